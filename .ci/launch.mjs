@@ -1,0 +1,69 @@
+/**
+ * Runs a script of this repository on the Node that package.json pins, installing and building first where that is due.
+ * `node .ci/launch.mjs <script.ts> [arguments]`; without a script it only installs. Runs on any Node from 20 on.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const modules = join(root, 'node_modules');
+const node = join(modules, 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
+
+/** Runs a program with its output on standard error, so that `--json` on standard output stays clean. */
+function must(what, program, args, options = {}) {
+  process.stderr.write(`${what} ...\n`);
+  const log = spawnSync(program, args, { cwd: root, env, encoding: 'utf8', maxBuffer: 1 << 28, ...options });
+  if (log.status === 0) return;
+  process.stderr.write(`${log.stdout ?? ''}${log.stderr ?? ''}${log.error ? String(log.error) : ''}\n`);
+  process.stderr.write(`${what} failed. Its output is above.\n`);
+  process.exit(1);
+}
+
+function digest(paths) {
+  const hash = createHash('sha256');
+  for (const path of paths) hash.update(path).update('\0').update(readFileSync(join(root, path)));
+  return hash.digest('hex');
+}
+
+/** Calls `work` unless the stamp of an earlier call on the same inputs is there. */
+function once(name, inputs, products, work) {
+  const stamp = join(modules, '.tritsmith', name);
+  const now = digest(inputs);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === now && products.every((path) => existsSync(path))) return;
+  work();
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, now);
+}
+
+once('packages', ['package-lock.json'], [node], () => {
+  must('Installing packages (about 20 seconds)', 'npm', ['ci', '--no-audit', '--no-fund'], {
+    shell: process.platform === 'win32',
+  });
+});
+
+const sources = readdirSync(join(root, 'native'), { recursive: true, encoding: 'utf8' })
+  .filter((path) => /\.(cc|h|gyp)$/.test(path) && !path.startsWith('build'))
+  .map((path) => join('native', path))
+  .sort();
+once('native', sources, [join(root, 'native', 'build', 'Release', 'tritsmith.node')], () => {
+  // The pinned Node's package brings its own headers, so nothing is downloaded.
+  const platformPackage = readdirSync(join(modules, 'node', 'node_modules')).find((name) => name.startsWith('node-'));
+  const headers = join(modules, 'node', 'node_modules', platformPackage ?? '');
+  must('Building the native kernel', node, [
+    join(modules, 'node-gyp', 'bin', 'node-gyp.js'),
+    'rebuild',
+    '--directory=native',
+    `--nodedir=${headers}`,
+    '--jobs=max',
+  ]);
+});
+
+const [script, ...args] = process.argv.slice(2);
+if (script !== undefined) {
+  const run = spawnSync(node, [join(root, script), ...args], { stdio: 'inherit', env, cwd: process.env.INIT_CWD ?? root });
+  process.exit(run.status ?? 1);
+}

@@ -1,0 +1,87 @@
+/** Errors that a person can act on: what happened, why, and what to do next. They cross process borders whole. */
+
+export type ErrorCode =
+  | 'bad-input'
+  | 'unsupported'
+  | 'not-found'
+  | 'no-space'
+  | 'not-writable'
+  | 'out-of-memory'
+  | 'locked'
+  | 'stopped'
+  | 'worker-died'
+  | 'damaged'
+  | 'internal';
+
+export interface SerialisedError {
+  readonly code: ErrorCode;
+  /** What happened. */
+  readonly message: string;
+  /** Why it happened, when known. */
+  readonly cause?: string;
+  /** What to do next. */
+  readonly remedy?: string;
+  readonly details?: string;
+}
+
+/** The one error class of the project. `message` says what happened, `reason` why, `remedy` what to do next. */
+export class TritsmithError extends Error {
+  readonly code: ErrorCode;
+  readonly reason: string | undefined;
+  readonly remedy: string | undefined;
+  readonly details: string | undefined;
+
+  constructor(code: ErrorCode, message: string, more: { reason?: string; remedy?: string; details?: string } = {}) {
+    super(message);
+    this.name = 'TritsmithError';
+    this.code = code;
+    this.reason = more.reason;
+    this.remedy = more.remedy;
+    this.details = more.details;
+  }
+
+  serialise(): SerialisedError {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.reason === undefined ? {} : { cause: this.reason }),
+      ...(this.remedy === undefined ? {} : { remedy: this.remedy }),
+      ...(this.details === undefined ? {} : { details: this.details }),
+    };
+  }
+
+  static deserialise(error: SerialisedError): TritsmithError {
+    return new TritsmithError(error.code, error.message, {
+      ...(error.cause === undefined ? {} : { reason: error.cause }),
+      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+      ...(error.details === undefined ? {} : { details: error.details }),
+    });
+  }
+
+  /** Wraps anything thrown; operating-system errors get their plain meaning and a remedy. */
+  static from(thrown: unknown): TritsmithError {
+    if (thrown instanceof TritsmithError) return thrown;
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const systemCode = (error as NodeJS.ErrnoException).code;
+    const details = error.stack ?? error.message;
+    if (systemCode === 'ENOSPC' || systemCode === 'EDQUOT')
+      return new TritsmithError('no-space', 'The disk is full.', {
+        reason: error.message,
+        remedy: 'Free some space, then resume: everything up to the last checkpoint is safe.',
+        details,
+      });
+    if (systemCode === 'EACCES' || systemCode === 'EPERM' || systemCode === 'EROFS')
+      return new TritsmithError('not-writable', 'A file or folder may not be read or written.', {
+        reason: error.message,
+        remedy: 'Check its permissions, or choose another folder.',
+        details,
+      });
+    if (systemCode === 'ENOENT')
+      return new TritsmithError('not-found', 'A file or folder is missing.', {
+        reason: error.message,
+        remedy: 'Check the path.',
+        details,
+      });
+    return new TritsmithError('internal', error.message, { details });
+  }
+}

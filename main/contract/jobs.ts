@@ -1,0 +1,78 @@
+/** What a job is told and what it says: the messages between the workbench and a worker process. */
+import { z } from 'zod';
+import { recipeSchema } from './recipe.ts';
+
+/** A unit of work in a worker process, in the order in which an experiment runs them. */
+export const jobKind = z.enum(['finetune', 'refine', 'pretrain', 'distil', 'baseline', 'evaluate', 'export']);
+export type JobKind = z.infer<typeof jobKind>;
+
+export const jobSpec = z.object({
+  kind: jobKind,
+  recipe: recipeSchema,
+  /** The experiment's folder; a job reads the artifacts of earlier jobs there and leaves its own. */
+  folder: z.string(),
+});
+export type JobSpec = z.infer<typeof jobSpec>;
+
+export const artifact = z.object({
+  /** Name that is unique in the experiment, such as `teacher`, `student`, `baseline`, `export-i2_s`. */
+  name: z.string(),
+  /** Path relative to the experiment's folder. */
+  path: z.string(),
+  bytes: z.number(),
+  sha256: z.string(),
+});
+export type Artifact = z.infer<typeof artifact>;
+
+const serialisedError = z.object({
+  code: z.enum([
+    'bad-input',
+    'unsupported',
+    'not-found',
+    'no-space',
+    'not-writable',
+    'out-of-memory',
+    'locked',
+    'stopped',
+    'worker-died',
+    'damaged',
+    'internal',
+  ]),
+  message: z.string(),
+  cause: z.string().optional(),
+  remedy: z.string().optional(),
+  details: z.string().optional(),
+});
+
+/** Said by a job, in order. */
+export const jobEvent = z.discriminatedUnion('type', [
+  /** `done` of `total` units of work (optimiser steps, rows, tensors); `unit` names them. `resumed`: units done before this session. */
+  z.object({
+    type: z.literal('progress'),
+    done: z.number(),
+    total: z.number(),
+    unit: z.string(),
+    resumed: z.number().default(0),
+    note: z.string().optional(),
+  }),
+  /** One measured value at a step: `loss`, `loss/ce`, `loss/kd`, `loss/relation`, `gradient-norm`, `learning-rate`, `tokens-per-second`, `flip-rate`, `zero-fraction`, `gamma`, `accuracy`… */
+  z.object({ type: z.literal('metrics'), step: z.number(), values: z.record(z.string(), z.number()) }),
+  z.object({ type: z.literal('checkpoint'), step: z.number(), path: z.string(), kind: z.enum(['last', 'best']) }),
+  z.object({ type: z.literal('artifact'), artifact }),
+  z.object({ type: z.literal('log'), level: z.enum(['info', 'warning']), text: z.string() }),
+  /** Ended well; `result` is what the job found out (see `JobResults` in the pipeline). */
+  z.object({ type: z.literal('done'), result: z.json() }),
+  /** The state is saved and the process is about to end. */
+  z.object({ type: z.literal('paused'), step: z.number() }),
+  z.object({ type: z.literal('cancelled') }),
+  z.object({ type: z.literal('failed'), error: serialisedError }),
+]);
+export type JobEvent = z.infer<typeof jobEvent>;
+
+/** Said to a job. `pause` saves a checkpoint first, `cancel` does not. */
+export const jobCommand = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('start'), spec: jobSpec }),
+  z.object({ type: z.literal('pause') }),
+  z.object({ type: z.literal('cancel') }),
+]);
+export type JobCommand = z.infer<typeof jobCommand>;

@@ -1,0 +1,149 @@
+/**
+ * The recipe: one JSON document that says everything about a run. The wizard edits it, the command line runs it, an
+ * experiment stores it. Same recipe, same seed, same machine: same student, bit for bit.
+ */
+import { z } from 'zod';
+
+/** Where SubLN goes (METHOD.md section 3): before `o_proj` and `down_proj` (`paper`), before all seven projections (`all`), nowhere. */
+export const sublnPlacement = z.enum(['none', 'paper', 'all']);
+export type SublnPlacement = z.infer<typeof sublnPlacement>;
+
+const fraction = z.number().min(0).max(1);
+
+/** AdamW and its learning-rate schedule; shared by every training stage. */
+export const optimiserSettings = z.object({
+  learningRate: z.number().positive().max(1),
+  schedule: z.enum(['cosine', 'linear', 'constant']).default('linear'),
+  /** Share of the steps in which the learning rate rises from 0. */
+  warmup: fraction.default(0.05),
+  weightDecay: z.number().min(0).max(1).default(0.01),
+  beta1: fraction.default(0.9),
+  beta2: fraction.default(0.999),
+  epsilon: z.number().positive().default(1e-8),
+  /** Largest global L2 norm of the gradient; 0 switches clipping off. */
+  clipNorm: z.number().min(0).default(1),
+  /** Rows (task stages) or packed sequences (pre-training) in one optimiser step. */
+  batchSize: z.int().min(1).max(4096).default(32),
+  /** Most tokens that one micro-batch may hold, padding included; a step is split into as many as it needs. */
+  microBatchTokens: z.int().min(64).max(1_048_576).default(4096),
+});
+export type OptimiserSettings = z.infer<typeof optimiserSettings>;
+
+/** How long a task stage trains: `steps` wins over `epochs` where both are given. */
+const length = z.object({
+  epochs: z.number().positive().max(1000).default(1),
+  steps: z.int().positive().optional(),
+});
+
+export const taskSettings = z.object({
+  name: z.string().min(1).max(200),
+  kind: z.enum(['classification', 'generation']),
+  train: z.string().min(1),
+  /** Evaluation rows; without it `devFraction` of the training rows is held out. */
+  dev: z.string().optional(),
+  devFraction: z.number().min(0.01).max(0.5).default(0.1),
+  /** Columns that the template may use, by their names in the file. */
+  textColumns: z.array(z.string()).min(1),
+  /** Class (classification) or reference answer (generation). */
+  labelColumn: z.string(),
+  /** Jinja template of the prompt over the columns; empty: the columns one below the other. */
+  template: z.string().default(''),
+  /** Class value -> the words that the model answers with; empty: chosen from the class values. */
+  labelWords: z.record(z.string(), z.string()).default({}),
+  /** Longest prompt plus response in tokens; longer prompts lose tokens in the middle of the text, never the response. */
+  maxLength: z.int().min(8).max(131_072).default(512),
+  /** Longest generated answer in tokens. */
+  maxNewTokens: z.int().min(1).max(8192).default(128),
+  /** Use only the first N training rows (after the shuffle by seed). */
+  limit: z.int().positive().optional(),
+});
+export type TaskSettings = z.infer<typeof taskSettings>;
+
+export const distilSettings = z.object({
+  ...length.shape,
+  optimiser: optimiserSettings,
+  /** Weight of the logits term (Eq. 13). */
+  lambda: z.number().min(0).default(10),
+  /** Weight of the attention-relation term, in the paper's units, or set from measured gradient norms. */
+  gamma: z.union([z.number().min(0), z.literal('balanced')]).default('balanced'),
+  /** With `balanced`: the attention term's gradient norm as a share of the other terms' norm. */
+  gammaRatio: z.number().positive().default(0.5),
+  /** Softmax temperature of the logits term. */
+  tau: z.number().positive().default(5),
+  /** Multiply the logits term by tau^2 (released code: yes, paper: no). */
+  tauSquared: z.boolean().default(false),
+  /** Tokens that the logits term covers: the response (Eq. 8-9) or every token (released code). */
+  logitsTokens: z.enum(['response', 'all']).default('response'),
+  /** Teacher layer of the relation term, from 0; negative counts from the end. The student uses the layer at the same relative depth. */
+  layer: z.int().default(-1),
+  /** Relation heads; `auto` takes the largest power of two up to 32 that divides every width into pieces of at least 8. */
+  splitHeads: z.union([z.int().positive(), z.literal('auto')]).default('auto'),
+  /** Start the student's weights from the base model or from the fine-tuned teacher (shapes must agree). */
+  studentInit: z.enum(['base', 'teacher']).default('base'),
+});
+export type DistilSettings = z.infer<typeof distilSettings>;
+
+export const pretrainSettings = z.object({
+  /** Text or JSONL file, or a folder of such files. */
+  corpus: z.string().min(1),
+  /** Tokens to train on. */
+  tokens: z.int().positive(),
+  sequenceLength: z.int().min(8).max(131_072).default(256),
+  optimiser: optimiserSettings,
+});
+export type PretrainSettings = z.infer<typeof pretrainSettings>;
+
+export const finetuneSettings = z.object({ ...length.shape, optimiser: optimiserSettings });
+export type FinetuneSettings = z.infer<typeof finetuneSettings>;
+
+export const recipeSchema = z.object({
+  version: z.literal(1).default(1),
+  name: z.string().min(1).max(200),
+  preset: z.enum(['quick', 'balanced', 'paper', 'custom']).default('custom'),
+  seed: z.int().min(0).max(0xffff_ffff).default(1),
+  /** Hugging Face folder of the full-precision base model. */
+  teacher: z.string().min(1),
+  /** Smaller base for the student with the same tokenizer; absent: the teacher's own base. */
+  studentBase: z.string().optional(),
+  task: taskSettings,
+  /** Fine-tuning of the teacher on the task; null: the folder already holds a fine-tuned teacher. */
+  finetune: finetuneSettings.nullable(),
+  /** Stage 1. */
+  refine: z.object({
+    subln: sublnPlacement.default('paper'),
+    /** Weight of a new norm: 1 (paper) or the root mean square of the activations at that place. */
+    sublnInit: z.enum(['ones', 'calibrated']).default('calibrated'),
+    /** Drop the QKV bias of a Qwen2 student so that formats without it can hold the result. */
+    dropQkvBias: z.boolean().default(false),
+  }),
+  /** Stage 2; null: skipped. */
+  pretrain: pretrainSettings.nullable(),
+  /** Stage 3. */
+  distil: distilSettings,
+  /** Also train BitNet-SFT (quantise, then fine-tune with cross-entropy), the paper's baseline, for the same number of steps. */
+  baseline: z.boolean().default(true),
+  /** Save a checkpoint every so many optimiser steps or minutes, whichever comes first. */
+  checkpoint: z
+    .object({ steps: z.int().positive().default(500), minutes: z.number().positive().default(5) })
+    .default({ steps: 500, minutes: 5 }),
+  /** Recompute each layer's activations in the backward pass: less memory, about a third more time. */
+  recomputeActivations: z.boolean().default(false),
+  threads: z.int().min(0).max(1024).default(0),
+  evaluation: z
+    .object({
+      /** Rows per evaluation during training; 0: only at the end. */
+      rowsDuringTraining: z.int().min(0).default(256),
+      everySteps: z.int().min(0).default(0),
+    })
+    .default({ rowsDuringTraining: 256, everySteps: 0 }),
+  exports: z
+    .array(
+      z.object({
+        type: z.enum(['i2_s']),
+        embedding: z.enum(['f16', 'f32']).default('f16'),
+      }),
+    )
+    .default([{ type: 'i2_s', embedding: 'f16' }]),
+});
+export type Recipe = z.infer<typeof recipeSchema>;
+export type RecipeInput = z.input<typeof recipeSchema>;

@@ -1,0 +1,20 @@
+/** What every job of the pipeline is given. The pipeline knows no process: a worker, a test or a script can be behind it. */
+import type { JobEvent } from '../contract/jobs.ts';
+
+export interface JobContext {
+  /** Progress and results, in order. */
+  emit(event: JobEvent): void;
+  /** Asked between micro-batches (never in the middle of one). */
+  stopRequested(): 'pause' | 'cancel' | null;
+}
+
+/** Thrown by a job that obeyed a stop request; `step` is saved when the request was `pause`. */
+export class JobStopped extends Error {
+  readonly request: 'pause' | 'cancel';
+  readonly step: number;
+  constructor(request: 'pause' | 'cancel', step: number) {
+    super(`job stopped (${request}) at step ${step}`);
+    this.request = request;
+    this.step = step;
+  }
+}

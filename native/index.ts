@@ -1,0 +1,54 @@
+/**
+ * Typed door to the native addon. Every array is allocated by the caller (Electron's memory cage forbids external
+ * ArrayBuffers); native code fills it. All functions are deterministic: the result does not depend on the thread count.
+ */
+import { createRequire } from 'node:module';
+
+/** What quantising one matrix found. */
+export interface TernaryStatistics {
+  /** The per-tensor scale `max(mean|W|, 1e-5)` that a +1 stands for (METHOD.md section 2). */
+  delta: number;
+  /** Zeros among the new ternary values. */
+  zeros: number;
+  /** Values that differ from what `out` held before. */
+  flips: number;
+}
+
+export interface AdamWSettings {
+  /** 1-based step, for the bias correction. */
+  step: number;
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  /** Decoupled weight decay of this range. */
+  weightDecay: number;
+  /** Factor on every gradient before use (clipping, averaging over micro-batches). */
+  gradientScale: number;
+}
+
+export interface NativeTraining {
+  /** `out[i] = clamp(round(W[i] / delta), -1, 1)` as float32 (round half to even), delta = max(mean|W|, 1e-5) with the mean summed in double. */
+  quantiseTernary(weights: Float32Array, out: Float32Array): TernaryStatistics;
+  /** `target[i] += source[i]`. */
+  accumulate(target: Float32Array, source: Float32Array): void;
+  /** Row i of `out` [n, width] becomes row `ids[i]` of `table` [V, width]; throws RangeError on an id outside the table. */
+  gatherRows(table: Float32Array, ids: Int32Array, width: number, out: Float32Array): void;
+  /** Row `ids[i]` of `table` [V, width] += `scale` * row i of `rows` [n, width], in the order of i. */
+  scatterAddRows(table: Float32Array, ids: Int32Array, width: number, rows: Float32Array, scale: number): void;
+  /** Sum of squares in double, in a fixed order of partial sums. NaN or infinity come through. */
+  squaredNorm(values: Float32Array): number;
+  /** One AdamW step over a range, in place (decoupled decay: p -= lr * decay * p first, as PyTorch does). */
+  adamW(
+    parameters: Float32Array,
+    gradients: Float32Array,
+    firstMoment: Float32Array,
+    secondMoment: Float32Array,
+    settings: AdamWSettings,
+  ): void;
+  /** Threads that the functions above may use. */
+  setThreads(threads: number): void;
+}
+
+const require = createRequire(import.meta.url);
+export const native = require('./build/Release/tritsmith.node') as NativeTraining;
