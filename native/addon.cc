@@ -1,0 +1,15 @@
+/** The Node-API addon: one module for the training functions and the student's runtime. */
+#include <napi.h>
+
+#include "training/training.h"
+
+namespace {
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  tritsmith::exportTraining(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(tritsmith, initialise)

@@ -1,0 +1,74 @@
+{
+  "variables": {
+    "warnings": ["-Wall", "-Wextra", "-Wno-unused-parameter"],
+    # Bit-identical across instruction sets: no contraction to fused multiply-add unless the source asks for it.
+    "arithmetic": ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"],
+    "standard": ["-std=c++17"],
+  },
+  "target_defaults": {
+    "cflags!": ["-O2", "-fno-omit-frame-pointer"],
+    "cflags": ["<@(warnings)", "<@(arithmetic)", "-fvisibility=hidden"],
+    "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-fno-exceptions", "-fno-rtti"],
+    "cflags_cc": ["<@(standard)", "-fexceptions"],
+    "include_dirs": ["."],
+    "xcode_settings": {
+      "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+      "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+      "GCC_OPTIMIZATION_LEVEL": "3",
+      "OTHER_CFLAGS": ["<@(warnings)", "<@(arithmetic)"],
+      "MACOSX_DEPLOYMENT_TARGET": "11.0",
+    },
+    "msvs_settings": {
+      "VCCLCompilerTool": {
+        "ExceptionHandling": 1,
+        "AdditionalOptions": ["/std:c++17", "/O2", "/fp:precise"],
+      }
+    },
+  },
+  "targets": [
+    {
+      "target_name": "portable",
+      "type": "static_library",
+      "sources": ["training/elementwise_portable.cc"],
+    },
+    {
+      "target_name": "tritsmith",
+      "sources": [
+        "addon.cc",
+        "threads/pool.cc",
+        "training/training.cc",
+      ],
+      "include_dirs": ["../node_modules/node-addon-api"],
+      "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "dependencies": ["portable"],
+      "conditions": [
+        ["target_arch=='x64'", {"dependencies": ["avx2", "avx512"]}],
+      ],
+    },
+  ],
+  "conditions": [
+    [
+      "target_arch=='x64'",
+      {
+        "targets": [
+          {
+            "target_name": "avx2",
+            "type": "static_library",
+            "sources": ["training/elementwise_avx2.cc"],
+            "cflags": ["-mavx2", "-mfma", "-mf16c"],
+            "xcode_settings": {"OTHER_CFLAGS": ["-mavx2", "-mfma", "-mf16c"]},
+            "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/arch:AVX2"]}},
+          },
+          {
+            "target_name": "avx512",
+            "type": "static_library",
+            "sources": ["training/elementwise_avx512.cc"],
+            "cflags": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
+            "xcode_settings": {"OTHER_CFLAGS": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma"]},
+            "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/arch:AVX512"]}},
+          },
+        ],
+      },
+    ],
+  ],
+}

@@ -1,0 +1,245 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { native, type AdamWSettings } from './index.ts';
+
+/** Deterministic values in (-1, 1), with a few of every special size. */
+function values(count: number, seed: number): Float32Array {
+  const out = new Float32Array(count);
+  let state = seed >>> 0 || 1;
+  for (let i = 0; i < count; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    out[i] = (state / 2 ** 31 - 1) * (i % 97 === 0 ? 20 : 1);
+  }
+  return out;
+}
+
+const bytes = (array: Float32Array): Buffer => Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+
+/** round half to even, as METHOD.md section 2 demands. */
+function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  if (x - floor !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+function quantiseByDefinition(weights: Float32Array): { delta: number; ternary: Float32Array } {
+  let sum = 0;
+  for (const w of weights) sum += Math.abs(w);
+  const delta = Math.fround(Math.max(sum / weights.length, 1e-5));
+  return { delta, ternary: weights.map((w) => Math.max(-1, Math.min(1, roundHalfEven(Math.fround(w / delta))))) };
+}
+
+afterEach(() => native.setThreads(1));
+
+describe('quantiseTernary', () => {
+  it.each([1, 5, 127, 4096, 100_003])('equals the definition on %i values', (count) => {
+    const weights = values(count, count);
+    const before = values(count, 7).map(Math.sign);
+    const out = before.slice();
+    const found = native.quantiseTernary(weights, out);
+    const { delta, ternary } = quantiseByDefinition(weights);
+    expect(Math.abs(found.delta - delta)).toBeLessThanOrEqual(delta * 2 ** -23);
+    for (let i = 0; i < count; i++) if (out[i] !== ternary[i] + 0) expect([i, out[i]]).toEqual([i, ternary[i]]);
+    expect(found.zeros).toBe(ternary.filter((t) => t === 0).length);
+    expect(found.flips).toBe(ternary.filter((t, i) => t !== before[i]).length);
+  });
+
+  it('sends exactly half a scale to zero, as round half to even does', () => {
+    // mean|W| = 1, so 0.5 and -0.5 are ties, and the neighbour above rounds up.
+    const weights = Float32Array.of(0.5, -0.5, 0.5000001, -0.5000001, 1.5, -2.5, 1, -1.0000002);
+    const out = new Float32Array(8);
+    const { delta } = native.quantiseTernary(weights, out);
+    expect(delta).toBeCloseTo(1, 6);
+    const ternary = Float32Array.of(...weights).map((w) =>
+      Math.max(-1, Math.min(1, roundHalfEven(Math.fround(w / delta)))),
+    );
+    expect([...out].map((t) => t + 0)).toEqual([...ternary].map((t) => t + 0));
+    expect(out[0]).toBe(0);
+  });
+
+  it('floors the scale at 1e-5', () => {
+    const out = new Float32Array(300).fill(1);
+    const found = native.quantiseTernary(new Float32Array(300), out);
+    expect(found).toEqual({ delta: Math.fround(1e-5), zeros: 300, flips: 300 });
+    expect(out.every((t) => t === 0)).toBe(true);
+  });
+
+  it('lets a NaN through in delta, so that a diverged matrix is seen', () => {
+    const weights = values(100, 3);
+    weights[41] = NaN;
+    expect(native.quantiseTernary(weights, new Float32Array(100)).delta).toBeNaN();
+  });
+});
+
+describe('accumulate and squaredNorm', () => {
+  it('adds element by element', () => {
+    const target = values(70_001, 1);
+    const source = values(70_001, 2);
+    const expected = target.map((t, i) => t + source[i]!);
+    native.accumulate(target, source);
+    expect(bytes(target).equals(bytes(expected))).toBe(true);
+  });
+
+  it('sums squares in double', () => {
+    const array = values(1_000_003, 5);
+    let sum = 0;
+    for (const x of array) sum += x * x;
+    expect(Math.abs(native.squaredNorm(array) / sum - 1)).toBeLessThan(1e-12);
+    expect(native.squaredNorm(Float32Array.of(1, NaN))).toBeNaN();
+    expect(native.squaredNorm(Float32Array.of(1, -Infinity))).toBe(Infinity);
+    expect(native.squaredNorm(new Float32Array(0))).toBe(0);
+  });
+});
+
+describe('rows', () => {
+  it.each([1, 7, 64, 288, 1000])('gathers and scatters rows of width %i', (width) => {
+    const rows = 50;
+    const table = values(rows * width, 11);
+    const ids = Int32Array.from({ length: 333 }, (_, i) => (i * 17 + (i % 5)) % rows);
+    const out = new Float32Array(ids.length * width);
+    native.gatherRows(table, ids, width, out);
+    ids.forEach((id, i) => {
+      expect(
+        bytes(out.subarray(i * width, (i + 1) * width)).equals(bytes(table.slice(id * width, (id + 1) * width))),
+      ).toBe(true);
+    });
+    const scale = 0.37;
+    const expected = table.slice();
+    ids.forEach((id, i) => {
+      for (let c = 0; c < width; c++) {
+        const product = Math.fround(Math.fround(scale) * out[i * width + c]!);
+        expected[id * width + c] = expected[id * width + c]! + product;
+      }
+    });
+    native.scatterAddRows(table, ids, width, out, scale);
+    expect(bytes(table).equals(bytes(expected))).toBe(true);
+  });
+
+  it('refuses an id outside the table and leaves the table as it was', () => {
+    const table = values(30, 1);
+    const before = table.slice();
+    for (const id of [-1, 10, 2 ** 31 - 1]) {
+      expect(() => native.gatherRows(table, Int32Array.of(0, id), 3, new Float32Array(6))).toThrow(RangeError);
+      expect(() => native.scatterAddRows(table, Int32Array.of(0, id), 3, new Float32Array(6), 1)).toThrow(/position 1/);
+    }
+    expect(table).toEqual(before);
+  });
+});
+
+/** torch.optim.AdamW's three lines in double; the native float32 stays within a few roundings of it. */
+function adamWInDouble(p: number, g: number, m: number, v: number, s: AdamWSettings): [number, number, number] {
+  const gradient = g * s.gradientScale;
+  const decayed = p * (1 - s.learningRate * s.weightDecay);
+  const first = s.beta1 * m + (1 - s.beta1) * gradient;
+  const second = s.beta2 * v + (1 - s.beta2) * gradient * gradient;
+  const denominator = Math.sqrt(second) / Math.sqrt(1 - s.beta2 ** s.step) + s.epsilon;
+  return [decayed - ((s.learningRate / (1 - s.beta1 ** s.step)) * first) / denominator, first, second];
+}
+
+describe('adamW', () => {
+  const settings: AdamWSettings = {
+    step: 1,
+    learningRate: 3e-3,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: 0.1,
+    gradientScale: 0.5,
+  };
+
+  it('follows the formula over several steps', () => {
+    const count = 40_001;
+    const p = values(count, 21);
+    const m = new Float32Array(count);
+    const v = new Float32Array(count);
+    const expected = Array.from(p, (x): [number, number, number] => [x, 0, 0]);
+    for (let step = 1; step <= 5; step++) {
+      const g = values(count, 100 + step);
+      native.adamW(p, g, m, v, { ...settings, step });
+      expected.forEach(([ep, em, ev], i) => {
+        expected[i] = adamWInDouble(ep, g[i]!, em, ev, { ...settings, step });
+      });
+    }
+    let worst = 0;
+    expected.forEach(([ep, em, ev], i) => {
+      worst = Math.max(worst, Math.abs(p[i]! - ep) / Math.max(1, Math.abs(ep)));
+      worst = Math.max(worst, Math.abs(m[i]! - em), Math.abs(v[i]! - ev) / Math.max(1, ev));
+    });
+    expect(worst).toBeLessThan(1e-6);
+  });
+
+  it('agrees with torch.optim.AdamW (golden/adamw.py) to the last rounding or two', () => {
+    const golden = JSON.parse(readFileSync(new URL('./golden/adamw.json', import.meta.url), 'utf8')) as {
+      settings: AdamWSettings;
+      start: number[];
+      gradients: number[][];
+      after: number[];
+      firstMoment: number[];
+      secondMoment: number[];
+    };
+    const p = Float32Array.from(golden.start);
+    const m = new Float32Array(p.length);
+    const v = new Float32Array(p.length);
+    golden.gradients.forEach((g, i) =>
+      native.adamW(p, Float32Array.from(g), m, v, { ...golden.settings, step: i + 1 }),
+    );
+    const close = (found: Float32Array, expected: number[]) =>
+      expected.forEach((x, i) =>
+        expect(Math.abs(found[i]! - x)).toBeLessThanOrEqual(2.4e-7 * Math.max(1, Math.abs(x))),
+      );
+    close(p, golden.after);
+    close(m, golden.firstMoment);
+    close(v, golden.secondMoment);
+  });
+
+  it('checks lengths, types and the step', () => {
+    const four = new Float32Array(4);
+    expect(() => native.adamW(four, new Float32Array(3), four, four, settings)).toThrow(RangeError);
+    expect(() => native.adamW(four, four, four, new Float32Array(5), settings)).toThrow(RangeError);
+    expect(() => native.adamW(four, four, four, four, { ...settings, step: 0 })).toThrow(RangeError);
+    expect(() => native.adamW(four, new Float64Array(4) as unknown as Float32Array, four, four, settings)).toThrow(
+      TypeError,
+    );
+    expect(() => native.accumulate(four, new Float32Array(3))).toThrow(RangeError);
+    expect(() => native.quantiseTernary(four, new Float32Array(3))).toThrow(RangeError);
+    expect(() => native.quantiseTernary([1, 2] as unknown as Float32Array, four)).toThrow(TypeError);
+    expect(() => native.gatherRows(four, Int32Array.of(0), 3, new Float32Array(3))).toThrow(RangeError);
+    expect(() => native.gatherRows(four, Int32Array.of(0), 0, new Float32Array(0))).toThrow(RangeError);
+    expect(() => native.setThreads(0)).toThrow(RangeError);
+  });
+});
+
+it('gives the same bits for every number of threads', () => {
+  const count = 300_007;
+  const run = (threads: number) => {
+    native.setThreads(threads);
+    const w = values(count, 31);
+    const ternary = new Float32Array(count);
+    const m = values(count, 32);
+    const v = values(count, 33).map(Math.abs);
+    const found = native.quantiseTernary(w, ternary);
+    const norm = native.squaredNorm(w);
+    native.adamW(w, values(count, 34), m, v, {
+      step: 9,
+      learningRate: 1e-3,
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+      weightDecay: 0.01,
+      gradientScale: 1,
+    });
+    const table = values(100 * 700, 35);
+    const ids = Int32Array.from({ length: 400 }, (_, i) => (i * i) % 100);
+    native.scatterAddRows(table, ids, 700, values(400 * 700, 36), 0.25);
+    return Buffer.concat([
+      bytes(Float32Array.of(found.delta, found.zeros, found.flips, norm)),
+      bytes(w),
+      bytes(ternary),
+      bytes(m),
+      bytes(v),
+      bytes(table),
+    ]);
+  };
+  const one = run(1);
+  for (const threads of [2, 3, 5]) expect(run(threads).equals(one)).toBe(true);
+});

@@ -1,0 +1,45 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace tritsmith {
+
+/** Scalars of one AdamW step, already combined (see `adamWScalars` in training.cc). */
+struct AdamWScalars {
+  float gradientScale;
+  float keep;            // 1 - learning rate * weight decay
+  float beta1;
+  float oneMinusBeta1;
+  float beta2;
+  float oneMinusBeta2;
+  float rootCorrection2;  // sqrt(1 - beta2^step)
+  float epsilon;
+  float stepSize;  // learning rate / (1 - beta1^step)
+};
+
+struct TernaryCounts {
+  int64_t zeros;
+  int64_t flips;
+};
+
+/**
+ * Loops over consecutive floats, compiled once per instruction set from the same source (elementwise_loops.h). Every set gives the same bits:
+ * sums run in 16 lanes that are added in one order, and nothing is contracted.
+ */
+struct ElementwiseTable {
+  double (*sumOfAbsolutes)(const float* values, size_t count);
+  double (*sumOfSquares)(const float* values, size_t count);
+  TernaryCounts (*quantise)(const float* weights, float delta, float* out, size_t count);
+  void (*add)(float* target, const float* source, size_t count);
+  void (*addScaled)(float* target, const float* source, float scale, size_t count);
+  void (*adamW)(float* p, const float* g, float* m, float* v, const AdamWScalars& s, size_t count);
+};
+
+extern const ElementwiseTable elementwisePortable;
+extern const ElementwiseTable elementwiseAvx2;
+extern const ElementwiseTable elementwiseAvx512;
+
+/** The widest table that this processor runs. */
+const ElementwiseTable& elementwise();
+
+}  // namespace tritsmith

@@ -1,0 +1,2 @@
+#define TRITSMITH_TABLE elementwiseAvx512
+#include "training/elementwise_loops.h"

@@ -1,0 +1,74 @@
+// Included by one file per instruction set, which defines TRITSMITH_TABLE. No standard-library inline function may be used here: the
+// linker would keep one copy of it, perhaps one with instructions that the processor lacks.
+#include <math.h>
+
+#include "training/elementwise.h"
+
+namespace tritsmith {
+namespace {
+
+constexpr size_t kLanes = 16;
+
+template <typename Term>
+inline double laneSum(const float* values, size_t count, Term term) {
+  double lanes[kLanes] = {0};
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (size_t lane = 0; lane < kLanes; lane++) lanes[lane] += term(static_cast<double>(values[i + lane]));
+  for (size_t lane = 0; i < count; i++, lane++) lanes[lane] += term(static_cast<double>(values[i]));
+  double sum = 0;
+  for (size_t lane = 0; lane < kLanes; lane++) sum += lanes[lane];
+  return sum;
+}
+
+double sumOfAbsolutes(const float* values, size_t count) {
+  return laneSum(values, count, [](double x) { return fabs(x); });
+}
+
+double sumOfSquares(const float* values, size_t count) {
+  return laneSum(values, count, [](double x) { return x * x; });
+}
+
+TernaryCounts quantise(const float* __restrict weights, float delta, float* __restrict out, size_t count) {
+  // Half to even sends +-0.5 to 0, so the rounded and clamped value is the sign of what lies beyond one half.
+  int32_t zeros = 0, flips = 0;
+  for (size_t i = 0; i < count; i++) {
+    const float ratio = weights[i] / delta;
+    const float value = static_cast<float>(static_cast<int32_t>(ratio > 0.5f) - static_cast<int32_t>(ratio < -0.5f));
+    zeros += value == 0.0f;
+    flips += value != out[i];
+    out[i] = value;
+  }
+  return {zeros, flips};
+}
+
+void add(float* __restrict target, const float* __restrict source, size_t count) {
+  for (size_t i = 0; i < count; i++) target[i] += source[i];
+}
+
+void addScaled(float* __restrict target, const float* __restrict source, float scale, size_t count) {
+  for (size_t i = 0; i < count; i++) target[i] += scale * source[i];
+}
+
+void adamW(float* __restrict p, const float* __restrict g, float* __restrict m, float* __restrict v, const AdamWScalars& scalars,
+           size_t count) {
+  const AdamWScalars s = scalars;
+  const bool nearNew = s.oneMinusBeta1 >= 0.5f;  // torch.lerp switches its formula there
+  for (size_t i = 0; i < count; i++) {
+    const float gradient = g[i] * s.gradientScale;
+    const float difference = gradient - m[i];
+    const float first = nearNew ? gradient - difference * s.beta1 : m[i] + s.oneMinusBeta1 * difference;
+    const float second = v[i] * s.beta2 + s.oneMinusBeta2 * gradient * gradient;
+    m[i] = first;
+    v[i] = second;
+    const float denominator = sqrtf(second) / s.rootCorrection2 + s.epsilon;
+    p[i] = p[i] * s.keep - s.stepSize * (first / denominator);
+  }
+}
+
+}  // namespace
+
+extern const ElementwiseTable TRITSMITH_TABLE;
+const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares, quantise, add, addScaled, adamW};
+
+}  // namespace tritsmith

@@ -1,0 +1,2 @@
+#define TRITSMITH_TABLE elementwisePortable
+#include "training/elementwise_loops.h"

@@ -1,0 +1,226 @@
+/** The training functions of native/index.ts: argument checks, fixed partition over threads, one table of vectorised loops. */
+#include "training/training.h"
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "threads/pool.h"
+#include "training/elementwise.h"
+
+namespace tritsmith {
+
+const ElementwiseTable& elementwise() {
+  static const ElementwiseTable& best = []() -> const ElementwiseTable& {
+#if defined(__x86_64__) && defined(__GNUC__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq"))
+      return elementwiseAvx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return elementwiseAvx2;
+#endif
+    return elementwisePortable;
+  }();
+  return best;
+}
+
+namespace {
+
+/** Partial sums are taken over this many floats each, whatever the number of threads. */
+constexpr size_t kPiece = 1 << 15;
+
+/** The threads of the training functions. Never destroyed: its threads may outlive the static destructors of the process. */
+struct TrainingThreads {
+  std::mutex mutex;
+  std::unique_ptr<Pool> pool = std::make_unique<Pool>(1);
+};
+TrainingThreads& trainingThreads() {
+  static TrainingThreads* const threads = new TrainingThreads();
+  return *threads;
+}
+
+template <typename Work>
+void inPieces(size_t count, size_t piece, const Work& work) {
+  TrainingThreads& threads = trainingThreads();
+  std::lock_guard<std::mutex> lock(threads.mutex);
+  threads.pool->pieces(count, piece, work);
+}
+
+double pieceSum(double (*sum)(const float*, size_t), const float* values, size_t count) {
+  std::vector<double> partial((count + kPiece - 1) / kPiece);
+  inPieces(count, kPiece, [&](size_t begin, size_t end) { partial[begin / kPiece] = sum(values + begin, end - begin); });
+  double total = 0;
+  for (const double part : partial) total += part;
+  return total;
+}
+
+template <typename Element>
+struct View {
+  Element* data;
+  size_t length;
+};
+
+View<float> floats(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  const Napi::Value value = info[index];
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
+    throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a Float32Array.");
+  auto array = value.As<Napi::Float32Array>();
+  return {array.Data(), array.ElementLength()};
+}
+
+View<int32_t> integers(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  const Napi::Value value = info[index];
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
+    throw Napi::TypeError::New(info.Env(), std::string(name) + " must be an Int32Array.");
+  auto array = value.As<Napi::Int32Array>();
+  return {array.Data(), array.ElementLength()};
+}
+
+double number(Napi::Env env, const Napi::Value& value, const char* name) {
+  if (!value.IsNumber()) throw Napi::TypeError::New(env, std::string(name) + " must be a number.");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+void sameLength(Napi::Env env, const char* name, size_t length, const char* other, size_t expected) {
+  if (length != expected)
+    throw Napi::RangeError::New(env, std::string(name) + " holds " + std::to_string(length) + " values, " + other + " " +
+                                         std::to_string(expected) + ".");
+}
+
+Napi::Value quantiseTernary(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const View<float> weights = floats(info, 0, "weights");
+  const View<float> out = floats(info, 1, "out");
+  sameLength(env, "out", out.length, "weights", weights.length);
+  const size_t count = weights.length;
+  const double mean = count == 0 ? 0 : pieceSum(elementwise().sumOfAbsolutes, weights.data, count) / static_cast<double>(count);
+  // Written so that NaN comes through: the trainer looks at delta to find a diverged matrix.
+  const float delta = mean < 1e-5 ? 1e-5f : static_cast<float>(mean);
+  std::vector<TernaryCounts> partial((count + kPiece - 1) / kPiece);
+  inPieces(count, kPiece, [&](size_t begin, size_t end) {
+    partial[begin / kPiece] = elementwise().quantise(weights.data + begin, delta, out.data + begin, end - begin);
+  });
+  int64_t zeros = 0, flips = 0;
+  for (const TernaryCounts& part : partial) zeros += part.zeros, flips += part.flips;
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("delta", Napi::Number::New(env, delta));
+  result.Set("zeros", Napi::Number::New(env, static_cast<double>(zeros)));
+  result.Set("flips", Napi::Number::New(env, static_cast<double>(flips)));
+  return result;
+}
+
+void accumulate(const Napi::CallbackInfo& info) {
+  const View<float> target = floats(info, 0, "target");
+  const View<float> source = floats(info, 1, "source");
+  sameLength(info.Env(), "source", source.length, "target", target.length);
+  inPieces(target.length, kPiece,
+           [&](size_t begin, size_t end) { elementwise().add(target.data + begin, source.data + begin, end - begin); });
+}
+
+/** Checks a table [V, width], its ids and rows [n, width]; returns width. */
+size_t checkRows(Napi::Env env, const View<float>& table, const View<int32_t>& ids, double widthNumber, const View<float>& rows,
+                 const char* rowsName) {
+  if (!(widthNumber >= 1) || widthNumber > 1e9 || widthNumber != std::floor(widthNumber))
+    throw Napi::RangeError::New(env, "width must be a whole number of at least 1.");
+  const size_t width = static_cast<size_t>(widthNumber);
+  if (table.length % width != 0) throw Napi::RangeError::New(env, "table does not hold a whole number of rows.");
+  sameLength(env, rowsName, rows.length, "ids times width", ids.length * width);
+  const int64_t count = static_cast<int64_t>(table.length / width);
+  for (size_t i = 0; i < ids.length; i++)
+    if (ids.data[i] < 0 || ids.data[i] >= count)
+      throw Napi::RangeError::New(env, "Id " + std::to_string(ids.data[i]) + " at position " + std::to_string(i) +
+                                           " lies outside the table of " + std::to_string(count) + " rows.");
+  return width;
+}
+
+void gatherRows(const Napi::CallbackInfo& info) {
+  const View<float> table = floats(info, 0, "table");
+  const View<int32_t> ids = integers(info, 1, "ids");
+  const View<float> out = floats(info, 3, "out");
+  const size_t width = checkRows(info.Env(), table, ids, number(info.Env(), info[2], "width"), out, "out");
+  const size_t grain = std::max<size_t>(1, kPiece / width);
+  inPieces(ids.length, grain, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++)
+      std::memcpy(out.data + i * width, table.data + static_cast<size_t>(ids.data[i]) * width, width * sizeof(float));
+  });
+}
+
+void scatterAddRows(const Napi::CallbackInfo& info) {
+  const View<float> table = floats(info, 0, "table");
+  const View<int32_t> ids = integers(info, 1, "ids");
+  const View<float> rows = floats(info, 3, "rows");
+  const float scale = static_cast<float>(number(info.Env(), info[4], "scale"));
+  const size_t width = checkRows(info.Env(), table, ids, number(info.Env(), info[2], "width"), rows, "rows");
+  // Threads share the columns, so that each element receives its rows in the order of i.
+  const size_t columns = std::max<size_t>(64, (width + 15) / 16);
+  inPieces(width, columns, [&](size_t begin, size_t end) {
+    for (size_t i = 0; i < ids.length; i++)
+      elementwise().addScaled(table.data + static_cast<size_t>(ids.data[i]) * width + begin, rows.data + i * width + begin, scale,
+                              end - begin);
+  });
+}
+
+Napi::Value squaredNorm(const Napi::CallbackInfo& info) {
+  const View<float> values = floats(info, 0, "values");
+  return Napi::Number::New(info.Env(), pieceSum(elementwise().sumOfSquares, values.data, values.length));
+}
+
+AdamWScalars adamWScalars(Napi::Env env, const Napi::Value& value) {
+  if (!value.IsObject()) throw Napi::TypeError::New(env, "settings must be an object.");
+  const Napi::Object settings = value.As<Napi::Object>();
+  const auto get = [&](const char* name) { return number(env, settings.Get(name), name); };
+  const double step = get("step"), learningRate = get("learningRate"), beta1 = get("beta1"), beta2 = get("beta2");
+  if (!(step >= 1)) throw Napi::RangeError::New(env, "step starts at 1.");
+  AdamWScalars s;
+  s.gradientScale = static_cast<float>(get("gradientScale"));
+  s.keep = static_cast<float>(1 - learningRate * get("weightDecay"));
+  s.beta1 = static_cast<float>(beta1);
+  s.oneMinusBeta1 = static_cast<float>(1 - beta1);
+  s.beta2 = static_cast<float>(beta2);
+  s.oneMinusBeta2 = static_cast<float>(1 - beta2);
+  s.rootCorrection2 = static_cast<float>(std::sqrt(1 - std::pow(beta2, step)));
+  s.epsilon = static_cast<float>(get("epsilon"));
+  s.stepSize = static_cast<float>(learningRate / (1 - std::pow(beta1, step)));
+  return s;
+}
+
+void adamW(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const View<float> parameters = floats(info, 0, "parameters");
+  const View<float> gradients = floats(info, 1, "gradients");
+  const View<float> first = floats(info, 2, "firstMoment");
+  const View<float> second = floats(info, 3, "secondMoment");
+  sameLength(env, "gradients", gradients.length, "parameters", parameters.length);
+  sameLength(env, "firstMoment", first.length, "parameters", parameters.length);
+  sameLength(env, "secondMoment", second.length, "parameters", parameters.length);
+  const AdamWScalars scalars = adamWScalars(env, info[4]);
+  inPieces(parameters.length, kPiece, [&](size_t begin, size_t end) {
+    elementwise().adamW(parameters.data + begin, gradients.data + begin, first.data + begin, second.data + begin, scalars, end - begin);
+  });
+}
+
+void setThreads(const Napi::CallbackInfo& info) {
+  const double count = number(info.Env(), info[0], "threads");
+  if (!(count >= 1 && count <= 256) || count != std::floor(count))
+    throw Napi::RangeError::New(info.Env(), "threads must be a whole number from 1 to 256.");
+  TrainingThreads& threads = trainingThreads();
+  std::lock_guard<std::mutex> lock(threads.mutex);
+  if (threads.pool->threads() != static_cast<int>(count)) threads.pool = std::make_unique<Pool>(static_cast<int>(count));
+}
+
+}  // namespace
+
+void exportTraining(Napi::Env env, Napi::Object exports) {
+  exports.Set("quantiseTernary", Napi::Function::New(env, quantiseTernary, "quantiseTernary"));
+  exports.Set("accumulate", Napi::Function::New(env, accumulate, "accumulate"));
+  exports.Set("gatherRows", Napi::Function::New(env, gatherRows, "gatherRows"));
+  exports.Set("scatterAddRows", Napi::Function::New(env, scatterAddRows, "scatterAddRows"));
+  exports.Set("squaredNorm", Napi::Function::New(env, squaredNorm, "squaredNorm"));
+  exports.Set("adamW", Napi::Function::New(env, adamW, "adamW"));
+  exports.Set("setThreads", Napi::Function::New(env, setThreads, "setThreads"));
+}
+
+}  // namespace tritsmith
