@@ -51,7 +51,9 @@ const sources = readdirSync(join(root, 'native'), { recursive: true, encoding: '
   .sort();
 once('native', sources, [join(root, 'native', 'build', 'Release', 'tritsmith.node')], () => {
   // The pinned Node's package brings its own headers, so nothing is downloaded.
-  const platformPackage = readdirSync(join(modules, 'node', 'node_modules')).find((name) => name.startsWith('node-'));
+  const platformPackage = readdirSync(join(modules, 'node', 'node_modules')).find((name) =>
+    existsSync(join(modules, 'node', 'node_modules', name, 'include', 'node')),
+  );
   const headers = join(modules, 'node', 'node_modules', platformPackage ?? '');
   must('Building the native kernel', node, [
     join(modules, 'node-gyp', 'bin', 'node-gyp.js'),
