@@ -1,0 +1,270 @@
+/** Every operation's gradient against central finite differences of its own forward pass. */
+import { describe, expect, it } from 'vitest';
+import { differentiate } from './differentiate.ts';
+import { Graph, type Value } from './graph.ts';
+import {
+  add,
+  addBias,
+  attention,
+  headNorm,
+  linear,
+  quantiseActivation,
+  reshape,
+  rmsNorm,
+  rotary,
+  swiGlu,
+  ternaryLinear,
+} from './operations.ts';
+import { backwardName, program, splitPasses } from './passes.ts';
+import { elementCount, Session } from './session.ts';
+
+const bindings = { B: 2, T: 5 };
+
+/** A repeatable stream of numbers in (-1, 1). */
+function noise(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
+
+interface Case {
+  name: string;
+  /** Builds the operation; the returned inputs are differentiated. */
+  build: (graph: Graph) => { output: Value; wanted: Value[]; fixed?: Record<string, Float32Array> };
+}
+
+const causal = new Float32Array(25).map((_, index) => (index % 5 > Math.floor(index / 5) ? -1e9 : 0));
+const angles = new Float32Array(10).map((_, index) => index * 0.37);
+
+const cases: Case[] = [
+  {
+    name: 'add',
+    build: (graph) => {
+      const a = graph.input('a', ['B', 'T', 6]);
+      const b = graph.input('b', ['B', 'T', 6]);
+      return { output: add(graph, a, b), wanted: [a, b] };
+    },
+  },
+  {
+    name: 'add of a value to itself (gradients add up)',
+    build: (graph) => {
+      const a = graph.input('a', ['B', 'T', 6]);
+      return { output: add(graph, a, a), wanted: [a] };
+    },
+  },
+  {
+    name: 'addBias',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 6]);
+      const bias = graph.input('bias', [6]);
+      return { output: addBias(graph, x, bias), wanted: [x, bias] };
+    },
+  },
+  {
+    name: 'linear',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 6]);
+      const weight = graph.input('weight', [4, 6]);
+      return { output: linear(graph, x, weight), wanted: [x, weight] };
+    },
+  },
+  {
+    name: 'rmsNorm',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 6]);
+      const weight = graph.input('weight', [6]);
+      return { output: rmsNorm(graph, x, weight, 1e-5), wanted: [x, weight] };
+    },
+  },
+  {
+    name: 'headNorm',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 12]);
+      const weight = graph.input('weight', [4]);
+      return { output: headNorm(graph, x, weight, 3, 1e-5), wanted: [x, weight] };
+    },
+  },
+  {
+    name: 'reshape',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 12]);
+      return { output: reshape(graph, x, [0, 0, 3, 4], ['B', 'T', 3, 4]), wanted: [x] };
+    },
+  },
+  {
+    name: 'rotary',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 8]);
+      const tables = { cos: graph.input('cos', [5, 2]), sin: graph.input('sin', [5, 2]) };
+      return {
+        output: rotary(graph, x, tables),
+        wanted: [x],
+        fixed: { cos: angles.map(Math.cos), sin: angles.map(Math.sin) },
+      };
+    },
+  },
+  {
+    name: 'attention (grouped queries, causal)',
+    build: (graph) => {
+      const q = graph.input('q', ['B', 'T', 16]);
+      const k = graph.input('k', ['B', 'T', 8]);
+      const v = graph.input('v', ['B', 'T', 8]);
+      const mask = graph.input('mask', ['T', 'T']);
+      return {
+        output: attention(graph, q, k, v, mask, { heads: 4, kvHeads: 2, headSize: 4 }),
+        wanted: [q, k, v],
+        fixed: { mask: causal },
+      };
+    },
+  },
+  {
+    name: 'swiGlu',
+    build: (graph) => {
+      const gate = graph.input('gate', ['B', 'T', 6]);
+      const up = graph.input('up', ['B', 'T', 6]);
+      return { output: swiGlu(graph, gate, up), wanted: [gate, up] };
+    },
+  },
+];
+
+async function prepare(build: Case['build'], recompute: boolean) {
+  const graph = new Graph('case');
+  const { output, wanted, fixed = {} } = build(graph);
+  const forwardNodes = graph.nodes.length;
+  const seed = graph.input('seed', output.shape);
+  const gradients = differentiate(graph, new Map([[output, seed]]), wanted);
+  const named = Object.fromEntries([...gradients].map(([value, gradient]) => [`grad.${value.name}`, gradient]));
+  const passes = splitPasses('case', graph, forwardNodes, { output }, named, recompute);
+  const forward = await Session.create(passes.forward, { threads: 1 });
+  const backward = await Session.create(passes.backward, { threads: 1 });
+  const random = noise(7);
+  const feeds: Record<string, Float32Array> = {};
+  for (const [name, value] of graph.inputs)
+    feeds[name] = fixed[name] ?? new Float32Array(elementCount(value, bindings)).map(() => random() * 1.5);
+  const kept: Record<string, Float32Array> = {};
+  for (const value of passes.kept) kept[value.name] = new Float32Array(elementCount(value, bindings));
+  const y = new Float32Array(elementCount(output, bindings));
+  const runForward = async (): Promise<Float32Array> => {
+    await forward.run(bindings, feeds, { output: y, ...kept });
+    return y;
+  };
+  const runBackward = async (): Promise<Record<string, Float32Array>> => {
+    const results = Object.fromEntries(
+      wanted.map((value) => [`grad.${value.name}`, new Float32Array(elementCount(value, bindings))]),
+    );
+    const handed = Object.fromEntries(passes.kept.map((value) => [backwardName(value), kept[value.name]!]));
+    await backward.run(bindings, { ...feeds, ...handed }, results);
+    return results;
+  };
+  return { feeds, wanted, passes, runForward, runBackward };
+}
+
+describe('gradients against central finite differences', () => {
+  it.each(cases)('$name', async ({ build }) => {
+    const { feeds, wanted, runForward, runBackward } = await prepare(build, false);
+    await runForward();
+    const gradients = await runBackward();
+    const objective = async (): Promise<number> => {
+      const y = await runForward();
+      return y.reduce((sum, value, index) => sum + value * feeds.seed![index]!, 0);
+    };
+    for (const value of wanted) {
+      const x = feeds[value.name]!;
+      const gradient = gradients[`grad.${value.name}`]!;
+      const scale = Math.max(...gradient.map(Math.abs));
+      const step = 4e-3;
+      for (let index = 0; index < x.length; index += Math.ceil(x.length / 24)) {
+        const original = x[index]!;
+        x[index] = original + step;
+        const above = await objective();
+        x[index] = original - step;
+        const below = await objective();
+        x[index] = original;
+        const difference = (above - below) / (2 * step);
+        expect(Math.abs(gradient[index]! - difference), `${value.name}[${index}]`).toBeLessThan(2e-3 * scale + 1e-3);
+      }
+    }
+  });
+
+  it.each(cases)('$name: recomputing in the backward pass gives the same bits', async ({ build }) => {
+    const keeping = await prepare(build, false);
+    await keeping.runForward();
+    const expected = await keeping.runBackward();
+    const recomputing = await prepare(build, true);
+    expect(recomputing.passes.kept).toHaveLength(0);
+    expect(await recomputing.runBackward()).toEqual(expected);
+  });
+});
+
+describe('ternaryLinear on quantised activations', () => {
+  const rows = 10;
+  const outputs = 3;
+  const width = 6;
+  const random = noise(3);
+  const x = new Float32Array(rows * width).map(() => random() * 2);
+  const ternary = new Float32Array(outputs * width).map(() => Math.round(random()));
+  const dy = new Float32Array(rows * outputs).map(random);
+  const delta = 0.125;
+
+  it('equals the definition, and its gradient is the straight-through one', async () => {
+    const graph = new Graph('bitlinear');
+    const input = graph.input('x', ['B', 'T', width]);
+    const weight = { values: graph.input('values', [outputs, width]), delta: graph.input('delta', [1]) };
+    const output = ternaryLinear(graph, quantiseActivation(graph, input), weight);
+    const seed = graph.input('seed', output.shape);
+    const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
+    const session = await Session.create(
+      program('bitlinear', graph, {
+        output,
+        dx: gradients.get(input)!,
+        dw: gradients.get(weight.values)!,
+      }),
+      { threads: 1 },
+    );
+    const y = new Float32Array(rows * outputs);
+    const dx = new Float32Array(x.length);
+    const dw = new Float32Array(ternary.length);
+    const feeds = { x, values: ternary, delta: new Float32Array([delta]), seed: dy };
+    await session.run(bindings, feeds, { output: y, dx, dw });
+
+    const quantised = new Float64Array(x.length);
+    for (let row = 0; row < rows; row += 1) {
+      const values = x.subarray(row * width, (row + 1) * width);
+      const gamma = Math.max(...values.map(Math.abs), 1e-5);
+      values.forEach((value, column) => {
+        quantised[row * width + column] = (Math.round((value * 127) / gamma) * gamma) / 127;
+      });
+    }
+    for (let row = 0; row < rows; row += 1)
+      for (let out = 0; out < outputs; out += 1) {
+        let sum = 0;
+        for (let column = 0; column < width; column += 1)
+          sum += quantised[row * width + column]! * ternary[out * width + column]! * delta;
+        expect(y[row * outputs + out]).toBeCloseTo(sum, 5);
+      }
+    for (let row = 0; row < rows; row += 1)
+      for (let column = 0; column < width; column += 1) {
+        let sum = 0;
+        for (let out = 0; out < outputs; out += 1) sum += dy[row * outputs + out]! * ternary[out * width + column]! * delta;
+        expect(dx[row * width + column]).toBeCloseTo(sum, 5);
+      }
+    for (let out = 0; out < outputs; out += 1)
+      for (let column = 0; column < width; column += 1) {
+        let sum = 0;
+        for (let row = 0; row < rows; row += 1) sum += dy[row * outputs + out]! * quantised[row * width + column]!;
+        expect(dw[out * width + column]).toBeCloseTo(sum, 5);
+      }
+  });
+
+  it('rounds half to even, as the other implementations do', async () => {
+    const graph = new Graph('rounding');
+    const input = graph.input('x', ['B', 'T', 4]);
+    const { integers } = quantiseActivation(graph, input);
+    const session = await Session.create(program('rounding', graph, { integers }), { threads: 1 });
+    const result = new Float32Array(4);
+    await session.run({ B: 1, T: 1 }, { x: new Float32Array([127, 0.5, 1.5, -2.5]) }, { integers: result });
+    expect([...result]).toEqual([127, 0, 2, -2]);
+  });
+});

@@ -1,0 +1,83 @@
+/** Runs programs on onnxruntime-node. Inputs and outputs are the caller's own float buffers; nothing is copied. */
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { evaluateDimension, type Value } from './graph.ts';
+import type { Program } from './passes.ts';
+
+export interface EngineOptions {
+  /** Threads inside one operator; 0: as many as there are cores. Results do not depend on it. */
+  readonly threads: number;
+}
+
+/** Sizes of the named dimensions, such as `{ B: 4, T: 128 }`. */
+export type Bindings = Readonly<Record<string, number>>;
+
+export type Buffer32 = Float32Array | Int32Array | BigInt64Array;
+
+const elementName = { float32: 'float32', int32: 'int32', int64: 'int64' } as const;
+
+function shapeOf(value: Value, bindings: Bindings): number[] {
+  return value.shape.map((dimension) => evaluateDimension(dimension, bindings));
+}
+
+/** Number of elements of a value under the bindings. */
+export function elementCount(value: Value, bindings: Bindings): number {
+  return shapeOf(value, bindings).reduce((product, dimension) => product * dimension, 1);
+}
+
+export class Session {
+  readonly program: Program;
+  private readonly session: InferenceSession;
+
+  private constructor(program: Program, session: InferenceSession) {
+    this.program = program;
+    this.session = session;
+  }
+
+  static async create(program: Program, options: EngineOptions): Promise<Session> {
+    const session = await InferenceSession.create(program.bytes, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: options.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      enableMemPattern: false,
+      logSeverityLevel: 3,
+      extra: { session: { disable_quant_qdq: '1', use_device_allocator_for_initializers: '1' } },
+    });
+    return new Session(program, session);
+  }
+
+  /**
+   * @param feeds a buffer for every input of the program, at least as long as its shape asks for (longer ones are cut)
+   * @param results a buffer for every output that is wanted; it is filled from its start
+   */
+  async run(
+    bindings: Bindings,
+    feeds: Readonly<Record<string, Buffer32>>,
+    results: Readonly<Record<string, Float32Array>>,
+  ): Promise<void> {
+    const tensor = (value: Value, buffer: Buffer32 | undefined): Tensor => {
+      if (!buffer) throw new Error(`program ${this.program.name}: no buffer for ${value.name}`);
+      const shape = shapeOf(value, bindings);
+      const count = shape.reduce((product, dimension) => product * dimension, 1);
+      if (buffer.length < count)
+        throw new Error(
+          `program ${this.program.name}: ${value.name} needs ${count} elements [${shape.join(', ')}], its buffer has ${buffer.length}`,
+        );
+      const exact = buffer.length === count ? buffer : buffer.subarray(0, count);
+      return new Tensor(elementName[value.type], exact as Float32Array, shape);
+    };
+    const inputs: Record<string, Tensor> = {};
+    for (const value of this.program.inputs) inputs[value.name] = tensor(value, feeds[value.name]);
+    const fetches: Record<string, Tensor> = {};
+    for (const value of this.program.outputs) {
+      const buffer = results[value.name];
+      if (buffer) fetches[value.name] = tensor(value, buffer);
+    }
+    await this.session.run(inputs, fetches);
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
