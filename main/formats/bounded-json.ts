@@ -1,0 +1,95 @@
+/** JSON from files that may lie: bounded in size and depth before it is parsed. */
+import { open } from 'node:fs/promises';
+import { TritsmithError } from '../contract/errors.ts';
+
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+export type JsonObject = Record<string, Json>;
+
+/** A plain object; own properties only must be read from it (`Object.entries`, `Object.hasOwn`). */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Own property, so that `__proto__` and `constructor` are never found on the prototype. */
+export function ownValue(object: JsonObject, name: string): Json | undefined {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
+function deepestNesting(bytes: Uint8Array, limit: number): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (inString) {
+      if (byte === 0x5c) i++;
+      else if (byte === 0x22) inString = false;
+    } else if (byte === 0x22) inString = true;
+    else if (byte === 0x7b || byte === 0x5b) {
+      depth++;
+      if (depth > deepest) deepest = depth;
+      if (deepest > limit) return deepest;
+    } else if (byte === 0x7d || byte === 0x5d) depth--;
+  }
+  return deepest;
+}
+
+/**
+ * Parses UTF-8 JSON (a byte order mark is skipped); `what` names the thing in errors. Nesting is counted before parsing, so that a
+ * file of brackets cannot use up the memory.
+ * @throws TritsmithError `damaged`: not UTF-8, not JSON, or nested deeper than `maxDepth`.
+ */
+export function parseBoundedJson(bytes: Uint8Array, what: string, maxDepth = 32): Json {
+  if (deepestNesting(bytes, maxDepth) > maxDepth)
+    throw new TritsmithError('damaged', `${what} can't be read.`, {
+      reason: `Its JSON is nested deeper than ${maxDepth} levels.`,
+      remedy: 'Download or create the file again.',
+    });
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as Json;
+  } catch (thrown) {
+    throw new TritsmithError('damaged', `${what} can't be read.`, {
+      reason: `It is not valid JSON: ${(thrown as Error).message.slice(0, 200)}`,
+      remedy: 'Download or create the file again.',
+    });
+  }
+}
+
+/**
+ * Bytes of a whole file that is expected to be small.
+ * @throws TritsmithError `not-found`, `not-writable` (no permission), `bad-input` (not a file, or more than `maxBytes`).
+ */
+export async function readBoundedFile(file: string, maxBytes: number): Promise<Uint8Array> {
+  try {
+    const handle = await open(file, 'r');
+    try {
+      const status = await handle.stat();
+      if (!status.isFile()) throw new TritsmithError('bad-input', `${file} is not a file.`);
+      if (status.size > maxBytes)
+        throw new TritsmithError('bad-input', `${file} is too large.`, {
+          reason: `It has ${status.size} bytes; at most ${maxBytes} are expected of such a file.`,
+          remedy: 'Check that it is the right file.',
+        });
+      const bytes = new Uint8Array(status.size);
+      let done = 0;
+      while (done < bytes.length) {
+        const { bytesRead } = await handle.read(bytes, done, bytes.length - done, done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return bytes.subarray(0, done);
+    } finally {
+      await handle.close();
+    }
+  } catch (thrown) {
+    throw TritsmithError.from(thrown);
+  }
+}
+
+/** A JSON object from a file of at most `maxBytes`. @throws TritsmithError as `readBoundedFile` and `parseBoundedJson` do. */
+export async function readJsonObject(file: string, maxBytes: number, maxDepth = 32): Promise<JsonObject> {
+  const value = parseBoundedJson(await readBoundedFile(file, maxBytes), file, maxDepth);
+  if (!isJsonObject(value))
+    throw new TritsmithError('damaged', `${file} can't be read.`, { reason: 'A JSON object was expected.' });
+  return value;
+}

@@ -1,0 +1,156 @@
+/** A Hugging Face folder's weights: one `model.safetensors`, or shards listed in `model.safetensors.index.json`. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
+import { isJsonObject, ownValue, readJsonObject } from '../bounded-json.ts';
+import { openSafetensors } from './reader.ts';
+import type { SafetensorsFile } from './reader.ts';
+
+const indexName = 'model.safetensors.index.json';
+const singleName = 'model.safetensors';
+const largestIndexBytes = 100_000_000;
+const mostShards = 2048;
+
+export interface Checkpoint {
+  /** The files that hold the weights, in name order. */
+  readonly files: readonly string[];
+  /** Metadata of the first file. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Names of stored tensors and of aliases, sorted. */
+  names(): string[];
+  has(name: string): boolean;
+  /** The stored tensor behind an alias (tied weights named in the metadata); null for a stored tensor. */
+  aliasOf(name: string): string | null;
+  /** @throws TritsmithError `not-found` */
+  shape(name: string): readonly number[];
+  /** @throws TritsmithError `not-found` */
+  dtype(name: string): string;
+  /** Row-major values, aliases followed. @throws TritsmithError as `SafetensorsFile.readFloat32` */
+  readFloat32(name: string, out?: Float32Array): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/** Shard by tensor name, from the index; every shard is a plain file name inside the folder. */
+async function readIndex(folder: string): Promise<Map<string, string>> {
+  const file = path.join(folder, indexName);
+  const index = await readJsonObject(file, largestIndexBytes, 8);
+  const weightMap = ownValue(index, 'weight_map');
+  if (!isJsonObject(weightMap) || Object.keys(weightMap).length === 0)
+    throw new TritsmithError('damaged', `${file} lists no tensors.`, { remedy: 'Download the model again.' });
+  const shardOf = new Map<string, string>();
+  for (const [tensor, shard] of Object.entries(weightMap)) {
+    if (typeof shard !== 'string' || !/^[A-Za-z0-9_][A-Za-z0-9._-]{0,250}\.safetensors$/.test(shard))
+      throw new TritsmithError('bad-input', `${file} names a shard that is no plain file name.`, {
+        reason: `Tensor "${tensor.slice(0, 200)}" is said to be in ${JSON.stringify(shard).slice(0, 200)}; shards must lie beside the index.`,
+        remedy: 'Get the model from a source that you trust.',
+      });
+    shardOf.set(tensor, shard);
+  }
+  return shardOf;
+}
+
+async function openShards(folder: string, shardOf: Map<string, string>): Promise<Map<string, SafetensorsFile>> {
+  const names = [...new Set(shardOf.values())].sort();
+  if (names.length > mostShards)
+    throw new TritsmithError(
+      'unsupported',
+      `${folder} has ${names.length} shards; at most ${mostShards} are supported.`,
+    );
+  const present = new Set(await readdir(folder));
+  const missing = names.filter((name) => !present.has(name));
+  if (missing.length > 0)
+    throw new TritsmithError('not-found', `${folder} lacks ${missing.length} of its ${names.length} weight files.`, {
+      reason: `${indexName} names ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}.`,
+      remedy: 'Download the missing files into the folder.',
+    });
+  const opened = new Map<string, SafetensorsFile>();
+  try {
+    for (const name of names) opened.set(name, await openSafetensors(path.join(folder, name)));
+    for (const [tensor, shard] of shardOf)
+      if (!opened.get(shard)!.tensors.has(tensor))
+        throw new TritsmithError('damaged', `${path.join(folder, shard)} lacks the tensor "${tensor}".`, {
+          reason: `${indexName} says that it is there.`,
+          remedy: 'Download the model again: index and shards are of different versions.',
+        });
+    const holder = new Map<string, string>();
+    for (const [shard, file] of opened)
+      for (const tensor of file.tensors.keys()) {
+        const other = holder.get(tensor);
+        if (other)
+          throw new TritsmithError('damaged', `Tensor "${tensor}" is in two weight files.`, {
+            reason: `${other} and ${shard} both hold it.`,
+            remedy: 'Download the model again: its shards are of different versions.',
+          });
+        holder.set(tensor, shard);
+      }
+  } catch (thrown) {
+    await Promise.all([...opened.values()].map((file) => file.close()));
+    throw thrown;
+  }
+  return opened;
+}
+
+async function openFolder(folder: string): Promise<{ files: SafetensorsFile[]; holder: Map<string, SafetensorsFile> }> {
+  const present = await readdir(folder);
+  if (present.includes(singleName)) {
+    const file = await openSafetensors(path.join(folder, singleName));
+    return { files: [file], holder: new Map([...file.tensors.keys()].map((name) => [name, file])) };
+  }
+  if (present.includes(indexName)) {
+    const shardOf = await readIndex(folder);
+    const shards = await openShards(folder, shardOf);
+    return {
+      files: [...shards.values()],
+      holder: new Map([...shardOf].map(([tensor, shard]) => [tensor, shards.get(shard)!])),
+    };
+  }
+  const other = present.find((name) => /\.(bin|pt|pth|gguf|onnx|h5|msgpack)$/.test(name));
+  throw new TritsmithError('not-found', `${folder} holds no ${singleName} and no ${indexName}.`, {
+    ...(other ? { reason: `It has ${other}, a format that is not read.` } : {}),
+    remedy: 'Choose the folder of a Hugging Face model with safetensors weights.',
+  });
+}
+
+/**
+ * Opens the weights of a Hugging Face folder; all headers are checked before this returns. Entries of a file's metadata that map a
+ * name to a stored tensor (`"model.embed_tokens.weight": "lm_head.weight"`) are aliases. Close it when done.
+ * @throws TritsmithError `not-found` (folder, weights, shard), `bad-input` (shard outside the folder), `damaged`, `unsupported`
+ */
+export async function openCheckpoint(folder: string): Promise<Checkpoint> {
+  let opened;
+  try {
+    opened = await openFolder(folder);
+  } catch (thrown) {
+    throw TritsmithError.from(thrown);
+  }
+  const { files, holder } = opened;
+  const aliases = new Map<string, string>();
+  for (const file of files)
+    for (const [alias, target] of Object.entries(file.metadata))
+      if (holder.has(target) && !holder.has(alias)) aliases.set(alias, target);
+  const stored = (name: string) => {
+    const target = aliases.get(name) ?? name;
+    const file = holder.get(target);
+    if (!file)
+      throw new TritsmithError('not-found', `The model in ${folder} lacks the tensor "${name}".`, {
+        remedy: 'Check that the weights belong to this architecture and that the download is complete.',
+      });
+    return { target, file, entry: file.tensors.get(target)! };
+  };
+  return {
+    files: files.map((file) => file.path),
+    metadata: files[0]?.metadata ?? {},
+    names: () => [...holder.keys(), ...aliases.keys()].sort(),
+    has: (name) => holder.has(name) || aliases.has(name),
+    aliasOf: (name) => aliases.get(name) ?? null,
+    shape: (name) => stored(name).entry.shape,
+    dtype: (name) => stored(name).entry.dtype,
+    async readFloat32(name, out) {
+      const { target, file } = stored(name);
+      return file.readFloat32(target, out);
+    },
+    async close() {
+      await Promise.all(files.map((file) => file.close()));
+    },
+  };
+}

@@ -1,0 +1,134 @@
+/** Reads tensors from a safetensors file in bounded chunks; the file as a whole is never in memory. */
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { TritsmithError } from '../../contract/errors.ts';
+import { decodeBf16, decodeF16 } from '../half-precision.ts';
+import { dtypeBytes, headerLength, parseHeader } from './header.ts';
+import type { SafetensorsHeader, TensorEntry } from './header.ts';
+
+const chunkBytes = 4 * 1024 * 1024;
+
+export interface SafetensorsFile extends SafetensorsHeader {
+  readonly path: string;
+  /**
+   * Values of a BF16, F16, F32 or F64 tensor in row-major order, into `out` (exactly as many elements) where given.
+   * @throws TritsmithError `not-found` (no such tensor), `unsupported` (dtype), `bad-input` (length of `out`), `damaged` (file became shorter)
+   */
+  readFloat32(name: string, out?: Float32Array): Promise<Float32Array>;
+  /** The tensor's own bytes (little-endian), or `[begin, end)` of them. @throws TritsmithError as `readFloat32` */
+  readBytes(name: string, begin?: number, end?: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+async function readFully(file: FileHandle, path: string, into: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < into.byteLength) {
+    const length = Math.min(chunkBytes, into.byteLength - done);
+    const { bytesRead } = await file.read(into, done, length, position + done);
+    if (bytesRead === 0)
+      throw new TritsmithError('damaged', `${path} became shorter while it was read.`, {
+        remedy: 'Let no other program write to the file, and try again.',
+      });
+    done += bytesRead;
+  }
+}
+
+function decodeChunk(dtype: string, bytes: Uint8Array, out: Float32Array): void {
+  if (dtype === 'F64') out.set(new Float64Array(bytes.buffer, bytes.byteOffset, out.length));
+  else {
+    const bits = new Uint16Array(bytes.buffer, bytes.byteOffset, out.length);
+    if (dtype === 'BF16') decodeBf16(bits, out);
+    else decodeF16(bits, out);
+  }
+}
+
+async function readFloats(file: FileHandle, path: string, name: string, entry: TensorEntry, out?: Float32Array) {
+  const { dtype, begin, end } = entry;
+  if (!['F32', 'F16', 'BF16', 'F64'].includes(dtype))
+    throw new TritsmithError('unsupported', `Tensor "${name}" in ${path} holds ${dtype}, not floating-point values.`, {
+      remedy: 'Use a checkpoint in BF16, F16 or F32; quantised checkpoints have to be converted back first.',
+    });
+  const size = dtypeBytes(dtype)!;
+  const count = (end - begin) / size;
+  if (out && out.length !== count)
+    throw new TritsmithError(
+      'bad-input',
+      `Tensor "${name}" in ${path} has ${count} values, ${out.length} were expected.`,
+    );
+  const values = out ?? new Float32Array(count);
+  if (dtype === 'F32') {
+    await readFully(file, path, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), begin);
+    return values;
+  }
+  const chunk = new Uint8Array(Math.min(chunkBytes, end - begin));
+  for (let position = begin; position < end; position += chunk.length) {
+    const part = chunk.subarray(0, Math.min(chunk.length, end - position));
+    await readFully(file, path, part, position);
+    const first = (position - begin) / size;
+    decodeChunk(dtype, part, values.subarray(first, first + part.length / size));
+  }
+  return values;
+}
+
+/**
+ * Opens a safetensors file: its header is checked whole before this returns (see `parseHeader`). Close it when done.
+ * @throws TritsmithError `not-found`, `damaged`, `unsupported`
+ */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, 'r');
+    const file = handle;
+    const status = await file.stat();
+    if (!status.isFile()) throw new TritsmithError('bad-input', `${path} is not a file.`);
+    const first = new Uint8Array(Math.min(8, status.size));
+    await readFully(file, path, first, 0);
+    const json = new Uint8Array(headerLength(path, first, status.size));
+    await readFully(file, path, json, 8);
+    const header = parseHeader(path, json, status.size);
+    const entryOf = (name: string): TensorEntry => {
+      const entry = header.tensors.get(name);
+      if (!entry) throw new TritsmithError('not-found', `${path} holds no tensor "${name}".`);
+      return entry;
+    };
+    return {
+      ...header,
+      path,
+      async readFloat32(name, out) {
+        return readFloats(file, path, name, entryOf(name), out);
+      },
+      async readBytes(name, begin = 0, end) {
+        const entry = entryOf(name);
+        const length = entry.end - entry.begin;
+        const last = end ?? length;
+        if (!(begin >= 0 && begin <= last && last <= length))
+          throw new TritsmithError('bad-input', `Bytes ${begin} to ${last} are outside tensor "${name}" of ${path}.`);
+        const bytes = new Uint8Array(last - begin);
+        await readFully(file, path, bytes, entry.begin + begin);
+        return bytes;
+      },
+      close: () => file.close(),
+    };
+  } catch (thrown) {
+    await handle?.close().catch(() => undefined);
+    throw TritsmithError.from(thrown);
+  }
+}
+
+/**
+ * Refuses NaN and infinities in weights.
+ * @throws TritsmithError `damaged` with the index of the first one and how many there are
+ */
+export function assertFinite(name: string, values: Float32Array): void {
+  let bad = 0;
+  let first = -1;
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isFinite(values[i])) continue;
+    if (bad++ === 0) first = i;
+  }
+  if (bad === 0) return;
+  throw new TritsmithError('damaged', `Tensor "${name}" holds ${bad} values that are no numbers.`, {
+    reason: `The first is ${values[first]} at index ${first} of ${values.length}; training ran away or the file is damaged.`,
+    remedy: 'Download the checkpoint again or use an earlier one.',
+  });
+}

@@ -1,0 +1,76 @@
+/** Writes a safetensors file tensor by tensor: memory holds one tensor at a time. */
+import { TritsmithError } from '../../contract/errors.ts';
+import { writeFileAtomically } from '../atomic-file.ts';
+import { dtypeBytes, elementCount } from './header.ts';
+
+export interface TensorToWrite {
+  readonly name: string;
+  readonly dtype: 'F32' | 'F16' | 'BF16' | 'U8' | 'I32';
+  readonly shape: readonly number[];
+  /** Called once, when the tensor's turn comes; little-endian values of `dtype` in row-major order. */
+  readonly data: () => ArrayBufferView | Promise<ArrayBufferView>;
+}
+
+interface Placed {
+  readonly tensor: TensorToWrite;
+  readonly bytes: number;
+  readonly offset: number;
+}
+
+function place(path: string, tensors: Iterable<TensorToWrite>): Placed[] {
+  const seen = new Set<string>();
+  const sized = [...tensors].map((tensor) => {
+    const count = elementCount(tensor.shape);
+    if (seen.has(tensor.name) || tensor.name === '__metadata__' || count === null)
+      throw new TritsmithError('internal', `Tensor "${tensor.name}" can't be written to ${path}.`, {
+        reason: count === null ? 'Its shape is impossible.' : 'The name is taken.',
+      });
+    seen.add(tensor.name);
+    return { tensor, bytes: count * dtypeBytes(tensor.dtype)! };
+  });
+  sized.sort((a, b) => dtypeBytes(b.tensor.dtype)! - dtypeBytes(a.tensor.dtype)!);
+  let offset = 0;
+  return sized.map(({ tensor, bytes }) => {
+    const placed = { tensor, bytes, offset };
+    offset += bytes;
+    return placed;
+  });
+}
+
+function headerBytes(placed: readonly Placed[], metadata: Readonly<Record<string, string>>): Uint8Array {
+  const entries: [string, unknown][] = placed.map(({ tensor, bytes, offset }) => [
+    tensor.name,
+    { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [offset, offset + bytes] },
+  ]);
+  const json = Buffer.from(JSON.stringify(Object.fromEntries([['__metadata__', metadata], ...entries])), 'utf8');
+  const padded = Math.ceil(json.length / 8) * 8;
+  const header = new Uint8Array(8 + padded).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
+  header.set(json, 8);
+  return header;
+}
+
+/**
+ * Writes all tensors and the metadata to `path`, whole or not at all (see `writeFileAtomically`). Tensors are laid out by item size,
+ * largest first, so that each is aligned; within a size in the order given.
+ * @throws TritsmithError `no-space`, `not-writable`, `not-found`; `internal` where data does not fit its shape or a name comes twice
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<TensorToWrite>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const placed = place(path, tensors);
+  await writeFileAtomically(path, async (file) => {
+    await file.write(headerBytes(placed, metadata));
+    for (const { tensor, bytes } of placed) {
+      const data = await tensor.data();
+      if (data.byteLength !== bytes)
+        throw new TritsmithError(
+          'internal',
+          `Tensor "${tensor.name}" has ${data.byteLength} bytes instead of ${bytes}.`,
+        );
+      await file.write(data);
+    }
+  });
+}
