@@ -24,7 +24,7 @@ export const artifact = z.object({
 });
 export type Artifact = z.infer<typeof artifact>;
 
-const serialisedError = z.object({
+export const serialisedError = z.object({
   code: z.enum([
     'bad-input',
     'unsupported',
@@ -44,6 +44,9 @@ const serialisedError = z.object({
   details: z.string().optional(),
 });
 
+/** Any number: NaN and infinity are findings too (a loss that diverged), so they must cross. */
+const measured = z.custom<number>((value) => typeof value === 'number');
+
 /** Said by a job, in order. */
 export const jobEvent = z.discriminatedUnion('type', [
   /** `done` of `total` units of work (optimiser steps, rows, tensors); `unit` names them. `resumed`: units done before this session. */
@@ -56,7 +59,7 @@ export const jobEvent = z.discriminatedUnion('type', [
     note: z.string().optional(),
   }),
   /** One measured value at a step: `loss`, `loss/ce`, `loss/kd`, `loss/relation`, `gradient-norm`, `learning-rate`, `tokens-per-second`, `flip-rate`, `zero-fraction`, `gamma`, `accuracy`… */
-  z.object({ type: z.literal('metrics'), step: z.number(), values: z.record(z.string(), z.number()) }),
+  z.object({ type: z.literal('metrics'), step: z.number(), values: z.record(z.string(), measured) }),
   z.object({ type: z.literal('checkpoint'), step: z.number(), path: z.string(), kind: z.enum(['last', 'best']) }),
   z.object({ type: z.literal('artifact'), artifact }),
   z.object({ type: z.literal('log'), level: z.enum(['info', 'warning']), text: z.string() }),

@@ -1,0 +1,59 @@
+/** Experiments as the workbench keeps them and as every shell shows them. Times are milliseconds since 1970, durations seconds. */
+import { z } from 'zod';
+import { artifact, jobKind, serialisedError } from './jobs.ts';
+import { recipeSchema } from './recipe.ts';
+
+/** `interrupted`: it was running when its workbench ended without a word (crash, power cut); it can be resumed. */
+export const experimentState = z.enum(['created', 'running', 'paused', 'interrupted', 'failed', 'cancelled', 'done']);
+export type ExperimentState = z.infer<typeof experimentState>;
+
+export const stageState = z.enum(['pending', 'running', 'paused', 'interrupted', 'failed', 'done']);
+export type StageState = z.infer<typeof stageState>;
+
+export const stageRecord = z.object({
+  position: z.int(),
+  kind: jobKind,
+  weight: z.number(),
+  state: stageState,
+  done: z.number(),
+  total: z.number(),
+  unit: z.string(),
+  started: z.number().nullable(),
+  ended: z.number().nullable(),
+  /** Time spent in this stage over all sessions. */
+  seconds: z.number(),
+  error: serialisedError.nullable(),
+  result: z.json().nullable(),
+});
+export type StageRecord = z.infer<typeof stageRecord>;
+
+export const machineDescription = z.object({
+  platform: z.string(),
+  architecture: z.string(),
+  processor: z.string(),
+  cores: z.number(),
+  memoryBytes: z.number(),
+});
+export type MachineDescription = z.infer<typeof machineDescription>;
+
+export const experimentRecord = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: experimentState,
+  recipe: recipeSchema,
+  seed: z.number(),
+  created: z.number(),
+  started: z.number().nullable(),
+  ended: z.number().nullable(),
+  machine: machineDescription,
+  /** Program, Node and package versions by name. */
+  versions: z.record(z.string(), z.string()),
+  error: serialisedError.nullable(),
+  stages: z.array(stageRecord),
+  artifacts: z.array(artifact.extend({ stage: jobKind })),
+});
+export type ExperimentRecord = z.infer<typeof experimentRecord>;
+
+/** Seconds until the end, as a range; null while nothing has been measured. */
+export const timeRange = z.object({ low: z.number(), high: z.number() }).nullable();
+export type TimeRange = z.infer<typeof timeRange>;

@@ -1,0 +1,160 @@
+/** Short questions that a worker process answers before or between jobs, and the shapes of its answers. */
+import { z } from 'zod';
+import { jobKind } from './jobs.ts';
+import { recipeSchema, taskSettings } from './recipe.ts';
+
+/** What a preset needs to become a recipe; paths are absolute. */
+export const presetInputs = z.object({
+  /** Default: the task's file name and the teacher's folder name. */
+  name: z.string().optional(),
+  teacher: z.string(),
+  train: z.string(),
+  dev: z.string().optional(),
+  textColumns: z.array(z.string()).min(1),
+  labelColumn: z.string(),
+  kind: z.enum(['classification', 'generation']).default('classification'),
+  /** Text for Stage 2; without it Stage 2 is skipped. */
+  corpus: z.string().optional(),
+  limit: z.int().positive().optional(),
+  seed: z.int().min(0).optional(),
+  exports: z.array(z.enum(['i2_s'])).optional(),
+});
+export type PresetInputs = z.infer<typeof presetInputs>;
+
+export const presetName = z.enum(['quick', 'balanced', 'paper']);
+export type PresetName = z.infer<typeof presetName>;
+
+/** What is known about a Hugging Face folder before anything is trained. Bytes are bytes, parameters are scalars. */
+export const teacherCard = z.object({
+  folder: z.string(),
+  supported: z.boolean(),
+  /** Why it is refused, when it is, and what would be accepted. */
+  problem: z.string().optional(),
+  supportedArchitectures: z.array(z.string()),
+  architecture: z.string(),
+  layers: z.number(),
+  hiddenSize: z.number(),
+  ffnSize: z.number(),
+  heads: z.number(),
+  kvHeads: z.number(),
+  headDim: z.number(),
+  vocabularySize: z.number(),
+  contextLength: z.number(),
+  tiedEmbedding: z.boolean(),
+  /** Scalars that the model has; a tied head counts once. */
+  parameters: z.number(),
+  /** Scalars in the linear layers of the trunk, those that become ternary. */
+  bodyParameters: z.number(),
+  /** Bytes of the safetensors files. */
+  weightBytes: z.number(),
+  weightTypes: z.array(z.string()),
+  weightFiles: z.number(),
+  tokenizer: z.object({ kind: z.string(), tokens: z.number() }).nullable(),
+  licence: z.string().nullable(),
+  /** What the student weighs: the packed linear layers, and the whole I2_S file with F16 embedding. */
+  student: z.object({ bodyBytes: z.number(), fileBytes: z.number() }),
+  warnings: z.array(z.string()),
+});
+export type TeacherCard = z.infer<typeof teacherCard>;
+
+export const taskCheckRequest = z.object({
+  /** The settings as far as the user gave them; what is missing is guessed from the file. */
+  settings: taskSettings.partial().extend({ train: z.string() }),
+  /** Folder whose tokenizer counts the tokens; without it lengths are in characters. */
+  teacher: z.string().optional(),
+});
+export type TaskCheckRequest = z.infer<typeof taskCheckRequest>;
+
+const rowProblem = z.object({
+  kind: z.enum([
+    'empty-text',
+    'empty-label',
+    'missing-column',
+    'unreadable',
+    'too-long',
+    'duplicate',
+    'duplicate-conflict',
+    'unknown-label',
+    'shared-between-splits',
+  ]),
+  /** `dropped`: never trained on; `cut`: loses tokens in the middle; `kept`: only worth knowing. */
+  effect: z.enum(['dropped', 'cut', 'kept']),
+  rows: z.number(),
+  /** The first few row numbers, from 1, the header not counted. */
+  examples: z.array(z.number()),
+  explanation: z.string(),
+});
+export type RowProblem = z.infer<typeof rowProblem>;
+
+export const splitReport = z.object({
+  path: z.string(),
+  format: z.string(),
+  bytes: z.number(),
+  rows: z.number(),
+  usableRows: z.number(),
+  /** Rows per label, most frequent first; at most 50 labels. */
+  labels: z.array(z.object({ label: z.string(), rows: z.number() })),
+  distinctLabels: z.number(),
+  problems: z.array(rowProblem),
+  /** Upper-bound histogram of the prompt lengths; `unit` says tokens or characters. */
+  lengths: z.object({
+    unit: z.enum(['tokens', 'characters']),
+    median: z.number(),
+    p95: z.number(),
+    longest: z.number(),
+    bins: z.array(z.object({ upTo: z.number(), rows: z.number() })),
+  }),
+});
+export type SplitReport = z.infer<typeof splitReport>;
+
+export const taskReport = z.object({
+  columns: z.array(z.string()),
+  mapping: z.object({
+    kind: z.enum(['classification', 'generation']),
+    textColumns: z.array(z.string()),
+    labelColumn: z.string(),
+    /** Which of them were guessed from the file. */
+    guessed: z.array(z.enum(['kind', 'textColumns', 'labelColumn'])),
+  }),
+  train: splitReport,
+  dev: splitReport.nullable(),
+  /** Rows of dev whose text is also in train. */
+  sharedRows: z.number(),
+  unseenDevLabels: z.array(z.string()),
+  trainable: z.boolean(),
+  /** Why it can't be trained on, and what to do. */
+  blockers: z.array(z.string()),
+  warnings: z.array(z.string()),
+});
+export type TaskReport = z.infer<typeof taskReport>;
+
+/** A job of an experiment and its cost relative to the other jobs. */
+export const plannedJob = z.object({ kind: jobKind, weight: z.number().min(0) });
+export type PlannedJob = z.infer<typeof plannedJob>;
+
+export const workerQuery = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('inspect-teacher'), folder: z.string() }),
+  z.object({ type: z.literal('check-task'), request: taskCheckRequest }),
+  z.object({ type: z.literal('preset-recipe'), preset: presetName, inputs: presetInputs }),
+  z.object({ type: z.literal('plan-jobs'), recipe: recipeSchema }),
+  z.object({ type: z.literal('probe-runtime') }),
+]);
+export type WorkerQuery = z.infer<typeof workerQuery>;
+export type QueryType = WorkerQuery['type'];
+
+/** What the engine finds in the process that would train. */
+export const runtimeProbe = z.object({
+  onnxruntime: z.string(),
+  executionProviders: z.array(z.object({ name: z.string(), bundled: z.boolean() })),
+});
+export type RuntimeProbe = z.infer<typeof runtimeProbe>;
+
+/** The answer's schema by the question's type; both ends check against it. */
+export const queryAnswer = {
+  'inspect-teacher': teacherCard,
+  'check-task': taskReport,
+  'preset-recipe': recipeSchema,
+  'plan-jobs': z.array(plannedJob),
+  'probe-runtime': runtimeProbe,
+} as const;
+export type QueryAnswer<T extends QueryType> = z.infer<(typeof queryAnswer)[T]>;

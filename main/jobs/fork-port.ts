@@ -1,0 +1,82 @@
+/** Workers as child processes of Node: the port of the command line and of the server shell. */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { OutputTail } from './output-tail.ts';
+import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
+
+/** How long after its exit a worker's last words may still arrive through the pipes. */
+const LAST_WORDS_MILLISECONDS = 1000;
+
+/**
+ * A port that forks `entry` (default: the production worker) with the running Node and no further options. The child gets
+ * its own process group where the system has them, so that Ctrl-C in a terminal reaches the workbench alone.
+ */
+export function forkPort(entry: string = fileURLToPath(new URL('./worker.ts', import.meta.url))): SpawnPort {
+  return { spawn: () => forkWorker(entry) };
+}
+
+function forkWorker(entry: string): WorkerProcess {
+  const child = fork(entry, [], {
+    execPath: process.execPath,
+    execArgv: [],
+    serialization: 'advanced',
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    detached: process.platform !== 'win32',
+  });
+  const tail = new OutputTail();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8');
+    stream?.on('data', (chunk: string) => {
+      tail.push(chunk);
+    });
+  }
+  return {
+    pid: child.pid,
+    send: (message) => {
+      if (child.connected) child.send(message as object, () => undefined);
+    },
+    onMessage: (listener) => {
+      child.on('message', listener);
+    },
+    onExit: (listener) => {
+      whenGone(child, listener);
+    },
+    kill: () => {
+      child.kill('SIGKILL');
+    },
+    outputTail: () => tail.toString(),
+  };
+}
+
+/** Exit, end of the message channel and end of the output come in any order; a grandchild may even keep the output open. */
+function whenGone(child: ChildProcess, listener: (exit: WorkerExit) => void): void {
+  let exit: WorkerExit | null = null;
+  let disconnected = false;
+  let closed = false;
+  let told = false;
+  const tell = (gone: WorkerExit): void => {
+    if (told) return;
+    told = true;
+    listener(gone);
+  };
+  const tellWhenAll = (): void => {
+    if (exit !== null && disconnected && closed) tell(exit);
+  };
+  child.once('error', (error) => {
+    if (child.pid === undefined) tell({ code: null, signal: null, startError: error.message });
+  });
+  child.once('disconnect', () => {
+    disconnected = true;
+    tellWhenAll();
+  });
+  child.once('close', () => {
+    closed = true;
+    tellWhenAll();
+  });
+  child.once('exit', (code, signal) => {
+    exit = { code, signal };
+    tellWhenAll();
+    setTimeout(tell, LAST_WORDS_MILLISECONDS, exit).unref();
+  });
+}

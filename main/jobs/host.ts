@@ -1,0 +1,167 @@
+/** The workbench's side of a worker: runs one job or asks one question in a fresh process and sees that it ends. */
+import { TritsmithError } from '../contract/errors.ts';
+import type { JobEvent, JobSpec } from '../contract/jobs.ts';
+import { queryAnswer } from '../contract/queries.ts';
+import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
+import { workerMessage } from '../contract/worker-protocol.ts';
+import type { WorkerCommand, WorkerMessage } from '../contract/worker-protocol.ts';
+import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
+import type { StopSignal } from './stop-signal.ts';
+
+export type JobOutcome =
+  | { readonly state: 'done'; readonly result: Extract<JobEvent, { type: 'done' }>['result'] }
+  | { readonly state: 'paused'; readonly step: number }
+  | { readonly state: 'cancelled' };
+
+export interface RunOptions {
+  /** Every event of the job in order, the last one included. */
+  onEvent?(event: JobEvent): void;
+  /** The process exists; `pid` lets the caller recognise it after a crash of its own. */
+  onStart?(pid: number | undefined): void;
+  /** Nothing was heard for `minutes`; said once per silence. */
+  onSilent?(minutes: number): void;
+  signal?: StopSignal;
+  /** Minutes without a message before `onSilent`; default 10. */
+  silentAfterMinutes?: number;
+  /** Seconds that a worker has for obeying a cancel before it is killed; default 10. */
+  cancelSeconds?: number;
+}
+
+/**
+ * Runs `spec` in a fresh worker. Resolves when the process has ended after done, paused or cancelled; throws the job's own
+ * error, whole, or `worker-died` when the process ended without a last word.
+ */
+export async function runInWorker(port: SpawnPort, spec: JobSpec, options: RunOptions = {}): Promise<JobOutcome> {
+  let last: WorkerMessage | null = null;
+  let killed = false;
+  const worker = port.spawn();
+  options.onStart?.(worker.pid);
+  const silence = watchSilence(options);
+
+  const exited = converse(worker, { type: 'start', spec }, (message) => {
+    silence.heard();
+    if (message.type === 'answer' || message.type === 'query-failed') return;
+    if (isFinal(message)) last = message;
+    options.onEvent?.(message);
+  });
+  let cancelTimer: NodeJS.Timeout | undefined;
+  const unsubscribe = options.signal?.subscribe((request) => {
+    worker.send({ type: request } satisfies WorkerCommand);
+    if (request !== 'cancel') return;
+    cancelTimer = setTimeout(
+      () => {
+        killed = true;
+        worker.kill();
+      },
+      (options.cancelSeconds ?? 10) * 1000,
+    );
+  });
+  try {
+    const exit = await exited;
+    return outcomeOf(last, exit, worker, killed);
+  } finally {
+    silence.end();
+    clearTimeout(cancelTimer);
+    unsubscribe?.();
+  }
+}
+
+/** Asks one question in a fresh worker. Throws the worker's error, or `worker-died`. */
+export async function askWorker<Q extends WorkerQuery>(port: SpawnPort, query: Q): Promise<QueryAnswer<Q['type']>> {
+  let reply: WorkerMessage | null = null;
+  const worker = port.spawn();
+  const exit = await converse(worker, { type: 'query', query }, (message) => {
+    reply = message;
+  });
+  const said = reply as WorkerMessage | null;
+  if (said?.type === 'query-failed' || said?.type === 'failed') throw TritsmithError.deserialise(said.error);
+  if (said?.type !== 'answer') throw workerDied(exit, worker.outputTail(), 'Try again.');
+  const type: QueryType = query.type;
+  const parsed = queryAnswer[type].safeParse(said.answer);
+  if (!parsed.success)
+    throw new TritsmithError('internal', `The worker's answer to "${type}" has an unexpected shape.`, {
+      details: parsed.error.message,
+    });
+  return parsed.data as QueryAnswer<Q['type']>;
+}
+
+/** Sends `command`, hands on every valid message, resolves at the end of the process. */
+function converse(
+  worker: WorkerProcess,
+  command: WorkerCommand,
+  onMessage: (message: WorkerMessage) => void,
+): Promise<WorkerExit> {
+  worker.onMessage((raw) => {
+    const parsed = workerMessage.safeParse(raw);
+    onMessage(
+      parsed.success
+        ? parsed.data
+        : {
+            type: 'log',
+            level: 'warning',
+            text: `The worker said something that is not in the protocol: ${parsed.error.message}`,
+          },
+    );
+  });
+  const exited = new Promise<WorkerExit>((resolve) => {
+    worker.onExit(resolve);
+  });
+  worker.send(command);
+  return exited;
+}
+
+function isFinal(message: WorkerMessage): boolean {
+  return ['done', 'paused', 'cancelled', 'failed'].includes(message.type);
+}
+
+function outcomeOf(last: WorkerMessage | null, exit: WorkerExit, worker: WorkerProcess, killed: boolean): JobOutcome {
+  switch (last?.type) {
+    case 'done':
+      return { state: 'done', result: last.result };
+    case 'paused':
+      return { state: 'paused', step: last.step };
+    case 'cancelled':
+      return { state: 'cancelled' };
+    case 'failed':
+      throw TritsmithError.deserialise(last.error);
+    default:
+      if (killed) return { state: 'cancelled' };
+      throw workerDied(exit, worker.outputTail(), 'Resume the experiment: it goes on from its last checkpoint.');
+  }
+}
+
+/** The error of a process that ended without a last word. */
+function workerDied(exit: WorkerExit, tail: string, remedy: string): TritsmithError {
+  const how =
+    exit.startError !== undefined
+      ? `it could not be started: ${exit.startError}`
+      : exit.signal !== null
+        ? `signal ${exit.signal} ended it`
+        : `exit code ${String(exit.code)}`;
+  const memory = exit.signal === 'SIGKILL' || exit.signal === 'SIGABRT' || exit.code === 134 || exit.code === 137;
+  return new TritsmithError('worker-died', 'The worker process ended in the middle of its work.', {
+    reason: memory ? `${how}; systems do this when memory runs out, and people with kill` : how,
+    remedy: memory
+      ? `${remedy} If it happens again, lower microBatchTokens or switch recomputeActivations on in the recipe.`
+      : remedy,
+    ...(tail.trim() === '' ? {} : { details: tail.trim() }),
+  });
+}
+
+function watchSilence(options: RunOptions): { heard(): void; end(): void } {
+  const limit = (options.silentAfterMinutes ?? 10) * 60_000;
+  let timer: NodeJS.Timeout | undefined;
+  const heard = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      options.onSilent?.(limit / 60_000);
+    }, limit);
+  };
+  heard();
+  return {
+    heard,
+    end: () => {
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,13 @@
+/** What the training engine finds on this machine; asked in a worker so that the workbench never loads the engine. */
+import { createRequire } from 'node:module';
+import { listSupportedBackends } from 'onnxruntime-node';
+import type { RuntimeProbe } from '../contract/queries.ts';
+
+/** Execution providers of onnxruntime-node and its version. */
+export function probeRuntime(): RuntimeProbe {
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  return {
+    onnxruntime: version,
+    executionProviders: listSupportedBackends().map(({ name, bundled }) => ({ name, bundled })),
+  };
+}
