@@ -1,0 +1,236 @@
+"""Independent PyTorch reference of what the TypeScript graph engine computes: decoder forward pass,
+BitLinear, SubLN and the losses of BitNet Distillation. Written from METHOD.md (cited as "M2", "M3", "M5"
+for its sections) and arXiv 2510.13998 (equation numbers); shares no code with the engine.
+
+Everything is a plain function of a dictionary of parameters under their Hugging Face names, so that autograd
+gives the gradients. No batching tricks, no fusing: the shortest form that can be compared with the formula.
+B batch, T positions, D head width, H query heads, Hk key/value heads, V vocabulary, [B, T, ...] row-major.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP = ("gate_proj", "up_proj", "down_proj")
+# M3: projections that get a SubLN directly before them.
+PLACEMENT = {"none": (), "paper": ("o_proj", "down_proj"), "all": ATTENTION + MLP}
+NO_TARGET = -100
+
+
+# ---------------------------------------------------------------- quantisers (M2, Eq. 1-3)
+
+class StraightThrough(torch.autograd.Function):
+    """Forward: the quantised value, exactly. Backward: the identity (also where clamp cut off); the
+    scale counts as a constant."""
+
+    @staticmethod
+    def forward(ctx, value, quantised):
+        return quantised.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None
+
+
+def weight_delta(weight):
+    """M2: delta = max(mean|W|, 1e-5), one per tensor."""
+    return weight.detach().abs().mean().clamp(min=1e-5)
+
+
+def ternary(weight):
+    """M2: T = clamp(round(W / delta), -1, 1). torch.round rounds half to even."""
+    return (weight.detach() / weight_delta(weight)).round().clamp(-1, 1)
+
+
+def activation_gamma(x):
+    """M2: gamma = max(max|x|, 1e-5), one per token (last axis)."""
+    return x.detach().abs().amax(-1, keepdim=True).clamp(min=1e-5)
+
+
+def activation_int8(x):
+    """M2: xi = clamp(round(x * 127/gamma), -128, 127). ENGINE.md rule 1 divides by s = gamma/127 instead:
+    other integers only where x * 127/gamma is a tie but for rounding, which the golden inputs avoid (TieMargin).
+    Exact ties are no rarity without SubLN: at position 0 attention hands v through, v is an integer times one scale,
+    and integer * 127 / integer can be k + 1/2."""
+    return (x.detach() * (127 / activation_gamma(x))).round().clamp(-128, 127)
+
+
+class TieMargin:
+    """How far the quantisers stayed from a rounding tie: the smallest | |v| mod 1 - 0.5 | in integer steps, over
+    activations of real (not padding) tokens and over weights (where only |W/delta| = 0.5 matters; 1.5 is clamped).
+    An engine whose error in v is below this gets the same integers, in the multiply form or the divide form."""
+
+    def __init__(self):
+        self.activation = 0.5
+        self.weight = 0.5
+
+    def see(self, x, weight, valid):
+        v = (x.detach() * (127 / activation_gamma(x)))[valid]
+        self.activation = min(self.activation, ((v.abs() % 1) - 0.5).abs().min().item())
+        w = weight.detach().abs() / weight_delta(weight)
+        self.weight = min(self.weight, (w - 0.5).abs().min().item())
+
+
+def bit_linear(x, weight, bias=None):
+    """y = xq Wq^T (+ bias). With the straight-through estimator (M2): dX = dy Wq, dW = dy^T xq."""
+    wq = StraightThrough.apply(weight, ternary(weight) * weight_delta(weight))
+    xq = StraightThrough.apply(x, activation_int8(x) * (activation_gamma(x) / 127))
+    return F.linear(xq, wq, bias)
+
+
+# ---------------------------------------------------------------- the decoder
+
+@dataclass
+class Config:
+    """The fields of a Hugging Face config.json that the forward pass needs."""
+
+    model_type: str
+    hidden_size: int
+    intermediate_size: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    vocab_size: int
+    rms_norm_eps: float
+    rope_theta: float
+    tie_word_embeddings: bool
+    num_hidden_layers: int = 2
+    rope_scaling: dict | None = None
+    attention_bias: bool = field(default=False)
+
+    @property
+    def qkv_bias(self):
+        return self.model_type == "qwen2"
+
+    @property
+    def qk_norm(self):
+        return self.model_type == "qwen3"
+
+
+def rms_norm(x, weight, eps):
+    """x / sqrt(mean(x^2) + eps) * weight over the last axis. Also SubLN (M3, Eq. 4-5)."""
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight
+
+
+def rope_inverse_frequencies(config):
+    """theta^(-2i/D), i = 0..D/2-1; with rope_type "llama3" long wavelengths are divided by `factor`, short ones kept,
+    and those between `original/high_freq_factor` and `original/low_freq_factor` interpolated (Llama 3.1)."""
+    i = torch.arange(0, config.head_dim, 2, dtype=torch.float64)
+    frequency = config.rope_theta ** (-i / config.head_dim)
+    scaling = config.rope_scaling
+    if scaling is None:
+        return frequency
+    assert scaling["rope_type"] == "llama3"
+    original = scaling["original_max_position_embeddings"]
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    wavelength = 2 * torch.pi / frequency
+    smooth = ((original / wavelength - low) / (high - low)).clamp(0, 1)  # 1 keep, 0 divide
+    return smooth * frequency + (1 - smooth) * frequency / scaling["factor"]
+
+
+def rope(x, config):
+    """Rotates the pair (i, i + D/2) of x [B, T, heads, D] by position * frequency_i (Hugging Face "half" layout).
+    Positions count 0..T-1 from the left; with right padding no position ids are needed."""
+    angle = torch.arange(x.shape[1], dtype=torch.float64)[:, None] * rope_inverse_frequencies(config)
+    cos, sin = angle.cos()[None, :, None].to(x.dtype), angle.sin()[None, :, None].to(x.dtype)
+    a, b = x.chunk(2, -1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
+
+
+def attention(q, k, v, mask):
+    """Causal attention, scale 1/sqrt(D). q [B, T, H, D], k and v [B, T, Hk, D]; query head h reads key/value head
+    h // (H/Hk). Keys at padding are masked."""
+    repeat = q.shape[2] // k.shape[2]
+    k, v = k.repeat_interleave(repeat, 2), v.repeat_interleave(repeat, 2)
+    scores = torch.einsum("bthd,bshd->bhts", q, k) * q.shape[-1] ** -0.5
+    causal = torch.ones(q.shape[1], q.shape[1], dtype=torch.bool).tril()
+    scores = scores.masked_fill(~(causal & mask[:, None, None, :]), float("-inf"))
+    return torch.einsum("bhts,bshd->bthd", scores.softmax(-1), v)
+
+
+def forward(parameters, config, ids, mask, quantised=False, placement="none", subln_eps=None, margin=None):
+    """ids and mask (bool) [B, T]. Returns hidden (before the final norm) [B, T, hidden], logits [B, T, V], and
+    per layer q (after bias, qk-norm and RoPE) [B, T, H*D], k the same and v [B, T, Hk*D], heads not repeated.
+
+    SubLN of a projection stands between its input and the projection (M3); the activation quantiser comes after it.
+    """
+    batch, length = ids.shape
+
+    def project(name, x):
+        projection = name.split(".")[-1]
+        if projection in PLACEMENT[placement]:
+            x = rms_norm(x, parameters[f"{name}.subln.weight"], subln_eps)
+        weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
+        if not quantised:
+            return F.linear(x, weight, bias)
+        if margin is not None:
+            margin.see(x, weight, mask)
+        return bit_linear(x, weight, bias)
+
+    def norm(name, x):
+        return rms_norm(x, parameters[f"{name}.weight"], config.rms_norm_eps)
+
+    hidden = F.embedding(ids, parameters["model.embed_tokens.weight"])
+    layers = []
+    for index in range(config.num_hidden_layers):
+        layer = f"model.layers.{index}"
+        x = norm(f"{layer}.input_layernorm", hidden)
+        heads = lambda y: y.view(batch, length, -1, config.head_dim)
+        q = heads(project(f"{layer}.self_attn.q_proj", x))
+        k = heads(project(f"{layer}.self_attn.k_proj", x))
+        v = heads(project(f"{layer}.self_attn.v_proj", x))
+        if config.qk_norm:
+            q, k = norm(f"{layer}.self_attn.q_norm", q), norm(f"{layer}.self_attn.k_norm", k)
+        q, k = rope(q, config), rope(k, config)
+        mixed = attention(q, k, v, mask).flatten(2)
+        hidden = hidden + project(f"{layer}.self_attn.o_proj", mixed)
+        x = norm(f"{layer}.post_attention_layernorm", hidden)
+        gate = F.silu(project(f"{layer}.mlp.gate_proj", x))
+        hidden = hidden + project(f"{layer}.mlp.down_proj", gate * project(f"{layer}.mlp.up_proj", x))
+        layers.append({"q": q.flatten(2), "k": k.flatten(2), "v": v.flatten(2)})
+    head = "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"
+    logits = F.linear(norm("model.norm", hidden), parameters[head])
+    return {"hidden": hidden, "logits": logits, "layers": layers}
+
+
+# ---------------------------------------------------------------- losses (M5, Eq. 8-14)
+
+def cross_entropy(logits, targets):
+    """M5, L_CE: mean over the positions that have a target. targets [B, T] name the token that position t must
+    predict (already shifted), NO_TARGET elsewhere."""
+    return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=NO_TARGET)
+
+
+def weighted_cross_entropy(logits, targets, weights):
+    """sum_i w_i * (logsumexp(z_i) - z_i[target_i]) over rows; not divided by sum w."""
+    return (weights * F.cross_entropy(logits, targets, reduction="none")).sum()
+
+
+def logits_distillation(student, teacher, tau, times_tau_squared=False):
+    """M5, L_LD: mean over the n rows of KL(softmax(t/tau) || softmax(s/tau)). logits [n, V]. The paper has no tau^2."""
+    log_t, log_s = F.log_softmax(teacher / tau, -1), F.log_softmax(student / tau, -1)
+    loss = (log_t.exp() * (log_t - log_s)).sum(-1).mean()
+    return loss * tau**2 if times_tau_squared else loss
+
+
+def relation(x, split_heads, mask):
+    """M5, Algorithm 1: R = softmax(A A^T) with A = x reshaped to [B, split, T, dim'], L2-normalised over dim' (dividing by
+    max(||a||, 1e-12)), temperature 1, over the columns that are no padding; clamped at 1e-8. Returns [B, split, T, T]."""
+    a = F.normalize(x.unflatten(-1, (split_heads, -1)).transpose(1, 2), dim=-1, eps=1e-12)
+    scores = (a @ a.transpose(-1, -2)).masked_fill(~mask[:, None, None, :], float("-inf"))
+    return scores.softmax(-1).clamp(min=1e-8)
+
+
+def relation_divergence(student, teacher, split_heads, mask):
+    """M5, Algorithm 1, one of Q, K, V: sum over valid columns of R_t (log R_t - log R_s), averaged over the
+    split * (number of valid tokens) valid rows. Widths of student and teacher may differ."""
+    r_s, r_t = relation(student, split_heads, mask), relation(teacher, split_heads, mask)
+    valid = (mask[:, None, :, None] & mask[:, None, None, :]).expand_as(r_s)
+    return (r_t * (r_t.log() - r_s.log()))[valid].sum() / (split_heads * mask.sum())
+
+
+def attention_relation(student, teacher, split_heads, mask):
+    """M5, L_AD: the sum over Q, K and V (not divided by 3, not by split_heads)."""
+    return sum(relation_divergence(student[n], teacher[n], split_heads, mask) for n in ("q", "k", "v"))
