@@ -1,0 +1,13 @@
+/** Qwen3: RMSNorm on each query and key head (qk-norm), a head size of its own, no bias. */
+import { type Architecture, readDecoder, unsupported } from './architecture.ts';
+
+export const qwen3: Architecture = {
+  modelType: 'qwen3',
+  className: 'Qwen3ForCausalLM',
+  title: 'Qwen3',
+  readConfiguration(config) {
+    if (config.attention_bias)
+      throw unsupported('a bias in its attention layers (attention_bias)', 'Choose a Qwen3 model without it.');
+    return readDecoder(config, { qkvBias: false, qkNorm: true, headSize: config.head_dim ?? 128 });
+  },
+};

@@ -1,0 +1,89 @@
+/** One decoder layer as a graph: attention and SwiGLU blocks with residuals, full precision or BitLinear with SubLN. */
+import type { Graph, Value } from '../graph/graph.ts';
+import {
+  add,
+  addBias,
+  attention,
+  headNorm,
+  linear,
+  quantiseActivation,
+  type QuantisedActivation,
+  rmsNorm,
+  rotary,
+  swiGlu,
+  ternaryLinear,
+} from '../graph/operations.ts';
+import { hasSubln, type ModelConfiguration, type Projection, projectionShape } from './configuration.ts';
+
+export interface DecoderLayer {
+  /** Layer input `[B, T, hidden]`. */
+  readonly input: Value;
+  readonly output: Value;
+  /** After qk-norm and RoPE, key-value heads not repeated: `[B, T, H*D]`, `[B, T, Hk*D]`, `[B, T, Hk*D]`. */
+  readonly q: Value;
+  readonly k: Value;
+  readonly v: Value;
+  /** Trainable values by local name; a ternary weight stands for the gradient of its latent weight. */
+  readonly parameters: ReadonlyMap<string, Value>;
+  /** What enters each projection before SubLN and quantisation, for calibration. */
+  readonly projectionInputs: ReadonlyMap<Projection, Value>;
+}
+
+/** Name of the graph input that holds a ternary weight's scale. */
+export function deltaName(projection: Projection): string {
+  return `${projection}.delta`;
+}
+
+/** Adds a decoder layer to the graph. Inputs besides the parameters: `x`, `mask` [T, T], `cos` and `sin` [P, D/2]. */
+export function decoderLayer(graph: Graph, configuration: ModelConfiguration): DecoderLayer {
+  const { hiddenSize, heads, kvHeads, headSize, rmsNormEpsilon } = configuration;
+  const parameters = new Map<string, Value>();
+  const projectionInputs = new Map<Projection, Value>();
+  const parameter = (local: string, shape: readonly number[]): Value => {
+    const value = graph.input(local, shape);
+    parameters.set(local, value);
+    return value;
+  };
+
+  /** Projects one shared input; without SubLN it is quantised once for all of them. */
+  const project = (input: Value, names: readonly Projection[]): Value[] => {
+    let shared: QuantisedActivation | undefined;
+    return names.map((name) => {
+      projectionInputs.set(name, input);
+      const shape = projectionShape(configuration, name);
+      const normed = hasSubln(configuration, name)
+        ? rmsNorm(graph, input, parameter(`${name}.subln`, [shape[1]]), rmsNormEpsilon)
+        : input;
+      const weight = parameter(name, shape);
+      if (!configuration.ternary) return linear(graph, normed, weight);
+      const quantised =
+        normed === input ? (shared ??= quantiseActivation(graph, input)) : quantiseActivation(graph, normed);
+      return ternaryLinear(graph, quantised, { values: weight, delta: graph.input(deltaName(name), [1]) });
+    });
+  };
+
+  const input = graph.input('x', ['B', 'T', hiddenSize]);
+  const mask = graph.input('mask', ['T', 'T']);
+  const tables = { cos: graph.input('cos', ['P', headSize / 2]), sin: graph.input('sin', ['P', headSize / 2]) };
+
+  const attentionInput = rmsNorm(graph, input, parameter('attentionNorm', [hiddenSize]), rmsNormEpsilon);
+  let [q, k, v] = project(attentionInput, ['q', 'k', 'v']) as [Value, Value, Value];
+  if (configuration.qkvBias) {
+    q = addBias(graph, q, parameter('q.bias', [heads * headSize]));
+    k = addBias(graph, k, parameter('k.bias', [kvHeads * headSize]));
+    v = addBias(graph, v, parameter('v.bias', [kvHeads * headSize]));
+  }
+  if (configuration.qkNorm) {
+    q = headNorm(graph, q, parameter('q.norm', [headSize]), heads, rmsNormEpsilon);
+    k = headNorm(graph, k, parameter('k.norm', [headSize]), kvHeads, rmsNormEpsilon);
+  }
+  q = rotary(graph, q, tables);
+  k = rotary(graph, k, tables);
+  const attended = attention(graph, q, k, v, mask, { heads, kvHeads, headSize });
+  const afterAttention = add(graph, input, project(attended, ['o'])[0]!);
+
+  const ffnInput = rmsNorm(graph, afterAttention, parameter('ffnNorm', [hiddenSize]), rmsNormEpsilon);
+  const [gate, up] = project(ffnInput, ['gate', 'up']) as [Value, Value];
+  const output = add(graph, afterAttention, project(swiGlu(graph, gate, up), ['down'])[0]!);
+  return { input, output, q, k, v, parameters, projectionInputs };
+}

@@ -1,0 +1,116 @@
+/** A model in a Hugging Face folder: configuration and weights in, configuration and weights out. */
+import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TritsmithError } from '../contract/errors.ts';
+import { writeFileAtomically } from '../formats/atomic-file.ts';
+import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
+import { architectureOf, readModelConfiguration } from './architectures/index.ts';
+import type { ModelConfiguration } from './configuration.ts';
+import { headName, ParameterBuffer, parameterSpecifications } from './parameters.ts';
+
+/** Files that travel with a model besides its weights and configuration. */
+const companions = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+  'chat_template.jinja',
+  'generation_config.json',
+  'LICENSE',
+];
+
+/** The folder's configuration, with tied embeddings also where the checkpoint holds no head although the config is silent. */
+export async function readFolderConfiguration(folder: string): Promise<ModelConfiguration> {
+  const configuration = await readModelConfiguration(folder);
+  if (configuration.tiedEmbeddings) return configuration;
+  const checkpoint = await openCheckpoint(folder);
+  try {
+    const tied = !checkpoint.has('lm_head.weight') || checkpoint.aliasOf('lm_head.weight') !== null;
+    return tied ? { ...configuration, tiedEmbeddings: true } : configuration;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/**
+ * Loads the weights that `configuration` asks for, tensor by tensor. With a configuration that adds SubLN, its norms are left at 1.
+ * @throws TritsmithError `bad-input` for a missing tensor, a wrong shape, NaN or infinity
+ */
+export async function loadParameters(folder: string, configuration: ModelConfiguration): Promise<ParameterBuffer> {
+  const buffer = new ParameterBuffer(parameterSpecifications(configuration));
+  const checkpoint = await openCheckpoint(folder);
+  try {
+    for (const { name, shape, local } of buffer.specifications) {
+      const target = buffer.view(name);
+      // A tied model may store its one matrix under the head's name only.
+      const source =
+        !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
+      if (!checkpoint.has(source)) {
+        if (local.endsWith('.subln')) {
+          target.fill(1);
+          continue;
+        }
+        throw new TritsmithError('bad-input', `The model in ${folder} lacks the tensor ${name}.`, {
+          reason: `Its config.json describes a ${configuration.architecture} model, which needs it.`,
+          remedy: 'Download the model again; weights and config.json do not belong together.',
+        });
+      }
+      const stored = checkpoint.shape(source);
+      if (stored.join() !== shape.join())
+        throw new TritsmithError('bad-input', `Tensor ${source} in ${folder} has the wrong shape.`, {
+          reason: `It is [${stored.join(', ')}]; config.json asks for [${shape.join(', ')}].`,
+          remedy: 'Download the model again; weights and config.json do not belong together.',
+        });
+      await checkpoint.readFloat32(source, target);
+      assertFinite(source, target);
+    }
+  } finally {
+    await checkpoint.close();
+  }
+  return buffer;
+}
+
+/** config.json of a model that was made from the one in `source`: its settings with ours on top. */
+async function derivedConfig(source: string, configuration: ModelConfiguration): Promise<string> {
+  const original = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const { ternary, subln, qkvBias } = configuration;
+  const derived = {
+    ...original,
+    architectures: [architectureOf(configuration.architecture).className],
+    tie_word_embeddings: configuration.tiedEmbeddings,
+    torch_dtype: 'float32',
+    ...(ternary || subln !== 'none' ? { tritsmith: { ternary, subln, qkvBias } } : {}),
+  };
+  return `${JSON.stringify(derived, null, 2)}\n`;
+}
+
+/**
+ * Writes a model folder: weights in float32 (latent weights for a ternary student), configuration, and the tokenizer files of
+ * `source`. Weights go last, so a folder with weights is a complete one.
+ */
+export async function saveModelFolder(
+  folder: string,
+  source: string,
+  configuration: ModelConfiguration,
+  parameters: ParameterBuffer,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const present = new Set(await readdir(source));
+  for (const name of companions)
+    if (present.has(name) && source !== folder) await copyFile(join(source, name), join(folder, name));
+  const config = await derivedConfig(source, configuration);
+  await writeFileAtomically(join(folder, 'config.json'), config);
+  await writeSafetensors(
+    join(folder, 'model.safetensors'),
+    parameters.specifications.map(({ name, shape }) => ({
+      name,
+      dtype: 'F32' as const,
+      shape,
+      data: () => parameters.view(name),
+    })),
+    { format: 'pt', ...(configuration.tiedEmbeddings ? { 'lm_head.weight': headName(configuration) } : {}) },
+  );
+}

@@ -1,0 +1,350 @@
+/**
+ * A model that runs: one graph per kind of layer, executed layer by layer on the caller's buffers. All layers share the same
+ * sessions; only the weights fed to them differ. Between forward and backward pass live the layers' inputs and, unless
+ * activations are recomputed, what each layer's forward session handed out.
+ */
+import { native, type TernaryStatistics } from '../../native/index.ts';
+import { TritsmithError } from '../contract/errors.ts';
+import { differentiate } from '../graph/differentiate.ts';
+import { Graph, type Value } from '../graph/graph.ts';
+import { backwardName, type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
+import { type Bindings, elementCount, type EngineOptions, Session } from '../graph/session.ts';
+import type { ModelConfiguration, Projection } from './configuration.ts';
+import { decoderLayer, deltaName } from './decoder-layer.ts';
+import { embeddingName, ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
+import { rotaryTables } from './rotary-tables.ts';
+
+/** Token ids `[B, T]`, padded on the right; padding may be any valid id, because a causal model never looks ahead. */
+export interface TokenBatch {
+  readonly ids: Int32Array;
+  readonly batch: number;
+  readonly length: number;
+}
+
+/** Queries, keys and values of one layer (after qk-norm and RoPE), `[B, T, width]` each; or gradients of them. */
+export interface AttentionStates {
+  readonly q: Float32Array;
+  readonly k: Float32Array;
+  readonly v: Float32Array;
+}
+
+export interface NetworkOptions extends EngineOptions {
+  /** `training` compiles the backward pass too. */
+  readonly mode: 'inference' | 'training';
+  readonly recomputeActivations?: boolean;
+}
+
+/** Buffers by name that grow to the largest size asked for. */
+class BufferPool {
+  private readonly buffers = new Map<string, Float32Array>();
+
+  take(name: string, count: number): Float32Array {
+    let buffer = this.buffers.get(name);
+    if (!buffer || buffer.length < count) {
+      buffer = new Float32Array(count);
+      this.buffers.set(name, buffer);
+    }
+    return buffer.subarray(0, count);
+  }
+}
+
+interface Sessions {
+  readonly forward: Session;
+  readonly passes: Passes | null;
+  readonly backward: Session | null;
+}
+
+/** Builds the layer's programs; `relation` adds gradients that enter at q, k and v. */
+function layerPasses(configuration: ModelConfiguration, recompute: boolean, relation: boolean): Passes {
+  const graph = new Graph('layer');
+  const layer = decoderLayer(graph, configuration);
+  const forwardNodes = graph.nodes.length;
+  const seeds = new Map<Value, Value>([[layer.output, graph.input('d.output', layer.output.shape)]]);
+  if (relation)
+    for (const name of ['q', 'k', 'v'] as const) seeds.set(layer[name], graph.input(`d.${name}`, layer[name].shape));
+  const gradients = differentiate(graph, seeds, [layer.input, ...layer.parameters.values()]);
+  const named: Record<string, Value> = {};
+  for (const [value, gradient] of gradients) named[`grad.${value.name}`] = gradient;
+  const { output, q, k, v } = layer;
+  return splitPasses(
+    'layer',
+    graph,
+    forwardNodes,
+    { output, 'state.q': q, 'state.k': k, 'state.v': v },
+    named,
+    recompute,
+  );
+}
+
+function inferenceProgram(configuration: ModelConfiguration): Program {
+  const graph = new Graph('layer');
+  const { output, q, k, v, projectionInputs } = decoderLayer(graph, configuration);
+  const inputs = Object.fromEntries([...projectionInputs].map(([name, value]) => [`input.${name}`, value]));
+  return program('layer.inference', graph, { output, 'state.q': q, 'state.k': k, 'state.v': v, ...inputs });
+}
+
+export class Network {
+  readonly configuration: ModelConfiguration;
+  readonly parameters: ParameterBuffer;
+  private readonly options: NetworkOptions;
+  private readonly sessions: Sessions;
+  private relationBackward: { session: Session; passes: Passes } | null = null;
+  /** Local name -> specification, per layer. */
+  private readonly layers: Map<string, ParameterSpecification>[];
+  private readonly ternaryValues: ParameterBuffer | null;
+  private readonly deltas = new Map<string, Float32Array>();
+  private readonly pool = new BufferPool();
+  private tables: { cos: Float32Array; sin: Float32Array; positions: number } | null = null;
+  private readonly masks = new Map<number, Float32Array>();
+  private current: TokenBatch | null = null;
+
+  private constructor(
+    configuration: ModelConfiguration,
+    parameters: ParameterBuffer,
+    options: NetworkOptions,
+    sessions: Sessions,
+  ) {
+    this.configuration = configuration;
+    this.parameters = parameters;
+    this.options = options;
+    this.sessions = sessions;
+    this.layers = Array.from({ length: configuration.layers }, () => new Map<string, ParameterSpecification>());
+    for (const specification of parameters.specifications)
+      if (specification.layer !== null) this.layers[specification.layer]!.set(specification.local, specification);
+    const ternary = parameters.specifications.filter((specification) => specification.ternary);
+    this.ternaryValues = ternary.length > 0 ? new ParameterBuffer(ternary) : null;
+    for (const { name } of ternary) this.deltas.set(name, new Float32Array(1));
+  }
+
+  /** Compiles the sessions. `parameters` stay the caller's and may change between calls; see `refreshTernary`. */
+  static async create(
+    configuration: ModelConfiguration,
+    parameters: ParameterBuffer,
+    options: NetworkOptions,
+  ): Promise<Network> {
+    native.setThreads(options.threads);
+    let sessions: Sessions;
+    if (options.mode === 'training') {
+      const passes = layerPasses(configuration, options.recomputeActivations ?? false, false);
+      sessions = {
+        forward: await Session.create(passes.forward, options),
+        passes,
+        backward: await Session.create(passes.backward, options),
+      };
+    } else {
+      const forward = await Session.create(inferenceProgram(configuration), options);
+      sessions = { forward, passes: null, backward: null };
+    }
+    const network = new Network(configuration, parameters, options, sessions);
+    network.refreshTernary();
+    return network;
+  }
+
+  /** A model with parameters of its own, not yet filled. */
+  static async allocate(configuration: ModelConfiguration, options: NetworkOptions): Promise<Network> {
+    return Network.create(configuration, new ParameterBuffer(parameterSpecifications(configuration)), options);
+  }
+
+  /** Quantises the latent weights again; to be called after they changed. Totals over all ternary matrices. */
+  refreshTernary(): { zeros: number; flips: number; total: number } {
+    const totals = { zeros: 0, flips: 0, total: 0 };
+    if (!this.ternaryValues) return totals;
+    for (const { name, size } of this.ternaryValues.specifications) {
+      const found = this.quantise(name);
+      totals.zeros += found.zeros;
+      totals.flips += found.flips;
+      totals.total += size;
+    }
+    return totals;
+  }
+
+  private quantise(name: string): TernaryStatistics {
+    const found = native.quantiseTernary(this.parameters.view(name), this.ternaryValues!.view(name));
+    this.deltas.get(name)![0] = found.delta;
+    return found;
+  }
+
+  /** Ternary values `[O, K]` and the scale of a quantised matrix, as the last `refreshTernary` left them. */
+  ternary(name: string): { values: Float32Array; delta: number } {
+    if (!this.ternaryValues) throw new Error(`${name} is not ternary`);
+    return { values: this.ternaryValues.view(name), delta: this.deltas.get(name)![0]! };
+  }
+
+  private rotary(length: number): { cos: Float32Array; sin: Float32Array; positions: number } {
+    if (!this.tables || this.tables.positions < length) {
+      const positions = Math.max(length, 128);
+      this.tables = { ...rotaryTables(this.configuration, positions), positions };
+    }
+    return this.tables;
+  }
+
+  /** Additive causal mask `[T, T]`. */
+  private mask(length: number): Float32Array {
+    let mask = this.masks.get(length);
+    if (!mask) {
+      mask = new Float32Array(length * length);
+      for (let row = 0; row < length; row += 1) mask.fill(-1e9, row * length + row + 1, (row + 1) * length);
+      if (this.masks.size > 64) this.masks.clear();
+      this.masks.set(length, mask);
+    }
+    return mask;
+  }
+
+  private layerFeeds(layer: number, tokens: TokenBatch): { bindings: Bindings; feeds: Record<string, Float32Array> } {
+    const { cos, sin, positions } = this.rotary(tokens.length);
+    const feeds: Record<string, Float32Array> = { cos, sin, mask: this.mask(tokens.length) };
+    for (const [local, { name, ternary }] of this.layers[layer]!) {
+      feeds[local] = ternary ? this.ternaryValues!.view(name) : this.parameters.view(name);
+      if (ternary) feeds[deltaName(local as Projection)] = this.deltas.get(name)!;
+    }
+    return { bindings: { B: tokens.batch, T: tokens.length, P: positions }, feeds };
+  }
+
+  /** Input of a layer: kept for the backward pass when training, else two buffers taking turns. */
+  private hidden(layer: number, tokens: TokenBatch): Float32Array {
+    const name = this.options.mode === 'training' ? `hidden.${layer}` : `hidden.${layer % 2}`;
+    return this.pool.take(name, tokens.batch * tokens.length * this.configuration.hiddenSize);
+  }
+
+  /** Width of q, k and v of a layer. */
+  stateWidths(): { q: number; k: number; v: number } {
+    const { heads, kvHeads, headSize } = this.configuration;
+    return { q: heads * headSize, k: kvHeads * headSize, v: kvHeads * headSize };
+  }
+
+  private stateBuffers(prefix: string, tokens: TokenBatch): AttentionStates {
+    const rows = tokens.batch * tokens.length;
+    const { q, k, v } = this.stateWidths();
+    return {
+      q: this.pool.take(`${prefix}.q`, rows * q),
+      k: this.pool.take(`${prefix}.k`, rows * k),
+      v: this.pool.take(`${prefix}.v`, rows * v),
+    };
+  }
+
+  /**
+   * Runs the trunk.
+   * @param capture layer whose queries, keys and values are wanted
+   * @param visit (inference only) sees the inputs of each layer's projections, for calibration
+   * @returns `hidden` `[B, T, hidden]` before the final norm, and the captured states; valid until the next call
+   */
+  async forward(
+    tokens: TokenBatch,
+    capture?: number,
+    visit?: (layer: number, inputs: ReadonlyMap<Projection, Float32Array>) => void,
+  ): Promise<{ hidden: Float32Array; states: AttentionStates | null }> {
+    const { layers, vocabSize, hiddenSize } = this.configuration;
+    const { ids, batch, length } = tokens;
+    const { passes, forward } = this.sessions;
+    this.current = tokens;
+    const embedding = this.parameters.view(embeddingName);
+    try {
+      native.gatherRows(embedding, ids.subarray(0, batch * length), hiddenSize, this.hidden(0, tokens));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new TritsmithError('bad-input', `A token id lies outside the model's vocabulary of ${vocabSize}.`, {
+        reason: error.message,
+        remedy: 'The tokenizer does not belong to this model: choose the folder that has both.',
+      });
+    }
+    let states: AttentionStates | null = null;
+    for (let layer = 0; layer < layers; layer += 1) {
+      const { bindings, feeds } = this.layerFeeds(layer, tokens);
+      const results: Record<string, Float32Array> = { output: this.hidden(layer + 1, tokens) };
+      for (const kept of passes?.kept ?? [])
+        results[kept.name] = this.pool.take(`${layer}.${kept.name}`, elementCount(kept, bindings));
+      if (layer === capture) {
+        states = this.stateBuffers('state', tokens);
+        results['state.q'] = states.q;
+        results['state.k'] = states.k;
+        results['state.v'] = states.v;
+      }
+      const probes = new Map<Projection, Float32Array>();
+      if (visit)
+        for (const output of forward.program.outputs)
+          if (output.name.startsWith('input.')) {
+            const buffer = this.pool.take(output.name, elementCount(output, bindings));
+            results[output.name] = buffer;
+            probes.set(output.name.slice('input.'.length) as Projection, buffer);
+          }
+      await forward.run(bindings, { ...feeds, x: this.hidden(layer, tokens) }, results);
+      visit?.(layer, probes);
+    }
+    return { hidden: this.hidden(layers, tokens), states };
+  }
+
+  /** Takes the compiled backward pass that accepts gradients at q, k and v. */
+  private async relationSession(): Promise<{ session: Session; passes: Passes }> {
+    if (!this.relationBackward) {
+      const passes = layerPasses(this.configuration, this.options.recomputeActivations ?? false, true);
+      this.relationBackward = { session: await Session.create(passes.backward, this.options), passes };
+    }
+    return this.relationBackward;
+  }
+
+  /**
+   * Backward pass of the last `forward`. Gradients of the layers' parameters and of the embedding go to `gradients`; those of
+   * the final norm and the head belong to the loss head.
+   * @param dHidden `[B, T, hidden]`, gradient of the objective with respect to the trunk's output; null: none, only `relation`
+   * @param gradients laid out as `parameters`; its embedding is always added to, the layers' parameters unless `accumulate` is false
+   */
+  async backward(
+    dHidden: Float32Array | null,
+    gradients: ParameterBuffer,
+    accumulate: boolean,
+    relation?: { layer: number; gradient: AttentionStates },
+  ): Promise<void> {
+    const { passes, backward } = this.sessions;
+    const tokens = this.current;
+    if (!passes || !backward || !tokens) throw new Error('backward needs a training network and a forward pass');
+    const { layers, hiddenSize } = this.configuration;
+    const count = tokens.batch * tokens.length * hiddenSize;
+    let dOutput = dHidden;
+    for (let layer = layers - 1; layer >= 0; layer -= 1) {
+      const enters = relation?.layer === layer ? relation.gradient : null;
+      if (!dOutput && !enters) {
+        if (!accumulate) for (const { name } of this.layers[layer]!.values()) gradients.view(name).fill(0);
+        continue;
+      }
+      const { session, passes: used } = enters ? await this.relationSession() : { session: backward, passes };
+      const { bindings, feeds } = this.layerFeeds(layer, tokens);
+      const dInput = this.pool.take(`gradient.${layer % 2}`, count);
+      dOutput ??= this.pool.take('gradient.none', count).fill(0);
+      const all: Record<string, Float32Array> = { ...feeds, x: this.hidden(layer, tokens), 'd.output': dOutput };
+      if (enters) {
+        all['d.q'] = enters.q;
+        all['d.k'] = enters.k;
+        all['d.v'] = enters.v;
+      }
+      for (const kept of used.kept)
+        all[backwardName(kept)] = this.pool.take(`${layer}.${kept.name}`, elementCount(kept, bindings));
+      const results: Record<string, Float32Array> = { 'grad.x': dInput };
+      const scratch: [Float32Array, Float32Array][] = [];
+      for (const [local, { name, size }] of this.layers[layer]!) {
+        const target = gradients.view(name);
+        if (accumulate) {
+          const buffer = this.pool.take(`scratch.${local}`, size);
+          scratch.push([target, buffer]);
+          results[`grad.${local}`] = buffer;
+        } else results[`grad.${local}`] = target;
+      }
+      await session.run(bindings, all, results);
+      for (const [target, source] of scratch) native.accumulate(target, source);
+      dOutput = dInput;
+    }
+    if (dOutput)
+      native.scatterAddRows(
+        gradients.view(embeddingName),
+        tokens.ids.subarray(0, tokens.batch * tokens.length),
+        hiddenSize,
+        dOutput,
+        1,
+      );
+  }
+
+  async release(): Promise<void> {
+    await this.sessions.forward.release();
+    await this.sessions.backward?.release();
+    await this.relationBackward?.session.release();
+  }
+}

@@ -1,0 +1,314 @@
+/** Whole models, losses and optimiser against an independent PyTorch implementation (models/golden/README.md). */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openSafetensors } from '../formats/safetensors/index.ts';
+import { parseConfiguration } from '../models/architectures/index.ts';
+import type { ModelConfiguration } from '../models/configuration.ts';
+import { Network } from '../models/network.ts';
+import { ParameterBuffer, parameterSpecifications } from '../models/parameters.ts';
+import { optimiserSettings, type SublnPlacement } from '../contract/recipe.ts';
+import { AttentionRelation } from './attention-relation.ts';
+import { AdamW } from './optimiser.ts';
+import { type Distillation, type MicroBatch, TrainingStep } from './training-step.ts';
+
+const folder = fileURLToPath(new URL('../models/golden/', import.meta.url));
+const options = { threads: 2 };
+const largest: Record<string, number> = {};
+
+interface Golden {
+  meta: Record<string, unknown> & { lengths: number[]; config: object };
+  has(name: string): boolean;
+  read(name: string): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+async function golden(name: string): Promise<Golden> {
+  const file = await openSafetensors(join(folder, `${name}.safetensors`));
+  return {
+    meta: JSON.parse(file.metadata.meta!) as Golden['meta'],
+    has: (tensor) => file.tensors.has(tensor),
+    read: async (tensor) => {
+      const { dtype } = file.tensors.get(tensor)!;
+      if (dtype === 'F32') return file.readFloat32(tensor);
+      const bytes = await file.readBytes(tensor);
+      return Float32Array.from(new Int32Array(bytes.slice().buffer));
+    },
+    close: () => file.close(),
+  };
+}
+
+/** |a - b| / |b| over a tensor (L2), with a floor for tensors that are all but zero. */
+function relativeError(actual: Float32Array, expected: Float32Array): number {
+  let difference = 0;
+  let norm = 0;
+  expect(actual.length).toBe(expected.length);
+  expected.forEach((value, index) => {
+    difference += (actual[index]! - value) ** 2;
+    norm += value ** 2;
+  });
+  return Math.sqrt(difference) / Math.max(Math.sqrt(norm), 1e-6);
+}
+
+function note(kind: string, error: number): number {
+  largest[kind] = Math.max(largest[kind] ?? 0, error);
+  return error;
+}
+
+async function microBatch(file: Golden): Promise<MicroBatch> {
+  const { lengths } = file.meta;
+  const ids = Int32Array.from(await file.read('input_ids'));
+  const targets = Int32Array.from(await file.read('targets'));
+  const positions = [...targets.keys()].filter((position) => targets[position]! >= 0);
+  return {
+    ids,
+    batch: lengths.length,
+    length: ids.length / lengths.length,
+    lengths,
+    targetPositions: Int32Array.from(positions),
+    targets: Int32Array.from(positions, (position) => targets[position]!),
+  };
+}
+
+async function loadNetwork(
+  configuration: ModelConfiguration,
+  sources: Golden[],
+  mode: 'training' | 'inference',
+  change: (name: string, values: Float32Array) => Float32Array = (_, values) => values,
+  recomputeActivations = false,
+): Promise<Network> {
+  const parameters = new ParameterBuffer(parameterSpecifications(configuration));
+  for (const { name } of parameters.specifications) {
+    const source = sources.find((file) => file.has(name));
+    if (!source) throw new Error(`no golden parameter ${name}`);
+    parameters.view(name).set(change(name, await source.read(name)));
+  }
+  return Network.create(configuration, parameters, { ...options, mode, recomputeActivations });
+}
+
+/** The valid rows of `[B, T, width]`. */
+function valid(values: Float32Array, { lengths, length }: MicroBatch, width: number): Float32Array {
+  return Float32Array.from(
+    lengths.flatMap((count, row) => [...values.subarray(row * length * width, (row * length + count) * width)]),
+  );
+}
+
+/** Where each golden model's base parameters are stored (models/golden/README.md). */
+const bases: Record<string, string> = { llama: 'fp-llama', llama3: 'fp-llama', qwen2: 'fp-llama', qwen3: 'fp-qwen3' };
+
+async function checkModel(name: string, architecture: string, placement: SublnPlacement | null, recompute: boolean) {
+  const file = await golden(name);
+  const source = await golden(bases[architecture]!);
+  const own = await golden(`fp-${architecture}`);
+  const configuration: ModelConfiguration = {
+    ...parseConfiguration(JSON.stringify(own.meta.config)),
+    ternary: placement !== null,
+    subln: placement ?? 'none',
+  };
+  const student = await loadNetwork(configuration, [file, own, source], 'training', undefined, recompute);
+  const micro = await microBatch(file);
+  const { hidden, states } = await student.forward(micro, file.meta.layer as number);
+  const { q, k } = student.stateWidths();
+  const width = configuration.hiddenSize;
+  expect(
+    note(
+      'hidden states',
+      relativeError(valid(hidden, micro, width), valid(await file.read('out.hidden'), micro, width)),
+    ),
+  ).toBeLessThan(1e-5);
+  for (const [kind, size] of [
+    ['q', q],
+    ['k', k],
+    ['v', k],
+  ] as const)
+    expect(
+      note(
+        'q, k, v',
+        relativeError(valid(states![kind], micro, size), valid(await file.read(`out.${kind}`), micro, size)),
+      ),
+    ).toBeLessThan(1e-5);
+  const step = await TrainingStep.create(student, null, options);
+  const gradients = new ParameterBuffer(student.parameters.specifications);
+  const losses = await step.run(1, [micro], gradients);
+  expect(note('loss', Math.abs(losses.crossEntropy / (file.meta.loss as number) - 1))).toBeLessThan(1e-6);
+  for (const { name: parameter } of gradients.specifications)
+    expect(
+      note(
+        `gradients (${name.split('-')[0]})`,
+        relativeError(gradients.view(parameter), await file.read(`grad.${parameter}`)),
+      ),
+      parameter,
+    ).toBeLessThan(2e-5);
+  await file.close();
+  await source.close();
+  await own.close();
+}
+
+describe('models: hidden states, loss and every gradient equal PyTorch in float64', () => {
+  for (const architecture of ['llama', 'llama3', 'qwen2', 'qwen3'])
+    it(`${architecture}, full precision`, () => checkModel(`fp-${architecture}`, architecture, null, false));
+  for (const [architecture, placements] of [
+    ['llama', ['none', 'paper', 'all']],
+    ['qwen2', ['paper']],
+    ['qwen3', ['none', 'paper', 'all']],
+  ] as const)
+    for (const placement of placements)
+      it(`${architecture}, ternary, SubLN ${placement}`, () =>
+        checkModel(`ternary-${architecture}-${placement}`, architecture, placement, false));
+  it('qwen3, ternary, recomputed activations', () => checkModel('ternary-qwen3-paper', 'qwen3', 'paper', true));
+});
+
+describe('attention relation (Algorithm 1) alone', () => {
+  it.each([4, 8])('split heads %i, padded rows and columns masked', async (split) => {
+    const file = await golden('losses');
+    const values = file.meta.values as Record<string, number>;
+    const lengths = [...(await file.read('relation.lengths'))];
+    const states = async (side: string) => ({
+      q: await file.read(`relation.${side}.q`),
+      k: await file.read(`relation.${side}.k`),
+      v: await file.read(`relation.${side}.v`),
+    });
+    const [student, teacher] = [await states('student'), await states('teacher')];
+    const relation = await AttentionRelation.create({ q: 32, k: 16, v: 16 }, { q: 48, k: 24, v: 24 }, split, options);
+    const total = lengths.reduce((a, b) => a + b, 0);
+    const { loss, gradient } = await relation.run(student, teacher, lengths, 12, total, 1);
+    expect(note('relation loss', Math.abs(loss / values[`relation.split${split}`]! - 1))).toBeLessThan(1e-5);
+    for (const kind of ['q', 'k', 'v'] as const)
+      expect(
+        note(
+          'relation gradient',
+          relativeError(gradient[kind], await file.read(`relation.split${split}.grad.${kind}`)),
+        ),
+      ).toBeLessThan(1e-5);
+    await file.close();
+  });
+});
+
+async function distillation(file: Golden): Promise<{ student: Network; settings: Distillation }> {
+  const base = await golden('fp-qwen3');
+  const ternary = await golden('ternary-qwen3-paper');
+  const configuration = parseConfiguration(JSON.stringify(base.meta.config));
+  const student = await loadNetwork({ ...configuration, ternary: true, subln: 'paper' }, [base, ternary], 'training');
+  const teacher = await loadNetwork(configuration, [base], 'inference', (name, values) =>
+    name.includes('_proj.') ? values.map((value) => value * 0.5) : values,
+  );
+  const { tau, lambda, gamma, splitHeads, layer } = file.meta as unknown as Record<string, number>;
+  const settings: Distillation = {
+    teacher,
+    lambda: lambda!,
+    tau: tau!,
+    tauSquared: false,
+    logitsTokens: 'response',
+    teacherLayer: layer!,
+    studentLayer: layer!,
+    splitHeads: splitHeads!,
+    gamma: gamma!,
+    gammaRatio: 0.5,
+  };
+  await base.close();
+  await ternary.close();
+  return { student, settings };
+}
+
+describe('whole distillation: L_CE + lambda L_LD + gamma L_AD', () => {
+  it('each term and every gradient', async () => {
+    const file = await golden('distil-qwen3');
+    const { student, settings } = await distillation(file);
+    const step = await TrainingStep.create(student, settings, options);
+    const gradients = new ParameterBuffer(student.parameters.specifications);
+    const micro = await microBatch(file);
+    const losses = await step.run(1, [micro], gradients);
+    const terms = file.meta.terms as Record<string, number>;
+    expect(losses.crossEntropy / terms.crossEntropy!).toBeCloseTo(1, 6);
+    expect(losses.distillation / (settings.lambda * terms.logits!)).toBeCloseTo(1, 5);
+    expect(losses.relation / terms.relation!).toBeCloseTo(1, 5);
+    expect(losses.total / (file.meta.total as number)).toBeCloseTo(1, 6);
+    for (const { name } of gradients.specifications)
+      expect(
+        note('gradients (distillation)', relativeError(gradients.view(name), await file.read(`grad.${name}`))),
+        name,
+      ).toBeLessThan(2e-5);
+
+    // The same step in three micro-batches of one row.
+    const whole = gradients.values.slice();
+    const rows = [0, 1, 2].map((row): MicroBatch => {
+      const at = [...micro.targetPositions.keys()].filter(
+        (index) => Math.floor(micro.targetPositions[index]! / micro.length) === row,
+      );
+      return {
+        ids: micro.ids.subarray(row * micro.length, (row + 1) * micro.length),
+        batch: 1,
+        length: micro.length,
+        lengths: [micro.lengths[row]!],
+        targetPositions: Int32Array.from(at, (index) => micro.targetPositions[index]! - row * micro.length),
+        targets: Int32Array.from(at, (index) => micro.targets[index]!),
+      };
+    });
+    const split = await step.run(1, rows, gradients);
+    expect(split.total / losses.total).toBeCloseTo(1, 6);
+    expect(relativeError(gradients.values, whole)).toBeLessThan(1e-5);
+    await file.close();
+  });
+
+  it('a balanced gamma holds the measured ratio of the gradient norms', async () => {
+    const file = await golden('distil-qwen3');
+    const norms = file.meta.gradientNormOfTerm as Record<string, number>;
+    const { student, settings } = await distillation(file);
+    const step = await TrainingStep.create(student, { ...settings, lambda: 0, gamma: 'balanced' }, options);
+    const gradients = new ParameterBuffer(student.parameters.specifications);
+    const losses = await step.run(1, [await microBatch(file)], gradients);
+    expect(losses.gamma / ((0.5 * norms.crossEntropy!) / norms.relation!)).toBeCloseTo(1, 4);
+    expect(losses.gradientRatio).toBeCloseTo(0.5, 6);
+    await file.close();
+  });
+
+  it.each([
+    ['full precision, cross-entropy', 'adamw-fp-qwen3', 2e-5],
+    ['ternary, distillation', 'adamw-qwen3', 2e-3],
+  ])('ten AdamW steps with clipping: %s', async (_, name, tolerance) => {
+    const file = await golden(name);
+    const ternary = name === 'adamw-qwen3';
+    let student: Network;
+    let settings: Distillation | null = null;
+    if (ternary) ({ student, settings } = await distillation(file));
+    else {
+      const base = await golden('fp-qwen3');
+      student = await loadNetwork(parseConfiguration(JSON.stringify(base.meta.config)), [base], 'training');
+      await base.close();
+    }
+    const inputs = await golden(ternary ? 'distil-qwen3' : 'fp-qwen3');
+    const micro = await microBatch(inputs);
+    await inputs.close();
+    const step = await TrainingStep.create(student, settings, options);
+    const gradients = new ParameterBuffer(student.parameters.specifications);
+    const optimiser = new AdamW(
+      student.parameters,
+      optimiserSettings.parse({ learningRate: 1e-3, weightDecay: 0.01, clipNorm: 1 }),
+    );
+    const expected = file.meta.float64 as { loss: number; gradientNorm: number }[];
+    for (let index = 1; index <= 10; index += 1) {
+      const losses = await step.run(index, [micro], gradients);
+      const norm = optimiser.step(gradients, index, 1e-3);
+      student.refreshTernary();
+      expect(Math.abs(losses.total / expected[index - 1]!.loss - 1), `loss at step ${index}`).toBeLessThan(tolerance);
+      expect(Math.abs(norm / expected[index - 1]!.gradientNorm - 1), `norm at step ${index}`).toBeLessThan(tolerance);
+      if (index === 1 || index === 10)
+        for (const { name: parameter } of student.parameters.specifications) {
+          if (!file.has(`step${index}.${parameter}`)) continue;
+          expect(
+            note(
+              `parameters after step ${index} (${ternary ? 'ternary' : 'full precision'})`,
+              relativeError(student.parameters.view(parameter), await file.read(`step${index}.${parameter}`)),
+            ),
+            parameter,
+          ).toBeLessThan(tolerance);
+        }
+    }
+    await file.close();
+  });
+});
+
+afterAll(() => {
+  const lines = Object.entries(largest).map(([kind, error]) => `  ${kind}: ${error.toExponential(1)}`);
+  process.stdout.write(`largest relative error (L2) against PyTorch float64:\n${lines.join('\n')}\n`);
+});

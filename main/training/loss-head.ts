@@ -1,0 +1,215 @@
+/**
+ * The loss head: final norm, logits, cross-entropy and logits distillation over chunks of rows, so that a vocabulary of 151 936
+ * never needs a `[B*T, V]` buffer. Forward and backward pass are one program per chunk.
+ */
+import { native } from '../../native/index.ts';
+import { differentiate } from '../graph/differentiate.ts';
+import { Graph, type Value } from '../graph/graph.ts';
+import { linear, matmul, rmsNorm } from '../graph/operations.ts';
+import { program } from '../graph/passes.ts';
+import { type EngineOptions, Session } from '../graph/session.ts';
+import type { ModelConfiguration } from '../models/configuration.ts';
+import type { Network } from '../models/network.ts';
+import { finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
+
+/** Logits of at most this many elements are alive at once, several times over. */
+const largestLogits = 40_000_000;
+
+/** Rows of one chunk for a vocabulary. */
+export function chunkRows(vocabSize: number): number {
+  return Math.max(16, Math.min(512, Math.floor(largestLogits / vocabSize)));
+}
+
+export interface LogitsDistillation {
+  readonly teacher: ModelConfiguration;
+  readonly tau: number;
+}
+
+/** Final norm and logits; `prefix` tells a teacher's inputs from a student's. */
+function logitsOf(graph: Graph, configuration: ModelConfiguration, prefix: string) {
+  const { hiddenSize, vocabSize, rmsNormEpsilon } = configuration;
+  const rows = graph.input(`${prefix}rows`, ['n', hiddenSize]);
+  const norm = graph.input(`${prefix}norm`, [hiddenSize]);
+  const head = graph.input(`${prefix}head`, [vocabSize, hiddenSize]);
+  const normed = rmsNorm(graph, rows, norm, rmsNormEpsilon);
+  return { rows, norm, head, normed, logits: linear(graph, normed, head) };
+}
+
+function logSoftmax(graph: Graph, x: Value): Value {
+  return graph.node1('LogSoftmax', [x], x.shape, { attributes: { axis: { int: -1 } } });
+}
+
+function negativeLogLikelihood(graph: Graph, logProbabilities: Value, targets: Value): Value {
+  const picked = graph.node1('GatherElements', [logProbabilities, targets], ['n', 1], {
+    attributes: { axis: { int: 1 } },
+  });
+  return graph.node1('Neg', [picked], ['n', 1]);
+}
+
+function buildLossProgram(configuration: ModelConfiguration, distillation: LogitsDistillation | null) {
+  const graph = new Graph('loss-head');
+  const { vocabSize } = configuration;
+  const wide = ['n', vocabSize];
+  const { rows, norm, head, normed, logits } = logitsOf(graph, configuration, '');
+  const targets = graph.input('targets', ['n', 1], 'int64');
+  const weights = graph.input('weights', ['n', 1]);
+  const logP = logSoftmax(graph, logits);
+  const nll = negativeLogLikelihood(graph, logP, targets);
+  // The one-hot part of softmax - onehot is applied to rows and head separately, without a [n, V] one-hot.
+  let dLogits = graph.node1('Mul', [graph.node1('Exp', [logP], wide), weights], wide);
+  let kl: Value | null = null;
+  if (distillation) {
+    const teacher = logitsOf(graph, distillation.teacher, 'teacher.');
+    const kdWeights = graph.input('kdWeights', ['n', 1]);
+    const tau = graph.constant(distillation.tau);
+    const logStudent = logSoftmax(graph, graph.node1('Div', [logits, tau], wide));
+    const logTeacher = logSoftmax(graph, graph.node1('Div', [teacher.logits, tau], wide));
+    const pTeacher = graph.node1('Exp', [logTeacher], wide);
+    const terms = graph.node1('Mul', [pTeacher, graph.node1('Sub', [logTeacher, logStudent], wide)], wide);
+    kl = graph.node1('ReduceSum', [terms, graph.integers([1])], ['n', 1]);
+    const difference = graph.node1('Sub', [graph.node1('Exp', [logStudent], wide), pTeacher], wide);
+    const scaled = graph.node1('Mul', [difference, graph.node1('Div', [kdWeights, tau], ['n', 1])], wide);
+    dLogits = graph.node1('Add', [dLogits, scaled], wide);
+  }
+  const flatTargets = graph.node1('Reshape', [targets, graph.integers([-1])], ['n']);
+  const targetRows = graph.node1('Gather', [head, flatTargets], rows.shape);
+  const dNormed = graph.node1(
+    'Sub',
+    [matmul(graph, dLogits, head, rows.shape), graph.node1('Mul', [targetRows, weights], rows.shape)],
+    rows.shape,
+  );
+  const gradients = differentiate(graph, new Map([[normed, dNormed]]), [rows, norm]);
+  const dHead = graph.node1('Gemm', [dLogits, normed, graph.input('dHeadSoFar', head.shape)], head.shape, {
+    attributes: { transA: { int: 1 } },
+  });
+  return program('loss-head', graph, {
+    nll,
+    ...(kl ? { kl } : {}),
+    dRows: gradients.get(rows)!,
+    dNorm: gradients.get(norm)!,
+    dHead,
+    weightedRows: graph.node1('Mul', [normed, weights], rows.shape),
+  });
+}
+
+/** Rows of a hidden state `[B*T, D]`, picked for the head. */
+export interface HeadRows {
+  /** Row indices into the hidden state. */
+  readonly positions: Int32Array;
+  /** Next-token id of each row. */
+  readonly targets: Int32Array;
+  /** Weight of each row in the cross-entropy; the weights of a step add up to 1. */
+  readonly weights: Float32Array;
+  /** Weight of each row in the logits term (lambda included). */
+  readonly kdWeights: Float32Array | null;
+}
+
+export interface HeadLosses {
+  /** Sum over rows of weight * cross-entropy (Eq. 7, and L_CE of Eq. 13). */
+  crossEntropy: number;
+  /** Sum over rows of kdWeight * KL(teacher || student) at temperature tau (Eq. 8-9). */
+  distillation: number;
+}
+
+function toInt64(values: Int32Array): BigInt64Array {
+  return BigInt64Array.from(values, BigInt);
+}
+
+export class LossHead {
+  private readonly session: Session;
+  private readonly configuration: ModelConfiguration;
+  private readonly teacher: ModelConfiguration | null;
+  private readonly buffers = new Map<string, Float32Array>();
+
+  private constructor(session: Session, configuration: ModelConfiguration, teacher: ModelConfiguration | null) {
+    this.session = session;
+    this.configuration = configuration;
+    this.teacher = teacher;
+  }
+
+  static async create(
+    configuration: ModelConfiguration,
+    distillation: LogitsDistillation | null,
+    options: EngineOptions,
+  ): Promise<LossHead> {
+    const session = await Session.create(buildLossProgram(configuration, distillation), options);
+    return new LossHead(session, configuration, distillation?.teacher ?? null);
+  }
+
+  private take(name: string, count: number): Float32Array {
+    let buffer = this.buffers.get(name);
+    if (!buffer || buffer.length < count) this.buffers.set(name, (buffer = new Float32Array(count)));
+    return buffer.subarray(0, count);
+  }
+
+  /**
+   * Losses of the rows and their gradients. Adds to `gradients` of the head and the final norm; fills `dHidden` at the rows'
+   * positions (elsewhere it is left alone).
+   * @param hidden student trunk output `[B*T, D]`
+   * @param teacherHidden teacher trunk output `[B*T, Dt]` when distilling
+   */
+  async run(
+    student: Network,
+    hidden: Float32Array,
+    rows: HeadRows,
+    dHidden: Float32Array,
+    gradients: ParameterBuffer,
+    teacher?: { network: Network; hidden: Float32Array },
+  ): Promise<HeadLosses> {
+    const { hiddenSize, vocabSize } = this.configuration;
+    const norm = student.parameters.view(finalNormName);
+    const head = student.parameters.view(headName(this.configuration));
+    const dHead = gradients.view(headName(this.configuration));
+    const dNorm = gradients.view(finalNormName);
+    const losses: HeadLosses = { crossEntropy: 0, distillation: 0 };
+    const chunk = chunkRows(vocabSize);
+    for (let start = 0; start < rows.positions.length; start += chunk) {
+      const positions = rows.positions.subarray(start, start + chunk);
+      const n = positions.length;
+      const targets = rows.targets.subarray(start, start + n);
+      const weights = rows.weights.subarray(start, start + n);
+      const picked = this.take('rows', n * hiddenSize);
+      native.gatherRows(hidden, positions, hiddenSize, picked);
+      const feeds: Record<string, Float32Array | BigInt64Array> = {
+        rows: picked,
+        norm,
+        head,
+        targets: toInt64(targets),
+        weights,
+        dHeadSoFar: dHead,
+      };
+      const results: Record<string, Float32Array> = {
+        nll: this.take('nll', n),
+        dRows: this.take('dRows', n * hiddenSize),
+        dNorm: this.take('dNorm', hiddenSize),
+        dHead,
+        weightedRows: this.take('weightedRows', n * hiddenSize),
+      };
+      const kdWeights = rows.kdWeights?.subarray(start, start + n);
+      if (this.teacher && teacher && kdWeights) {
+        const width = this.teacher.hiddenSize;
+        const teacherRows = this.take('teacher.rows', n * width);
+        native.gatherRows(teacher.hidden, positions, width, teacherRows);
+        feeds['teacher.rows'] = teacherRows;
+        feeds['teacher.norm'] = teacher.network.parameters.view(finalNormName);
+        feeds['teacher.head'] = teacher.network.parameters.view(headName(this.teacher));
+        feeds.kdWeights = kdWeights;
+        results.kl = this.take('kl', n);
+      }
+      await this.session.run({ n }, feeds, results);
+      native.scatterAddRows(dHead, targets, hiddenSize, results.weightedRows!, -1);
+      native.accumulate(dNorm, results.dNorm!);
+      for (let row = 0; row < n; row += 1) {
+        const at = positions[row]! * hiddenSize;
+        dHidden.set(results.dRows!.subarray(row * hiddenSize, (row + 1) * hiddenSize), at);
+        losses.crossEntropy += weights[row]! * results.nll![row]!;
+        if (results.kl && kdWeights) losses.distillation += kdWeights[row]! * results.kl[row]!;
+      }
+    }
+    return losses;
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}

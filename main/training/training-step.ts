@@ -1,0 +1,229 @@
+/**
+ * One optimiser step's losses and gradients over micro-batches: `L = L_CE + lambda L_LD + gamma L_AD` (Eq. 13), or plain
+ * cross-entropy (Eq. 7) without a teacher. All averages run over the whole step, so the split into micro-batches does not matter.
+ */
+import { native } from '../../native/index.ts';
+import type { DistilSettings } from '../contract/recipe.ts';
+import type { EngineOptions } from '../graph/session.ts';
+import type { Network, TokenBatch } from '../models/network.ts';
+import { finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
+import { AttentionRelation, automaticSplitHeads } from './attention-relation.ts';
+import { GammaBalance } from './gamma-balance.ts';
+import { type HeadRows, LossHead } from './loss-head.ts';
+
+export interface MicroBatch extends TokenBatch {
+  /** Valid tokens of each row; the rest is padding on the right. */
+  readonly lengths: readonly number[];
+  /** Positions in `[B*T]` whose next token is to be learned, and that token. */
+  readonly targetPositions: Int32Array;
+  readonly targets: Int32Array;
+}
+
+/** What a distilling student learns from. */
+export interface Distillation {
+  readonly teacher: Network;
+  readonly lambda: number;
+  readonly tau: number;
+  readonly tauSquared: boolean;
+  readonly logitsTokens: DistilSettings['logitsTokens'];
+  readonly teacherLayer: number;
+  readonly studentLayer: number;
+  readonly splitHeads: number | 'auto';
+  readonly gamma: number | 'balanced';
+  readonly gammaRatio: number;
+}
+
+export interface StepLosses {
+  total: number;
+  crossEntropy: number;
+  /** lambda times the logits term (with tau^2 where the settings ask for it). */
+  distillation: number;
+  /** The attention-relation term before gamma. */
+  relation: number;
+  gamma: number;
+  /** Gradient norm of gamma * relation over that of the other terms, when this step measured it. */
+  gradientRatio: number | null;
+  tokens: number;
+}
+
+export class TrainingStep {
+  readonly balance: GammaBalance | null;
+  private readonly student: Network;
+  private readonly head: LossHead;
+  private readonly distillation: Distillation | null;
+  private readonly relation: AttentionRelation | null;
+  private dHidden = new Float32Array(0);
+
+  private constructor(
+    student: Network,
+    head: LossHead,
+    distillation: Distillation | null,
+    relation: AttentionRelation | null,
+  ) {
+    this.student = student;
+    this.head = head;
+    this.distillation = distillation;
+    this.relation = relation;
+    this.balance = distillation?.gamma === 'balanced' ? new GammaBalance(distillation.gammaRatio) : null;
+  }
+
+  static async create(
+    student: Network,
+    distillation: Distillation | null,
+    options: EngineOptions,
+  ): Promise<TrainingStep> {
+    const usesLogits = distillation !== null && distillation.lambda > 0;
+    const head = await LossHead.create(
+      student.configuration,
+      usesLogits ? { teacher: distillation.teacher.configuration, tau: distillation.tau } : null,
+      options,
+    );
+    let relation: AttentionRelation | null = null;
+    if (distillation && distillation.gamma !== 0) {
+      const widths = [student.stateWidths(), distillation.teacher.stateWidths()] as const;
+      const split = distillation.splitHeads === 'auto' ? automaticSplitHeads(widths) : distillation.splitHeads;
+      relation = await AttentionRelation.create(widths[0], widths[1], split, options);
+    }
+    return new TrainingStep(student, head, distillation, relation);
+  }
+
+  /** Rows for the head: the targets, or every valid position when the logits term covers all tokens. */
+  private headRows(micro: MicroBatch, targetCount: number, logitRows: number): HeadRows {
+    const { distillation } = this;
+    const perTarget = 1 / targetCount;
+    const kd =
+      distillation && distillation.lambda > 0
+        ? (distillation.lambda * (distillation.tauSquared ? distillation.tau ** 2 : 1)) / logitRows
+        : null;
+    if (kd === null || distillation?.logitsTokens === 'response') {
+      const count = micro.targets.length;
+      return {
+        positions: micro.targetPositions,
+        targets: micro.targets,
+        weights: new Float32Array(count).fill(perTarget),
+        kdWeights: kd === null ? null : new Float32Array(count).fill(kd),
+      };
+    }
+    const positions = new Int32Array(micro.lengths.reduce((sum, length) => sum + length, 0));
+    const rowOf = new Map<number, number>();
+    let row = 0;
+    micro.lengths.forEach((length, item) => {
+      for (let index = 0; index < length; index += 1, row += 1) {
+        positions[row] = item * micro.length + index;
+        rowOf.set(positions[row]!, row);
+      }
+    });
+    const targets = new Int32Array(positions.length);
+    const weights = new Float32Array(positions.length);
+    micro.targetPositions.forEach((position, index) => {
+      const at = rowOf.get(position)!;
+      targets[at] = micro.targets[index]!;
+      weights[at] = perTarget;
+    });
+    return { positions, targets, weights, kdWeights: new Float32Array(positions.length).fill(kd) };
+  }
+
+  /**
+   * Fills `gradients` (overwriting what was there).
+   * @param step 1-based number of the optimiser step; decides when a balanced gamma is measured
+   * @param betweenMicroBatches may throw to abandon the step
+   */
+  async run(
+    step: number,
+    microBatches: readonly MicroBatch[],
+    gradients: ParameterBuffer,
+    betweenMicroBatches?: () => void,
+  ): Promise<StepLosses> {
+    const { student, distillation, relation } = this;
+    const { configuration } = student;
+    const targetCount = microBatches.reduce((sum, micro) => sum + micro.targets.length, 0);
+    const validTokens = microBatches.reduce((sum, micro) => sum + micro.lengths.reduce((a, b) => a + b, 0), 0);
+    const logitRows = distillation?.logitsTokens === 'all' ? validTokens : targetCount;
+    const losses: StepLosses = {
+      total: 0,
+      crossEntropy: 0,
+      distillation: 0,
+      relation: 0,
+      gamma: this.gamma(),
+      gradientRatio: null,
+      tokens: validTokens,
+    };
+    // The head and the embedding are added to, by the loss head and by the embedding's scatter.
+    for (const name of new Set([headName(configuration), finalNormName, 'model.embed_tokens.weight']))
+      gradients.view(name).fill(0);
+
+    for (const [index, micro] of microBatches.entries()) {
+      betweenMicroBatches?.();
+      const own = await student.forward(micro, relation ? distillation!.studentLayer : undefined);
+      const teacher = distillation
+        ? await distillation.teacher.forward(micro, relation ? distillation.teacherLayer : undefined)
+        : null;
+      const size = micro.batch * micro.length * configuration.hiddenSize;
+      if (this.dHidden.length < size) this.dHidden = new Float32Array(size);
+      const dHidden = this.dHidden.subarray(0, size).fill(0);
+      const rows = this.headRows(micro, targetCount, logitRows);
+      const terms = await this.head.run(
+        student,
+        own.hidden,
+        rows,
+        dHidden,
+        gradients,
+        teacher ? { network: distillation!.teacher, hidden: teacher.hidden } : undefined,
+      );
+      losses.crossEntropy += terms.crossEntropy;
+      losses.distillation += terms.distillation;
+      const accumulate = index > 0;
+      if (!relation || !own.states || !teacher?.states) {
+        await student.backward(dHidden, gradients, accumulate);
+        continue;
+      }
+      const layer = distillation!.studentLayer;
+      const term = (weight: number) =>
+        relation.run(own.states!, teacher.states!, micro.lengths, micro.length, validTokens, weight);
+      if (index === 0 && this.balance?.due(step)) {
+        // The head's own gradient is already there: it belongs to the other terms' norm.
+        await student.backward(dHidden, gradients, false);
+        const otherNorm = Math.sqrt(native.squaredNorm(gradients.values));
+        const { loss, gradient } = await term(1);
+        const relationNorm = await this.relationNorm(layer, gradient, gradients);
+        losses.gradientRatio = this.balance.measure(step, otherNorm, relationNorm);
+        losses.gamma = this.balance.gamma;
+        losses.relation += loss;
+        const scaled = await term(losses.gamma);
+        await student.backward(null, gradients, true, { layer, gradient: scaled.gradient });
+      } else {
+        const { loss, gradient } = await term(losses.gamma);
+        losses.relation += loss;
+        await student.backward(dHidden, gradients, accumulate, { layer, gradient });
+      }
+    }
+    losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation;
+    return losses;
+  }
+
+  private gamma(): number {
+    if (this.balance) return this.balance.gamma;
+    return typeof this.distillation?.gamma === 'number' ? this.distillation.gamma : 0;
+  }
+
+  /** L2 norm of the relation term's own gradient, measured without disturbing `gradients`: |a + b|^2 and |a|^2 would lose digits. */
+  private async relationNorm(
+    layer: number,
+    gradient: { q: Float32Array; k: Float32Array; v: Float32Array },
+    gradients: ParameterBuffer,
+  ): Promise<number> {
+    const aside = gradients.values.slice();
+    try {
+      gradients.values.fill(0);
+      await this.student.backward(null, gradients, true, { layer, gradient });
+      return Math.sqrt(native.squaredNorm(gradients.values));
+    } finally {
+      gradients.values.set(aside);
+    }
+  }
+
+  async release(): Promise<void> {
+    await this.head.release();
+    await this.relation?.release();
+  }
+}
