@@ -1,0 +1,136 @@
+/** The training loop, the same for teacher, pre-training, distillation and baseline. */
+import { performance } from 'node:perf_hooks';
+import type { OptimiserSettings } from '../contract/recipe.ts';
+import type { Network } from '../models/network.ts';
+import { ParameterBuffer } from '../models/parameters.ts';
+import type { BatchSource } from './batches.ts';
+import { type CheckpointState, restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
+import { AdamW } from './optimiser.ts';
+import { learningRateAt } from './schedule.ts';
+import type { TrainingStep } from './training-step.ts';
+
+export interface TrainerHooks {
+  /** Asked between micro-batches. */
+  stopRequested(): 'pause' | 'cancel' | null;
+  onStep(report: StepReport): void;
+  onCheckpoint(step: number, path: string, kind: 'last' | 'best'): void;
+  onWarning(text: string): void;
+}
+
+export interface StepReport {
+  readonly step: number;
+  readonly total: number;
+  /** First step of this session minus one. */
+  readonly resumedAt: number;
+  readonly values: Record<string, number>;
+}
+
+export interface TrainerSettings {
+  readonly network: Network;
+  readonly trainingStep: TrainingStep;
+  readonly batches: BatchSource;
+  readonly optimiser: OptimiserSettings;
+  readonly totalSteps: number;
+  readonly checkpoint: { readonly folder: string; readonly steps: number; readonly minutes: number };
+  /** Digest of everything that decides the result: a checkpoint with another one is not resumed. */
+  readonly configuration: string;
+  /** Score (higher is better) every so many steps; the best state is kept beside the last. */
+  readonly evaluate?: { readonly everySteps: number; readonly run: () => Promise<Record<string, number> & { score: number }> };
+}
+
+export type TrainerResult = { readonly outcome: 'done' | 'pause' | 'cancel'; readonly step: number };
+
+/** Thrown inside a step that is abandoned because a stop was asked for. */
+class StepAbandoned extends Error {}
+
+/** Trains until done or stopped. Parameters are updated in place; a pause saves the state at the last finished step. */
+export async function train(settings: TrainerSettings, hooks: TrainerHooks): Promise<TrainerResult> {
+  const { network, trainingStep, batches, optimiser: optimiserSettings, totalSteps, checkpoint } = settings;
+  const gradients = new ParameterBuffer(network.parameters.specifications);
+  const optimiser = new AdamW(network.parameters, optimiserSettings);
+  const buffers: TrainingBuffers = {
+    parameters: network.parameters,
+    firstMoment: optimiser.firstMoment,
+    secondMoment: optimiser.secondMoment,
+  };
+  const state: CheckpointState = { gamma: 0, bestScore: null, configuration: settings.configuration };
+  const { found, damaged } = await restoreCheckpoint(checkpoint.folder, buffers, settings.configuration);
+  for (const text of damaged) hooks.onWarning(`A damaged checkpoint was passed over: ${text}`);
+  const resumedAt = found?.step ?? 0;
+  if (found) {
+    Object.assign(state, found.state);
+    if (trainingStep.balance) trainingStep.balance.gamma = state.gamma;
+    network.refreshTernary();
+  }
+
+  let savedAt = performance.now();
+  let savedStep = resumedAt;
+  const save = async (step: number): Promise<void> => {
+    if (step === savedStep) return;
+    state.gamma = trainingStep.balance?.gamma ?? 0;
+    const path = await saveCheckpoint(checkpoint.folder, step, buffers, state);
+    savedAt = performance.now();
+    savedStep = step;
+    hooks.onCheckpoint(step, path, 'last');
+  };
+  const stop = async (finished: number): Promise<TrainerResult | null> => {
+    const request = hooks.stopRequested();
+    if (request === 'pause') await save(finished);
+    return request ? { outcome: request, step: finished } : null;
+  };
+
+  for (let step = resumedAt + 1; step <= totalSteps; step += 1) {
+    // Gives a waiting message (pause, cancel) its turn; the engine's runs block this thread.
+    await new Promise((resolve) => setImmediate(resolve));
+    const stopped = await stop(step - 1);
+    if (stopped) return stopped;
+    const started = performance.now();
+    const micro = await batches.at(step);
+    let losses;
+    const gammaBefore = trainingStep.balance?.gamma ?? 0;
+    try {
+      losses = await trainingStep.run(step, micro, gradients, () => {
+        if (hooks.stopRequested()) throw new StepAbandoned();
+      });
+    } catch (error) {
+      if (!(error instanceof StepAbandoned)) throw error;
+      if (trainingStep.balance) trainingStep.balance.gamma = gammaBefore;
+      return (await stop(step - 1))!;
+    }
+    const learningRate = learningRateAt(step, totalSteps, optimiserSettings);
+    const norm = optimiser.step(gradients, step, learningRate);
+    const ternary = network.refreshTernary();
+    const seconds = (performance.now() - started) / 1000;
+    hooks.onStep({
+      step,
+      total: totalSteps,
+      resumedAt,
+      values: {
+        loss: losses.total,
+        'loss/ce': losses.crossEntropy,
+        ...(losses.distillation === 0 ? {} : { 'loss/kd': losses.distillation }),
+        ...(losses.relation === 0 ? {} : { 'loss/relation': losses.relation, gamma: losses.gamma }),
+        ...(losses.gradientRatio === null ? {} : { 'gamma/gradient-ratio': losses.gradientRatio }),
+        'gradient-norm': norm,
+        'learning-rate': learningRate,
+        'tokens-per-second': losses.tokens / seconds,
+        ...(ternary.total === 0
+          ? {}
+          : { 'flip-rate': ternary.flips / ternary.total, 'zero-fraction': ternary.zeros / ternary.total }),
+      },
+    });
+    const due = step % checkpoint.steps === 0 || performance.now() - savedAt > checkpoint.minutes * 60_000;
+    if (due && step < totalSteps) await save(step);
+    if (settings.evaluate && settings.evaluate.everySteps > 0 && step % settings.evaluate.everySteps === 0) {
+      const { score, ...values } = await settings.evaluate.run();
+      hooks.onStep({ step, total: totalSteps, resumedAt, values });
+      if (state.bestScore === null || score > state.bestScore) {
+        state.bestScore = score;
+        const path = await saveCheckpoint(`${checkpoint.folder}/best`, step, buffers, state);
+        hooks.onCheckpoint(step, path, 'best');
+      }
+    }
+  }
+  await save(totalSteps);
+  return { outcome: 'done', step: totalSteps };
+}
