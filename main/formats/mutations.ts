@@ -36,7 +36,12 @@ export function mutate(original: Uint8Array, below: (limit: number) => number, f
   for (let rounds = 1 + below(4); rounds > 0; rounds--) {
     const at = position();
     const splice = (removed: number, inserted: Uint8Array) => {
-      bytes = Uint8Array.from([...bytes.subarray(0, at), ...inserted, ...bytes.subarray(at + removed)]);
+      const tail = bytes.subarray(at + removed);
+      const changed = new Uint8Array(at + inserted.length + tail.length);
+      changed.set(bytes.subarray(0, at));
+      changed.set(inserted, at);
+      changed.set(tail, at + inserted.length);
+      bytes = changed;
     };
     switch (below(8)) {
       case 0:

@@ -1,0 +1,87 @@
+/** Finds the tokenizer of a Hugging Face folder: `tokenizer.json`, or `vocab.json` + `merges.txt`. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
+import { isJsonObject, ownValue, readBoundedFile, readJsonObject } from '../bounded-json.ts';
+import type { Json, JsonObject } from '../bounded-json.ts';
+import { checkDefinition } from './definition.ts';
+import { createTokenizer } from './tokenizer.ts';
+import type { SpecialTokens, Tokenizer } from './tokenizer.ts';
+import { tokenizerJsonFromVocab } from './vocab-and-merges.ts';
+
+const largestTokenizerBytes = 256 * 1024 * 1024;
+const largestConfigBytes = 16 * 1024 * 1024;
+
+async function optionalJson(folder: string, name: string): Promise<JsonObject> {
+  const file = path.join(folder, name);
+  return existsSync(file) ? readJsonObject(file, largestConfigBytes, 64) : {};
+}
+
+/** A token as configs write it: its text, an object with `content`, an id, or a list whose first counts. */
+function tokenOf(value: Json | undefined): string | number | null {
+  if (typeof value === 'string' || typeof value === 'number') return value;
+  if (Array.isArray(value)) return tokenOf(value[0]);
+  return isJsonObject(value) ? tokenOf(ownValue(value, 'content')) : null;
+}
+
+function specialTokens(sources: { texts: JsonObject[]; ids: JsonObject[] }): SpecialTokens {
+  const find = (kind: string) => {
+    for (const source of sources.texts) {
+      const token = tokenOf(ownValue(source, `${kind}_token`));
+      if (token !== null) return token;
+    }
+    for (const source of sources.ids) {
+      const id = tokenOf(ownValue(source, `${kind}_token_id`));
+      if (id !== null) return id;
+    }
+    return null;
+  };
+  return { bos: find('bos'), eos: find('eos'), pad: find('pad'), unk: find('unk') };
+}
+
+async function chatTemplateOf(folder: string, config: JsonObject): Promise<string | null> {
+  const file = path.join(folder, 'chat_template.jinja');
+  if (existsSync(file)) return new TextDecoder().decode(await readBoundedFile(file, largestConfigBytes));
+  const value = ownValue(config, 'chat_template');
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return null;
+  const named = value.filter(isJsonObject);
+  const chosen = named.find((entry) => ownValue(entry, 'name') === 'default') ?? named[0];
+  const template = chosen && ownValue(chosen, 'template');
+  return typeof template === 'string' ? template : null;
+}
+
+/**
+ * Loads the tokenizer of a model folder. With `expected.vocabSize` (rows of the model's embedding) a tokenizer with more ids is
+ * refused; fewer are fine, models pad their tables.
+ * @throws TritsmithError `not-found`, `damaged`, `unsupported`, `bad-input` (more ids than the model has)
+ */
+export async function loadTokenizer(folder: string, expected?: { vocabSize: number }): Promise<Tokenizer> {
+  const config = await optionalJson(folder, 'tokenizer_config.json');
+  const special = await optionalJson(folder, 'special_tokens_map.json');
+  const modelConfig = await optionalJson(folder, 'config.json');
+  const generationConfig = await optionalJson(folder, 'generation_config.json');
+  const has = (name: string) => existsSync(path.join(folder, name));
+  let root: JsonObject;
+  if (has('tokenizer.json'))
+    root = await readJsonObject(path.join(folder, 'tokenizer.json'), largestTokenizerBytes, 24);
+  else if (has('vocab.json') && has('merges.txt'))
+    root = await tokenizerJsonFromVocab(folder, config, special, modelConfig);
+  else
+    throw new TritsmithError('not-found', `${folder} has no tokenizer.`, {
+      reason: 'It holds neither tokenizer.json nor vocab.json with merges.txt.',
+      remedy: 'Copy the tokenizer files of the model into the folder.',
+    });
+  const tokenizer = createTokenizer(
+    folder,
+    checkDefinition(folder, root),
+    specialTokens({ texts: [config, special], ids: [generationConfig, modelConfig] }),
+    await chatTemplateOf(folder, config),
+  );
+  if (expected && tokenizer.vocabSize > expected.vocabSize)
+    throw new TritsmithError('bad-input', `The tokenizer in ${folder} does not belong to this model.`, {
+      reason: `It has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary has ${expected.vocabSize} entries.`,
+      remedy: 'Use the tokenizer files that came with the model.',
+    });
+  return tokenizer;
+}
