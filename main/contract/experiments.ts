@@ -1,6 +1,6 @@
 /** Experiments as the workbench keeps them and as every shell shows them. Times are milliseconds since 1970, durations seconds. */
 import { z } from 'zod';
-import { artifact, jobKind, serialisedError } from './jobs.ts';
+import { artifact, jobEvent, jobKind, serialisedError } from './jobs.ts';
 import { recipeSchema } from './recipe.ts';
 
 /** `interrupted`: it was running when its workbench ended without a word (crash, power cut); it can be resumed. */
@@ -57,3 +57,16 @@ export type ExperimentRecord = z.infer<typeof experimentRecord>;
 /** Seconds until the end, as a range; null while nothing has been measured. */
 export const timeRange = z.object({ low: z.number(), high: z.number() }).nullable();
 export type TimeRange = z.infer<typeof timeRange>;
+
+/** What a running experiment says to whoever watches. */
+export const experimentEvent = z.discriminatedUnion('type', [
+  /** Its own state, or that of one of its stages, changed. */
+  z.object({ type: z.literal('changed'), experiment: experimentRecord }),
+  z.object({ type: z.literal('job'), stage: jobKind, event: jobEvent }),
+  /** `fraction`: weighted share of the whole experiment that is done, never falling. */
+  z.object({ type: z.literal('estimate'), fraction: z.number(), stage: timeRange, whole: timeRange }),
+  /** Nothing has been heard of the worker for so many minutes. */
+  z.object({ type: z.literal('silent'), stage: jobKind, minutes: z.number() }),
+  z.object({ type: z.literal('warning'), text: z.string() }),
+]);
+export type ExperimentEvent = z.infer<typeof experimentEvent>;

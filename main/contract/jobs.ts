@@ -3,7 +3,19 @@ import { z } from 'zod';
 import { recipeSchema } from './recipe.ts';
 
 /** A unit of work in a worker process, in the order in which an experiment runs them. */
-export const jobKind = z.enum(['finetune', 'refine', 'pretrain', 'distil', 'baseline', 'evaluate', 'export']);
+export const jobKind = z.enum([
+  'finetune',
+  'refine',
+  'pretrain',
+  'distil',
+  'baseline',
+  'evaluate',
+  'export',
+  // Memory and speed, each in a process of its own so that the resident memory is that model's alone.
+  'measure-teacher',
+  'measure-baseline',
+  'measure-student',
+]);
 export type JobKind = z.infer<typeof jobKind>;
 
 export const jobSpec = z.object({

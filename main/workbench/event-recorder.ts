@@ -1,0 +1,80 @@
+/** Gathers a job's events and writes them to the database a few times a second, in one transaction each time. */
+import type { JobEvent, JobKind } from '../contract/jobs.ts';
+import { databaseError } from './database.ts';
+import type { MetricSample } from './metric-store.ts';
+import type { LogLine } from './experiment-store.ts';
+import type { Workspace } from './workspace.ts';
+
+const FLUSH_MILLISECONDS = 250;
+
+export class EventRecorder {
+  readonly #workspace: Workspace;
+  readonly #experiment: string;
+  readonly #stage: { kind: JobKind; position: number };
+  readonly #onFailure: (error: Error) => void;
+  readonly #timer: NodeJS.Timeout;
+  #samples: MetricSample[] = [];
+  #logs: LogLine[] = [];
+  #progress: { done: number; total: number; unit: string } | null = null;
+  #failed = false;
+
+  /** `onFailure` hears once of a database that cannot be written (a full disk, say); nothing is recorded after that. */
+  constructor(
+    workspace: Workspace,
+    experiment: string,
+    stage: { kind: JobKind; position: number },
+    onFailure: (error: Error) => void,
+  ) {
+    this.#workspace = workspace;
+    this.#experiment = experiment;
+    this.#stage = stage;
+    this.#onFailure = onFailure;
+    this.#timer = setInterval(() => {
+      this.flush();
+    }, FLUSH_MILLISECONDS);
+  }
+
+  record(event: JobEvent): void {
+    if (event.type === 'progress') this.#progress = { done: event.done, total: event.total, unit: event.unit };
+    else if (event.type === 'metrics')
+      for (const [name, value] of Object.entries(event.values))
+        this.#samples.push({ name: `${this.#stage.kind}/${name}`, step: event.step, value });
+    else if (event.type === 'log')
+      this.#logs.push({ stage: this.#stage.kind, time: Date.now(), level: event.level, text: event.text });
+    else if (event.type === 'artifact')
+      this.#guarded(() => {
+        this.#workspace.experiments.putArtifact(this.#experiment, this.#stage.kind, event.artifact);
+      });
+  }
+
+  flush(): void {
+    const [samples, logs, progress] = [this.#samples, this.#logs, this.#progress];
+    if (samples.length === 0 && logs.length === 0 && progress === null) return;
+    this.#samples = [];
+    this.#logs = [];
+    this.#progress = null;
+    this.#guarded(() => {
+      const { database, experiments, metrics } = this.#workspace;
+      database.transaction(() => {
+        if (progress !== null) experiments.setProgress(this.#experiment, this.#stage.position, progress);
+        for (const line of logs) experiments.addLog(this.#experiment, line);
+        metrics.append(this.#experiment, samples);
+      })();
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.flush();
+  }
+
+  #guarded(work: () => void): void {
+    if (this.#failed) return;
+    try {
+      work();
+    } catch (thrown) {
+      this.#failed = true;
+      this.#onFailure(databaseError(thrown));
+    }
+  }
+}

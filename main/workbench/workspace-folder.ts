@@ -1,0 +1,54 @@
+/** Where a workspace lies and what is in it. */
+import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { TritsmithError } from '../contract/errors.ts';
+
+/** The user's data folder by the custom of the system (XDG, Application Support, Local AppData), with `tritsmith` in it. */
+export function defaultWorkspaceFolder(
+  platform: NodeJS.Platform = process.platform,
+  env: NodeJS.ProcessEnv = process.env,
+  home: string = homedir(),
+): string {
+  if (platform === 'win32') return join(env['LOCALAPPDATA'] ?? join(home, 'AppData', 'Local'), 'Tritsmith');
+  if (platform === 'darwin') return join(home, 'Library', 'Application Support', 'Tritsmith');
+  const data = env['XDG_DATA_HOME'];
+  return join(data !== undefined && isAbsolute(data) ? data : join(home, '.local', 'share'), 'tritsmith');
+}
+
+export interface WorkspacePaths {
+  readonly folder: string;
+  readonly database: string;
+  readonly lock: string;
+  readonly experiments: string;
+}
+
+export function workspacePaths(folder: string): WorkspacePaths {
+  const absolute = resolve(folder);
+  return {
+    folder: absolute,
+    database: join(absolute, 'workbench.sqlite'),
+    lock: join(absolute, 'workbench.lock'),
+    experiments: join(absolute, 'experiments'),
+  };
+}
+
+/** Creates what is missing (mode 0700: recipes and data are nobody else's business) and proves that it can be written to. */
+export function prepareWorkspace(folder: string): WorkspacePaths {
+  const paths = workspacePaths(folder);
+  const probe = join(paths.folder, `.write-probe-${String(process.pid)}`);
+  try {
+    mkdirSync(paths.experiments, { recursive: true, mode: 0o700 });
+    accessSync(paths.folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    writeFileSync(probe, 'x');
+    rmSync(probe);
+    return paths;
+  } catch (thrown) {
+    const code = (thrown as NodeJS.ErrnoException).code;
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw TritsmithError.from(thrown);
+    throw new TritsmithError('not-writable', `The workspace ${paths.folder} cannot be written to.`, {
+      reason: thrown instanceof Error ? thrown.message : String(thrown),
+      remedy: 'Choose another folder with --workspace, or mend its permissions.',
+    });
+  }
+}

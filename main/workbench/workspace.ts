@@ -1,0 +1,121 @@
+/** An open workspace: folder, lock, database and what is stored in it. */
+import { join } from 'node:path';
+import { databaseError, openDatabase, openDatabaseReadOnly } from './database.ts';
+import type { Sqlite } from './database.ts';
+import { readExperimentFiles, writeExperimentFile } from './experiment-file.ts';
+import { ExperimentStore } from './experiment-store.ts';
+import { MetricStore } from './metric-store.ts';
+import { TeacherLibrary } from './teacher-library.ts';
+import { defaultWorkspaceFolder, prepareWorkspace } from './workspace-folder.ts';
+import type { WorkspacePaths } from './workspace-folder.ts';
+import { isHolder, lockedBy, tryLock } from './workspace-lock.ts';
+import type { WorkspaceLock } from './workspace-lock.ts';
+
+export interface Workspace {
+  readonly paths: WorkspacePaths;
+  readonly readOnly: boolean;
+  readonly database: Sqlite;
+  readonly experiments: ExperimentStore;
+  readonly metrics: MetricStore;
+  readonly teachers: TeacherLibrary;
+  /** What happened while opening that the user should know. */
+  readonly notices: readonly string[];
+  experimentFolder(id: string): string;
+  close(): void;
+}
+
+export interface OpenOptions {
+  /** Default: the user's data folder. */
+  readonly folder?: string;
+  /** `read` looks on beside a workbench that holds the workspace; `write` needs it alone. */
+  readonly mode: 'read' | 'write';
+  /** Said to a second workbench. */
+  readonly purpose: string;
+  /** How long `write` waits for the holder to finish; default 2000. */
+  readonly waitMilliseconds?: number;
+}
+
+/** Opens the workspace. Throws `locked`, `not-writable`, `no-space` or `unsupported`; a damaged database is set aside and rebuilt. */
+export async function openWorkspace(options: OpenOptions): Promise<Workspace> {
+  const paths = prepareWorkspace(options.folder ?? defaultWorkspaceFolder());
+  const deadline = Date.now() + (options.waitMilliseconds ?? 2000);
+  for (;;) {
+    const lock = tryLock(paths.lock, options.purpose);
+    if (!isHolder(lock)) return openHeld(paths, lock);
+    if (options.mode === 'read')
+      return assemble(paths, openDatabaseReadOnly(paths.database), true, [], () => undefined);
+    if (Date.now() >= deadline) throw lockedBy(paths.folder, paths.lock, lock);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function openHeld(paths: WorkspacePaths, lock: WorkspaceLock): Workspace {
+  try {
+    const { database, keptAside } = openDatabase(paths.database, lock.tookOverFrom !== null);
+    const notices: string[] = [];
+    const workspace = assemble(paths, database, false, notices, () => {
+      lock.release();
+    });
+    try {
+      if (keptAside !== null)
+        notices.push(
+          `The database was damaged. It is kept as ${keptAside}; experiments are rebuilt from their folders, without their curves and logs.`,
+        );
+      notices.push(...rebuild(workspace));
+      settleInterrupted(workspace, notices);
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+    return workspace;
+  } catch (error) {
+    lock.release();
+    throw databaseError(error);
+  }
+}
+
+function assemble(
+  paths: WorkspacePaths,
+  database: Sqlite,
+  readOnly: boolean,
+  notices: string[],
+  release: () => void,
+): Workspace {
+  let open = true;
+  return {
+    paths,
+    readOnly,
+    database,
+    notices,
+    experiments: new ExperimentStore(database),
+    metrics: new MetricStore(database),
+    teachers: new TeacherLibrary(database),
+    experimentFolder: (id) => join(paths.experiments, id),
+    close: () => {
+      if (!open) return;
+      open = false;
+      database.close();
+      release();
+    },
+  };
+}
+
+/** Adds the experiments whose folders the database does not know: after damage, or when its file was lost. */
+function rebuild(workspace: Workspace): string[] {
+  const { records, unreadable } = readExperimentFiles(workspace.paths.experiments, (id) =>
+    workspace.experiments.has(id),
+  );
+  for (const record of records) workspace.experiments.add(record);
+  return [
+    ...(records.length > 0 ? [`Read ${String(records.length)} experiment(s) back from their folders.`] : []),
+    ...unreadable.map((path) => `${path} cannot be read and is left as it is.`),
+  ];
+}
+
+/** We hold the lock, so whatever says `running` is not. */
+function settleInterrupted(workspace: Workspace, notices: string[]): void {
+  for (const id of workspace.experiments.markInterrupted()) {
+    writeExperimentFile(workspace.experimentFolder(id), workspace.experiments.get(id));
+    notices.push(`Experiment ${id} was interrupted. "tritsmith resume ${id}" goes on from its last checkpoint.`);
+  }
+}
