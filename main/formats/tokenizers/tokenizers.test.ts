@@ -74,7 +74,7 @@ describe.skipIf(!hasSharedData)('real tokenizers', () => {
       expect(tokenizer.encode(text), text).toEqual(ids);
       expect(tokenizer.encode(text, { addSpecialTokens: false }), text).toEqual(bare);
       // The reference writes story-656k's special tokens with the space of the normalizer and never leaves them out.
-      if (name === 'story' && text.includes('<|')) continue;
+      if (name === 'story' && ids.slice(1).some((id) => id < 3)) continue;
       expect(tokenizer.decode(ids), text).toBe(decoded);
       if (name !== 'story') expect(tokenizer.decode(ids, { skipSpecialTokens: true }), text).toBe(stripped);
     }

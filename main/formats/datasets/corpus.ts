@@ -1,0 +1,145 @@
+/** Running text for continued pre-training: a text or JSONL file of any size, or a folder tree of them. */
+import { open, readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
+import { isJsonObject, ownValue, parseBoundedJson } from '../bounded-json.ts';
+import { readLines } from './lines.ts';
+
+const documentBytes = 64 * 1024;
+const longestDocument = 256 * 1024;
+const readBytes = 256 * 1024;
+
+/** Where reading goes on: index of the file in the sorted list, byte offset in it. */
+export interface CorpusPosition {
+  readonly file: number;
+  readonly offset: number;
+}
+
+export interface CorpusDocument {
+  readonly text: string;
+  /** Position after this document: give it to `readCorpus` to go on from there. */
+  readonly end: CorpusPosition;
+}
+
+/**
+ * The files of a corpus in a fixed order: the file itself, or every `.txt`, `.jsonl` and `.ndjson` below the folder, sorted by path
+ * (by code units, the same on every machine). Linked folders are not entered.
+ * @throws TritsmithError `not-found`, `bad-input` (a folder without such files)
+ */
+export async function corpusFiles(corpus: string): Promise<string[]> {
+  try {
+    if (!(await stat(corpus)).isDirectory()) return [corpus];
+    const entries = await readdir(corpus, { recursive: true, withFileTypes: true });
+    const files = entries
+      .filter((entry) => !entry.isDirectory() && /\.(txt|jsonl|ndjson)$/i.test(entry.name))
+      .map((entry) => path.relative(corpus, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
+      .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+    if (files.length > 0) return files.map((file) => path.join(corpus, ...file.split('/')));
+  } catch (thrown) {
+    throw TritsmithError.from(thrown);
+  }
+  throw new TritsmithError('bad-input', `${corpus} holds no text.`, {
+    reason: 'There is no .txt and no .jsonl file in it.',
+    remedy: 'Choose a text file, a JSONL file, or a folder of them.',
+  });
+}
+
+/** End of the first blank line at or after `from`, or -1. */
+function afterBlankLine(bytes: Buffer, from: number): number {
+  for (let at = bytes.indexOf(10, from); at >= 0; at = bytes.indexOf(10, at + 1)) {
+    let next = at + 1;
+    if (bytes[next] === 13) next++;
+    if (bytes[next] === 10) return next + 1;
+  }
+  return -1;
+}
+
+/** A place to cut text without blank lines: after the last line break, else between two characters. */
+function forcedCut(bytes: Buffer): number {
+  const line = bytes.lastIndexOf(10, longestDocument - 1);
+  if (line > 0) return line + 1;
+  let cut = longestDocument;
+  while (cut > longestDocument - 4 && (bytes[cut]! & 0xc0) === 0x80) cut--;
+  return cut;
+}
+
+async function* textDocuments(file: string, start: number): AsyncGenerator<{ text: string; end: number }> {
+  const handle = await open(file, 'r');
+  try {
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    let pending: Buffer = Buffer.alloc(0);
+    let offset = start;
+    const take = (length: number) => {
+      let text = decoder.decode(pending.subarray(0, length));
+      if (offset === 0 && text.startsWith('\ufeff')) text = text.slice(1);
+      pending = pending.subarray(length);
+      offset += length;
+      return { text: text.replaceAll('\r\n', '\n').replaceAll('\r', '\n'), end: offset };
+    };
+    for (;;) {
+      const block = Buffer.alloc(readBytes);
+      const { bytesRead } = await handle.read(block, 0, readBytes, offset + pending.length);
+      pending = Buffer.concat([pending, block.subarray(0, bytesRead)]);
+      for (;;) {
+        const cut = pending.length > documentBytes ? afterBlankLine(pending, documentBytes) : -1;
+        if (cut > 0) yield take(cut);
+        else if (pending.length > longestDocument) yield take(forcedCut(pending));
+        else break;
+      }
+      if (bytesRead === 0) break;
+    }
+    if (pending.length > 0) yield take(pending.length);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The text of a JSONL row: its field `text`, `content` or `document`, else its first field that is text. */
+function textField(line: string): string | null {
+  try {
+    const row = parseBoundedJson(new TextEncoder().encode(line), 'A line');
+    if (typeof row === 'string') return row;
+    if (!isJsonObject(row)) return null;
+    const named = ['text', 'content', 'document'].map((name) => ownValue(row, name));
+    const found = [...named, ...Object.values(row)].find((value) => typeof value === 'string');
+    return typeof found === 'string' ? found : null;
+  } catch {
+    return null;
+  }
+}
+
+async function* jsonDocuments(file: string, start: number, skipped: (offset: number) => void) {
+  for await (const { text, end } of readLines(file, start)) {
+    const found = text === null ? null : text.trim() === '' ? '' : textField(text);
+    if (found === null) skipped(end);
+    else yield { text: found.replaceAll('\r\n', '\n').replaceAll('\r', '\n'), end };
+  }
+}
+
+/**
+ * Documents of a corpus, in the order of `corpusFiles`, from `from` on. Text files are cut at the first blank line after 64 KB (at
+ * the latest after 256 KB, then at a line break); each row of a JSONL file is a document. Byte order marks and CR are taken off;
+ * documents of nothing but white space are left out. Memory does not grow with the corpus.
+ * @param onSkipped told of JSONL rows that hold no text
+ * @throws TritsmithError `not-found`, `bad-input`, `not-writable` (no permission)
+ */
+export async function* readCorpus(
+  corpus: string,
+  from: CorpusPosition = { file: 0, offset: 0 },
+  onSkipped: (file: string, offset: number) => void = () => undefined,
+): AsyncGenerator<CorpusDocument> {
+  const files = await corpusFiles(corpus);
+  try {
+    for (let index = from.file; index < files.length; index++) {
+      const file = files[index]!;
+      const start = index === from.file ? from.offset : 0;
+      const documents = /\.(jsonl|ndjson)$/i.test(file)
+        ? jsonDocuments(file, start, (offset) => onSkipped(file, offset))
+        : textDocuments(file, start);
+      for await (const { text, end } of documents)
+        if (/\S/.test(text)) yield { text, end: { file: index, offset: end } };
+    }
+  } catch (thrown) {
+    throw TritsmithError.from(thrown);
+  }
+}

@@ -1,0 +1,75 @@
+/** What every reader of dataset files gives: rows of text by column, and what was wrong on the way. */
+
+export type ProblemKind = 'empty-line' | 'ragged' | 'invalid-json' | 'not-an-object' | 'too-long' | 'invalid-utf8';
+
+/** Something in the file that a person should know; the row it names was left out unless the message says otherwise. */
+export interface Problem {
+  /** As in `DatasetRow`. */
+  readonly row: number;
+  readonly kind: ProblemKind;
+  readonly message: string;
+}
+
+export interface DatasetRow {
+  /** 1-based: the line in the file (TSV, CSV, JSONL; the header is line 1), the element (JSON), the row (Parquet). */
+  readonly row: number;
+  readonly values: Readonly<Record<string, string>>;
+}
+
+export type DatasetFormat = 'tsv' | 'csv' | 'jsonl' | 'json' | 'parquet';
+
+export interface Dataset {
+  readonly path: string;
+  readonly format: DatasetFormat;
+  /** Column names in the order of the file. Formats without a header: the names in the first thousand rows. */
+  readonly columns: readonly string[];
+  /** Of the iteration that ran last; the first thousand. */
+  readonly problems: readonly Problem[];
+  /** How many problems there were, kept or not. */
+  readonly problemCount: number;
+  /** Reads the file from its beginning; may be called again. Memory does not grow with the file (plain JSON apart). */
+  rows(): AsyncIterable<DatasetRow>;
+}
+
+const mostKept = 1000;
+
+/** Collects problems up to a cap. */
+export class Problems {
+  readonly kept: Problem[] = [];
+  count = 0;
+
+  add(row: number, kind: ProblemKind, message: string): void {
+    this.count++;
+    if (this.kept.length < mostKept) this.kept.push({ row, kind, message });
+  }
+
+  clear(): void {
+    this.kept.length = 0;
+    this.count = 0;
+  }
+}
+
+/** What a reader of one format gives. */
+export interface Source {
+  readonly format: DatasetFormat;
+  readonly columns: readonly string[];
+  rows(problems: Problems): AsyncIterable<DatasetRow>;
+}
+
+/**
+ * A value of JSON or Parquet as the text that a template shows: lists of simple values are joined with spaces, dates are ISO 8601,
+ * null is empty, anything else is JSON.
+ */
+export function textOf(value: unknown): string {
+  if (value === null || value === undefined) return '';
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? '' : value.toISOString();
+  const items: unknown[] | null = Array.isArray(value)
+    ? value
+    : ArrayBuffer.isView(value)
+      ? Array.from(value as Uint8Array)
+      : null;
+  if (items?.every((item) => item === null || typeof item !== 'object')) return items.map(textOf).join(' ');
+  return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner)) ?? '';
+}

@@ -1,0 +1,67 @@
+/** Lines of a file of any size with their place in it. */
+import { open } from 'node:fs/promises';
+import { TritsmithError } from '../../contract/errors.ts';
+
+const blockBytes = 256 * 1024;
+const longestLine = 16 * 1024 * 1024;
+
+export interface Line {
+  /** 1-based. */
+  readonly number: number;
+  /** Without line break; null for a line of more than 16 MB, which is not kept. */
+  readonly text: string | null;
+  /** Byte offset after the line break. */
+  readonly end: number;
+}
+
+/**
+ * Lines from byte `start` on (which must begin a line). UTF-8; a byte order mark at byte 0 and the CR of CRLF are taken off; bytes
+ * that are no UTF-8 become U+FFFD. Memory: one block and one line.
+ * @throws TritsmithError `not-found`, `not-writable` (no permission)
+ */
+export async function* readLines(file: string, start = 0): AsyncGenerator<Line> {
+  let handle;
+  try {
+    handle = await open(file, 'r');
+  } catch (thrown) {
+    throw TritsmithError.from(thrown);
+  }
+  try {
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    const block = Buffer.alloc(blockBytes);
+    let parts: Buffer[] = [];
+    let held = 0;
+    let position = start;
+    let number = 0;
+    const finish = (tail: Buffer, end: number): Line => {
+      const whole = parts.length === 0 ? tail : Buffer.concat([...parts, tail]);
+      const tooLong = held + tail.length > longestLine;
+      parts = [];
+      held = 0;
+      number++;
+      if (tooLong) return { number, text: null, end };
+      let text = decoder.decode(whole);
+      if (number === 1 && start === 0 && text.startsWith('\ufeff')) text = text.slice(1);
+      return { number, text: text.endsWith('\r') ? text.slice(0, -1) : text, end };
+    };
+    for (;;) {
+      const { bytesRead } = await handle.read(block, 0, blockBytes, position).catch((thrown: unknown) => {
+        throw TritsmithError.from(thrown);
+      });
+      if (bytesRead === 0) break;
+      let from = 0;
+      for (;;) {
+        const at = block.subarray(0, bytesRead).indexOf(10, from);
+        if (at < 0) break;
+        yield finish(block.subarray(from, at), position + at + 1);
+        from = at + 1;
+      }
+      held += bytesRead - from;
+      if (held <= longestLine) parts.push(Buffer.from(block.subarray(from, bytesRead)));
+      position += bytesRead;
+    }
+    if (held > 0) yield finish(Buffer.alloc(0), position);
+  } finally {
+    await handle.close();
+  }
+}

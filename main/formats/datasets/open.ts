@@ -1,0 +1,86 @@
+/** Finds out what a dataset file is and opens it. */
+import { open } from 'node:fs/promises';
+import path from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
+import { Problems } from './dataset.ts';
+import type { Dataset, Source } from './dataset.ts';
+import { openCsv, openTsv } from './delimited.ts';
+import { openJson, openJsonLines } from './json.ts';
+import { openParquet } from './parquet.ts';
+
+const sniffedBytes = 64 * 1024;
+
+async function beginning(file: string): Promise<Buffer> {
+  const handle = await open(file, 'r');
+  try {
+    if (!(await handle.stat()).isFile()) throw new TritsmithError('bad-input', `${file} is not a file.`);
+    const bytes = Buffer.alloc(sniffedBytes);
+    const { bytesRead } = await handle.read(bytes, 0, sniffedBytes, 0);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Whether the text begins with one whole JSON object and goes on with another on the next line. */
+function looksLikeJsonLines(text: string): boolean {
+  const [first = '', second = ''] = text.trimStart().split(/\r?\n/, 2);
+  if (!first.startsWith('{')) return false;
+  if (first.length === text.trimStart().length && text.length >= sniffedBytes / 2) return second === '';
+  try {
+    JSON.parse(first);
+  } catch {
+    return false;
+  }
+  return second.trim() === '' || second.trimStart().startsWith('{');
+}
+
+async function openSource(file: string): Promise<Source> {
+  const bytes = await beginning(file);
+  const text = bytes.toString('utf8').replace(/^\ufeff/, '');
+  const extension = path.extname(file).toLowerCase();
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b)
+    throw new TritsmithError('unsupported', `${file} is compressed.`, { remedy: 'Unpack it first.' });
+  if (extension === '.parquet' || bytes.subarray(0, 4).toString('latin1') === 'PAR1') return openParquet(file);
+  if (extension === '.jsonl' || extension === '.ndjson') return openJsonLines(file);
+  const header = text.trimStart().split(/\r?\n/, 1)[0]!;
+  if (extension === '.json' || (extension !== '.tsv' && extension !== '.csv' && /^\s*[[{]/.test(text)))
+    return looksLikeJsonLines(text) ? openJsonLines(file) : openJson(file);
+  if (extension === '.tsv' || (header.includes('\t') && !header.includes(','))) return openTsv(file);
+  if (extension === '.csv' || header.includes(',') || header.includes(';'))
+    return openCsv(file, !header.includes(',') && header.includes(';') ? ';' : ',');
+  if (text.trim() === '') throw new TritsmithError('bad-input', `${file} is empty.`);
+  throw new TritsmithError('unsupported', `${file} is no table that can be read.`, {
+    reason:
+      'Its name ends in none of .tsv, .csv, .jsonl, .json, .parquet, and its first line has no tab, comma or semicolon.',
+    remedy: 'Save the rows as TSV, CSV, JSONL, JSON or Parquet.',
+  });
+}
+
+/**
+ * Opens a file of task rows: TSV, CSV, JSONL, a JSON array of objects, `{id: row}`, or Parquet; by its name, then by its content.
+ * All values come as text (see `textOf`).
+ * @throws TritsmithError `not-found`, `bad-input` (no header, no rows, JSON over 512 MB), `damaged`, `unsupported`; `damaged` also while iterating
+ */
+export async function openDataset(file: string): Promise<Dataset> {
+  let source: Source;
+  try {
+    source = await openSource(file);
+  } catch (thrown) {
+    throw TritsmithError.from(thrown);
+  }
+  const problems = new Problems();
+  return {
+    path: file,
+    format: source.format,
+    columns: source.columns,
+    problems: problems.kept,
+    get problemCount() {
+      return problems.count;
+    },
+    rows() {
+      problems.clear();
+      return source.rows(problems);
+    },
+  };
+}
