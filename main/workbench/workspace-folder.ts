@@ -1,7 +1,7 @@
 /** Where a workspace lies and what is in it. */
-import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
 
 /** The user's data folder by the custom of the system (XDG, Application Support, Local AppData), with `tritsmith` in it. */
@@ -38,7 +38,7 @@ export function prepareWorkspace(folder: string): WorkspacePaths {
   const paths = workspacePaths(folder);
   const probe = join(paths.folder, `.write-probe-${String(process.pid)}`);
   try {
-    mkdirSync(paths.experiments, { recursive: true, mode: 0o700 });
+    makeFolder(paths.experiments);
     accessSync(paths.folder, constants.R_OK | constants.W_OK | constants.X_OK);
     writeFileSync(probe, 'x');
     rmSync(probe);
@@ -50,5 +50,16 @@ export function prepareWorkspace(folder: string): WorkspacePaths {
       reason: thrown instanceof Error ? thrown.message : String(thrown),
       remedy: 'Choose another folder with --workspace, or mend its permissions.',
     });
+  }
+}
+
+/** Makes a folder and its parents. (Node's own `recursive` never returns on a file system that answers ENOENT, such as /proc.) */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  if (dirname(folder) !== folder) makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
