@@ -15,7 +15,7 @@ import {
   swiGlu,
   ternaryLinear,
 } from './operations.ts';
-import { backwardName, program, splitPasses } from './passes.ts';
+import { program, splitPasses } from './passes.ts';
 import { elementCount, Session } from './session.ts';
 
 const bindings = { B: 2, T: 5 };
@@ -144,7 +144,7 @@ async function prepare(build: Case['build'], recompute: boolean) {
   for (const [name, value] of graph.inputs)
     feeds[name] = fixed[name] ?? new Float32Array(elementCount(value, bindings)).map(() => random() * 1.5);
   const kept: Record<string, Float32Array> = {};
-  for (const value of passes.kept) kept[value.name] = new Float32Array(elementCount(value, bindings));
+  for (const value of passes.kept) kept[value.forwardName] = new Float32Array(elementCount(value, bindings));
   const y = new Float32Array(elementCount(output, bindings));
   const runForward = async (): Promise<Float32Array> => {
     await forward.run(bindings, feeds, { output: y, ...kept });
@@ -154,7 +154,7 @@ async function prepare(build: Case['build'], recompute: boolean) {
     const results = Object.fromEntries(
       wanted.map((value) => [`grad.${value.name}`, new Float32Array(elementCount(value, bindings))]),
     );
-    const handed = Object.fromEntries(passes.kept.map((value) => [backwardName(value), kept[value.name]!]));
+    const handed = Object.fromEntries(passes.kept.map((value) => [value.name, kept[value.forwardName]!]));
     await backward.run(bindings, { ...feeds, ...handed }, results);
     return results;
   };
@@ -247,7 +247,8 @@ describe('ternaryLinear on quantised activations', () => {
     for (let row = 0; row < rows; row += 1)
       for (let column = 0; column < width; column += 1) {
         let sum = 0;
-        for (let out = 0; out < outputs; out += 1) sum += dy[row * outputs + out]! * ternary[out * width + column]! * delta;
+        for (let out = 0; out < outputs; out += 1)
+          sum += dy[row * outputs + out]! * ternary[out * width + column]! * delta;
         expect(dx[row * width + column]).toBeCloseTo(sum, 5);
       }
     for (let out = 0; out < outputs; out += 1)

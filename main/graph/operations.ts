@@ -29,7 +29,13 @@ interface MatMulOptions {
 }
 
 /** `alpha * A B` with optional transposes of the last two axes; the shape is given because leading axes may differ. */
-export function matmul(graph: Graph, a: Value, b: Value, shape: readonly Dimension[], options: MatMulOptions = {}): Value {
+export function matmul(
+  graph: Graph,
+  a: Value,
+  b: Value,
+  shape: readonly Dimension[],
+  options: MatMulOptions = {},
+): Value {
   return graph.node1('FusedMatMul', [a, b], shape, {
     domain: microsoft,
     attributes: {
@@ -120,13 +126,9 @@ export function ternaryLinear(graph: Graph, x: QuantisedActivation, weight: Tern
   const y = multiply(graph, product, multiply(graph, x.scale, weight.delta), false);
   graph.record([x.source, weight.values], [y], ([dy]) => [
     multiply(graph, matmul(graph, dy!, weight.values, x.source.shape), weight.delta),
-    matmul(
-      graph,
-      asRows(graph, multiply(graph, dy!, x.scale)),
-      asRows(graph, x.integers),
-      weight.values.shape,
-      { transposeA: true },
-    ),
+    matmul(graph, asRows(graph, multiply(graph, dy!, x.scale)), asRows(graph, x.integers), weight.values.shape, {
+      transposeA: true,
+    }),
   ]);
   return y;
 }
@@ -212,7 +214,11 @@ export function attention(graph: Graph, q: Value, k: Value, v: Value, mask: Valu
 
   /** `[B, T, H*D]` -> `[B, Hk, G*T, D]`. */
   const stack = (x: Value): Value => {
-    const split = node('Reshape', [x, graph.integers([0, 0, kvHeads, group, headSize])], [B, T, kvHeads, group, headSize]);
+    const split = node(
+      'Reshape',
+      [x, graph.integers([0, 0, kvHeads, group, headSize])],
+      [B, T, kvHeads, group, headSize],
+    );
     const turned = node('Transpose', [split], [B, kvHeads, group, T, headSize], [0, 2, 3, 1, 4]);
     return node('Reshape', [turned, graph.integers([0, 0, -1, headSize])], stacked);
   };
@@ -230,14 +236,22 @@ export function attention(graph: Graph, q: Value, k: Value, v: Value, mask: Valu
       [0, 2, 1, 3],
     );
   const mergeKv = (x: Value): Value =>
-    node('Reshape', [node('Transpose', [x], [B, T, kvHeads, headSize], [0, 2, 1, 3]), graph.integers([0, 0, kvHeads * headSize])], k.shape);
+    node(
+      'Reshape',
+      [node('Transpose', [x], [B, T, kvHeads, headSize], [0, 2, 1, 3]), graph.integers([0, 0, kvHeads * headSize])],
+      k.shape,
+    );
 
   const q4 = stack(q);
   const k4 = splitKv(k);
   const v4 = splitKv(v);
   const raw = matmul(graph, q4, k4, scores, { transposeB: true, alpha: scale });
   const perHead = [B, kvHeads, group, T, T];
-  const masked = graph.node1('Add', [node('Reshape', [raw, graph.integers([0, 0, group, 0, -1])], perHead), mask], perHead);
+  const masked = graph.node1(
+    'Add',
+    [node('Reshape', [raw, graph.integers([0, 0, group, 0, -1])], perHead), mask],
+    perHead,
+  );
   const softmax = graph.node1('Softmax', [masked], perHead, { attributes: { axis: { int: -1 } } });
   const p = node('Reshape', [softmax, graph.integers([0, 0, -1, 0])], scores);
   const output = matmul(graph, p, v4, stacked);

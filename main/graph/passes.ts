@@ -3,7 +3,7 @@
  * but the kept values lives between them (docs/architecture.md, "Engine").
  */
 import type { Graph, GraphNode, Value } from './graph.ts';
-import { encodeOnnx, type OnnxConstant, type OnnxGraph } from './onnx-format.ts';
+import { encodeOnnx, type OnnxConstant, type OnnxGraph, type OnnxNode } from './onnx-format.ts';
 
 /** One session's worth of graph with its typed ends. */
 export interface Program {
@@ -16,21 +16,33 @@ export interface Program {
 /** A result of a program under the name that the caller knows it by. */
 export type Named = Readonly<Record<string, Value>>;
 
-function rename(graph: OnnxGraph, results: Named): { graph: OnnxGraph; outputs: Value[] } {
-  const taken = new Set(graph.nodes.flatMap((node) => node.outputs));
-  const extra = Object.entries(results).map(([name, value]) => {
-    if (taken.has(name)) throw new Error(`result name ${name} is taken by a node`);
-    return {
-      node: { operator: 'Identity', domain: '', inputs: [value.name], outputs: [name], attributes: {} },
-      output: { name, type: value.type, shape: value.shape } satisfies Value,
-    };
+/** Gives results their names: a node's output is renamed, and only what is no node's output, or is wanted twice, is copied. */
+function nameResults(graph: OnnxGraph, results: Named): { graph: OnnxGraph; outputs: Value[] } {
+  const produced = new Set(graph.nodes.flatMap((node) => node.outputs));
+  const newName = new Map<string, string>();
+  const copies: OnnxNode[] = [];
+  const outputs = Object.entries(results).map(([name, value]): Value => {
+    if (produced.has(name)) throw new Error(`result name ${name} is taken by a node`);
+    if (produced.has(value.name) && !newName.has(value.name)) newName.set(value.name, name);
+    else copies.push({ operator: 'Identity', domain: '', inputs: [value.name], outputs: [name], attributes: {} });
+    return { name, type: value.type, shape: value.shape };
   });
-  const outputs = extra.map(({ output }) => output);
-  return { graph: { ...graph, nodes: [...graph.nodes, ...extra.map(({ node }) => node)], outputs }, outputs };
+  const renamed = (name: string): string => newName.get(name) ?? name;
+  const nodes = [...graph.nodes, ...copies].map((node) => ({
+    ...node,
+    inputs: node.inputs.map(renamed),
+    outputs: node.outputs.map(renamed),
+  }));
+  return { graph: { ...graph, nodes, outputs }, outputs };
 }
 
 /** The program that computes `results` from the graph's inputs, with only the nodes that they need. */
-export function program(name: string, graph: Graph, results: Named, given: ReadonlyMap<string, Value> = new Map()): Program {
+export function program(
+  name: string,
+  graph: Graph,
+  results: Named,
+  given: ReadonlyMap<string, Value> = new Map(),
+): Program {
   const producers = new Map<string, GraphNode>();
   for (const node of graph.nodes) for (const output of node.outputs) producers.set(output, node);
   const used = new Set<GraphNode>();
@@ -50,7 +62,7 @@ export function program(name: string, graph: Graph, results: Named, given: Reado
       pending.push(...node.inputs.filter((dependency) => dependency !== ''));
     }
   }
-  const body = rename(
+  const body = nameResults(
     {
       name,
       nodes: graph.nodes.filter((node) => used.has(node)),
@@ -63,11 +75,16 @@ export function program(name: string, graph: Graph, results: Named, given: Reado
   return { name, bytes: encodeOnnx(body.graph), inputs: [...inputs.values()], outputs: body.outputs };
 }
 
+/** A value that lives between the passes: the backward program's input `name` is the forward program's output `forwardName`. */
+export interface KeptValue extends Value {
+  readonly forwardName: string;
+}
+
 export interface Passes {
   readonly forward: Program;
   readonly backward: Program;
-  /** What the forward pass hands to the backward pass, by name; empty when activations are recomputed. */
-  readonly kept: readonly Value[];
+  /** What the forward pass hands to the backward pass; empty when activations are recomputed. */
+  readonly kept: readonly KeptValue[];
 }
 
 /**
@@ -95,30 +112,29 @@ export function splitPasses(
     if (!producer) return;
     const { node, index } = producer;
     if (index < forwardNodes && !recompute && !node.cheap) {
-      kept.set(value, node.values.find((candidate) => candidate.name === value)!);
+      kept.set(
+        value,
+        node.values.find((candidate) => candidate.name === value)!,
+      );
       return;
     }
     node.inputs.forEach(visit);
   };
   for (const gradient of Object.values(gradients)) visit(gradient.name);
 
-  const keptResults: Record<string, Value> = { ...results };
+  const forwardResults: Record<string, Value> = { ...results };
   const given = new Map<string, Value>();
-  const keptValues = [...kept.values()].map((value): Value => {
-    const renamed: Value = { ...value, name: `kept.${value.name}` };
-    keptResults[renamed.name] = value;
+  const resultOf = new Map(Object.entries(results).map(([result, value]) => [value.name, result]));
+  const keptValues = [...kept.values()].map((value): KeptValue => {
     given.set(value.name, value);
-    return renamed;
+    const result = resultOf.get(value.name) ?? `kept.${value.name}`;
+    forwardResults[result] = value;
+    return { ...value, forwardName: result };
   });
   const backward = program(`${name}.backward`, graph, gradients, given);
   return {
-    forward: program(`${name}.forward`, graph, keptResults),
+    forward: program(`${name}.forward`, graph, forwardResults),
     backward,
     kept: keptValues,
   };
-}
-
-/** The name under which the backward program takes a kept value. */
-export function backwardName(kept: Value): string {
-  return kept.name.slice('kept.'.length);
 }

@@ -41,8 +41,15 @@ export class Session {
       executionMode: 'sequential',
       graphOptimizationLevel: 'all',
       enableMemPattern: false,
+      ...(process.env.PROF ? { enableProfiling: true, profileFilePrefix: '/tmp/prof_' + program.name } : {}),
       logSeverityLevel: 3,
-      extra: { session: { disable_quant_qdq: '1', use_device_allocator_for_initializers: '1' } },
+      extra: {
+        session: {
+          disable_quant_qdq: '1',
+          intra_op: { allow_spinning: '0' },
+          use_device_allocator_for_initializers: '1',
+        },
+      },
     });
     return new Session(program, session);
   }
@@ -78,6 +85,7 @@ export class Session {
   }
 
   async release(): Promise<void> {
+    this.session.endProfiling();
     await this.session.release();
   }
 }

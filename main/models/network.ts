@@ -7,7 +7,7 @@ import { native, type TernaryStatistics } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
-import { backwardName, type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
+import { type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
 import { type Bindings, elementCount, type EngineOptions, Session } from '../graph/session.ts';
 import type { ModelConfiguration, Projection } from './configuration.ts';
 import { decoderLayer, deltaName } from './decoder-layer.ts';
@@ -252,12 +252,14 @@ export class Network {
       const { bindings, feeds } = this.layerFeeds(layer, tokens);
       const results: Record<string, Float32Array> = { output: this.hidden(layer + 1, tokens) };
       for (const kept of passes?.kept ?? [])
-        results[kept.name] = this.pool.take(`${layer}.${kept.name}`, elementCount(kept, bindings));
+        results[kept.forwardName] = this.pool.take(`${layer}.${kept.name}`, elementCount(kept, bindings));
       if (layer === capture) {
-        states = this.stateBuffers('state', tokens);
-        results['state.q'] = states.q;
-        results['state.k'] = states.k;
-        results['state.v'] = states.v;
+        const own = this.stateBuffers('state', tokens);
+        states = {
+          q: (results['state.q'] ??= own.q),
+          k: (results['state.k'] ??= own.k),
+          v: (results['state.v'] ??= own.v),
+        };
       }
       const probes = new Map<Projection, Float32Array>();
       if (visit)
@@ -317,7 +319,7 @@ export class Network {
         all['d.v'] = enters.v;
       }
       for (const kept of used.kept)
-        all[backwardName(kept)] = this.pool.take(`${layer}.${kept.name}`, elementCount(kept, bindings));
+        all[kept.name] = this.pool.take(`${layer}.${kept.name}`, elementCount(kept, bindings));
       const results: Record<string, Float32Array> = { 'grad.x': dInput };
       const scratch: [Float32Array, Float32Array][] = [];
       for (const [local, { name, size }] of this.layers[layer]!) {

@@ -1,0 +1,102 @@
+/** Final norm and head without gradients: log-probabilities of given tokens, and logits, over chunks of rows. */
+import { native } from '../../native/index.ts';
+import { Graph } from '../graph/graph.ts';
+import { linear, rmsNorm } from '../graph/operations.ts';
+import { program } from '../graph/passes.ts';
+import { type EngineOptions, Session } from '../graph/session.ts';
+import type { ModelConfiguration } from './configuration.ts';
+import type { Network } from './network.ts';
+import { finalNormName, headName } from './parameters.ts';
+
+/** Logits of at most this many elements are alive at once. */
+const largestLogits = 40_000_000;
+
+function buildProgram(configuration: ModelConfiguration) {
+  const { hiddenSize, vocabSize, rmsNormEpsilon } = configuration;
+  const graph = new Graph('scoring-head');
+  const rows = graph.input('rows', ['n', hiddenSize]);
+  const norm = graph.input('norm', [hiddenSize]);
+  const head = graph.input('head', [vocabSize, hiddenSize]);
+  const logits = linear(graph, rmsNorm(graph, rows, norm, rmsNormEpsilon), head);
+  const logP = graph.node1('LogSoftmax', [logits], logits.shape, { attributes: { axis: { int: -1 } } });
+  const targets = graph.input('targets', ['n', 'C'], 'int64');
+  const picked = graph.node1('GatherElements', [logP, targets], ['n', 'C'], { attributes: { axis: { int: 1 } } });
+  return { scores: program('scoring-head', graph, { picked }), logits: program('logits-head', graph, { logits }) };
+}
+
+export class ScoringHead {
+  private readonly scores: Session;
+  private readonly logitsSession: Session;
+  private readonly network: Network;
+  private rows = new Float32Array(0);
+
+  private constructor(network: Network, scores: Session, logits: Session) {
+    this.network = network;
+    this.scores = scores;
+    this.logitsSession = logits;
+  }
+
+  static async create(network: Network, options: EngineOptions): Promise<ScoringHead> {
+    const { scores, logits } = buildProgram(network.configuration);
+    return new ScoringHead(network, await Session.create(scores, options), await Session.create(logits, options));
+  }
+
+  private async chunks(
+    hidden: Float32Array,
+    positions: Int32Array,
+    visit: (start: number, n: number, feeds: Record<string, Float32Array>) => Promise<void>,
+  ): Promise<void> {
+    const { configuration, parameters } = this.network;
+    const width = configuration.hiddenSize;
+    const chunk = Math.max(16, Math.min(512, Math.floor(largestLogits / configuration.vocabSize)));
+    if (this.rows.length < chunk * width) this.rows = new Float32Array(chunk * width);
+    for (let start = 0; start < positions.length; start += chunk) {
+      const picked = positions.subarray(start, start + chunk);
+      const rows = this.rows.subarray(0, picked.length * width);
+      native.gatherRows(hidden, picked, width, rows);
+      await visit(start, picked.length, {
+        rows,
+        norm: parameters.view(finalNormName),
+        head: parameters.view(headName(configuration)),
+      });
+    }
+  }
+
+  /**
+   * Log-probabilities of `perRow` tokens at each position.
+   * @param hidden trunk output `[B*T, D]`
+   * @param targets `[positions, perRow]`
+   * @returns `[positions, perRow]`, natural logarithm
+   */
+  async logProbabilities(
+    hidden: Float32Array,
+    positions: Int32Array,
+    targets: Int32Array,
+    perRow: number,
+  ): Promise<Float32Array> {
+    const result = new Float32Array(positions.length * perRow);
+    await this.chunks(hidden, positions, async (start, n, feeds) => {
+      const ids = BigInt64Array.from(targets.subarray(start * perRow, (start + n) * perRow), BigInt);
+      const picked = result.subarray(start * perRow, (start + n) * perRow);
+      await this.scores.run({ n, C: perRow }, { ...feeds, targets: ids }, { picked });
+    });
+    return result;
+  }
+
+  /** Logits `[positions, V]`. */
+  async logits(hidden: Float32Array, positions: Int32Array): Promise<Float32Array> {
+    const { vocabSize } = this.network.configuration;
+    const result = new Float32Array(positions.length * vocabSize);
+    await this.chunks(hidden, positions, async (start, n, feeds) => {
+      await this.logitsSession.run({ n }, feeds, {
+        logits: result.subarray(start * vocabSize, (start + n) * vocabSize),
+      });
+    });
+    return result;
+  }
+
+  async release(): Promise<void> {
+    await this.scores.release();
+    await this.logitsSession.release();
+  }
+}

@@ -1,0 +1,75 @@
+/** Puts what the jobs found out into `comparison.json`: one row per model, figures that nobody measured stay null. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Recipe } from '../contract/recipe.ts';
+import { type Comparison, type ComparisonRow, modelEvaluation } from '../contract/results.ts';
+import { writeFileAtomically } from '../formats/atomic-file.ts';
+
+/** One GGUF file that the export job wrote; kept in `exports/exports.json`. */
+export const exportedFile = z.object({
+  model: z.enum(['teacher', 'bitnet-sft', 'bitdistill']),
+  path: z.string(),
+  type: z.string(),
+  verified: z.boolean(),
+  bodyBytes: z.number(),
+  fileBytes: z.number(),
+});
+export type ExportedFile = z.infer<typeof exportedFile>;
+
+/** What a measuring job found; kept in `measurements/<model>.json`. */
+export const measurement = z.object({
+  rssBytes: z.number(),
+  prefillTokensPerSecond: z.number(),
+  decodeTokensPerSecond: z.number(),
+  threads: z.number(),
+});
+export type Measurement = z.infer<typeof measurement>;
+
+async function readJson<T>(schema: z.ZodType<T>, path: string): Promise<T | null> {
+  try {
+    return schema.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+export function readExports(folder: string): Promise<ExportedFile[] | null> {
+  return readJson(z.array(exportedFile), join(folder, 'exports', 'exports.json'));
+}
+
+export function measurementPath(folder: string, model: ComparisonRow['name']): string {
+  return join(folder, 'measurements', `${model}.json`);
+}
+
+/** Writes `comparison.json` from what is there so far; a model without an evaluation has no row. */
+export async function writeComparison(folder: string, recipe: Recipe): Promise<Comparison> {
+  const files = (await readExports(folder)) ?? [];
+  const rows: ComparisonRow[] = [];
+  for (const name of ['teacher', 'bitnet-sft', 'bitdistill'] as const) {
+    if (name === 'bitnet-sft' && !recipe.baseline) continue;
+    const evaluation = await readJson(modelEvaluation, join(folder, 'evaluations', `${name}.json`));
+    if (!evaluation) continue;
+    const file = files.find(({ model }) => model === name);
+    const measured = await readJson(measurement, measurementPath(folder, name));
+    rows.push({
+      name,
+      accuracy: evaluation.value,
+      ci95: evaluation.ci95,
+      bodyBytes: file?.bodyBytes ?? 0,
+      fileBytes: file?.fileBytes ?? 0,
+      rssBytes: measured?.rssBytes ?? null,
+      prefillTokensPerSecond: measured?.prefillTokensPerSecond ?? null,
+      decodeTokensPerSecond: measured?.decodeTokensPerSecond ?? null,
+    });
+  }
+  const student = files.find(({ model, type }) => model === 'bitdistill' && type === recipe.exports[0]?.type);
+  const result: Comparison = {
+    rows,
+    export: student ? { path: join(folder, student.path), type: student.type, verified: student.verified } : null,
+    seconds: 0,
+  };
+  await writeFileAtomically(join(folder, 'comparison.json'), `${JSON.stringify(result, null, 2)}\n`);
+  return result;
+}

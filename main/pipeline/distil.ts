@@ -1,0 +1,108 @@
+/** Stage 3, distil (Eq. 8-14), and BitNet-SFT, the paper's baseline: the quantised base fine-tuned with cross-entropy alone. */
+import type { JobSpec } from '../contract/jobs.ts';
+import type { ModelConfiguration } from '../models/configuration.ts';
+import { loadParameters, readFolderConfiguration, saveModelFolder } from '../models/model-folder.ts';
+import { Network } from '../models/network.ts';
+import { exampleBatches } from '../training/batches.ts';
+import type { Distillation } from '../training/training-step.ts';
+import { trainingEvaluation } from './evaluate.ts';
+import { describeArtifact, modelFolder, teacherFolder } from './experiment-folder.ts';
+import type { JobContext } from './job.ts';
+import {
+  baselineConfiguration,
+  pretrainSteps,
+  recipeTokenizer,
+  relationLayers,
+  stageSteps,
+  studentConfiguration,
+} from './models-of-recipe.ts';
+import { trainStage } from './stage-training.ts';
+import { prepareTask } from './task-data.ts';
+
+async function taskBatches({ recipe }: JobSpec, context: JobContext) {
+  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
+  const task = await prepareTask(recipe.task, tokenizer, recipe.seed);
+  for (const text of task.notes) context.emit({ type: 'log', level: 'info', text });
+  const batches = exampleBatches(task.train, { ...recipe.distil.optimiser, seed: recipe.seed });
+  return { task, batches, steps: stageSteps(recipe.distil, batches.stepsPerEpoch) };
+}
+
+async function loadTeacher(spec: JobSpec, student: ModelConfiguration): Promise<Distillation> {
+  const { recipe, folder } = spec;
+  const { distil } = recipe;
+  const path = teacherFolder(folder, recipe);
+  const configuration = await readFolderConfiguration(path);
+  const teacher = await Network.create(configuration, await loadParameters(path, configuration), {
+    threads: recipe.threads,
+    mode: 'inference',
+  });
+  const [teacherLayer, studentLayer] = relationLayers(distil.layer, configuration.layers, student.layers);
+  return { ...distil, teacher, teacherLayer, studentLayer };
+}
+
+export async function distilStudent(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
+  const { recipe, folder } = spec;
+  const { task, batches, steps } = await taskBatches(spec, context);
+  const configuration = await studentConfiguration(recipe);
+  const source = modelFolder(folder, recipe.pretrain ? 'pretrained' : 'refined');
+  const parameters = await loadParameters(source, configuration);
+  const { distil } = recipe;
+  const distils = distil.lambda > 0 || distil.gamma !== 0;
+  const distillation = distils ? await loadTeacher(spec, configuration) : null;
+  try {
+    await trainStage(
+      {
+        job: 'distil',
+        folder,
+        recipe,
+        configuration,
+        parameters,
+        distillation,
+        batches,
+        optimiser: distil.optimiser,
+        totalSteps: steps,
+        ...trainingEvaluation(recipe, task),
+      },
+      context,
+    );
+  } finally {
+    await distillation?.teacher.release();
+  }
+  await saveModelFolder(modelFolder(folder, 'student'), source, configuration, parameters);
+  context.emit({
+    type: 'artifact',
+    artifact: await describeArtifact(folder, 'student', 'student/model.safetensors'),
+  });
+  return { steps };
+}
+
+/** Trains for as many steps as the student had in all its stages, so that the comparison is one of method, not of effort. */
+export async function trainBaseline(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
+  const { recipe, folder } = spec;
+  const { task, batches, steps: distilSteps } = await taskBatches(spec, context);
+  const steps = distilSteps + (recipe.pretrain ? pretrainSteps(recipe.pretrain) : 0);
+  const configuration = await baselineConfiguration(recipe);
+  const source = recipe.studentBase ?? recipe.teacher;
+  const parameters = await loadParameters(source, configuration);
+  await trainStage(
+    {
+      job: 'baseline',
+      folder,
+      recipe,
+      configuration,
+      parameters,
+      distillation: null,
+      batches,
+      optimiser: recipe.distil.optimiser,
+      totalSteps: steps,
+      ...trainingEvaluation(recipe, task),
+    },
+    context,
+  );
+  await saveModelFolder(modelFolder(folder, 'baseline'), source, configuration, parameters);
+  context.emit({
+    type: 'artifact',
+    artifact: await describeArtifact(folder, 'baseline', 'baseline/model.safetensors'),
+  });
+  return { steps };
+}

@@ -1,0 +1,67 @@
+/** The models that a recipe names: which folder, which shape, which tokenizer. */
+import { TritsmithError } from '../contract/errors.ts';
+import type { Recipe } from '../contract/recipe.ts';
+import { loadTokenizer, type Tokenizer } from '../formats/tokenizers/index.ts';
+import type { ModelConfiguration } from '../models/configuration.ts';
+import { readFolderConfiguration } from '../models/model-folder.ts';
+
+/** Tokenizer of the teacher; with a smaller student base, checked to be the same in both. */
+export async function recipeTokenizer(recipe: Recipe, configuration: ModelConfiguration): Promise<Tokenizer> {
+  const tokenizer = await loadTokenizer(recipe.teacher, { vocabSize: configuration.vocabSize });
+  if (recipe.studentBase === undefined) return tokenizer;
+  const other = await loadTokenizer(recipe.studentBase);
+  if (other.sha256 !== tokenizer.sha256)
+    throw new TritsmithError('bad-input', 'Teacher and student base have different tokenizers.', {
+      reason: 'The student learns from what the teacher says about each token, so both must cut text alike.',
+      remedy: 'Choose two models of one family, such as Qwen3-1.7B and Qwen3-0.6B.',
+    });
+  return tokenizer;
+}
+
+/** Folder that the student's weights come from before Stage 1. */
+export function studentSource(recipe: Recipe, teacherFolder: string): string {
+  if (recipe.distil.studentInit === 'base') return recipe.studentBase ?? recipe.teacher;
+  if (recipe.studentBase !== undefined)
+    throw new TritsmithError('bad-input', "A student with a base of its own can't start from the fine-tuned teacher.", {
+      reason: 'The two have different shapes.',
+      remedy: 'Set the student\'s start to "base".',
+    });
+  return teacherFolder;
+}
+
+/** Shape of the student: its base, ternary, with SubLN. */
+export async function studentConfiguration(recipe: Recipe): Promise<ModelConfiguration> {
+  const base = await readFolderConfiguration(recipe.studentBase ?? recipe.teacher);
+  return {
+    ...base,
+    ternary: true,
+    subln: recipe.refine.subln,
+    qkvBias: base.qkvBias && !recipe.refine.dropQkvBias,
+  };
+}
+
+/** Shape of the BitNet-SFT baseline: the base, ternary, nothing else. */
+export async function baselineConfiguration(recipe: Recipe): Promise<ModelConfiguration> {
+  return { ...(await studentConfiguration(recipe)), subln: 'none' };
+}
+
+/** Steps of a task stage. */
+export function stageSteps(length: { epochs: number; steps?: number | undefined }, stepsPerEpoch: number): number {
+  return length.steps ?? Math.max(1, Math.ceil(length.epochs * stepsPerEpoch));
+}
+
+/** Steps of Stage 2: tokens over the tokens of a batch. */
+export function pretrainSteps(pretrain: NonNullable<Recipe['pretrain']>): number {
+  return Math.max(1, Math.ceil(pretrain.tokens / (pretrain.sequenceLength * pretrain.optimiser.batchSize)));
+}
+
+/** Teacher layer (from 0) and the student layer at the same relative depth, for the attention-relation term. */
+export function relationLayers(layer: number, teacherLayers: number, studentLayers: number): [number, number] {
+  const teacher = layer < 0 ? teacherLayers + layer : layer;
+  if (teacher < 0 || teacher >= teacherLayers)
+    throw new TritsmithError('bad-input', `The distillation layer ${layer} does not exist.`, {
+      reason: `The teacher has ${teacherLayers} layers, numbered 0 to ${teacherLayers - 1}; negative numbers count from the end.`,
+      remedy: 'Choose another layer; the last, -1, is the usual one for small models.',
+    });
+  return [teacher, Math.max(0, Math.round(((teacher + 1) / teacherLayers) * studentLayers) - 1)];
+}

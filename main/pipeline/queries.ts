@@ -1,0 +1,21 @@
+/** Answers to the workbench's short questions; each is asked in a worker process, so that the workbench never loads the engine. */
+import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
+import { checkTask } from './check-task.ts';
+import { inspectTeacher } from './inspect-teacher.ts';
+import { planJobs } from './plan.ts';
+import { recipeFromPreset } from './presets.ts';
+
+type Answered = Exclude<QueryType, 'probe-runtime'>;
+
+export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }>): Promise<QueryAnswer<Answered>> {
+  switch (query.type) {
+    case 'inspect-teacher':
+      return inspectTeacher(query.folder);
+    case 'check-task':
+      return checkTask(query.request);
+    case 'preset-recipe':
+      return recipeFromPreset(query.preset, query.inputs);
+    case 'plan-jobs':
+      return planJobs(query.recipe);
+  }
+}

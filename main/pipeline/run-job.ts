@@ -1,0 +1,33 @@
+/** The one door to the pipeline: runs a job from a recipe and an experiment's folder to artifacts. */
+import type { JobKind, JobSpec } from '../contract/jobs.ts';
+import { distilStudent, trainBaseline } from './distil.ts';
+import { evaluateModels } from './evaluate.ts';
+import { exportModels } from './export.ts';
+import { finetuneTeacher } from './finetune.ts';
+import type { JobContext } from './job.ts';
+import { measureModel } from './measure.ts';
+import { pretrainStudent } from './pretrain.ts';
+import { refineStudent } from './refine.ts';
+
+type Result = Record<string, number | string | boolean>;
+
+const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<Result>> = {
+  finetune: finetuneTeacher,
+  refine: refineStudent,
+  pretrain: pretrainStudent,
+  distil: distilStudent,
+  baseline: trainBaseline,
+  evaluate: evaluateModels,
+  export: exportModels,
+  'measure-teacher': (spec, context) => measureModel('teacher', spec, context),
+  'measure-baseline': (spec, context) => measureModel('bitnet-sft', spec, context),
+  'measure-student': (spec, context) => measureModel('bitdistill', spec, context),
+};
+
+/**
+ * Runs a job; it goes on from its own checkpoint where there is one.
+ * @throws JobStopped after obeying a stop request, TritsmithError otherwise
+ */
+export async function runJob(spec: JobSpec, context: JobContext): Promise<Result> {
+  return jobs[spec.kind](spec, context);
+}

@@ -1,0 +1,72 @@
+/** What all training jobs share: from a loaded model and a source of batches to trained parameters, with events on the way. */
+import type { JobKind } from '../contract/jobs.ts';
+import type { OptimiserSettings, Recipe } from '../contract/recipe.ts';
+import { Network } from '../models/network.ts';
+import type { ModelConfiguration } from '../models/configuration.ts';
+import type { ParameterBuffer } from '../models/parameters.ts';
+import type { BatchSource } from '../training/batches.ts';
+import { train, type TrainerSettings } from '../training/trainer.ts';
+import { type Distillation, TrainingStep } from '../training/training-step.ts';
+import { checkpointFolder, digest } from './experiment-folder.ts';
+import { type JobContext, JobStopped } from './job.ts';
+
+export interface StageTraining {
+  readonly job: JobKind;
+  readonly folder: string;
+  readonly recipe: Recipe;
+  readonly configuration: ModelConfiguration;
+  readonly parameters: ParameterBuffer;
+  readonly distillation: Distillation | null;
+  readonly batches: BatchSource;
+  readonly optimiser: OptimiserSettings;
+  readonly totalSteps: number;
+  /** Accuracy on held-out rows while training; runs on the network being trained. */
+  readonly evaluate?: (network: Network) => Promise<Record<string, number> & { score: number }>;
+}
+
+/** Everything in the recipe that decides a job's result; names and exports do not. */
+function trainingDigest({ job, recipe, totalSteps, configuration }: StageTraining): string {
+  const { name: _name, exports: _exports, threads: _threads, checkpoint: _checkpoint, ...deciding } = recipe;
+  return digest(JSON.stringify({ job, deciding, totalSteps, configuration }));
+}
+
+/**
+ * Trains `parameters` in place.
+ * @throws JobStopped when the job was told to pause or cancel
+ */
+export async function trainStage(stage: StageTraining, context: JobContext): Promise<void> {
+  const { job, folder, recipe, configuration, parameters, distillation, batches, optimiser, totalSteps } = stage;
+  const options = { threads: recipe.threads };
+  const network = await Network.create(configuration, parameters, {
+    ...options,
+    mode: 'training',
+    recomputeActivations: recipe.recomputeActivations,
+  });
+  const trainingStep = await TrainingStep.create(network, distillation, options);
+  const evaluate = stage.evaluate;
+  const settings: TrainerSettings = {
+    network,
+    trainingStep,
+    batches,
+    optimiser,
+    totalSteps,
+    checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
+    configuration: trainingDigest(stage),
+    ...(evaluate ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluate(network) } } : {}),
+  };
+  try {
+    const result = await train(settings, {
+      stopRequested: () => context.stopRequested(),
+      onStep: ({ step, total, resumedAt, values }) => {
+        context.emit({ type: 'metrics', step, values });
+        context.emit({ type: 'progress', done: step, total, unit: 'steps', resumed: resumedAt });
+      },
+      onCheckpoint: (step, path, kind) => context.emit({ type: 'checkpoint', step, path, kind }),
+      onWarning: (text) => context.emit({ type: 'log', level: 'warning', text }),
+    });
+    if (result.outcome !== 'done') throw new JobStopped(result.outcome, result.step);
+  } finally {
+    await trainingStep.release();
+    await network.release();
+  }
+}

@@ -1,0 +1,175 @@
+/** A task's files as tokens: training examples and evaluation rows. */
+import { TritsmithError } from '../contract/errors.ts';
+import type { TaskSettings } from '../contract/recipe.ts';
+import { openDataset } from '../formats/datasets/index.ts';
+import { compileTemplate, type Tokenizer } from '../formats/tokenizers/index.ts';
+import type { Example } from '../training/batches.ts';
+import { Random } from '../training/random.ts';
+import { chooseLabelWords, type LabelWords } from './label-words.ts';
+
+/** A row to be answered. */
+export interface EvaluationRow {
+  readonly prompt: Int32Array;
+  /** Index of the right class; -1 for generation. */
+  readonly label: number;
+  /** Reference answer (generation) or class value. */
+  readonly reference: string;
+}
+
+export interface PreparedTask {
+  /** null for generation. */
+  readonly labels: LabelWords | null;
+  readonly train: readonly Example[];
+  readonly dev: readonly EvaluationRow[];
+  /** Rows that could not be used, with the reason, for the log. */
+  readonly notes: readonly string[];
+}
+
+interface Row {
+  readonly prompt: string;
+  readonly answer: string;
+}
+
+/** The default prompt: the columns one below the other, and a cue to answer when several columns need telling apart. */
+export function defaultTemplate(textColumns: readonly string[]): string {
+  return textColumns.map((column) => `{{ row[${JSON.stringify(column)}] }}`).join('\n') + '\n';
+}
+
+async function readRows(path: string, settings: TaskSettings, notes: string[]): Promise<Row[]> {
+  const dataset = await openDataset(path);
+  const missing = [...settings.textColumns, settings.labelColumn].filter((name) => !dataset.columns.includes(name));
+  if (missing.length > 0)
+    throw new TritsmithError('bad-input', `${path} has no column "${missing[0]}".`, {
+      reason: `Its columns are ${dataset.columns.join(', ')}.`,
+      remedy: 'Choose the text and label columns again.',
+    });
+  const render = compileTemplate(settings.template === '' ? defaultTemplate(settings.textColumns) : settings.template);
+  const rows: Row[] = [];
+  let dropped = 0;
+  for await (const { values } of dataset.rows()) {
+    const answer = (values[settings.labelColumn] ?? '').trim();
+    if (answer === '' || settings.textColumns.every((column) => (values[column] ?? '').trim() === '')) {
+      dropped += 1;
+      continue;
+    }
+    rows.push({ prompt: render(values), answer });
+  }
+  if (dropped > 0) notes.push(`${dropped} rows of ${path} have no text or no label and are left out.`);
+  for (const { row, message } of dataset.problems.slice(0, 5)) notes.push(`${path}, row ${row}: ${message}`);
+  if (rows.length === 0)
+    throw new TritsmithError('bad-input', `${path} holds no usable row.`, {
+      remedy: 'Check that the text and label columns are the right ones and not empty.',
+    });
+  return rows;
+}
+
+/** Prompt tokens, cut in the middle when they leave no room for `reserved` response tokens. */
+function promptTokens(tokenizer: Tokenizer, prompt: string, maxLength: number, reserved: number): Int32Array {
+  const ids = tokenizer.encode(prompt);
+  const room = maxLength - reserved;
+  if (ids.length <= room) return Int32Array.from(ids);
+  const head = Math.ceil(room / 2);
+  return Int32Array.from([...ids.slice(0, head), ...ids.slice(ids.length - (room - head))]);
+}
+
+function classIndex(labels: LabelWords, value: string, path: string): number {
+  const index = labels.classes.indexOf(value);
+  if (index < 0)
+    throw new TritsmithError(
+      'bad-input',
+      `${path} has the label "${value}", which never occurs in the training rows.`,
+      {
+        reason: `The training rows know ${labels.classes.map((known) => `"${known}"`).join(', ')}.`,
+        remedy: 'Correct the label, or add training rows for it.',
+      },
+    );
+  return index;
+}
+
+/**
+ * Reads and tokenises a task. The order of rows depends on the seed alone.
+ * @throws TritsmithError `bad-input` for missing columns, empty files, a single class, an evaluation label never seen in training
+ */
+export async function prepareTask(settings: TaskSettings, tokenizer: Tokenizer, seed: number): Promise<PreparedTask> {
+  const notes: string[] = [];
+  const random = new Random(seed);
+  const all = random.shuffle(await readRows(settings.train, settings, notes));
+  let devRows: Row[];
+  let trainRows = all;
+  if (settings.dev === undefined) {
+    const held = Math.max(1, Math.round(all.length * settings.devFraction));
+    devRows = all.slice(0, held);
+    trainRows = all.slice(held);
+  } else devRows = await readRows(settings.dev, settings, notes);
+  if (settings.limit !== undefined) trainRows = trainRows.slice(0, settings.limit);
+  if (trainRows.length === 0)
+    throw new TritsmithError('bad-input', 'No training row is left after holding rows out for evaluation.', {
+      remedy: 'Give a separate evaluation file, or more rows.',
+    });
+
+  let labels: LabelWords | null = null;
+  if (settings.kind === 'classification') {
+    const classes = [...new Set(trainRows.map(({ answer }) => answer))].sort();
+    const empty = Object.keys(settings.labelWords).filter((value) => !classes.includes(value));
+    if (empty.length > 0)
+      throw new TritsmithError('bad-input', `The class "${empty[0]}" has no training row.`, {
+        reason: `The training rows hold ${classes.map((value) => `"${value}"`).join(', ')}.`,
+        remedy: 'Add rows for it, or remove it from the label words.',
+      });
+    if (classes.length < 2)
+      throw new TritsmithError('bad-input', `All training rows have the same label, "${classes[0]}".`, {
+        remedy: 'A classifier needs rows of at least two classes. Check the label column.',
+      });
+    if (classes.length > 1000)
+      throw new TritsmithError(
+        'bad-input',
+        `The label column "${settings.labelColumn}" has ${classes.length} values.`,
+        {
+          reason: 'It looks like free text.',
+          remedy: 'Choose another label column, or the task kind "generation".',
+        },
+      );
+    labels = chooseLabelWords(tokenizer, classes, settings.labelWords);
+  }
+
+  const end = tokenizer.eosId === null ? [] : [tokenizer.eosId];
+  const response = (row: Row, path: string): Int32Array =>
+    labels
+      ? labels.ids[classIndex(labels, row.answer, path)]!
+      : Int32Array.from([
+          ...tokenizer
+            .encode(` ${row.answer}`, { addSpecialTokens: false })
+            .slice(0, settings.maxNewTokens - end.length),
+          ...end,
+        ]);
+  const longestLabel = labels ? Math.max(...labels.ids.map((ids) => ids.length)) : settings.maxNewTokens;
+  if (longestLabel >= settings.maxLength)
+    throw new TritsmithError('bad-input', 'The answers leave no room for the prompt.', {
+      reason: `An answer may take ${longestLabel} tokens; the longest row is set to ${settings.maxLength}.`,
+      remedy: 'Raise the longest length, or lower the longest answer.',
+    });
+  let cut = 0;
+  const prompt = (row: Row, reserved: number): Int32Array => {
+    const ids = promptTokens(tokenizer, row.prompt, settings.maxLength, reserved);
+    if (ids.length === settings.maxLength - reserved) cut += 1;
+    return ids;
+  };
+  const train = trainRows.map((row): Example => {
+    const answer = response(row, settings.train);
+    const head = prompt(row, answer.length);
+    const ids = new Int32Array(head.length + answer.length);
+    ids.set(head);
+    ids.set(answer, head.length);
+    return { ids, responseStart: head.length };
+  });
+  const dev = devRows.map((row): EvaluationRow => ({
+    prompt: prompt(row, longestLabel),
+    label: labels ? classIndex(labels, row.answer, settings.dev ?? settings.train) : -1,
+    reference: row.answer,
+  }));
+  if (cut > 0)
+    notes.push(
+      `${cut} rows fill the longest length of ${settings.maxLength} tokens; longer ones lose text in the middle.`,
+    );
+  return { labels, train, dev, notes };
+}
