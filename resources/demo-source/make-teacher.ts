@@ -6,7 +6,7 @@
  *         [--steps N] [--threads N]
  *
  * Run make-data.ts first. A run that was stopped goes on from its last checkpoint in the work folder. On two cores it takes about
- * a quarter of an hour.
+ * ten minutes.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,10 +23,10 @@ import { digest } from '../../main/pipeline/experiment-folder.ts';
 import { trainStage } from '../../main/pipeline/stage-training.ts';
 import { Random } from '../../main/training/random.ts';
 import { drawDemo } from './make-data.ts';
-import { modelCard } from './model-card.ts';
+import { license, modelCard } from './model-card.ts';
 
 const seed = 20_254;
-const steps = 1_200;
+const steps = 800;
 const sequenceLength = 128;
 const batchSize = 32;
 
@@ -170,6 +170,7 @@ async function main(): Promise<void> {
     })),
     { format: 'pt' },
   );
+  writeFileSync(join(teacher, 'LICENSE'), license);
   writeFileSync(
     join(teacher, 'README.md'),
     modelCard({
