@@ -3,6 +3,7 @@ import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
+import { encodeBf16 } from '../formats/half-precision.ts';
 import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
 import { architectureOf, readModelConfiguration } from './architectures/index.ts';
 import type { ModelConfiguration } from './configuration.ts';
@@ -74,21 +75,25 @@ export async function loadParameters(folder: string, configuration: ModelConfigu
 }
 
 /** config.json of a model that was made from the one in `source`: its settings with ours on top. */
-async function derivedConfig(source: string, configuration: ModelConfiguration): Promise<string> {
+async function derivedConfig(
+  source: string,
+  configuration: ModelConfiguration,
+  dtype: 'F32' | 'BF16',
+): Promise<string> {
   const original = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as Record<string, unknown>;
   const { ternary, subln, qkvBias } = configuration;
   const derived = {
     ...original,
     architectures: [architectureOf(configuration.architecture).className],
     tie_word_embeddings: configuration.tiedEmbeddings,
-    torch_dtype: 'float32',
+    torch_dtype: dtype === 'BF16' ? 'bfloat16' : 'float32',
     ...(ternary || subln !== 'none' ? { tritsmith: { ternary, subln, qkvBias } } : {}),
   };
   return `${JSON.stringify(derived, null, 2)}\n`;
 }
 
 /**
- * Writes a model folder: weights in float32 (latent weights for a ternary student), configuration, and the tokenizer files of
+ * Writes a model folder: weights in float32 or bfloat16 (latent weights for a ternary student), configuration, and the tokenizer files of
  * `source`. Weights go last, so a folder with weights is a complete one.
  */
 export async function saveModelFolder(
@@ -96,20 +101,21 @@ export async function saveModelFolder(
   source: string,
   configuration: ModelConfiguration,
   parameters: ParameterBuffer,
+  dtype: 'F32' | 'BF16' = 'F32',
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   const present = new Set(await readdir(source));
   for (const name of companions)
     if (present.has(name) && source !== folder) await copyFile(join(source, name), join(folder, name));
-  const config = await derivedConfig(source, configuration);
+  const config = await derivedConfig(source, configuration, dtype);
   await writeFileAtomically(join(folder, 'config.json'), config);
   await writeSafetensors(
     join(folder, 'model.safetensors'),
     parameters.specifications.map(({ name, shape }) => ({
       name,
-      dtype: 'F32' as const,
+      dtype,
       shape,
-      data: () => parameters.view(name),
+      data: () => (dtype === 'BF16' ? encodeBf16(parameters.view(name)) : parameters.view(name)),
     })),
     { format: 'pt', ...(configuration.tiedEmbeddings ? { 'lm_head.weight': headName(configuration) } : {}) },
   );

@@ -2,6 +2,7 @@
  * A corpus as one file of token ids in the experiment's cache: tokenised once, only as far as the stage needs it, read back at
  * any position. Ids take two bytes where the vocabulary allows it.
  */
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -58,7 +59,7 @@ export async function tokeniseCorpus(
       const kept = ids.slice(0, wanted - tokens);
       const data = bytesPerToken === 2 ? Uint16Array.from(kept) : Uint32Array.from(kept);
       tokens += kept.length;
-      if (!stream.write(new Uint8Array(data.buffer))) await new Promise((resolve) => stream.once('drain', resolve));
+      if (!stream.write(new Uint8Array(data.buffer))) await once(stream, 'drain');
       await onProgress(tokens);
       if (tokens >= wanted) break;
     }
