@@ -4,6 +4,8 @@
     # Bit-identical across instruction sets: no contraction to fused multiply-add unless the source asks for it.
     "arithmetic": ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"],
     "standard": ["-std=c++17"],
+    # Processors with VNNI and VBMI have all of these (Ice Lake, Zen 4 and later).
+    "avx512": ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mavx512vbmi"],
   },
   "target_defaults": {
     "cflags!": ["-O2", "-fno-omit-frame-pointer"],
@@ -29,20 +31,29 @@
     {
       "target_name": "portable",
       "type": "static_library",
-      "sources": ["training/elementwise_portable.cc"],
+      "sources": ["training/elementwise_portable.cc", "kernels/portable.cc"],
     },
     {
       "target_name": "tritsmith",
       "sources": [
         "addon.cc",
         "threads/pool.cc",
+        "kernels/pack.cc",
+        "kernels/select.cc",
+        "runtime/binding.cc",
+        "runtime/gguf.cc",
+        "runtime/memory.cc",
+        "runtime/model.cc",
+        "runtime/sampler.cc",
+        "runtime/session.cc",
         "training/training.cc",
       ],
       "include_dirs": ["../node_modules/node-addon-api"],
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL", "NODE_ADDON_API_DISABLE_DEPRECATED"],
       "dependencies": ["portable"],
       "conditions": [
-        ["target_arch=='x64'", {"dependencies": ["avx2", "avx512"]}],
+        ["target_arch=='x64'", {"dependencies": ["avx2", "avxvnni", "avx512"]}],
+        ["target_arch=='arm64'", {"dependencies": ["neondot"]}],
       ],
     },
   ],
@@ -54,18 +65,40 @@
           {
             "target_name": "avx2",
             "type": "static_library",
-            "sources": ["training/elementwise_avx2.cc"],
+            "sources": ["training/elementwise_avx2.cc", "kernels/avx2.cc"],
             "cflags": ["-mavx2", "-mfma", "-mf16c"],
             "xcode_settings": {"OTHER_CFLAGS": ["-mavx2", "-mfma", "-mf16c"]},
             "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/arch:AVX2"]}},
           },
           {
+            "target_name": "avxvnni",
+            "type": "static_library",
+            "sources": ["kernels/avxvnni.cc"],
+            "cflags": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"],
+            "xcode_settings": {"OTHER_CFLAGS": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"]},
+            "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/arch:AVX2"]}},
+          },
+          {
             "target_name": "avx512",
             "type": "static_library",
-            "sources": ["training/elementwise_avx512.cc"],
-            "cflags": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mprefer-vector-width=512"],
-            "xcode_settings": {"OTHER_CFLAGS": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma"]},
+            "sources": ["training/elementwise_avx512.cc", "kernels/avx512vnni.cc"],
+            "cflags": ["<@(avx512)", "-mprefer-vector-width=512", "-Wno-maybe-uninitialized"],
+            "xcode_settings": {"OTHER_CFLAGS": ["<@(avx512)"]},
             "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/arch:AVX512"]}},
+          },
+        ],
+      },
+    ],
+    [
+      "target_arch=='arm64'",
+      {
+        "targets": [
+          {
+            "target_name": "neondot",
+            "type": "static_library",
+            "sources": ["kernels/neondot.cc"],
+            "cflags": ["-march=armv8.2-a+dotprod+fp16"],
+            "xcode_settings": {"OTHER_CFLAGS": ["-march=armv8.2-a+dotprod+fp16"]},
           },
         ],
       },

@@ -39,7 +39,7 @@ describe('quantiseTernary', () => {
     const found = native.quantiseTernary(weights, out);
     const { delta, ternary } = quantiseByDefinition(weights);
     expect(Math.abs(found.delta - delta)).toBeLessThanOrEqual(delta * 2 ** -23);
-    for (let i = 0; i < count; i++) if (out[i] !== ternary[i] + 0) expect([i, out[i]]).toEqual([i, ternary[i]]);
+    for (let i = 0; i < count; i++) if (out[i] !== ternary[i]! + 0) expect([i, out[i]]).toEqual([i, ternary[i]]);
     expect(found.zeros).toBe(ternary.filter((t) => t === 0).length);
     expect(found.flips).toBe(ternary.filter((t, i) => t !== before[i]).length);
   });

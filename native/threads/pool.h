@@ -34,22 +34,21 @@ class Pool {
   }
 
   /**
-   * Calls `work(begin, end)` on consecutive pieces of [0, count); every piece is `grain` long but the last. Threads take pieces as they
-   * become free, so `work` must give the same result whoever runs it.
+   * Calls `work(begin, end, thread)` on consecutive pieces of [0, count); every piece is `grain` long but the last. Threads take pieces as
+   * they become free, so `work` must give the same result whoever runs it.
    */
   template <typename Work>
   void pieces(size_t count, size_t grain, const Work& work) {
-    if (count == 0) return;
     if (threads_ == 1 || count <= grain) {
-      for (size_t begin = 0; begin < count; begin += grain) work(begin, begin + grain < count ? begin + grain : count);
+      for (size_t begin = 0; begin < count; begin += grain) work(begin, begin + grain < count ? begin + grain : count, 0);
       return;
     }
     std::atomic<size_t> next{0};
-    run([&](int, int) {
+    run([&](int thread, int) {
       for (;;) {
         const size_t begin = next.fetch_add(grain, std::memory_order_relaxed);
         if (begin >= count) return;
-        work(begin, begin + grain < count ? begin + grain : count);
+        work(begin, begin + grain < count ? begin + grain : count, thread);
       }
     });
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/kernels.h"
 #include "threads/pool.h"
 #include "training/elementwise.h"
 
@@ -15,12 +16,14 @@ namespace tritsmith {
 
 const ElementwiseTable& elementwise() {
   static const ElementwiseTable& best = []() -> const ElementwiseTable& {
-#if defined(__x86_64__) && defined(__GNUC__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq"))
-      return elementwiseAvx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return elementwiseAvx2;
+#if defined(__x86_64__) || defined(_M_X64)
+    // The tables are compiled for the same processors as the kernels.
+    const Kernels* available[5];
+    const size_t count = availableKernels(available);
+    for (size_t i = 0; i < count; i++) {
+      if (available[i] == &kernelsAvx512Vnni) return elementwiseAvx512;
+      if (available[i] == &kernelsAvx2) return elementwiseAvx2;
+    }
 #endif
     return elementwisePortable;
   }();
@@ -46,7 +49,7 @@ template <typename Work>
 void inPieces(size_t count, size_t piece, const Work& work) {
   TrainingThreads& threads = trainingThreads();
   std::lock_guard<std::mutex> lock(threads.mutex);
-  threads.pool->pieces(count, piece, work);
+  threads.pool->pieces(count, piece, [&](size_t begin, size_t end, int) { work(begin, end); });
 }
 
 double pieceSum(double (*sum)(const float*, size_t), const float* values, size_t count) {

@@ -1,0 +1,54 @@
+/** The small students of the golden test: one per architecture, placement and table type. `node students.ts <folder>` writes their files. */
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { writeStudent, type StudentFile, type StudentShape } from '../../bench/student.ts';
+
+const base: StudentShape = {
+  architecture: 'llama',
+  width: 128,
+  layers: 2,
+  ffn: 384,
+  heads: 8,
+  kvHeads: 4,
+  headDim: 16,
+  vocabulary: 260,
+  context: 128,
+  ropeBase: 10000,
+};
+const file: StudentFile = { weights: 'i2_s', table: 'f16', tied: true, subln: 'none', seed: 1 };
+
+export const students: Record<string, { shape: StudentShape; file: StudentFile }> = {
+  'llama-f16': { shape: base, file },
+  'llama3-rope-untied': { shape: base, file: { ...file, tied: false, ropeFactors: true, seed: 2 } },
+  'llama-dense-f16': { shape: base, file: { ...file, weights: 'f16', seed: 3 } },
+  'llama-dense-f32-table-bf16': { shape: base, file: { ...file, weights: 'f32', table: 'bf16', seed: 4 } },
+  'bitnet-f32': { shape: { ...base, architecture: 'bitnet' }, file: { ...file, table: 'f32', seed: 5 } },
+  'bitnet-tq2': {
+    shape: { ...base, architecture: 'bitnet', width: 256, ffn: 512, headDim: 32 },
+    file: { ...file, weights: 'tq2_0', table: 'q6_k', seed: 6 },
+  },
+  'bitnet-b1.58-q6': {
+    shape: { ...base, architecture: 'bitnet-b1.58', width: 256, headDim: 32, kvHeads: 2 },
+    file: { ...file, table: 'q6_k', seed: 7 },
+  },
+  'qwen2-q8': { shape: { ...base, architecture: 'qwen2' }, file: { ...file, table: 'q8_0', seed: 8 } },
+  'qwen3-none': { shape: { ...base, architecture: 'qwen3', headDim: 32 }, file: { ...file, seed: 9 } },
+  'qwen3-paper': {
+    shape: { ...base, architecture: 'qwen3', headDim: 32 },
+    file: { ...file, subln: 'paper', seed: 10 },
+  },
+  'qwen3-all-odd-width': {
+    shape: { ...base, architecture: 'qwen3', width: 96, ffn: 320, headDim: 24, heads: 4, kvHeads: 4 },
+    file: { ...file, subln: 'all', seed: 11 },
+  },
+};
+
+/** The prompt of every golden run. */
+export const prompt = Int32Array.from({ length: 21 }, (_, i) => (i * 37 + 11) % 256);
+
+export function writeStudents(folder: string): void {
+  for (const [name, { shape, file: kind }] of Object.entries(students))
+    writeStudent(join(folder, `${name}.gguf`), shape, kind);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeStudents(process.argv[2]!);

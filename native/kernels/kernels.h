@@ -1,0 +1,131 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+/**
+ * The table of compute kernels and the memory layouts that they share. One table per instruction set; `selectKernels` picks the best that
+ * the processor runs. The ternary products are integer and therefore bit-identical in every table. Files that implement a table are compiled
+ * with instructions that the processor may lack, so they use no inline function that the linker could share with other files.
+ */
+namespace tritsmith {
+
+/** How ternary weights lie in memory. Both layouts cut the rows into panels of 32; a panel is a sequence of 128-byte chunks. */
+enum class Layout : uint32_t {
+  /**
+   * 2 bits per weight. A chunk holds 32 rows x 16 columns: byte [row][b], b = 0..3, holds the codes (weight + 1) of columns b, 4 + b, 8 + b
+   * and 12 + b in its bit pairs 0-1, 2-3, 4-5, 6-7.
+   */
+  twoBit,
+  /**
+   * 1.6 bits per weight. A chunk holds 32 rows x 20 columns: byte [row][b] holds columns b, 4 + b, 8 + b, 12 + b, 16 + b with codes c0..c4. With
+   * q = c0 + 3 c1 + 9 c2 + 27 c3: byte = c4 << 6 | q for q < 64, otherwise 192 | (3 (q - 64) + c4). So one 64-entry look-up decodes most bytes.
+   */
+  fiveTrits,
+};
+
+constexpr size_t kPanelRows = 32;
+constexpr size_t kChunkBytes = 128;
+constexpr size_t kTwoBitColumns = 16;
+constexpr size_t kFiveTritColumns = 20;
+/** Activation rows are padded with zeros to a multiple of this, so that whole chunks of both layouts may be read. */
+constexpr size_t kActivationPadding = 80;
+
+/** A ternary matrix [rows, columns], packed. Padding rows and columns hold code 0 and meet activations of zero or are not stored. */
+struct PackedTernary {
+  size_t rows = 0;
+  size_t columns = 0;
+  Layout layout = Layout::twoBit;
+  size_t panels = 0;
+  size_t chunks = 0;  // per panel
+  const uint8_t* data = nullptr;  // [panels][chunks][128], 64-byte aligned
+  float delta = 1;                // what a +1 stands for
+};
+
+/** int8 activations of `tokens` tokens in tiles of `tile` tokens: tile u, n tokens wide, lies at u * tile * padded as [padded / 4][n][4]. */
+struct QuantisedTokens {
+  size_t tokens = 0;
+  size_t tile = 1;
+  size_t padded = 0;           // columns rounded up to kActivationPadding
+  int8_t* values = nullptr;    // 64-byte aligned
+  float* scales = nullptr;     // s = gamma / 127 per token
+  int32_t* sums = nullptr;     // sum of the int8 values per token
+};
+
+/** Storage of a dense tensor row. */
+enum class Dense : uint32_t { f32, f16, bf16, q8_0, q6_k };
+
+/** A dense matrix [rows, columns], row-major as in the file. */
+struct DenseMatrix {
+  size_t rows = 0;
+  size_t columns = 0;
+  Dense type = Dense::f32;
+  size_t rowBytes = 0;
+  const uint8_t* data = nullptr;
+};
+
+/** Element type of a KV cache. F32 keeps the forward pass exact, F16 halves it, int8 has one scale per token and head. */
+enum class CacheType : uint32_t { f32, f16, int8 };
+
+/** One query head's view on a KV cache. Keys lie in blocks of 16 tokens as [headDim][16], values as rows. */
+struct AttentionHead {
+  const void* keys;          // first block of this head
+  const void* values;        // first row of this head
+  const float* keyScales;    // int8 cache: one scale per token of this head (stride scaleStride); otherwise null
+  const float* valueScales;
+  size_t keyBlockStride;     // elements from one block of 16 tokens to the next
+  size_t valueStride;        // elements from one token to the next
+  size_t scaleStride;
+  size_t headDim;
+};
+
+constexpr size_t kKeyBlock = 16;
+
+struct Kernels {
+  const char* name;
+  /** Tokens per tile of QuantisedTokens that `multiplyTernary` likes best. */
+  size_t tile;
+  /** The layout to pack weights in unless something else is asked for. */
+  Layout layout;
+
+  /** Quantises `tokens` rows of `columns` floats (METHOD.md section 2, per token) into out.values, scales and sums. */
+  void (*quantiseTokens)(const float* x, size_t stride, size_t columns, const QuantisedTokens& out, size_t begin, size_t end);
+  /** y[t][r] = float(sum_k xi[t][k] T[r][k]) * (s[t] * delta) for the rows of panels [begin, end); y has `stride` floats per token. */
+  void (*multiplyTernary)(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride);
+
+  /** y[t][r - begin] = sum_k x[t][k] W[r][k] for rows [begin, end) and tokens [0, tokens). `scratch` holds 8 * columns floats. */
+  void (*multiplyDense)(const DenseMatrix& w, size_t begin, size_t end, const float* x, size_t xStride, size_t tokens, float* y,
+                        size_t yStride, float* scratch);
+  /** Row `row` of a dense matrix as floats. */
+  void (*denseRow)(const DenseMatrix& w, size_t row, float* out);
+
+  /** out = x / sqrt(mean(x^2) + epsilon) * weight. */
+  void (*rmsNorm)(const float* x, const float* weight, float epsilon, float* out, size_t count);
+  void (*add)(float* target, const float* source, size_t count);
+  /** gate = silu(gate) * up. */
+  void (*siluMultiply)(float* gate, const float* up, size_t count);
+  /** gate = relu(gate)^2 * up. */
+  void (*reluSquaredMultiply)(float* gate, const float* up, size_t count);
+  /**
+   * Attention of up to 8 queries [queries][headDim], already scaled, over keys [0, lengths[q]); out[q] is a row of headDim floats. `scratch`
+   * holds 8 * (largest length rounded up to 16) floats. `type` is the element type of the cache.
+   */
+  void (*attend)(const AttentionHead& head, CacheType type, const float* const* queries, const size_t* lengths, size_t count,
+                 float* const* out, float* scratch);
+  /** Largest value, then sum of exp(x - largest): softmax statistics of a row of logits. */
+  void (*softmax)(float* x, size_t count);
+  void (*floatToHalf)(const float* x, uint16_t* out, size_t count);
+};
+
+extern const Kernels kernelsPortable;
+extern const Kernels kernelsAvx2;
+extern const Kernels kernelsAvxVnni;
+extern const Kernels kernelsAvx512Vnni;
+extern const Kernels kernelsNeonDot;
+
+/** The best table, or the one named (`portable`, `avx2`, `avx-vnni`, `avx512-vnni`, `neon-dot`); null if this processor can't run it. */
+const Kernels* selectKernels(const char* name);
+
+/** Names of the tables that this processor runs, best first; returns how many (at most 5). */
+size_t availableKernels(const Kernels* out[5]);
+
+}  // namespace tritsmith

@@ -1,0 +1,92 @@
+/** Packing of ternary codes into the layouts of kernels.h, and reading of the I2_S file layout. */
+#include "kernels/pack.h"
+
+#include <cstring>
+#include <vector>
+
+namespace tritsmith {
+
+PackedTernary planTernary(size_t rows, size_t columns, Layout layout) {
+  PackedTernary plan;
+  plan.rows = rows;
+  plan.columns = columns;
+  plan.layout = layout;
+  plan.panels = (rows + kPanelRows - 1) / kPanelRows;
+  const size_t width = layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
+  plan.chunks = (columns + width - 1) / width;
+  return plan;
+}
+
+size_t packedBytes(const PackedTernary& plan) { return plan.panels * plan.chunks * kChunkBytes; }
+
+uint8_t encodeFiveTrits(const uint8_t codes[5]) {
+  const int low = codes[0] + 3 * codes[1] + 9 * codes[2] + 27 * codes[3];
+  return static_cast<uint8_t>(low < 64 ? codes[4] << 6 | low : 192 | (3 * (low - 64) + codes[4]));
+}
+
+uint16_t decodeFiveTrits(uint8_t byte) {
+  int low, high;
+  if (byte < 192) {
+    low = byte & 63;
+    high = byte >> 6;
+  } else {
+    // The encoder never writes 192 + 51 and above; they read as the last valid value.
+    const int index = (byte & 63) < 51 ? byte & 63 : 50;
+    low = 64 + index / 3;
+    high = index % 3;
+  }
+  return static_cast<uint16_t>(low % 3 | low / 3 % 3 << 2 | low / 9 % 3 << 4 | low / 27 << 6 | high << 8);
+}
+
+void packPanels(const PackedTernary& plan, size_t begin, size_t end, void (*row)(const void*, size_t, uint8_t*), const void* context,
+                uint8_t* out) {
+  const size_t width = plan.layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
+  std::vector<uint8_t> codes(plan.chunks * width);
+  uint8_t fiveTrits[243];
+  for (int i = 0; i < 243; i++) {
+    const uint8_t c[5] = {static_cast<uint8_t>(i % 3), static_cast<uint8_t>(i / 3 % 3), static_cast<uint8_t>(i / 9 % 3),
+                          static_cast<uint8_t>(i / 27 % 3), static_cast<uint8_t>(i / 81)};
+    fiveTrits[i] = encodeFiveTrits(c);
+  }
+  for (size_t panel = begin; panel < end; panel++) {
+    uint8_t* const base = out + panel * plan.chunks * kChunkBytes;
+    for (size_t r = 0; r < kPanelRows; r++) {
+      const size_t index = panel * kPanelRows + r;
+      std::memset(codes.data(), 0, codes.size());
+      if (index < plan.rows) row(context, index, codes.data());
+      const uint8_t* c = codes.data();
+      uint8_t* target = base + r * 4;
+      if (plan.layout == Layout::twoBit) {
+        for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += kTwoBitColumns, target += kChunkBytes)
+          for (int b = 0; b < 4; b++) target[b] = static_cast<uint8_t>(c[b] | c[4 + b] << 2 | c[8 + b] << 4 | c[12 + b] << 6);
+      } else {
+        for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += kFiveTritColumns, target += kChunkBytes)
+          for (int b = 0; b < 4; b++) target[b] = fiveTrits[c[b] + 3 * c[4 + b] + 9 * c[8 + b] + 27 * c[12 + b] + 81 * c[16 + b]];
+      }
+    }
+  }
+}
+
+void readI2S(const uint8_t* data, size_t first, size_t count, uint8_t* codes) {
+  static const uint8_t clean[4] = {0, 1, 2, 1};
+  for (size_t i = 0; i < count;) {
+    const size_t flat = first + i, block = flat / 128, inside = flat % 128, group = inside / 32;
+    const uint8_t* source = data + block * 32;
+    const int shift = 6 - 2 * static_cast<int>(group);
+    const size_t p = inside % 32;
+    const size_t run = count - i < 32 - p ? count - i : 32 - p;
+    for (size_t k = 0; k < run; k++) codes[i + k] = clean[source[p + k] >> shift & 3];
+    i += run;
+  }
+}
+
+uint8_t packedCode(const PackedTernary& w, size_t r, size_t c) {
+  const size_t width = w.layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
+  const size_t inside = c % width;
+  const uint8_t byte =
+      w.data[((r / kPanelRows) * w.chunks + c / width) * kChunkBytes + (r % kPanelRows) * 4 + inside % 4];
+  const unsigned fields = w.layout == Layout::twoBit ? byte : decodeFiveTrits(byte);
+  return static_cast<uint8_t>(fields >> (2 * (inside / 4)) & 3);
+}
+
+}  // namespace tritsmith

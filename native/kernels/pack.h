@@ -1,0 +1,30 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+namespace tritsmith {
+
+/** Fills in panels and chunks for a matrix [rows, columns]; data stays null. */
+PackedTernary planTernary(size_t rows, size_t columns, Layout layout);
+/** Bytes of the packed matrix. */
+size_t packedBytes(const PackedTernary& plan);
+
+/**
+ * Packs panels [begin, end) into `out` (the start of the whole packed matrix). `row(r, codes)` writes the `columns` codes 0, 1, 2 of row r.
+ */
+void packPanels(const PackedTernary& plan, size_t begin, size_t end, void (*row)(const void* context, size_t r, uint8_t* codes),
+                const void* context, uint8_t* out);
+
+/** Codes (weight + 1) of `count` weights of an I2_S tensor from flat index `first` (FORMATS.md; code 3 reads as 0 weight). */
+void readI2S(const uint8_t* data, size_t first, size_t count, uint8_t* codes);
+
+/** Code of row r, column c in a packed matrix. */
+uint8_t packedCode(const PackedTernary& w, size_t r, size_t c);
+
+/** Byte of five codes in the fiveTrits layout, and the five codes of a byte (two bits each, c0 lowest). */
+uint8_t encodeFiveTrits(const uint8_t codes[5]);
+uint16_t decodeFiveTrits(uint8_t byte);
+
+}  // namespace tritsmith

@@ -1,0 +1,48 @@
+#pragma once
+// The ternary product in plain C++, for the portable table and for layouts that a table has no own code for.
+#include "kernels/kernels.h"
+#include "kernels/scalar.h"
+
+namespace tritsmith {
+namespace {
+
+/** The 2-bit fields of a byte, the lowest field first. */
+inline uint32_t fieldsOf(Layout layout, uint8_t byte) {
+  if (layout == Layout::twoBit) return byte;
+  const uint32_t index = (byte & 63u) < 51u ? byte & 63u : 50u;
+  const uint32_t q = byte < 192 ? byte & 63u : 64u + index / 3u;
+  const uint32_t last = byte < 192 ? byte >> 6 : index % 3u;
+  return q % 3u | q / 3u % 3u << 2 | q / 9u % 3u << 4 | q / 27u << 6 | last << 8;
+}
+
+inline void multiplyTernaryPlain(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
+  const size_t groups = w.layout == Layout::twoBit ? 4 : 5;
+  for (size_t panel = begin; panel < end; panel++) {
+    const uint8_t* const data = w.data + panel * w.chunks * kChunkBytes;
+    const size_t first = panel * kPanelRows;
+    const size_t rows = w.rows - first < kPanelRows ? w.rows - first : kPanelRows;
+    for (size_t tile = 0; tile < x.tokens; tile += x.tile) {
+      const size_t width = x.tokens - tile < x.tile ? x.tokens - tile : x.tile;
+      const int8_t* const values = x.values + tile * x.padded;
+      for (size_t r = 0; r < rows; r++) {
+        int32_t acc[16] = {0};
+        for (size_t c = 0; c < w.chunks; c++) {
+          const uint8_t* const bytes = data + c * kChunkBytes + r * 4;
+          const uint32_t f[4] = {fieldsOf(w.layout, bytes[0]), fieldsOf(w.layout, bytes[1]), fieldsOf(w.layout, bytes[2]),
+                                 fieldsOf(w.layout, bytes[3])};
+          for (size_t g = 0; g < groups; g++) {
+            const int8_t* const a = values + (c * groups + g) * width * 4;
+            const int32_t c0 = f[0] >> 2 * g & 3, c1 = f[1] >> 2 * g & 3, c2 = f[2] >> 2 * g & 3, c3 = f[3] >> 2 * g & 3;
+            for (size_t t = 0; t < width; t++) acc[t] += c0 * a[4 * t] + c1 * a[4 * t + 1] + c2 * a[4 * t + 2] + c3 * a[4 * t + 3];
+          }
+        }
+        for (size_t t = 0; t < width; t++)
+          y[(tile + t) * stride + first + r] =
+              static_cast<float>(acc[t] - x.sums[tile + t]) * (x.scales[tile + t] * w.delta);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tritsmith

@@ -1,0 +1,102 @@
+#pragma once
+// 256-bit kernels. The including file defines kTile and
+//   Accumulator: the state of one (8 rows, token) product; add(codes, activations), finish() -> 8 x int32.
+#include <immintrin.h>
+
+#include "kernels/float_loops.h"
+#include "kernels/ternary_loops.h"
+
+namespace tritsmith {
+namespace {
+
+struct Vec {
+  using Reg = __m256;
+  static constexpr size_t width = 8;
+  static Reg zero() { return _mm256_setzero_ps(); }
+  static Reg all(float x) { return _mm256_set1_ps(x); }
+  static Reg load(const float* p) { return _mm256_loadu_ps(p); }
+  static Reg loadHalf(const uint8_t* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static Reg loadBf16(const uint8_t* p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), 16));
+  }
+  static Reg loadInt8(const int8_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
+  static void store(float* p, Reg x) { _mm256_storeu_ps(p, x); }
+  static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+  static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
+  static float sum(Reg x) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+  }
+};
+
+/** 16 rows (half a panel) times T tokens, 2-bit layout. `w` points at the half's first byte of the first chunk. */
+template <typename Accumulator, size_t T>
+void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums, float delta,
+               float* y, size_t stride) {
+  Accumulator acc[2][T];
+  const __m256i mask = _mm256_set1_epi8(3);
+  for (size_t c = 0; c < chunks;) {
+    const size_t stop = chunks - c < Accumulator::chunksPerFlush ? chunks : c + Accumulator::chunksPerFlush;
+    for (; c < stop; c++, w += kChunkBytes) {
+      __m256i low = _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
+      __m256i high = _mm256_load_si256(reinterpret_cast<const __m256i*>(w + 32));
+      for (size_t g = 0; g < 4; g++, x += 4 * T) {
+        const __m256i a = _mm256_and_si256(low, mask), b = _mm256_and_si256(high, mask);
+        for (size_t t = 0; t < T; t++) {
+          const __m256i token = _mm256_set1_epi32(readI32(x + 4 * t));
+          acc[0][t].add(a, token);
+          acc[1][t].add(b, token);
+        }
+        low = _mm256_srli_epi16(low, 2);
+        high = _mm256_srli_epi16(high, 2);
+      }
+    }
+    for (size_t t = 0; t < T; t++) {
+      acc[0][t].flush();
+      acc[1][t].flush();
+    }
+  }
+  for (size_t half = 0; half < 2; half++)
+    for (size_t t = 0; t < T; t++) {
+      const __m256 value = _mm256_cvtepi32_ps(_mm256_sub_epi32(acc[half][t].total, _mm256_set1_epi32(sums[t])));
+      alignas(32) float results[8];
+      _mm256_store_ps(results, _mm256_mul_ps(value, _mm256_set1_ps(scales[t] * delta)));
+      const size_t first = half * 8;
+      const size_t count = rows <= first ? 0 : rows - first < 8 ? rows - first : 8;
+      memcpy(y + t * stride + first, results, count * sizeof(float));
+    }
+}
+
+constexpr size_t kTile = 4;
+
+template <typename Accumulator>
+void multiplyTernaryYmm(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
+  if (w.layout != Layout::twoBit) return multiplyTernaryPlain(w, begin, end, x, y, stride);
+  for (size_t panel = begin; panel < end; panel++)
+    for (size_t t = 0; t < x.tokens; t += kTile)
+      for (size_t half = 0; half < 2; half++) {
+        const uint8_t* const data = w.data + panel * w.chunks * kChunkBytes + half * 64;
+        const size_t first = panel * kPanelRows + half * 16;
+        if (first >= w.rows) continue;
+        const size_t rows = w.rows - first < 16 ? w.rows - first : 16;
+        const size_t tokens = x.tokens - t < kTile ? x.tokens - t : kTile;
+        const auto call = tokens == 1   ? halfPanel<Accumulator, 1>
+                          : tokens == 2 ? halfPanel<Accumulator, 2>
+                          : tokens == 3 ? halfPanel<Accumulator, 3>
+                                        : halfPanel<Accumulator, 4>;
+        call(data, w.chunks, x.values + t * x.padded, rows, x.scales + t, x.sums + t, w.delta, y + t * stride + first, stride);
+      }
+}
+
+inline void halves(const float* x, uint16_t* out, size_t count) {
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+  floatsToHalves(x + i, out + i, count - i);
+}
+
+}  // namespace
+}  // namespace tritsmith

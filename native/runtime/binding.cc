@@ -1,0 +1,320 @@
+/** The runtime's door to JavaScript. Arrays are allocated by the caller; errors carry `code` and `remedy`. */
+#include "runtime/binding.h"
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "kernels/pack.h"
+#include "runtime/error.h"
+#include "runtime/sampler.h"
+#include "runtime/session.h"
+
+namespace tritsmith {
+namespace {
+
+/** Runs `work` and turns a RuntimeError into a JavaScript Error with its code and remedy. */
+template <typename Work>
+auto guarded(Napi::Env env, const Work& work) {
+  try {
+    return work();
+  } catch (const RuntimeError& error) {
+    Napi::Error thrown = Napi::Error::New(env, error.what());
+    thrown.Set("code", Napi::String::New(env, error.code));
+    thrown.Set("remedy", Napi::String::New(env, error.remedy));
+    throw thrown;
+  } catch (const std::bad_alloc&) {
+    Napi::Error thrown = Napi::Error::New(env, "There is not enough memory.");
+    thrown.Set("code", Napi::String::New(env, "out-of-memory"));
+    thrown.Set("remedy", Napi::String::New(env, "Close other programs, or choose a shorter context."));
+    throw thrown;
+  }
+}
+
+struct Ids {
+  const int32_t* data;
+  size_t length;
+};
+
+Ids ids(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
+    throw Napi::TypeError::New(info.Env(), "Token ids must be an Int32Array.");
+  auto array = info[index].As<Napi::Int32Array>();
+  return {array.Data(), array.ElementLength()};
+}
+
+float* floatsOf(const Napi::CallbackInfo& info, size_t index, size_t length) {
+  if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
+    throw Napi::TypeError::New(info.Env(), "Expected a Float32Array.");
+  auto array = info[index].As<Napi::Float32Array>();
+  if (array.ElementLength() != length)
+    throw Napi::RangeError::New(info.Env(), "The array holds " + std::to_string(array.ElementLength()) + " values instead of " +
+                                                std::to_string(length) + ".");
+  return array.Data();
+}
+
+double option(const Napi::Object& options, const char* name, double otherwise, double least, double most) {
+  const Napi::Value value = options.Get(name);
+  if (value.IsUndefined() || value.IsNull()) return otherwise;
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+  if (!(number >= least && number <= most))
+    throw Napi::RangeError::New(options.Env(), std::string(name) + " must be a number from " + std::to_string(least) + " to " +
+                                                   std::to_string(most) + ".");
+  return number;
+}
+
+std::string text(const Napi::Object& options, const char* name, const char* otherwise) {
+  const Napi::Value value = options.Get(name);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : otherwise;
+}
+
+const Kernels* kernelsFor(const Napi::Object& options) {
+  const std::string name = text(options, "kernel", "");
+  const Kernels* const found = selectKernels(name.c_str());
+  if (found == nullptr) unsupported("This processor doesn't run the kernel " + name + ".", "Leave the kernel open.");
+  return found;
+}
+
+Layout layoutFor(const Napi::Object& options, const Kernels& kernels) {
+  const std::string name = text(options, "layout", "auto");
+  if (name == "2bit") return Layout::twoBit;
+  if (name == "1.6bit") return Layout::fiveTrits;
+  if (name != "auto") throw RuntimeError("bad-input", "The layout " + name + " is unknown.", "Use auto, 2bit or 1.6bit.");
+  return kernels.layout;
+}
+
+const char* layoutName(Layout layout) { return layout == Layout::twoBit ? "2bit" : "1.6bit"; }
+
+class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "StudentRuntime",
+                       {InstanceMethod<&StudentRuntime::info>("info"), InstanceMethod<&StudentRuntime::append>("append"),
+                        InstanceMethod<&StudentRuntime::logits>("logits"), InstanceMethod<&StudentRuntime::scoreRows>("scoreRows"),
+                        InstanceMethod<&StudentRuntime::sample>("sample"), InstanceMethod<&StudentRuntime::seed>("seed"),
+                        InstanceMethod<&StudentRuntime::truncate>("truncate"), InstanceMethod<&StudentRuntime::state>("state"),
+                        InstanceMethod<&StudentRuntime::close>("close")});
+  }
+
+  explicit StudentRuntime(const Napi::CallbackInfo& info) : Napi::ObjectWrap<StudentRuntime>(info) {
+    if (!info[0].IsString() || !info[1].IsObject()) throw Napi::TypeError::New(info.Env(), "Expected a path and options.");
+    const std::string path = info[0].As<Napi::String>().Utf8Value();
+    const Napi::Object options = info[1].As<Napi::Object>();
+    const int threads = static_cast<int>(option(options, "threads", 1, 1, 256));
+    const double context = option(options, "contextLength", 0, 0, 1 << 24);
+    const std::string kv = text(options, "kvType", "f16");
+    guarded(info.Env(), [&] {
+      if (kv != "f32" && kv != "f16" && kv != "int8")
+        throw RuntimeError("bad-input", "The KV cache type " + kv + " is unknown.", "Use f32, f16 or int8.");
+      LoadOptions load;
+      load.kernels = kernelsFor(options);
+      load.layout = layoutFor(options, *load.kernels);
+      pool_ = std::make_unique<Pool>(threads);
+      model_ = loadModel(path, load, *pool_);
+      const size_t trained = model_->shape.trainedContext;
+      const size_t length = context == 0 ? std::min<size_t>(trained, 4096) : static_cast<size_t>(context);
+      session_ = std::make_unique<Session>(*model_, *pool_, length, kv == "int8" ? CacheType::int8 : kv == "f16" ? CacheType::f16 : CacheType::f32);
+    });
+  }
+
+ private:
+  Session& session(Napi::Env env) {
+    if (session_ == nullptr) throw Napi::Error::New(env, "The model is closed.");
+    return *session_;
+  }
+
+  Napi::Value info(const Napi::CallbackInfo& call) {
+    const Napi::Env env = call.Env();
+    session(env);
+    const Shape& s = model_->shape;
+    Napi::Object out = Napi::Object::New(env);
+    const auto set = [&](const char* name, double value) { out.Set(name, Napi::Number::New(env, value)); };
+    out.Set("architecture", Napi::String::New(env, s.architecture));
+    out.Set("kernel", Napi::String::New(env, model_->kernels->name));
+    out.Set("layout", Napi::String::New(env, layoutName(model_->layout)));
+    out.Set("tied", Napi::Boolean::New(env, model_->tied));
+    set("threads", pool_->threads());
+    set("vocabularySize", static_cast<double>(s.vocabulary));
+    set("hiddenSize", static_cast<double>(s.width));
+    set("layers", static_cast<double>(s.layers));
+    set("heads", static_cast<double>(s.heads));
+    set("kvHeads", static_cast<double>(s.kvHeads));
+    set("headDim", static_cast<double>(s.headDim));
+    set("ffnSize", static_cast<double>(s.ffn));
+    set("trainedContextLength", static_cast<double>(s.trainedContext));
+    set("contextLength", static_cast<double>(session_->context()));
+    set("ternaryParameters", static_cast<double>(model_->ternaryParameters));
+    set("denseParameters", static_cast<double>(model_->denseParameters));
+    set("fileBytes", static_cast<double>(model_->fileBytes));
+    set("weightBytes", static_cast<double>(model_->weightBytes + model_->mappedBytes));
+    set("bytesPerToken", static_cast<double>(model_->bytesPerToken));
+    return out;
+  }
+
+  void append(const Napi::CallbackInfo& info) {
+    Session& s = session(info.Env());
+    const Ids tokens = ids(info, 0);
+    float* each = nullptr;
+    if (!info[1].IsUndefined()) each = floatsOf(info, 1, tokens.length * model_->shape.vocabulary);
+    guarded(info.Env(), [&] {
+      s.append(tokens.data, tokens.length, each);
+      recent_.insert(recent_.end(), tokens.data, tokens.data + tokens.length);
+    });
+  }
+
+  void logits(const Napi::CallbackInfo& info) {
+    Session& s = session(info.Env());
+    float* const out = floatsOf(info, 0, model_->shape.vocabulary);
+    guarded(info.Env(), [&] { s.logits(out); });
+  }
+
+  void scoreRows(const Napi::CallbackInfo& info) {
+    Session& s = session(info.Env());
+    const Ids rows = ids(info, 0);
+    float* const out = floatsOf(info, 1, rows.length);
+    guarded(info.Env(), [&] { s.scoreRows(rows.data, rows.length, out); });
+  }
+
+  Napi::Value sample(const Napi::CallbackInfo& info) {
+    Session& s = session(info.Env());
+    if (!info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "Expected sampling options.");
+    const Napi::Object options = info[0].As<Napi::Object>();
+    SamplingSettings settings;
+    settings.temperature = static_cast<float>(option(options, "temperature", 0, 0, 100));
+    settings.topK = static_cast<size_t>(option(options, "topK", 0, 0, 1 << 24));
+    settings.topP = static_cast<float>(option(options, "topP", 1, 0, 1));
+    settings.repetitionPenalty = static_cast<float>(option(options, "repetitionPenalty", 1, 0.01, 100));
+    settings.penaltyWindow = static_cast<size_t>(option(options, "penaltyWindow", 64, 0, 1 << 24));
+    return guarded(info.Env(), [&] {
+      logits_.resize(model_->shape.vocabulary);
+      s.logits(logits_.data());
+      return Napi::Number::New(info.Env(), sampler_.sample(logits_.data(), logits_.size(), settings, recent_));
+    });
+  }
+
+  void seed(const Napi::CallbackInfo& info) {
+    sampler_ = Sampler(static_cast<uint64_t>(info[0].ToNumber().DoubleValue()));
+  }
+
+  void truncate(const Napi::CallbackInfo& info) {
+    Session& s = session(info.Env());
+    const double length = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
+    if (!(length >= 0 && length <= static_cast<double>(s.length())))
+      throw Napi::RangeError::New(info.Env(), "The session is shorter than that.");
+    guarded(info.Env(), [&] { s.truncate(static_cast<size_t>(length)); });
+    recent_.resize(static_cast<size_t>(length));
+  }
+
+  Napi::Value state(const Napi::CallbackInfo& info) {
+    Session& s = session(info.Env());
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("length", Napi::Number::New(info.Env(), static_cast<double>(s.length())));
+    out.Set("cacheBytes", Napi::Number::New(info.Env(), static_cast<double>(s.cacheBytes())));
+    return out;
+  }
+
+  void close(const Napi::CallbackInfo&) {
+    session_.reset();
+    model_.reset();
+    pool_.reset();
+  }
+
+  std::unique_ptr<Pool> pool_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Session> session_;
+  Sampler sampler_{0};
+  std::vector<int32_t> recent_;
+  std::vector<float> logits_;
+};
+
+/** One ternary matrix, for tests and for the kernel benchmark: exactly the code that the runtime calls. */
+class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "TernaryMatrix", {InstanceMethod<&TernaryMatrix::multiply>("multiply"), InstanceMethod<&TernaryMatrix::bytes>("bytes")});
+  }
+
+  explicit TernaryMatrix(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TernaryMatrix>(info) {
+    if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_int8_array || !info[1].IsObject())
+      throw Napi::TypeError::New(info.Env(), "Expected an Int8Array of weights -1, 0, 1 and options.");
+    auto weights = info[0].As<Napi::Int8Array>();
+    const Napi::Object options = info[1].As<Napi::Object>();
+    const size_t rows = static_cast<size_t>(option(options, "rows", 0, 1, 1 << 24));
+    const size_t columns = static_cast<size_t>(option(options, "columns", 0, 1, 1 << 24));
+    if (weights.ElementLength() != rows * columns) throw Napi::RangeError::New(info.Env(), "rows * columns is not the number of weights.");
+    guarded(info.Env(), [&] {
+      kernels_ = kernelsFor(options);
+      packed_ = planTernary(rows, columns, layoutFor(options, *kernels_));
+      packed_.delta = static_cast<float>(option(options, "delta", 1, 0, 3e38));
+      pool_ = std::make_unique<Pool>(static_cast<int>(option(options, "threads", 1, 1, 256)));
+      pages_ = Pages(packedBytes(packed_), true);
+      struct Source {
+        const int8_t* weights;
+        size_t columns;
+      } source{weights.Data(), columns};
+      packPanels(
+          packed_, 0, packed_.panels,
+          [](const void* context, size_t r, uint8_t* codes) {
+            const auto* const s = static_cast<const Source*>(context);
+            for (size_t k = 0; k < s->columns; k++) {
+              const int8_t w = s->weights[r * s->columns + k];
+              codes[k] = static_cast<uint8_t>(w < 0 ? 0 : w > 0 ? 2 : 1);
+            }
+          },
+          &source, pages_.data());
+      packed_.data = pages_.data();
+    });
+  }
+
+ private:
+  void multiply(const Napi::CallbackInfo& info) {
+    if (!info[2].IsNumber()) throw Napi::TypeError::New(info.Env(), "Expected the number of tokens.");
+    const int64_t tokensNumber = info[2].As<Napi::Number>().Int64Value();
+    if (tokensNumber < 1 || tokensNumber > 1 << 20) throw Napi::RangeError::New(info.Env(), "tokens must be from 1 to 2^20.");
+    const size_t tokens = static_cast<size_t>(tokensNumber);
+    const float* const x = floatsOf(info, 0, tokens * packed_.columns);
+    float* const y = floatsOf(info, 1, tokens * packed_.rows);
+    QuantisedTokens quantised;
+    quantised.tokens = tokens;
+    quantised.tile = kernels_->tile;
+    quantised.padded = (packed_.columns + kActivationPadding - 1) / kActivationPadding * kActivationPadding;
+    if (activations_.size() < tokens * quantised.padded + 64) activations_ = Pages(tokens * quantised.padded + 64, false);
+    scales_.resize(tokens);
+    sums_.resize(tokens);
+    quantised.values = reinterpret_cast<int8_t*>(activations_.data());
+    quantised.scales = scales_.data();
+    quantised.sums = sums_.data();
+    kernels_->quantiseTokens(x, packed_.columns, packed_.columns, quantised, 0, tokens);
+    pool_->pieces(packed_.panels, std::max<size_t>(1, packed_.panels / (static_cast<size_t>(pool_->threads()) * 8)),
+                  [&](size_t begin, size_t end, int) { kernels_->multiplyTernary(packed_, begin, end, quantised, y, packed_.rows); });
+  }
+
+  Napi::Value bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(packedBytes(packed_))); }
+
+  const Kernels* kernels_ = nullptr;
+  PackedTernary packed_;
+  std::unique_ptr<Pool> pool_;
+  Pages pages_, activations_;
+  std::vector<float> scales_;
+  std::vector<int32_t> sums_;
+};
+
+/** Names of the kernels that this processor runs, best first. */
+Napi::Value kernels(const Napi::CallbackInfo& info) {
+  const Kernels* found[5];
+  const size_t count = availableKernels(found);
+  Napi::Array names = Napi::Array::New(info.Env(), count);
+  for (size_t i = 0; i < count; i++) names.Set(static_cast<uint32_t>(i), Napi::String::New(info.Env(), found[i]->name));
+  return names;
+}
+
+}  // namespace
+
+void exportRuntime(Napi::Env env, Napi::Object exports) {
+  exports.Set("StudentRuntime", StudentRuntime::define(env));
+  exports.Set("TernaryMatrix", TernaryMatrix::define(env));
+  exports.Set("kernels", Napi::Function::New(env, kernels, "kernels"));
+}
+
+}  // namespace tritsmith

@@ -1,0 +1,311 @@
+/** From a GGUF file to a Model: architecture, shapes checked tensor by tensor, ternary tensors packed. */
+#include "runtime/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "kernels/pack.h"
+#include "kernels/scalar.h"
+#include "runtime/error.h"
+#include "runtime/gguf.h"
+
+namespace tritsmith {
+namespace {
+
+constexpr uint64_t kLargeCount = uint64_t{1} << 24;
+
+std::string shapeText(const GgufTensor& tensor) {
+  std::string text;
+  for (const uint64_t dimension : tensor.shape) text += (text.empty() ? "" : " x ") + std::to_string(dimension);
+  return text;
+}
+
+void expectShape(const GgufTensor& tensor, const std::string& name, size_t columns, size_t rows) {
+  uint64_t found = 1;
+  for (size_t d = 1; d < tensor.shape.size(); d++) found *= tensor.shape[d];
+  if (tensor.shape[0] != columns || found != rows)
+    damaged("tensor " + name + " is " + shapeText(tensor) + " instead of " + std::to_string(columns) + " x " + std::to_string(rows) + ".");
+}
+
+Shape readShape(const Gguf& file) {
+  Shape s;
+  s.architecture = file.text("general.architecture");
+  const std::string& a = s.architecture;
+  if (a == "llama") {
+    s.rope = RopeStyle::adjacent;
+  } else if (a == "bitnet-b1.58" || a == "bitnet-25") {
+    s.activation = Activation::reluSquared;
+  } else if (a != "bitnet" && a != "qwen2" && a != "qwen3") {
+    unsupported("The architecture " + a + " is not supported.", "llama, bitnet, bitnet-b1.58, qwen2 and qwen3 are.");
+  }
+  const auto count = [&](const char* key) {
+    const uint64_t value = file.number(a + "." + key, kLargeCount);
+    if (value == 0) damaged(a + "." + key + " is zero.");
+    return static_cast<size_t>(value);
+  };
+  s.width = count("embedding_length");
+  s.layers = count("block_count");
+  s.ffn = count("feed_forward_length");
+  s.heads = count("attention.head_count");
+  s.kvHeads = static_cast<size_t>(file.number(a + ".attention.head_count_kv", kLargeCount, s.heads));
+  s.trainedContext = count("context_length");
+  s.headDim = static_cast<size_t>(file.number(a + ".attention.key_length", 4096, s.width / s.heads));
+  const size_t valueDim = static_cast<size_t>(file.number(a + ".attention.value_length", 4096, s.headDim));
+  if (s.headDim == 0 || s.headDim > 4096 || s.headDim % 2 != 0) damaged("the head size " + std::to_string(s.headDim) + " is impossible.");
+  if (valueDim != s.headDim) unsupported("Heads with different key and value sizes are not supported.");
+  if (s.kvHeads == 0 || s.heads % s.kvHeads != 0) damaged("its heads are no multiple of its key/value heads.");
+  s.ropeDims = static_cast<size_t>(file.number(a + ".rope.dimension_count", 4096, s.headDim));
+  if (s.ropeDims > s.headDim || s.ropeDims % 2 != 0) damaged("it rotates more dimensions than a head has.");
+  s.normEpsilon = file.real(a + ".attention.layer_norm_rms_epsilon", 1e-5f);
+  s.ropeBase = file.real(a + ".rope.freq_base", 10000.0f);
+  if (!(s.ropeBase > 0) || s.normEpsilon < 0) damaged("its RoPE base or norm epsilon is out of range.");
+  const std::string scaling = file.text(a + ".rope.scaling.type", "none");
+  if (scaling == "linear") {
+    s.ropeScale = file.real(a + ".rope.scaling.factor", 1.0f);
+    if (!(s.ropeScale > 0)) damaged("its RoPE scaling factor is out of range.");
+  } else if (scaling != "none" && scaling != "llama3") {
+    unsupported("RoPE scaling of type " + scaling + " is not supported.", "none, linear and Llama-3's are.");
+  }
+  return s;
+}
+
+/** Reads tensors into a Model. Ternary tensors are planned first, so that one block of memory holds them all, and packed at the end. */
+class Loader {
+ public:
+  Loader(const Gguf& gguf, Model& model) : gguf_(gguf), model_(model) {}
+
+  const float* floats(const std::string& name, size_t count) {
+    const GgufTensor& tensor = gguf_.tensor(name);
+    expectShape(tensor, name, count, 1);
+    DenseMatrix view = dense(tensor, name);
+    model_.floats.push_back(std::make_unique<float[]>(count));
+    kernelsPortable.denseRow(view, 0, model_.floats.back().get());
+    return model_.floats.back().get();
+  }
+  const float* floatsIfAny(const std::string& name, size_t count) { return gguf_.find(name) == nullptr ? nullptr : floats(name, count); }
+
+  DenseMatrix matrix(const std::string& name, size_t columns, size_t rows) {
+    const GgufTensor& tensor = gguf_.tensor(name);
+    expectShape(tensor, name, columns, rows);
+    model_.denseParameters += static_cast<uint64_t>(columns) * rows;
+    return dense(tensor, name);
+  }
+
+  void linear(Linear& out, const std::string& name, size_t columns, size_t rows) {
+    const GgufTensor& tensor = gguf_.tensor(name + ".weight");
+    expectShape(tensor, name + ".weight", columns, rows);
+    out.bias = floatsIfAny(name + ".bias", rows);
+    const float extra = gguf_.find(name + ".scale") == nullptr ? 1.0f : floats(name + ".scale", 1)[0];
+    out.isTernary = tensor.type == TensorType::i2_s || tensor.type == TensorType::tq2_0;
+    if (!out.isTernary) {
+      if (extra != 1.0f) unsupported("Tensor " + name + " is dense and has a scale.");
+      out.dense = matrix(name + ".weight", columns, rows);
+      return;
+    }
+    model_.ternaryParameters += static_cast<uint64_t>(columns) * rows;
+    out.ternary = planTernary(rows, columns, model_.layout);
+    const uint8_t* const scaleAt = tensor.type == TensorType::i2_s ? tensor.data + tensor.bytes - 32 : nullptr;
+    float scale;
+    if (scaleAt != nullptr) std::memcpy(&scale, scaleAt, sizeof scale);
+    else scale = commonScale(tensor, name);
+    out.ternary.delta = scale * extra;
+    if (!std::isfinite(out.ternary.delta)) damaged("the scale of tensor " + name + " is not finite.");
+    planned_.push_back({&out.ternary, &tensor});
+  }
+
+  /** Gives the dense matrices whose type is small per weight an own copy on large pages (they are read whole for every token). */
+  void copyWhenQuantised(DenseMatrix& matrix) {
+    if (matrix.type == Dense::q6_k || matrix.type == Dense::q8_0) copied_.push_back(&matrix);
+  }
+
+  void finish(Pool& pool) {
+    size_t total = 0;
+    const auto reserve = [&](size_t bytes) {
+      const size_t at = total;
+      total += (bytes + 63) / 64 * 64;
+      return at;
+    };
+    std::vector<size_t> at;
+    for (const Planned& p : planned_) at.push_back(reserve(packedBytes(*p.plan)));
+    std::vector<size_t> copiedAt;
+    for (const DenseMatrix* m : copied_) copiedAt.push_back(reserve(m->rows * m->rowBytes));
+    model_.weights = Pages(total + kReadAhead, true);
+    model_.weightBytes = total;
+    for (size_t i = 0; i < planned_.size(); i++) {
+      uint8_t* const target = model_.weights.data() + at[i];
+      pack(*planned_[i].plan, *planned_[i].tensor, target, pool);
+      planned_[i].plan->data = target;
+      model_.file->drop(planned_[i].tensor->data, planned_[i].tensor->bytes);
+    }
+    for (size_t i = 0; i < copied_.size(); i++) {
+      uint8_t* const target = model_.weights.data() + copiedAt[i];
+      const size_t bytes = copied_[i]->rows * copied_[i]->rowBytes;
+      std::memcpy(target, copied_[i]->data, bytes);
+      model_.file->drop(copied_[i]->data, bytes);
+      copied_[i]->data = target;
+    }
+  }
+
+ private:
+  struct Planned {
+    PackedTernary* plan;
+    const GgufTensor* tensor;
+  };
+  static constexpr size_t kReadAhead = 64;
+
+  static DenseMatrix dense(const GgufTensor& tensor, const std::string& name) {
+    DenseMatrix m;
+    m.columns = static_cast<size_t>(tensor.shape[0]);
+    m.data = tensor.data;
+    m.rowBytes = tensor.bytes;
+    m.rows = 1;
+    for (size_t d = 1; d < tensor.shape.size(); d++) m.rows *= static_cast<size_t>(tensor.shape[d]);
+    m.rowBytes = tensor.bytes / m.rows;
+    switch (tensor.type) {
+      case TensorType::f32: m.type = Dense::f32; break;
+      case TensorType::f16: m.type = Dense::f16; break;
+      case TensorType::bf16: m.type = Dense::bf16; break;
+      case TensorType::q8_0: m.type = Dense::q8_0; break;
+      case TensorType::q6_k: m.type = Dense::q6_k; break;
+      default: unsupported("Tensor " + name + " may not be ternary.");
+    }
+    return m;
+  }
+
+  /** TQ2_0 has a half scale per block of 256: one per tensor is what a student has. */
+  static float commonScale(const GgufTensor& tensor, const std::string& name) {
+    for (size_t block = 1; block < tensor.bytes / 66; block++)
+      if (std::memcmp(tensor.data + 64, tensor.data + block * 66 + 64, 2) != 0)
+        unsupported("Tensor " + name + " has more than one TQ2_0 scale.", "Only one scale per tensor is supported.");
+    return halfToFloat(readU16(tensor.data + 64));
+  }
+
+  struct RowSource {
+    const GgufTensor* tensor;
+    size_t columns;
+    static void i2s(const void* context, size_t r, uint8_t* codes) {
+      const auto* const self = static_cast<const RowSource*>(context);
+      readI2S(self->tensor->data, r * self->columns, self->columns, codes);
+    }
+    static void tq2(const void* context, size_t r, uint8_t* codes) {
+      const auto* const self = static_cast<const RowSource*>(context);
+      const uint8_t* block = self->tensor->data + r * self->columns / 256 * 66;
+      for (size_t first = 0; first < self->columns; first += 256, block += 66)
+        for (size_t i = 0; i < 256; i++) {
+          const uint8_t code = block[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
+          codes[first + i] = code == 3 ? 1 : code;
+        }
+    }
+  };
+
+  static void pack(const PackedTernary& plan, const GgufTensor& tensor, uint8_t* target, Pool& pool) {
+    const RowSource source{&tensor, plan.columns};
+    const auto row = tensor.type == TensorType::i2_s ? RowSource::i2s : RowSource::tq2;
+    pool.pieces(plan.panels, 4, [&](size_t begin, size_t end, int) { packPanels(plan, begin, end, row, &source, target); });
+  }
+
+  const Gguf& gguf_;
+  Model& model_;
+  std::vector<Planned> planned_;
+  std::vector<DenseMatrix*> copied_;
+};
+
+/** SubLN weights of one layer, whichever names the file uses (FORMATS.md): `attn_sub_norm` and `ffn_sub_norm`, or `*_norm_in`. */
+void readSubNorms(Loader& load, const Gguf& file, const Shape& s, const std::string& block, Layer& layer) {
+  const size_t attentionWidth = s.heads * s.headDim;
+  if (s.architecture == "qwen3") {
+    layer.q.inputNorm = load.floatsIfAny(block + "attn_q_norm_in.weight", s.width);
+    layer.k.inputNorm = load.floatsIfAny(block + "attn_k_norm_in.weight", s.width);
+    layer.v.inputNorm = load.floatsIfAny(block + "attn_v_norm_in.weight", s.width);
+    layer.o.inputNorm = load.floatsIfAny(block + "attn_output_norm_in.weight", attentionWidth);
+    layer.gate.inputNorm = load.floatsIfAny(block + "ffn_gate_norm_in.weight", s.width);
+    layer.up.inputNorm = load.floatsIfAny(block + "ffn_up_norm_in.weight", s.width);
+    layer.down.inputNorm = load.floatsIfAny(block + "ffn_down_norm_in.weight", s.ffn);
+    if (layer.down.inputNorm != nullptr && layer.gate.inputNorm == nullptr)
+      unsupported("The file has " + block + "ffn_down_norm_in without ffn_gate_norm_in, which bitnet.cpp would ignore.",
+                  "Export the student again.");
+  } else if (s.architecture != "llama" && s.architecture != "qwen2") {
+    layer.o.inputNorm = load.floats(block + "attn_sub_norm.weight", attentionWidth);
+    layer.down.inputNorm = load.floats(block + "ffn_sub_norm.weight", s.ffn);
+  } else if (file.find(block + "attn_sub_norm.weight") != nullptr) {
+    unsupported("The architecture " + s.architecture + " has no SubLN, but the file has " + block + "attn_sub_norm.");
+  }
+}
+
+/** Equal norms share one pointer, so that their input is normalised and quantised once. */
+void shareEqual(std::initializer_list<const float**> norms, size_t count) {
+  for (const auto first : norms)
+    for (const auto other : norms)
+      if (*first != nullptr && *other != nullptr && *first != *other && std::memcmp(*first, *other, count * sizeof(float)) == 0)
+        *other = *first;
+}
+
+size_t readBytes(const Linear& l) { return l.isTernary ? packedBytes(l.ternary) : l.dense.rows * l.dense.rowBytes; }
+
+}  // namespace
+
+std::unique_ptr<Model> loadModel(const std::string& path, const LoadOptions& options, Pool& pool) {
+  auto model = std::make_unique<Model>();
+  model->kernels = options.kernels;
+  model->layout = options.layout;
+  model->file = std::make_unique<FileMap>(path);
+  model->fileBytes = model->file->size();
+  const Gguf file(model->file->data(), model->file->size());
+  model->shape = readShape(file);
+  Shape& s = model->shape;
+  const GgufTensor& table = file.tensor("token_embd.weight");
+  if (table.shape.size() != 2 || table.shape[1] > kLargeCount) damaged("token_embd.weight is no matrix of a usable size.");
+  s.vocabulary = static_cast<size_t>(table.shape[1]);
+  if (s.layers > file.tensors()) damaged("it has fewer tensors than layers.");
+
+  Loader load(file, *model);
+  model->embedding = load.matrix("token_embd.weight", s.width, s.vocabulary);
+  model->tied = file.find("output.weight") == nullptr;
+  if (!model->tied) model->head = load.matrix("output.weight", s.width, s.vocabulary);
+  model->outputNorm = load.floats("output_norm.weight", s.width);
+  model->ropeFactors = load.floatsIfAny("rope_freqs.weight", s.ropeDims / 2);
+  const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim;
+  model->layerList.resize(s.layers);
+  for (size_t i = 0; i < s.layers; i++) {
+    Layer& layer = model->layerList[i];
+    const std::string block = "blk." + std::to_string(i) + ".";
+    layer.attentionNorm = load.floats(block + "attn_norm.weight", s.width);
+    layer.ffnNorm = load.floats(block + "ffn_norm.weight", s.width);
+    layer.queryNorm = load.floatsIfAny(block + "attn_q_norm.weight", s.headDim);
+    layer.keyNorm = load.floatsIfAny(block + "attn_k_norm.weight", s.headDim);
+    if ((layer.queryNorm == nullptr) != (layer.keyNorm == nullptr) || (layer.queryNorm != nullptr && s.architecture != "qwen3"))
+      unsupported("The query and key norms of " + block + " don't fit the architecture " + s.architecture + ".");
+    if (layer.queryNorm == nullptr && s.architecture == "qwen3") damaged("tensor " + block + "attn_q_norm.weight is missing.");
+    load.linear(layer.q, block + "attn_q", s.width, attentionWidth);
+    load.linear(layer.k, block + "attn_k", s.width, kvWidth);
+    load.linear(layer.v, block + "attn_v", s.width, kvWidth);
+    load.linear(layer.o, block + "attn_output", attentionWidth, s.width);
+    load.linear(layer.gate, block + "ffn_gate", s.width, s.ffn);
+    load.linear(layer.up, block + "ffn_up", s.width, s.ffn);
+    load.linear(layer.down, block + "ffn_down", s.ffn, s.width);
+    readSubNorms(load, file, s, block, layer);
+    shareEqual({&layer.q.inputNorm, &layer.k.inputNorm, &layer.v.inputNorm}, s.width);
+    shareEqual({&layer.gate.inputNorm, &layer.up.inputNorm}, s.width);
+  }
+  load.copyWhenQuantised(model->embedding);
+  if (!model->tied) load.copyWhenQuantised(model->head);
+  load.finish(pool);
+  if (model->tied) model->head = model->embedding;
+
+  const auto mapped = [&](const DenseMatrix& m) {
+    return m.data >= model->file->data() && m.data < model->file->data() + model->file->size() ? m.rows * m.rowBytes : 0;
+  };
+  model->mappedBytes = mapped(model->embedding) + (model->tied ? 0 : mapped(model->head));
+  model->bytesPerToken = model->head.rows * model->head.rowBytes;
+  for (const Layer& layer : model->layerList)
+    for (const Linear* l : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      model->bytesPerToken += readBytes(*l);
+      if (!l->isTernary) model->mappedBytes += mapped(l->dense);
+    }
+  if (model->mappedBytes == 0) model->file.reset();
+  return model;
+}
+
+}  // namespace tritsmith

@@ -1,0 +1,76 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "runtime/memory.h"
+#include "threads/pool.h"
+
+namespace tritsmith {
+
+enum class Activation { silu, reluSquared };
+enum class RopeStyle { adjacent, halves };  // pairs (2i, 2i + 1), or (i, i + n / 2)
+
+/** A linear layer: an optional RMSNorm of its input (SubLN), ternary or dense weights, an optional bias. */
+struct Linear {
+  const float* inputNorm = nullptr;
+  bool isTernary = false;
+  PackedTernary ternary;
+  DenseMatrix dense;
+  const float* bias = nullptr;
+  size_t rows() const { return isTernary ? ternary.rows : dense.rows; }
+  size_t columns() const { return isTernary ? ternary.columns : dense.columns; }
+};
+
+struct Layer {
+  const float* attentionNorm = nullptr;
+  Linear q, k, v, o;
+  const float* queryNorm = nullptr;  // per head, Qwen3
+  const float* keyNorm = nullptr;
+  const float* ffnNorm = nullptr;
+  Linear gate, up, down;
+};
+
+struct Shape {
+  std::string architecture;
+  size_t vocabulary = 0, width = 0, layers = 0, ffn = 0, heads = 0, kvHeads = 0, headDim = 0, trainedContext = 0, ropeDims = 0;
+  float normEpsilon = 1e-5f;
+  float ropeBase = 10000.0f;
+  float ropeScale = 1.0f;  // positions are divided by this (linear scaling)
+  Activation activation = Activation::silu;
+  RopeStyle rope = RopeStyle::halves;
+};
+
+struct LoadOptions {
+  const Kernels* kernels = nullptr;
+  Layout layout = Layout::twoBit;
+};
+
+/** A student or teacher in memory, read-only after loading. */
+struct Model {
+  Shape shape;
+  const Kernels* kernels = nullptr;
+  Layout layout = Layout::twoBit;
+  DenseMatrix embedding;
+  DenseMatrix head;
+  bool tied = true;
+  const float* outputNorm = nullptr;
+  const float* ropeFactors = nullptr;  // [ropeDims / 2], divides the frequencies (Llama-3 scaling); or null
+  std::vector<Layer> layerList;
+  size_t fileBytes = 0;
+  size_t weightBytes = 0;    // own memory for packed and copied tensors
+  size_t mappedBytes = 0;    // tensors used straight from the file
+  uint64_t ternaryParameters = 0, denseParameters = 0;
+  /** Bytes of weights that one decoded token reads. */
+  size_t bytesPerToken = 0;
+
+  std::unique_ptr<FileMap> file;
+  Pages weights;
+  std::vector<std::unique_ptr<float[]>> floats;
+};
+
+/** Loads a GGUF file; throws RuntimeError. `pool` packs the ternary tensors. */
+std::unique_ptr<Model> loadModel(const std::string& path, const LoadOptions& options, Pool& pool);
+
+}  // namespace tritsmith

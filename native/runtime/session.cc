@@ -1,0 +1,366 @@
+/** The forward pass: embedding, layers with KV cache, head. Names follow METHOD.md; layouts are kernels.h's. */
+#include "runtime/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/scalar.h"
+#include "runtime/error.h"
+
+namespace tritsmith {
+namespace {
+
+/** Most tokens of one prefill tile: twelve tiles of the widest kernel. */
+constexpr size_t kTileTokens = 144;
+
+size_t roundUp(size_t value, size_t to) { return (value + to - 1) / to * to; }
+
+}  // namespace
+
+Session::Session(const Model& model, Pool& pool, size_t context, CacheType cache)
+    : model_(model),
+      pool_(pool),
+      kernels_(*model.kernels),
+      context_(context),
+      cache_(cache),
+      int8_(cache == CacheType::int8),
+      element_(int8_ ? 1 : cache == CacheType::f16 ? 2 : 4),
+      scratch_(static_cast<size_t>(pool.threads())) {
+  const Shape& s = model.shape;
+  const double bytes = 2.0 * static_cast<double>(roundUp(context, kKeyBlock)) * static_cast<double>(s.kvHeads * s.headDim) *
+                       static_cast<double>(s.layers) * static_cast<double>(element_);
+  if (context == 0 || bytes > 1e12)
+    throw RuntimeError("bad-input", "A context of " + std::to_string(context) + " tokens is impossible.", "Choose a shorter one.");
+  keyLayer_ = roundUp(context, kKeyBlock) * s.kvHeads * s.headDim;
+  valueLayer_ = context * s.kvHeads * s.headDim;
+  scaleLayer_ = context * s.kvHeads;
+  keys_ = Pages(keyLayer_ * s.layers * element_, false);
+  values_ = Pages(valueLayer_ * s.layers * element_, false);
+  if (int8_) {
+    keyScales_ = Pages(scaleLayer_ * s.layers * sizeof(float), false);
+    valueScales_ = Pages(scaleLayer_ * s.layers * sizeof(float), false);
+  }
+  hidden_.resize(s.width);
+}
+
+size_t Session::cacheBytes() const {
+  const Shape& s = model_.shape;
+  const size_t perToken = 2 * s.layers * s.kvHeads * (s.headDim * element_ + (int8_ ? sizeof(float) : 0));
+  return perToken * length_;
+}
+
+void Session::truncate(size_t length) {
+  if (length > length_) throw RuntimeError("bad-input", "The session is shorter than that.");
+  length_ = length;
+  hasHidden_ = false;
+}
+
+void Session::reserve(size_t tokens) {
+  if (tokens <= capacity_) return;
+  const Shape& s = model_.shape;
+  const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim;
+  const size_t widest = std::max({s.width, attentionWidth, s.ffn});
+  padded_ = roundUp(widest, kActivationPadding);
+  for (auto* buffer : {&x_, &normed_, &projected_}) buffer->resize(tokens * s.width);
+  inner_.resize(tokens * widest);
+  q_.resize(tokens * attentionWidth);
+  attended_.resize(tokens * attentionWidth);
+  k_.resize(tokens * kvWidth);
+  v_.resize(tokens * kvWidth);
+  gate_.resize(tokens * s.ffn);
+  up_.resize(tokens * s.ffn);
+  scales_.resize(tokens);
+  sums_.resize(tokens);
+  quantised_ = Pages(tokens * padded_ + 64, false);
+  capacity_ = tokens;
+}
+
+template <typename Work>
+void Session::perToken(size_t count, const Work& work) {
+  if (count == 1) {
+    work(size_t{0});
+    return;
+  }
+  pool_.pieces(count, 2, [&](size_t begin, size_t end, int) {
+    for (size_t t = begin; t < end; t++) work(t);
+  });
+}
+
+void Session::append(const int32_t* ids, size_t count, float* eachLogits) {
+  const Shape& s = model_.shape;
+  if (count == 0) return;
+  if (count > context_ - length_)
+    throw RuntimeError("bad-input",
+                       std::to_string(length_ + count) + " tokens don't fit in the context of " + std::to_string(context_) + ".",
+                       "Shorten the prompt or load the model with a longer context.");
+  for (size_t i = 0; i < count; i++)
+    if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= s.vocabulary)
+      throw RuntimeError("bad-input", "Token " + std::to_string(ids[i]) + " is outside the vocabulary of " + std::to_string(s.vocabulary) + ".",
+                         "Use the tokenizer that belongs to the model.");
+  const size_t tiles = (count + kTileTokens - 1) / kTileTokens;
+  const size_t size = (count + tiles - 1) / tiles;
+  reserve(size);
+  extendRotations(length_ + count);
+  for (size_t begin = 0; begin < count; begin += size) {
+    const size_t tokens = std::min(size, count - begin);
+    tile(ids + begin, tokens);
+    if (eachLogits != nullptr) {
+      for (size_t t = 0; t < tokens; t++)
+        kernels_.rmsNorm(x_.data() + t * s.width, model_.outputNorm, s.normEpsilon, normed_.data() + t * s.width, s.width);
+      multiplyHead(normed_.data(), tokens, eachLogits + begin * s.vocabulary);
+    }
+    if (begin + tokens == count)
+      kernels_.rmsNorm(x_.data() + (tokens - 1) * s.width, model_.outputNorm, s.normEpsilon, hidden_.data(), s.width);
+  }
+  hasHidden_ = true;
+}
+
+void Session::tile(const int32_t* ids, size_t count) {
+  const Shape& s = model_.shape;
+  const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim;
+  perToken(count, [&](size_t t) { kernels_.denseRow(model_.embedding, static_cast<size_t>(ids[t]), x_.data() + t * s.width); });
+  const auto normalise = [&](const float* weight) {
+    perToken(count, [&](size_t t) { kernels_.rmsNorm(x_.data() + t * s.width, weight, s.normEpsilon, normed_.data() + t * s.width, s.width); });
+  };
+  const auto addProjected = [&] {
+    perToken(count, [&](size_t t) { kernels_.add(x_.data() + t * s.width, projected_.data() + t * s.width, s.width); });
+  };
+  for (size_t i = 0; i < s.layers; i++) {
+    const Layer& layer = model_.layerList[i];
+    normalise(layer.attentionNorm);
+    apply(normed_.data(), s.width, count, {{&layer.q, q_.data(), attentionWidth}, {&layer.k, k_.data(), kvWidth}, {&layer.v, v_.data(), kvWidth}});
+    rotateAndStore(i, count);
+    attention(i, count);
+    apply(attended_.data(), attentionWidth, count, {{&layer.o, projected_.data(), s.width}});
+    addProjected();
+    normalise(layer.ffnNorm);
+    apply(normed_.data(), s.width, count, {{&layer.gate, gate_.data(), s.ffn}, {&layer.up, up_.data(), s.ffn}});
+    perToken(count, [&](size_t t) {
+      const auto activate = s.activation == Activation::silu ? kernels_.siluMultiply : kernels_.reluSquaredMultiply;
+      activate(gate_.data() + t * s.ffn, up_.data() + t * s.ffn, s.ffn);
+    });
+    apply(gate_.data(), s.ffn, count, {{&layer.down, projected_.data(), s.width}});
+    addProjected();
+  }
+  length_ += count;
+}
+
+void Session::apply(const float* in, size_t inStride, size_t count, std::initializer_list<Target> targets) {
+  const Target* const begin = targets.begin();
+  const size_t total = targets.size();
+  for (size_t first = 0; first < total;) {
+    size_t last = first + 1;
+    while (last < total && begin[last].linear->inputNorm == begin[first].linear->inputNorm) last++;
+    applyGroup(in, inStride, count, begin + first, last - first);
+    first = last;
+  }
+}
+
+/** Targets that share the input and its norm: normalised and quantised once, then all rows of all matrices in one parallel pass. */
+void Session::applyGroup(const float* in, size_t inStride, size_t count, const Target* targets, size_t targetCount) {
+  const size_t columns = targets[0].linear->columns();
+  const float* const norm = targets[0].linear->inputNorm;
+  bool anyTernary = false;
+  for (size_t i = 0; i < targetCount; i++) anyTernary = anyTernary || targets[i].linear->isTernary;
+  QuantisedTokens quantised;
+  quantised.tokens = count;
+  quantised.tile = kernels_.tile;
+  quantised.padded = roundUp(columns, kActivationPadding);
+  quantised.values = reinterpret_cast<int8_t*>(quantised_.data());
+  quantised.scales = scales_.data();
+  quantised.sums = sums_.data();
+  const float* const source = norm == nullptr ? in : inner_.data();
+  const size_t stride = norm == nullptr ? inStride : columns;
+  if (norm != nullptr || anyTernary)
+    perToken(count, [&](size_t t) {
+      if (norm != nullptr) kernels_.rmsNorm(in + t * inStride, norm, model_.shape.normEpsilon, inner_.data() + t * columns, columns);
+      if (anyTernary) kernels_.quantiseTokens(source, stride, columns, quantised, t, t + 1);
+    });
+
+  // A unit is one panel of 32 rows of one of the matrices.
+  size_t units = 0;
+  for (size_t i = 0; i < targetCount; i++) units += (targets[i].linear->rows() + kPanelRows - 1) / kPanelRows;
+  const size_t grain = std::max<size_t>(1, units / (static_cast<size_t>(pool_.threads()) * 8));
+  pool_.pieces(units, pool_.threads() == 1 ? units : grain, [&](size_t begin, size_t end, int thread) {
+    for (size_t i = 0; i < targetCount && begin < end; i++) {
+      const Linear& linear = *targets[i].linear;
+      const size_t panels = (linear.rows() + kPanelRows - 1) / kPanelRows;
+      if (begin < panels) {
+        const size_t stop = std::min(end, panels);
+        const size_t firstRow = begin * kPanelRows, lastRow = std::min(stop * kPanelRows, linear.rows());
+        float* const out = targets[i].out;
+        if (linear.isTernary) {
+          kernels_.multiplyTernary(linear.ternary, begin, stop, quantised, out, targets[i].stride);
+        } else {
+          std::vector<float>& scratch = scratch_[static_cast<size_t>(thread)];
+          if (scratch.size() < 8 * columns) scratch.resize(8 * columns);
+          kernels_.multiplyDense(linear.dense, firstRow, lastRow, source, stride, count, out + firstRow, targets[i].stride, scratch.data());
+        }
+        if (linear.bias != nullptr)
+          for (size_t t = 0; t < count; t++)
+            kernels_.add(out + t * targets[i].stride + firstRow, linear.bias + firstRow, lastRow - firstRow);
+        begin = stop;
+      }
+      begin -= panels < begin ? panels : begin;
+      end -= panels < end ? panels : end;
+    }
+  });
+}
+
+void Session::extendRotations(size_t positions) {
+  const Shape& s = model_.shape;
+  const size_t half = s.ropeDims / 2;
+  if (half == 0) return;
+  size_t position = cosines_.size() / half;
+  if (positions <= position) return;
+  // Grow by blocks so that decoding doesn't come here for every token.
+  positions = std::min(roundUp(positions, 256), context_);
+  cosines_.resize(positions * half);
+  sines_.resize(positions * half);
+  for (; position < positions; position++)
+    for (size_t i = 0; i < half; i++) {
+      const double factor = model_.ropeFactors == nullptr ? 1.0 : static_cast<double>(model_.ropeFactors[i]);
+      const double frequency =
+          std::pow(static_cast<double>(s.ropeBase), -2.0 * static_cast<double>(i) / static_cast<double>(s.ropeDims)) / factor;
+      const double angle = static_cast<double>(position) / static_cast<double>(s.ropeScale) * frequency;
+      cosines_[position * half + i] = static_cast<float>(std::cos(angle));
+      sines_[position * half + i] = static_cast<float>(std::sin(angle));
+    }
+}
+
+void Session::rotate(float* head, size_t position) const {
+  const size_t half = model_.shape.ropeDims / 2;
+  const float* const cosine = cosines_.data() + position * half;
+  const float* const sine = sines_.data() + position * half;
+  if (model_.shape.rope == RopeStyle::halves) {
+    float* const other = head + half;
+    for (size_t i = 0; i < half; i++) {
+      const float a = head[i], b = other[i];
+      head[i] = a * cosine[i] - b * sine[i];
+      other[i] = b * cosine[i] + a * sine[i];
+    }
+  } else {
+    for (size_t i = 0; i < half; i++) {
+      const float a = head[2 * i], b = head[2 * i + 1];
+      head[2 * i] = a * cosine[i] - b * sine[i];
+      head[2 * i + 1] = b * cosine[i] + a * sine[i];
+    }
+  }
+}
+
+void Session::rotateAndStore(size_t layer, size_t count) {
+  const Shape& s = model_.shape;
+  const Layer& weights = model_.layerList[layer];
+  const size_t kvWidth = s.kvHeads * s.headDim;
+  const float queryScale = 1.0f / std::sqrt(static_cast<float>(s.headDim));
+  // Tokens of one block of 16 write into the same cache lines, so a thread takes whole rows of one head of them; rows are cheap either way.
+  perToken(count, [&](size_t t) {
+    const size_t position = length_ + t;
+    for (size_t h = 0; h < s.heads; h++) {
+      float* const head = q_.data() + (t * s.heads + h) * s.headDim;
+      if (weights.queryNorm != nullptr) kernels_.rmsNorm(head, weights.queryNorm, s.normEpsilon, head, s.headDim);
+      rotate(head, position);
+      for (size_t d = 0; d < s.headDim; d++) head[d] *= queryScale;
+    }
+    for (size_t h = 0; h < s.kvHeads; h++) {
+      float* const key = k_.data() + (t * s.kvHeads + h) * s.headDim;
+      const float* const value = v_.data() + (t * s.kvHeads + h) * s.headDim;
+      if (weights.keyNorm != nullptr) kernels_.rmsNorm(key, weights.keyNorm, s.normEpsilon, key, s.headDim);
+      rotate(key, position);
+      const size_t keyAt = layer * keyLayer_ + position / kKeyBlock * kKeyBlock * kvWidth + h * s.headDim * kKeyBlock + position % kKeyBlock;
+      const size_t valueAt = layer * valueLayer_ + position * kvWidth + h * s.headDim;
+      if (cache_ == CacheType::f32) {
+        float* const keyOut = reinterpret_cast<float*>(keys_.data()) + keyAt;
+        for (size_t d = 0; d < s.headDim; d++) keyOut[d * kKeyBlock] = key[d];
+        std::memcpy(reinterpret_cast<float*>(values_.data()) + valueAt, value, s.headDim * sizeof(float));
+        continue;
+      }
+      if (cache_ == CacheType::f16) {
+        uint16_t* const keyOut = reinterpret_cast<uint16_t*>(keys_.data()) + keyAt;
+        uint16_t halves[64];
+        for (size_t base = 0; base < s.headDim; base += 64) {
+          const size_t run = std::min<size_t>(64, s.headDim - base);
+          kernels_.floatToHalf(key + base, halves, run);
+          for (size_t d = 0; d < run; d++) keyOut[(base + d) * kKeyBlock] = halves[d];
+        }
+        kernels_.floatToHalf(value, reinterpret_cast<uint16_t*>(values_.data()) + valueAt, s.headDim);
+        continue;
+      }
+      const auto quantise = [&](const float* in, int8_t* out, size_t step, float* scaleOut) {
+        float largest = 1e-10f;
+        for (size_t d = 0; d < s.headDim; d++) largest = std::max(largest, std::fabs(in[d]));
+        const float inverse = 127.0f / largest;
+        for (size_t d = 0; d < s.headDim; d++) out[d * step] = static_cast<int8_t>(std::nearbyint(std::min(std::max(in[d] * inverse, -127.0f), 127.0f)));
+        *scaleOut = largest / 127.0f;
+      };
+      const size_t scaleAt = layer * scaleLayer_ + position * s.kvHeads + h;
+      quantise(key, reinterpret_cast<int8_t*>(keys_.data()) + keyAt, kKeyBlock, reinterpret_cast<float*>(keyScales_.data()) + scaleAt);
+      quantise(value, reinterpret_cast<int8_t*>(values_.data()) + valueAt, 1, reinterpret_cast<float*>(valueScales_.data()) + scaleAt);
+    }
+  });
+}
+
+void Session::attention(size_t layer, size_t count) {
+  const Shape& s = model_.shape;
+  const size_t kvWidth = s.kvHeads * s.headDim, group = s.heads / s.kvHeads;
+  // One task: one KV head and up to 8 of the queries (token, head of the group) that read it.
+  const size_t queriesPerHead = count * group;
+  const size_t tasksPerHead = (queriesPerHead + 7) / 8;
+  pool_.pieces(s.kvHeads * tasksPerHead, 1, [&](size_t task, size_t, int thread) {
+    const size_t h = task / tasksPerHead, first = task % tasksPerHead * 8;
+    const size_t queries = std::min<size_t>(8, queriesPerHead - first);
+    AttentionHead head;
+    head.keys = keys_.data() + (layer * keyLayer_ + h * s.headDim * kKeyBlock) * element_;
+    head.values = values_.data() + (layer * valueLayer_ + h * s.headDim) * element_;
+    head.keyScales = int8_ ? reinterpret_cast<const float*>(keyScales_.data()) + layer * scaleLayer_ + h : nullptr;
+    head.valueScales = int8_ ? reinterpret_cast<const float*>(valueScales_.data()) + layer * scaleLayer_ + h : nullptr;
+    head.keyBlockStride = kKeyBlock * kvWidth;
+    head.valueStride = kvWidth;
+    head.scaleStride = s.kvHeads;
+    head.headDim = s.headDim;
+    const float* rows[8];
+    float* out[8];
+    size_t lengths[8];
+    for (size_t i = 0; i < queries; i++) {
+      const size_t token = (first + i) / group, inGroup = (first + i) % group;
+      const size_t offset = (token * s.heads + h * group + inGroup) * s.headDim;
+      rows[i] = q_.data() + offset;
+      out[i] = attended_.data() + offset;
+      lengths[i] = length_ + token + 1;
+    }
+    std::vector<float>& scratch = scratch_[static_cast<size_t>(thread)];
+    const size_t need = 8 * roundUp(lengths[queries - 1], kKeyBlock);
+    if (scratch.size() < need) scratch.resize(roundUp(need, 8 * 256));
+    kernels_.attend(head, cache_, rows, lengths, queries, out, scratch.data());
+  });
+}
+
+void Session::multiplyHead(const float* in, size_t count, float* out) {
+  const DenseMatrix& head = model_.head;
+  const size_t grain = 64;
+  pool_.pieces(head.rows, grain, [&](size_t begin, size_t end, int thread) {
+    std::vector<float>& scratch = scratch_[static_cast<size_t>(thread)];
+    if (scratch.size() < 8 * head.columns) scratch.resize(8 * head.columns);
+    kernels_.multiplyDense(head, begin, end, in, head.columns, count, out + begin, head.rows, scratch.data());
+  });
+}
+
+void Session::logits(float* out) {
+  if (!hasHidden_) throw RuntimeError("bad-input", "There are no logits before the first token.");
+  multiplyHead(hidden_.data(), 1, out);
+}
+
+void Session::scoreRows(const int32_t* rows, size_t count, float* out) {
+  if (!hasHidden_) throw RuntimeError("bad-input", "There are no logits before the first token.");
+  std::vector<float>& scratch = scratch_[0];
+  if (scratch.size() < 8 * model_.head.columns) scratch.resize(8 * model_.head.columns);
+  for (size_t i = 0; i < count; i++) {
+    if (rows[i] < 0 || static_cast<size_t>(rows[i]) >= model_.head.rows)
+      throw RuntimeError("bad-input", "Label token " + std::to_string(rows[i]) + " is outside the vocabulary.");
+    const size_t row = static_cast<size_t>(rows[i]);
+    kernels_.multiplyDense(model_.head, row, row + 1, hidden_.data(), model_.head.columns, 1, out + i, 1, scratch.data());
+  }
+}
+
+}  // namespace tritsmith
