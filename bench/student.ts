@@ -100,7 +100,7 @@ function randomBits(seed: number): () => number {
 function ternaryWeights(count: number, seed: number): Int8Array {
   const out = new Int8Array(count);
   const next = randomBits(seed);
-  for (let i = 0; i < count; ) {
+  for (let i = 0; i < count;) {
     let bits = next();
     for (let k = 0; k < 16 && i < count; k++, bits >>>= 2) out[i++] = ((bits & 1) - ((bits >>> 1) & 1)) | 0;
   }
@@ -218,7 +218,8 @@ function packQ6(values: Float32Array): Uint8Array {
       const scale = Math.max(1, Math.min(127, Math.round(most / 31 / d)));
       out[to + 192 + group] = scale;
       for (let i = 0; i < 16; i++)
-        codes[group * 16 + i] = 32 + Math.max(-32, Math.min(31, Math.round(values[from + group * 16 + i]! / (d * scale))));
+        codes[group * 16 + i] =
+          32 + Math.max(-32, Math.min(31, Math.round(values[from + group * 16 + i]! / (d * scale))));
     }
     for (let side = 0; side < 2; side++)
       for (let i = 0; i < 32; i++) {
@@ -475,7 +476,7 @@ export function writeStudent(path: string, shape: StudentShape, file: StudentFil
   const output = openSync(temporary, 'w');
   try {
     const write = (bytes: Uint8Array) => {
-      for (let at = 0; at < bytes.length; ) at += writeSync(output, bytes, at, Math.min(bytes.length - at, 1 << 28));
+      for (let at = 0; at < bytes.length;) at += writeSync(output, bytes, at, Math.min(bytes.length - at, 1 << 28));
       writeSync(output, new Uint8Array(aligned(bytes.length) - bytes.length));
     };
     write(start);

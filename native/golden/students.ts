@@ -32,7 +32,7 @@ export const students: Record<string, { shape: StudentShape; file: StudentFile }
     file: { ...file, table: 'q6_k', seed: 7 },
   },
   'qwen2-q8': { shape: { ...base, architecture: 'qwen2' }, file: { ...file, table: 'q8_0', seed: 8 } },
-  'qwen3-none': { shape: { ...base, architecture: 'qwen3', headDim: 32 }, file: { ...file, seed: 9 } },
+  'qwen3-none': { shape: { ...base, architecture: 'qwen3', headDim: 32 }, file: { ...file, seed: 12 } },
   'qwen3-paper': {
     shape: { ...base, architecture: 'qwen3', headDim: 32 },
     file: { ...file, subln: 'paper', seed: 10 },

@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { availableKernels, TernaryMatrix } from './runtime.ts';
+
+/** METHOD.md section 2 and the engine's order of operations, one scalar at a time; every step is rounded to float32. */
+function byDefinition(
+  weights: Int8Array,
+  rows: number,
+  columns: number,
+  delta: number,
+  x: Float32Array,
+  tokens: number,
+) {
+  const f = Math.fround;
+  const y = new Float32Array(tokens * rows);
+  const xi = new Int32Array(columns);
+  for (let t = 0; t < tokens; t++) {
+    let gamma = f(1e-5);
+    for (let k = 0; k < columns; k++) gamma = Math.max(gamma, Math.abs(x[t * columns + k]!));
+    const scale = f(127 / gamma);
+    for (let k = 0; k < columns; k++) {
+      const value = f(x[t * columns + k]! * scale);
+      const floor = Math.floor(value);
+      const rounded = value - floor === 0.5 ? floor + (floor & 1) : Math.round(value);
+      xi[k] = Math.max(-128, Math.min(127, rounded));
+    }
+    const factor = f(f(gamma / 127) * f(delta));
+    for (let r = 0; r < rows; r++) {
+      let sum = 0;
+      for (let k = 0; k < columns; k++) sum += xi[k]! * weights[r * columns + k]!;
+      y[t * rows + r] = f(f(sum) * factor);
+    }
+  }
+  return y;
+}
+
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+const shapes = [
+  [1, 1],
+  [1, 128],
+  [3, 7],
+  [31, 129],
+  [32, 256],
+  [33, 79],
+  [65, 1000],
+  [100, 1536],
+  [7, 2560],
+  [5, 4096],
+  [40, 16384],
+] as const;
+
+const cases = {
+  'random weights and activations': (next: () => number, weights: Int8Array, x: Float32Array) => {
+    weights.forEach((_, i) => (weights[i] = Math.floor(next() * 3) - 1));
+    x.forEach((_, i) => (x[i] = (next() - 0.5) * 10 ** Math.floor(next() * 6 - 3)));
+  },
+  'all +1 times all 127, where int16 sums wrap': (_next: () => number, weights: Int8Array, x: Float32Array) => {
+    weights.fill(1);
+    x.fill(3.3);
+  },
+  'all -1 times all -127': (_next: () => number, weights: Int8Array, x: Float32Array) => {
+    weights.fill(-1);
+    x.fill(-0.7);
+  },
+  'ties at one half, signed zeros and a token of zeros': (next: () => number, weights: Int8Array, x: Float32Array) => {
+    weights.forEach((_, i) => (weights[i] = (i % 3) - 1));
+    x.forEach((_, i) => (x[i] = i % 11 === 0 ? -0 : (Math.floor(next() * 255) - 127) / 2));
+    x[0] = 127;
+    x.fill(0, Math.floor(x.length / 2));
+  },
+};
+
+describe.each(availableKernels())('%s', (kernel) => {
+  it.each(['2bit', '1.6bit'] as const)('equals the scalar definition exactly with %s weights', (layout) => {
+    for (const [name, fill] of Object.entries(cases))
+      for (const [rows, columns] of shapes)
+        for (const tokens of rows * columns > 100_000 ? [1, 5, 13] : [1, 2, 3, 4, 7, 12, 13, 25]) {
+          const weights = new Int8Array(rows * columns);
+          const x = new Float32Array(tokens * columns);
+          fill(random(rows * columns + tokens), weights, x);
+          const delta = 0.0371;
+          const matrix = new TernaryMatrix(weights, {
+            rows,
+            columns,
+            delta,
+            kernel,
+            layout,
+            threads: tokens % 2 === 0 ? 2 : 1,
+          });
+          const y = new Float32Array(tokens * rows).fill(NaN);
+          matrix.multiply(x, y, tokens);
+          const expected = byDefinition(weights, rows, columns, delta, x, tokens);
+          const at = y.findIndex((v, i) => v !== expected[i]);
+          if (at >= 0) expect({ name, rows, columns, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
+        }
+  });
+});
+
+it('packs into 2 and 1.6 bits per weight', () => {
+  const weights = new Int8Array(64 * 1280);
+  const bytes = (layout: '2bit' | '1.6bit') => new TernaryMatrix(weights, { rows: 64, columns: 1280, layout }).bytes;
+  expect(bytes('2bit')).toBe((64 * 1280) / 4);
+  expect(bytes('1.6bit')).toBe((64 * 1280) / 5);
+});

@@ -1,0 +1,257 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { prompt, students, writeStudents } from './golden/students.ts';
+import { availableKernels, loadModel, StudentError, type LoadOptions } from './runtime.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tritsmith-runtime-'));
+const path = (name: string) => join(folder, `${name}.gguf`);
+const golden = JSON.parse(readFileSync(new URL('./golden/runtime.json', import.meta.url), 'utf8')) as Record<
+  string,
+  Record<string, number[]>
+>;
+
+beforeAll(() => writeStudents(folder));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Largest difference, relative to the largest golden logit of the row. */
+function distance(found: Float32Array, expected: ArrayLike<number>): number {
+  let most = 0;
+  let worst = 0;
+  for (let i = 0; i < expected.length; i++) {
+    most = Math.max(most, Math.abs(expected[i]!));
+    worst = Math.max(worst, Math.abs(found[i]! - expected[i]!));
+  }
+  return worst / most;
+}
+
+const exact: LoadOptions = { kvType: 'f32' };
+
+describe.each(Object.keys(students))('%s', (name) => {
+  const rows = Object.entries(golden[name]!);
+
+  it('has the logits of PyTorch (golden/runtime.py) within 1e-4', () => {
+    const model = loadModel(path(name), exact);
+    const logits = model.logits(prompt);
+    const width = model.info.vocabularySize;
+    for (const [row, expected] of rows)
+      expect(distance(logits.subarray(Number(row) * width, (Number(row) + 1) * width), expected)).toBeLessThan(1e-4);
+    model.close();
+  });
+
+  it.each(availableKernels().flatMap((kernel) => (['2bit', '1.6bit'] as const).map((layout) => ({ kernel, layout }))))(
+    'gives them with $kernel and $layout weights, two threads, token by token too',
+    ({ kernel, layout }) => {
+      const model = loadModel(path(name), { ...exact, kernel, layout, threads: 2 });
+      model.prefill(prompt.subarray(0, 10));
+      expect(distance(model.lastLogits(), golden[name]!['9']!)).toBeLessThan(1e-4);
+      for (const id of prompt.subarray(10)) model.prefill(Int32Array.of(id));
+      expect(distance(model.lastLogits(), golden[name]!['20']!)).toBeLessThan(1e-4);
+      model.close();
+    },
+  );
+
+  it('stays near with an F16 and an int8 cache', () => {
+    // In a ternary student a rounded value moves some int8 roundings behind it, which in these tiny random models is some percent of a logit.
+    const dense = students[name]!.file.weights.startsWith('f');
+    for (const [kvType, tolerance] of [
+      ['f16', dense ? 2e-3 : 0.06],
+      ['int8', dense ? 3e-2 : 0.06],
+    ] as const) {
+      const model = loadModel(path(name), { kvType });
+      model.prefill(prompt);
+      expect(distance(model.lastLogits(), golden[name]!['20']!)).toBeLessThan(tolerance);
+      model.close();
+    }
+  });
+});
+
+const greedyIndex = (logits: Float32Array) => logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
+
+describe('scoring', () => {
+  it('computes only the rows asked for, and they equal the full logits', () => {
+    for (const name of ['bitnet-b1.58-q6', 'qwen2-q8', 'llama-f16', 'llama3-rope-untied']) {
+      const model = loadModel(path(name), exact);
+      const labels = Int32Array.of(7, 0, 255, 7);
+      const scores = model.scoreLabels(prompt, labels);
+      const logits = model.lastLogits();
+      labels.forEach((id, i) =>
+        expect(Math.abs(scores[i]! - logits[id]!)).toBeLessThan(1e-5 * Math.abs(logits[id]!) + 1e-5),
+      );
+      expect(() => model.scoreLabels(new Int32Array(0), Int32Array.of(260))).toThrow(/outside the vocabulary/);
+      model.close();
+    }
+  });
+
+  it('goes back to an earlier length: a shared prefix is computed once', () => {
+    const model = loadModel(path('qwen3-paper'), exact);
+    model.prefill(prompt);
+    const first = model.lastLogits();
+    model.reset(5);
+    expect(model.length).toBe(5);
+    expect(() => model.lastLogits()).toThrow(StudentError);
+    for (const id of prompt.subarray(5)) model.prefill(Int32Array.of(id));
+    expect(distance(model.lastLogits(), first)).toBeLessThan(1e-5);
+    model.close();
+  });
+
+  it('gives one and the same result for every tile of the prompt and number of threads', () => {
+    const long = Int32Array.from({ length: 120 }, (_, i) => (i * 91 + 3) % 256);
+    const whole = loadModel(path('bitnet-b1.58-q6'), exact);
+    whole.prefill(long);
+    const expected = whole.lastLogits();
+    whole.close();
+    for (const threads of [1, 2, 3])
+      for (const piece of [1, 13, 50]) {
+        const model = loadModel(path('bitnet-b1.58-q6'), { ...exact, threads });
+        for (let i = 0; i < long.length; i += piece) model.prefill(long.subarray(i, i + piece));
+        expect(distance(model.lastLogits(), expected)).toBeLessThan(1e-4);
+        model.close();
+      }
+  });
+});
+
+describe('generation', () => {
+  it('is greedy by default, streams its tokens, and stops on length, stop tokens, stop sequences and the caller', async () => {
+    const model = loadModel(path('bitnet-f32'), exact);
+    const byHand: number[] = [];
+    model.prefill(prompt);
+    for (let i = 0; i < 12; i++) {
+      byHand.push(greedyIndex(model.lastLogits()));
+      model.prefill(Int32Array.of(byHand.at(-1)!));
+    }
+    model.reset();
+    const streamed: number[] = [];
+    const result = await model.generate(prompt, { maxTokens: 12 }, (token) => {
+      streamed.push(token);
+      return undefined;
+    });
+    expect([...result.tokens]).toEqual(byHand);
+    expect(streamed).toEqual(byHand);
+    expect(result).toMatchObject({ reason: 'length', promptTokens: prompt.length });
+    const run = async (options: object, onToken?: (token: number) => boolean) => {
+      model.reset();
+      return model.generate(prompt, { maxTokens: 12, ...options }, onToken);
+    };
+    const third = byHand.findIndex((id, i) => i >= 2 && byHand.indexOf(id) === i);
+    expect(await run({ stopTokens: [byHand[third]!] })).toMatchObject({
+      reason: 'stop',
+      tokens: { length: third + 1 },
+    });
+    const pair = await run({ stopSequences: [[byHand[4]!, byHand[5]!]] });
+    expect(pair.reason).toBe('stop');
+    expect([...pair.tokens.slice(-2)]).toEqual([byHand[4], byHand[5]]);
+    expect(await run({}, () => false)).toMatchObject({ reason: 'stop', tokens: { length: 1 } });
+    model.close();
+  });
+
+  it('can be cancelled between tokens and ends at the end of the context', async () => {
+    const model = loadModel(path('bitnet-f32'), { ...exact, contextLength: 40 });
+    const controller = new AbortController();
+    const cancelled = await model.generate(prompt, { maxTokens: 19, signal: controller.signal }, (token) => {
+      if (token >= 0) setImmediate(() => controller.abort());
+      return undefined;
+    });
+    expect(cancelled.reason).toBe('cancelled');
+    expect(cancelled.tokens.length).toBeLessThan(4);
+    model.reset();
+    const full = await model.generate(prompt, { maxTokens: 1000 });
+    expect(full.reason).toBe('context');
+    expect(full.tokens.length).toBe(40 - prompt.length + 1);
+    expect(() => model.prefill(prompt)).toThrow(/don't fit in the context of 40/);
+    model.close();
+  });
+
+  it('samples with the probabilities of the softmax, cut by top-k and top-p, the same for the same seed', async () => {
+    const model = loadModel(path('bitnet-f32'), exact);
+    model.prefill(prompt);
+    const logits = model.lastLogits();
+    const most = Math.max(...logits);
+    const temperature = 0.8;
+    const weights = Array.from(logits, (z) => Math.exp((z - most) / temperature));
+    const total = weights.reduce((a, b) => a + b);
+    const order = weights.map((w, id) => ({ id, p: w / total })).sort((a, b) => b.p - a.p);
+    const draws = 4000;
+    const counts = new Map<number, number>();
+    for (let i = 0; i < draws; i++) {
+      const id = model.sample({ temperature });
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+    }
+    for (const { id, p } of order.slice(0, 5))
+      expect(Math.abs((counts.get(id) ?? 0) / draws - p)).toBeLessThan(4.5 * Math.sqrt((p * (1 - p)) / draws));
+    const seen = (options: object) =>
+      new Set(Array.from({ length: 500 }, () => model.sample({ temperature: 3, ...options })));
+    const top = (k: number) => order.slice(0, k).map((o) => o.id);
+    expect([...seen({ topK: 3 })].sort()).toEqual(top(3).sort());
+    // At temperature 3 the distribution is flatter: the nucleus is found by hand.
+    const flat = order.map(({ id }) => ({ id, w: Math.exp((logits[id]! - most) / 3) }));
+    const all = flat.reduce((a, { w }) => a + w, 0);
+    let sum = 0;
+    const nucleus = new Set<number>();
+    for (const { id, w } of flat) {
+      nucleus.add(id);
+      sum += w / all;
+      if (sum >= 0.05) break;
+    }
+    for (const id of seen({ topP: 0.05 })) expect(nucleus.has(id)).toBe(true);
+    expect(model.sample({ temperature: 5, topK: 1 })).toBe(order[0]!.id);
+    const roll = async (seed: number) => {
+      model.reset();
+      return [...(await model.generate(prompt, { maxTokens: 10, temperature: 1.5, seed })).tokens];
+    };
+    expect(await roll(7)).toEqual(await roll(7));
+    expect(await roll(7)).not.toEqual(await roll(8));
+    model.close();
+  });
+
+  it('penalises repetition over the recent tokens', () => {
+    const model = loadModel(path('bitnet-f32'), exact);
+    model.prefill(prompt);
+    const best = model.sample();
+    model.reset();
+    // The same state, but the best token stands in the window.
+    const shifted = Int32Array.of(best, ...prompt.subarray(1));
+    model.prefill(shifted);
+    const logits = model.lastLogits();
+    for (const id of new Set(shifted)) logits[id] = logits[id]! > 0 ? logits[id]! / 5 : logits[id]! * 5;
+    expect(model.sample({ repetitionPenalty: 5, penaltyWindow: 64 })).toBe(greedyIndex(logits));
+    model.close();
+  });
+});
+
+describe('errors', () => {
+  const failure = (work: () => unknown): StudentError => {
+    try {
+      work();
+    } catch (error) {
+      expect(error).toBeInstanceOf(StudentError);
+      return error as StudentError;
+    }
+    throw new Error('It did not fail.');
+  };
+
+  it('say what is wrong with the file', () => {
+    expect(failure(() => loadModel(join(folder, 'absent.gguf'))).code).toBe('not-found');
+    expect(failure(() => loadModel(folder)).code).toBe('not-found');
+    expect(failure(() => loadModel(new URL(import.meta.url).pathname)).code).toBe('bad-input');
+    const whole = readFileSync(path('llama-f16'));
+    const cut = join(folder, 'cut.gguf');
+    writeFileSync(cut, whole.subarray(0, whole.length - 1000));
+    expect(failure(() => loadModel(cut))).toMatchObject({ code: 'damaged', remedy: /again/ });
+    writeFileSync(cut, Buffer.from(whole.toString('latin1').replaceAll('llama', 'lxama'), 'latin1'));
+    expect(failure(() => loadModel(cut)).code).toBe('unsupported');
+  });
+
+  it('say what is wrong with a request', () => {
+    expect(failure(() => loadModel(path('llama-f16'), { kernel: 'sse' as 'avx2' })).code).toBe('unsupported');
+    expect(() => loadModel(path('llama-f16'), { threads: 0 })).toThrow(RangeError);
+    const model = loadModel(path('llama-f16'));
+    expect(failure(() => model.prefill(Int32Array.of(3, 260))).message).toMatch(/Token 260/);
+    expect(failure(() => model.prefill(Int32Array.of(-1))).code).toBe('bad-input');
+    expect(model.length).toBe(0);
+    expect(() => model.sample({ temperature: -1 })).toThrow(RangeError);
+    model.close();
+    expect(() => model.prefill(prompt)).toThrow(/closed/);
+  });
+});
