@@ -1,0 +1,56 @@
+/**
+ * I2_S, bitnet.cpp's ternary type: codes -1 -> 0, 0 -> 1, +1 -> 2, flat in row-major order; every 128 weights become 32 bytes,
+ * `byte[p] = c[p]<<6 | c[32+p]<<4 | c[64+p]<<2 | c[96+p]`; then one float32 scale (what a +1 stands for) and 28 zero bytes.
+ */
+import { TritsmithError } from '../../contract/errors.ts';
+import { checkShapeForType, tensorTypeByName } from './tensor-types.ts';
+
+const notTernary = (value: number, index: number) =>
+  new TritsmithError('internal', 'Weights that are not ternary were about to be packed.', {
+    reason: `The value at index ${index} is ${value}; only -1, 0 and 1 can be packed.`,
+  });
+
+/**
+ * Packs a ternary matrix `[rows, columns]`, row-major, into n/4 + 32 bytes.
+ * @throws TritsmithError `unsupported` (columns no multiple of 128, rows no multiple of 4), `internal` (a value outside {-1, 0, 1}, or a length that is not rows x columns)
+ */
+export function packI2s(values: Float32Array | Int8Array, rows: number, columns: number, scale: number): Uint8Array {
+  checkShapeForType('matrix', tensorTypeByName('I2_S'), [rows, columns]);
+  if (values.length !== rows * columns)
+    throw new TritsmithError('internal', `A matrix of ${rows} x ${columns} has ${values.length} values.`);
+  const packed = new Uint8Array(values.length / 4 + 32);
+  for (let block = 0; block < values.length; block += 128)
+    for (let p = 0; p < 32; p++) {
+      let byte = 0;
+      for (let group = 0; group < 4; group++) {
+        const index = block + group * 32 + p;
+        const value = values[index]!;
+        if (value !== 0 && value !== 1 && value !== -1) throw notTernary(value, index);
+        byte |= (value + 1) << (6 - 2 * group);
+      }
+      packed[block / 4 + p] = byte;
+    }
+  new DataView(packed.buffer).setFloat32(values.length / 4, scale, true);
+  return packed;
+}
+
+/** The codes of whole blocks as ternary values (code 3 reads as 0); `bytes` without the scale, `out` four times as long. */
+export function unpackI2sBlocks(bytes: Uint8Array, out: Int8Array | Float32Array): void {
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    const first = (i >>> 5) * 128 + (i & 31);
+    for (let group = 0; group < 4; group++) {
+      const code = (byte >>> (6 - 2 * group)) & 3;
+      out[first + group * 32] = code === 3 ? 0 : code - 1;
+    }
+  }
+}
+
+/** The scale and the ternary values of an I2_S tensor of `count` weights. @throws TritsmithError `damaged` (wrong length) */
+export function unpackI2s(bytes: Uint8Array, count: number): { ternary: Int8Array; scale: number } {
+  if (count % 128 !== 0 || bytes.length !== count / 4 + 32)
+    throw new TritsmithError('damaged', `An I2_S tensor of ${count} weights has ${bytes.length} bytes.`);
+  const ternary = new Int8Array(count);
+  unpackI2sBlocks(bytes.subarray(0, count / 4), ternary);
+  return { ternary, scale: new DataView(bytes.buffer, bytes.byteOffset).getFloat32(count / 4, true) };
+}

@@ -1,0 +1,12 @@
+/** GGUF files: read, write, ternary packing. */
+export type { GgufTensor } from './header.ts';
+export { packI2s, unpackI2s } from './i2s.ts';
+export { bool, float32, float32s, int32s, string, strings, uint32 } from './metadata.ts';
+export type { GgufMetadata, GgufValue } from './metadata.ts';
+export { packQ8 } from './quantised.ts';
+export { openGguf } from './reader.ts';
+export type { GgufFile } from './reader.ts';
+export { tokenizerMetadata } from './tokenizer-metadata.ts';
+export { packTq1, packTq2 } from './tq.ts';
+export { writeGguf } from './writer.ts';
+export type { GgufTensorToWrite } from './writer.ts';

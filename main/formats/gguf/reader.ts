@@ -1,0 +1,125 @@
+/** Reads GGUF files: metadata and tensor list at once, one tensor's values at a time in bounded chunks. */
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { TritsmithError } from '../../contract/errors.ts';
+import { MoreBytesNeeded, parseGgufHeader } from './header.ts';
+import type { GgufHeader, GgufTensor } from './header.ts';
+import { unpackI2sBlocks } from './i2s.ts';
+import { dequantiseBlocks } from './quantised.ts';
+import { tensorTypeById } from './tensor-types.ts';
+import type { TensorType } from './tensor-types.ts';
+
+const firstBytes = 1024 * 1024;
+const largestHeader = 512 * 1024 * 1024;
+const chunkBlocks = 1 << 20;
+
+export interface GgufFile extends GgufHeader {
+  readonly path: string;
+  /**
+   * Dequantised values of an F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K tensor, row-major, into `out` where given.
+   * @throws TritsmithError `not-found`, `unsupported` (type), `bad-input` (length of `out`), `damaged`
+   */
+  readFloat32(name: string, out?: Float32Array): Promise<Float32Array>;
+  /** The tensor's packed bytes. @throws TritsmithError as `readFloat32` */
+  readBytes(name: string): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+async function readFully(file: FileHandle, path: string, length: number, position: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(bytes, done, Math.min(16 * 1024 * 1024, length - done), position + done);
+    if (bytesRead === 0) throw new TritsmithError('damaged', `${path} became shorter while it was read.`);
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+async function readHeader(file: FileHandle, path: string, fileBytes: number): Promise<GgufHeader> {
+  for (let length = Math.min(firstBytes, fileBytes); ; length = Math.min(length * 4, fileBytes)) {
+    const bytes = await readFully(file, path, length, 0);
+    try {
+      return parseGgufHeader(path, Buffer.from(bytes.buffer), fileBytes);
+    } catch (thrown) {
+      if (thrown instanceof TritsmithError) throw thrown;
+      const lacking = thrown instanceof MoreBytesNeeded;
+      if (lacking && length < Math.min(fileBytes, largestHeader)) continue;
+      throw new TritsmithError('damaged', `${path} is not a whole GGUF file.`, {
+        reason: lacking ? 'Its header is larger than 512 MB.' : (thrown as Error).message,
+        remedy: 'Download or export the file again.',
+      });
+    }
+  }
+}
+
+async function readValues(file: FileHandle, path: string, tensor: GgufTensor, type: TensorType, out: Float32Array) {
+  const blocks = tensor.count / type.blockValues;
+  const step = Math.max(1, Math.floor(chunkBlocks / type.blockValues));
+  let scale = 1;
+  if (type.name === 'I2_S') {
+    const tail = await readFully(file, path, 4, tensor.begin + blocks * type.blockBytes);
+    scale = new DataView(tail.buffer).getFloat32(0, true);
+  }
+  for (let block = 0; block < blocks; block += step) {
+    const count = Math.min(step, blocks - block);
+    const bytes = await readFully(file, path, count * type.blockBytes, tensor.begin + block * type.blockBytes);
+    const part = out.subarray(block * type.blockValues, (block + count) * type.blockValues);
+    if (type.name === 'I2_S') {
+      unpackI2sBlocks(bytes, part);
+      for (let i = 0; i < part.length; i++) part[i]! *= scale;
+    } else dequantiseBlocks(type, bytes, part);
+  }
+}
+
+/**
+ * Opens a GGUF file of version 2 or 3; the header is checked whole before this returns. Close it when done.
+ * @throws TritsmithError `not-found`, `damaged`, `unsupported`
+ */
+export async function openGguf(path: string): Promise<GgufFile> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, 'r');
+    const file = handle;
+    const status = await file.stat();
+    if (!status.isFile()) throw new TritsmithError('bad-input', `${path} is not a file.`);
+    const header = await readHeader(file, path, status.size);
+    const tensorOf = (name: string) => {
+      const tensor = header.tensors.get(name);
+      if (!tensor) throw new TritsmithError('not-found', `${path} holds no tensor "${name}".`);
+      const type = tensorTypeById(tensor.typeId);
+      if (!type || tensor.bytes === null)
+        throw new TritsmithError(
+          'unsupported',
+          `Tensor "${name}" in ${path} is of ${tensor.type}, which can't be read.`,
+          {
+            remedy: 'Use a file in F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K.',
+          },
+        );
+      return { tensor, type, bytes: tensor.bytes };
+    };
+    return {
+      ...header,
+      path,
+      async readFloat32(name, out) {
+        const { tensor, type } = tensorOf(name);
+        if (out && out.length !== tensor.count)
+          throw new TritsmithError(
+            'bad-input',
+            `Tensor "${name}" has ${tensor.count} values, ${out.length} were expected.`,
+          );
+        const values = out ?? new Float32Array(tensor.count);
+        await readValues(file, path, tensor, type, values);
+        return values;
+      },
+      async readBytes(name) {
+        const { tensor, bytes } = tensorOf(name);
+        return readFully(file, path, bytes, tensor.begin);
+      },
+      close: () => file.close(),
+    };
+  } catch (thrown) {
+    await handle?.close().catch(() => undefined);
+    throw TritsmithError.from(thrown);
+  }
+}

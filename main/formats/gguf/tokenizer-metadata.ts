@@ -1,0 +1,160 @@
+/** The `tokenizer.ggml.*` keys: what llama.cpp and bitnet.cpp need to split text as the model's own tokenizer does. */
+import { TritsmithError } from '../../contract/errors.ts';
+import type { JsonObject } from '../bounded-json.ts';
+import type { TokenizerDefinition } from '../tokenizers/definition.ts';
+import { loadTokenizer } from '../tokenizers/load.ts';
+import type { Tokenizer } from '../tokenizers/tokenizer.ts';
+import { qwen2Pattern } from '../tokenizers/vocab-and-merges.ts';
+import { bool, float32s, int32s, string, strings, uint32 } from './metadata.ts';
+import type { GgufValue } from './metadata.ts';
+
+/** Token types of llama.cpp. */
+const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+
+const llama3Pattern = qwen2Pattern.replace('\\p{N}|', '\\p{N}{1,3}|');
+
+export interface TokenizerMetadata {
+  readonly entries: ReadonlyMap<string, GgufValue>;
+  /** Where other programs may split text otherwise than the model's tokenizer; empty for the known families. */
+  readonly warnings: readonly string[];
+}
+
+const unknown = (what: string) =>
+  new TritsmithError('unsupported', `The tokenizer can't be written to a GGUF file.`, {
+    reason: what,
+    remedy:
+      'Known are the tokenizers of GPT-2, Qwen2/2.5/3, Llama 3, SmolLM, and SentencePiece-style BPE as in Llama 2.',
+  });
+
+function steps(part: JsonObject | null, list: string): JsonObject[] {
+  if (part === null) return [];
+  return part['type'] === 'Sequence' ? (part[list] as JsonObject[]).flatMap((step) => steps(step, list)) : [part];
+}
+
+/** Name of the pre-tokenizer for `tokenizer.ggml.pre`, or null when it is none that llama.cpp has. */
+function byteLevelFamily(definition: TokenizerDefinition): string | null {
+  const [first, second, ...more] = steps(definition.preTokenizer, 'pretokenizers');
+  const splitting = (step: JsonObject | undefined) => step?.['type'] === 'ByteLevel' && step['use_regex'] !== false;
+  const plain = (step: JsonObject | undefined) => step?.['type'] === 'ByteLevel' && step['use_regex'] === false;
+  if (more.length > 0) return null;
+  if (splitting(first) && second === undefined) return 'gpt-2';
+  if (first?.['type'] === 'Digits' && first['individual_digits'] === true && splitting(second)) return 'smollm';
+  if (first?.['type'] !== 'Split' || first['invert'] === true || !plain(second)) return null;
+  const pattern = (first['pattern'] as JsonObject | undefined)?.['Regex'];
+  if (pattern === qwen2Pattern) return 'qwen2';
+  return pattern === llama3Pattern ? 'llama-bpe' : null;
+}
+
+/** Whether spaces become "▁" (SentencePiece), and whether one is put before the text. */
+function metaspace(definition: TokenizerDefinition): { prefix: boolean } | null {
+  const normalizers = steps(definition.normalizer, 'normalizers');
+  const preTokenizers = steps(definition.preTokenizer, 'pretokenizers');
+  if (preTokenizers.length === 1 && preTokenizers[0]!['type'] === 'Metaspace' && normalizers.length === 0)
+    return { prefix: preTokenizers[0]!['prepend_scheme'] !== 'never' };
+  if (preTokenizers.length > 0) return null;
+  const replaces = normalizers.some(
+    (step) =>
+      step['type'] === 'Replace' &&
+      step['content'] === '▁' &&
+      (step['pattern'] as JsonObject | undefined)?.['String'] === ' ',
+  );
+  const prepends = normalizers.some((step) => step['type'] === 'Prepend' && step['prepend'] === '▁');
+  return replaces && normalizers.length === (prepends ? 2 : 1) ? { prefix: prepends } : null;
+}
+
+function tokenList(tokenizer: Tokenizer, vocabSize: number): { tokens: string[]; types: number[] } {
+  const added = new Map(tokenizer.definition.addedTokens.map((token) => [token.id, token]));
+  const tokens: string[] = [];
+  const types: number[] = [];
+  for (let id = 0; id < vocabSize; id++) {
+    const token = tokenizer.idToToken(id);
+    tokens.push(token ?? `[PAD${id}]`);
+    if (token === null) types.push(tokenType.unused);
+    else if (id === tokenizer.unkId && metaspace(tokenizer.definition)) types.push(tokenType.unknown);
+    else if (added.has(id)) types.push(added.get(id)!.special ? tokenType.control : tokenType.userDefined);
+    else if (tokenizer.definition.model.byteFallback && /^<0x[0-9A-F]{2}>$/.test(token)) types.push(tokenType.byte);
+    else types.push(tokenType.normal);
+  }
+  return { tokens, types };
+}
+
+/** Scores in whose order llama.cpp merges: SentencePiece's own, or minus the rank of the first merge that makes the token. */
+function mergeScores(definition: TokenizerDefinition, tokens: readonly string[]): number[] {
+  if (definition.scores) return tokens.map((_, id) => definition.scores![id] ?? 0);
+  const rank = new Map<string, number>();
+  definition.model.merges.forEach(([left, right], i) => {
+    if (!rank.has(left + right)) rank.set(left + right, i + 1);
+  });
+  return tokens.map((token) => -(rank.get(token) ?? 0));
+}
+
+function sentencePieceWarnings(definition: TokenizerDefinition): string[] {
+  const { vocab, merges } = definition.model;
+  const warnings: string[] = [];
+  if (!Object.hasOwn(vocab, '<0x00>'))
+    warnings.push('The vocabulary has no byte tokens: llama.cpp fails on characters that the vocabulary lacks.');
+  const known = new Set(merges.map((pair) => pair.join(' ')));
+  let other = 0;
+  for (const token of new Set(merges.map(([left, right]) => left + right))) {
+    const characters = [...token];
+    for (let cut = 1; cut < characters.length; cut++) {
+      const [left, right] = [characters.slice(0, cut).join(''), characters.slice(cut).join('')];
+      if (Object.hasOwn(vocab, left) && Object.hasOwn(vocab, right) && !known.has(`${left} ${right}`)) other++;
+    }
+  }
+  if (other > 0)
+    warnings.push(
+      `llama.cpp merges by token, this tokenizer by pair: ${other} more pairs can merge there, so some texts are split differently.`,
+    );
+  return warnings;
+}
+
+/**
+ * The keys of a tokenizer, for a file whose embedding has `vocabSize` rows (default: as many as the tokenizer has ids); ids without
+ * a token become unused `[PADn]` tokens.
+ * @throws TritsmithError `unsupported` when the way of splitting is not one that GGUF readers know: a wrong `tokenizer.ggml.pre` would give
+ * wrong ids without an error; `bad-input` (`vocabSize` too small), and what `loadTokenizer` throws
+ */
+export async function tokenizerMetadata(source: string | Tokenizer, vocabSize?: number): Promise<TokenizerMetadata> {
+  const tokenizer = typeof source === 'string' ? await loadTokenizer(source) : source;
+  const { definition } = tokenizer;
+  const size = vocabSize ?? tokenizer.vocabSize;
+  if (size < tokenizer.vocabSize)
+    throw new TritsmithError('bad-input', `The tokenizer has ${tokenizer.vocabSize} ids, the model only ${size}.`);
+  const { tokens, types } = tokenList(tokenizer, size);
+  const entries = new Map<string, GgufValue>();
+  const warnings: string[] = [];
+  const family = byteLevelFamily(definition);
+  const spaces = family === null ? metaspace(definition) : null;
+  if (family !== null) {
+    const normalizers = steps(definition.normalizer, 'normalizers');
+    if (normalizers.some((step) => step['type'] !== 'NFC'))
+      throw unknown(
+        `Its normalizer (${normalizers.map((step) => String(step['type'])).join(', ')}) has no equivalent.`,
+      );
+    entries.set('tokenizer.ggml.model', string('gpt2'));
+    entries.set('tokenizer.ggml.pre', string(family));
+  } else if (spaces !== null) {
+    entries.set('tokenizer.ggml.model', string('llama'));
+    entries.set('tokenizer.ggml.pre', string('default'));
+    warnings.push(...sentencePieceWarnings(definition));
+  } else throw unknown(`Its pre-tokenizer is ${JSON.stringify(definition.preTokenizer).slice(0, 300)}.`);
+  entries.set('tokenizer.ggml.tokens', strings(tokens));
+  if (spaces !== null) entries.set('tokenizer.ggml.scores', float32s(mergeScores(definition, tokens)));
+  entries.set('tokenizer.ggml.token_type', int32s(types));
+  if (family !== null)
+    entries.set('tokenizer.ggml.merges', strings(definition.model.merges.map((pair) => pair.join(' '))));
+  for (const [key, id] of [
+    ['bos', tokenizer.bosId],
+    ['eos', tokenizer.eosId],
+    ['unknown', tokenizer.unkId],
+    ['padding', tokenizer.padId],
+  ] as const)
+    if (id !== null) entries.set(`tokenizer.ggml.${key}_token_id`, uint32(id));
+  const around = tokenizer.encode('a');
+  entries.set('tokenizer.ggml.add_bos_token', bool(tokenizer.bosId !== null && around[0] === tokenizer.bosId));
+  entries.set('tokenizer.ggml.add_eos_token', bool(tokenizer.eosId !== null && around.at(-1) === tokenizer.eosId));
+  if (spaces !== null) entries.set('tokenizer.ggml.add_space_prefix', bool(spaces.prefix));
+  if (tokenizer.chatTemplate !== null) entries.set('tokenizer.chat_template', string(tokenizer.chatTemplate));
+  return { entries, warnings };
+}

@@ -1,0 +1,96 @@
+/**
+ * TQ2_0 and TQ1_0, the ternary types of llama.cpp: blocks of 256 values with one F16 scale each (ggml-quants.c). Ternary weights
+ * are stored exactly with scale 1; their own float32 scale goes into a tensor `<name>.scale`.
+ */
+import { TritsmithError } from '../../contract/errors.ts';
+import { floatToF16 } from '../half-precision.ts';
+
+const powers = [81, 27, 9, 3, 1] as const;
+
+function ternaryCode(value: number, index: number): number {
+  if (value !== 0 && value !== 1 && value !== -1)
+    throw new TritsmithError('internal', 'Weights that are not ternary were about to be packed.', {
+      reason: `The value at index ${index} is ${value}; only -1, 0 and 1 can be packed.`,
+    });
+  return value + 1;
+}
+
+function checkBlocks(type: string, count: number): void {
+  if (count % 256 !== 0)
+    throw new TritsmithError('unsupported', `${count} weights can't be stored as ${type}.`, {
+      reason: `${type} packs blocks of 256 values.`,
+      remedy: 'Choose another export type.',
+    });
+}
+
+/** Packs ternary values in blocks of 66 bytes: 64 of 2-bit codes, then the F16 scale. @throws TritsmithError `unsupported`, `internal` */
+export function packTq2(values: Float32Array | Int8Array, scale = 1): Uint8Array {
+  checkBlocks('TQ2_0', values.length);
+  const packed = new Uint8Array((values.length / 256) * 66);
+  const bits = floatToF16(scale);
+  for (let block = 0, at = 0; block < values.length; block += 256) {
+    for (let half = 0; half < 256; half += 128)
+      for (let p = 0; p < 32; p++) {
+        let byte = 0;
+        for (let group = 0; group < 4; group++) {
+          const index = block + half + group * 32 + p;
+          byte |= ternaryCode(values[index]!, index) << (2 * group);
+        }
+        packed[at++] = byte;
+      }
+    packed[at++] = bits & 0xff;
+    packed[at++] = bits >>> 8;
+  }
+  return packed;
+}
+
+/** Packs ternary values in blocks of 54 bytes: 48 bytes of five trits, 4 of four trits, then the F16 scale. @throws as `packTq2` */
+export function packTq1(values: Float32Array | Int8Array, scale = 1): Uint8Array {
+  checkBlocks('TQ1_0', values.length);
+  const packed = new Uint8Array((values.length / 256) * 54);
+  const bits = floatToF16(scale);
+  let at = 0;
+  const pack = (first: number, width: number, trits: number) => {
+    for (let p = 0; p < width; p++) {
+      let number = 0;
+      for (let group = 0; group < trits; group++) {
+        const index = first + group * width + p;
+        number += ternaryCode(values[index]!, index) * powers[group]!;
+      }
+      packed[at++] = Math.floor((number * 256 + 242) / 243);
+    }
+  };
+  for (let block = 0; block < values.length; block += 256) {
+    pack(block, 32, 5);
+    pack(block + 160, 16, 5);
+    pack(block + 240, 4, 4);
+    packed[at++] = bits & 0xff;
+    packed[at++] = bits >>> 8;
+  }
+  return packed;
+}
+
+/** `bytes` of whole TQ2_0 blocks to values. */
+export function unpackTq2(bytes: Uint8Array, out: Float32Array, scaleAt: (at: number) => number): void {
+  for (let at = 0, block = 0; at < bytes.length; at += 66, block += 256) {
+    const scale = scaleAt(at + 64);
+    for (let i = 0; i < 64; i++)
+      for (let group = 0; group < 4; group++)
+        out[block + (i >>> 5) * 128 + group * 32 + (i & 31)] = (((bytes[at + i]! >>> (2 * group)) & 3) - 1) * scale;
+  }
+}
+
+/** `bytes` of whole TQ1_0 blocks to values. */
+export function unpackTq1(bytes: Uint8Array, out: Float32Array, scaleAt: (at: number) => number): void {
+  for (let at = 0, block = 0; at < bytes.length; at += 54, block += 256) {
+    const scale = scaleAt(at + 52);
+    const unpack = (from: number, first: number, width: number, trits: number) => {
+      for (let p = 0; p < width; p++)
+        for (let group = 0, byte = bytes[from + p]!; group < trits; group++, byte = (byte * 3) & 0xff)
+          out[first + group * width + p] = (((byte * 3) >>> 8) - 1) * scale;
+    };
+    unpack(at, block, 32, 5);
+    unpack(at + 32, block + 160, 16, 5);
+    unpack(at + 48, block + 240, 4, 4);
+  }
+}

@@ -1,0 +1,141 @@
+/** Writes a GGUF file (version 3, little-endian) tensor by tensor: memory holds the metadata and one tensor. */
+import { TritsmithError } from '../../contract/errors.ts';
+import { writeFileAtomically } from '../atomic-file.ts';
+import { typeNumber } from './metadata.ts';
+import type { GgufMetadata, GgufValue, ItemType } from './metadata.ts';
+import { checkShapeForType, tensorBytes, tensorTypeByName } from './tensor-types.ts';
+import type { TensorTypeName } from './tensor-types.ts';
+
+export interface GgufTensorToWrite {
+  readonly name: string;
+  readonly type: TensorTypeName;
+  /** Row-major as in PyTorch, `[rows, columns]` or `[n]`; the file has the dimensions the other way round. */
+  readonly shape: readonly number[];
+  /** Called once, when the tensor's turn comes; the packed bytes. */
+  readonly data: () => ArrayBufferView | Promise<ArrayBufferView>;
+}
+
+const alignment = 32;
+const aligned = (bytes: number) => Math.ceil(bytes / alignment) * alignment;
+
+/** Grows as it is written to. */
+class ByteSink {
+  private bytes = Buffer.alloc(64 * 1024);
+  private length = 0;
+
+  private room(count: number): number {
+    if (this.length + count > this.bytes.length) {
+      const larger = Buffer.alloc(Math.max(this.bytes.length * 2, this.length + count));
+      this.bytes.copy(larger, 0, 0, this.length);
+      this.bytes = larger;
+    }
+    const at = this.length;
+    this.length += count;
+    return at;
+  }
+
+  text(value: string): void {
+    const bytes = Buffer.from(value, 'utf8');
+    this.item('uint64', bytes.length);
+    const at = this.room(bytes.length);
+    bytes.copy(this.bytes, at);
+  }
+
+  item(type: ItemType, value: number | bigint | boolean | string): void {
+    if (type === 'string') this.text(value as string);
+    else if (type === 'bool') this.bytes.writeUInt8(value ? 1 : 0, this.room(1));
+    else if (type === 'uint8') this.bytes.writeUInt8(Number(value), this.room(1));
+    else if (type === 'int8') this.bytes.writeInt8(Number(value), this.room(1));
+    else if (type === 'uint16') this.bytes.writeUInt16LE(Number(value), this.room(2));
+    else if (type === 'int16') this.bytes.writeInt16LE(Number(value), this.room(2));
+    else if (type === 'uint32') this.bytes.writeUInt32LE(Number(value), this.room(4));
+    else if (type === 'int32') this.bytes.writeInt32LE(Number(value), this.room(4));
+    else if (type === 'float32') this.bytes.writeFloatLE(Number(value), this.room(4));
+    else if (type === 'uint64') this.bytes.writeBigUInt64LE(BigInt(value), this.room(8));
+    else if (type === 'int64') this.bytes.writeBigInt64LE(BigInt(value), this.room(8));
+    else this.bytes.writeDoubleLE(Number(value), this.room(8));
+  }
+
+  value(value: GgufValue): void {
+    if (value.type !== 'array') {
+      this.item(value.type, value.value);
+      return;
+    }
+    this.item('uint32', typeNumber(value.items));
+    this.item('uint64', value.value.length);
+    if (value.items === 'array') for (const inner of value.value) this.value(inner);
+    else for (const inner of value.value) this.item(value.items, inner);
+  }
+
+  /** What was written, filled up to the alignment. */
+  finish(): Uint8Array {
+    this.room(aligned(this.length) - this.length);
+    return this.bytes.subarray(0, this.length);
+  }
+}
+
+/**
+ * Writes metadata and tensors to `path`, whole or not at all (see `writeFileAtomically`), in the order given, data 32-byte aligned.
+ * @throws TritsmithError `unsupported` (a shape that a type can't hold), `no-space`, `not-writable`, `not-found`; `internal` where data does not
+ * fit its shape, a name comes twice, or a metadata value does not fit its type
+ */
+export async function writeGguf(
+  path: string,
+  metadata: GgufMetadata,
+  tensors: Iterable<GgufTensorToWrite>,
+): Promise<void> {
+  const names = new Set<string>();
+  let offset = 0;
+  const placed = [...tensors].map((tensor) => {
+    const type = tensorTypeByName(tensor.type);
+    checkShapeForType(tensor.name, type, tensor.shape);
+    if (names.has(tensor.name) || Buffer.byteLength(tensor.name) >= 64 || tensor.shape.length > 4)
+      throw new TritsmithError('internal', `Tensor "${tensor.name}" can't be written to ${path}.`, {
+        reason: names.has(tensor.name) ? 'The name is taken.' : 'Its name or shape is too long for GGUF.',
+      });
+    names.add(tensor.name);
+    const bytes = tensorBytes(
+      type,
+      tensor.shape.reduce((product, dimension) => product * dimension, 1),
+    );
+    const entry = { tensor, type, bytes, offset };
+    offset += aligned(bytes);
+    return entry;
+  });
+  const sink = new ByteSink();
+  try {
+    sink.item('uint32', 0x4655_4747);
+    sink.item('uint32', 3);
+    sink.item('uint64', placed.length);
+    sink.item('uint64', metadata.size);
+    for (const [key, value] of metadata) {
+      sink.text(key);
+      sink.item('uint32', typeNumber(value.type));
+      sink.value(value);
+    }
+  } catch (thrown) {
+    throw new TritsmithError('internal', `The metadata of ${path} can't be written.`, {
+      reason: (thrown as Error).message,
+    });
+  }
+  for (const { tensor, type, offset: at } of placed) {
+    sink.text(tensor.name);
+    sink.item('uint32', tensor.shape.length);
+    for (const dimension of [...tensor.shape].reverse()) sink.item('uint64', dimension);
+    sink.item('uint32', type.id);
+    sink.item('uint64', at);
+  }
+  await writeFileAtomically(path, async (file) => {
+    await file.write(sink.finish());
+    for (const { tensor, bytes } of placed) {
+      const data = await tensor.data();
+      if (data.byteLength !== bytes)
+        throw new TritsmithError(
+          'internal',
+          `Tensor "${tensor.name}" has ${data.byteLength} bytes instead of ${bytes}.`,
+        );
+      await file.write(data);
+      if (bytes % alignment !== 0) await file.write(new Uint8Array(alignment - (bytes % alignment)));
+    }
+  });
+}
