@@ -110,7 +110,7 @@ async function evaluateModel(
     const references = task.dev.map(({ reference }) => reference);
     const rouge = rougeOfSet(references, texts, { seed: recipe.seed });
     const bleu = corpusBleu(references, texts);
-    const likelihood = await referenceLikelihood(network, head, task, tokenizer);
+    const likelihood = await referenceLikelihood(network, head, task);
     return {
       model: name,
       metric: 'rougeL',
@@ -134,16 +134,10 @@ async function evaluateModel(
 }
 
 /** Mean cross-entropy of the reference answers, nats per token. */
-async function referenceLikelihood(
-  network: Network,
-  head: ScoringHead,
-  task: PreparedTask,
-  tokenizer: Tokenizer,
-): Promise<number> {
+async function referenceLikelihood(network: Network, head: ScoringHead, task: PreparedTask): Promise<number> {
   let sum = 0;
   let tokens = 0;
-  for (const { prompt, reference } of task.dev) {
-    const answer = Int32Array.from(tokenizer.encode(` ${reference}`, { addSpecialTokens: false }));
+  for (const { prompt, referenceIds: answer } of task.dev) {
     if (answer.length === 0) continue;
     const ids = new Int32Array(prompt.length + answer.length);
     ids.set(prompt);

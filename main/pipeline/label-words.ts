@@ -12,8 +12,16 @@ export interface LabelWords {
   readonly singleToken: boolean;
 }
 
-function tokenise(tokenizer: Tokenizer, words: readonly string[]): Int32Array[] {
-  return words.map((word) => Int32Array.from(tokenizer.encode(word, { addSpecialTokens: false })));
+/**
+ * Tokens of an answer where it follows a prompt that ends with `promptTail`: what the two together have more than the tail alone.
+ * (Tokenised by itself, an answer would get the mark that some tokenizers put before the first word of a text.)
+ */
+export function answerTokens(tokenizer: Tokenizer, promptTail: string, answer: string): Int32Array {
+  const tail = tokenizer.encode(promptTail, { addSpecialTokens: false });
+  const both = tokenizer.encode(promptTail + answer, { addSpecialTokens: false });
+  if (both.length > tail.length && tail.every((id, index) => both[index] === id))
+    return Int32Array.from(both.slice(tail.length));
+  return Int32Array.from(tokenizer.encode(answer, { addSpecialTokens: false }));
 }
 
 function distinct(ids: readonly Int32Array[]): boolean {
@@ -26,13 +34,17 @@ function singleTokens(tokenizer: Tokenizer, ids: readonly Int32Array[]): boolean
 
 /**
  * The words for each class: those of the recipe; else the class values, when each is one token; else letters, which are.
+ * @param promptTail how prompts end, because it decides how an answer is cut into tokens
  * @throws TritsmithError when two classes would get the same answer
  */
 export function chooseLabelWords(
   tokenizer: Tokenizer,
   classes: readonly string[],
   given: Readonly<Record<string, string>>,
+  promptTail = '\n',
 ): LabelWords {
+  const tokenise = (words: readonly string[]): Int32Array[] =>
+    words.map((word) => answerTokens(tokenizer, promptTail, word));
   const chosen = classes.map((value) => (Object.hasOwn(given, value) ? given[value]! : null));
   if (chosen.some((word) => word !== null)) {
     const missing = classes.filter((_, index) => chosen[index] === null);
@@ -40,7 +52,7 @@ export function chooseLabelWords(
       throw new TritsmithError('bad-input', `No label word is given for the class "${missing[0]}".`, {
         remedy: 'Give a word for every class, or for none.',
       });
-    return finish(tokenizer, classes, chosen as string[]);
+    return finish(classes, chosen as string[], tokenise(chosen as string[]));
   }
   const letters = classes.map((_, index) => String.fromCharCode(65 + index));
   const candidates = [
@@ -48,12 +60,11 @@ export function chooseLabelWords(
     [...classes],
     ...(classes.length <= 26 ? [letters.map((letter) => ` ${letter}`), letters] : []),
   ];
-  const found = candidates.find((words) => singleTokens(tokenizer, tokenise(tokenizer, words)));
-  return finish(tokenizer, classes, found ?? candidates[0]!);
+  const found = candidates.find((words) => singleTokens(tokenizer, tokenise(words))) ?? candidates[0]!;
+  return finish(classes, found, tokenise(found));
 }
 
-function finish(tokenizer: Tokenizer, classes: readonly string[], words: readonly string[]): LabelWords {
-  const ids = tokenise(tokenizer, words);
+function finish(classes: readonly string[], words: readonly string[], ids: readonly Int32Array[]): LabelWords {
   if (!distinct(ids))
     throw new TritsmithError('bad-input', 'Two classes have the same answer in tokens.', {
       reason: `The answers are ${words.map((word) => JSON.stringify(word)).join(', ')}.`,

@@ -9,9 +9,10 @@ import { measureModel } from './measure.ts';
 import { pretrainStudent } from './pretrain.ts';
 import { refineStudent } from './refine.ts';
 
-type Result = Record<string, number | string | boolean>;
+/** What a job found out, as JSON. */
+export type JobResult = Readonly<Record<string, number | string | boolean>>;
 
-const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<Result>> = {
+const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<JobResult>> = {
   finetune: finetuneTeacher,
   refine: refineStudent,
   pretrain: pretrainStudent,
@@ -28,6 +29,6 @@ const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<Resu
  * Runs a job; it goes on from its own checkpoint where there is one.
  * @throws JobStopped after obeying a stop request, TritsmithError otherwise
  */
-export async function runJob(spec: JobSpec, context: JobContext): Promise<Result> {
+export async function runJob(spec: JobSpec, context: JobContext): Promise<JobResult> {
   return jobs[spec.kind](spec, context);
 }

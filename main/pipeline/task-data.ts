@@ -5,7 +5,7 @@ import { openDataset } from '../formats/datasets/index.ts';
 import { compileTemplate, type Tokenizer } from '../formats/tokenizers/index.ts';
 import type { Example } from '../training/batches.ts';
 import { Random } from '../training/random.ts';
-import { chooseLabelWords, type LabelWords } from './label-words.ts';
+import { answerTokens, chooseLabelWords, type LabelWords } from './label-words.ts';
 
 /** A row to be answered. */
 export interface EvaluationRow {
@@ -14,6 +14,8 @@ export interface EvaluationRow {
   readonly label: number;
   /** Reference answer (generation) or class value. */
   readonly reference: string;
+  /** Tokens of the reference answer; for generation without the end token. */
+  readonly referenceIds: Int32Array;
 }
 
 export interface PreparedTask {
@@ -28,6 +30,14 @@ export interface PreparedTask {
 interface Row {
   readonly prompt: string;
   readonly answer: string;
+}
+
+/** How much of a prompt's end is looked at to see how an answer joins it. */
+const tailCharacters = 8;
+
+/** A reference answer as it follows the prompt: after a space unless the prompt ends with white space. */
+function generatedAnswer(promptTail: string, answer: string): string {
+  return /\s$/.test(promptTail) ? answer : ` ${answer}`;
 }
 
 /** The default prompt: the columns one below the other, and a cue to answer when several columns need telling apart. */
@@ -107,6 +117,7 @@ export async function prepareTask(settings: TaskSettings, tokenizer: Tokenizer, 
       remedy: 'Give a separate evaluation file, or more rows.',
     });
 
+  const promptTail = trainRows[0]!.prompt.slice(-tailCharacters);
   let labels: LabelWords | null = null;
   if (settings.kind === 'classification') {
     const classes = [...new Set(trainRows.map(({ answer }) => answer))].sort();
@@ -129,7 +140,7 @@ export async function prepareTask(settings: TaskSettings, tokenizer: Tokenizer, 
           remedy: 'Choose another label column, or the task kind "generation".',
         },
       );
-    labels = chooseLabelWords(tokenizer, classes, settings.labelWords);
+    labels = chooseLabelWords(tokenizer, classes, settings.labelWords, promptTail);
   }
 
   const end = tokenizer.eosId === null ? [] : [tokenizer.eosId];
@@ -166,6 +177,9 @@ export async function prepareTask(settings: TaskSettings, tokenizer: Tokenizer, 
     prompt: prompt(row, longestLabel),
     label: labels ? classIndex(labels, row.answer, settings.dev ?? settings.train) : -1,
     reference: row.answer,
+    referenceIds: labels
+      ? labels.ids[classIndex(labels, row.answer, settings.dev ?? settings.train)]!
+      : answerTokens(tokenizer, promptTail, generatedAnswer(promptTail, row.answer)).slice(0, settings.maxNewTokens),
   }));
   if (cut > 0)
     notes.push(

@@ -1,0 +1,192 @@
+/**
+ * Which GGUF tensors and keys hold a model (FORMATS.md, "Which architecture string holds which student"). One place decides; the
+ * writer and the read-back both follow it.
+ */
+import { TritsmithError } from '../contract/errors.ts';
+import type { ModelConfiguration, Projection } from '../models/configuration.ts';
+import { inverseFrequencies } from '../models/rotary-tables.ts';
+import {
+  embeddingName,
+  finalNormName,
+  type ParameterSpecification,
+  parameterSpecifications,
+} from '../models/parameters.ts';
+
+/** One tensor of the file and the parameter that it holds. */
+export interface GgufTensorPlan {
+  readonly name: string;
+  /** Row-major, outermost first, as the parameter. */
+  readonly shape: readonly number[];
+  /** Parameter with the values, or the values themselves. */
+  readonly source: string | Float32Array;
+  readonly kind: 'embedding' | 'norm' | 'linear';
+  /** Rows are regrouped from half-split to interleaved rotary order, head by head (the `llama` architecture). */
+  readonly permuteHeads: number | null;
+}
+
+export interface GgufPlan {
+  readonly architecture: 'llama' | 'bitnet' | 'qwen2' | 'qwen3';
+  readonly tensors: readonly GgufTensorPlan[];
+  /** Keys of the model's shape, without tokenizer and file type. Numbers are written as uint32 unless named in `floats`. */
+  readonly integers: Readonly<Record<string, number>>;
+  readonly floats: Readonly<Record<string, number>>;
+  /** Restrictions that a user should know. */
+  readonly notes: readonly string[];
+}
+
+const moduleNames: Record<Projection, string> = {
+  q: 'attn_q',
+  k: 'attn_k',
+  v: 'attn_v',
+  o: 'attn_output',
+  gate: 'ffn_gate',
+  up: 'ffn_up',
+  down: 'ffn_down',
+};
+
+function architectureFor(configuration: ModelConfiguration): GgufPlan['architecture'] {
+  const { architecture, subln, qkvBias } = configuration;
+  if (architecture === 'qwen3') return 'qwen3';
+  if (subln === 'none') return architecture === 'qwen2' && !qkvBias ? 'llama' : (architecture as 'llama' | 'qwen2');
+  if (qkvBias)
+    throw new TritsmithError('unsupported', 'A Qwen2 student with SubLN and QKV bias fits no GGUF architecture.', {
+      reason: 'bitnet.cpp does not load the bias where SubLN is.',
+      remedy: 'Train the student without QKV bias (the recipe\'s "dropQkvBias"), which exports as "bitnet".',
+    });
+  if (subln === 'paper') return 'bitnet';
+  throw new TritsmithError(
+    'unsupported',
+    'SubLN before all seven projections fits no GGUF architecture for this family.',
+    {
+      reason: 'Only Qwen3 files have a place for it.',
+      remedy: 'Train the student with SubLN before o_proj and down_proj (placement "paper").',
+    },
+  );
+}
+
+/** Tensors that hold the SubLN of one layer, by architecture. */
+function sublnTensor(plan: GgufPlan['architecture'], local: string): string {
+  const projection = local.slice(0, -'.subln'.length) as Projection;
+  if (plan === 'bitnet') return projection === 'o' ? 'attn_sub_norm' : 'ffn_sub_norm';
+  return `${moduleNames[projection]}_norm_in`;
+}
+
+/** By how much Llama-3 scaling slows each rotary frequency down, `[D/2]`; null without scaling. */
+function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array | null {
+  if (!configuration.ropeScaling) return null;
+  const plain = inverseFrequencies({ ...configuration, ropeScaling: null });
+  return Float32Array.from(inverseFrequencies(configuration), (scaled, index) => plain[index]! / scaled);
+}
+
+/** @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model */
+export function planGguf(configuration: ModelConfiguration): GgufPlan {
+  const architecture = architectureFor(configuration);
+  const { heads, kvHeads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
+  const notes: string[] = [];
+  if (architecture === 'bitnet' && heads * headSize !== hiddenSize)
+    throw new TritsmithError('unsupported', 'This student does not fit the "bitnet" architecture.', {
+      reason: `It needs heads * head size = hidden size; here ${heads} * ${headSize} is not ${hiddenSize}.`,
+      remedy: 'Keep the Hugging Face folder, which holds any shape.',
+    });
+  if (architecture === 'bitnet' && !tiedEmbeddings)
+    notes.push(
+      'bitnet.cpp and llama.cpp expect tied embeddings in a "bitnet" file; this one has a head of its own and runs in Tritsmith.',
+    );
+  if (architecture === 'bitnet' && configuration.ropeScaling)
+    notes.push('bitnet.cpp and llama.cpp ignore rope scaling in a "bitnet" file; long texts differ there.');
+  // Qwen3 with SubLN before o and down alone: bitnet.cpp applies ffn_down_norm_in only beside ffn_gate_norm_in, so the FFN norm moves there.
+  const moveFfnNorm = architecture === 'qwen3' && subln === 'paper';
+  const permutes = architecture === 'llama';
+
+  const tensors: GgufTensorPlan[] = [];
+  const push = (name: string, specification: ParameterSpecification, kind: GgufTensorPlan['kind'], more = {}): void => {
+    tensors.push({
+      name,
+      shape: specification.shape,
+      source: specification.name,
+      kind,
+      permuteHeads: null,
+      ...more,
+    });
+  };
+  for (const specification of parameterSpecifications(configuration)) {
+    const { local, layer } = specification;
+    if (layer === null) {
+      if (specification.name === embeddingName) push('token_embd.weight', specification, 'embedding');
+      else if (specification.name === finalNormName) push('output_norm.weight', specification, 'norm');
+      else push('output.weight', specification, 'embedding');
+      continue;
+    }
+    const block = `blk.${layer}.`;
+    if (local === 'attentionNorm') push(`${block}attn_norm.weight`, specification, 'norm');
+    else if (local === 'ffnNorm') {
+      push(
+        `${block}ffn_norm.weight`,
+        specification,
+        'norm',
+        moveFfnNorm ? { source: new Float32Array(hiddenSize).fill(1) } : {},
+      );
+      if (moveFfnNorm)
+        for (const name of ['ffn_gate_norm_in', 'ffn_up_norm_in'])
+          push(`${block}${name}.weight`, specification, 'norm');
+    } else if (local === 'q.norm' || local === 'k.norm')
+      push(`${block}attn_${local[0]!}_norm.weight`, specification, 'norm');
+    else if (local.endsWith('.subln'))
+      push(`${block}${sublnTensor(architecture, local)}.weight`, specification, 'norm');
+    else if (local.endsWith('.bias')) {
+      const projection = local[0] as 'q' | 'k' | 'v';
+      push(`${block}${moduleNames[projection]}.bias`, specification, 'norm');
+    } else
+      push(`${block}${moduleNames[local as Projection]}.weight`, specification, 'linear', {
+        permuteHeads: permutes && local === 'q' ? heads : permutes && local === 'k' ? kvHeads : null,
+      });
+  }
+  const ropeFactors = ropeFrequencyFactors(configuration);
+  if (ropeFactors)
+    tensors.push({
+      name: 'rope_freqs.weight',
+      shape: [ropeFactors.length],
+      source: ropeFactors,
+      kind: 'norm',
+      permuteHeads: null,
+    });
+  return {
+    architecture,
+    tensors,
+    notes,
+    integers: {
+      context_length: configuration.maxPositions,
+      embedding_length: hiddenSize,
+      block_count: configuration.layers,
+      feed_forward_length: configuration.ffnSize,
+      'attention.head_count': heads,
+      'attention.head_count_kv': kvHeads,
+      'attention.key_length': headSize,
+      'attention.value_length': headSize,
+      'rope.dimension_count': headSize,
+      vocab_size: configuration.vocabSize,
+    },
+    floats: {
+      'attention.layer_norm_rms_epsilon': configuration.rmsNormEpsilon,
+      'rope.freq_base': configuration.ropeTheta,
+    },
+  };
+}
+
+/**
+ * Rows of a query or key matrix `[heads * D, K]` from the half-split order of Hugging Face to the interleaved order of the
+ * `llama` architecture: row `i + j * D/2` of a head becomes row `2 i + j`.
+ */
+export function permuteRotaryRows(values: Float32Array, heads: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length);
+  const headSize = values.length / (heads * columns);
+  const half = headSize / 2;
+  for (let head = 0; head < heads; head += 1)
+    for (let index = 0; index < half; index += 1)
+      for (let part = 0; part < 2; part += 1) {
+        const from = (head * headSize + part * half + index) * columns;
+        const to = (head * headSize + 2 * index + part) * columns;
+        result.set(values.subarray(from, from + columns), to);
+      }
+  return result;
+}
