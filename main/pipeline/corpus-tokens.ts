@@ -18,6 +18,8 @@ const cacheInfo = z.object({ key: z.string(), tokens: z.int(), bytesPerToken: z.
 
 export interface TokenFile {
   readonly path: string;
+  /** Digest of what it was made from. */
+  readonly key: string;
   readonly tokens: number;
   readonly bytesPerToken: 2 | 4;
 }
@@ -38,7 +40,7 @@ export async function tokeniseCorpus(
 ): Promise<TokenFile> {
   try {
     const info = cacheInfo.parse(JSON.parse(await readFile(`${path}.json`, 'utf8')));
-    if (info.key === key) return { path, tokens: info.tokens, bytesPerToken: info.bytesPerToken };
+    if (info.key === key) return { path, key, tokens: info.tokens, bytesPerToken: info.bytesPerToken };
   } catch (error) {
     if (
       (error as NodeJS.ErrnoException).code !== 'ENOENT' &&
@@ -78,7 +80,7 @@ export async function tokeniseCorpus(
   }
   await rename(partial, path);
   await writeFile(`${path}.json`, JSON.stringify({ key, tokens, bytesPerToken } satisfies z.infer<typeof cacheInfo>));
-  return { path, tokens, bytesPerToken };
+  return { path, key, tokens, bytesPerToken };
 }
 
 /** Steps over packed sequences of `sequenceLength` tokens; each epoch shuffles the sequences anew. */
@@ -103,6 +105,7 @@ export async function corpusBatches(
   };
   return {
     stepsPerEpoch,
+    fingerprint: `${file.key}:${file.tokens}`,
     at: async (step) => {
       const epoch = Math.floor((step - 1) / stepsPerEpoch);
       if (cached?.epoch !== epoch) {

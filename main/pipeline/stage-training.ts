@@ -25,9 +25,9 @@ export interface StageTraining {
 }
 
 /** Everything in the recipe that decides a job's result; names and exports do not. */
-function trainingDigest({ job, recipe, totalSteps, configuration }: StageTraining): string {
+function trainingDigest({ job, recipe, totalSteps, configuration, batches }: StageTraining): string {
   const { name: _name, exports: _exports, threads: _threads, checkpoint: _checkpoint, ...deciding } = recipe;
-  return digest(JSON.stringify({ job, deciding, totalSteps, configuration }));
+  return digest(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
 }
 
 /**

@@ -2,6 +2,7 @@
  * Which rows an optimiser step sees, as a pure function of the seed and the step: a run resumes anywhere without stored
  * positions. Rows of similar length share a batch, so that little padding is computed.
  */
+import { createHash } from 'node:crypto';
 import { Random } from './random.ts';
 import type { MicroBatch } from './training-step.ts';
 
@@ -70,6 +71,8 @@ export function microBatches(rows: readonly Example[], microBatchTokens: number)
 /** Where a trainer gets its steps from. */
 export interface BatchSource {
   readonly stepsPerEpoch: number;
+  /** Hex digest of the data behind the steps: a resumed run must meet the same. */
+  readonly fingerprint: string;
   /** Micro-batches of a 1-based optimiser step. */
   at(step: number): Promise<MicroBatch[]>;
 }
@@ -82,8 +85,11 @@ export function exampleBatches(
   const lengths = Int32Array.from(examples, ({ ids }) => ids.length);
   const stepsPerEpoch = Math.ceil(examples.length / settings.batchSize);
   let cached: { epoch: number; order: Int32Array[] } | null = null;
+  const hash = createHash('sha256').update(lengths);
+  for (const { ids } of examples) hash.update(ids);
   return {
     stepsPerEpoch,
+    fingerprint: hash.digest('hex'),
     at: (step) => {
       const epoch = Math.floor((step - 1) / stepsPerEpoch);
       if (cached?.epoch !== epoch)
