@@ -1,0 +1,37 @@
+import type { Command } from 'commander';
+import { examine } from '../../../workbench/doctor.ts';
+import { defaultWorkspaceFolder, prepareWorkspace } from '../../../workbench/workspace-folder.ts';
+import { guarded, newCommand, printJson } from '../command.ts';
+import type { CommonOptions, Shell } from '../shell.ts';
+import { exitCodes } from '../shell.ts';
+import { textTable } from '../text-table.ts';
+
+export function doctorCommand(shell: Shell): Command {
+  return newCommand('doctor', 'say what this machine can do, and what follows from it', 'doctor').action(
+    (options: CommonOptions) =>
+      guarded(shell, options, async () => {
+        const { folder } = prepareWorkspace(options.workspace ?? defaultWorkspaceFolder());
+        const report = await examine(shell.port, folder);
+        if (report.findings.some((finding) => finding.level === 'problem')) shell.exitCode = exitCodes.failed;
+        if (options.json === true) {
+          printJson(shell, report);
+          return;
+        }
+        const marks = { fine: 'ok', limit: 'limit', problem: 'PROBLEM' } as const;
+        shell.out(`${report.machine.processor}, ${report.machine.platform}, ${report.machine.architecture}\n\n`);
+        shell.out(
+          textTable(
+            [
+              { title: 'what' },
+              { title: '', align: 'left' },
+              { title: 'found', align: 'left' },
+              { title: 'so', align: 'left' },
+            ],
+            report.findings.map(({ name, value, consequence, level }) => [name, marks[level], value, consequence]),
+          ),
+        );
+        const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`);
+        shell.out(`\nWorkspace: ${folder}\nVersions: ${versions.join(', ')}\n`);
+      }),
+  );
+}

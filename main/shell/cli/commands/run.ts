@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { TritsmithError } from '../../../contract/errors.ts';
+import type { PresetInputs, PresetName } from '../../../contract/queries.ts';
+import type { Recipe } from '../../../contract/recipe.ts';
+import { askWorker } from '../../../jobs/host.ts';
+import { parseRecipe, withAbsolutePaths } from '../../../workbench/recipe-inputs.ts';
+import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
+import { runSession, withWorkspace } from '../session.ts';
+import type { CommonOptions, Shell } from '../shell.ts';
+
+interface RunOptions extends CommonOptions {
+  readonly teacher?: string;
+  readonly train?: string;
+  readonly dev?: string;
+  readonly textColumns?: string[];
+  readonly labelColumn?: string;
+  readonly kind?: 'classification' | 'generation';
+  readonly corpus?: string;
+  readonly preset: PresetName;
+  readonly limit?: number;
+  readonly seed?: number;
+  readonly export?: 'i2_s';
+  readonly name?: string;
+  readonly printRecipe?: boolean;
+}
+
+export function runCommand(shell: Shell): Command {
+  return newCommand(
+    'run',
+    'turn a teacher and a task into a ternary student, from a recipe file or from flags',
+    'run --teacher models/Qwen3-0.6B --train train.tsv --dev dev.tsv --text-columns sentence --label-column label',
+  )
+    .argument('[recipe]', 'recipe.json; relative paths in it are seen from its folder')
+    .option('--teacher <folder>', 'Hugging Face folder of the full-precision model')
+    .option('--train <file>', 'training rows: TSV, CSV, JSONL, JSON or Parquet')
+    .option('--dev <file>', 'evaluation rows (default: a tenth of the training rows is held out)')
+    .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed, see "task check")', commaList)
+    .option('--label-column <name>', 'class or reference answer (default: guessed)')
+    .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
+    .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
+    .addOption(
+      new Option('--preset <preset>', 'how much to train').choices(['quick', 'balanced', 'paper']).default('balanced'),
+    )
+    .option('--limit <rows>', 'use only so many training rows', wholeNumber(1))
+    .option('--seed <number>', 'same recipe, same seed, same machine: same student', wholeNumber(0))
+    .addOption(new Option('--export <type>', 'file type of the student').choices(['i2_s']))
+    .option('--name <name>', 'name of the experiment')
+    .option('--print-recipe', 'print the recipe that the flags make, and run nothing')
+    .action((path: string | undefined, options: RunOptions) =>
+      guarded(shell, options, async () => {
+        const recipe = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
+        if (options.printRecipe === true) {
+          printJson(shell, recipe);
+          return;
+        }
+        await withWorkspace(shell, options, 'write', 'run', (workspace) =>
+          runSession(shell, workspace, recipe, options),
+        );
+      }),
+    );
+}
+
+/** Reads a recipe file; `--name`, `--seed` and `--limit` override it. */
+export function recipeFromFile(path: string, options: { name?: string; seed?: number; limit?: number } = {}): Recipe {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (thrown) {
+    if (!(thrown instanceof SyntaxError)) throw TritsmithError.from(thrown);
+    throw new TritsmithError('bad-input', `${path} is not JSON.`, {
+      reason: thrown.message,
+      remedy: 'A recipe is a JSON file; "tritsmith run --print-recipe" with flags prints one.',
+    });
+  }
+  const recipe = withAbsolutePaths(parseRecipe(json), dirname(resolve(path)));
+  return parseRecipe({
+    ...recipe,
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.seed === undefined ? {} : { seed: options.seed }),
+    task: { ...recipe.task, ...(options.limit === undefined ? {} : { limit: options.limit }) },
+  });
+}
+
+async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recipe> {
+  if (options.teacher === undefined || options.train === undefined)
+    throw new TritsmithError('bad-input', 'Neither a recipe file nor --teacher and --train were given.', {
+      remedy: '"tritsmith run --help" shows both ways.',
+    });
+  const train = resolve(options.train);
+  const mapping = await columnsOf(shell, train, options);
+  const inputs: PresetInputs = {
+    teacher: resolve(options.teacher),
+    train,
+    ...mapping,
+    ...(options.dev === undefined ? {} : { dev: resolve(options.dev) }),
+    ...(options.corpus === undefined ? {} : { corpus: resolve(options.corpus) }),
+    ...(options.limit === undefined ? {} : { limit: options.limit }),
+    ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...(options.export === undefined ? {} : { exports: [options.export] }),
+    ...(options.name === undefined ? {} : { name: options.name }),
+  };
+  return askWorker(shell.port, { type: 'preset-recipe', preset: options.preset, inputs });
+}
+
+/** The columns by flags; what is missing is guessed from the file, and said. */
+async function columnsOf(
+  shell: Shell,
+  train: string,
+  options: RunOptions,
+): Promise<Pick<PresetInputs, 'textColumns' | 'labelColumn' | 'kind'>> {
+  const { textColumns, labelColumn, kind } = options;
+  if (textColumns !== undefined && labelColumn !== undefined && kind !== undefined)
+    return { textColumns, labelColumn, kind };
+  const { mapping } = await askWorker(shell.port, {
+    type: 'check-task',
+    request: {
+      settings: {
+        train,
+        ...(textColumns === undefined ? {} : { textColumns }),
+        ...(labelColumn === undefined ? {} : { labelColumn }),
+        ...(kind === undefined ? {} : { kind }),
+      },
+    },
+  });
+  shell.err(
+    `Columns of ${train}: text ${mapping.textColumns.join(', ')}; label ${mapping.labelColumn}; ${mapping.kind}` +
+      `${mapping.guessed.length > 0 ? ` (guessed: ${mapping.guessed.join(', ')})` : ''}\n`,
+  );
+  return { textColumns: mapping.textColumns, labelColumn: mapping.labelColumn, kind: mapping.kind };
+}

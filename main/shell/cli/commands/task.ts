@@ -1,0 +1,112 @@
+import { resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import type { SplitReport, TaskReport } from '../../../contract/queries.ts';
+import { askWorker } from '../../../jobs/host.ts';
+import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
+import { bytes, count, percent } from '../quantities.ts';
+import { exitCodes } from '../shell.ts';
+import type { CommonOptions, Shell } from '../shell.ts';
+import { facts } from '../text-table.ts';
+
+interface CheckOptions extends CommonOptions {
+  readonly dev?: string;
+  readonly teacher?: string;
+  readonly textColumns?: string[];
+  readonly labelColumn?: string;
+  readonly kind?: 'classification' | 'generation';
+  readonly maxLength?: number;
+}
+
+export function taskCommand(shell: Shell): Command {
+  return new Command('task')
+    .description('tasks: labelled or question-and-answer rows')
+    .addHelpText('after', '\nExample:\n  tritsmith task check train.tsv --dev dev.tsv --teacher models/Qwen3-0.6B\n')
+    .addCommand(checkCommand(shell));
+}
+
+function checkCommand(shell: Shell): Command {
+  return newCommand(
+    'check',
+    'read a task as training would and report columns, labels, lengths and lost rows; exits with 2 if it cannot be trained on',
+    'task check train.tsv --dev dev.tsv --teacher models/Qwen3-0.6B',
+  )
+    .argument('<file>', 'TSV, CSV, JSONL, JSON or Parquet')
+    .option('--dev <file>', 'evaluation rows, checked against the training rows')
+    .option('--teacher <folder>', 'model whose tokenizer counts the tokens (default: lengths in characters)')
+    .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed)', commaList)
+    .option('--label-column <name>', 'class or reference answer (default: guessed)')
+    .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
+    .option('--max-length <tokens>', 'longest prompt plus answer (default: 512)', wholeNumber(8))
+    .action((file: string, options: CheckOptions) =>
+      guarded(shell, options, async () => {
+        const report = await askWorker(shell.port, {
+          type: 'check-task',
+          request: {
+            settings: {
+              train: resolve(file),
+              ...(options.dev === undefined ? {} : { dev: resolve(options.dev) }),
+              ...(options.textColumns === undefined ? {} : { textColumns: options.textColumns }),
+              ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
+              ...(options.kind === undefined ? {} : { kind: options.kind }),
+              ...(options.maxLength === undefined ? {} : { maxLength: options.maxLength }),
+            },
+            ...(options.teacher === undefined ? {} : { teacher: resolve(options.teacher) }),
+          },
+        });
+        if (!report.trainable) shell.exitCode = exitCodes.badInput;
+        if (options.json === true) printJson(shell, report);
+        else shell.out(reportText(report));
+      }),
+    );
+}
+
+export function reportText(report: TaskReport): string {
+  const { mapping } = report;
+  const guessed = (what: (typeof mapping.guessed)[number]): string =>
+    mapping.guessed.includes(what) ? ' (guessed)' : '';
+  const head = facts([
+    ['Columns', report.columns.join(', ')],
+    ['Kind', mapping.kind + guessed('kind')],
+    ['Text', mapping.textColumns.join(', ') + guessed('textColumns')],
+    ['Label', mapping.labelColumn + guessed('labelColumn')],
+  ]);
+  const verdict = report.trainable
+    ? 'This task can be trained on.\n'
+    : `This task cannot be trained on:\n${report.blockers.map((blocker) => `  - ${blocker}\n`).join('')}`;
+  return [
+    head,
+    splitText('Training rows', report.train, mapping.kind),
+    ...(report.dev === null ? [] : [splitText('Evaluation rows', report.dev, mapping.kind)]),
+    report.warnings.map((warning) => `Note: ${warning}\n`).join('') + verdict,
+  ].join('\n');
+}
+
+function splitText(title: string, split: SplitReport, kind: TaskReport['mapping']['kind']): string {
+  const { lengths } = split;
+  const most = Math.max(1, ...lengths.bins.map((bin) => bin.rows));
+  const labels = split.labels
+    .slice(0, 10)
+    .map(
+      ({ label, rows }) =>
+        `  ${label.slice(0, 40).padEnd(20)} ${count(rows).padStart(9)}  ${percent(rows / Math.max(1, split.usableRows))}\n`,
+    );
+  const more = split.distinctLabels - labels.length;
+  const histogram = lengths.bins.map(
+    ({ upTo, rows }) =>
+      `  up to ${String(upTo).padStart(6)} ${count(rows).padStart(9)}  ${'#'.repeat(Math.ceil((rows / most) * 30))}\n`,
+  );
+  const problems = split.problems.map(
+    ({ effect, rows, explanation, examples }) =>
+      `  ${effect.padEnd(8)} ${count(rows).padStart(7)}  ${explanation} (row ${examples.join(', ')}${rows > examples.length ? ', ...' : ''})\n`,
+  );
+  return [
+    `${title}: ${split.path}\n`,
+    `  ${split.format}, ${bytes(split.bytes)}, ${count(split.rows)} rows, ${count(split.usableRows)} usable\n`,
+    ...(kind === 'classification'
+      ? ['Labels\n', ...labels, ...(more > 0 ? [`  and ${String(more)} more\n`] : [])]
+      : []),
+    `Lengths in ${lengths.unit}: median ${String(lengths.median)}, 95 % up to ${String(lengths.p95)}, longest ${String(lengths.longest)}\n`,
+    ...histogram,
+    ...(problems.length > 0 ? ['Rows to look at\n', ...problems] : []),
+  ].join('');
+}

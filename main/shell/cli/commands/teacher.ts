@@ -1,0 +1,112 @@
+import { basename, resolve } from 'node:path';
+import { Command } from 'commander';
+import { TritsmithError } from '../../../contract/errors.ts';
+import type { TeacherCard } from '../../../contract/queries.ts';
+import { askWorker } from '../../../jobs/host.ts';
+import { guarded, newCommand, printJson } from '../command.ts';
+import { bytes, count, date, parameters } from '../quantities.ts';
+import { withWorkspace } from '../session.ts';
+import type { CommonOptions, Shell } from '../shell.ts';
+import { facts, textTable } from '../text-table.ts';
+
+export function teacherCommand(shell: Shell): Command {
+  return new Command('teacher')
+    .description('teachers: local Hugging Face folders with a full-precision model')
+    .addHelpText('after', '\nExample:\n  tritsmith teacher add models/Qwen3-0.6B\n')
+    .addCommand(addCommand(shell))
+    .addCommand(listCommand(shell));
+}
+
+function addCommand(shell: Shell): Command {
+  return newCommand('add', 'inspect a model folder and add it to the workspace', 'teacher add models/Qwen3-0.6B')
+    .argument('<folder>', 'folder with config.json, *.safetensors and the tokenizer')
+    .option('--name <name>', 'name in the list (default: the name of the folder)')
+    .action((folder: string, options: CommonOptions & { name?: string }) =>
+      guarded(shell, options, async () => {
+        const path = resolve(folder);
+        const card = await askWorker(shell.port, { type: 'inspect-teacher', folder: path });
+        if (options.json === true) printJson(shell, card);
+        else shell.out(cardText(card));
+        if (!card.supported)
+          throw new TritsmithError('unsupported', `${path} cannot be a teacher.`, {
+            ...(card.problem === undefined ? {} : { reason: card.problem }),
+            remedy: `Supported: ${card.supportedArchitectures.join(', ')}.`,
+          });
+        await withWorkspace(shell, options, 'write', 'teacher add', (workspace) => {
+          workspace.teachers.put(options.name ?? basename(path), card);
+        });
+      }).then(() => {
+        // The card itself was the JSON of a refusal; a second document would spoil the output.
+      }),
+    );
+}
+
+function listCommand(shell: Shell): Command {
+  return newCommand('list', 'list the teachers of the workspace', 'teacher list').action((options: CommonOptions) =>
+    guarded(shell, options, () =>
+      withWorkspace(shell, options, 'read', 'teacher list', (workspace) => {
+        const teachers = workspace.teachers.list();
+        if (options.json === true) printJson(shell, teachers);
+        else if (teachers.length === 0) shell.out('No teachers yet. Add one with: tritsmith teacher add <folder>\n');
+        else
+          shell.out(
+            textTable(
+              [
+                { title: 'name' },
+                { title: 'family', align: 'left' },
+                { title: 'parameters' },
+                { title: 'added' },
+                { title: 'folder', align: 'left' },
+              ],
+              teachers.map(({ name, added, card }) => [
+                name,
+                card.architecture,
+                parameters(card.parameters),
+                date(added),
+                card.folder,
+              ]),
+            ),
+          );
+      }),
+    ),
+  );
+}
+
+/** What is known about the folder, and what its student will weigh. */
+export function cardText(card: TeacherCard): string {
+  if (card.layers === 0)
+    return facts([
+      ['Folder', card.folder],
+      ['Family', `${card.architecture}: not supported`],
+    ]);
+  const { student } = card;
+  return `${facts([
+    ['Folder', card.folder],
+    ['Family', card.architecture],
+    [
+      'Parameters',
+      `${parameters(card.parameters)}, ${parameters(card.bodyParameters)} of them in the body that becomes ternary`,
+    ],
+    [
+      'Shape',
+      `${String(card.layers)} layers, hidden ${String(card.hiddenSize)}, feed-forward ${String(card.ffnSize)}, heads ${String(card.heads)}/${String(card.kvHeads)} of ${String(card.headDim)}`,
+    ],
+    [
+      'Vocabulary',
+      `${count(card.vocabularySize)}${card.tiedEmbedding ? ', embedding tied to the head' : ', separate head'}`,
+    ],
+    ['Context', `${count(card.contextLength)} tokens`],
+    ['Weights', `${bytes(card.weightBytes)} in ${String(card.weightFiles)} file(s), ${card.weightTypes.join(', ')}`],
+    [
+      'Tokenizer',
+      card.tokenizer === null
+        ? 'none that can be used'
+        : `${card.tokenizer.kind}, ${count(card.tokenizer.tokens)} tokens`,
+    ],
+    ['Licence', card.licence ?? 'not stated in the folder'],
+    [
+      'Student',
+      `body ${bytes(student.bodyBytes)} (${((card.bodyParameters * 2) / student.bodyBytes).toFixed(1)}x smaller than F16), whole file about ${bytes(student.fileBytes)} with F16 embedding`,
+    ],
+  ])}${card.warnings.map((warning) => `Note: ${warning}\n`).join('')}`;
+}

@@ -1,0 +1,42 @@
+/** The result that everything is for: teacher, BitNet-SFT and BitDistill student side by side. */
+import type { Comparison } from '../../contract/results.ts';
+import { bytes, count, duration, percent } from './quantities.ts';
+import { textTable } from './text-table.ts';
+
+const names = { teacher: 'teacher', 'bitnet-sft': 'BitNet-SFT', bitdistill: 'BitDistill' } as const;
+const missing = '-';
+
+/** One line a model, with units; body (the linear layers) and whole file apart; what was not measured is a dash. */
+export function comparisonTable({ rows, export: exported, seconds }: Comparison): string {
+  const table = textTable(
+    [
+      { title: 'model' },
+      { title: 'accuracy' },
+      { title: '95 % interval' },
+      { title: 'body' },
+      { title: 'whole file' },
+      { title: 'memory' },
+      { title: 'prefill' },
+      { title: 'decode' },
+    ],
+    rows.map((row) => [
+      names[row.name],
+      percent(row.accuracy),
+      `${(row.ci95[0] * 100).toFixed(1)} - ${(row.ci95[1] * 100).toFixed(1)} %`,
+      row.bodyBytes > 0 ? bytes(row.bodyBytes) : missing,
+      row.fileBytes > 0 ? bytes(row.fileBytes) : missing,
+      row.rssBytes === null ? missing : bytes(row.rssBytes),
+      speed(row.prefillTokensPerSecond),
+      speed(row.decodeTokensPerSecond),
+    ]),
+  );
+  const file =
+    exported === null
+      ? 'Nothing was exported.'
+      : `${exported.verified ? 'Exported and read back' : 'Exported, NOT verified'} (${exported.type}): ${exported.path}`;
+  return `${table}\nTime: ${duration(seconds)}\n${file}\n`;
+}
+
+function speed(tokensPerSecond: number | null): string {
+  return tokensPerSecond === null ? missing : `${count(tokensPerSecond)} tok/s`;
+}

@@ -1,0 +1,72 @@
+/** The command line: one file a command, put together here. */
+import { Command, CommanderError } from 'commander';
+import { programVersions } from '../../workbench/machine.ts';
+import { compareCommand } from './commands/compare.ts';
+import { demoCommand } from './commands/demo.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { evaluateCommand } from './commands/evaluate.ts';
+import { exportCommand } from './commands/export.ts';
+import { listCommand } from './commands/list.ts';
+import { resumeCommand } from './commands/resume.ts';
+import { runCommand } from './commands/run.ts';
+import { showCommand } from './commands/show.ts';
+import { taskCommand } from './commands/task.ts';
+import { teacherCommand } from './commands/teacher.ts';
+import { reportError } from './report-error.ts';
+import { exitCodes } from './shell.ts';
+import type { Shell } from './shell.ts';
+
+/** In the order of the help. A new command is a file in commands/ and a line here. */
+const commands: readonly ((shell: Shell) => Command)[] = [
+  demoCommand,
+  doctorCommand,
+  teacherCommand,
+  taskCommand,
+  runCommand,
+  resumeCommand,
+  listCommand,
+  showCommand,
+  compareCommand,
+  evaluateCommand,
+  exportCommand,
+];
+
+const help = `
+Exit codes:
+  0  done
+  1  failed in the middle; what was saved can be resumed
+  2  wrong command line, or input that cannot be used
+  3  another workbench holds the workspace
+  4  paused; "tritsmith resume" goes on
+  5  cancelled
+
+Ctrl-C once pauses a run and saves its state, twice cancels it.
+
+Example:
+  tritsmith demo
+`;
+
+/** Runs one command line (without the program's name) and returns the exit code. */
+export async function runCli(args: readonly string[], shell: Shell): Promise<number> {
+  const program = new Command('tritsmith')
+    .description('Turns an off-the-shelf language model into a 1.58-bit ternary student for one task, offline.')
+    .version(programVersions()['tritsmith'] ?? 'unknown')
+    .addHelpText('after', help);
+  for (const build of commands) program.addCommand(build(shell));
+  forEachCommand(program, (command) => {
+    command.exitOverride().configureOutput({ writeOut: shell.out, writeErr: shell.err });
+    command.showHelpAfterError('(--help shows how this command is used)');
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) reportError(shell, thrown, {});
+    else if (thrown.exitCode !== 0) shell.exitCode = exitCodes.badInput;
+  }
+  return shell.exitCode;
+}
+
+function forEachCommand(command: Command, visit: (command: Command) => void): void {
+  visit(command);
+  for (const inner of command.commands) forEachCommand(inner, visit);
+}

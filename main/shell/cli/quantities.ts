@@ -1,0 +1,48 @@
+/** Numbers as people read them. */
+import type { TimeRange } from '../../contract/experiments.ts';
+
+/** Decimal units, three digits: `1.23 GB`. */
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = count;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? String(Math.round(value)) : value.toPrecision(3)} ${units[unit] ?? ''}`;
+}
+
+export function count(value: number): string {
+  return value >= 10_000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(4)));
+}
+
+export function parameters(value: number): string {
+  if (value >= 1e9) return `${(value / 1e9).toPrecision(3)} B`;
+  if (value >= 1e6) return `${(value / 1e6).toPrecision(3)} M`;
+  return `${(value / 1e3).toPrecision(3)} k`;
+}
+
+export function duration(seconds: number): string {
+  if (seconds < 59.5) return `${String(Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${String(minutes)} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${String(hours)} h ${String(minutes % 60)} min`;
+  return `${String(Math.round(hours / 24))} days`;
+}
+
+/** `2 min - 4 min left`, one figure when both ends read the same. */
+export function timeLeft(range: TimeRange): string {
+  if (range === null) return 'measuring';
+  const [low, high] = [duration(range.low), duration(range.high)];
+  return low === high ? `${low} left` : `${low} - ${high} left`;
+}
+
+export function percent(share: number, digits = 1): string {
+  return `${(share * 100).toFixed(digits)} %`;
+}
+
+export function date(milliseconds: number): string {
+  return new Date(milliseconds).toLocaleString('sv-SE').slice(0, 16);
+}
