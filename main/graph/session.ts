@@ -1,4 +1,5 @@
 /** Runs programs on onnxruntime-node. Inputs and outputs are the caller's own float buffers; nothing is copied. */
+import { availableParallelism } from 'node:os';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { evaluateDimension, type Value } from './graph.ts';
 import type { Program } from './passes.ts';
@@ -6,6 +7,11 @@ import type { Program } from './passes.ts';
 export interface EngineOptions {
   /** Threads inside one operator; 0: as many as there are cores. Results do not depend on it. */
   readonly threads: number;
+}
+
+/** Threads that a setting stands for. */
+export function threadCount({ threads }: EngineOptions): number {
+  return threads === 0 ? availableParallelism() : threads;
 }
 
 /** Sizes of the named dimensions, such as `{ B: 4, T: 128 }`. */
@@ -36,12 +42,11 @@ export class Session {
   static async create(program: Program, options: EngineOptions): Promise<Session> {
     const session = await InferenceSession.create(program.bytes, {
       executionProviders: ['cpu'],
-      intraOpNumThreads: options.threads,
+      intraOpNumThreads: threadCount(options),
       interOpNumThreads: 1,
       executionMode: 'sequential',
       graphOptimizationLevel: 'all',
       enableMemPattern: false,
-      ...(process.env.PROF ? { enableProfiling: true, profileFilePrefix: '/tmp/prof_' + program.name } : {}),
       logSeverityLevel: 3,
       extra: {
         session: {
@@ -85,7 +90,6 @@ export class Session {
   }
 
   async release(): Promise<void> {
-    this.session.endProfiling();
     await this.session.release();
   }
 }

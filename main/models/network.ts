@@ -8,7 +8,7 @@ import { TritsmithError } from '../contract/errors.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
-import { type Bindings, elementCount, type EngineOptions, Session } from '../graph/session.ts';
+import { type Bindings, elementCount, type EngineOptions, Session, threadCount } from '../graph/session.ts';
 import type { ModelConfiguration, Projection } from './configuration.ts';
 import { decoderLayer, deltaName } from './decoder-layer.ts';
 import { embeddingName, ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
@@ -122,7 +122,7 @@ export class Network {
     parameters: ParameterBuffer,
     options: NetworkOptions,
   ): Promise<Network> {
-    native.setThreads(options.threads);
+    native.setThreads(threadCount(options));
     let sessions: Sessions;
     if (options.mode === 'training') {
       const passes = layerPasses(configuration, options.recomputeActivations ?? false, false);

@@ -1,11 +1,11 @@
 /** Measures one exported model in the native runtime: resident memory, prefill and decode speed. One process per model. */
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { loadModel } from '../../native/runtime.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobSpec } from '../contract/jobs.ts';
 import type { ComparisonRow } from '../contract/results.ts';
+import { threadCount } from '../graph/session.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
 import { type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
 import type { JobContext } from './job.ts';
@@ -32,7 +32,7 @@ export async function measureModel(
     throw new TritsmithError('not-found', `There is no exported file of ${name} to measure.`, {
       remedy: 'Run the export again.',
     });
-  const threads = recipe.threads === 0 ? availableParallelism() : recipe.threads;
+  const threads = threadCount(recipe);
   const before = process.memoryUsage.rss();
   const model = loadModel(join(folder, file.path), { threads });
   const length = Math.min(promptTokens, Math.floor(model.info.contextLength / 2));
