@@ -1,0 +1,142 @@
+/** The one contract between the interface and the workbench: typed procedures and event streams. Knows no transport. */
+import { eventIterator, oc } from '@orpc/contract';
+import type { ContractRouterClient } from '@orpc/contract';
+import { z } from 'zod';
+import { serialisedError } from './jobs.ts';
+import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
+import { recipeSchema } from './recipe.ts';
+import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
+import { runtimeMessage, runtimeModelName, savedBenchmark } from './runtime-protocol.ts';
+import {
+  annotations,
+  applicationInformation,
+  curve,
+  directoryListing,
+  doctorReport,
+  draft,
+  experimentResults,
+  experimentSummary,
+  experimentView,
+  logLine,
+  recipeEstimate,
+  settings,
+  workbenchEvent,
+} from './views.ts';
+
+/** Every failure that a person can act on crosses as this one error, whole. */
+const procedure = oc.errors({ TRITSMITH: { status: 422, data: serialisedError } });
+const byId = z.object({ id: z.string().min(1).max(200) });
+
+export const contract = {
+  application: {
+    information: procedure.output(applicationInformation),
+    machine: procedure.output(doctorReport),
+    settings: procedure.output(settings),
+    changeSettings: procedure.input(settings.partial()).output(settings),
+    /** Everything that happens, from now on. */
+    watch: procedure.output(eventIterator(workbenchEvent)),
+  },
+  experiments: {
+    list: procedure.output(z.array(experimentSummary)),
+    get: procedure.input(byId).output(experimentView),
+    /** Stores a new experiment and queues it. */
+    start: procedure.input(z.object({ recipe: recipeSchema })).output(experimentView),
+    startDemo: procedure.output(experimentView),
+    /** Queues one that is paused, interrupted, failed, cancelled or was never started. */
+    resume: procedure.input(byId).output(experimentView),
+    /** Saves the state and frees memory and processor; one that waits leaves the queue. */
+    pause: procedure.input(byId).output(experimentView),
+    cancel: procedure.input(byId).output(experimentView),
+    /** Hides it; `restore` undoes that until the program ends. */
+    remove: procedure.input(byId).output(z.null()),
+    restore: procedure.input(byId).output(experimentView),
+    annotate: procedure.input(byId.extend(annotations.partial().shape)).output(experimentView),
+    log: procedure.input(byId.extend({ limit: z.int().min(1).max(5000).default(500) })).output(z.array(logLine)),
+    curveNames: procedure
+      .input(byId)
+      .output(z.array(z.object({ name: z.string(), first: z.number(), last: z.number() }))),
+    /** At most `points` points of each curve, thinned so that no peak is lost. */
+    curves: procedure
+      .input(
+        byId.extend({
+          names: z.array(z.string()).max(64),
+          from: z.number().optional(),
+          to: z.number().optional(),
+          points: z.int().min(4).max(4000).default(600),
+        }),
+      )
+      .output(z.array(curve)),
+  },
+  results: {
+    get: procedure.input(byId).output(experimentResults),
+    differences: procedure
+      .input(byId.extend(differencesRequest.omit({ folder: true }).shape))
+      .output(differencesAnswer),
+    /** A self-contained model card; the interface saves it. */
+    report: procedure
+      .input(byId.extend({ format: z.enum(['markdown', 'html']) }))
+      .output(z.object({ fileName: z.string(), text: z.string() })),
+  },
+  teachers: {
+    list: procedure.output(z.array(z.object({ name: z.string(), added: z.number(), card: teacherCard }))),
+    /** Reads the headers of a model folder; a supported one is remembered. */
+    inspect: procedure.input(z.object({ folder: z.string().min(1) })).output(teacherCard),
+  },
+  tasks: {
+    check: procedure.input(taskCheckRequest).output(taskReport),
+    preview: procedure.input(previewRequest).output(previewAnswer),
+  },
+  recipes: {
+    preset: procedure.input(z.object({ preset: presetName, inputs: presetInputs })).output(recipeSchema),
+    estimate: procedure.input(z.object({ recipe: recipeSchema })).output(recipeEstimate),
+    /** Trains 20 steps of the real thing in a folder that is thrown away, and says what the whole would take. */
+    rehearse: procedure.input(z.object({ recipe: recipeSchema })).output(recipeEstimate),
+  },
+  drafts: {
+    list: procedure.output(z.array(draft)),
+    save: procedure.input(draft.omit({ changed: true })).output(draft),
+    remove: procedure.input(byId).output(z.null()),
+  },
+  files: {
+    browse: procedure.input(z.object({ folder: z.string().optional() })).output(directoryListing),
+    /** Electron: opens the file manager. Elsewhere the interface shows the path instead. */
+    reveal: procedure.input(z.object({ path: z.string() })).output(z.object({ shown: z.boolean() })),
+  },
+  playground: {
+    /** Streams one model's answer to one input. Closing the stream ends the process. */
+    answer: procedure
+      .input(
+        byId.extend({
+          model: runtimeModelName,
+          input: z.record(z.string(), z.string().max(100_000)),
+          maxTokens: z.int().min(1).max(2048).default(128),
+        }),
+      )
+      .output(eventIterator(runtimeMessage)),
+  },
+  benchmarks: {
+    list: procedure.output(z.array(savedBenchmark)),
+    /** Measures each model in a process of its own and keeps the result; streams the points as they come. */
+    run: procedure
+      .input(
+        byId.extend({
+          models: z.array(runtimeModelName).min(1),
+          threads: z.array(z.int().min(1).max(256)).min(1).max(8),
+          promptLengths: z.array(z.int().min(1).max(32_768)).min(1).max(8),
+        }),
+      )
+      .output(
+        eventIterator(
+          z.object({
+            model: runtimeModelName,
+            message: runtimeMessage,
+            /** Set with the last message. */
+            saved: savedBenchmark.nullable(),
+          }),
+        ),
+      ),
+    remove: procedure.input(byId).output(z.null()),
+  },
+};
+
+export type WorkbenchClient = ContractRouterClient<typeof contract>;

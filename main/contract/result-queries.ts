@@ -1,0 +1,56 @@
+/** Questions about single rows: what the model sees of a data file, and where two models answer differently. */
+import { z } from 'zod';
+import { taskSettings } from './recipe.ts';
+
+export const previewRequest = z.object({
+  settings: taskSettings.partial().extend({ train: z.string() }),
+  teacher: z.string().optional(),
+  /** First row, from 0. */
+  offset: z.int().min(0).default(0),
+  count: z.int().min(1).max(50).default(8),
+});
+export type PreviewRequest = z.infer<typeof previewRequest>;
+
+export const previewRow = z.object({
+  /** Row number in the file, from 1. */
+  row: z.number(),
+  /** The prompt as the model sees it, template applied. */
+  prompt: z.string(),
+  answer: z.string(),
+  tokens: z.number().nullable(),
+  /** The text that is lost because the prompt is too long; null when nothing is. */
+  cut: z.string().nullable(),
+});
+export const previewAnswer = z.object({ rows: z.array(previewRow), maxLength: z.number() });
+export type PreviewAnswer = z.infer<typeof previewAnswer>;
+
+const modelName = z.enum(['teacher', 'bitnet-sft', 'bitdistill']);
+
+export const differencesRequest = z.object({
+  folder: z.string(),
+  first: modelName.default('teacher'),
+  second: modelName.default('bitdistill'),
+  limit: z.int().min(1).max(200).default(50),
+});
+export type DifferencesRequest = z.infer<typeof differencesRequest>;
+
+export const differencesAnswer = z.object({
+  /** Class values in the order of the matrices; empty for generation. */
+  labels: z.array(z.string()),
+  /** `counts[gold][predicted]` for each model. */
+  confusion: z.array(z.object({ model: modelName, counts: z.array(z.array(z.number())), macroF1: z.number() })),
+  rows: z.number(),
+  differing: z.number(),
+  onlyFirstRight: z.number(),
+  onlySecondRight: z.number(),
+  examples: z.array(
+    z.object({
+      row: z.number(),
+      prompt: z.string(),
+      gold: z.string(),
+      first: z.string(),
+      second: z.string(),
+    }),
+  ),
+});
+export type DifferencesAnswer = z.infer<typeof differencesAnswer>;

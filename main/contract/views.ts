@@ -1,0 +1,176 @@
+/** What the interface shows of the workbench: shapes that only procedures carry. Times are milliseconds since 1970, durations seconds, sizes bytes. */
+import { z } from 'zod';
+import { experimentRecord, experimentState, machineDescription, timeRange } from './experiments.ts';
+import { jobKind } from './jobs.ts';
+import { comparison, modelEvaluation } from './results.ts';
+
+export const applicationInformation = z.object({
+  version: z.string(),
+  shell: z.enum(['browser', 'electron']),
+  workspace: z.string(),
+  /** Where folder pickers begin. */
+  home: z.string(),
+  /** What happened while the workspace was opened that the user should know. */
+  notices: z.array(z.string()),
+  /** Whether the demo teacher and task came with this copy of the program. */
+  demo: z.boolean(),
+});
+export type ApplicationInformation = z.infer<typeof applicationInformation>;
+
+export const settings = z.object({
+  theme: z.enum(['system', 'light', 'dark']).default('system'),
+});
+export type Settings = z.infer<typeof settings>;
+
+/** The last that was heard of a running experiment. */
+export const liveProgress = z.object({
+  stage: jobKind,
+  done: z.number(),
+  total: z.number(),
+  unit: z.string(),
+  note: z.string().nullable(),
+  /** Weighted share of the whole experiment, 0 to 1; never falls. */
+  fraction: z.number(),
+  stageSeconds: timeRange,
+  wholeSeconds: timeRange,
+  /** Latest value of each metric of the stage; null where it is not finite. */
+  latest: z.record(z.string(), z.number().nullable()),
+  /** Resident memory of the worker process; null where the system does not tell. */
+  workerBytes: z.number().nullable(),
+  /** What was asked of the worker and has not happened yet. */
+  stopping: z.enum(['pause', 'cancel']).nullable(),
+  /** Minutes without a word from the worker, once it is silent for long. */
+  silentMinutes: z.number().nullable(),
+});
+export type LiveProgress = z.infer<typeof liveProgress>;
+
+export const annotations = z.object({ tags: z.array(z.string().max(40)).max(20), notes: z.string().max(20_000) });
+export type Annotations = z.infer<typeof annotations>;
+
+export const experimentView = z.object({
+  record: experimentRecord,
+  live: liveProgress.nullable(),
+  /** Place in the queue, from 0 (next); null when it does not wait. */
+  queuePosition: z.int().nullable(),
+  /** A pause can be asked for and the state resumed from. */
+  pausable: z.boolean(),
+  resumable: z.boolean(),
+  annotations,
+  folder: z.string(),
+});
+export type ExperimentView = z.infer<typeof experimentView>;
+
+/** A row of the experiments table. */
+export const experimentSummary = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: experimentState,
+  queuePosition: z.int().nullable(),
+  preset: z.string(),
+  teacher: z.string(),
+  task: z.string(),
+  created: z.number(),
+  ended: z.number().nullable(),
+  seconds: z.number(),
+  /** Weighted share of the stages that are done. */
+  fraction: z.number(),
+  scores: z.array(z.object({ name: z.enum(['teacher', 'bitnet-sft', 'bitdistill']), value: z.number() })),
+  studentFileBytes: z.number().nullable(),
+  tags: z.array(z.string()),
+  notes: z.string(),
+});
+export type ExperimentSummary = z.infer<typeof experimentSummary>;
+
+export const logLine = z.object({
+  stage: z.string(),
+  time: z.number(),
+  level: z.enum(['info', 'warning']),
+  text: z.string(),
+});
+export type LogLine = z.infer<typeof logLine>;
+
+/** What whoever watches the workbench hears, at most a few times a second for each experiment. */
+export const workbenchEvent = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('experiment'), view: experimentView }),
+  z.object({ type: z.literal('live'), id: z.string(), live: liveProgress }),
+  z.object({ type: z.literal('log'), id: z.string(), lines: z.array(logLine) }),
+  /** It was added, deleted or brought back, or the queue changed: read the list again. */
+  z.object({ type: z.literal('list') }),
+  /** An experiment ended, for a notification. */
+  z.object({ type: z.literal('ended'), id: z.string(), name: z.string(), state: experimentState }),
+]);
+export type WorkbenchEvent = z.infer<typeof workbenchEvent>;
+
+export const curve = z.object({
+  name: z.string(),
+  points: z.array(z.object({ step: z.number(), value: z.number().nullable() })),
+});
+export type Curve = z.infer<typeof curve>;
+
+export const exportedModel = z.object({
+  model: z.enum(['teacher', 'bitnet-sft', 'bitdistill']),
+  path: z.string(),
+  type: z.string(),
+  verified: z.boolean(),
+  bodyBytes: z.number(),
+  fileBytes: z.number(),
+  sha256: z.string().nullable(),
+});
+export type ExportedModel = z.infer<typeof exportedModel>;
+
+export const experimentResults = z.object({
+  comparison: comparison.nullable(),
+  evaluations: z.array(modelEvaluation.omit({ predictions: true })),
+  exports: z.array(exportedModel),
+});
+export type ExperimentResults = z.infer<typeof experimentResults>;
+
+export const directoryListing = z.object({
+  folder: z.string(),
+  parent: z.string().nullable(),
+  entries: z.array(z.object({ name: z.string(), path: z.string(), folder: z.boolean(), bytes: z.number().nullable() })),
+  /** The folder holds a `config.json`, so it may be a model. */
+  model: z.boolean(),
+  /** More entries than are listed. */
+  more: z.number(),
+});
+export type DirectoryListing = z.infer<typeof directoryListing>;
+
+/** One line of the machine check; `formula` says in words and figures where `needed` comes from. */
+export const resourceEstimate = z.object({
+  needed: z.number(),
+  available: z.number(),
+  fits: z.boolean(),
+  formula: z.string(),
+});
+export const recipeEstimate = z.object({
+  memory: resourceEstimate,
+  disk: resourceEstimate,
+  /** `measured`: from a rehearsal on this machine; else a guess from shapes. */
+  time: z.object({ low: z.number(), high: z.number(), formula: z.string(), measured: z.boolean() }),
+  machine: machineDescription,
+});
+export type RecipeEstimate = z.infer<typeof recipeEstimate>;
+
+export const doctorReport = z.object({
+  machine: machineDescription.extend({ instructionSets: z.array(z.string()), memoryFreeBytes: z.number() }),
+  workspace: z.object({ folder: z.string(), freeBytes: z.number() }),
+  versions: z.record(z.string(), z.string()),
+  findings: z.array(
+    z.object({
+      name: z.string(),
+      value: z.string(),
+      consequence: z.string(),
+      level: z.enum(['fine', 'limit', 'problem']),
+    }),
+  ),
+});
+
+/** A wizard that was left: what had been entered so far. The interface owns the shape of `content`. */
+export const draft = z.object({
+  id: z.string().regex(/^[a-z0-9-]{1,64}$/),
+  title: z.string().max(200),
+  changed: z.number(),
+  content: z.json(),
+});
+export type Draft = z.infer<typeof draft>;
