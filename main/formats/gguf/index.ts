@@ -1,4 +1,5 @@
 /** GGUF files: read, write, ternary packing. */
+export { packQ4, packQ6 } from './block-quantisers.ts';
 export type { GgufTensor } from './header.ts';
 export { packI2s, unpackI2s } from './i2s.ts';
 export { bool, float32, float32s, int32s, string, strings, uint32 } from './metadata.ts';
@@ -8,5 +9,6 @@ export { openGguf } from './reader.ts';
 export type { GgufFile } from './reader.ts';
 export { tokenizerMetadata } from './tokenizer-metadata.ts';
 export { packTq1, packTq2 } from './tq.ts';
+export type { TensorTypeName } from './tensor-types.ts';
 export { writeGguf } from './writer.ts';
 export type { GgufTensorToWrite } from './writer.ts';
