@@ -23,7 +23,7 @@ export interface RunOptions {
   signal?: StopSignal;
   /** Minutes without a message before `onSilent`; default 10. */
   silentAfterMinutes?: number;
-  /** Seconds that a worker has for obeying a cancel before it is killed; default 10. */
+  /** Seconds that a worker has for obeying a cancel before it is killed; default 5. */
   cancelSeconds?: number;
 }
 
@@ -53,7 +53,7 @@ export async function runInWorker(port: SpawnPort, spec: JobSpec, options: RunOp
         killed = true;
         worker.kill();
       },
-      (options.cancelSeconds ?? 10) * 1000,
+      (options.cancelSeconds ?? 5) * 1000,
     );
   });
   try {

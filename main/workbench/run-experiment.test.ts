@@ -90,9 +90,9 @@ describe('an experiment', () => {
   });
 
   it('pauses, and resumes to the same result without repeating what is done', async () => {
-    const whole = await runExperiment(workspace, recipe('counts', 200), { port });
+    const whole = await runExperiment(workspace, recipe('counts', 80), { port });
     const signal = new StopSignal();
-    const paused = await runExperiment(workspace, recipe('counts', 200), {
+    const paused = await runExperiment(workspace, recipe('counts', 80), {
       port,
       signal,
       onEvent: (event) => {
@@ -148,14 +148,14 @@ describe('an experiment', () => {
   });
 
   it('whose worker is killed fails as such, and a resume gives the uninterrupted result', async () => {
-    const whole = await runExperiment(workspace, recipe('counts', 200), { port });
+    const whole = await runExperiment(workspace, recipe('counts', 80), { port });
     let id = '';
     let struck = false;
-    const thrown: unknown = await runExperiment(workspace, recipe('counts', 200), {
+    const thrown: unknown = await runExperiment(workspace, recipe('counts', 80), {
       port,
       onEvent: (event) => {
         if (event.type === 'changed') id = event.experiment.id;
-        if (event.type !== 'job' || event.event.type !== 'progress' || event.event.done < 55 || struck) return;
+        if (event.type !== 'job' || event.event.type !== 'progress' || event.event.done < 15 || struck) return;
         struck = true;
         const note = JSON.parse(readFileSync(join(workspace.experimentFolder(id), 'worker.json'), 'utf8')) as {
           pid: number;
@@ -171,7 +171,7 @@ describe('an experiment', () => {
   });
 
   it('whose whole workbench is killed is found interrupted, and a resume gives the uninterrupted result', async () => {
-    const whole = await runExperiment(workspace, recipe('whole', 300), { port });
+    const whole = await runExperiment(workspace, recipe('whole', 120), { port });
     workspace.close();
     const script = fileURLToPath(new URL('./fixtures/run-counting.ts', import.meta.url));
     const child = spawn(process.execPath, [script, folder, teacher, train], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -179,7 +179,7 @@ describe('an experiment', () => {
       let text = '';
       child.stdout.on('data', (chunk: Buffer) => {
         text += chunk.toString();
-        if (text.includes('finetune 60\n')) resolve();
+        if (text.includes('finetune 25\n')) resolve();
       });
     });
     child.kill('SIGKILL');

@@ -4,7 +4,6 @@ import { defaultWorkspaceFolder, prepareWorkspace } from '../../../workbench/wor
 import { guarded, newCommand, printJson } from '../command.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { exitCodes } from '../shell.ts';
-import { textTable } from '../text-table.ts';
 
 export function doctorCommand(shell: Shell): Command {
   return newCommand('doctor', 'say what this machine can do, and what follows from it', 'doctor').action(
@@ -19,17 +18,8 @@ export function doctorCommand(shell: Shell): Command {
         }
         const marks = { fine: 'ok', limit: 'limit', problem: 'PROBLEM' } as const;
         shell.out(`${report.machine.processor}, ${report.machine.platform}, ${report.machine.architecture}\n\n`);
-        shell.out(
-          textTable(
-            [
-              { title: 'what' },
-              { title: '', align: 'left' },
-              { title: 'found', align: 'left' },
-              { title: 'so', align: 'left' },
-            ],
-            report.findings.map(({ name, value, consequence, level }) => [name, marks[level], value, consequence]),
-          ),
-        );
+        for (const { name, value, consequence, level } of report.findings)
+          shell.out(`${marks[level].padEnd(8)} ${name}: ${value}\n         ${consequence}\n`);
         const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`);
         shell.out(`\nWorkspace: ${folder}\nVersions: ${versions.join(', ')}\n`);
       }),

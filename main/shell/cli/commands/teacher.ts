@@ -1,11 +1,11 @@
 import { basename, resolve } from 'node:path';
 import { Command } from 'commander';
-import { TritsmithError } from '../../../contract/errors.ts';
 import type { TeacherCard } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { bytes, count, date, parameters } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
+import { exitCodes } from '../shell.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { facts, textTable } from '../text-table.ts';
 
@@ -27,16 +27,14 @@ function addCommand(shell: Shell): Command {
         const card = await askWorker(shell.port, { type: 'inspect-teacher', folder: path });
         if (options.json === true) printJson(shell, card);
         else shell.out(cardText(card));
-        if (!card.supported)
-          throw new TritsmithError('unsupported', `${path} cannot be a teacher.`, {
-            ...(card.problem === undefined ? {} : { reason: card.problem }),
-            remedy: `Supported: ${card.supportedArchitectures.join(', ')}.`,
-          });
+        if (!card.supported) {
+          shell.exitCode = exitCodes.badInput;
+          shell.err(refusal(card));
+          return;
+        }
         await withWorkspace(shell, options, 'write', 'teacher add', (workspace) => {
           workspace.teachers.put(options.name ?? basename(path), card);
         });
-      }).then(() => {
-        // The card itself was the JSON of a refusal; a second document would spoil the output.
       }),
     );
 }
@@ -70,6 +68,11 @@ function listCommand(shell: Shell): Command {
       }),
     ),
   );
+}
+
+function refusal(card: TeacherCard): string {
+  const supported = card.supportedArchitectures.join(', ');
+  return `Error: ${card.folder} cannot be a teacher.\nWhy: ${card.problem ?? 'unknown'}\nWhat to do: choose a model of one of these families: ${supported}.\n`;
 }
 
 /** What is known about the folder, and what its student will weigh. */

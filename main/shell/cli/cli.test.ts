@@ -1,0 +1,338 @@
+import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { comparison } from '../../contract/results.ts';
+import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
+import { forkPort } from '../../jobs/fork-port.ts';
+import type { SpawnPort } from '../../jobs/spawn-port.ts';
+import { runCli } from './program.ts';
+
+const real = fileURLToPath(new URL('./main.ts', import.meta.url));
+const counting = fileURLToPath(new URL('./fixtures/counting-cli.ts', import.meta.url));
+const realPort = forkPort();
+const countingPort = forkPort(fileURLToPath(new URL('../../jobs/fixtures/counting-worker.ts', import.meta.url)));
+let parent: string;
+let workspace: string;
+const children: ChildProcess[] = [];
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'tritsmith-cli-'));
+  workspace = join(parent, 'workspace');
+  mkdirSync(join(parent, 'teacher'));
+  writeFileSync(join(parent, 'teacher', 'config.json'), '{}');
+  writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\nb\t0\n');
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  rmSync(parent, { recursive: true, force: true });
+});
+
+function cli(script: string, ...args: string[]): { code: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: parent });
+  return { code: status, out: stdout, err: stderr };
+}
+/** The same without a process of its own: quicker where nothing but the output matters. */
+async function inProcess(port: SpawnPort, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const said = { out: '', err: '' };
+  const code = await runCli(args, {
+    port,
+    out: (text) => (said.out += text),
+    err: (text) => (said.err += text),
+    terminal: false,
+    columns: () => 100,
+    onInterrupt: () => () => undefined,
+    exitCode: 0,
+  });
+  return { code, ...said };
+}
+function json(text: string): unknown {
+  expect(text.trimEnd().split('\n')).toHaveLength(1);
+  return JSON.parse(text) as unknown;
+}
+/** A recipe file whose paths are relative to it. */
+function recipeFile(behaviour: string, steps: number): string {
+  const path = join(parent, `${behaviour}.json`);
+  writeFileSync(path, JSON.stringify(sampleRecipe(behaviour, { steps })));
+  return path;
+}
+/** Starts a run and resolves when it says `text`. */
+async function startedRun(
+  text: string,
+  ...args: string[]
+): Promise<{ child: ChildProcess; err(): string; ended: Promise<number | null> }> {
+  const child = spawn(process.execPath, [counting, ...args], { cwd: parent, stdio: ['ignore', 'pipe', 'pipe'] });
+  children.push(child);
+  let err = '';
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  await new Promise<void>((resolve) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk.toString();
+      if (err.includes(text)) resolve();
+    });
+    void ended.then(() => {
+      resolve();
+    });
+  });
+  return { child, err: () => err, ended };
+}
+
+describe('help', () => {
+  const names = [
+    'demo',
+    'doctor',
+    'teacher add',
+    'teacher list',
+    'task check',
+    'run',
+    'resume',
+    'list',
+    'show',
+    'compare',
+    'evaluate',
+    'export',
+  ];
+
+  it.each(names)('of "%s" has an example and the JSON switch', async (name) => {
+    const { code, out } = await inProcess(realPort, ...name.split(' '), '--help');
+    expect(code).toBe(0);
+    expect(out).toContain(`Example:\n  tritsmith ${name}`);
+    expect(out).toContain('--json');
+    expect(out).toContain('--workspace <folder>');
+  });
+
+  it('lists every command and the exit codes', () => {
+    const { code, out } = cli(real, '--help');
+    expect(code).toBe(0);
+    for (const name of new Set(names.map((each) => each.split(' ')[0]!)))
+      expect(out).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
+    expect(out).toContain('4  paused');
+  });
+
+  it('is offered after a wrong command line, which exits with 2', () => {
+    const { code, out, err } = cli(real, 'run', '--preset', 'enormous');
+    expect(code).toBe(2);
+    expect(out).toBe('');
+    expect(err).toContain('Allowed choices are quick, balanced, paper');
+    expect(err).toContain('--help');
+  });
+});
+
+describe('a run', () => {
+  it('ends with the table: units, interval, body and whole file apart, and the exported file', () => {
+    const { code, out, err } = cli(counting, 'run', recipeFile('counts', 5), '--workspace', workspace);
+    expect(code).toBe(0);
+    expect(out).toContain('model       accuracy  95 % interval     body  whole file  memory  prefill  decode');
+    expect(out).toMatch(/BitDistill +85\.5 % +84\.5 - 86\.5 % +1\.00 MB +3\.00 MB +- +- +-/);
+    expect(out).toContain(
+      `Exported and read back (i2_s): ${join(workspace, 'experiments', 'counts-1', 'exports', 'student.gguf')}`,
+    );
+    expect(err).toContain('Experiment counts-1');
+    for (const kind of ['finetune', 'distil', 'evaluate']) expect(err).toMatch(new RegExp(`${kind} +done`));
+  });
+
+  it('with --json prints exactly the comparison on standard output', () => {
+    const { code, out } = cli(counting, 'run', recipeFile('counts', 5), '--workspace', workspace, '--json');
+    expect(code).toBe(0);
+    const found = comparison.strict().parse(json(out));
+    expect(found.rows.map((row) => row.name)).toEqual(['teacher', 'bitnet-sft', 'bitdistill']);
+    expect(found.rows[2]!.prefillTokensPerSecond).toBeNull();
+    expect(found.export!.verified).toBe(true);
+    expect(found.seconds).toBeGreaterThan(0.03);
+  });
+
+  it('from flags makes a recipe of absolute paths, which --print-recipe shows', () => {
+    const { code, out } = cli(
+      counting,
+      'run',
+      '--teacher',
+      'teacher',
+      '--train',
+      'train.tsv',
+      '--text-columns',
+      'text',
+      '--label-column',
+      'label',
+      '--kind',
+      'classification',
+      '--seed',
+      '9',
+      '--name',
+      'from flags',
+      '--print-recipe',
+      '--json',
+    );
+    expect(code).toBe(0);
+    expect(json(out)).toMatchObject({
+      name: 'from flags',
+      seed: 9,
+      preset: 'balanced',
+      teacher: join(parent, 'teacher'),
+      task: { train: join(parent, 'train.tsv'), textColumns: ['text'], labelColumn: 'label' },
+    });
+  });
+
+  it('pauses on Ctrl-C, says how to go on, and resume finishes it', async () => {
+    const run = await startedRun('finetune: started', 'run', recipeFile('counts', 400), '--workspace', workspace);
+    run.child.kill('SIGINT');
+    expect(await run.ended).toBe(4);
+    expect(run.err()).toContain('Pausing');
+    expect(run.err()).toContain(`tritsmith resume counts-1 --workspace ${workspace}`);
+    const listed = cli(real, 'list', '--workspace', workspace, '--json');
+    expect(json(listed.out)).toMatchObject([{ id: 'counts-1', state: 'paused' }]);
+    const resumed = cli(counting, 'resume', 'latest', '--workspace', workspace, '--json');
+    expect(resumed.code).toBe(0);
+    expect(comparison.safeParse(json(resumed.out)).success).toBe(true);
+    const again = cli(counting, 'resume', 'latest', '--workspace', workspace);
+    expect(again.code).toBe(2);
+    expect(again.err).toContain('nothing to resume');
+  });
+
+  it('is cancelled by a second Ctrl-C even when the worker does not answer', async () => {
+    const run = await startedRun('finetune: started', 'run', recipeFile('deaf', 5), '--workspace', workspace, '--json');
+    run.child.kill('SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    run.child.kill('SIGINT');
+    expect(await run.ended).toBe(5);
+    expect(run.err()).toContain('Cancelled');
+  });
+
+  it('tells a second one who holds the workspace, while list still works', async () => {
+    const run = await startedRun('finetune: started', 'run', recipeFile('deaf', 5), '--workspace', workspace);
+    const second = cli(counting, 'run', recipeFile('counts', 5), '--workspace', workspace, '--json');
+    expect(second.code).toBe(3);
+    expect(json(second.out)).toMatchObject({ error: { code: 'locked' } });
+    expect(second.err).toContain(`process ${String(run.child.pid)}`);
+    const listed = cli(real, 'list', '--workspace', workspace, '--json');
+    expect(json(listed.out)).toMatchObject([{ id: 'deaf-1', state: 'running' }]);
+  });
+
+  it('that is killed is shown as interrupted, with the way to go on', async () => {
+    const run = await startedRun('finetune: started', 'run', recipeFile('deaf', 5), '--workspace', workspace);
+    run.child.kill('SIGKILL');
+    await run.ended;
+    const { err, out } = cli(real, 'list', '--workspace', workspace, '--json');
+    expect(json(out)).toMatchObject([{ id: 'deaf-1', state: 'interrupted' }]);
+    expect(err).toContain('tritsmith resume deaf-1');
+  });
+
+  it('that fails says what happened, why and what to do, and exits with 1', () => {
+    const { code, err } = cli(counting, 'run', recipeFile('fails-at-distil', 5), '--workspace', workspace);
+    expect(code).toBe(1);
+    expect(err).toContain('Error: The disk is full.\nWhat to do: Free some.');
+  });
+
+  it('with a wrong recipe names the fields, with a missing input the paths, and creates nothing', () => {
+    const path = join(parent, 'wrong.json');
+    writeFileSync(path, JSON.stringify({ ...sampleRecipe('x'), seed: -1 }));
+    const wrong = cli(counting, 'run', path, '--workspace', workspace);
+    expect(wrong.code).toBe(2);
+    expect(wrong.err).toContain('seed');
+    writeFileSync(path, JSON.stringify(sampleRecipe('x', { teacher: 'nowhere' })));
+    const missing = cli(counting, 'run', path, '--workspace', workspace);
+    expect(missing.code).toBe(2);
+    expect(missing.err).toContain(join(parent, 'nowhere'));
+    expect(existsSync(join(workspace, 'experiments', 'x-1'))).toBe(false);
+    writeFileSync(path, '{"name": ');
+    expect(cli(counting, 'run', path, '--workspace', workspace).err).toContain('is not JSON');
+  });
+
+  it('in a workspace that cannot be written is refused', () => {
+    writeFileSync(workspace, 'a file in the way');
+    const { code, err } = cli(counting, 'run', recipeFile('counts', 5), '--workspace', workspace);
+    expect(code).toBe(2);
+    expect(err).toContain('cannot be written to');
+    expect(readFileSync(workspace, 'utf8')).toBe('a file in the way');
+  });
+});
+
+describe('looking at experiments', () => {
+  it('show, compare and curves have JSON; the recipes are compared field by field', async () => {
+    await inProcess(countingPort, 'run', recipeFile('counts', 20), '--workspace', workspace);
+    await inProcess(countingPort, 'run', recipeFile('counts', 20), '--workspace', workspace, '--seed', '3');
+    const shown = json((await inProcess(realPort, 'show', 'counts-1', '--workspace', workspace, '--json')).out);
+    expect(shown).toMatchObject({ id: 'counts-1', state: 'done', comparison: { rows: [{}, {}, {}] } });
+    const curve = json(
+      (
+        await inProcess(
+          realPort,
+          'show',
+          'counts-1',
+          '--workspace',
+          workspace,
+          '--metric',
+          'distil/loss',
+          '--points',
+          '8',
+          '--json',
+        )
+      ).out,
+    ) as { points: { step: number }[] };
+    expect(curve.points.length).toBeGreaterThan(2);
+    expect(curve.points.length).toBeLessThanOrEqual(8);
+    const compared = await inProcess(realPort, 'compare', 'counts-1', 'counts-2', '--workspace', workspace, '--json');
+    expect(json(compared.out)).toMatchObject({
+      a: { experiment: 'counts-1' },
+      b: { experiment: 'counts-2' },
+      differences: [{ path: 'seed', a: 7, b: 3 }],
+    });
+    expect((await inProcess(realPort, 'compare', 'counts-1', 'counts-2', '--workspace', workspace)).out).toContain(
+      'the intervals overlap',
+    );
+    const text = (await inProcess(realPort, 'show', 'counts-1', '--workspace', workspace)).out;
+    expect(text).toMatch(/distil +done +20\/20 steps/);
+    const evaluated = await inProcess(countingPort, 'evaluate', 'counts-1', '--workspace', workspace);
+    expect(evaluated.code).toBe(0);
+    expect(evaluated.err).toMatch(/evaluate +done/);
+    expect(evaluated.err).not.toMatch(/distil +done/);
+    const unknown = await inProcess(realPort, 'show', 'nothing', '--workspace', workspace, '--json');
+    expect(unknown.code).toBe(2);
+    expect(json(unknown.out)).toMatchObject({ error: { code: 'not-found' } });
+  });
+});
+
+describe('the machine, teachers and tasks', () => {
+  it('doctor finds cores, memory and execution providers, each with a consequence', () => {
+    const report = json(cli(real, 'doctor', '--workspace', workspace, '--json').out) as {
+      machine: { cores: number; memoryBytes: number };
+      executionProviders: { name: string }[];
+      findings: { name: string; consequence: string }[];
+    };
+    expect(report.machine.cores).toBeGreaterThan(0);
+    expect(report.machine.memoryBytes).toBeGreaterThan(1e8);
+    expect(report.executionProviders.map((provider) => provider.name)).toContain('cpu');
+    expect(report.findings.map((finding) => finding.name)).toEqual([
+      'Cores',
+      'Instruction sets',
+      'Memory',
+      'Disk',
+      'Execution providers',
+    ]);
+    for (const finding of report.findings) expect(finding.consequence.length).toBeGreaterThan(20);
+  });
+
+  it('task check exits with 2 for a task that cannot be trained on, and says why', async () => {
+    const path = join(parent, 'one-class.tsv');
+    writeFileSync(path, 'text\tlabel\na\t1\nb\t1\n');
+    const { code, out } = await inProcess(realPort, 'task', 'check', path);
+    expect(code).toBe(2);
+    expect(out).toContain('This task cannot be trained on:\n  - All training rows have the label "1"');
+    const checked = await inProcess(realPort, 'task', 'check', join(parent, 'train.tsv'), '--json');
+    expect(checked.code).toBe(0);
+    expect(json(checked.out)).toMatchObject({
+      trainable: true,
+      mapping: { textColumns: ['text'], labelColumn: 'label' },
+    });
+  });
+
+  it('teacher add refuses an unknown family and lists those that are supported', () => {
+    writeFileSync(join(parent, 'teacher', 'config.json'), '{"model_type": "mamba"}');
+    const { code, out, err } = cli(real, 'teacher', 'add', 'teacher', '--workspace', workspace, '--json');
+    expect(code).toBe(2);
+    expect(json(out)).toMatchObject({ supported: false, architecture: 'mamba' });
+    expect(err).toMatch(/Llama.*Qwen2.*Qwen3/s);
+  });
+});

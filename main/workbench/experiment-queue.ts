@@ -1,0 +1,170 @@
+/** Runs experiments one after the other, and knows what each is doing. */
+import { TritsmithError } from '../contract/errors.ts';
+import type { ExperimentRecord } from '../contract/experiments.ts';
+import type { Recipe } from '../contract/recipe.ts';
+import type { ExperimentView } from '../contract/views.ts';
+import type { SpawnPort } from '../jobs/spawn-port.ts';
+import { StopSignal } from '../jobs/stop-signal.ts';
+import { readAnnotations } from './annotations.ts';
+import type { EventHub } from './event-hub.ts';
+import { writeExperimentFile } from './experiment-file.ts';
+import { isResumable } from './experiment-state.ts';
+import { LiveTracker } from './live-tracker.ts';
+import { createExperiment, runExperiment } from './run-experiment.ts';
+import type { Workspace } from './workspace.ts';
+
+interface Running {
+  readonly id: string;
+  readonly signal: StopSignal;
+  readonly tracker: LiveTracker;
+  readonly ended: Promise<void>;
+}
+
+export class ExperimentQueue {
+  readonly #workspace: Workspace;
+  readonly #port: SpawnPort;
+  readonly #hub: EventHub;
+  readonly #waiting: string[] = [];
+  #running: Running | null = null;
+  #closing = false;
+
+  constructor(workspace: Workspace, port: SpawnPort, hub: EventHub) {
+    this.#workspace = workspace;
+    this.#port = port;
+    this.#hub = hub;
+  }
+
+  /** Id of the experiment that runs now. */
+  get running(): string | null {
+    return this.#running?.id ?? null;
+  }
+
+  get waiting(): readonly string[] {
+    return this.#waiting;
+  }
+
+  /** Stores and queues a new experiment. Throws before anything is stored when the recipe or its inputs are wrong. */
+  async start(recipe: Recipe): Promise<ExperimentView> {
+    const record = await createExperiment(this.#workspace, recipe, this.#port);
+    return this.#enqueue(record.id);
+  }
+
+  /** Queues an experiment that has ended early; nothing changes for one that waits or runs already. */
+  resume(id: string): ExperimentView {
+    const record = this.#workspace.experiments.get(id);
+    if (this.#waiting.includes(id) || this.#running?.id === id) return this.view(id);
+    if (!isResumable(record.state))
+      throw new TritsmithError('bad-input', `${record.name} is done; there is nothing to resume.`);
+    return this.#enqueue(id);
+  }
+
+  /** Asks the running experiment to stop, or takes a waiting one out of the queue; cancels one that is paused or interrupted. */
+  stop(id: string, request: 'pause' | 'cancel'): ExperimentView {
+    const place = this.#waiting.indexOf(id);
+    if (place >= 0) this.#waiting.splice(place, 1);
+    if (this.#running?.id === id) {
+      this.#running.signal.ask(request);
+      this.#running.tracker.stopping(request);
+    } else if (request === 'cancel' && ['created', 'paused', 'interrupted', 'failed'].includes(this.#state(id))) {
+      this.#workspace.experiments.setState(id, 'cancelled');
+      this.#writeFile(id);
+    }
+    this.#tell(id);
+    this.#hub.say({ type: 'list' });
+    return this.view(id);
+  }
+
+  view(id: string): ExperimentView {
+    const record = this.#workspace.experiments.get(id);
+    const running = this.#running?.id === id ? this.#running : null;
+    const place = this.#waiting.indexOf(id);
+    const { tags, notes } = readAnnotations(this.#workspace, id);
+    return {
+      record,
+      live: running?.tracker.live ?? null,
+      queuePosition: place < 0 ? null : place,
+      pausable: running !== null && running.signal.request === null,
+      resumable: running === null && place < 0 && isResumable(record.state),
+      annotations: { tags, notes },
+      folder: this.#workspace.experimentFolder(id),
+    };
+  }
+
+  /** Pauses what runs, forgets what waits, and resolves when the worker is gone. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#waiting.length = 0;
+    this.#running?.signal.ask('pause');
+    await this.#running?.ended;
+  }
+
+  #enqueue(id: string): ExperimentView {
+    this.#waiting.push(id);
+    this.#next();
+    this.#tell(id);
+    this.#hub.say({ type: 'list' });
+    return this.view(id);
+  }
+
+  #next(): void {
+    if (this.#running !== null || this.#closing) return;
+    const id = this.#waiting.shift();
+    if (id === undefined) return;
+    const signal = new StopSignal();
+    const tracker = new LiveTracker(this.#workspace.experimentFolder(id), {
+      live: (live) => {
+        this.#hub.say({ type: 'live', id, live });
+      },
+      log: (lines) => {
+        this.#hub.say({ type: 'log', id, lines });
+      },
+    });
+    const ended = this.#run(id, signal, tracker).finally(() => {
+      tracker.close();
+      this.#running = null;
+      this.#announceEnd(id);
+      this.#next();
+      for (const waiting of this.#waiting) this.#tell(waiting);
+    });
+    this.#running = { id, signal, tracker, ended };
+  }
+
+  async #run(id: string, signal: StopSignal, tracker: LiveTracker): Promise<void> {
+    try {
+      await runExperiment(this.#workspace, id, {
+        port: this.#port,
+        signal,
+        onEvent: (event) => {
+          tracker.hear(event);
+          if (event.type === 'changed') this.#tell(id);
+        },
+      });
+    } catch (thrown) {
+      // A failed stage is written down already; what fails before any stage (inputs that are gone) is not.
+      if (this.#state(id) === 'failed') return;
+      const error = TritsmithError.from(thrown);
+      if (this.#state(id) !== 'running') this.#workspace.experiments.setState(id, 'running');
+      this.#workspace.experiments.setState(id, 'failed', error.serialise());
+      this.#writeFile(id);
+    }
+  }
+
+  #announceEnd(id: string): void {
+    const { name, state }: ExperimentRecord = this.#workspace.experiments.get(id);
+    this.#tell(id);
+    this.#hub.say({ type: 'ended', id, name, state });
+    this.#hub.say({ type: 'list' });
+  }
+
+  #state(id: string): ExperimentRecord['state'] {
+    return this.#workspace.experiments.get(id).state;
+  }
+
+  #tell(id: string): void {
+    this.#hub.say({ type: 'experiment', view: this.view(id) });
+  }
+
+  #writeFile(id: string): void {
+    writeExperimentFile(this.#workspace.experimentFolder(id), this.#workspace.experiments.get(id));
+  }
+}
