@@ -1,10 +1,10 @@
 /**
- * Makes the demo's data: `task/train.tsv`, `task/dev.tsv`, `corpus.txt` and the tokenizer files of `teacher/`. Every byte
+ * Makes the demo's data: `task/train.tsv`, `task/dev.tsv`, `corpus.jsonl` and the tokenizer files of `teacher/`. Every byte
  * follows from the seed.
  *
  *     node resources/demo-source/make-data.ts [<folder, default resources/demo>] [--pretraining-corpus <file>]
  *
- * `--pretraining-corpus` also writes the large corpus (about 4.5 MB) that the base model is pre-trained on; `corpus.txt` is its first megabyte.
+ * `--pretraining-corpus` also writes the large corpus (about 4.5 MB) that the base model is pre-trained on; `corpus.jsonl` is its first megabyte.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -74,6 +74,16 @@ export function table(tickets: readonly Ticket[]): string {
   return `text\tqueue\n${tickets.map((ticket) => `${ticket.text}\t${ticket.queue}\n`).join('')}`;
 }
 
+/** The first documents as JSON lines, until `characters` are reached: each line is a document of its own to the trainer. */
+export function corpusLines(documents: readonly string[], characters: number): string {
+  let lines = '';
+  for (const text of documents) {
+    if (lines.length >= characters) break;
+    lines += `${JSON.stringify({ text })}\n`;
+  }
+  return lines;
+}
+
 function write(path: string, content: string): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, content);
@@ -89,16 +99,8 @@ function main(): void {
   const { train, dev, documents } = drawDemo();
   write(join(folder, 'task', 'train.tsv'), table(train));
   write(join(folder, 'task', 'dev.tsv'), table(dev));
-  const lines = (until: number): string => {
-    let text = '';
-    for (const document of documents) {
-      if (text.length >= until) break;
-      text += `${document}\n`;
-    }
-    return text;
-  };
-  write(join(folder, 'corpus.txt'), lines(corpusCharacters));
-  if (values['pretraining-corpus']) write(values['pretraining-corpus'], lines(Infinity));
+  write(join(folder, 'corpus.jsonl'), corpusLines(documents, corpusCharacters));
+  if (values['pretraining-corpus']) write(values['pretraining-corpus'], corpusLines(documents, Infinity));
 
   const bpe = trainBpe([...documents, ...train.map((ticket) => ticket.text)], vocabularySize, specials);
   write(join(folder, 'teacher', 'tokenizer.json'), `${JSON.stringify(tokenizerJson(bpe), null, 1)}\n`);
