@@ -12,6 +12,7 @@ import golden from './golden/values.json' with { type: 'json' };
 import {
   bool,
   float32,
+  int32s,
   openGguf,
   packI2s,
   packQ8,
@@ -153,6 +154,24 @@ describe('writeGguf', () => {
       ['blk.0.attn_q.weight', [512, 4], 36],
       ['blk.0.ffn_up.weight', [512, 4], 35],
     ]);
+  });
+
+  it('writes metadata of many kilobytes', async () => {
+    const target = path.join(folder, 'large.gguf');
+    const tokens = Array.from({ length: 30_000 }, (_, i) => 'x'.repeat(i % 23));
+    const numbers = Array.from({ length: 30_001 }, (_, i) => i);
+    await writeGguf(
+      target,
+      new Map([
+        ['tokens', strings(tokens)],
+        ['numbers', int32s(numbers)],
+      ]),
+      [],
+    );
+    const file = await openGguf(target);
+    expect(file.metadata.get('tokens')?.value).toEqual(tokens);
+    expect(file.metadata.get('numbers')?.value).toEqual(numbers);
+    await file.close();
   });
 
   it('leaves nothing when a tensor fails', async () => {

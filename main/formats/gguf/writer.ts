@@ -1,7 +1,7 @@
 /** Writes a GGUF file (version 3, little-endian) tensor by tensor: memory holds the metadata and one tensor. */
 import { TritsmithError } from '../../contract/errors.ts';
 import { writeFileAtomically } from '../atomic-file.ts';
-import { typeNumber } from './metadata.ts';
+import { leastBytes, typeNumber } from './metadata.ts';
 import type { GgufMetadata, GgufValue, ItemType } from './metadata.ts';
 import { checkShapeForType, tensorBytes, tensorTypeByName } from './tensor-types.ts';
 import type { TensorTypeName } from './tensor-types.ts';
@@ -42,18 +42,23 @@ class ByteSink {
   }
 
   item(type: ItemType, value: number | bigint | boolean | string): void {
-    if (type === 'string') this.text(value as string);
-    else if (type === 'bool') this.bytes.writeUInt8(value ? 1 : 0, this.room(1));
-    else if (type === 'uint8') this.bytes.writeUInt8(Number(value), this.room(1));
-    else if (type === 'int8') this.bytes.writeInt8(Number(value), this.room(1));
-    else if (type === 'uint16') this.bytes.writeUInt16LE(Number(value), this.room(2));
-    else if (type === 'int16') this.bytes.writeInt16LE(Number(value), this.room(2));
-    else if (type === 'uint32') this.bytes.writeUInt32LE(Number(value), this.room(4));
-    else if (type === 'int32') this.bytes.writeInt32LE(Number(value), this.room(4));
-    else if (type === 'float32') this.bytes.writeFloatLE(Number(value), this.room(4));
-    else if (type === 'uint64') this.bytes.writeBigUInt64LE(BigInt(value), this.room(8));
-    else if (type === 'int64') this.bytes.writeBigInt64LE(BigInt(value), this.room(8));
-    else this.bytes.writeDoubleLE(Number(value), this.room(8));
+    if (type === 'string') {
+      this.text(value as string);
+      return;
+    }
+    const at = this.room(leastBytes(type));
+    const { bytes } = this;
+    if (type === 'bool') bytes.writeUInt8(value ? 1 : 0, at);
+    else if (type === 'uint8') bytes.writeUInt8(Number(value), at);
+    else if (type === 'int8') bytes.writeInt8(Number(value), at);
+    else if (type === 'uint16') bytes.writeUInt16LE(Number(value), at);
+    else if (type === 'int16') bytes.writeInt16LE(Number(value), at);
+    else if (type === 'uint32') bytes.writeUInt32LE(Number(value), at);
+    else if (type === 'int32') bytes.writeInt32LE(Number(value), at);
+    else if (type === 'float32') bytes.writeFloatLE(Number(value), at);
+    else if (type === 'uint64') bytes.writeBigUInt64LE(BigInt(value), at);
+    else if (type === 'int64') bytes.writeBigInt64LE(BigInt(value), at);
+    else bytes.writeDoubleLE(Number(value), at);
   }
 
   value(value: GgufValue): void {
