@@ -217,6 +217,22 @@ describe('an experiment', () => {
     expect(existsSync(join(workspace.experimentFolder(record.id), 'distil.json'))).toBe(true);
   });
 
+  it('whose disk is full stops with that error, and the workspace opens again with everything that was stored', async () => {
+    const pages = workspace.database.pragma('page_count', { simple: true }) as number;
+    workspace.database.pragma(`max_page_count = ${String(pages + 4)}`);
+    const thrown = (await runExperiment(workspace, recipe('counts', 2000), { port }).catch(
+      (error: unknown) => error,
+    )) as TritsmithError;
+    expect(thrown.code).toBe('no-space');
+    expect(thrown.remedy).toContain('Free some space');
+    workspace.close();
+    workspace = await open();
+    expect(workspace.database.pragma('integrity_check', { simple: true })).toBe('ok');
+    const [record] = workspace.experiments.list();
+    expect(['failed', 'interrupted']).toContain(record!.state);
+    expect(existsSync(join(workspace.experimentFolder(record!.id), 'checkpoints', 'finetune', 'last.json'))).toBe(true);
+  });
+
   it('with missing inputs is refused before anything is created, and every one of them is named', async () => {
     const bad = sampleRecipe('counts', { teacher: join(parent, 'nowhere'), train: join(parent, 'none.tsv') });
     const thrown = (await runExperiment(workspace, bad, { port }).catch((error: unknown) => error)) as TritsmithError;

@@ -4,6 +4,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { readComparison } from '../../../workbench/comparison.ts';
+import { parseRecipe } from '../../../workbench/recipe-inputs.ts';
 import { guarded, newCommand } from '../command.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
@@ -30,10 +31,8 @@ export function exportCommand(shell: Shell): Command {
         withWorkspace(shell, options, 'write', 'export', async (workspace) => {
           const record = workspace.experiments.find(reference);
           assertFinished(record, 'exported');
-          workspace.experiments.setRecipe(record.id, {
-            ...record.recipe,
-            exports: [{ type: options.type, embedding: options.embedding }],
-          });
+          const exports = [{ type: options.type, embedding: options.embedding }];
+          workspace.experiments.setRecipe(record.id, parseRecipe({ ...record.recipe, exports }));
           const done = await runSession(shell, workspace, record.id, {
             ...options,
             again: ['export', 'measure-student'],

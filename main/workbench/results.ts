@@ -1,0 +1,57 @@
+/** What an experiment found out, read from its folder. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { TritsmithError } from '../contract/errors.ts';
+import type { ExperimentRecord } from '../contract/experiments.ts';
+import { modelEvaluation } from '../contract/results.ts';
+import type { RuntimeModelName } from '../contract/runtime-protocol.ts';
+import { exportedModel } from '../contract/views.ts';
+import type { ExperimentResults, ExportedModel } from '../contract/views.ts';
+import { readComparison } from './comparison.ts';
+import type { Workspace } from './workspace.ts';
+
+const exportsFile = z.array(exportedModel.omit({ sha256: true }));
+
+export function readResults(workspace: Workspace, record: ExperimentRecord): ExperimentResults {
+  const folder = workspace.experimentFolder(record.id);
+  const evaluations = (['teacher', 'bitnet-sft', 'bitdistill'] as const).flatMap((model) => {
+    const found = readJson(modelEvaluation, join(folder, 'evaluations', `${model}.json`));
+    if (found === null) return [];
+    const { predictions: _predictions, ...evaluation } = found;
+    return [evaluation];
+  });
+  return { comparison: readComparison(workspace, record), evaluations, exports: readExports(workspace, record) };
+}
+
+/** The GGUF files of an experiment, with absolute paths. */
+export function readExports(workspace: Workspace, record: ExperimentRecord): ExportedModel[] {
+  const folder = workspace.experimentFolder(record.id);
+  const files = readJson(exportsFile, join(folder, 'exports', 'exports.json')) ?? [];
+  return files.map((file) => ({
+    ...file,
+    path: resolve(folder, file.path),
+    sha256: record.artifacts.find(({ path }) => path === file.path)?.sha256 ?? null,
+  }));
+}
+
+/** Throws `not-found` while the model has not been exported. */
+export function exportOf(workspace: Workspace, record: ExperimentRecord, model: RuntimeModelName): ExportedModel {
+  const file = readExports(workspace, record).find((each) => each.model === model);
+  if (file !== undefined && existsSync(file.path)) return file;
+  throw new TritsmithError('not-found', `There is no exported file of this model in ${record.name}.`, {
+    remedy: 'Let the experiment run to its end, or run its export again.',
+  });
+}
+
+function readJson<T>(schema: z.ZodType<T>, path: string): T | null {
+  if (!existsSync(path)) return null;
+  try {
+    return schema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (thrown) {
+    throw new TritsmithError('damaged', `${path} cannot be read.`, {
+      reason: TritsmithError.from(thrown).message.slice(0, 300),
+      remedy: 'Run the evaluation and the export again.',
+    });
+  }
+}
