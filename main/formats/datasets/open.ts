@@ -32,7 +32,7 @@ function looksLikeJsonLines(text: string): boolean {
   } catch {
     return false;
   }
-  return second.trim() === '' || second.trimStart().startsWith('{');
+  return second.trimStart().startsWith('{');
 }
 
 async function openSource(file: string): Promise<Source> {
