@@ -1,7 +1,7 @@
 /** Short questions that a worker process answers before or between jobs, and the shapes of its answers. */
 import { z } from 'zod';
 import { jobKind } from './jobs.ts';
-import { recipeSchema, taskSettings } from './recipe.ts';
+import { exportType, recipeSchema, taskSettings } from './recipe.ts';
 
 /** What a preset needs to become a recipe; paths are absolute. */
 export const presetInputs = z.object({
@@ -17,7 +17,7 @@ export const presetInputs = z.object({
   corpus: z.string().optional(),
   limit: z.int().positive().optional(),
   seed: z.int().min(0).optional(),
-  exports: z.array(z.enum(['i2_s'])).optional(),
+  exports: z.array(exportType).optional(),
 });
 export type PresetInputs = z.infer<typeof presetInputs>;
 

@@ -96,6 +96,25 @@ export type PretrainSettings = z.infer<typeof pretrainSettings>;
 export const finetuneSettings = z.object({ ...length.shape, optimiser: optimiserSettings });
 export type FinetuneSettings = z.infer<typeof finetuneSettings>;
 
+/**
+ * What an export writes (docs/formats.md). Of the student: `i2_s` (bitnet.cpp), `tq2_0` and `tq1_0` (llama.cpp), `hf` (a Hugging Face
+ * folder), `onnx`. Of the fine-tuned teacher: `f16`, and for comparison `q8_0` and `q4_0`.
+ */
+export const exportType = z.enum(['i2_s', 'tq2_0', 'tq1_0', 'hf', 'onnx', 'f16', 'q8_0', 'q4_0']);
+export type ExportType = z.infer<typeof exportType>;
+
+/** How embedding and head are stored in a GGUF file; the other formats keep them in F16 or F32. */
+export const embeddingType = z.enum(['f16', 'f32', 'q8_0', 'q6_k']);
+export type EmbeddingType = z.infer<typeof embeddingType>;
+
+export const exportSettings = z.object({
+  type: exportType,
+  embedding: embeddingType.default('f16'),
+  /** Keep only the tokens that the task's data, its template and the special tokens can produce, and the bytes (task students). */
+  pruneVocabulary: z.boolean().optional(),
+});
+export type ExportSettings = z.infer<typeof exportSettings>;
+
 export const recipeSchema = z.object({
   version: z.literal(1).default(1),
   name: z.string().min(1).max(200),
@@ -136,14 +155,7 @@ export const recipeSchema = z.object({
       everySteps: z.int().min(0).default(0),
     })
     .default({ rowsDuringTraining: 256, everySteps: 0 }),
-  exports: z
-    .array(
-      z.object({
-        type: z.enum(['i2_s']),
-        embedding: z.enum(['f16', 'f32']).default('f16'),
-      }),
-    )
-    .default([{ type: 'i2_s', embedding: 'f16' }]),
+  exports: z.array(exportSettings).default([{ type: 'i2_s', embedding: 'f16' }]),
 });
 export type Recipe = z.infer<typeof recipeSchema>;
 export type RecipeInput = z.input<typeof recipeSchema>;

@@ -17,9 +17,55 @@ export const comparisonRow = z.object({
 });
 export type ComparisonRow = z.infer<typeof comparisonRow>;
 
+/** One proof that was tried on an exported file. */
+export const exportCheck = z.object({
+  /** `tensors`: read back and compared; `parser`: `@huggingface/gguf`; `runtime`: our runtime beside the graph engine; `onnx`: ONNX Runtime. */
+  name: z.enum(['tensors', 'parser', 'runtime', 'onnx', 'accuracy']),
+  passed: z.boolean(),
+  /** One sentence with the figures. */
+  text: z.string(),
+  figures: z.record(z.string(), z.number()),
+});
+export type ExportCheck = z.infer<typeof exportCheck>;
+
+/** What pruning the vocabulary saved. */
+export const vocabularyPruning = z.object({
+  tokensBefore: z.number(),
+  tokensAfter: z.number(),
+  /** Bytes of the file that the dropped rows would have taken. */
+  savedBytes: z.number(),
+});
+export type VocabularyPruning = z.infer<typeof vocabularyPruning>;
+
+/** One exported file or folder of an experiment, kept in `exports/exports.json`. */
+export const exportedFile = z.object({
+  model: z.enum(['teacher', 'bitnet-sft', 'bitdistill']),
+  /** Relative to the experiment's folder. */
+  path: z.string(),
+  type: z.string(),
+  embedding: z.string().optional(),
+  /** `general.architecture` of a GGUF file. */
+  architecture: z.string().optional(),
+  verified: z.boolean(),
+  /** Bytes of the linear layers alone, and of everything that a runtime loads. */
+  bodyBytes: z.number(),
+  fileBytes: z.number(),
+  /** Share of zeros among the ternary weights. */
+  zeroFraction: z.number().optional(),
+  pruning: vocabularyPruning.nullable().optional(),
+  checks: z.array(exportCheck).optional(),
+  /** Restrictions that a user should know. */
+  notes: z.array(z.string()).optional(),
+  /** Which weights it was made of: size and time of the model's file. */
+  source: z.string().optional(),
+});
+export type ExportedFile = z.infer<typeof exportedFile>;
+
 export const comparison = z.object({
   rows: z.array(comparisonRow),
   export: z.object({ path: z.string(), type: z.string(), verified: z.boolean() }).nullable(),
+  /** Every export, with its proofs and sizes. */
+  exports: z.array(exportedFile).optional(),
   seconds: z.number(),
 });
 export type Comparison = z.infer<typeof comparison>;

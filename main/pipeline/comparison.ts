@@ -3,19 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Recipe } from '../contract/recipe.ts';
-import { type Comparison, type ComparisonRow, modelEvaluation } from '../contract/results.ts';
+import {
+  type Comparison,
+  type ComparisonRow,
+  type ExportedFile,
+  exportedFile,
+  modelEvaluation,
+} from '../contract/results.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
-
-/** One GGUF file that the export job wrote; kept in `exports/exports.json`. */
-export const exportedFile = z.object({
-  model: z.enum(['teacher', 'bitnet-sft', 'bitdistill']),
-  path: z.string(),
-  type: z.string(),
-  verified: z.boolean(),
-  bodyBytes: z.number(),
-  fileBytes: z.number(),
-});
-export type ExportedFile = z.infer<typeof exportedFile>;
 
 /** What a measuring job found; kept in `measurements/<model>.json`. */
 export const measurement = z.object({
@@ -68,6 +63,7 @@ export async function writeComparison(folder: string, recipe: Recipe): Promise<C
   const result: Comparison = {
     rows,
     export: student ? { path: join(folder, student.path), type: student.type, verified: student.verified } : null,
+    exports: files,
     seconds: 0,
   };
   await writeFileAtomically(join(folder, 'comparison.json'), `${JSON.stringify(result, null, 2)}\n`);

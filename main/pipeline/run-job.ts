@@ -2,7 +2,7 @@
 import type { JobKind, JobSpec } from '../contract/jobs.ts';
 import { distilStudent, trainBaseline } from './distil.ts';
 import { evaluateModels } from './evaluate.ts';
-import { exportModels } from './export.ts';
+import { exportModels } from './export/export-models.ts';
 import { finetuneTeacher } from './finetune.ts';
 import type { JobContext } from './job.ts';
 import { measureModel } from './measure.ts';

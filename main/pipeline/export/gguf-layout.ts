@@ -2,15 +2,15 @@
  * Which GGUF tensors and keys hold a model (FORMATS.md, "Which architecture string holds which student"). One place decides; the
  * writer and the read-back both follow it.
  */
-import { TritsmithError } from '../contract/errors.ts';
-import type { ModelConfiguration, Projection } from '../models/configuration.ts';
-import { inverseFrequencies } from '../models/rotary-tables.ts';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { ModelConfiguration, Projection } from '../../models/configuration.ts';
+import { inverseFrequencies } from '../../models/rotary-tables.ts';
 import {
   embeddingName,
   finalNormName,
   type ParameterSpecification,
   parameterSpecifications,
-} from '../models/parameters.ts';
+} from '../../models/parameters.ts';
 
 /** One tensor of the file and the parameter that it holds. */
 export interface GgufTensorPlan {
@@ -173,20 +173,38 @@ export function planGguf(configuration: ModelConfiguration): GgufPlan {
   };
 }
 
+/** Calls `visit` with the first value of each row in half-split order (Hugging Face) and in interleaved order (`llama`). */
+function rotaryRows(
+  length: number,
+  heads: number,
+  columns: number,
+  visit: (halfSplit: number, interleaved: number) => void,
+): void {
+  const headSize = length / (heads * columns);
+  const half = headSize / 2;
+  for (let head = 0; head < heads; head += 1)
+    for (let index = 0; index < half; index += 1)
+      for (let part = 0; part < 2; part += 1)
+        visit((head * headSize + part * half + index) * columns, (head * headSize + 2 * index + part) * columns);
+}
+
 /**
  * Rows of a query or key matrix `[heads * D, K]` from the half-split order of Hugging Face to the interleaved order of the
  * `llama` architecture: row `i + j * D/2` of a head becomes row `2 i + j`.
  */
 export function permuteRotaryRows(values: Float32Array, heads: number, columns: number): Float32Array {
   const result = new Float32Array(values.length);
-  const headSize = values.length / (heads * columns);
-  const half = headSize / 2;
-  for (let head = 0; head < heads; head += 1)
-    for (let index = 0; index < half; index += 1)
-      for (let part = 0; part < 2; part += 1) {
-        const from = (head * headSize + part * half + index) * columns;
-        const to = (head * headSize + 2 * index + part) * columns;
-        result.set(values.subarray(from, from + columns), to);
-      }
+  rotaryRows(values.length, heads, columns, (halfSplit, interleaved) => {
+    result.set(values.subarray(halfSplit, halfSplit + columns), interleaved);
+  });
+  return result;
+}
+
+/** The inverse of `permuteRotaryRows`. */
+export function unpermuteRotaryRows(values: Float32Array, heads: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length);
+  rotaryRows(values.length, heads, columns, (halfSplit, interleaved) => {
+    result.set(values.subarray(interleaved, interleaved + columns), halfSplit);
+  });
   return result;
 }

@@ -1,0 +1,178 @@
+/** Runs an exported file in the native runtime beside the graph engine: the same logits, the same greedy tokens. */
+import { loadModel } from '../../../native/runtime.ts';
+import { openGguf } from '../../formats/gguf/index.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import { Network } from '../../models/network.ts';
+import { embeddingName, ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
+import { ScoringHead } from '../../models/scoring-head.ts';
+import { type GgufPlan, unpermuteRotaryRows } from './gguf-layout.ts';
+import type { TensorSource } from './tensor-source.ts';
+
+export interface RuntimeAgreement {
+  readonly prompts: number;
+  /** Greedy tokens compared, and how many were the same. */
+  readonly tokens: number;
+  readonly sameTokens: number;
+  /** Tokens that differ although the graph engine's best two logits lie further apart than the largest difference. */
+  readonly unexplainedTokens: number;
+  /** Largest difference of a logit, and the largest logit it is to be seen against. */
+  readonly largestDifference: number;
+  readonly largestLogit: number;
+  /** Share of the places at which no logit differs by more than 1e-4. */
+  readonly exactShare: number;
+  /**
+   * By how much the graph engine's own logits move when the prompt's embeddings move by one part in a million: an activation near the
+   * middle between two int8 steps then rounds the other way. What differs by less than a few times this is rounding, not a mistake.
+   */
+  readonly sensitivity: number;
+}
+
+/** Tokens that each prompt is continued with. */
+const continuation = 8;
+
+/**
+ * The model that the file holds: dense values as they are in the file; of ternary layers the latent weights, which the engine quantises
+ * as it does in training (the read-back has shown that the file holds the same).
+ */
+export async function parametersOfFile(
+  path: string,
+  plan: GgufPlan,
+  configuration: ModelConfiguration,
+  source: TensorSource,
+): Promise<ParameterBuffer> {
+  const parameters = new ParameterBuffer(parameterSpecifications(configuration));
+  const file = await openGguf(path);
+  try {
+    for (const tensor of plan.tensors) {
+      if (typeof tensor.source !== 'string') continue;
+      const target = parameters.view(tensor.source);
+      if (tensor.kind === 'linear' && configuration.ternary) target.set(await source.read(tensor.source));
+      else {
+        const values = await file.readFloat32(tensor.name);
+        target.set(
+          tensor.permuteHeads === null ? values : unpermuteRotaryRows(values, tensor.permuteHeads, tensor.shape[1]!),
+        );
+      }
+    }
+  } finally {
+    await file.close();
+  }
+  return parameters;
+}
+
+function argmax(logits: Float32Array): number {
+  let best = 0;
+  for (let id = 1; id < logits.length; id += 1) if (logits[id]! > logits[best]!) best = id;
+  return best;
+}
+
+/** Greedy continuation in the runtime: the tokens, and the logits that each was chosen by. */
+function continueGreedily(
+  model: ReturnType<typeof loadModel>,
+  prompt: Int32Array,
+  count: number,
+): { tokens: number[]; logits: Float32Array[] } {
+  model.reset();
+  model.prefill(prompt);
+  const tokens: number[] = [];
+  const logits: Float32Array[] = [];
+  for (let step = 0; step < count; step += 1) {
+    if (step > 0) model.prefill(Int32Array.of(tokens[step - 1]!));
+    logits.push(model.lastLogits());
+    tokens.push(argmax(logits[step]!));
+  }
+  return { tokens, logits };
+}
+
+/** Logits `[positions, V]` with each embedding row of `ids` off by up to 2^-20 of itself. */
+async function nudged<T>(
+  parameters: ParameterBuffer,
+  width: number,
+  ids: Int32Array,
+  run: () => Promise<T>,
+): Promise<T> {
+  const embedding = parameters.view(embeddingName);
+  const rows = [...new Set(ids)].map((id) => embedding.subarray(id * width, (id + 1) * width));
+  const saved = rows.map((row) => row.slice());
+  for (const row of rows) row.forEach((value, at) => (row[at] = value * (1 + (((at * 37) % 17) / 8 - 1) * 2 ** -20)));
+  try {
+    return await run();
+  } finally {
+    rows.forEach((row, index) => row.set(saved[index]!));
+  }
+}
+
+function largestGap(a: Float32Array, b: Float32Array): number {
+  let largest = 0;
+  for (let index = 0; index < a.length; index += 1) largest = Math.max(largest, Math.abs(a[index]! - b[index]!));
+  return largest;
+}
+
+/**
+ * Continues every prompt by eight greedy tokens in the runtime (keys and values in float32) and asks the graph engine for the logits at
+ * the same places.
+ * @param parameters as `parametersOfFile` gives them
+ * @param prompts token ids; those that leave no room in the context are cut at the front
+ */
+export async function compareWithGraph(
+  path: string,
+  configuration: ModelConfiguration,
+  parameters: ParameterBuffer,
+  prompts: readonly Int32Array[],
+  threads: number,
+  onPrompt: (done: number) => Promise<void> = () => Promise.resolve(),
+): Promise<RuntimeAgreement> {
+  const network = await Network.create(configuration, parameters, { threads, mode: 'inference' });
+  const head = await ScoringHead.create(network, { threads });
+  const model = loadModel(path, { threads: Math.max(1, threads), kvType: 'f32' });
+  const { vocabSize } = configuration;
+  let tokens = 0;
+  let sameTokens = 0;
+  let largestDifference = 0;
+  let largestLogit = 0;
+  let exact = 0;
+  let sensitivity = 0;
+  const gaps: number[] = [];
+  try {
+    for (const [index, whole] of prompts.entries()) {
+      await onPrompt(index);
+      const room = Math.min(model.info.contextLength, configuration.maxPositions) - continuation;
+      const prompt = whole.subarray(Math.max(0, whole.length - room));
+      const found = continueGreedily(model, prompt, continuation);
+      const ids = Int32Array.from([...prompt, ...found.tokens.slice(0, -1)]);
+      const positions = Int32Array.from({ length: continuation }, (_, step) => prompt.length - 1 + step);
+      const graphLogits = async (): Promise<Float32Array> => {
+        const { hidden } = await network.forward({ ids, batch: 1, length: ids.length });
+        return head.logits(hidden, positions);
+      };
+      const expected = await graphLogits();
+      const moved = await nudged(parameters, configuration.hiddenSize, ids, graphLogits);
+      sensitivity = Math.max(sensitivity, largestGap(moved, expected));
+      for (const [step, actual] of found.logits.entries()) {
+        const row = expected.subarray(step * vocabSize, (step + 1) * vocabSize);
+        const difference = largestGap(actual, row);
+        largestDifference = Math.max(largestDifference, difference);
+        for (const value of row) largestLogit = Math.max(largestLogit, Math.abs(value));
+        if (difference <= 1e-4) exact += 1;
+        tokens += 1;
+        const best = argmax(row);
+        if (best === found.tokens[step]) sameTokens += 1;
+        else gaps.push(row[best]! - row[found.tokens[step]!]!);
+      }
+    }
+  } finally {
+    model.close();
+    await head.release();
+    await network.release();
+  }
+  return {
+    prompts: prompts.length,
+    tokens,
+    sameTokens,
+    unexplainedTokens: gaps.filter((gap) => gap > 2 * largestDifference).length,
+    largestDifference,
+    largestLogit,
+    exactShare: exact / Math.max(1, tokens),
+    sensitivity,
+  };
+}

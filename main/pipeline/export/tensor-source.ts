@@ -1,0 +1,42 @@
+/** The tensors of a model one at a time, so that exporting needs memory for one tensor and not for the model. */
+import { TritsmithError } from '../../contract/errors.ts';
+import { assertFinite, openCheckpoint } from '../../formats/safetensors/index.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import { type ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
+
+export interface TensorSource {
+  /** Row-major values of a parameter (models/parameters.ts names it); not to be written to. @throws TritsmithError */
+  read(name: string): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/** The tensors of a model that is in memory already. */
+export function tensorsInMemory(parameters: ParameterBuffer): TensorSource {
+  return { read: (name) => Promise.resolve(parameters.view(name)), close: () => Promise.resolve() };
+}
+
+/**
+ * The tensors of a Hugging Face folder. Close it when done.
+ * @throws TritsmithError as `openCheckpoint`; reading: `bad-input` for a missing tensor or a wrong shape, `damaged` for NaN or infinity
+ */
+export async function openTensorSource(folder: string, configuration: ModelConfiguration): Promise<TensorSource> {
+  const specifications = new Map(parameterSpecifications(configuration).map((entry) => [entry.name, entry]));
+  const checkpoint = await openCheckpoint(folder);
+  return {
+    async read(name) {
+      const { shape, local } = specifications.get(name)!;
+      // A tied model may store its one matrix under the head's name only.
+      const stored =
+        !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
+      if (checkpoint.shape(stored).join() !== shape.join())
+        throw new TritsmithError('bad-input', `Tensor ${stored} in ${folder} has the wrong shape.`, {
+          reason: `It is [${checkpoint.shape(stored).join(', ')}]; config.json asks for [${shape.join(', ')}].`,
+          remedy: 'Weights and config.json do not belong together: take both from one place.',
+        });
+      const values = await checkpoint.readFloat32(stored);
+      assertFinite(stored, values);
+      return values;
+    },
+    close: () => checkpoint.close(),
+  };
+}

@@ -1,0 +1,134 @@
+/** A GGUF export with its proofs: written under a draft name, read back, parsed by another reader, run beside the graph engine, then named. */
+import { stat } from 'node:fs/promises';
+import { gguf } from '@huggingface/gguf';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { ExportCheck } from '../../contract/results.ts';
+import { openGguf } from '../../formats/gguf/index.ts';
+import type { GgufEncoding } from './gguf-encoding.ts';
+import { type GgufModel, writeGgufModel } from './gguf-file.ts';
+import { readBackGguf } from './gguf-readback.ts';
+import { compareWithGraph, parametersOfFile, type RuntimeAgreement } from './runtime-check.ts';
+
+export interface VerifiedGguf {
+  readonly architecture: string;
+  readonly bodyBytes: number;
+  readonly fileBytes: number;
+  readonly zeroFraction: number;
+  readonly checks: readonly ExportCheck[];
+  readonly notes: readonly string[];
+}
+
+export interface VerificationOptions {
+  /** Prompts for the runtime check; none: it is left out. */
+  readonly prompts: readonly Int32Array[];
+  readonly threads: number;
+  /** `done` of `total` units; may throw to stop. */
+  readonly onProgress: (done: number, total: number) => Promise<void>;
+}
+
+/** What the native runtime executes; the other types are for llama.cpp alone. */
+export function runsInTritsmith(encoding: GgufEncoding): boolean {
+  return encoding.linear !== 'TQ1_0' && encoding.linear !== 'Q4_0';
+}
+
+/**
+ * Logits of runtime and graph engine may differ by float32 rounding (a ten-thousandth of the largest logit), and where an int8
+ * rounding falls the other way because of it, by a few times what such a rounding was seen to do in the graph engine itself.
+ */
+function allowedDifference({ largestLogit, sensitivity }: RuntimeAgreement): number {
+  return Math.max(1e-4 * Math.max(1, largestLogit), 3 * sensitivity);
+}
+
+/** Tensor names, shapes and types as `@huggingface/gguf` reads them, against our own reader. */
+export async function parserCheck(path: string): Promise<ExportCheck> {
+  const theirs = await gguf(path, { allowLocalFile: true });
+  const ours = await openGguf(path);
+  try {
+    const list = theirs.tensorInfos.map(
+      ({ name, shape, dtype }) => `${name} ${[...shape].reverse().join('x')} ${Number(dtype)}`,
+    );
+    const expected = [...ours.tensors].map(([name, { shape, typeId }]) => `${name} ${shape.join('x')} ${typeId}`);
+    const passed = list.join('\n') === expected.join('\n');
+    return {
+      name: 'parser',
+      passed,
+      text: passed
+        ? `@huggingface/gguf reads the same ${list.length} tensors and ${ours.metadata.size} keys.`
+        : '@huggingface/gguf reads other tensors than were written.',
+      figures: { tensors: list.length, keys: ours.metadata.size },
+    };
+  } finally {
+    await ours.close();
+  }
+}
+
+function runtimeCheck(found: RuntimeAgreement): ExportCheck {
+  const { prompts, tokens, sameTokens, unexplainedTokens, largestDifference } = found;
+  return {
+    name: 'runtime',
+    passed: unexplainedTokens === 0 && largestDifference <= allowedDifference(found),
+    text:
+      `On ${prompts} prompts our runtime gives ${sameTokens} of ${tokens} greedy tokens as the graph engine does; ` +
+      `logits differ by at most ${largestDifference.toExponential(1)} ` +
+      `(${(found.exactShare * 100).toFixed(0)} % of the places by at most 1e-4; rounding alone moves them by ${found.sensitivity.toExponential(1)}).`,
+    figures: { ...found },
+  };
+}
+
+function refuseFailed(path: string, check: ExportCheck): void {
+  if (check.passed) return;
+  throw new TritsmithError('damaged', `The export ${path} did not pass its check "${check.name}".`, {
+    reason: check.text,
+    remedy: 'Export again; if it fails again, report it with the experiment: this should not happen.',
+  });
+}
+
+/**
+ * Writes `path` and proves it. The caller gives a draft name and renames or removes the file.
+ * @throws TritsmithError `unsupported` for a model that the format can't hold, `damaged` when a check fails
+ */
+export async function writeVerifiedGguf(
+  path: string,
+  model: GgufModel,
+  encoding: GgufEncoding,
+  { prompts, threads, onProgress }: VerificationOptions,
+): Promise<VerifiedGguf> {
+  const runs = prompts.length > 0 && runsInTritsmith(encoding);
+  const promptUnits = runs ? prompts.length : 0;
+  let written = 0;
+  const { plan, notes } = await writeGgufModel(path, model, encoding, (done, tensors) => {
+    written = tensors;
+    return onProgress(done, tensors * 2 + promptUnits);
+  });
+  const total = written + plan.tensors.length + promptUnits;
+  const readBack = await readBackGguf(path, plan, model.tensors, encoding, (done) => onProgress(written + done, total));
+  const ternary = readBack.ternaryTensors;
+  const checks: ExportCheck[] = [
+    {
+      name: 'tensors',
+      passed: true,
+      text:
+        `${readBack.tensors} tensors were read back and are the model's` +
+        (ternary > 0 ? `, ${ternary} ternary ones exactly` : '') +
+        (readBack.largestLoss > 0 ? `; quantised ones within ${(readBack.largestLoss * 100).toFixed(2)} %.` : '.'),
+      figures: { tensors: readBack.tensors, ternaryTensors: ternary, largestLoss: readBack.largestLoss },
+    },
+    await parserCheck(path),
+  ];
+  if (runs) {
+    const parameters = await parametersOfFile(path, plan, model.configuration, model.tensors);
+    const found = await compareWithGraph(path, model.configuration, parameters, prompts, threads, (done) =>
+      onProgress(written + plan.tensors.length + done, total),
+    );
+    checks.push(runtimeCheck(found));
+  }
+  for (const check of checks) refuseFailed(path, check);
+  return {
+    architecture: plan.architecture,
+    bodyBytes: readBack.bodyBytes,
+    fileBytes: (await stat(path)).size,
+    zeroFraction: readBack.zeroFraction,
+    checks,
+    notes,
+  };
+}
