@@ -1,6 +1,6 @@
 /** The result that everything is for: teacher, BitNet-SFT and BitDistill student side by side. */
 import type { Comparison } from '../../contract/results.ts';
-import { bytes, count, duration, percent } from './quantities.ts';
+import { bytes, count, elapsed, percent } from './quantities.ts';
 import { textTable } from './text-table.ts';
 
 const names = { teacher: 'teacher', 'bitnet-sft': 'BitNet-SFT', bitdistill: 'BitDistill' } as const;
@@ -34,7 +34,7 @@ export function comparisonTable({ rows, export: exported, seconds }: Comparison)
     exported === null
       ? 'Nothing was exported.'
       : `${exported.verified ? 'Exported and read back' : 'Exported, NOT verified'} (${exported.type}): ${exported.path}`;
-  return `${table}\nTime: ${duration(seconds)}\n${file}\n`;
+  return `${table}\nTime: ${elapsed(seconds)}\n${file}\n`;
 }
 
 function speed(tokensPerSecond: number | null): string {

@@ -82,7 +82,7 @@ describe('live progress', () => {
     );
     said = '';
     shown.show(changed('done'));
-    expect(said).toBe('\r\u001b[2Kdistil           done (1 min, 100 of 100 steps)\n');
+    expect(said).toBe('\r\u001b[2Kdistil           done (1 min 1 s, 100 of 100 steps)\n');
   });
 
   it('never moves backwards, whatever is reported', () => {

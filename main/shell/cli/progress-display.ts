@@ -1,7 +1,7 @@
 /** Shows a running experiment on standard error: one redrawn line in a terminal, a plain line every few seconds elsewhere. */
 import type { ExperimentEvent, StageRecord, TimeRange } from '../../contract/experiments.ts';
 import type { JobEvent, JobKind } from '../../contract/jobs.ts';
-import { count, duration, percent, timeLeft } from './quantities.ts';
+import { count, elapsed, percent, timeLeft } from './quantities.ts';
 import type { Shell } from './shell.ts';
 
 const BAR_WIDTH = 20;
@@ -68,7 +68,7 @@ export class ProgressDisplay {
       if (!this.#shell.terminal) this.line(`${kind}: started`);
     } else if (before === 'running') {
       const amount = stage.total > 0 ? `, ${count(stage.done)} of ${count(stage.total)} ${stage.unit}` : '';
-      this.line(`${stage.kind.padEnd(16)} ${stage.state} (${duration(stage.seconds)}${amount})`);
+      this.line(`${stage.kind.padEnd(16)} ${stage.state} (${elapsed(stage.seconds)}${amount})`);
       this.#running = null;
     }
   }

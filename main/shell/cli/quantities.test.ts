@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { bytes, count, duration, parameters, percent, timeLeft } from './quantities.ts';
+import { bytes, count, duration, elapsed, parameters, percent, timeLeft } from './quantities.ts';
 
 it('numbers read as people write them', () => {
   expect([0, 999, 1000, 999_499, 999_500, 1.234e9].map(bytes)).toEqual([
@@ -26,5 +26,6 @@ it('numbers read as people write them', () => {
     '1 min - 3 min left',
     '1 min left',
   ]);
+  expect([59, 65.4, 599.4, 700].map(elapsed)).toEqual(['59 s', '1 min 5 s', '9 min 59 s', '12 min']);
   expect(percent(0.8555)).toBe('85.5 %');
 });

@@ -32,6 +32,13 @@ export function duration(seconds: number): string {
   return `${String(Math.round(hours / 24))} days`;
 }
 
+/** Time that has passed: with the seconds as long as they matter. */
+export function elapsed(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 60 || whole >= 600) return duration(seconds);
+  return `${String(Math.floor(whole / 60))} min ${String(whole % 60)} s`;
+}
+
 /** `2 min - 4 min left`, one figure when both ends read the same. */
 export function timeLeft(range: TimeRange): string {
   if (range === null) return 'measuring';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { readComparison } from '../../../workbench/comparison.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
-import { date, duration, percent } from '../quantities.ts';
+import { date, elapsed, percent } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { textTable } from '../text-table.ts';
@@ -41,7 +41,7 @@ export function listCommand(shell: Shell): Command {
                   state,
                   preset,
                   date(created),
-                  duration(seconds),
+                  elapsed(seconds),
                   accuracy === null ? '-' : percent(accuracy),
                 ]),
               ),

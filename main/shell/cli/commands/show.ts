@@ -4,7 +4,7 @@ import { readComparison } from '../../../workbench/comparison.ts';
 import type { Workspace } from '../../../workbench/workspace.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { comparisonTable } from '../comparison-table.ts';
-import { bytes, count, date, duration } from '../quantities.ts';
+import { bytes, count, date, elapsed } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { facts, textTable } from '../text-table.ts';
@@ -99,7 +99,7 @@ function describe(record: ExperimentRecord, folder: string): string {
       kind,
       state,
       total > 0 ? `${count(done)}/${count(total)} ${unit}` : '-',
-      seconds > 0 ? duration(seconds) : '-',
+      seconds > 0 ? elapsed(seconds) : '-',
     ]),
   );
   const files = textTable(
