@@ -82,7 +82,7 @@
             "target_name": "avx512",
             "type": "static_library",
             "sources": ["training/elementwise_avx512.cc", "kernels/avx512vnni.cc"],
-            "cflags": ["<@(avx512)", "-mprefer-vector-width=512", "-Wno-maybe-uninitialized"],
+            "cflags": ["<@(avx512)", "-mprefer-vector-width=512", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
             "xcode_settings": {"OTHER_CFLAGS": ["<@(avx512)"]},
             "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/arch:AVX512"]}},
           },

@@ -128,6 +128,15 @@ interface NativeRuntime {
   StudentRuntime: new (path: string, options: LoadOptions) => NativeStudent;
   TernaryMatrix: new (weights: Int8Array, options: TernaryMatrixOptions) => NativeMatrix;
   kernels(): KernelName[];
+  measureMachine(options: { threads: number; kernel?: KernelName }): MachineSpeed;
+}
+
+/** The limits that kernels are judged against. */
+export interface MachineSpeed {
+  /** Sequential reads from memory, best of five passes over 256 MiB. */
+  memoryBandwidthBytesPerSecond: number;
+  /** The kernel's dot-product instruction alone, in registers; 0 where not measured. */
+  integerMultiplyAddsPerSecond: number;
 }
 
 const require = createRequire(import.meta.url);
@@ -135,6 +144,10 @@ const native = require('./build/Release/tritsmith.node') as NativeRuntime;
 
 /** Kernels that this processor runs, best first. */
 export const availableKernels = (): KernelName[] => native.kernels();
+
+/** Measures this machine now, as loaded as it is (about a quarter of a second). */
+export const measureMachine = (threads: number, kernel?: KernelName): MachineSpeed =>
+  call(() => native.measureMachine({ threads, kernel }));
 
 /** Runs native code; errors come out as StudentError (or TypeError and RangeError for misuse). */
 function call<Result>(work: () => Result): Result {

@@ -20,6 +20,6 @@ struct PairAccumulator {
 
 const Kernels kernelsAvx2 = {"avx2",             kTile,    Layout::twoBit, quantiseTokens, multiplyTernaryYmm<PairAccumulator>,
                              multiplyDense<Vec>, denseRow, rmsNorm,        addTo,          siluMultiply,
-                             reluSquaredMultiply, attend<Vec>, softmaxRow, halves};
+                             reluSquaredMultiply, attend<Vec>, softmaxRow, halves, integerPeakYmm<PairAccumulator>};
 
 }  // namespace tritsmith

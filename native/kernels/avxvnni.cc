@@ -15,6 +15,6 @@ struct QuadAccumulator {
 
 const Kernels kernelsAvxVnni = {"avx-vnni",         kTile,    Layout::twoBit, quantiseTokens, multiplyTernaryYmm<QuadAccumulator>,
                                 multiplyDense<Vec>, denseRow, rmsNorm,        addTo,          siluMultiply,
-                                reluSquaredMultiply, attend<Vec>, softmaxRow, halves};
+                                reluSquaredMultiply, attend<Vec>, softmaxRow, halves, integerPeakYmm<QuadAccumulator>};
 
 }  // namespace tritsmith

@@ -160,21 +160,20 @@ inline void q8Row(const uint8_t* row, size_t columns, float* out) {
 /** Q6_K: blocks of 256 as 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 int8 scales, one half scale. */
 inline void q6Row(const uint8_t* row, size_t columns, float* out) {
   for (size_t block = 0; block * 256 < columns; block++, row += 210, out += 256) {
-    const float d = halfToFloat(readU16(row + 208));
+    uint8_t codes[256];
     for (size_t half = 0; half < 2; half++) {
       const uint8_t* const low = row + half * 64;
       const uint8_t* const high = row + 128 + half * 32;
-      float* const target = out + half * 128;
-      for (size_t quarter = 0; quarter < 4; quarter++) {
-        const uint8_t* const nibbles = low + (quarter & 1) * 32;
-        for (size_t part = 0; part < 2; part++) {
-          const float scale = d * static_cast<float>(static_cast<int8_t>(row[192 + half * 8 + quarter * 2 + part]));
-          for (size_t i = part * 16; i < part * 16 + 16; i++) {
-            const int nibble = quarter < 2 ? nibbles[i] & 15 : nibbles[i] >> 4;
-            target[quarter * 32 + i] = scale * static_cast<float>((nibble | (high[i] >> (2 * quarter) & 3) << 4) - 32);
-          }
-        }
-      }
+      uint8_t* const target = codes + half * 128;
+      for (size_t i = 0; i < 32; i++) target[i] = static_cast<uint8_t>((low[i] & 15) | (high[i] & 3) << 4);
+      for (size_t i = 0; i < 32; i++) target[32 + i] = static_cast<uint8_t>((low[32 + i] & 15) | (high[i] >> 2 & 3) << 4);
+      for (size_t i = 0; i < 32; i++) target[64 + i] = static_cast<uint8_t>(low[i] >> 4 | (high[i] >> 4 & 3) << 4);
+      for (size_t i = 0; i < 32; i++) target[96 + i] = static_cast<uint8_t>(low[32 + i] >> 4 | high[i] >> 6 << 4);
+    }
+    const float d = halfToFloat(readU16(row + 208));
+    for (size_t group = 0; group < 16; group++) {
+      const float scale = d * static_cast<float>(static_cast<int8_t>(row[192 + group]));
+      for (size_t i = group * 16; i < group * 16 + 16; i++) out[i] = scale * static_cast<float>(static_cast<int32_t>(codes[i]) - 32);
     }
   }
 }

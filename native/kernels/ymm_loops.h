@@ -91,6 +91,24 @@ void multiplyTernaryYmm(const PackedTernary& w, size_t begin, size_t end, const 
       }
 }
 
+/** Runs `rounds` times eight independent accumulations; returns the multiply-adds done. */
+template <typename Accumulator>
+uint64_t integerPeakYmm(size_t rounds) {
+  Accumulator acc[8];
+  __m256i codes = _mm256_set1_epi8(1);
+  const __m256i activations = _mm256_set1_epi8(1);
+  for (size_t i = 0; i < rounds; i++) {
+    for (Accumulator& a : acc) a.add(codes, activations);
+    __asm__ volatile("" : "+x"(codes));
+  }
+  int32_t lane = 0;
+  for (Accumulator& a : acc) {
+    a.flush();
+    lane ^= _mm256_extract_epi32(a.total, 0);
+  }
+  return static_cast<uint64_t>(rounds) * 8 * 32 + (lane == 1 ? 1 : 0);
+}
+
 inline void halves(const float* x, uint16_t* out, size_t count) {
   size_t i = 0;
   for (; i + 8 <= count; i += 8)

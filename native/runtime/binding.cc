@@ -1,6 +1,9 @@
 /** The runtime's door to JavaScript. Arrays are allocated by the caller; errors carry `code` and `remedy`. */
 #include "runtime/binding.h"
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -309,11 +312,56 @@ Napi::Value kernels(const Napi::CallbackInfo& info) {
   return names;
 }
 
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/** `measureMachine({threads, kernel?})`: bytes per second of sequential reads from memory, and integer multiply-adds per second. */
+Napi::Value measureMachine(const Napi::CallbackInfo& info) {
+  if (!info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "Expected options.");
+  const Napi::Object options = info[0].As<Napi::Object>();
+  const int threads = static_cast<int>(option(options, "threads", 1, 1, 256));
+  return guarded(info.Env(), [&] {
+    const Kernels* const table = kernelsFor(options);
+    Pool pool(threads);
+    constexpr size_t kBytes = size_t{256} << 20, kPiece = size_t{1} << 20;
+    Pages pages(kBytes, true);
+    std::memset(pages.data(), 1, kBytes);
+    std::atomic<uint64_t> sum{0};
+    double bestRead = 1e30, bestPeak = 1e30;
+    for (int round = 0; round < 5; round++) {
+      const double started = seconds();
+      pool.pieces(kBytes, kPiece, [&](size_t begin, size_t end, int) {
+        const auto* const words = reinterpret_cast<const uint64_t*>(pages.data());
+        uint64_t parts[16] = {0};
+        for (size_t i = begin / 8; i < end / 8; i += 16)
+          for (size_t k = 0; k < 16; k++) parts[k] ^= words[i + k];
+        uint64_t part = 0;
+        for (const uint64_t p : parts) part += p;
+        sum.fetch_add(part, std::memory_order_relaxed);
+      });
+      bestRead = std::min(bestRead, seconds() - started);
+    }
+    std::atomic<uint64_t> products{0};
+    for (int round = 0; round < 3; round++) {
+      products.store(0);
+      const double started = seconds();
+      pool.run([&](int, int) { products.fetch_add(table->integerPeak(2000000), std::memory_order_relaxed); });
+      bestPeak = std::min(bestPeak, seconds() - started);
+    }
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("memoryBandwidthBytesPerSecond", Napi::Number::New(info.Env(), static_cast<double>(kBytes + (sum.load() == 1 ? 1 : 0)) / bestRead));
+    out.Set("integerMultiplyAddsPerSecond", Napi::Number::New(info.Env(), static_cast<double>(products.load()) / bestPeak));
+    return out;
+  });
+}
+
 }  // namespace
 
 void exportRuntime(Napi::Env env, Napi::Object exports) {
   exports.Set("StudentRuntime", StudentRuntime::define(env));
   exports.Set("TernaryMatrix", TernaryMatrix::define(env));
+  exports.Set("measureMachine", Napi::Function::New(env, measureMachine, "measureMachine"));
   exports.Set("kernels", Napi::Function::New(env, kernels, "kernels"));
 }
 

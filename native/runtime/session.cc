@@ -338,7 +338,7 @@ void Session::attention(size_t layer, size_t count) {
 
 void Session::multiplyHead(const float* in, size_t count, float* out) {
   const DenseMatrix& head = model_.head;
-  const size_t grain = 64;
+  const size_t grain = std::min<size_t>(512, std::max<size_t>(64, head.rows / (static_cast<size_t>(pool_.threads()) * 16)));
   pool_.pieces(head.rows, grain, [&](size_t begin, size_t end, int thread) {
     std::vector<float>& scratch = scratch_[static_cast<size_t>(thread)];
     if (scratch.size() < 8 * head.columns) scratch.resize(8 * head.columns);

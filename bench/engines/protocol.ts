@@ -1,0 +1,39 @@
+/** What the inference benchmark and the process of one engine say to each other. */
+
+/** Sent once by the engine's process. */
+export interface Ready {
+  loadSeconds: number;
+  /** Resident memory before the model was loaded. */
+  bareBytes: number;
+  /** Bytes of weights that one decoded token reads, where known. */
+  bytesPerToken?: number;
+  detail: string;
+}
+
+/** One measurement: a fresh conversation of `prompt` tokens, then `decode` more. */
+export interface Round {
+  prompt: number;
+  decode: number;
+}
+
+export interface RoundResult {
+  /** Until the first token is there (the head included). */
+  prefillSeconds: number;
+  decodeSeconds: number;
+  rssBytes: number;
+}
+
+/** The prompt: printable, never a special token. */
+export const promptIds = (count: number): number[] =>
+  Array.from({ length: count }, (_, i) => 300 + ((i * 7919) % 20_000));
+
+/** Answers rounds until the parent hangs up. */
+export function serve(ready: Ready, measure: (round: Round) => Promise<Omit<RoundResult, 'rssBytes'>>): void {
+  process.on('message', (round: Round) => {
+    void measure(round).then((result) =>
+      process.send!({ ...result, rssBytes: process.memoryUsage().rss } satisfies RoundResult),
+    );
+  });
+  process.on('disconnect', () => process.exit(0));
+  process.send!(ready);
+}

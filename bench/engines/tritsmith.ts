@@ -1,0 +1,28 @@
+/** Our runtime in a process of its own: `tritsmith.ts <gguf> <threads> <layout>`. */
+import { loadModel, type LayoutName } from '../../native/runtime.ts';
+import { promptIds, serve } from './protocol.ts';
+
+const bareBytes = process.memoryUsage().rss;
+const [path, threads, layout] = process.argv.slice(2);
+const model = loadModel(path!, { threads: Number(threads), contextLength: 640, layout: layout as LayoutName });
+
+serve(
+  {
+    loadSeconds: model.info.loadSeconds,
+    bareBytes,
+    bytesPerToken: model.info.bytesPerToken,
+    detail: `${model.info.kernel}, ${model.info.layout}`,
+  },
+  ({ prompt, decode }) => {
+    model.reset();
+    const started = performance.now();
+    model.prefill(Int32Array.from(promptIds(prompt)));
+    let token = model.sample();
+    const first = performance.now();
+    for (let i = 0; i < decode; i++) token = model.decodeNext(token);
+    return Promise.resolve({
+      prefillSeconds: (first - started) / 1000,
+      decodeSeconds: (performance.now() - first) / 1000,
+    });
+  },
+);

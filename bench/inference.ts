@@ -1,0 +1,281 @@
+/**
+ * `npm run bench -- inference (--model <gguf> | --shape 124m|729m|0.6b) [--threads 1,2] [--peer llama.cpp] [--rounds 5] [--layout auto|2bit|1.6bit]
+ * [--json]`: prefill of 128 and 512 tokens, decode of 64 after 128, load time, memory. Every engine runs in its own process; rounds are interleaved, and the
+ * median is taken.
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { measureMachine } from '../native/runtime.ts';
+import type { Ready, Round, RoundResult } from './engines/protocol.ts';
+import { cacheFolder, peerFolder } from './peer.ts';
+import { shapes, writeStudent, type WeightType } from './student.ts';
+import { loadNote, median, table } from './table.ts';
+
+interface Engine {
+  engine: 'tritsmith' | 'llama.cpp';
+  type: string;
+  threads: number;
+  path: string;
+  process: ChildProcess;
+  ready: Ready;
+  prefill: number[];
+  prefillLong: number[];
+  decode: number[];
+  rss: number;
+}
+
+/** One line of the result. `rssBytes` is the whole process (Node included) after prefill 128 and decode 64; `bareBytes` is Node before loading. */
+export interface InferenceRun {
+  engine: 'tritsmith' | 'llama.cpp';
+  type: string;
+  threads: number;
+  prefillTokensPerSecond: number;
+  prefill512TokensPerSecond: number;
+  decodeTokensPerSecond: number;
+  rssBytes: number;
+  bareBytes: number;
+  fileBytes: number;
+  loadSeconds: number;
+  /** Share of the memory-bandwidth limit for the weights that a token reads. */
+  bandwidthShare?: number;
+}
+
+export interface InferenceReport {
+  model: string;
+  runs: InferenceRun[];
+  memoryBandwidthBytesPerSecond: number;
+  memoryBandwidthByThreads: Record<string, number>;
+  loadAverage: number;
+  cores: number;
+}
+
+const isReady = (message: unknown): message is Ready => typeof (message as Ready).loadSeconds === 'number';
+
+function start(script: string, args: string[]): Promise<{ process: ChildProcess; ready: Ready }> {
+  return new Promise((resolve, reject) => {
+    const child = fork(fileURLToPath(new URL(`./engines/${script}`, import.meta.url)), args, {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    child.once('message', (message) => {
+      if (isReady(message)) resolve({ process: child, ready: message });
+      else reject(new Error(`${script} spoke out of turn.`));
+    });
+    child.once('exit', (code) => reject(new Error(`${script} ${args.join(' ')} ended with code ${String(code)}.`)));
+  });
+}
+
+function ask(child: ChildProcess, round: Round): Promise<RoundResult> {
+  return new Promise((resolve, reject) => {
+    child.removeAllListeners('exit');
+    child.once('exit', (code) => reject(new Error(`An engine died with code ${String(code)}.`)));
+    child.once('message', (message) => resolve(message as RoundResult));
+    child.send(round);
+  });
+}
+
+/** The file of a random student, written on first use. */
+function studentFile(
+  shape: keyof typeof shapes,
+  weights: WeightType,
+  table: 'f16' | 'q6_k',
+  note: (text: string) => void,
+): string {
+  const path = join(cacheFolder(), `${shape}-${weights}-${table}.gguf`);
+  if (!existsSync(path)) {
+    note(`Writing ${basename(path)} ...`);
+    writeStudent(path, shapes[shape], { weights, table, tied: true, subln: 'none', seed: 1 });
+  }
+  return path;
+}
+
+interface Settings {
+  model?: string;
+  shape?: keyof typeof shapes;
+  threads: number[];
+  peer: boolean;
+  rounds: number;
+  layout: string;
+  note: (text: string) => void;
+}
+
+/** Runs the comparison; `note` receives progress lines. */
+export async function compareInference(settings: Settings): Promise<InferenceReport> {
+  const { model, shape, threads, note } = settings;
+  const ours = model ?? studentFile(shape!, 'i2_s', 'q6_k', note);
+  const plans: {
+    script: string;
+    engine: Engine['engine'];
+    type: string;
+    threads: number;
+    path: string;
+    args: string[];
+  }[] = [];
+  for (const count of threads)
+    plans.push({
+      script: 'tritsmith.ts',
+      engine: 'tritsmith',
+      type: model === undefined ? 'I2_S + Q6_K' : basename(model),
+      threads: count,
+      path: ours,
+      args: [ours, String(count), settings.layout],
+    });
+  if (settings.peer) {
+    const folder = peerFolder();
+    const files =
+      shape === undefined
+        ? [[basename(ours), ours] as const]
+        : ([
+            ['F16', studentFile(shape, 'f16', 'f16', note)],
+            ['Q4_0 + Q6_K', studentFile(shape, 'q4_0', 'q6_k', note)],
+            ['TQ2_0 + Q6_K', studentFile(shape, 'tq2_0', 'q6_k', note)],
+          ] as const);
+    for (const [type, path] of files)
+      for (const count of threads)
+        plans.push({
+          script: 'llama.ts',
+          engine: 'llama.cpp',
+          type,
+          threads: count,
+          path,
+          args: [folder, path, String(count)],
+        });
+  }
+
+  const engines: Engine[] = [];
+  try {
+    for (const { script, args, ...plan } of plans) {
+      note(`Loading ${plan.engine} ${plan.type}, ${plan.threads} threads ...`);
+      try {
+        const started = await start(script, args);
+        engines.push({ ...plan, ...started, prefill: [], prefillLong: [], decode: [], rss: 0 });
+      } catch (error) {
+        if (plan.engine === 'tritsmith') throw error;
+        note(`llama.cpp can't run ${plan.type}: ${(error as Error).message}`);
+      }
+    }
+    const bandwidth = new Map<number, number[]>(threads.map((count) => [count, []]));
+    const loads: number[] = [];
+    for (let round = 0; round < settings.rounds; round++) {
+      note(`Round ${round + 1} of ${settings.rounds} ...`);
+      for (const count of threads) bandwidth.get(count)!.push(measureMachine(count).memoryBandwidthBytesPerSecond);
+      for (const engine of engines) {
+        const short = await ask(engine.process, { prompt: 128, decode: 64 });
+        if (round === 0) engine.rss = short.rssBytes;
+        engine.prefill.push(128 / short.prefillSeconds);
+        engine.decode.push(64 / short.decodeSeconds);
+        const long = await ask(engine.process, { prompt: 512, decode: 0 });
+        engine.prefillLong.push(512 / long.prefillSeconds);
+      }
+      loads.push(loadavg()[0]!);
+    }
+    const byThreads = Object.fromEntries(threads.map((count) => [String(count), median(bandwidth.get(count)!)]));
+    return {
+      model: shape ?? basename(ours),
+      runs: engines.map((e) => ({
+        engine: e.engine,
+        type: e.type,
+        threads: e.threads,
+        prefillTokensPerSecond: median(e.prefill),
+        prefill512TokensPerSecond: median(e.prefillLong),
+        decodeTokensPerSecond: median(e.decode),
+        rssBytes: e.rss,
+        bareBytes: e.ready.bareBytes,
+        fileBytes: statSync(e.path).size,
+        loadSeconds: e.ready.loadSeconds,
+        ...(e.ready.bytesPerToken === undefined
+          ? {}
+          : {
+              bandwidthShare: median(
+                e.decode.map((speed, i) => (speed * e.ready.bytesPerToken!) / bandwidth.get(e.threads)![i]!),
+              ),
+            }),
+      })),
+      memoryBandwidthBytesPerSecond: byThreads[String(threads[0]!)]!,
+      memoryBandwidthByThreads: byThreads,
+      loadAverage: median(loads),
+      cores: cpus().length,
+    };
+  } finally {
+    for (const engine of engines) engine.process.disconnect();
+  }
+}
+
+function print(report: InferenceReport): string {
+  const mebi = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
+  const rows = [
+    [
+      'engine',
+      'type',
+      'threads',
+      'prefill 128',
+      'prefill 512',
+      'decode 64',
+      'of bandwidth',
+      'RSS MiB',
+      'bare MiB',
+      'file MiB',
+      'load s',
+    ],
+    ...report.runs.map((r) => [
+      r.engine,
+      r.type,
+      String(r.threads),
+      r.prefillTokensPerSecond.toFixed(1),
+      r.prefill512TokensPerSecond.toFixed(1),
+      r.decodeTokensPerSecond.toFixed(1),
+      r.bandwidthShare === undefined ? '' : `${(r.bandwidthShare * 100).toFixed(0)} %`,
+      mebi(r.rssBytes),
+      mebi(r.bareBytes),
+      mebi(r.fileBytes),
+      r.loadSeconds.toFixed(2),
+    ]),
+  ];
+  const lines = [`${report.model}: tokens per second, median of interleaved rounds`, table(rows)];
+  for (const run of report.runs.filter((r) => r.engine === 'tritsmith')) {
+    const peer = report.runs.find((r) => r.type.startsWith('TQ2_0') && r.threads === run.threads);
+    if (peer !== undefined)
+      lines.push(
+        `${run.threads} threads against TQ2_0: prefill ${(run.prefillTokensPerSecond / peer.prefillTokensPerSecond).toFixed(2)}x, decode ${(run.decodeTokensPerSecond / peer.decodeTokensPerSecond).toFixed(2)}x`,
+      );
+  }
+  for (const [threads, speed] of Object.entries(report.memoryBandwidthByThreads))
+    lines.push(`Memory bandwidth with ${threads} threads: ${(speed / 1e9).toFixed(1)} GB/s`);
+  lines.push(loadNote(report.loadAverage, report.cores));
+  return lines.join('\n');
+}
+
+export async function run(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      model: { type: 'string' },
+      shape: { type: 'string' },
+      threads: { type: 'string', default: '1,2' },
+      peer: { type: 'string' },
+      rounds: { type: 'string', default: '5' },
+      layout: { type: 'string', default: 'auto' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const shape = values.shape as keyof typeof shapes | undefined;
+  if ((values.model === undefined) === (shape === undefined) || (shape !== undefined && !(shape in shapes)))
+    throw new Error(`Give either --model <gguf> or --shape ${Object.keys(shapes).join('|')}.`);
+  if (values.peer !== undefined && values.peer !== 'llama.cpp') throw new Error('The only peer is llama.cpp.');
+  const threads = values.threads.split(',').map(Number);
+  if (threads.some((count) => !Number.isInteger(count) || count < 1))
+    throw new Error('--threads takes numbers like 1,2.');
+  const report = await compareInference({
+    model: values.model,
+    shape,
+    threads,
+    peer: values.peer !== undefined,
+    rounds: Number(values.rounds),
+    layout: values.layout,
+    note: (text) => process.stderr.write(`${text}\n`),
+  });
+  process.stdout.write(`${values.json ? JSON.stringify(report, null, 2) : print(report)}\n`);
+}

@@ -1,0 +1,104 @@
+/**
+ * `npm run bench -- kernel [--threads 1,2] [--json]`: the ternary product for one token (GEMV) against the measured memory bandwidth, and for many
+ * (GEMM) against the integer peak, for every kernel of this processor and both layouts.
+ */
+import { cpus, loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { availableKernels, measureMachine, TernaryMatrix, type KernelName } from '../native/runtime.ts';
+import { loadNote, median, table } from './table.ts';
+
+export interface KernelRun {
+  kernel: KernelName;
+  layout: '2bit' | '1.6bit';
+  threads: number;
+  rows: number;
+  columns: number;
+  tokens: number;
+  weightBytesPerSecond: number;
+  multiplyAddsPerSecond: number;
+  shareOfBandwidth: number;
+  shareOfIntegerPeak: number;
+}
+
+const shapes = [
+  // Larger than the caches, so that one token has to stream it from memory.
+  { rows: 65_536, columns: 4096, tokens: [1] },
+  { rows: 4096, columns: 1536, tokens: [12, 128] },
+  { rows: 1536, columns: 4096, tokens: [128] },
+];
+
+/** Median speed of each case over `rounds` rounds; the machine's limits are measured beside it. */
+export function measureKernels(threadCounts: number[], rounds: number): KernelRun[] {
+  const runs: KernelRun[] = [];
+  for (const { rows, columns, tokens: tokenCounts } of shapes) {
+    const weights = Int8Array.from({ length: rows * columns }, (_, i) => ((Math.imul(i, 2654435761) >>> 13) % 3) - 1);
+    for (const kernel of availableKernels())
+      for (const layout of ['2bit', '1.6bit'] as const)
+        for (const threads of threadCounts) {
+          // Other tables decode five trits in plain code: correct, and never chosen.
+          if (layout === '1.6bit' && kernel !== 'avx512-vnni') continue;
+          if (kernel === 'portable' && rows > 10_000) continue;
+          const matrix = new TernaryMatrix(weights, { rows, columns, kernel, layout, threads });
+          for (const tokens of tokenCounts) {
+            const x = new Float32Array(tokens * columns).fill(0.5);
+            const y = new Float32Array(tokens * rows);
+            const seconds: number[] = [];
+            const limits = measureMachine(threads, kernel);
+            for (let round = 0; round < rounds; round++) {
+              const started = performance.now();
+              matrix.multiply(x, y, tokens);
+              seconds.push((performance.now() - started) / 1000);
+            }
+            const time = median(seconds);
+            const products = (rows * columns * tokens) / time;
+            runs.push({
+              kernel,
+              layout,
+              threads,
+              rows,
+              columns,
+              tokens,
+              weightBytesPerSecond: matrix.bytes / time,
+              multiplyAddsPerSecond: products,
+              shareOfBandwidth: matrix.bytes / time / limits.memoryBandwidthBytesPerSecond,
+              shareOfIntegerPeak:
+                limits.integerMultiplyAddsPerSecond === 0 ? 0 : products / limits.integerMultiplyAddsPerSecond,
+            });
+          }
+        }
+  }
+  return runs;
+}
+
+export function run(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      threads: { type: 'string', default: '1,2' },
+      rounds: { type: 'string', default: '15' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const runs = measureKernels(values.threads.split(',').map(Number), Number(values.rounds));
+  if (values.json) {
+    process.stdout.write(`${JSON.stringify({ runs, loadAverage: loadavg()[0], cores: cpus().length }, null, 2)}\n`);
+    return Promise.resolve();
+  }
+  const percent = (share: number) => (share === 0 ? '' : `${(share * 100).toFixed(0)} %`);
+  const rows = [
+    ['kernel', 'layout', 'threads', 'matrix', 'tokens', 'GB/s', 'of bandwidth', 'GMAC/s', 'of integer peak'],
+    ...runs.map((r) => [
+      r.kernel,
+      r.layout,
+      String(r.threads),
+      `${r.rows} x ${r.columns}`,
+      String(r.tokens),
+      (r.weightBytesPerSecond / 1e9).toFixed(1),
+      percent(r.tokens === 1 ? r.shareOfBandwidth : 0),
+      (r.multiplyAddsPerSecond / 1e9).toFixed(1),
+      percent(r.tokens === 1 ? 0 : r.shareOfIntegerPeak),
+    ]),
+  ];
+  process.stdout.write(`${table(rows)}\n${loadNote(loadavg()[0]!, cpus().length)}\n`);
+  return Promise.resolve();
+}

@@ -1,0 +1,15 @@
+/** `npm run bench -- <name> [options]`: one file per benchmark, each prints a table, or JSON with `--json`. */
+const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promise<void> }>> = {
+  kernel: () => import('./kernel.ts'),
+  inference: () => import('./inference.ts'),
+  agreement: () => import('./agreement.ts'),
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+const load = benchmarks[name];
+if (load === undefined) {
+  process.stderr.write(`Usage: npm run bench -- <${Object.keys(benchmarks).join(' | ')}> [options]\n`);
+  process.exitCode = 1;
+} else {
+  await (await load()).run(args);
+}

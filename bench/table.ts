@@ -1,0 +1,23 @@
+/** Plain-text tables and medians of benchmark results. */
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Columns aligned, numbers to the right. The first row is the head. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
+    .join('\n');
+}
+
+/** How busy the machine is besides us: runnable processes per core in the last minute. */
+export function loadNote(load: number, cores: number): string {
+  const share = load / cores;
+  return share > 0.3
+    ? `Load average ${load.toFixed(1)} on ${cores} cores: other work was running, so absolute figures are low; compare within the run.`
+    : `Load average ${load.toFixed(1)} on ${cores} cores.`;
+}
