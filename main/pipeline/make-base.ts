@@ -1,5 +1,5 @@
 /** Pre-trains a small base model from scratch, where no pretrained one can be had. Resumable like every training job. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { OptimiserSettings } from '../contract/recipe.ts';
 import { loadTokenizer } from '../formats/tokenizers/index.ts';
 import { readModelConfiguration } from '../models/architectures/index.ts';
@@ -39,7 +39,7 @@ export async function makeBaseModel(settings: BaseModelSettings, context: JobCon
     tokenizer,
     join(workFolder, 'corpus.tokens'),
     wanted,
-    digest(JSON.stringify([corpus, wanted, tokenizer.sha256])),
+    digest(JSON.stringify([basename(corpus), wanted, tokenizer.sha256])),
     () => Promise.resolve(),
   );
   const random = new Random(seed);
@@ -57,7 +57,9 @@ export async function makeBaseModel(settings: BaseModelSettings, context: JobCon
         optimiser,
         totalSteps,
         checkpoint: { folder: join(workFolder, 'checkpoints'), steps: 1000, minutes: 5 },
-        configuration: digest(JSON.stringify({ settings: { ...settings, threads: 0 }, configuration })),
+        configuration: digest(
+          JSON.stringify({ optimiser, totalSteps, sequenceLength, seed, configuration, data: batches.fingerprint }),
+        ),
       },
       {
         stopRequested: () => context.stopRequested(),

@@ -26,7 +26,7 @@ export interface StageTraining {
 
 /** Everything in the recipe that decides a job's result; names and exports do not. */
 function trainingDigest({ job, recipe, totalSteps, configuration, batches }: StageTraining): string {
-  const { name: _name, exports: _exports, threads: _threads, checkpoint: _checkpoint, ...deciding } = recipe;
+  const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
   return digest(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
 }
 

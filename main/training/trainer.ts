@@ -38,7 +38,7 @@ export interface TrainerSettings {
   readonly evaluate?: { readonly everySteps: number; readonly run: () => Promise<Record<string, number> & { score: number }> };
 }
 
-export type TrainerResult = { readonly outcome: 'done' | 'pause' | 'cancel'; readonly step: number };
+export interface TrainerResult { readonly outcome: 'done' | 'pause' | 'cancel'; readonly step: number }
 
 /** Thrown inside a step that is abandoned because a stop was asked for. */
 class StepAbandoned extends Error {}

@@ -1,0 +1,228 @@
+/**
+ * The pipeline in real worker processes on a tiny random model: all jobs from recipe to verified export, and the promise that a
+ * run that was killed any number of times gives the student of an uninterrupted one, bit for bit.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TritsmithError } from '../contract/errors.ts';
+import type { JobEvent, JobKind } from '../contract/jobs.ts';
+import { type Recipe, recipeSchema } from '../contract/recipe.ts';
+import { comparison } from '../contract/results.ts';
+import { forkPort } from '../jobs/fork-port.ts';
+import { runInWorker } from '../jobs/host.ts';
+import type { SpawnPort, WorkerProcess } from '../jobs/spawn-port.ts';
+import { StopSignal } from '../jobs/stop-signal.ts';
+import { readModelConfiguration } from '../models/architectures/index.ts';
+import { initialParameters } from '../models/initial-parameters.ts';
+import { saveModelFolder } from '../models/model-folder.ts';
+import { Random } from '../training/random.ts';
+import { planJobs } from './plan.ts';
+
+const demo = fileURLToPath(new URL('../../resources/demo/', import.meta.url));
+let root: string;
+let recipe: Recipe;
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'tritsmith-pipeline-'));
+  const base = join(root, 'base');
+  mkdirSync(base);
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(demo, 'teacher', name), join(base, name));
+  writeFileSync(
+    join(base, 'config.json'),
+    JSON.stringify({
+      model_type: 'qwen3',
+      vocab_size: 1536,
+      hidden_size: 128,
+      intermediate_size: 128,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      head_dim: 32,
+      max_position_embeddings: 128,
+      tie_word_embeddings: true,
+    }),
+  );
+  const configuration = await readModelConfiguration(base);
+  const random = new Random(1);
+  await saveModelFolder(
+    base,
+    base,
+    configuration,
+    initialParameters(configuration, () => random.normal()),
+  );
+  const lines = readFileSync(join(demo, 'task', 'train.tsv'), 'utf8').split('\n');
+  const text = (from: number, to: number): string => `${[lines[0], ...lines.slice(from, to)].join('\n')}\n`;
+  writeFileSync(join(root, 'train.tsv'), text(1, 161));
+  writeFileSync(join(root, 'dev.tsv'), text(161, 201));
+  writeFileSync(join(root, 'corpus.txt'), readFileSync(join(demo, 'corpus.txt'), 'utf8').slice(0, 20_000));
+  const optimiser = { learningRate: 2e-3, batchSize: 8, microBatchTokens: 256 };
+  recipe = recipeSchema.parse({
+    name: 'tiny',
+    teacher: base,
+    threads: 1,
+    task: {
+      name: 'tickets',
+      kind: 'classification',
+      train: join(root, 'train.tsv'),
+      dev: join(root, 'dev.tsv'),
+      textColumns: ['text'],
+      labelColumn: 'queue',
+      maxLength: 64,
+    },
+    finetune: { steps: 10, optimiser },
+    refine: {},
+    pretrain: { corpus: join(root, 'corpus.txt'), tokens: 2560, sequenceLength: 32, optimiser },
+    distil: { steps: 12, optimiser },
+    checkpoint: { steps: 3, minutes: 5 },
+  });
+});
+afterAll(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+function sha256(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+async function run(kind: JobKind, folder: string, onEvent: (event: JobEvent) => void = () => undefined) {
+  const outcome = await runInWorker(forkPort(), { kind, recipe, folder }, { onEvent });
+  expect(outcome.state, kind).toBe('done');
+}
+
+/** A port whose worker is killed without warning after a while. */
+function murderousPort(milliseconds: number): SpawnPort {
+  const port = forkPort();
+  return {
+    spawn: (): WorkerProcess => {
+      const worker = port.spawn();
+      setTimeout(() => {
+        if (worker.pid !== undefined) process.kill(worker.pid, 'SIGKILL');
+      }, milliseconds);
+      return worker;
+    },
+  };
+}
+
+describe('an experiment in worker processes', () => {
+  let whole: string;
+
+  it('runs every planned job and leaves a verified export and a table', async () => {
+    whole = join(root, 'whole');
+    mkdirSync(whole);
+    const metrics = new Set<string>();
+    for (const { kind } of planJobs(recipe))
+      await run(kind, whole, (event) => {
+        if (event.type === 'metrics') for (const name of Object.keys(event.values)) metrics.add(`${kind}/${name}`);
+      });
+    const found = comparison.parse(JSON.parse(readFileSync(join(whole, 'comparison.json'), 'utf8')));
+    expect(found.rows.map(({ name }) => name)).toEqual(['teacher', 'bitnet-sft', 'bitdistill']);
+    for (const row of found.rows) {
+      expect(row.ci95[0]).toBeLessThanOrEqual(row.accuracy);
+      expect(row.ci95[1]).toBeGreaterThanOrEqual(row.accuracy);
+      expect(row.prefillTokensPerSecond).toBeGreaterThan(0);
+      expect(row.decodeTokensPerSecond).toBeGreaterThan(0);
+    }
+    // 2 layers of 131 072 weights in 14 matrices: 2 bits each and 32 bytes per matrix; F16 for the teacher.
+    const weights = 2 * (128 * 128 * 2 + 64 * 128 * 2 + 3 * 128 * 128);
+    expect(found.rows[0]!.bodyBytes).toBe(weights * 2);
+    expect(found.rows[2]!.bodyBytes).toBe(weights / 4 + 14 * 32);
+    expect(found.export).toMatchObject({ type: 'i2_s', verified: true });
+    for (const name of [
+      'loss',
+      'loss/ce',
+      'loss/kd',
+      'loss/relation',
+      'gamma',
+      'gradient-norm',
+      'flip-rate',
+      'zero-fraction',
+    ])
+      expect(metrics).toContain(`distil/${name}`);
+  });
+
+  it.each(['finetune', 'pretrain', 'distil'] as const)(
+    '%s, killed again and again and resumed, ends with the same bits',
+    async (kind) => {
+      const folder = join(root, `killed-${kind}`);
+      cpSync(whole, folder, { recursive: true });
+      const product = { finetune: 'teacher', pretrain: 'pretrained', distil: 'student' }[kind];
+      for (const path of [product, join('checkpoints', kind)]) rmSync(join(folder, path), { recursive: true });
+      let kills = 0;
+      let resumedAt = 0;
+      // Each round lives a little longer, so that the run ends however slow the machine is.
+      for (let life = 900; ; life = Math.ceil(life * 1.15)) {
+        try {
+          await runInWorker(
+            murderousPort(life),
+            { kind, recipe, folder },
+            {
+              onEvent: (event) => {
+                if (event.type === 'progress') resumedAt = Math.max(resumedAt, event.resumed);
+              },
+            },
+          );
+          break;
+        } catch (error) {
+          expect((error as TritsmithError).code).toBe('worker-died');
+          kills += 1;
+        }
+      }
+      expect(kills).toBeGreaterThan(0);
+      for (const name of ['model.safetensors', 'config.json'])
+        expect(sha256(join(folder, product, name)), name).toBe(sha256(join(whole, product, name)));
+    },
+  );
+
+  it('pauses at once, says at which step, and resumes to the same bits', async () => {
+    const folder = join(root, 'paused');
+    cpSync(whole, folder, { recursive: true });
+    for (const path of ['student', join('checkpoints', 'distil')]) rmSync(join(folder, path), { recursive: true });
+    const signal = new StopSignal();
+    const outcome = await runInWorker(
+      forkPort(),
+      { kind: 'distil', recipe, folder },
+      {
+        signal,
+        onEvent: (event) => {
+          if (event.type === 'progress' && event.done >= 4) signal.ask('pause');
+        },
+      },
+    );
+    expect(outcome.state).toBe('paused');
+    const resumed: number[] = [];
+    await run('distil', folder, (event) => {
+      if (event.type === 'progress') resumed.push(event.resumed);
+    });
+    expect(resumed[0]).toBe((outcome as { step: number }).step);
+    expect(sha256(join(folder, 'student', 'model.safetensors'))).toBe(
+      sha256(join(whole, 'student', 'model.safetensors')),
+    );
+  });
+
+  it.each([
+    ['a label never seen in training', { dev: 'text\tqueue\nhello there\tlawsuit\n' }, /"lawsuit".*never occurs/],
+    ['a training file with one class', { train: 'text\tqueue\na b\trefund\nc d\trefund\n' }, /same label/],
+    ['a missing column', { train: 'words\tqueue\na b\trefund\n' }, /no column "text"/],
+  ])('refuses %s with cause and remedy', async (_, files, message) => {
+    const folder = mkdtempSync(join(root, 'bad-'));
+    const task = { ...recipe.task };
+    for (const [name, content] of Object.entries(files)) {
+      const path = join(folder, `${name}.tsv`);
+      writeFileSync(path, content);
+      task[name as 'train' | 'dev'] = path;
+    }
+    const spec = { kind: 'finetune' as const, recipe: { ...recipe, task }, folder };
+    const error = await runInWorker(forkPort(), spec).then(
+      () => null,
+      (thrown: unknown) => thrown as TritsmithError,
+    );
+    expect(error).toBeInstanceOf(TritsmithError);
+    expect(error!.code).toBe('bad-input');
+    expect(error!.message).toMatch(message);
+    expect(error!.remedy).toBeTruthy();
+  });
+});
