@@ -6,7 +6,7 @@ import { native } from '../../native/index.ts';
 import type { DistilSettings } from '../contract/recipe.ts';
 import type { EngineOptions } from '../graph/session.ts';
 import type { Network, TokenBatch } from '../models/network.ts';
-import { finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
+import { embeddingName, finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
 import { AttentionRelation, automaticSplitHeads } from './attention-relation.ts';
 import { GammaBalance } from './gamma-balance.ts';
 import { type HeadRows, LossHead } from './loss-head.ts';
@@ -148,9 +148,11 @@ export class TrainingStep {
       gradientRatio: null,
       tokens: validTokens,
     };
-    // The head and the embedding are added to, by the loss head and by the embedding's scatter.
-    for (const name of new Set([headName(configuration), finalNormName, 'model.embed_tokens.weight']))
-      gradients.view(name).fill(0);
+    // The head, the final norm and the embedding are added to; the layers' gradients are overwritten by the first micro-batch.
+    const clearAdded = (): void => {
+      for (const name of new Set([headName(configuration), finalNormName, embeddingName])) gradients.view(name).fill(0);
+    };
+    clearAdded();
 
     for (const [index, micro] of microBatches.entries()) {
       betweenMicroBatches?.();
@@ -158,44 +160,46 @@ export class TrainingStep {
       const teacher = distillation
         ? await distillation.teacher.forward(micro, relation ? distillation.teacherLayer : undefined)
         : null;
+      const term =
+        relation && own.states && teacher?.states
+          ? (weight: number) =>
+              relation.run(own.states!, teacher.states!, micro.lengths, micro.length, validTokens, weight)
+          : null;
+      const layer = distillation?.studentLayer ?? 0;
+      const measures = term !== null && index === 0 && this.balance !== null && this.balance.due(step);
+      let relationNorm = 0;
+      if (measures) {
+        const { gradient } = await term(1);
+        await student.backward(null, gradients, false, { layer, gradient });
+        relationNorm = Math.sqrt(native.squaredNorm(gradients.values));
+        clearAdded();
+      }
       const size = micro.batch * micro.length * configuration.hiddenSize;
       if (this.dHidden.length < size) this.dHidden = new Float32Array(size);
       const dHidden = this.dHidden.subarray(0, size).fill(0);
-      const rows = this.headRows(micro, targetCount, logitRows);
       const terms = await this.head.run(
         student,
         own.hidden,
-        rows,
+        this.headRows(micro, targetCount, logitRows),
         dHidden,
         gradients,
         teacher ? { network: distillation!.teacher, hidden: teacher.hidden } : undefined,
       );
       losses.crossEntropy += terms.crossEntropy;
       losses.distillation += terms.distillation;
-      const accumulate = index > 0;
-      if (!relation || !own.states || !teacher?.states) {
-        await student.backward(dHidden, gradients, accumulate);
-        continue;
-      }
-      const layer = distillation!.studentLayer;
-      const term = (weight: number) =>
-        relation.run(own.states!, teacher.states!, micro.lengths, micro.length, validTokens, weight);
-      if (index === 0 && this.balance?.due(step)) {
-        // The head's own gradient is already there: it belongs to the other terms' norm.
+      if (measures) {
         await student.backward(dHidden, gradients, false);
         const otherNorm = Math.sqrt(native.squaredNorm(gradients.values));
-        const { loss, gradient } = await term(1);
-        const relationNorm = await this.relationNorm(layer, gradient, gradients);
-        losses.gradientRatio = this.balance.measure(step, otherNorm, relationNorm);
-        losses.gamma = this.balance.gamma;
-        losses.relation += loss;
-        const scaled = await term(losses.gamma);
-        await student.backward(null, gradients, true, { layer, gradient: scaled.gradient });
-      } else {
+        losses.gradientRatio = this.balance!.measure(step, otherNorm, relationNorm);
+        losses.gamma = this.balance!.gamma;
         const { loss, gradient } = await term(losses.gamma);
         losses.relation += loss;
-        await student.backward(dHidden, gradients, accumulate, { layer, gradient });
-      }
+        await student.backward(null, gradients, true, { layer, gradient });
+      } else if (term) {
+        const { loss, gradient } = await term(losses.gamma);
+        losses.relation += loss;
+        await student.backward(dHidden, gradients, index > 0, { layer, gradient });
+      } else await student.backward(dHidden, gradients, index > 0);
     }
     losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation;
     return losses;
@@ -204,22 +208,6 @@ export class TrainingStep {
   private gamma(): number {
     if (this.balance) return this.balance.gamma;
     return typeof this.distillation?.gamma === 'number' ? this.distillation.gamma : 0;
-  }
-
-  /** L2 norm of the relation term's own gradient, measured without disturbing `gradients`: |a + b|^2 and |a|^2 would lose digits. */
-  private async relationNorm(
-    layer: number,
-    gradient: { q: Float32Array; k: Float32Array; v: Float32Array },
-    gradients: ParameterBuffer,
-  ): Promise<number> {
-    const aside = gradients.values.slice();
-    try {
-      gradients.values.fill(0);
-      await this.student.backward(null, gradients, true, { layer, gradient });
-      return Math.sqrt(native.squaredNorm(gradients.values));
-    } finally {
-      gradients.values.set(aside);
-    }
   }
 
   async release(): Promise<void> {
