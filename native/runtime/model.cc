@@ -242,6 +242,17 @@ void shareEqual(std::initializer_list<const float**> norms, size_t count) {
         *other = *first;
 }
 
+/**
+ * SubLN before o and down alone is written to `qwen3` files as ffn_norm = 1 with its weight in gate's and up's norms (FORMATS.md). The two norms in a
+ * row are that one norm: the second only divides by sqrt(1 + epsilon), which training did not.
+ */
+void joinUnitNorm(Layer& layer, size_t width) {
+  if (layer.gate.inputNorm == nullptr || layer.gate.inputNorm != layer.up.inputNorm) return;
+  if (!std::all_of(layer.ffnNorm, layer.ffnNorm + width, [](float weight) { return weight == 1.0f; })) return;
+  layer.ffnNorm = layer.gate.inputNorm;
+  layer.gate.inputNorm = layer.up.inputNorm = nullptr;
+}
+
 size_t readBytes(const Linear& l) { return l.isTernary ? packedBytes(l.ternary) : l.dense.rows * l.dense.rowBytes; }
 
 }  // namespace
@@ -288,6 +299,7 @@ std::unique_ptr<Model> loadModel(const std::string& path, const LoadOptions& opt
     readSubNorms(load, file, s, block, layer);
     shareEqual({&layer.q.inputNorm, &layer.k.inputNorm, &layer.v.inputNorm}, s.width);
     shareEqual({&layer.gate.inputNorm, &layer.up.inputNorm}, s.width);
+    joinUnitNorm(layer, s.width);
   }
   load.copyWhenQuantised(model->embedding);
   if (!model->tied) load.copyWhenQuantised(model->head);
