@@ -150,7 +150,9 @@ class ExperimentRun {
     });
     const end = (changes: Partial<StageRecord>): void => {
       recorder.close();
-      const now = this.#record().stages[stage.position] ?? stage;
+      const stored = this.#record().stages[stage.position] ?? stage;
+      // A job that skips or bundles units need not count to its total.
+      const now = changes.state === 'done' ? { ...stored, done: stored.total } : stored;
       const seconds = stage.seconds + (Date.now() - started) / 1000;
       this.#setStage({ ...now, ended: Date.now(), seconds, ...changes });
     };

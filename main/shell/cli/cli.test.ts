@@ -294,6 +294,28 @@ describe('looking at experiments', () => {
   });
 });
 
+describe('an export', () => {
+  it('copies the student, not the baseline that is exported beside it, and refuses an unfinished experiment', async () => {
+    cli(counting, 'run', recipeFile('counts', 5), '--workspace', workspace);
+    const target = join(parent, 'copy.gguf');
+    const { code, err } = await inProcess(
+      countingPort,
+      'export',
+      'counts',
+      '--output',
+      target,
+      '--workspace',
+      workspace,
+    );
+    expect([code, readFileSync(target, 'utf8')]).toEqual([0, 'student']);
+    expect(err).toContain(`Copied to ${target}`);
+    cli(counting, 'run', recipeFile('fails-at-distil', 5), '--workspace', workspace);
+    const refused = await inProcess(countingPort, 'export', 'fails', '--workspace', workspace);
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain('tritsmith resume fails-at-distil-1');
+  });
+});
+
 describe('the machine, teachers and tasks', () => {
   it('doctor finds cores, memory and execution providers, each with a consequence', () => {
     const report = json(cli(real, 'doctor', '--workspace', workspace, '--json').out) as {

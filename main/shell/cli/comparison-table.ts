@@ -1,4 +1,5 @@
 /** The result that everything is for: teacher, BitNet-SFT and BitDistill student side by side. */
+import type { Recipe } from '../../contract/recipe.ts';
 import type { Comparison } from '../../contract/results.ts';
 import { bytes, count, elapsed, percent } from './quantities.ts';
 import { textTable } from './text-table.ts';
@@ -7,11 +8,11 @@ const names = { teacher: 'teacher', 'bitnet-sft': 'BitNet-SFT', bitdistill: 'Bit
 const missing = '-';
 
 /** One line a model, with units; body (the linear layers) and whole file apart; what was not measured is a dash. */
-export function comparisonTable({ rows, export: exported, seconds }: Comparison): string {
+export function comparisonTable({ rows, export: exported, seconds }: Comparison, kind: Recipe['task']['kind']): string {
   const table = textTable(
     [
       { title: 'model' },
-      { title: 'accuracy' },
+      { title: kind === 'classification' ? 'accuracy' : 'ROUGE-L' },
       { title: '95 % interval' },
       { title: 'body' },
       { title: 'whole file' },

@@ -2,6 +2,7 @@
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import type { JobKind } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';
+import type { Comparison } from '../../contract/results.ts';
 import { StopSignal } from '../../jobs/stop-signal.ts';
 import { readComparison } from '../../workbench/comparison.ts';
 import { runExperiment } from '../../workbench/run-experiment.ts';
@@ -77,6 +78,11 @@ export async function runSession(
   }
 }
 
+/** What `run --json` and `demo --json` promise, and nothing else. */
+function resultJson({ rows, export: exported, seconds }: Comparison): Pick<Comparison, 'rows' | 'export' | 'seconds'> {
+  return { rows, export: exported, seconds };
+}
+
 function close(shell: Shell, workspace: Workspace, record: ExperimentRecord, options: CommonOptions): void {
   if (record.state !== 'done') {
     shell.exitCode = record.state === 'paused' ? exitCodes.paused : exitCodes.cancelled;
@@ -88,7 +94,7 @@ function close(shell: Shell, workspace: Workspace, record: ExperimentRecord, opt
     return;
   }
   const found = readComparison(workspace, record);
-  if (options.json === true) shell.out(`${JSON.stringify(found)}\n`);
+  if (options.json === true) shell.out(`${JSON.stringify(found === null ? null : resultJson(found))}\n`);
   else if (found === null) shell.err('The experiment is done; its recipe compares nothing.\n');
-  else shell.out(`\n${comparisonTable(found)}`);
+  else shell.out(`\n${comparisonTable(found, record.recipe.task.kind)}`);
 }

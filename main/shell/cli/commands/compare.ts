@@ -33,7 +33,8 @@ export function compareCommand(shell: Shell): Command {
             });
             return;
           }
-          for (const { record, comparison } of [a, b]) shell.out(`${record.id}\n${comparisonTable(comparison)}\n`);
+          for (const { record, comparison } of [a, b])
+            shell.out(`${record.id}\n${comparisonTable(comparison, record.recipe.task.kind)}\n`);
           shell.out(verdict(a, b));
           shell.out(
             differences.length === 0

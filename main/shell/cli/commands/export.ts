@@ -1,8 +1,10 @@
-import { copyFileSync, renameSync, rmSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { cpSync, renameSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
+import { embeddingType, exportType } from '../../../contract/recipe.ts';
+import type { EmbeddingType, ExportType } from '../../../contract/recipe.ts';
 import { readComparison } from '../../../workbench/comparison.ts';
 import { parseRecipe } from '../../../workbench/recipe-inputs.ts';
 import { guarded, newCommand } from '../command.ts';
@@ -11,53 +13,71 @@ import type { CommonOptions, Shell } from '../shell.ts';
 import { assertFinished } from './finished.ts';
 
 interface ExportOptions extends CommonOptions {
-  readonly type: 'i2_s';
-  readonly embedding: 'f16' | 'f32';
+  readonly type: ExportType;
+  readonly embedding: EmbeddingType;
+  readonly pruneVocabulary?: boolean;
   readonly output?: string;
 }
 
 export function exportCommand(shell: Shell): Command {
   return newCommand(
     'export',
-    'write the student of an experiment as a GGUF file and read it back',
-    'export latest --embedding f16 --output student.gguf',
+    'write the student of an experiment as a file for a runtime, and read it back',
+    'export latest --type i2_s --embedding q6_k --output student.gguf',
   )
     .argument('<experiment>', 'its id, the beginning of its id, or "latest"')
-    .addOption(new Option('--type <type>', 'tensor type of the linear layers').choices(['i2_s']).default('i2_s'))
-    .addOption(new Option('--embedding <type>', 'type of the embedding').choices(['f16', 'f32']).default('f16'))
-    .option('--output <file>', 'copy the file there as well')
+    .addOption(
+      new Option('--type <type>', 'i2_s: bitnet.cpp; tq2_0, tq1_0: llama.cpp; f16, q8_0, q4_0: the teacher, to compare')
+        .choices(exportType.options)
+        .default('i2_s'),
+    )
+    .addOption(new Option('--embedding <type>', 'type of the embedding').choices(embeddingType.options).default('f16'))
+    .option('--prune-vocabulary', 'keep only the tokens that the task can use')
+    .option('--output <path>', 'copy the file there as well')
     .action((reference: string, options: ExportOptions) =>
       guarded(shell, options, () =>
         withWorkspace(shell, options, 'write', 'export', async (workspace) => {
           const record = workspace.experiments.find(reference);
           assertFinished(record, 'exported');
-          const exports = [{ type: options.type, embedding: options.embedding }];
-          workspace.experiments.setRecipe(record.id, parseRecipe({ ...record.recipe, exports }));
-          const done = await runSession(shell, workspace, record.id, {
-            ...options,
-            again: ['export', 'measure-student'],
-          });
-          const exported = readComparison(workspace, done)?.export;
+          const { type, embedding, pruneVocabulary } = options;
+          const wanted = { type, embedding, ...(pruneVocabulary === true ? { pruneVocabulary } : {}) };
+          const others = record.recipe.exports.filter((each) => JSON.stringify(each) !== JSON.stringify(wanted));
+          // First, because the table names the first one.
+          const recipe = parseRecipe({ ...record.recipe, exports: [wanted, ...others] });
+          workspace.experiments.setRecipe(record.id, recipe);
+          const again = record.stages
+            .map((stage) => stage.kind)
+            .filter((kind) => kind === 'export' || kind.startsWith('measure-'));
+          const done = await runSession(shell, workspace, record.id, { ...options, again });
           if (options.output === undefined || done.state !== 'done') return;
-          if (exported === undefined || exported === null)
+          const found = readComparison(workspace, done);
+          const file = found?.exports?.findLast(
+            (each) =>
+              each.model !== 'bitnet-sft' &&
+              each.type === type &&
+              (each.embedding ?? 'f16') === embedding &&
+              (each.pruning != null) === (pruneVocabulary === true),
+          );
+          const path = file === undefined ? found?.export?.path : join(workspace.experimentFolder(done.id), file.path);
+          if (path === undefined)
             throw new TritsmithError('internal', 'The export left no file.', {
               remedy: `tritsmith show ${done.id} --logs`,
             });
-          copyWhole(exported.path, resolve(options.output));
+          copyWhole(path, resolve(options.output));
           shell.err(`Copied to ${resolve(options.output)}\n`);
         }),
       ),
     );
 }
 
-/** The target appears whole or not at all. */
+/** The target, a file or a folder, appears whole or not at all. */
 function copyWhole(from: string, to: string): void {
   const temporary = `${to}.${String(process.pid)}.new`;
   try {
-    copyFileSync(from, temporary);
+    cpSync(from, temporary, { recursive: true });
     renameSync(temporary, to);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    rmSync(temporary, { recursive: true, force: true });
     throw error;
   }
 }

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../../contract/queries.ts';
-import type { Recipe } from '../../../contract/recipe.ts';
+import { exportType } from '../../../contract/recipe.ts';
+import type { ExportType, Recipe } from '../../../contract/recipe.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { parseRecipe, withAbsolutePaths } from '../../../workbench/recipe-inputs.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
@@ -22,7 +23,7 @@ interface RunOptions extends CommonOptions {
   readonly preset: PresetName;
   readonly limit?: number;
   readonly seed?: number;
-  readonly export?: 'i2_s';
+  readonly export?: ExportType[];
   readonly name?: string;
   readonly printRecipe?: boolean;
 }
@@ -46,7 +47,7 @@ export function runCommand(shell: Shell): Command {
     )
     .option('--limit <rows>', 'use only so many training rows', wholeNumber(1))
     .option('--seed <number>', 'same recipe, same seed, same machine: same student', wholeNumber(0))
-    .addOption(new Option('--export <type>', 'file type of the student').choices(['i2_s']))
+    .option('--export <type,...>', `file types: ${exportType.options.join(', ')}`, exportTypes)
     .option('--name <name>', 'name of the experiment')
     .option('--print-recipe', 'print the recipe that the flags make, and run nothing')
     .action((path: string | undefined, options: RunOptions) =>
@@ -61,6 +62,12 @@ export function runCommand(shell: Shell): Command {
         );
       }),
     );
+}
+
+function exportTypes(text: string): ExportType[] {
+  const parsed = exportType.array().min(1).safeParse(commaList(text));
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError(`The types are ${exportType.options.join(', ')}.`);
 }
 
 /** Reads a recipe file; `--name`, `--seed` and `--limit` override it. */
@@ -99,7 +106,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
     ...(options.corpus === undefined ? {} : { corpus: resolve(options.corpus) }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
-    ...(options.export === undefined ? {} : { exports: [options.export] }),
+    ...(options.export === undefined ? {} : { exports: options.export }),
     ...(options.name === undefined ? {} : { name: options.name }),
   };
   return askWorker(shell.port, { type: 'preset-recipe', preset: options.preset, inputs });

@@ -64,7 +64,7 @@ function show(shell: Shell, workspace: Workspace, record: ExperimentRecord, opti
   }
   shell.out(describe(record, workspace.experimentFolder(record.id)));
   if (metrics.length > 0) shell.out(`\nCurves: ${metrics.map(({ name }) => name).join(', ')}\n`);
-  if (comparison !== null) shell.out(`\n${comparisonTable(comparison)}`);
+  if (comparison !== null) shell.out(`\n${comparisonTable(comparison, record.recipe.task.kind)}`);
   if (options.logs === true)
     shell.out(`\n${logs.map(({ time, stage, level, text }) => `${date(time)} ${stage} ${level}: ${text}\n`).join('')}`);
 }

@@ -1,0 +1,59 @@
+/** The entry of the processes that look at single rows or run an exported model: one command, its answers, the end. */
+import { TritsmithError } from '../contract/errors.ts';
+import { runtimeCommand } from '../contract/runtime-protocol.ts';
+import type { RuntimeCommand, RuntimeMessage } from '../contract/runtime-protocol.ts';
+import { openChannel } from './channel.ts';
+
+const channel = openChannel();
+let last = Promise.resolve();
+const say = (message: RuntimeMessage): void => {
+  last = channel.send(message as never);
+};
+
+async function obey(command: RuntimeCommand): Promise<void> {
+  switch (command.type) {
+    case 'answer': {
+      const { answerOnce } = await import('../pipeline/runtime-answer.ts');
+      return answerOnce(command.request, say);
+    }
+    case 'benchmark': {
+      const { benchmark } = await import('../pipeline/runtime-benchmark.ts');
+      return benchmark(command.request, say);
+    }
+    case 'preview': {
+      const { previewRows } = await import('../pipeline/preview-rows.ts');
+      say({ type: 'previewed', answer: await previewRows(command.request) });
+      return;
+    }
+    case 'differences': {
+      const { differingRows } = await import('../pipeline/differing-rows.ts');
+      say({ type: 'compared', answer: await differingRows(command.request) });
+      return;
+    }
+  }
+}
+
+process.on('SIGINT', () => undefined);
+channel.onDisconnect(() => {
+  process.exit(1);
+});
+channel.onMessage((raw) => {
+  void (async () => {
+    try {
+      await obey(runtimeCommand.parse(raw));
+      say({ type: 'finished' });
+    } catch (thrown) {
+      say({ type: 'failed', error: withRemedy(thrown).serialise() });
+    }
+    await last;
+    process.exit(0);
+  })();
+});
+
+/** The native runtime's errors carry their own code and remedy. */
+function withRemedy(thrown: unknown): TritsmithError {
+  const { message, remedy, name } = thrown as { message?: string; remedy?: string; name?: string };
+  if (name === 'StudentError' && message !== undefined)
+    return new TritsmithError('damaged', message, remedy === undefined ? {} : { remedy });
+  return TritsmithError.from(thrown);
+}
