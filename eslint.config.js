@@ -1,5 +1,7 @@
 import eslint from '@eslint/js';
+import pluginVue from 'eslint-plugin-vue';
 import tseslint from 'typescript-eslint';
+import vueParser from 'vue-eslint-parser';
 
 /** The rooms from the ground up (docs/architecture.md) and what each may import; `jobs` is reached only through its protocol. */
 const rooms = {
@@ -47,8 +49,19 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
     },
   },
+  ...pluginVue.configs['flat/essential'],
+  {
+    files: ['**/*.vue'],
+    extends: [tseslint.configs.strict, tseslint.configs.stylistic],
+    languageOptions: { parser: vueParser, parserOptions: { parser: tseslint.parser, sourceType: 'module' } },
+    rules: {
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      // vue-tsc knows the browser's names better.
+      'no-undef': 'off',
+    },
+  },
   ...all.map((room) => ({
-    files: [`${room}/**/*.ts`],
+    files: [`${room}/**/*.ts`, `${room}/**/*.vue`],
     ignores: [`${room}/**/*.test.ts`],
     rules: {
       'no-restricted-imports': [

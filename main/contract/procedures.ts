@@ -51,6 +51,10 @@ export const contract = {
     remove: procedure.input(byId).output(z.null()),
     restore: procedure.input(byId).output(experimentView),
     annotate: procedure.input(byId.extend(annotations.partial().shape)).output(experimentView),
+    /** Fields in which the recipes of two experiments differ; null where one lacks the field. */
+    recipeDifferences: procedure
+      .input(z.object({ a: z.string(), b: z.string() }))
+      .output(z.array(z.object({ path: z.string(), a: z.json(), b: z.json() }))),
     log: procedure.input(byId.extend({ limit: z.int().min(1).max(5000).default(500) })).output(z.array(logLine)),
     curveNames: procedure
       .input(byId)

@@ -1,7 +1,8 @@
-/** What the workbench says to a process that holds exported models for the playground and for benchmarks, and what it answers. */
+/** What the workbench says to a process that looks at single rows or holds an exported model (playground, benchmarks), and what it answers. */
 import { z } from 'zod';
 import { serialisedError } from './jobs.ts';
 import { taskSettings } from './recipe.ts';
+import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
 
 export const runtimeModelName = z.enum(['teacher', 'bitnet-sft', 'bitdistill']);
 export type RuntimeModelName = z.infer<typeof runtimeModelName>;
@@ -12,7 +13,6 @@ export const answerRequest = z.object({
   /** Folder whose tokenizer the file was made with. */
   tokenizer: z.string(),
   task: taskSettings,
-  labels: z.array(z.string()),
   /** The text columns of the task by name. */
   input: z.record(z.string(), z.string()),
   maxTokens: z.int().min(1).max(2048),
@@ -42,6 +42,8 @@ export type BenchmarkPoint = z.infer<typeof benchmarkPoint>;
 export const runtimeCommand = z.discriminatedUnion('type', [
   z.object({ type: z.literal('answer'), request: answerRequest }),
   z.object({ type: z.literal('benchmark'), request: benchmarkRequest }),
+  z.object({ type: z.literal('preview'), request: previewRequest }),
+  z.object({ type: z.literal('differences'), request: differencesRequest }),
 ]);
 export type RuntimeCommand = z.infer<typeof runtimeCommand>;
 
@@ -59,6 +61,9 @@ export const runtimeMessage = z.discriminatedUnion('type', [
     residentBytes: z.number(),
   }),
   z.object({ type: z.literal('point'), point: benchmarkPoint, done: z.number(), total: z.number() }),
+  z.object({ type: z.literal('previewed'), answer: previewAnswer }),
+  z.object({ type: z.literal('compared'), answer: differencesAnswer }),
+  /** The last word when all went well. */
   z.object({ type: z.literal('finished') }),
   z.object({ type: z.literal('failed'), error: serialisedError }),
 ]);

@@ -18,8 +18,7 @@ export function readResults(workspace: Workspace, record: ExperimentRecord): Exp
   const evaluations = (['teacher', 'bitnet-sft', 'bitdistill'] as const).flatMap((model) => {
     const found = readJson(modelEvaluation, join(folder, 'evaluations', `${model}.json`));
     if (found === null) return [];
-    const { predictions: _predictions, ...evaluation } = found;
-    return [evaluation];
+    return [modelEvaluation.omit({ predictions: true }).parse(found)];
   });
   return { comparison: readComparison(workspace, record), evaluations, exports: readExports(workspace, record) };
 }

@@ -1,0 +1,45 @@
+/** A workbench behind the loopback server, from start to end of the process. */
+import { fileURLToPath } from 'node:url';
+import { forkPort } from '../../jobs/fork-port.ts';
+import { openApplication } from '../../workbench/application.ts';
+import { buildPageWhenDue, pageFolder } from './page-build.ts';
+import { startServer } from './server.ts';
+
+export interface BrowserShellOptions {
+  readonly workspace?: string;
+  readonly port: number;
+  /** Shows a link to the user: prints it, or opens a browser. */
+  readonly present: (link: string) => void;
+}
+
+const runtimeWorker = fileURLToPath(new URL('../../jobs/runtime-worker.ts', import.meta.url));
+
+/** Resolves when the workbench is served; it ends with the process. Throws when the page can't be built or the workspace is held. */
+export async function openBrowserShell(options: BrowserShellOptions): Promise<void> {
+  buildPageWhenDue((line) => process.stderr.write(line));
+  const application = await openApplication({
+    ...(options.workspace === undefined ? {} : { folder: options.workspace }),
+    shell: 'browser',
+    jobs: forkPort(),
+    runtime: forkPort(runtimeWorker),
+  });
+  const server = await startServer(application, pageFolder, options.port);
+  options.present(server.newLink());
+
+  let ending = false;
+  const end = (): void => {
+    if (ending) process.exit(1);
+    ending = true;
+    if (application.queue.running !== null)
+      process.stderr.write('Pausing: saving the state after the current step. Ctrl-C again ends at once.\n');
+    void application
+      .close()
+      .then(() => server.close())
+      .then(() => process.exit(0));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
+  if (process.stdin.isTTY)
+    process.stdin.on('data', () => {
+      options.present(server.newLink());
+    });
+}

@@ -1,0 +1,29 @@
+/** `npm run serve`: the workbench for a browser on this machine. Prints a one-time link; Ctrl-C pauses what runs and ends. */
+import { parseArgs } from 'node:util';
+import { TritsmithError } from '../../contract/errors.ts';
+import { openBrowserShell } from './browser-shell.ts';
+
+const usage = `npm run serve -- [--workspace <folder>] [--port <number>]
+
+Serves the workbench on 127.0.0.1 and prints a link that opens it once. Press Enter for a new link, Ctrl-C to end:
+what runs is paused and can be resumed.
+`;
+
+const { values } = parseArgs({
+  options: { workspace: { type: 'string' }, port: { type: 'string' }, help: { type: 'boolean' } },
+});
+if (values.help === true) process.stdout.write(usage);
+else
+  try {
+    await openBrowserShell({
+      ...(values.workspace === undefined ? {} : { workspace: values.workspace }),
+      port: Number(values.port ?? 0),
+      present: (link) => {
+        process.stdout.write(`Tritsmith is at ${link}\n`);
+      },
+    });
+  } catch (thrown) {
+    const { message, reason, remedy, details } = TritsmithError.from(thrown);
+    process.stderr.write([message, reason, remedy, details].filter((part) => part !== undefined).join('\n') + '\n');
+    process.exitCode = 1;
+  }

@@ -1,0 +1,45 @@
+/** Builds the interface when its sources are newer than what was built; an installed copy without sources is taken as it is. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TritsmithError } from '../../contract/errors.ts';
+
+export const root = fileURLToPath(new URL('../../..', import.meta.url));
+export const pageFolder = join(root, 'out', 'renderer');
+
+/** Returns whether it had to build. Throws `internal` with the build's output when that fails. */
+export function buildPageWhenDue(tell: (line: string) => void): boolean {
+  const sources = join(root, 'renderer');
+  if (!existsSync(sources)) return false;
+  const stamp = join(root, 'out', 'renderer.stamp');
+  const now = digest([
+    sources,
+    join(root, 'main', 'contract'),
+    join(root, 'main', 'shell', 'electron'),
+    join(root, 'preload'),
+  ]);
+  if (existsSync(join(pageFolder, 'index.html')) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now)
+    return false;
+  tell('Building the interface (about 10 seconds) ...\n');
+  const vite = join(root, 'node_modules', 'electron-vite', 'bin', 'electron-vite.js');
+  const built = spawnSync(process.execPath, [vite, 'build', '--logLevel', 'warn'], { cwd: root, encoding: 'utf8' });
+  if (built.status !== 0)
+    throw new TritsmithError('internal', 'The interface could not be built.', {
+      details: `${built.stdout}${built.stderr}`,
+      remedy: 'Run "npm ci" and try again.',
+    });
+  writeFileSync(stamp, now);
+  return true;
+}
+
+function digest(folders: readonly string[]): string {
+  const hash = createHash('sha256');
+  const files = [join(root, 'electron.vite.config.ts'), join(root, 'package-lock.json')];
+  for (const folder of folders.filter((each) => existsSync(each)))
+    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true }))
+      if (entry.isFile() && !entry.name.includes('.test.')) files.push(join(entry.parentPath, entry.name));
+  for (const file of files.sort()) hash.update(file.slice(root.length)).update('\0').update(readFileSync(file));
+  return hash.digest('hex');
+}

@@ -1,0 +1,170 @@
+/** The report of an experiment as a model card: what was made, from what, how good and how fast it is, on which machine. */
+import type { ExperimentRecord } from '../contract/experiments.ts';
+import type { ExperimentResults } from '../contract/views.ts';
+
+const names = {
+  teacher: 'Teacher (full precision)',
+  'bitnet-sft': 'BitNet-SFT (ternary, fine-tuned only)',
+  bitdistill: 'Student (BitDistill)',
+};
+
+export function markdownCard(record: ExperimentRecord, results: ExperimentResults): string {
+  const { recipe } = record;
+  const metric = results.evaluations[0]?.metric === 'rougeL' ? 'ROUGE-L' : 'Accuracy';
+  const rows = results.comparison?.rows ?? [];
+  const head = [
+    'Model',
+    metric,
+    '95 % interval',
+    'Ternary body',
+    'Whole file',
+    'Resident',
+    'Prefill tok/s',
+    'Decode tok/s',
+  ];
+  const lines = rows.map((row) => [
+    names[row.name],
+    percent(row.accuracy),
+    `${percent(row.ci95[0])} to ${percent(row.ci95[1])}`,
+    bytes(row.bodyBytes),
+    bytes(row.fileBytes),
+    row.rssBytes === null ? 'not measured' : bytes(row.rssBytes),
+    rate(row.prefillTokensPerSecond),
+    rate(row.decodeTokensPerSecond),
+  ]);
+  const student = results.evaluations.find(({ model }) => model === 'bitdistill');
+  const paired = student?.scores['mcnemarP.teacher'];
+  return [
+    `# ${record.name}`,
+    '',
+    `A 1.58-bit ternary student for the task "${recipe.task.name}", made by Tritsmith ${record.versions['tritsmith'] ?? ''} from \`${baseName(recipe.teacher)}\` by BitNet Distillation.`,
+    '',
+    '## Results',
+    '',
+    results.comparison === null ? 'Nothing has been evaluated yet.' : table(head, lines),
+    ...(student === undefined ? [] : ['', `Evaluated on ${student.rows.toLocaleString('en')} held-out rows.`]),
+    ...(paired === undefined
+      ? []
+      : [
+          '',
+          `Student against teacher on the same rows: difference ${points(student?.scores['differenceFrom.teacher'])}, McNemar p = ${paired.toPrecision(2)}.`,
+        ]),
+    '',
+    'Body is the packed linear layers alone; the whole file also holds the embedding, the norms and the tokenizer.',
+    '',
+    '## Files',
+    '',
+    table(
+      ['File', 'SHA-256', 'Bytes'],
+      record.artifacts.map(({ path, sha256, bytes: size }) => [
+        `\`${path}\``,
+        `\`${sha256}\``,
+        size.toLocaleString('en'),
+      ]),
+    ),
+    '',
+    '## Machine and versions',
+    '',
+    table(
+      ['What', 'Which'],
+      [
+        ['Processor', `${record.machine.processor}, ${String(record.machine.cores)} cores`],
+        ['Memory', bytes(record.machine.memoryBytes)],
+        ['System', `${record.machine.platform} (${record.machine.architecture})`],
+        ...Object.entries(record.versions),
+        ['Time', `${Math.round(record.stages.reduce((sum, stage) => sum + stage.seconds, 0)).toLocaleString('en')} s`],
+      ],
+    ),
+    '',
+    '## Recipe',
+    '',
+    '```json',
+    JSON.stringify(recipe, null, 2),
+    '```',
+    '',
+  ].join('\n');
+}
+
+/** The same card as one HTML file without any outside resource. */
+export function htmlCard(record: ExperimentRecord, results: ExperimentResults): string {
+  const body = toHtml(markdownCard(record, results));
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${escape(record.name)}</title>
+<style>
+:root{color-scheme:light dark;font:16px/1.55 system-ui,sans-serif}body{max-width:64rem;margin:2.5rem auto;padding:0 1.25rem}
+table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}th,td{text-align:left;padding:.4rem .9rem .4rem 0;border-bottom:1px solid #8885;font-variant-numeric:tabular-nums}
+code,pre{font:13px/1.5 ui-monospace,monospace}td code{word-break:break-all}pre{padding:1rem;border:1px solid #8885;border-radius:8px;overflow-x:auto}
+</style>
+${body}
+</html>
+`;
+}
+
+/** Only what markdownCard writes: headings, paragraphs, tables, one fenced block, code spans. */
+function toHtml(markdown: string): string {
+  const blocks = markdown.split(/\n\n+(?=[^\n])/);
+  const out: string[] = [];
+  for (let index = 0; index < blocks.length; index++) {
+    let block = blocks[index]!.trim();
+    if (block.startsWith('```')) {
+      while (!block.endsWith('```')) block += `\n\n${blocks[++index] ?? '```'}`;
+      out.push(`<pre>${escape(block.replace(/^```\w*\n/, '').replace(/\n```$/, ''))}</pre>`);
+    } else if (block.startsWith('#')) {
+      const level = /^#+/.exec(block)![0].length;
+      out.push(`<h${String(level)}>${inline(block.slice(level + 1))}</h${String(level)}>`);
+    } else if (block.startsWith('|')) out.push(htmlTable(block));
+    else if (block !== '') out.push(`<p>${inline(block)}</p>`);
+  }
+  return out.join('\n');
+}
+
+function htmlTable(block: string): string {
+  const [head, , ...rows] = block.split('\n').map((line) =>
+    line
+      .slice(1, -1)
+      .split(/(?<!\\)\|/)
+      .map((cell) => inline(cell.trim().replaceAll('\\|', '|'))),
+  );
+  const cells = (row: string[], tag: string): string =>
+    `<tr>${row.map((cell) => `<${tag}>${cell}</${tag}>`).join('')}</tr>`;
+  return `<table><thead>${cells(head ?? [], 'th')}</thead><tbody>${rows.map((row) => cells(row, 'td')).join('')}</tbody></table>`;
+}
+
+function inline(text: string): string {
+  return escape(text).replaceAll(/`([^`]+)`/g, '<code>$1</code>');
+}
+
+function escape(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function percent(value: number): string {
+  return `${(value * 100).toFixed(1)} %`;
+}
+
+function points(value: number | undefined): string {
+  return value === undefined ? 'unknown' : `${value >= 0 ? '+' : ''}${(value * 100).toFixed(2)} points`;
+}
+
+function rate(value: number | null): string {
+  return value === null ? 'not measured' : Math.round(value).toLocaleString('en');
+}
+
+function bytes(size: number): string {
+  if (size >= 1e9) return `${(size / 1e9).toFixed(2)} GB`;
+  if (size >= 1e6) return `${(size / 1e6).toFixed(2)} MB`;
+  return `${(size / 1e3).toFixed(1)} kB`;
+}
+
+function baseName(path: string): string {
+  return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
+}

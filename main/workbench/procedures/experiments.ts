@@ -1,0 +1,69 @@
+/** Experiments: started, watched, stopped, annotated, hidden and brought back. */
+import { changeAnnotations } from '../annotations.ts';
+import { summaries } from '../application.ts';
+import { demoRecipe } from '../demo.ts';
+import { recipeDifferences } from '../recipe-differences.ts';
+import type { Procedures } from './router.ts';
+
+export function experimentProcedures({ experiments }: Procedures) {
+  return {
+    experiments: {
+      list: experiments.list.handler(({ context: { application } }) => summaries(application)),
+      get: experiments.get.handler(({ context: { application }, input }) => application.queue.view(input.id)),
+      start: experiments.start.handler(({ context: { application }, input }) => application.queue.start(input.recipe)),
+      startDemo: experiments.startDemo.handler(async ({ context: { application } }) =>
+        application.queue.start(await demoRecipe(application.options.jobs)),
+      ),
+      resume: experiments.resume.handler(({ context: { application }, input }) => application.queue.resume(input.id)),
+      pause: experiments.pause.handler(({ context: { application }, input }) =>
+        application.queue.stop(input.id, 'pause'),
+      ),
+      cancel: experiments.cancel.handler(({ context: { application }, input }) =>
+        application.queue.stop(input.id, 'cancel'),
+      ),
+      remove: experiments.remove.handler(({ context: { application }, input }) => {
+        application.queue.stop(input.id, 'cancel');
+        changeAnnotations(application.workspace, input.id, { removed: true });
+        application.hub.say({ type: 'list' });
+        return null;
+      }),
+      restore: experiments.restore.handler(({ context: { application }, input }) => {
+        changeAnnotations(application.workspace, input.id, { removed: false });
+        application.hub.say({ type: 'list' });
+        return application.queue.view(input.id);
+      }),
+      annotate: experiments.annotate.handler(({ context: { application }, input }) => {
+        const { id, ...change } = input;
+        application.workspace.experiments.get(id);
+        changeAnnotations(application.workspace, id, change);
+        application.hub.say({ type: 'list' });
+        return application.queue.view(id);
+      }),
+      recipeDifferences: experiments.recipeDifferences.handler(({ context: { application }, input }) => {
+        const recipe = (id: string) => application.workspace.experiments.get(id).recipe;
+        return recipeDifferences(recipe(input.a), recipe(input.b)).map(({ path, a, b }) => ({
+          path,
+          a: asJson(a),
+          b: asJson(b),
+        }));
+      }),
+      log: experiments.log.handler(({ context: { application }, input }) =>
+        application.workspace.experiments.logs(input.id, input.limit),
+      ),
+      curveNames: experiments.curveNames.handler(({ context: { application }, input }) =>
+        application.workspace.metrics.list(input.id),
+      ),
+      curves: experiments.curves.handler(({ context: { application }, input }) => {
+        const { id, names, points, from, to } = input;
+        const range = { points, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+        return names.map((name) => ({ name, points: application.workspace.metrics.read(id, name, range) }));
+      }),
+    },
+  };
+}
+
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+function asJson(value: unknown): Json {
+  return value === undefined ? null : (JSON.parse(JSON.stringify(value)) as Json);
+}

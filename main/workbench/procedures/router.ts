@@ -1,0 +1,35 @@
+/** The contract's procedures, answered by an open application. Each shell puts this behind its transport. */
+import { implement } from '@orpc/server';
+import { contract } from '../../contract/procedures.ts';
+import type { Application } from '../application.ts';
+import { applicationProcedures } from './application.ts';
+import { toProcedureError } from './errors.ts';
+import { experimentProcedures } from './experiments.ts';
+import { libraryProcedures } from './library.ts';
+import { resultProcedures } from './results.ts';
+
+export interface ProcedureContext {
+  readonly application: Application;
+}
+
+/** Every procedure turns what it throws into the contract's error. */
+export const procedures = implement(contract)
+  .$context<ProcedureContext>()
+  .use(async ({ next }) => {
+    try {
+      return await next();
+    } catch (thrown) {
+      throw toProcedureError(thrown);
+    }
+  });
+
+export type Procedures = typeof procedures;
+
+export function workbenchRouter() {
+  return procedures.router({
+    ...applicationProcedures(procedures),
+    ...experimentProcedures(procedures),
+    ...resultProcedures(procedures),
+    ...libraryProcedures(procedures),
+  });
+}

@@ -1,0 +1,25 @@
+import { createRouter, createWebHistory } from 'vue-router';
+import HomePage from './pages/HomePage.vue';
+
+/** Every page but the first is a bundle of its own. */
+export const router = createRouter({
+  history: createWebHistory('/'),
+  routes: [
+    { path: '/', name: 'home', component: HomePage },
+    {
+      path: '/experiments/:id',
+      component: () => import('./pages/ExperimentPage.vue'),
+      props: true,
+      children: [{ path: '', name: 'run', component: () => import('./pages/RunPage.vue') }],
+    },
+    { path: '/machine', name: 'machine', component: () => import('./pages/MachinePage.vue') },
+    { path: '/:unknown(.*)*', redirect: '/' },
+  ],
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+});
+
+// A screen reader hears the new page's heading.
+router.afterEach((to, from) => {
+  if (to.path === from.path || from.matched.length === 0) return;
+  requestAnimationFrame(() => document.getElementById('content')?.focus({ preventScroll: true }));
+});

@@ -1,0 +1,116 @@
+/** What the workbench is doing, kept current by its event stream. Pages read from here and never poll. */
+import { defineStore } from 'pinia';
+import { computed, ref, shallowReactive, watch } from 'vue';
+import type {
+  ApplicationInformation,
+  ExperimentSummary,
+  ExperimentView,
+  LogLine,
+  Settings,
+  WorkbenchEvent,
+} from '../../main/contract/views.ts';
+import { client, connections, problemOf } from '../client.ts';
+import type { Problem } from '../client.ts';
+import { texts } from '../texts.ts';
+
+const MOST_LOG_LINES = 2000;
+
+export const useWorkbench = defineStore('workbench', () => {
+  const information = ref<ApplicationInformation | null>(null);
+  const settings = ref<Settings>({ theme: 'system' });
+  const experiments = ref<ExperimentSummary[]>([]);
+  const listed = ref(false);
+  const views = shallowReactive(new Map<string, ExperimentView>());
+  const logs = shallowReactive(new Map<string, readonly LogLine[]>());
+  const problem = ref<Problem | null>(null);
+  const announcement = ref('');
+  const running = computed(() => experiments.value.find(({ state }) => state === 'running') ?? null);
+
+  async function refreshList(): Promise<void> {
+    experiments.value = await client.experiments.list();
+    listed.value = true;
+  }
+
+  async function load(id: string): Promise<ExperimentView> {
+    const [view, lines] = await Promise.all([client.experiments.get({ id }), client.experiments.log({ id })]);
+    views.set(id, view);
+    logs.set(id, lines);
+    return view;
+  }
+
+  function hear(event: WorkbenchEvent): void {
+    switch (event.type) {
+      case 'experiment':
+        views.set(event.view.record.id, event.view);
+        break;
+      case 'live': {
+        const view = views.get(event.id);
+        if (view !== undefined) views.set(event.id, { ...view, live: event.live });
+        break;
+      }
+      case 'log':
+        if (logs.has(event.id))
+          logs.set(event.id, [...(logs.get(event.id) ?? []), ...event.lines].slice(-MOST_LOG_LINES));
+        break;
+      case 'list':
+        void refreshList();
+        break;
+      case 'ended':
+        announceEnd(event.id, event.name, texts.states[event.state]);
+        break;
+    }
+  }
+
+  function announceEnd(id: string, name: string, state: string): void {
+    announcement.value = texts.run.notification(name, state);
+    void refreshList();
+    if (!('Notification' in globalThis) || Notification.permission !== 'granted' || !document.hidden) return;
+    new Notification(texts.product, { body: texts.run.notification(name, state), tag: id });
+  }
+
+  async function begin(): Promise<void> {
+    try {
+      const stream = await client.application.watch();
+      [information.value, settings.value] = await Promise.all([
+        client.application.information(),
+        client.application.settings(),
+        refreshList(),
+        ...[...views.keys()].map(load),
+      ]);
+      problem.value = null;
+      for await (const event of stream) hear(event);
+    } catch (thrown) {
+      problem.value = problemOf(thrown);
+    }
+  }
+
+  watch(connections, () => void begin(), { immediate: true });
+
+  async function changeTheme(theme: Settings['theme']): Promise<void> {
+    settings.value = { ...settings.value, theme };
+    await client.application.changeSettings({ theme });
+  }
+
+  /** Runs an action that answers with the experiment's new view. */
+  async function act(action: Promise<ExperimentView>): Promise<ExperimentView> {
+    const view = await action;
+    views.set(view.record.id, view);
+    return view;
+  }
+
+  return {
+    information,
+    settings,
+    experiments,
+    listed,
+    views,
+    logs,
+    problem,
+    announcement,
+    running,
+    refreshList,
+    load,
+    changeTheme,
+    act,
+  };
+});
