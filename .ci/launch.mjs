@@ -2,7 +2,7 @@
  * Runs a script of this repository on the Node that package.json pins, installing and building first where that is due.
  * `node .ci/launch.mjs <script.ts> [arguments]`; without a script it only installs. Runs on any Node from 20 on.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -25,7 +25,11 @@ function must(what, program, args, options = {}) {
 
 function digest(paths) {
   const hash = createHash('sha256');
-  for (const path of paths) hash.update(path).update('\0').update(readFileSync(join(root, path)));
+  for (const path of paths)
+    hash
+      .update(path)
+      .update('\0')
+      .update(readFileSync(join(root, path)));
   return hash.digest('hex');
 }
 
@@ -66,6 +70,13 @@ once('native', sources, [join(root, 'native', 'build', 'Release', 'tritsmith.nod
 
 const [script, ...args] = process.argv.slice(2);
 if (script !== undefined) {
-  const run = spawnSync(node, [join(root, script), ...args], { stdio: 'inherit', env, cwd: process.env.INIT_CWD ?? root });
-  process.exit(run.status ?? 1);
+  const child = spawn(node, [join(root, script), ...args], {
+    stdio: 'inherit',
+    env,
+    cwd: process.env.INIT_CWD ?? root,
+  });
+  // A terminal sends Ctrl-C to the script itself, which pauses and saves; the launcher waits for it.
+  process.on('SIGINT', () => undefined);
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  child.on('exit', (code) => process.exit(code ?? 1));
 }
