@@ -25,6 +25,8 @@ interface Engine {
   prefill: number[];
   prefillLong: number[];
   decode: number[];
+  prefillCpu: number[];
+  decodeCpu: number[];
   rss: number;
 }
 
@@ -36,6 +38,9 @@ export interface InferenceRun {
   prefillTokensPerSecond: number;
   prefill512TokensPerSecond: number;
   decodeTokensPerSecond: number;
+  /** Tokens per second of processor time (all threads): less disturbed by other work on the machine. */
+  prefillTokensPerCpuSecond: number;
+  decodeTokensPerCpuSecond: number;
   rssBytes: number;
   bareBytes: number;
   fileBytes: number;
@@ -151,7 +156,16 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
       note(`Loading ${plan.engine} ${plan.type}, ${plan.threads} threads ...`);
       try {
         const started = await start(script, args);
-        engines.push({ ...plan, ...started, prefill: [], prefillLong: [], decode: [], rss: 0 });
+        engines.push({
+          ...plan,
+          ...started,
+          prefill: [],
+          prefillLong: [],
+          decode: [],
+          prefillCpu: [],
+          decodeCpu: [],
+          rss: 0,
+        });
       } catch (error) {
         if (plan.engine === 'tritsmith') throw error;
         note(`llama.cpp can't run ${plan.type}: ${(error as Error).message}`);
@@ -167,6 +181,8 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
         if (round === 0) engine.rss = short.rssBytes;
         engine.prefill.push(128 / short.prefillSeconds);
         engine.decode.push(64 / short.decodeSeconds);
+        engine.prefillCpu.push(128 / short.prefillCpuSeconds);
+        engine.decodeCpu.push(64 / short.decodeCpuSeconds);
         const long = await ask(engine.process, { prompt: 512, decode: 0 });
         engine.prefillLong.push(512 / long.prefillSeconds);
       }
@@ -182,6 +198,8 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
         prefillTokensPerSecond: median(e.prefill),
         prefill512TokensPerSecond: median(e.prefillLong),
         decodeTokensPerSecond: median(e.decode),
+        prefillTokensPerCpuSecond: median(e.prefillCpu),
+        decodeTokensPerCpuSecond: median(e.decodeCpu),
         rssBytes: e.rss,
         bareBytes: e.ready.bareBytes,
         fileBytes: statSync(e.path).size,
@@ -214,6 +232,8 @@ function print(report: InferenceReport): string {
       'prefill 128',
       'prefill 512',
       'decode 64',
+      'prefill/CPU s',
+      'decode/CPU s',
       'of bandwidth',
       'RSS MiB',
       'bare MiB',
@@ -227,6 +247,8 @@ function print(report: InferenceReport): string {
       r.prefillTokensPerSecond.toFixed(1),
       r.prefill512TokensPerSecond.toFixed(1),
       r.decodeTokensPerSecond.toFixed(1),
+      r.prefillTokensPerCpuSecond.toFixed(1),
+      r.decodeTokensPerCpuSecond.toFixed(1),
       r.bandwidthShare === undefined ? '' : `${(r.bandwidthShare * 100).toFixed(0)} %`,
       mebi(r.rssBytes),
       mebi(r.bareBytes),
@@ -237,10 +259,12 @@ function print(report: InferenceReport): string {
   const lines = [`${report.model}: tokens per second, median of interleaved rounds`, table(rows)];
   for (const run of report.runs.filter((r) => r.engine === 'tritsmith')) {
     const peer = report.runs.find((r) => r.type.startsWith('TQ2_0') && r.threads === run.threads);
-    if (peer !== undefined)
+    if (peer !== undefined) {
+      const ratio = (key: keyof InferenceRun) => ((run[key] as number) / (peer[key] as number)).toFixed(2);
       lines.push(
-        `${run.threads} threads against TQ2_0: prefill ${(run.prefillTokensPerSecond / peer.prefillTokensPerSecond).toFixed(2)}x, decode ${(run.decodeTokensPerSecond / peer.decodeTokensPerSecond).toFixed(2)}x`,
+        `${run.threads} threads against TQ2_0: prefill ${ratio('prefillTokensPerSecond')}x, decode ${ratio('decodeTokensPerSecond')}x; by processor time ${ratio('prefillTokensPerCpuSecond')}x and ${ratio('decodeTokensPerCpuSecond')}x`,
       );
+    }
   }
   for (const [threads, speed] of Object.entries(report.memoryBandwidthByThreads))
     lines.push(`Memory bandwidth with ${threads} threads: ${(speed / 1e9).toFixed(1)} GB/s`);

@@ -20,12 +20,21 @@ export interface RoundResult {
   /** Until the first token is there (the head included). */
   prefillSeconds: number;
   decodeSeconds: number;
+  /** Processor time of all threads of the process: what the wall time would be without other work, with one thread. */
+  prefillCpuSeconds: number;
+  decodeCpuSeconds: number;
   rssBytes: number;
 }
 
 /** The prompt: printable, never a special token. */
 export const promptIds = (count: number): number[] =>
   Array.from({ length: count }, (_, i) => 300 + ((i * 7919) % 20_000));
+
+/** Processor time of this process so far, in seconds. */
+export function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
 
 /** Answers rounds until the parent hangs up. */
 export function serve(ready: Ready, measure: (round: Round) => Promise<Omit<RoundResult, 'rssBytes'>>): void {

@@ -1,6 +1,6 @@
 /** Our runtime in a process of its own: `tritsmith.ts <gguf> <threads> <layout>`. */
 import { loadModel, type LayoutName } from '../../native/runtime.ts';
-import { promptIds, serve } from './protocol.ts';
+import { cpuSeconds, promptIds, serve } from './protocol.ts';
 
 const bareBytes = process.memoryUsage().rss;
 const [path, threads, layout] = process.argv.slice(2);
@@ -15,14 +15,18 @@ serve(
   },
   ({ prompt, decode }) => {
     model.reset();
+    const startedCpu = cpuSeconds();
     const started = performance.now();
     model.prefill(Int32Array.from(promptIds(prompt)));
     let token = model.sample();
     const first = performance.now();
+    const firstCpu = cpuSeconds();
     for (let i = 0; i < decode; i++) token = model.decodeNext(token);
     return Promise.resolve({
       prefillSeconds: (first - started) / 1000,
       decodeSeconds: (performance.now() - first) / 1000,
+      prefillCpuSeconds: firstCpu - startedCpu,
+      decodeCpuSeconds: cpuSeconds() - firstCpu,
     });
   },
 );
