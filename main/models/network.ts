@@ -5,6 +5,7 @@
  */
 import { native, type TernaryStatistics } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
+import { BufferPool } from '../graph/buffer-pool.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
@@ -32,20 +33,6 @@ export interface NetworkOptions extends EngineOptions {
   /** `training` compiles the backward pass too. */
   readonly mode: 'inference' | 'training';
   readonly recomputeActivations?: boolean;
-}
-
-/** Buffers by name that grow to the largest size asked for. */
-class BufferPool {
-  private readonly buffers = new Map<string, Float32Array>();
-
-  take(name: string, count: number): Float32Array {
-    let buffer = this.buffers.get(name);
-    if (!buffer || buffer.length < count) {
-      buffer = new Float32Array(count);
-      this.buffers.set(name, buffer);
-    }
-    return buffer.subarray(0, count);
-  }
 }
 
 interface Sessions {

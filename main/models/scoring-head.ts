@@ -1,5 +1,6 @@
 /** Final norm and head without gradients: log-probabilities of given tokens, and logits, over chunks of rows. */
 import { native } from '../../native/index.ts';
+import { BufferPool } from '../graph/buffer-pool.ts';
 import { Graph } from '../graph/graph.ts';
 import { linear, rmsNorm } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
@@ -10,6 +11,11 @@ import { finalNormName, headName } from './parameters.ts';
 
 /** Logits of at most this many elements are alive at once. */
 const largestLogits = 40_000_000;
+
+/** How many rows the head computes at a time for a vocabulary, so that a large one needs no `[B*T, V]` buffer. */
+export function chunkRows(vocabSize: number): number {
+  return Math.max(16, Math.min(512, Math.floor(largestLogits / vocabSize)));
+}
 
 function buildProgram(configuration: ModelConfiguration) {
   const { hiddenSize, vocabSize, rmsNormEpsilon } = configuration;
@@ -28,7 +34,7 @@ export class ScoringHead {
   private readonly scores: Session;
   private readonly logitsSession: Session;
   private readonly network: Network;
-  private rows = new Float32Array(0);
+  private readonly pool = new BufferPool();
 
   private constructor(network: Network, scores: Session, logits: Session) {
     this.network = network;
@@ -48,11 +54,10 @@ export class ScoringHead {
   ): Promise<void> {
     const { configuration, parameters } = this.network;
     const width = configuration.hiddenSize;
-    const chunk = Math.max(16, Math.min(512, Math.floor(largestLogits / configuration.vocabSize)));
-    if (this.rows.length < chunk * width) this.rows = new Float32Array(chunk * width);
+    const chunk = chunkRows(configuration.vocabSize);
     for (let start = 0; start < positions.length; start += chunk) {
       const picked = positions.subarray(start, start + chunk);
-      const rows = this.rows.subarray(0, picked.length * width);
+      const rows = this.pool.take('rows', picked.length * width);
       native.gatherRows(hidden, picked, width, rows);
       await visit(start, picked.length, {
         rows,

@@ -3,6 +3,7 @@
  * Q, K, V the rows are split into relation heads, L2-normalised, R = softmax(A A^T), KL(R_teacher || R_student) averaged over rows.
  * Padding is masked, rows and columns. The clamp of R at 1e-8 can't bind on valid columns: |A A^T| <= 1, so R >= e^-2 / T.
  */
+import { BufferPool } from '../graph/buffer-pool.ts';
 import { type Dimension, Graph, type Value } from '../graph/graph.ts';
 import { matmul } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
@@ -107,11 +108,7 @@ export class AttentionRelation {
   private readonly student: StateWidths;
   private readonly teacher: StateWidths;
   private readonly split: number;
-  private gradient: { q: Float32Array; k: Float32Array; v: Float32Array } = {
-    q: new Float32Array(0),
-    k: new Float32Array(0),
-    v: new Float32Array(0),
-  };
+  private readonly pool = new BufferPool();
 
   private constructor(session: Session, student: StateWidths, teacher: StateWidths, split: number) {
     this.session = session;
@@ -146,10 +143,9 @@ export class AttentionRelation {
     weight: number,
   ): Promise<{ loss: number; gradient: AttentionStates }> {
     const batch = lengths.length;
-    for (const kind of kinds) {
-      const count = batch * length * this.student[kind];
-      if (this.gradient[kind].length < count) this.gradient[kind] = new Float32Array(count);
-    }
+    const buffer = (kind: (typeof kinds)[number]): Float32Array =>
+      this.pool.take(kind, batch * length * this.student[kind]);
+    const gradient = { q: buffer('q'), k: buffer('k'), v: buffer('v') };
     const atOnce = Math.max(1, Math.floor(largestRelation / (this.split * length * length)));
     const unit = 1 / (this.split * validTokens);
     let loss = 0;
@@ -169,17 +165,12 @@ export class AttentionRelation {
           values.subarray(start * length * width, (start + size) * length * width);
         feeds[`student.${kind}`] = cut(student[kind], this.student[kind]);
         feeds[`teacher.${kind}`] = cut(teacher[kind], this.teacher[kind]);
-        results[`d.${kind}`] = cut(this.gradient[kind], this.student[kind]);
+        results[`d.${kind}`] = cut(gradient[kind], this.student[kind]);
         results[`loss.${kind}`] = new Float32Array(1);
       }
       await this.session.run({ B: size, T: length }, feeds, results);
       for (const kind of kinds) loss += results[`loss.${kind}`]![0]!;
     }
-    const gradient = {
-      q: this.gradient.q.subarray(0, batch * length * this.student.q),
-      k: this.gradient.k.subarray(0, batch * length * this.student.k),
-      v: this.gradient.v.subarray(0, batch * length * this.student.v),
-    };
     if (weight !== 1)
       for (const kind of kinds) {
         const values = gradient[kind];

@@ -44,7 +44,10 @@ function baseName(step: number): string {
 async function generations(folder: string): Promise<string[]> {
   try {
     const names = await readdir(folder);
-    return names.filter((name) => /^step-\d{9}\.json$/.test(name)).sort().reverse();
+    return names
+      .filter((name) => /^step-\d{9}\.json$/.test(name))
+      .sort()
+      .reverse();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;

@@ -3,6 +3,7 @@
  * never needs a `[B*T, V]` buffer. Forward and backward pass are one program per chunk.
  */
 import { native } from '../../native/index.ts';
+import { BufferPool } from '../graph/buffer-pool.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { linear, matmul, rmsNorm } from '../graph/operations.ts';
@@ -10,15 +11,8 @@ import { program } from '../graph/passes.ts';
 import { type EngineOptions, Session } from '../graph/session.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import type { Network } from '../models/network.ts';
+import { chunkRows } from '../models/scoring-head.ts';
 import { finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
-
-/** Logits of at most this many elements are alive at once, several times over. */
-const largestLogits = 40_000_000;
-
-/** Rows of one chunk for a vocabulary. */
-export function chunkRows(vocabSize: number): number {
-  return Math.max(16, Math.min(512, Math.floor(largestLogits / vocabSize)));
-}
 
 export interface LogitsDistillation {
   readonly teacher: ModelConfiguration;
@@ -119,7 +113,7 @@ export class LossHead {
   private readonly session: Session;
   private readonly configuration: ModelConfiguration;
   private readonly teacher: ModelConfiguration | null;
-  private readonly buffers = new Map<string, Float32Array>();
+  private readonly pool = new BufferPool();
 
   private constructor(session: Session, configuration: ModelConfiguration, teacher: ModelConfiguration | null) {
     this.session = session;
@@ -134,12 +128,6 @@ export class LossHead {
   ): Promise<LossHead> {
     const session = await Session.create(buildLossProgram(configuration, distillation), options);
     return new LossHead(session, configuration, distillation?.teacher ?? null);
-  }
-
-  private take(name: string, count: number): Float32Array {
-    let buffer = this.buffers.get(name);
-    if (!buffer || buffer.length < count) this.buffers.set(name, (buffer = new Float32Array(count)));
-    return buffer.subarray(0, count);
   }
 
   /**
@@ -168,7 +156,7 @@ export class LossHead {
       const n = positions.length;
       const targets = rows.targets.subarray(start, start + n);
       const weights = rows.weights.subarray(start, start + n);
-      const picked = this.take('rows', n * hiddenSize);
+      const picked = this.pool.take('rows', n * hiddenSize);
       native.gatherRows(hidden, positions, hiddenSize, picked);
       const feeds: Record<string, Float32Array | BigInt64Array> = {
         rows: picked,
@@ -179,22 +167,22 @@ export class LossHead {
         dHeadSoFar: dHead,
       };
       const results: Record<string, Float32Array> = {
-        nll: this.take('nll', n),
-        dRows: this.take('dRows', n * hiddenSize),
-        dNorm: this.take('dNorm', hiddenSize),
+        nll: this.pool.take('nll', n),
+        dRows: this.pool.take('dRows', n * hiddenSize),
+        dNorm: this.pool.take('dNorm', hiddenSize),
         dHead,
-        weightedRows: this.take('weightedRows', n * hiddenSize),
+        weightedRows: this.pool.take('weightedRows', n * hiddenSize),
       };
       const kdWeights = rows.kdWeights?.subarray(start, start + n);
       if (this.teacher && teacher && kdWeights) {
         const width = this.teacher.hiddenSize;
-        const teacherRows = this.take('teacher.rows', n * width);
+        const teacherRows = this.pool.take('teacher.rows', n * width);
         native.gatherRows(teacher.hidden, positions, width, teacherRows);
         feeds['teacher.rows'] = teacherRows;
         feeds['teacher.norm'] = teacher.network.parameters.view(finalNormName);
         feeds['teacher.head'] = teacher.network.parameters.view(headName(this.teacher));
         feeds.kdWeights = kdWeights;
-        results.kl = this.take('kl', n);
+        results.kl = this.pool.take('kl', n);
       }
       await this.session.run({ n }, feeds, results);
       native.scatterAddRows(dHead, targets, hiddenSize, results.weightedRows!, -1);

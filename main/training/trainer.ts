@@ -35,10 +35,16 @@ export interface TrainerSettings {
   /** Digest of everything that decides the result: a checkpoint with another one is not resumed. */
   readonly configuration: string;
   /** Score (higher is better) every so many steps; the best state is kept beside the last. */
-  readonly evaluate?: { readonly everySteps: number; readonly run: () => Promise<Record<string, number> & { score: number }> };
+  readonly evaluate?: {
+    readonly everySteps: number;
+    readonly run: () => Promise<Record<string, number> & { score: number }>;
+  };
 }
 
-export interface TrainerResult { readonly outcome: 'done' | 'pause' | 'cancel'; readonly step: number }
+export interface TrainerResult {
+  readonly outcome: 'done' | 'pause' | 'cancel';
+  readonly step: number;
+}
 
 /** Thrown inside a step that is abandoned because a stop was asked for. */
 class StepAbandoned extends Error {}

@@ -4,6 +4,7 @@
  */
 import { native } from '../../native/index.ts';
 import type { DistilSettings } from '../contract/recipe.ts';
+import { BufferPool } from '../graph/buffer-pool.ts';
 import type { EngineOptions } from '../graph/session.ts';
 import type { Network, TokenBatch } from '../models/network.ts';
 import { embeddingName, finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
@@ -52,7 +53,7 @@ export class TrainingStep {
   private readonly head: LossHead;
   private readonly distillation: Distillation | null;
   private readonly relation: AttentionRelation | null;
-  private dHidden = new Float32Array(0);
+  private readonly pool = new BufferPool();
 
   private constructor(
     student: Network,
@@ -174,9 +175,7 @@ export class TrainingStep {
         relationNorm = Math.sqrt(native.squaredNorm(gradients.values));
         clearAdded();
       }
-      const size = micro.batch * micro.length * configuration.hiddenSize;
-      if (this.dHidden.length < size) this.dHidden = new Float32Array(size);
-      const dHidden = this.dHidden.subarray(0, size).fill(0);
+      const dHidden = this.pool.take('dHidden', micro.batch * micro.length * configuration.hiddenSize).fill(0);
       const terms = await this.head.run(
         student,
         own.hidden,

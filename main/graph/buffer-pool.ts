@@ -1,0 +1,14 @@
+/** Float buffers by name that grow to the largest size asked for and are used again. */
+export class BufferPool {
+  private readonly buffers = new Map<string, Float32Array>();
+
+  /** A buffer of exactly `count` elements with whatever it last held; valid until the name is taken again. */
+  take(name: string, count: number): Float32Array {
+    let buffer = this.buffers.get(name);
+    if (!buffer || buffer.length < count) {
+      buffer = new Float32Array(count);
+      this.buffers.set(name, buffer);
+    }
+    return buffer.subarray(0, count);
+  }
+}
