@@ -114,7 +114,7 @@ class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
       load.kernels = kernelsFor(options);
       load.layout = layoutFor(options, *load.kernels);
       pool_ = std::make_unique<Pool>(threads);
-      model_ = loadModel(path, load, *pool_);
+      model_ = loadModel(std::make_unique<FileMap>(path), load, *pool_);
       const size_t trained = model_->shape.trainedContext;
       const size_t length = context == 0 ? std::min<size_t>(trained, 4096) : static_cast<size_t>(context);
       session_ = std::make_unique<Session>(*model_, *pool_, length, kv == "int8" ? CacheType::int8 : kv == "f16" ? CacheType::f16 : CacheType::f32);

@@ -29,6 +29,8 @@ constexpr size_t kHugePage = size_t{1} << 21;
 
 }  // namespace
 
+FileMap::FileMap(std::unique_ptr<uint8_t[]> bytes, size_t size) : data_(bytes.get()), size_(size), held_(std::move(bytes)) {}
+
 #if defined(_WIN32)
 
 FileMap::FileMap(const std::string& path) {
@@ -47,6 +49,7 @@ FileMap::FileMap(const std::string& path) {
 }
 
 FileMap::~FileMap() {
+  if (held_ != nullptr) return;
   if (data_ != nullptr) UnmapViewOfFile(data_);
   if (mapping_ != nullptr) CloseHandle(mapping_);
   if (file_ != INVALID_HANDLE_VALUE) CloseHandle(file_);
@@ -83,10 +86,12 @@ FileMap::FileMap(const std::string& path) {
 }
 
 FileMap::~FileMap() {
+  if (held_ != nullptr) return;
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
 }
 
 void FileMap::drop(const uint8_t* begin, size_t count) const {
+  if (held_ != nullptr) return;
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t first = (static_cast<size_t>(begin - data_) + page - 1) / page * page;
   const size_t last = (static_cast<size_t>(begin - data_) + count) / page * page;

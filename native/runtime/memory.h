@@ -1,14 +1,16 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace tritsmith {
 
-/** A read-only mapping of a whole file. */
+/** The bytes of a whole file, read-only: mapped, or held in memory. */
 class FileMap {
  public:
   explicit FileMap(const std::string& path);
+  explicit FileMap(std::unique_ptr<uint8_t[]> bytes, size_t size);
   ~FileMap();
   FileMap(const FileMap&) = delete;
   FileMap& operator=(const FileMap&) = delete;
@@ -21,6 +23,7 @@ class FileMap {
  private:
   const uint8_t* data_ = nullptr;
   size_t size_ = 0;
+  std::unique_ptr<uint8_t[]> held_;
 #if defined(_WIN32)
   void* file_ = nullptr;
   void* mapping_ = nullptr;

@@ -257,11 +257,11 @@ size_t readBytes(const Linear& l) { return l.isTernary ? packedBytes(l.ternary) 
 
 }  // namespace
 
-std::unique_ptr<Model> loadModel(const std::string& path, const LoadOptions& options, Pool& pool) {
+std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptions& options, Pool& pool) {
   auto model = std::make_unique<Model>();
   model->kernels = options.kernels;
   model->layout = options.layout;
-  model->file = std::make_unique<FileMap>(path);
+  model->file = std::move(bytes);
   model->fileBytes = model->file->size();
   const Gguf file(model->file->data(), model->file->size());
   model->shape = readShape(file);

@@ -70,7 +70,7 @@ struct Model {
   std::vector<std::unique_ptr<float[]>> floats;
 };
 
-/** Loads a GGUF file; throws RuntimeError. `pool` packs the ternary tensors. */
-std::unique_ptr<Model> loadModel(const std::string& path, const LoadOptions& options, Pool& pool);
+/** Loads a model from a GGUF file; throws RuntimeError. `pool` packs the ternary tensors. */
+std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> file, const LoadOptions& options, Pool& pool);
 
 }  // namespace tritsmith

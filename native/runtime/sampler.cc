@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <unordered_set>
 
@@ -17,6 +18,9 @@ double Sampler::uniform() {
 }
 
 int32_t Sampler::sample(float* logits, size_t count, const SamplingSettings& settings, const std::vector<int32_t>& recent) {
+  // A NaN has no place in an order; it can only come from a broken model, and is never picked.
+  for (size_t i = 0; i < count; i++)
+    if (std::isnan(logits[i])) logits[i] = -std::numeric_limits<float>::infinity();
   if (settings.repetitionPenalty != 1.0f) {
     const size_t window = std::min(settings.penaltyWindow, recent.size());
     const std::unordered_set<int32_t> seen(recent.end() - static_cast<std::ptrdiff_t>(window), recent.end());

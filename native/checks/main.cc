@@ -1,0 +1,186 @@
+/**
+ * A program of its own for the sanitizers (sanitizers.test.ts builds it with ASan and UBSan): `main kernels`, or `main fuzz <count> <gguf>...`.
+ * It runs the same sources as the addon.
+ */
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "kernels/pack.h"
+#include "runtime/error.h"
+#include "runtime/sampler.h"
+#include "runtime/session.h"
+
+namespace {
+
+using namespace tritsmith;
+
+/** Allocation of exactly `count` bytes, so that a read beyond it is caught. */
+struct Exact {
+  explicit Exact(size_t count) : data(static_cast<uint8_t*>(std::aligned_alloc(64, (count + 63) / 64 * 64))) {}
+  ~Exact() { std::free(data); }
+  Exact(const Exact&) = delete;
+  Exact& operator=(const Exact&) = delete;
+  uint8_t* data;
+};
+
+struct Source {
+  const uint8_t* codes;
+  size_t columns;
+};
+
+/** Products of one shape by every table and layout against the scalar definition; returns the number of wrong values. */
+int checkProducts(size_t rows, size_t columns, size_t tokens, std::mt19937& random) {
+  std::vector<uint8_t> codes(rows * columns);
+  for (uint8_t& code : codes) code = static_cast<uint8_t>(random() % 3);
+  std::vector<float> x(tokens * columns);
+  for (float& v : x) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 300.0f;
+  const Source source{codes.data(), columns};
+  const Kernels* tables[5];
+  const size_t count = availableKernels(tables);
+  int wrong = 0;
+  for (size_t i = 0; i < count; i++)
+    for (const Layout layout : {Layout::twoBit, Layout::fiveTrits}) {
+      PackedTernary packed = planTernary(rows, columns, layout);
+      const Exact memory(packedBytes(packed));
+      packPanels(
+          packed, 0, packed.panels,
+          [](const void* context, size_t r, uint8_t* out) {
+            const auto* const s = static_cast<const Source*>(context);
+            std::memcpy(out, s->codes + r * s->columns, s->columns);
+          },
+          &source, memory.data);
+      packed.data = memory.data;
+      packed.delta = 0.37f;
+      QuantisedTokens quantised;
+      quantised.tokens = tokens;
+      quantised.tile = tables[i]->tile;
+      quantised.padded = (columns + kActivationPadding - 1) / kActivationPadding * kActivationPadding;
+      const Exact values(quantised.padded * tokens);
+      std::vector<float> scales(tokens), y(tokens * rows);
+      std::vector<int32_t> sums(tokens);
+      quantised.values = reinterpret_cast<int8_t*>(values.data);
+      quantised.scales = scales.data();
+      quantised.sums = sums.data();
+      tables[i]->quantiseTokens(x.data(), columns, columns, quantised, 0, tokens);
+      tables[i]->multiplyTernary(packed, 0, packed.panels, quantised, y.data(), rows);
+      for (size_t t = 0; t < tokens; t++) {
+        float gamma = 1e-5f;
+        for (size_t k = 0; k < columns; k++) gamma = std::max(gamma, std::fabs(x[t * columns + k]));
+        const float s = 127.0f / gamma;
+        for (size_t r = 0; r < rows; r++) {
+          int64_t sum = 0;
+          for (size_t k = 0; k < columns; k++)
+            sum += static_cast<int64_t>(std::nearbyint(x[t * columns + k] * s)) * (codes[r * columns + k] - 1);
+          wrong += y[t * rows + r] != static_cast<float>(sum) * (gamma / 127.0f * 0.37f);
+          wrong += packedCode(packed, r, columns - 1) != codes[r * columns + columns - 1];
+        }
+      }
+    }
+  return wrong;
+}
+
+int kernels() {
+  std::mt19937 random(7);
+  int wrong = 0;
+  for (const size_t rows : {1, 16, 31, 33, 70})
+    for (const size_t columns : {1, 5, 16, 20, 79, 80, 81, 128, 260})
+      for (const size_t tokens : {1, 2, 3, 5, 12, 14}) wrong += checkProducts(rows, columns, tokens, random);
+  std::printf("%d wrong products\n", wrong);
+  return wrong == 0 ? 0 : 1;
+}
+
+using Bytes = std::vector<uint8_t>;
+
+/** Where the tensor data starts, roughly: past the last tensor name. */
+size_t headerEnd(const Bytes& file) {
+  const char name[] = "ffn_down.weight";
+  size_t end = 64;
+  for (size_t i = 0; i + sizeof name < file.size(); i++)
+    if (std::memcmp(file.data() + i, name, sizeof name - 1) == 0) end = i + 64;
+  return std::min(end, file.size());
+}
+
+void mutate(Bytes& file, size_t header, std::mt19937& random) {
+  static const uint64_t interesting[] = {0, 1, 2, 3, 31, 127, 255, 4096, 65535, 1u << 24, 0x7fffffff, 0x80000000, 0xffffffff, 1ull << 40, 1ull << 62, ~0ull};
+  const int times = 1 + static_cast<int>(random() % 3);
+  for (int i = 0; i < times; i++) {
+    const size_t range = random() % 5 == 0 ? file.size() : header;
+    const size_t at = random() % range;
+    switch (random() % 6) {
+      case 0: file[at] = static_cast<uint8_t>(random()); break;
+      case 1: file[at] ^= static_cast<uint8_t>(1u << random() % 8); break;
+      case 2:
+      case 3: {
+        const size_t width = random() % 2 == 0 ? 4 : 8;
+        if (at + width <= file.size()) std::memcpy(file.data() + at, &interesting[random() % 16], width);
+        break;
+      }
+      case 4: file.resize(1 + random() % file.size()); return;
+      default: {
+        const size_t count = std::min<size_t>(1 + random() % 40, file.size() - at);
+        if (random() % 2 == 0) file.erase(file.begin() + static_cast<std::ptrdiff_t>(at), file.begin() + static_cast<std::ptrdiff_t>(at + count));
+        else file.insert(file.begin() + static_cast<std::ptrdiff_t>(at), count, static_cast<uint8_t>(random()));
+        if (file.empty()) file.push_back(0);
+        return;
+      }
+    }
+  }
+}
+
+/** Loads the bytes and, where that works, runs a few tokens. Returns whether it loaded. */
+bool exercise(const Bytes& file, Layout layout, Pool& pool) {
+  auto bytes = std::make_unique<uint8_t[]>(file.size());
+  std::memcpy(bytes.get(), file.data(), file.size());
+  try {
+    const auto model = loadModel(std::make_unique<FileMap>(std::move(bytes), file.size()), {selectKernels(""), layout}, pool);
+    Session session(*model, pool, 32, CacheType::f16);
+    const int32_t ids[3] = {0, 1, 2};
+    session.append(ids, model->shape.vocabulary > 2 ? 3 : 1, nullptr);
+    session.append(ids, 1, nullptr);
+    std::vector<float> logits(model->shape.vocabulary);
+    session.logits(logits.data());
+    Sampler sampler(1);
+    sampler.sample(logits.data(), logits.size(), {0.8f, 5, 0.9f, 1.1f, 8}, {0, 0, 0});
+    return true;
+  } catch (const RuntimeError&) {
+    return false;
+  }
+}
+
+int fuzz(int count, int files, char** paths) {
+  Pool pool(1);
+  std::mt19937 random(11);
+  int loaded = 0, tried = 0;
+  for (int f = 0; f < files; f++) {
+    std::ifstream stream(paths[f], std::ios::binary);
+    const Bytes original((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+    if (!exercise(original, Layout::twoBit, pool)) {
+      std::printf("%s does not load\n", paths[f]);
+      return 1;
+    }
+    const size_t header = headerEnd(original);
+    for (int i = 0; i < count / files; i++, tried++) {
+      Bytes file = original;
+      mutate(file, header, random);
+      loaded += exercise(file, i % 2 == 0 ? Layout::twoBit : Layout::fiveTrits, pool);
+    }
+  }
+  std::printf("%d mutated files, %d of them loaded\n", tried, loaded);
+  return 0;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count >= 2 && std::strcmp(arguments[1], "kernels") == 0) return kernels();
+  if (count >= 4 && std::strcmp(arguments[1], "fuzz") == 0) return fuzz(std::atoi(arguments[2]), count - 3, arguments + 3);
+  std::printf("usage: main kernels | main fuzz <count> <gguf>...\n");
+  return 2;
+}
