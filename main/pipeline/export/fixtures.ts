@@ -1,4 +1,6 @@
 /** Small random models of every family, with widths that every tensor type can hold. For tests. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { initialParameters } from '../../models/initial-parameters.ts';
@@ -50,4 +52,29 @@ export function tinyPrompts(count: number, vocabSize: number, seed = 2): Int32Ar
   return Array.from({ length: count }, (_, index) =>
     Int32Array.from({ length: 4 + (index % 13) }, () => 5 + random.below(vocabSize - 5)),
   );
+}
+
+/** The config.json that a base model of this shape has. */
+export async function writeTinySource(folder: string, configuration: ModelConfiguration): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const { architecture, ropeScaling } = configuration;
+  const config = {
+    model_type: architecture,
+    vocab_size: configuration.vocabSize,
+    hidden_size: configuration.hiddenSize,
+    intermediate_size: configuration.ffnSize,
+    num_hidden_layers: configuration.layers,
+    num_attention_heads: configuration.heads,
+    num_key_value_heads: configuration.kvHeads,
+    head_dim: configuration.headSize,
+    rms_norm_eps: configuration.rmsNormEpsilon,
+    rope_theta: configuration.ropeTheta,
+    max_position_embeddings: configuration.maxPositions,
+    tie_word_embeddings: configuration.tiedEmbeddings,
+    hidden_act: 'silu',
+    bos_token_id: 1,
+    eos_token_id: 2,
+    ...(ropeScaling ? { rope_scaling: { rope_type: 'llama3' } } : {}),
+  };
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config));
 }

@@ -1,0 +1,30 @@
+/** The students whose Hugging Face folders are run in transformers: small ones of every family and placement. */
+import type { ModelConfiguration } from '../../../models/configuration.ts';
+import { tinyConfiguration } from '../fixtures.ts';
+
+const shape: Partial<ModelConfiguration> = {
+  vocabSize: 256,
+  hiddenSize: 128,
+  heads: 2,
+  kvHeads: 1,
+  headSize: 64,
+  ffnSize: 256,
+};
+const ropeScaling = { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 32 };
+
+export const cases: Readonly<Record<string, ModelConfiguration>> = {
+  'llama-paper': tinyConfiguration({ ...shape }),
+  'llama3-paper-untied': tinyConfiguration({ ...shape, ropeScaling, tiedEmbeddings: false }),
+  'llama-all': tinyConfiguration({ ...shape, subln: 'all' }),
+  'llama-none': tinyConfiguration({ ...shape, subln: 'none' }),
+  'qwen2-paper-bias': tinyConfiguration({ ...shape, architecture: 'qwen2' }),
+  'qwen3-paper': tinyConfiguration({ ...shape, architecture: 'qwen3', headSize: 128, rmsNormEpsilon: 1e-3 }),
+  'qwen3-all': tinyConfiguration({ ...shape, architecture: 'qwen3', subln: 'all' }),
+};
+
+/** Prompts that every case is asked; the golden file has the logits after the last token of each. */
+export const prompts: readonly (readonly number[])[] = [
+  [5],
+  [7, 200, 31, 90, 14],
+  [250, 3, 77, 120, 44, 9, 201, 66, 18, 135, 240, 52],
+];

@@ -1,0 +1,200 @@
+/** Writes a student as a Hugging Face folder (`quant_method: "bitnet"`, offline autobitlinear) and reads it back. */
+import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { native } from '../../../native/index.ts';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { ExportCheck } from '../../contract/results.ts';
+import { writeFileAtomically } from '../../formats/atomic-file.ts';
+import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
+import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors/index.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import { type HuggingFacePlan, packRows, planHuggingFace, unpackRows } from './hugging-face-layout.ts';
+import type { TensorSource } from './tensor-source.ts';
+
+export interface HuggingFaceModel {
+  readonly configuration: ModelConfiguration;
+  readonly tensors: TensorSource;
+  /** Folder with the base's config.json and the tokenizer files. */
+  readonly source: string;
+  /** Files to write instead of those of `source`, by name (a pruned tokenizer). */
+  readonly replacedFiles?: Readonly<Record<string, string>>;
+  /** README.md. */
+  readonly card: string;
+}
+
+export interface HuggingFaceExport {
+  readonly bodyBytes: number;
+  readonly fileBytes: number;
+  readonly zeroFraction: number;
+  readonly checks: readonly ExportCheck[];
+}
+
+/** Files that belong to the tokenizer or the licence. */
+const companions = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+  'chat_template.jinja',
+  'LICENSE',
+];
+
+async function ternary(source: TensorSource, name: string): Promise<{ values: Float32Array; delta: number }> {
+  const latent = await source.read(name);
+  const values = new Float32Array(latent.length);
+  const { delta } = native.quantiseTernary(latent, values);
+  return { values, delta: Math.fround(delta) };
+}
+
+async function denseValues(source: TensorSource, tensor: HuggingFacePlan['tensors'][number]): Promise<Float32Array> {
+  const { shape, times = 1, dividedByScaleOf } = tensor;
+  const values = tensor.source === null ? new Float32Array(shape[0]!).fill(1) : await source.read(tensor.source);
+  const divisor = dividedByScaleOf === undefined ? 1 : (await ternary(source, dividedByScaleOf)).delta;
+  return times === 1 && divisor === 1 ? values : values.map((value) => (value * times) / divisor);
+}
+
+function tensorsToWrite(plan: HuggingFacePlan, source: TensorSource, embedding: 'F16' | 'F32'): TensorToWrite[] {
+  return plan.tensors.flatMap((tensor): TensorToWrite[] => {
+    const { name, shape, kind } = tensor;
+    if (kind === 'norm') return [{ name, shape, dtype: 'F32', data: () => denseValues(source, tensor) }];
+    if (kind === 'embedding') {
+      const data = async (): Promise<ArrayBufferView> => {
+        const values = await denseValues(source, tensor);
+        return embedding === 'F16' ? encodeF16(values) : values;
+      };
+      return [{ name, shape, dtype: embedding, data }];
+    }
+    const [rows, columns] = shape as [number, number];
+    return [
+      {
+        name,
+        shape: [rows / 4, columns],
+        dtype: 'U8',
+        data: async () => packRows((await ternary(source, tensor.source!)).values, rows, columns),
+      },
+      {
+        name: `${name}_scale`,
+        shape: [1],
+        dtype: 'F32',
+        data: async () => Float32Array.of((await ternary(source, tensor.source!)).delta),
+      },
+    ];
+  });
+}
+
+async function generationConfig(source: string, present: ReadonlySet<string>): Promise<string> {
+  if (present.has('generation_config.json')) return readFile(join(source, 'generation_config.json'), 'utf8');
+  const config = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const ids = ['bos_token_id', 'eos_token_id', 'pad_token_id'].filter((key) => config[key] !== undefined);
+  return `${JSON.stringify(Object.fromEntries(ids.map((key) => [key, config[key]])), null, 2)}\n`;
+}
+
+async function configOf(source: string, plan: HuggingFacePlan): Promise<string> {
+  const original = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const kept = Object.entries(original).filter(([key]) => key !== 'tritsmith' && key !== 'rope_scaling');
+  return `${JSON.stringify({ ...Object.fromEntries(kept), ...plan.settings }, null, 2)}\n`;
+}
+
+function different(path: string, name: string): TritsmithError {
+  return new TritsmithError('damaged', `Tensor ${name} of ${path} is not what was written.`, {
+    reason: 'The exported folder was read back and compared with the student.',
+    remedy: 'Check the disk, then export again.',
+  });
+}
+
+async function readBack(
+  path: string,
+  plan: HuggingFacePlan,
+  source: TensorSource,
+  embedding: 'F16' | 'F32',
+  onTensor: (done: number) => Promise<void>,
+): Promise<{ bodyBytes: number; fileBytes: number; zeroFraction: number; packed: number }> {
+  const file = await openSafetensors(path);
+  let bodyBytes = 0;
+  let fileBytes = 0;
+  let zeros = 0;
+  let packed = 0;
+  try {
+    for (const [index, tensor] of plan.tensors.entries()) {
+      await onTensor(index);
+      const { name, kind } = tensor;
+      if (kind === 'packed') {
+        const { values, delta } = await ternary(source, tensor.source!);
+        const found = unpackRows(await file.readBytes(name));
+        if (found.length !== values.length || found.some((value, at) => value !== values[at]))
+          throw different(path, name);
+        if ((await file.readFloat32(`${name}_scale`))[0] !== delta) throw different(path, `${name}_scale`);
+        bodyBytes += values.length / 4 + 4;
+        packed += values.length;
+        for (const value of values) if (value === 0) zeros += 1;
+        continue;
+      }
+      const values = await denseValues(source, tensor);
+      const expected = kind === 'embedding' && embedding === 'F16' ? decodeF16(encodeF16(values)) : values;
+      const found = await file.readFloat32(name);
+      if (found.length !== expected.length || found.some((value, at) => value !== expected[at]))
+        throw different(path, name);
+    }
+    for (const { end } of file.tensors.values()) fileBytes = Math.max(fileBytes, end);
+  } finally {
+    await file.close();
+  }
+  return { bodyBytes, fileBytes, zeroFraction: packed === 0 ? 0 : zeros / packed, packed };
+}
+
+/**
+ * Writes the folder, which must not exist yet, and reads it back; on failure the caller removes it.
+ * @throws TritsmithError `unsupported` for a model that the format can't hold, `damaged` when the read-back differs
+ */
+export async function writeHuggingFaceFolder(
+  folder: string,
+  model: HuggingFaceModel,
+  embedding: 'F16' | 'F32',
+  onProgress: (done: number, total: number) => Promise<void> = () => Promise.resolve(),
+): Promise<HuggingFaceExport> {
+  const { configuration, tensors, source, replacedFiles = {}, card } = model;
+  const plan = planHuggingFace(configuration);
+  await mkdir(folder, { recursive: true });
+  const present = new Set(await readdir(source));
+  for (const name of companions)
+    if (present.has(name) && replacedFiles[name] === undefined) await copyFile(join(source, name), join(folder, name));
+  const texts = {
+    'generation_config.json': await generationConfig(source, present),
+    'README.md': card,
+    'config.json': await configOf(source, plan),
+    ...replacedFiles,
+  };
+  for (const [name, text] of Object.entries(texts)) await writeFileAtomically(join(folder, name), text);
+  const path = join(folder, 'model.safetensors');
+  const written = tensorsToWrite(plan, tensors, embedding);
+  const total = written.length + plan.tensors.length;
+  let done = 0;
+  await writeSafetensors(
+    path,
+    written.map((tensor) => ({
+      ...tensor,
+      data: async () => {
+        await onProgress(done++, total);
+        return tensor.data();
+      },
+    })),
+    { format: 'pt' },
+  );
+  const found = await readBack(path, plan, tensors, embedding, (tensor) => onProgress(written.length + tensor, total));
+  return {
+    bodyBytes: found.bodyBytes,
+    fileBytes: found.fileBytes,
+    zeroFraction: found.zeroFraction,
+    checks: [
+      {
+        name: 'tensors',
+        passed: true,
+        text: `${written.length} tensors were read back and are the student's, the packed ones exactly.`,
+        figures: { tensors: written.length },
+      },
+    ],
+  };
+}
