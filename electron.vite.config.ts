@@ -36,7 +36,6 @@ export default defineConfig({
   },
   renderer: {
     root: resolve(root, 'renderer'),
-    base: '/',
     plugins: [vue()],
     build: {
       outDir: resolve(root, 'out/renderer'),

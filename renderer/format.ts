@@ -24,6 +24,11 @@ export function percent(value: number, digits = 1): string {
   return `${(value * 100).toFixed(digits)} %`;
 }
 
+/** A share as a CSS length. */
+export function length(share: number): string {
+  return `${(Math.min(1, Math.max(0, share)) * 100).toFixed(2)}%`;
+}
+
 /** Parameters: 0.65 M, 596 M, 1.7 B. */
 export function parameters(value: number): string {
   if (value >= 1e9) return `${(value / 1e9).toFixed(1)} B`;
@@ -64,5 +69,5 @@ export function date(milliseconds: number): string {
 export function measure(value: number | null | undefined): string {
   if (value === null || value === undefined) return texts.none;
   if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(2);
-  return Math.abs(value) >= 10_000 ? count(value) : String(Number(value.toPrecision(4)));
+  return Math.abs(value) >= 1000 ? count(value) : String(Number(value.toPrecision(4)));
 }

@@ -23,7 +23,7 @@ export function contentSecurityPolicy(connect: string): string {
     "img-src 'self' data:",
     "font-src 'self'",
     `connect-src 'self' ${connect}`.trim(),
-    "base-uri 'none'",
+    "base-uri 'self'",
     "form-action 'none'",
     "frame-ancestors 'none'",
   ].join('; ');

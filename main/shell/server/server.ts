@@ -74,7 +74,7 @@ async function answer(
     if (cookie !== null) {
       // A page of our own sends the browser on: a redirect after a click elsewhere would not carry a strict cookie.
       response.writeHead(200, { 'Set-Cookie': cookie, Refresh: '0; url=/', 'Content-Type': 'text/html' });
-      response.end('<!doctype html><title>Tritsmith</title>');
+      response.end('<!doctype html><title>Tritsmith</title><link rel="icon" href="data:,">');
       return;
     }
   }
