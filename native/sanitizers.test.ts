@@ -10,9 +10,7 @@ import { writeStudent, type StudentFile, type StudentShape } from '../bench/stud
 const root = fileURLToPath(new URL('.', import.meta.url));
 const compiler = process.env.CXX ?? 'g++';
 const common =
-  '-std=c++17 -O1 -g1 -ffp-contract=off -fno-math-errno -fsanitize=address,undefined -fno-sanitize-recover=all'.split(
-    ' ',
-  );
+  '-std=c++17 -O0 -ffp-contract=off -fno-math-errno -fsanitize=address,undefined -fno-sanitize-recover=all'.split(' ');
 const avx2 = ['-mavx2', '-mfma', '-mf16c'];
 const flags: Record<string, string[]> = {
   'kernels/avx2.cc': avx2,
