@@ -17,6 +17,7 @@ export const router = createRouter({
         { path: 'recipe', name: 'recipe', component: () => import('./pages/RecipePage.vue') },
       ],
     },
+    { path: '/new/:draft?', name: 'create', component: () => import('./pages/WizardPage.vue') },
     { path: '/experiments', name: 'experiments', component: () => import('./pages/ExperimentsPage.vue') },
     { path: '/compare', name: 'compare', component: () => import('./pages/ComparePage.vue') },
     { path: '/machine', name: 'machine', component: () => import('./pages/MachinePage.vue') },

@@ -12,8 +12,8 @@ export const applicationInformation = z.object({
   home: z.string(),
   /** What happened while the workspace was opened that the user should know. */
   notices: z.array(z.string()),
-  /** Whether the demo teacher and task came with this copy of the program. */
-  demo: z.boolean(),
+  /** Where the demo teacher and task lie; null when they did not come with this copy of the program. */
+  demo: z.object({ teacher: z.string(), train: z.string(), dev: z.string() }).nullable(),
 });
 export type ApplicationInformation = z.infer<typeof applicationInformation>;
 

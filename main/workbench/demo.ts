@@ -14,6 +14,13 @@ export function demoIsThere(folder: string = demoFolder): boolean {
   return existsSync(join(folder, 'teacher', 'config.json')) && existsSync(join(folder, 'task', 'train.tsv'));
 }
 
+/** Where its teacher and its rows lie; null where they are missing. */
+export function demoPaths(folder: string = demoFolder): { teacher: string; train: string; dev: string } | null {
+  if (!demoIsThere(folder)) return null;
+  const task = join(folder, 'task');
+  return { teacher: join(folder, 'teacher'), train: join(task, 'train.tsv'), dev: join(task, 'dev.tsv') };
+}
+
 /** The recipe of `recipe.json` in the demo's folder, its paths made absolute; where that file lacks, the preset "quick". */
 export async function demoRecipe(port: SpawnPort, folder: string = demoFolder): Promise<Recipe> {
   if (!demoIsThere(folder))

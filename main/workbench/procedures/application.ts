@@ -1,6 +1,6 @@
 /** The program itself: what it is, what the machine can do, settings, and the stream of everything that happens. */
 import { browse } from '../browse.ts';
-import { demoIsThere } from '../demo.ts';
+import { demoPaths } from '../demo.ts';
 import { examine } from '../doctor.ts';
 import { programVersions } from '../machine.ts';
 import type { Procedures } from './router.ts';
@@ -14,7 +14,7 @@ export function applicationProcedures({ application, files, drafts }: Procedures
         workspace: app.workspace.paths.folder,
         home: app.home,
         notices: [...app.workspace.notices],
-        demo: demoIsThere(),
+        demo: demoPaths(),
       })),
       machine: application.machine.handler(({ context: { application: app } }) =>
         examine(app.options.jobs, app.workspace.paths.folder),

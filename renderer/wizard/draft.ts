@@ -1,0 +1,89 @@
+/** What a wizard holds, and how it becomes a recipe. */
+import { z } from 'zod';
+import type { Recipe } from '../../main/contract/recipe.ts';
+import { client } from '../client.ts';
+
+export const steps = ['teacher', 'data', 'recipe', 'machine', 'review'] as const;
+export type Step = (typeof steps)[number];
+
+/** Kept as a draft's content; what an older version wrote falls back to its default field by field. */
+export const draftContent = z.object({
+  step: z.enum(steps).catch('teacher'),
+  name: z.string().catch(''),
+  teacher: z.string().catch(''),
+  train: z.string().catch(''),
+  dev: z.string().catch(''),
+  devFraction: z.number().min(0.01).max(0.5).catch(0.1),
+  kind: z.enum(['classification', 'generation']).nullable().catch(null),
+  textColumns: z.array(z.string()).catch([]),
+  labelColumn: z.string().catch(''),
+  template: z.string().catch(''),
+  maxLength: z.number().int().min(8).max(131_072).catch(512),
+  corpus: z.string().catch(''),
+  preset: z.enum(['quick', 'balanced', 'paper']).catch('quick'),
+  /** Expert settings that were changed, by their path in the recipe. */
+  changes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).catch({}),
+});
+export type DraftContent = z.infer<typeof draftContent>;
+
+export function emptyDraft(): DraftContent {
+  return draftContent.parse({});
+}
+
+/** The task's settings as far as they are known; what is missing is guessed from the file. */
+export function taskOf(draft: DraftContent) {
+  return {
+    train: draft.train,
+    ...(draft.dev === '' ? {} : { dev: draft.dev }),
+    ...(draft.kind === null ? {} : { kind: draft.kind }),
+    ...(draft.textColumns.length === 0 ? {} : { textColumns: draft.textColumns }),
+    ...(draft.labelColumn === '' ? {} : { labelColumn: draft.labelColumn }),
+    template: draft.template,
+    maxLength: draft.maxLength,
+  };
+}
+
+export function isComplete(draft: DraftContent, step: Step): boolean {
+  if (step === 'teacher') return draft.teacher !== '';
+  if (step === 'data') return draft.train !== '' && draft.textColumns.length > 0 && draft.labelColumn !== '';
+  return true;
+}
+
+/** The preset's recipe with everything that the wizard knows, and the expert's changes. */
+export async function recipeOf(draft: DraftContent): Promise<Recipe> {
+  const recipe = await client.recipes.preset({
+    preset: draft.preset,
+    inputs: {
+      teacher: draft.teacher,
+      train: draft.train,
+      textColumns: draft.textColumns,
+      labelColumn: draft.labelColumn,
+      kind: draft.kind ?? 'classification',
+      ...(draft.name.trim() === '' ? {} : { name: draft.name.trim() }),
+      ...(draft.dev === '' ? {} : { dev: draft.dev }),
+      ...(draft.corpus === '' ? {} : { corpus: draft.corpus }),
+    },
+  });
+  recipe.task.template = draft.template;
+  recipe.task.maxLength = Math.min(draft.maxLength, recipe.task.maxLength);
+  recipe.task.devFraction = draft.devFraction;
+  for (const [path, value] of Object.entries(draft.changes)) setField(recipe, path, value);
+  return recipe;
+}
+
+export function fieldOf(recipe: Recipe, path: string): unknown {
+  return path
+    .split('.')
+    .reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], recipe);
+}
+
+/** A field of a stage that the recipe skips stays away. */
+function setField(recipe: Recipe, path: string, value: unknown): void {
+  const keys = path.split('.');
+  const last = keys.pop() ?? '';
+  const parent = keys.length === 0 ? recipe : fieldOf(recipe, keys.join('.'));
+  if (parent === null || typeof parent !== 'object') return;
+  const target = parent as Record<string, unknown>;
+  if (value === null) Reflect.deleteProperty(target, last);
+  else target[last] = value;
+}
