@@ -23,6 +23,7 @@ struct Vec {
   static void store(float* p, Reg x) { _mm512_storeu_ps(p, x); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
   static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
+  static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
   static float sum(Reg x) { return _mm512_reduce_add_ps(x); }
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 // Float kernels as templates over a vector type V, included by each table's file. V has: width, Reg, zero, all, load, store, loadHalf,
-// loadBf16, loadInt8, fma, add, mul, max, sum (of lanes). Everything is private to the including file.
+// loadBf16, loadInt8, fma, add, mul, sum (of lanes). Everything is private to the including file.
 #include <math.h>
 
 #include "kernels/kernels.h"
@@ -304,23 +304,36 @@ struct Int8Cache {
   static float one(Element e) { return static_cast<float>(e); }
 };
 
-/** scores[q][key] for Q queries and the key blocks up to `keys`. */
+/** scores[q][key] for Q queries and the key blocks up to `keys`. Few queries take several partial sums, to keep the adders busy. */
 template <typename V, typename Cache, size_t Q>
 inline void attentionScores(const AttentionHead& head, const float* const* queries, size_t keys, float* scores, size_t stride) {
   constexpr size_t kRegs = kKeyBlock / V::width;
+  constexpr size_t kParts = Q == 1 ? 4 : Q == 2 ? 2 : 1;
   const auto* const base = static_cast<const typename Cache::Element*>(head.keys);
   for (size_t block = 0; block * kKeyBlock < keys; block++) {
     const typename Cache::Element* p = base + block * head.keyBlockStride;
-    typename V::Reg sums[Q][kRegs];
-    for (size_t q = 0; q < Q; q++)
-      for (size_t v = 0; v < kRegs; v++) sums[q][v] = V::zero();
-    for (size_t d = 0; d < head.headDim; d++, p += kKeyBlock)
+    typename V::Reg sums[kParts][Q][kRegs];
+    for (size_t part = 0; part < kParts; part++)
+      for (size_t q = 0; q < Q; q++)
+        for (size_t v = 0; v < kRegs; v++) sums[part][q][v] = V::zero();
+    size_t d = 0;
+    for (; d + kParts <= head.headDim; d += kParts)
+      for (size_t part = 0; part < kParts; part++, p += kKeyBlock)
+        for (size_t v = 0; v < kRegs; v++) {
+          const typename V::Reg key = Cache::template at<V>(p + v * V::width);
+          for (size_t q = 0; q < Q; q++) sums[part][q][v] = V::fma(key, V::all(queries[q][d + part]), sums[part][q][v]);
+        }
+    for (; d < head.headDim; d++, p += kKeyBlock)
       for (size_t v = 0; v < kRegs; v++) {
         const typename V::Reg key = Cache::template at<V>(p + v * V::width);
-        for (size_t q = 0; q < Q; q++) sums[q][v] = V::fma(key, V::all(queries[q][d]), sums[q][v]);
+        for (size_t q = 0; q < Q; q++) sums[0][q][v] = V::fma(key, V::all(queries[q][d]), sums[0][q][v]);
       }
     for (size_t q = 0; q < Q; q++)
-      for (size_t v = 0; v < kRegs; v++) V::store(scores + q * stride + block * kKeyBlock + v * V::width, sums[q][v]);
+      for (size_t v = 0; v < kRegs; v++) {
+        typename V::Reg sum = sums[0][q][v];
+        for (size_t part = 1; part < kParts; part++) sum = V::add(sum, sums[part][q][v]);
+        V::store(scores + q * stride + block * kKeyBlock + v * V::width, sum);
+      }
   }
 }
 
@@ -361,6 +374,12 @@ inline void attendQueries(const AttentionHead& head, const float* const* queries
     for (size_t key = lengths[q]; key < keys; key++) row[key] = 0;
   }
   size_t d = 0;
+  if constexpr (Q <= 2)
+    for (; d + 8 * V::width <= head.headDim; d += 8 * V::width) attentionValues<V, Cache, Q, 8>(head, d, scratch, stride, keys, out);
+  if constexpr (Q <= 2)
+    for (; d + 6 * V::width <= head.headDim; d += 6 * V::width) attentionValues<V, Cache, Q, 6>(head, d, scratch, stride, keys, out);
+  if constexpr (Q <= 4)
+    for (; d + 4 * V::width <= head.headDim; d += 4 * V::width) attentionValues<V, Cache, Q, 4>(head, d, scratch, stride, keys, out);
   for (; d + 2 * V::width <= head.headDim; d += 2 * V::width) attentionValues<V, Cache, Q, 2>(head, d, scratch, stride, keys, out);
   for (; d + V::width <= head.headDim; d += V::width) attentionValues<V, Cache, Q, 1>(head, d, scratch, stride, keys, out);
   if (d == head.headDim) return;

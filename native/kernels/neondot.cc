@@ -23,6 +23,7 @@ struct Vec {
   static void store(float* p, Reg x) { vst1q_f32(p, x); }
   static Reg fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
   static Reg mul(Reg a, Reg b) { return vmulq_f32(a, b); }
+  static Reg add(Reg a, Reg b) { return vaddq_f32(a, b); }
   static float sum(Reg x) { return vaddvq_f32(x); }
 };
 

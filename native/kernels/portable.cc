@@ -45,6 +45,10 @@ struct Vec {
     for (size_t i = 0; i < width; i++) a.lane[i] *= b.lane[i];
     return a;
   }
+  static Reg add(Reg a, Reg b) {
+    for (size_t i = 0; i < width; i++) a.lane[i] += b.lane[i];
+    return a;
+  }
   static float sum(Reg x) {
     return ((x.lane[0] + x.lane[4]) + (x.lane[2] + x.lane[6])) + ((x.lane[1] + x.lane[5]) + (x.lane[3] + x.lane[7]));
   }
