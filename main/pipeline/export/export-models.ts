@@ -1,82 +1,27 @@
 /** The export job: the student, and teacher and baseline to measure against, as files that are proven before they get their names. */
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobSpec } from '../../contract/jobs.ts';
-import type { ExportSettings, ExportType, Recipe } from '../../contract/recipe.ts';
-import type { ExportedFile } from '../../contract/results.ts';
+import type { Recipe } from '../../contract/recipe.ts';
+import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { readExports, writeComparison } from '../comparison.ts';
-import { evaluatedModels } from '../evaluate.ts';
+import { readEvaluation } from '../evaluate.ts';
 import { describeArtifact } from '../experiment-folder.ts';
 import { type JobContext, JobStopped } from '../job.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
-import { prepareTask } from '../task-data.ts';
-import type { GgufEncoding } from './gguf-encoding.ts';
+import { type PreparedTask, prepareTask } from '../task-data.ts';
+import { prunedSubject, promptsOf, pruningOf, type Subject } from './export-subject.ts';
+import { baseName, encodingOf, exportTargets, type GgufType, measurable, type Target } from './export-targets.ts';
+import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
+import { modelCard } from './model-card.ts';
 import { openTensorSource } from './tensor-source.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 
-type ModelName = ExportedFile['model'];
-type GgufType = Exclude<ExportType, 'hf' | 'onnx'>;
-
-/** Prompts that each export is checked on. */
-const checkedPrompts = 64;
-
-const linearTypes: Record<GgufType, GgufEncoding['linear']> = {
-  i2_s: 'I2_S',
-  tq2_0: 'TQ2_0',
-  tq1_0: 'TQ1_0',
-  f16: 'F16',
-  q8_0: 'Q8_0',
-  q4_0: 'Q4_0',
-};
-
-function encodingOf(type: GgufType, { embedding }: ExportSettings): GgufEncoding {
-  return { linear: linearTypes[type], embedding: embedding.toUpperCase() as GgufEncoding['embedding'] };
-}
-
-interface Target {
-  readonly model: ModelName;
-  readonly folder: string;
-  readonly settings: ExportSettings;
-}
-
-/** Whether the native runtime executes it, so that it can be measured. */
-function measurable({ type }: { readonly type: string }): boolean {
-  return ['i2_s', 'tq2_0', 'f16', 'q8_0'].includes(type);
-}
-
-const teacherTypes: readonly ExportType[] = ['f16', 'q8_0', 'q4_0'];
-
-/**
- * What to write: what the recipe asks for, the student first; and where nothing of a model would run in our runtime, the file that it
- * is measured with (I2_S, or F16 of the teacher).
- */
-export function exportTargets(folder: string, recipe: Recipe): Target[] {
-  const embedding = recipe.exports[0]?.embedding ?? 'f16';
-  return evaluatedModels(folder, recipe)
-    .reverse()
-    .flatMap(({ name, path }): Target[] => {
-      const ofTeacher = name === 'teacher';
-      const wanted =
-        name === 'bitnet-sft' ? [] : recipe.exports.filter(({ type }) => teacherTypes.includes(type) === ofTeacher);
-      const own: ExportSettings = ofTeacher ? { type: 'f16', embedding: 'f16' } : { type: 'i2_s', embedding };
-      return [...(wanted.some(measurable) ? [] : [own]), ...wanted].map((settings) => ({
-        model: name,
-        folder: path,
-        settings,
-      }));
-    });
-}
-
-/** Name of an export without its ending, such as `bitdistill-tq2_0-q6_k-pruned`. */
-function baseName({ model, settings: { type, embedding, pruneVocabulary } }: Target): string {
-  return [
-    model,
-    type,
-    ...(embedding === 'f16' ? [] : [embedding]),
-    ...(pruneVocabulary === true ? ['pruned'] : []),
-  ].join('-');
+async function preparedTask(recipe: Recipe): Promise<PreparedTask> {
+  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
+  return prepareTask(recipe.task, tokenizer, recipe.seed);
 }
 
 async function sourceOf(folder: string): Promise<string> {
@@ -95,49 +40,97 @@ async function publish(draft: string, target: string, folder: string): Promise<v
 
 const draftPrefix = '.draft-';
 
-/** Prompts of held-out rows, spread over all of them. */
-async function promptsOf(recipe: Recipe): Promise<Int32Array[]> {
-  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const { dev } = await prepareTask(recipe.task, tokenizer, recipe.seed);
-  const count = Math.min(checkedPrompts, dev.length);
-  return Array.from({ length: count }, (_, index) => dev[Math.floor((index * dev.length) / count)]!.prompt);
+/** Bytes of a file, or of all files of a folder. */
+async function sizeOf(path: string): Promise<number> {
+  const status = await stat(path);
+  if (!status.isDirectory()) return status.size;
+  let bytes = 0;
+  for (const name of await readdir(path)) bytes += (await stat(join(path, name))).size;
+  return bytes;
+}
+
+interface Written {
+  readonly architecture?: string;
+  readonly bodyBytes: number;
+  readonly zeroFraction: number;
+  readonly checks: readonly ExportCheck[];
+  readonly notes: readonly string[];
+}
+
+async function writeDraft(
+  draft: string,
+  target: Target,
+  subject: Subject,
+  recipe: Recipe,
+  onProgress: (done: number, total: number) => Promise<void>,
+): Promise<Written> {
+  const { model, folder, settings } = target;
+  const { configuration, tensors, tokenizerFolder, prompts, pruned } = subject;
+  const name = `${recipe.name} (${model})`;
+  if (settings.type === 'hf') {
+    const replacedFiles = pruned ? await jsonFiles(tokenizerFolder) : {};
+    const embedding = settings.embedding === 'f32' ? 'F32' : 'F16';
+    const card = modelCard({ name, recipe, configuration, evaluation: await readEvaluation(target.experiment, model) });
+    const source = { configuration, tensors, source: folder, replacedFiles, card };
+    return { ...(await writeHuggingFaceFolder(draft, source, embedding, onProgress)), notes: [] };
+  }
+  return writeVerifiedGguf(
+    draft,
+    { name, configuration, tensors, tokenizer: tokenizerFolder },
+    encodingOf(settings.type as GgufType, settings),
+    { prompts, threads: recipe.threads, onProgress },
+  );
+}
+
+/** The renumbered files of a pruned tokenizer's folder; config.json is made of the plan. */
+async function jsonFiles(folder: string): Promise<Record<string, string>> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+  return Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const)),
+  );
 }
 
 async function exportTarget(
   target: Target,
   recipe: Recipe,
   exportsFolder: string,
-  prompts: readonly Int32Array[],
+  task: PreparedTask,
   onProgress: (done: number, total: number) => Promise<void>,
 ): Promise<ExportedFile> {
   const { model, folder, settings } = target;
   const configuration = await readFolderConfiguration(folder);
-  const fileName = `${baseName(target)}.gguf`;
+  const fileName = `${baseName(target)}${settings.type === 'hf' ? '' : '.gguf'}`;
   const draft = join(exportsFolder, `${draftPrefix}${fileName}`);
+  const scratch = join(exportsFolder, `${draftPrefix}tokenizer`);
   const tensors = await openTensorSource(folder, configuration);
   try {
-    const written = await writeVerifiedGguf(
-      draft,
-      { name: `${recipe.name} (${model})`, configuration, tensors, tokenizer: folder },
-      encodingOf(settings.type as GgufType, settings),
-      { prompts, threads: recipe.threads, onProgress },
-    );
+    const subject: Subject =
+      settings.pruneVocabulary === true
+        ? await prunedSubject(target, configuration, tensors, task, recipe, scratch)
+        : { configuration, tensors, tokenizerFolder: folder, prompts: promptsOf(task), pruned: null, checks: [] };
+    const written = await writeDraft(draft, target, subject, recipe, onProgress);
+    const fileBytes = await sizeOf(draft);
     await publish(draft, join(exportsFolder, fileName), exportsFolder);
     return {
       model,
       path: join('exports', fileName),
       type: settings.type,
       embedding: settings.embedding,
+      ...(written.architecture === undefined ? {} : { architecture: written.architecture }),
       verified: true,
-      source: await sourceOf(folder),
-      ...written,
-      checks: [...written.checks],
+      bodyBytes: written.bodyBytes,
+      fileBytes,
+      zeroFraction: written.zeroFraction,
+      pruning: pruningOf(subject, configuration.vocabSize, settings),
+      checks: [...written.checks, ...subject.checks],
       notes: [...written.notes],
+      source: await sourceOf(folder),
     };
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
     throw error;
   } finally {
+    await rm(scratch, { recursive: true, force: true });
     await tensors.close();
   }
 }
@@ -161,6 +154,11 @@ async function stillValid(
   return kept;
 }
 
+/** The file that an export's hash is taken of. */
+function weightsOf({ path, type }: ExportedFile): string {
+  return type === 'hf' ? join(path, 'model.safetensors') : path;
+}
+
 export async function exportModels(
   { recipe, folder }: JobSpec,
   context: JobContext,
@@ -170,14 +168,16 @@ export async function exportModels(
   await mkdir(exportsFolder, { recursive: true });
   for (const name of await readdir(exportsFolder))
     if (name.startsWith(draftPrefix)) await rm(join(exportsFolder, name), { recursive: true, force: true });
-  const prompts = await promptsOf(recipe);
+  const task = await preparedTask(recipe);
   let files: ExportedFile[] = [];
   for (const [index, target] of targets.entries()) {
     const note = baseName(target);
-    const file = await exportTarget(target, recipe, exportsFolder, prompts, async (done, total) => {
+    // Writers wrap what is thrown in them; a stop must come out as what it is.
+    let stopped: JobStopped | null = null;
+    const file = await exportTarget(target, recipe, exportsFolder, task, async (done, total) => {
       await new Promise((resolve) => setImmediate(resolve));
       const request = context.stopRequested();
-      if (request) throw new JobStopped(request, 0);
+      if (request) throw (stopped = new JobStopped(request, 0));
       const whole = 1000;
       context.emit({
         type: 'progress',
@@ -187,11 +187,13 @@ export async function exportModels(
         resumed: 0,
         note,
       });
+    }).catch((error: unknown) => {
+      throw stopped ?? error;
     });
     for (const text of file.notes ?? []) context.emit({ type: 'log', level: 'warning', text: `${note}: ${text}` });
     for (const { text } of file.checks ?? []) context.emit({ type: 'log', level: 'info', text: `${note}: ${text}` });
     files.push(file);
-    context.emit({ type: 'artifact', artifact: await describeArtifact(folder, `export-${note}`, file.path) });
+    context.emit({ type: 'artifact', artifact: await describeArtifact(folder, `export-${note}`, weightsOf(file)) });
   }
   files = [...files, ...(await stillValid(folder, files, targets))].sort(
     (a, b) => Number(measurable(b)) - Number(measurable(a)),

@@ -9,6 +9,7 @@ import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { type HuggingFacePlan, packRows, planHuggingFace, unpackRows } from './hugging-face-layout.ts';
+import { obsoleteTokenizerFiles } from './pruned-tokenizer.ts';
 import type { TensorSource } from './tensor-source.ts';
 
 export interface HuggingFaceModel {
@@ -92,8 +93,8 @@ async function generationConfig(source: string, present: ReadonlySet<string>): P
   return `${JSON.stringify(Object.fromEntries(ids.map((key) => [key, config[key]])), null, 2)}\n`;
 }
 
-async function configOf(source: string, plan: HuggingFacePlan): Promise<string> {
-  const original = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as Record<string, unknown>;
+function configOf(base: string, plan: HuggingFacePlan): string {
+  const original = JSON.parse(base) as Record<string, unknown>;
   const kept = Object.entries(original).filter(([key]) => key !== 'tritsmith' && key !== 'rope_scaling');
   return `${JSON.stringify({ ...Object.fromEntries(kept), ...plan.settings }, null, 2)}\n`;
 }
@@ -159,13 +160,18 @@ export async function writeHuggingFaceFolder(
   const plan = planHuggingFace(configuration);
   await mkdir(folder, { recursive: true });
   const present = new Set(await readdir(source));
+  const pruned = replacedFiles['tokenizer.json'] !== undefined;
   for (const name of companions)
-    if (present.has(name) && replacedFiles[name] === undefined) await copyFile(join(source, name), join(folder, name));
+    if (present.has(name) && replacedFiles[name] === undefined && !(pruned && obsoleteTokenizerFiles.includes(name)))
+      await copyFile(join(source, name), join(folder, name));
   const texts = {
     'generation_config.json': await generationConfig(source, present),
     'README.md': card,
-    'config.json': await configOf(source, plan),
     ...replacedFiles,
+    'config.json': configOf(
+      replacedFiles['config.json'] ?? (await readFile(join(source, 'config.json'), 'utf8')),
+      plan,
+    ),
   };
   for (const [name, text] of Object.entries(texts)) await writeFileAtomically(join(folder, name), text);
   const path = join(folder, 'model.safetensors');

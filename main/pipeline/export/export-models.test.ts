@@ -1,0 +1,176 @@
+/** The export job on real task rows: a random student with SubLN, its teacher, every type; pruning; stops in the middle. */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JobEvent } from '../../contract/jobs.ts';
+import { type ExportSettings, type Recipe, recipeSchema } from '../../contract/recipe.ts';
+import type { ExportedFile } from '../../contract/results.ts';
+import { openGguf } from '../../formats/gguf/index.ts';
+import { loadTokenizer } from '../../formats/tokenizers/index.ts';
+import { saveModelFolder } from '../../models/model-folder.ts';
+import { readExports } from '../comparison.ts';
+import { JobStopped } from '../job.ts';
+import { prepareTask } from '../task-data.ts';
+import { exportModels } from './export-models.ts';
+import { tinyConfiguration, tinyParameters, tokenizerFolder, writeTinySource } from './fixtures.ts';
+
+let root: string;
+let base: string;
+
+const demoTask = new URL('../../../resources/demo/task/', import.meta.url);
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'tritsmith-exports-'));
+  base = join(root, 'base');
+  const teacher = tinyConfiguration({ ternary: false, subln: 'none' });
+  await writeTinySource(base, teacher);
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(tokenizerFolder, name), join(base, name));
+  const source = join(root, 'source');
+  cpSync(base, source, { recursive: true });
+  await saveModelFolder(base, source, teacher, tinyParameters(teacher));
+  const student = tinyConfiguration();
+  mkdirSync(join(root, 'experiment'));
+  await saveModelFolder(join(root, 'experiment', 'student'), source, student, tinyParameters(student, 7));
+  const lines = readFileSync(new URL('train.tsv', demoTask), 'utf8').split('\n');
+  writeFileSync(join(root, 'train.tsv'), `${lines.slice(0, 41).join('\n')}\n`);
+  writeFileSync(join(root, 'dev.tsv'), `${[lines[0], ...lines.slice(41, 61)].join('\n')}\n`);
+});
+afterAll(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+function recipeWith(exports: ExportSettings[]): Recipe {
+  const optimiser = { learningRate: 1e-3 };
+  return recipeSchema.parse({
+    name: 'tiny',
+    teacher: base,
+    threads: 1,
+    task: {
+      name: 'tickets',
+      kind: 'classification',
+      train: join(root, 'train.tsv'),
+      dev: join(root, 'dev.tsv'),
+      textColumns: ['text'],
+      labelColumn: 'queue',
+      maxLength: 48,
+    },
+    finetune: null,
+    refine: {},
+    pretrain: null,
+    distil: { optimiser },
+    baseline: false,
+    exports,
+  });
+}
+
+async function run(exports: ExportSettings[], stopAfter = Number.POSITIVE_INFINITY) {
+  const events: JobEvent[] = [];
+  const folder = join(root, 'experiment');
+  let asked = 0;
+  await exportModels(
+    { kind: 'export', recipe: recipeWith(exports), folder },
+    {
+      emit: (event) => events.push(event),
+      stopRequested: () => ((asked += 1) > stopAfter ? 'cancel' : null),
+    },
+  );
+  return { events, files: (await readExports(folder))! };
+}
+
+const named = (files: ExportedFile[], path: string): ExportedFile =>
+  files.find((file) => file.path === join('exports', path))!;
+
+describe('the export job', () => {
+  it('writes every type that was asked for, each with its proofs, and what models are measured with first', async () => {
+    const { files, events } = await run([
+      { type: 'tq1_0', embedding: 'q8_0' },
+      { type: 'tq2_0', embedding: 'q6_k' },
+      { type: 'hf', embedding: 'f16' },
+      { type: 'q8_0', embedding: 'q8_0' },
+      { type: 'q4_0', embedding: 'q6_k' },
+    ]);
+    expect(new Set(files.map(({ model, type }) => `${model} ${type}`))).toEqual(
+      new Set(['bitdistill tq1_0', 'bitdistill tq2_0', 'bitdistill hf', 'teacher q8_0', 'teacher q4_0']),
+    );
+    expect(files.find(({ model }) => model === 'bitdistill')!.type).toBe('tq2_0');
+    expect(files.find(({ model }) => model === 'teacher')!.type).toBe('q8_0');
+    for (const { verified, checks } of files) {
+      expect(verified).toBe(true);
+      expect(checks!.every(({ passed }) => passed)).toBe(true);
+    }
+    const runtime = named(files, 'bitdistill-tq2_0-q6_k.gguf').checks!.find(({ name }) => name === 'runtime')!;
+    expect(runtime.figures).toMatchObject({ prompts: 20, tokens: 160, unexplainedTokens: 0 });
+    const card = readFileSync(join(root, 'experiment', 'exports', 'bitdistill-hf', 'README.md'), 'utf8');
+    expect(card).toContain('task "tickets"');
+    expect(card).not.toContain(root);
+    expect(events.filter(({ type }) => type === 'artifact')).toHaveLength(5);
+    expect(readdirSync(join(root, 'experiment', 'exports')).filter((name) => name.startsWith('.'))).toEqual([]);
+  }, 60_000);
+
+  it('keeps the files of earlier sessions in the list while they are of the same weights', async () => {
+    const { files } = await run([{ type: 'i2_s', embedding: 'f16' }]);
+    expect(files.map(({ path }) => path)).toEqual(
+      expect.arrayContaining(
+        ['bitdistill-i2_s.gguf', 'teacher-f16.gguf', 'bitdistill-hf', 'bitdistill-tq1_0-q8_0.gguf'].map((name) =>
+          join('exports', name),
+        ),
+      ),
+    );
+  }, 30_000);
+
+  it('leaves nothing new when it is stopped in the middle', async () => {
+    rmSync(join(root, 'experiment', 'exports'), { recursive: true });
+    await expect(run([{ type: 'i2_s', embedding: 'f16' }], 30)).rejects.toBeInstanceOf(JobStopped);
+    await expect(
+      run(
+        [
+          { type: 'hf', embedding: 'f16' },
+          { type: 'i2_s', embedding: 'f16' },
+        ],
+        5,
+      ),
+    ).rejects.toBeInstanceOf(JobStopped);
+    expect(readdirSync(join(root, 'experiment', 'exports'))).toEqual([]);
+  }, 30_000);
+});
+
+describe('pruning the vocabulary', () => {
+  it('shrinks embedding and tokenizer, and changes no answer', async () => {
+    const settings = { embedding: 'f16', pruneVocabulary: true } as const;
+    const { files } = await run([
+      { type: 'i2_s', ...settings },
+      { type: 'hf', ...settings },
+    ]);
+    const pruned = named(files, 'bitdistill-i2_s-pruned.gguf');
+    const { tokensBefore, tokensAfter, savedBytes } = pruned.pruning!;
+    expect(tokensBefore).toBe(1536);
+    expect(tokensAfter).toBeLessThan(1200);
+    expect(tokensAfter).toBeGreaterThan(256);
+    expect(savedBytes).toBe((tokensBefore - tokensAfter) * 256 * 2);
+    expect(pruned.checks!.map(({ name }) => name)).toEqual(['tensors', 'parser', 'runtime', 'accuracy']);
+    expect(pruned.checks![3]!.figures).toMatchObject({ rows: 20, sameAnswers: 20 });
+
+    const file = await openGguf(join(root, 'experiment', pruned.path));
+    expect(file.tensors.get('token_embd.weight')!.shape).toEqual([tokensAfter, 256]);
+    const tokens = file.metadata.get('tokenizer.ggml.tokens')!.value as string[];
+    expect(tokens).toHaveLength(tokensAfter);
+    await file.close();
+
+    // The tokenizer of the folder splits the task's rows into the same pieces, and other text into bytes at worst.
+    const folder = join(root, 'experiment', named(files, 'bitdistill-hf-pruned').path);
+    const small = await loadTokenizer(folder, { vocabSize: tokensAfter });
+    const full = await loadTokenizer(base);
+    const { dev } = await prepareTask(recipeWith([]).task, full, 1);
+    for (const { prompt } of dev.filter(({ prompt: ids }) => ids.length < 47)) {
+      const text = full.decode(prompt);
+      expect(small.encode(text).map((id) => small.idToToken(id))).toEqual(
+        full.encode(text).map((id) => full.idToToken(id)),
+      );
+    }
+    const other = 'Ünïcode ✓ text that no ticket holds: 你好';
+    expect(small.decode(small.encode(other))).toBe(full.decode(full.encode(other)));
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as { vocab_size: number };
+    expect(config.vocab_size).toBe(tokensAfter);
+  }, 60_000);
+});

@@ -1,0 +1,73 @@
+/** The model that an export is made of: as it is, or with a pruned vocabulary. */
+import { TritsmithError } from '../../contract/errors.ts';
+import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
+import type { ExportCheck, VocabularyPruning } from '../../contract/results.ts';
+import { loadTokenizer } from '../../formats/tokenizers/index.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import type { PreparedTask } from '../task-data.ts';
+import type { Target } from './export-targets.ts';
+import { prunedAnswersCheck, prunedTensors, type PrunedVocabulary, pruneVocabulary } from './pruned-model.ts';
+import type { TensorSource } from './tensor-source.ts';
+
+/** Prompts that each export is checked on. */
+const checkedPrompts = 64;
+
+/** Prompts of held-out rows, spread over all of them. */
+export function promptsOf({ dev }: PreparedTask): Int32Array[] {
+  const count = Math.min(checkedPrompts, dev.length);
+  return Array.from({ length: count }, (_, index) => dev[Math.floor((index * dev.length) / count)]!.prompt);
+}
+
+/** What is exported: the model of a folder as it is, or with a pruned vocabulary. */
+export interface Subject {
+  readonly configuration: ModelConfiguration;
+  readonly tensors: TensorSource;
+  readonly tokenizerFolder: string;
+  readonly prompts: readonly Int32Array[];
+  readonly pruned: PrunedVocabulary | null;
+  readonly checks: readonly ExportCheck[];
+}
+
+export async function prunedSubject(
+  { folder }: Target,
+  configuration: ModelConfiguration,
+  tensors: TensorSource,
+  task: PreparedTask,
+  recipe: Recipe,
+  scratch: string,
+): Promise<Subject> {
+  const pruned = await pruneVocabulary(folder, configuration, task, scratch);
+  const full = await loadTokenizer(folder);
+  const check = await prunedAnswersCheck(configuration, tensors, pruned, task, full.eosId, recipe.threads);
+  if (!check.passed)
+    throw new TritsmithError('unsupported', 'Pruning the vocabulary would change the answers on the task.', {
+      reason: check.text,
+      remedy: 'Export with the whole vocabulary.',
+    });
+  return {
+    configuration: pruned.configuration,
+    tensors: prunedTensors(tensors, pruned.kept, configuration.hiddenSize),
+    tokenizerFolder: scratch,
+    prompts: promptsOf(task).map(pruned.renumber),
+    pruned,
+    checks: [check],
+  };
+}
+
+const bytesPerValue = { f32: 4, f16: 2, q8_0: 34 / 32, q6_k: 210 / 256 };
+
+export function pruningOf(
+  { pruned, configuration }: Subject,
+  vocabSize: number,
+  { type, embedding }: ExportSettings,
+): VocabularyPruning | null {
+  if (!pruned) return null;
+  const stored = type === 'hf' || type === 'onnx' ? (embedding === 'f32' ? 'f32' : 'f16') : embedding;
+  const tables = configuration.tiedEmbeddings ? 1 : 2;
+  const dropped = vocabSize - pruned.kept.length;
+  return {
+    tokensBefore: vocabSize,
+    tokensAfter: pruned.kept.length,
+    savedBytes: Math.round(dropped * configuration.hiddenSize * bytesPerValue[stored] * tables),
+  };
+}

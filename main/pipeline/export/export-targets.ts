@@ -1,0 +1,68 @@
+/** What an export job writes: what the recipe asks for, and what the models are measured with. */
+import type { ExportSettings, ExportType, Recipe } from '../../contract/recipe.ts';
+import type { ExportedFile } from '../../contract/results.ts';
+import { evaluatedModels } from '../evaluate.ts';
+import type { GgufEncoding } from './gguf-encoding.ts';
+
+export type GgufType = Exclude<ExportType, 'hf' | 'onnx'>;
+
+const linearTypes: Record<GgufType, GgufEncoding['linear']> = {
+  i2_s: 'I2_S',
+  tq2_0: 'TQ2_0',
+  tq1_0: 'TQ1_0',
+  f16: 'F16',
+  q8_0: 'Q8_0',
+  q4_0: 'Q4_0',
+};
+
+export function encodingOf(type: GgufType, { embedding }: ExportSettings): GgufEncoding {
+  return { linear: linearTypes[type], embedding: embedding.toUpperCase() as GgufEncoding['embedding'] };
+}
+
+export interface Target {
+  readonly model: ExportedFile['model'];
+  /** Folder of the model. */
+  readonly folder: string;
+  /** Folder of the experiment. */
+  readonly experiment: string;
+  readonly settings: ExportSettings;
+}
+
+/** Whether the native runtime executes it, so that it can be measured. */
+export function measurable({ type }: { readonly type: string }): boolean {
+  return ['i2_s', 'tq2_0', 'f16', 'q8_0'].includes(type);
+}
+
+const teacherTypes: readonly ExportType[] = ['f16', 'q8_0', 'q4_0'];
+
+/**
+ * What to write: what the recipe asks for, the student first; and where nothing of a model would run in our runtime, the file that it
+ * is measured with (I2_S, or F16 of the teacher).
+ */
+export function exportTargets(folder: string, recipe: Recipe): Target[] {
+  const embedding = recipe.exports[0]?.embedding ?? 'f16';
+  return evaluatedModels(folder, recipe)
+    .reverse()
+    .flatMap(({ name, path }): Target[] => {
+      const ofTeacher = name === 'teacher';
+      const wanted =
+        name === 'bitnet-sft' ? [] : recipe.exports.filter(({ type }) => teacherTypes.includes(type) === ofTeacher);
+      const own: ExportSettings = ofTeacher ? { type: 'f16', embedding: 'f16' } : { type: 'i2_s', embedding };
+      return [...(wanted.some(measurable) ? [] : [own]), ...wanted].map((settings) => ({
+        model: name,
+        folder: path,
+        experiment: folder,
+        settings,
+      }));
+    });
+}
+
+/** Name of an export without its ending, such as `bitdistill-tq2_0-q6_k-pruned`. */
+export function baseName({ model, settings: { type, embedding, pruneVocabulary } }: Target): string {
+  return [
+    model,
+    type,
+    ...(embedding === 'f16' ? [] : [embedding]),
+    ...(pruneVocabulary === true ? ['pruned'] : []),
+  ].join('-');
+}

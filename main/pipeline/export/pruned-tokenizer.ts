@@ -1,0 +1,116 @@
+/** A tokenizer with fewer tokens: the files of a folder with ids renumbered. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Tokenizer } from '../../formats/tokenizers/index.ts';
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+type JsonObject = Record<string, Json>;
+
+/** New id of an old one; undefined where it was dropped. */
+export type Renumbering = ReadonlyMap<number, number>;
+
+export function renumbering(kept: Int32Array): Renumbering {
+  return new Map(Array.from(kept, (id, index) => [id, index]));
+}
+
+/** Ids inside a post-processor: `TemplateProcessing` has lists `ids`, `RobertaProcessing` pairs of token and id. */
+function renumberedProcessor(value: Json, to: Renumbering): Json {
+  if (Array.isArray(value)) return value.map((item) => renumberedProcessor(item, to));
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]): [string, Json] => {
+      if (key === 'ids' && Array.isArray(item)) return [key, item.map((id) => to.get(Number(id)) ?? 0)];
+      if ((key === 'sep' || key === 'cls') && Array.isArray(item))
+        return [key, [item[0]!, to.get(Number(item[1])) ?? 0]];
+      return [key, renumberedProcessor(item, to)];
+    }),
+  );
+}
+
+function tokenizerJson({ definition }: Tokenizer, to: Renumbering): JsonObject {
+  const { model } = definition;
+  const vocab = Object.fromEntries(
+    Object.entries(model.vocab)
+      .filter(([, id]) => to.has(id))
+      .map(([token, id]): [string, number] => [token, to.get(id)!])
+      .sort(([, a], [, b]) => a - b),
+  );
+  const has = (token: string): boolean => Object.hasOwn(vocab, token);
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: definition.addedTokens.map((token) => ({ ...token, id: to.get(token.id)! })),
+    normalizer: definition.normalizer as Json,
+    pre_tokenizer: definition.preTokenizer as Json,
+    post_processor: renumberedProcessor(definition.postProcessor as Json, to),
+    decoder: definition.decoder as Json,
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: model.unknownToken,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: model.fuseUnknown,
+      byte_fallback: model.byteFallback,
+      ignore_merges: model.ignoreMerges,
+      vocab,
+      merges: model.merges
+        .filter(([left, right]) => has(left) && has(right) && has(left + right))
+        .map(([left, right]) => [left, right]),
+    },
+  };
+}
+
+/** `*_token_id` settings with new ids; a list loses the ids that were dropped. */
+function renumberedSettings(config: JsonObject, to: Renumbering, vocabSize: number): JsonObject {
+  const id = (value: Json): Json => (typeof value === 'number' ? (to.get(value) ?? null) : value);
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]): [string, Json] => {
+      if (key === 'vocab_size') return [key, vocabSize];
+      if (!key.endsWith('_token_id')) return [key, value];
+      return [key, Array.isArray(value) ? value.map(id).filter((item) => item !== null) : id(value)];
+    }),
+  );
+}
+
+function renumberedTokenizerConfig(config: JsonObject, to: Renumbering): JsonObject {
+  const decoder = config['added_tokens_decoder'];
+  if (decoder === null || typeof decoder !== 'object' || Array.isArray(decoder)) return config;
+  const entries = Object.entries(decoder).filter(([id]) => to.has(Number(id)));
+  return {
+    ...config,
+    added_tokens_decoder: Object.fromEntries(entries.map(([id, entry]) => [String(to.get(Number(id))), entry])),
+  };
+}
+
+async function readJson(folder: string, name: string): Promise<JsonObject | null> {
+  const path = join(folder, name);
+  return existsSync(path) ? (JSON.parse(await readFile(path, 'utf8')) as JsonObject) : null;
+}
+
+/** Files that hold the tokens in another form and would contradict the new tokenizer.json. */
+export const obsoleteTokenizerFiles: readonly string[] = [
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+  'added_tokens.json',
+];
+
+/** The files of `folder` that name ids, renumbered, by file name; `tokenizer.json` is always among them. */
+export async function prunedTokenizerFiles(
+  folder: string,
+  tokenizer: Tokenizer,
+  kept: Int32Array,
+): Promise<Record<string, string>> {
+  const to = renumbering(kept);
+  const files: Record<string, JsonObject> = { 'tokenizer.json': tokenizerJson(tokenizer, to) };
+  const tokenizerConfig = await readJson(folder, 'tokenizer_config.json');
+  if (tokenizerConfig) files['tokenizer_config.json'] = renumberedTokenizerConfig(tokenizerConfig, to);
+  for (const name of ['config.json', 'generation_config.json']) {
+    const config = await readJson(folder, name);
+    if (config) files[name] = renumberedSettings(config, to, kept.length);
+  }
+  return Object.fromEntries(Object.entries(files).map(([name, json]) => [name, `${JSON.stringify(json, null, 1)}\n`]));
+}
