@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobEvent, JobKind } from '../contract/jobs.ts';
 import { type Recipe, recipeSchema } from '../contract/recipe.ts';
-import { comparison } from '../contract/results.ts';
+import { comparison, modelEvaluation } from '../contract/results.ts';
 import { forkPort } from '../jobs/fork-port.ts';
 import { runInWorker } from '../jobs/host.ts';
 import type { SpawnPort, WorkerProcess } from '../jobs/spawn-port.ts';
@@ -26,39 +26,48 @@ const demo = fileURLToPath(new URL('../../resources/demo/', import.meta.url));
 let root: string;
 let recipe: Recipe;
 
-beforeAll(async () => {
-  root = mkdtempSync(join(tmpdir(), 'tritsmith-pipeline-'));
-  const base = join(root, 'base');
-  mkdirSync(base);
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(demo, 'teacher', name), join(base, name));
-  writeFileSync(
-    join(base, 'config.json'),
-    JSON.stringify({
-      model_type: 'qwen3',
-      vocab_size: 1536,
-      hidden_size: 128,
-      intermediate_size: 128,
-      num_hidden_layers: 2,
-      num_attention_heads: 4,
-      num_key_value_heads: 2,
-      head_dim: 32,
-      max_position_embeddings: 128,
-      tie_word_embeddings: true,
-    }),
-  );
-  const configuration = await readModelConfiguration(base);
+/** A random Qwen3 model with the demo's tokenizer. */
+async function makeBase(folder: string, shape: Record<string, number>): Promise<void> {
+  mkdirSync(folder);
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    cpSync(join(demo, 'teacher', name), join(folder, name));
+  const config = {
+    model_type: 'qwen3',
+    vocab_size: 1536,
+    intermediate_size: 128,
+    head_dim: 32,
+    max_position_embeddings: 128,
+    tie_word_embeddings: true,
+    ...shape,
+  };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  const configuration = await readModelConfiguration(folder);
   const random = new Random(1);
   await saveModelFolder(
-    base,
-    base,
+    folder,
+    folder,
     configuration,
     initialParameters(configuration, () => random.normal()),
   );
+}
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'tritsmith-pipeline-'));
+  const base = join(root, 'base');
+  await makeBase(base, {
+    hidden_size: 128,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+  });
   const lines = readFileSync(join(demo, 'task', 'train.tsv'), 'utf8').split('\n');
   const text = (from: number, to: number): string => `${[lines[0], ...lines.slice(from, to)].join('\n')}\n`;
   writeFileSync(join(root, 'train.tsv'), text(1, 161));
   writeFileSync(join(root, 'dev.tsv'), text(161, 201));
-  writeFileSync(join(root, 'corpus.txt'), readFileSync(join(demo, 'corpus.txt'), 'utf8').slice(0, 20_000));
+  writeFileSync(
+    join(root, 'corpus.jsonl'),
+    readFileSync(join(demo, 'corpus.jsonl'), 'utf8').split('\n').slice(0, 150).join('\n'),
+  );
   const optimiser = { learningRate: 2e-3, batchSize: 8, microBatchTokens: 256 };
   recipe = recipeSchema.parse({
     name: 'tiny',
@@ -75,7 +84,7 @@ beforeAll(async () => {
     },
     finetune: { steps: 10, optimiser },
     refine: {},
-    pretrain: { corpus: join(root, 'corpus.txt'), tokens: 2560, sequenceLength: 32, optimiser },
+    pretrain: { corpus: join(root, 'corpus.jsonl'), tokens: 2560, sequenceLength: 32, optimiser },
     distil: { steps: 12, optimiser },
     checkpoint: { steps: 3, minutes: 5 },
   });
@@ -100,7 +109,7 @@ function murderousPort(milliseconds: number): SpawnPort {
     spawn: (): WorkerProcess => {
       const worker = port.spawn();
       setTimeout(() => {
-        if (worker.pid !== undefined) process.kill(worker.pid, 'SIGKILL');
+        worker.kill();
       }, milliseconds);
       return worker;
     },
@@ -154,7 +163,7 @@ describe('an experiment in worker processes', () => {
       let kills = 0;
       let resumedAt = 0;
       // Each round lives a little longer, so that the run ends however slow the machine is.
-      for (let life = 900; ; life = Math.ceil(life * 1.15)) {
+      for (let life = 900; ; life = Math.ceil(life * 1.3)) {
         try {
           await runInWorker(
             murderousPort(life),
@@ -201,6 +210,72 @@ describe('an experiment in worker processes', () => {
     expect(sha256(join(folder, 'student', 'model.safetensors'))).toBe(
       sha256(join(whole, 'student', 'model.safetensors')),
     );
+  });
+
+  it('distils into a smaller student with other depth, width and head counts', async () => {
+    const studentBase = join(root, 'small-base');
+    await makeBase(studentBase, {
+      hidden_size: 64,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+    });
+    const folder = join(root, 'smaller');
+    mkdirSync(folder);
+    cpSync(join(whole, 'teacher'), join(folder, 'teacher'), { recursive: true });
+    const smaller: Recipe = { ...recipe, studentBase, pretrain: null, distil: { ...recipe.distil, steps: 3 } };
+    const losses: number[] = [];
+    for (const kind of ['refine', 'distil'] as const) {
+      const outcome = await runInWorker(
+        forkPort(),
+        { kind, recipe: smaller, folder },
+        {
+          onEvent: (event) => {
+            if (event.type === 'metrics') losses.push(event.values['loss/relation']!);
+          },
+        },
+      );
+      expect(outcome.state).toBe('done');
+    }
+    expect(losses).toHaveLength(3);
+    for (const loss of losses) expect(loss).toBeGreaterThan(0);
+    const student = await readModelConfiguration(join(folder, 'student'));
+    expect(student).toMatchObject({ hiddenSize: 64, layers: 1, ternary: true, subln: 'paper' });
+  });
+
+  it('answers in free text, scored by ROUGE and BLEU', async () => {
+    const folder = join(root, 'generation');
+    mkdirSync(folder);
+    const rows = Array.from({ length: 12 }, (_, index) =>
+      JSON.stringify({ text: `ticket ${index}`, answer: `reply ${index}` }),
+    );
+    const train = join(root, 'generation.jsonl');
+    writeFileSync(train, `${rows.join('\n')}\n`);
+    const task: Recipe['task'] = {
+      ...recipe.task,
+      kind: 'generation',
+      train,
+      dev: train,
+      labelColumn: 'answer',
+      maxNewTokens: 6,
+    };
+    const steps = { ...recipe.distil, steps: 2 };
+    const generation: Recipe = {
+      ...recipe,
+      task,
+      finetune: { ...recipe.finetune!, steps: 2 },
+      pretrain: null,
+      distil: steps,
+    };
+    for (const { kind } of planJobs({ ...generation, baseline: false }).slice(0, 4))
+      await runInWorker(forkPort(), { kind, recipe: { ...generation, baseline: false }, folder });
+    const found = modelEvaluation.parse(
+      JSON.parse(readFileSync(join(folder, 'evaluations', 'bitdistill.json'), 'utf8')),
+    );
+    expect(found.metric).toBe('rougeL');
+    expect(found.rows).toBe(12);
+    for (const name of ['rouge1', 'rouge2', 'rougeLsum', 'bleu4', 'perplexity'])
+      expect(found.scores).toHaveProperty(name);
   });
 
   it.each([
