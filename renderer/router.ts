@@ -20,6 +20,8 @@ export const router = createRouter({
     { path: '/new/:draft?', name: 'create', component: () => import('./pages/WizardPage.vue') },
     { path: '/experiments', name: 'experiments', component: () => import('./pages/ExperimentsPage.vue') },
     { path: '/compare', name: 'compare', component: () => import('./pages/ComparePage.vue') },
+    { path: '/playground', name: 'playground', component: () => import('./pages/PlaygroundPage.vue') },
+    { path: '/benchmarks', name: 'benchmarks', component: () => import('./pages/BenchmarksPage.vue') },
     { path: '/machine', name: 'machine', component: () => import('./pages/MachinePage.vue') },
     { path: '/:unknown(.*)*', redirect: '/' },
   ],

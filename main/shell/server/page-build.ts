@@ -1,7 +1,7 @@
 /** Builds the interface when its sources are newer than what was built; an installed copy without sources is taken as it is. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TritsmithError } from '../../contract/errors.ts';
@@ -22,9 +22,11 @@ export function buildPageWhenDue(tell: (line: string) => void): boolean {
   ]);
   if (existsSync(join(pageFolder, 'index.html')) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now)
     return false;
+  if (!takeTurn()) return false;
   tell('Building the interface (about 10 seconds) ...\n');
   const vite = join(root, 'node_modules', 'electron-vite', 'bin', 'electron-vite.js');
   const built = spawnSync(process.execPath, [vite, 'build', '--logLevel', 'warn'], { cwd: root, encoding: 'utf8' });
+  rmdirSync(turn);
   if (built.status !== 0)
     throw new TritsmithError('internal', 'The interface could not be built.', {
       details: `${built.stdout}${built.stderr}`,
@@ -32,6 +34,26 @@ export function buildPageWhenDue(tell: (line: string) => void): boolean {
     });
   writeFileSync(stamp, now);
   return true;
+}
+
+const turn = join(root, 'out', 'building');
+
+/** Two workbenches that start at once build one after the other; returns false when another one has just built. */
+function takeTurn(): boolean {
+  mkdirSync(join(root, 'out'), { recursive: true });
+  const begun = Date.now();
+  for (let waited = false; ; waited = true) {
+    try {
+      mkdirSync(turn);
+      if (!waited) return true;
+      rmdirSync(turn);
+      return false;
+    } catch {
+      // One that was killed in the middle leaves its folder behind.
+      if (Date.now() - begun > 120_000) rmSync(turn, { recursive: true, force: true });
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    }
+  }
 }
 
 function digest(folders: readonly string[]): string {

@@ -1,0 +1,107 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { browserPath, remove, screenshot, serve, temporaryFolder, visit } from './harness.ts';
+import type { ServedWorkbench, Visit } from './harness.ts';
+
+let folder: string;
+let workbench: ServedWorkbench;
+let visitor: Visit;
+
+const fraction = async (): Promise<number> =>
+  Number.parseInt((await visitor.page.getByTestId('fraction').textContent()) ?? '', 10);
+const status = (text: string) => visitor.page.locator('.badge', { hasText: text }).first();
+
+beforeAll(async () => {
+  if (browserPath() === null) return;
+  folder = temporaryFolder();
+  workbench = await serve(folder);
+  visitor = await visit(workbench.link);
+});
+afterAll(async () => {
+  if (browserPath() === null) return;
+  await visitor.close();
+  await workbench.kill();
+  remove(folder);
+});
+
+describe.skipIf(browserPath() === null)('a run that is watched', () => {
+  it('starts with one click on the demo and shows its progress and curves', async () => {
+    const { page } = visitor;
+    await page.getByRole('button', { name: 'Run the demo' }).click();
+    await page.waitForURL('**/experiments/*');
+    await page.getByRole('heading', { name: /Curves of “Teach the teacher”/ }).waitFor({ timeout: 60_000 });
+    await page.locator('figure canvas').first().waitFor();
+    await expect.poll(fraction, { timeout: 60_000 }).toBeGreaterThan(0);
+    expect(await page.getByTestId('eta').textContent()).toMatch(/left|not known/);
+    expect(await page.getByRole('progressbar').getAttribute('aria-valuenow')).not.toBe('0');
+    await screenshot(page, 'run-live');
+  });
+
+  it('survives a reload of the page, and the bar does not go back', async () => {
+    const before = await fraction();
+    await visitor.page.reload();
+    await status('Running').waitFor();
+    await visitor.page.locator('figure canvas').first().waitFor();
+    expect(await fraction()).toBeGreaterThanOrEqual(before);
+  });
+
+  it('pauses with the state saved, and goes on from there', async () => {
+    const { page } = visitor;
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await status('Paused').waitFor({ timeout: 60_000 });
+    await page.getByText('The state is saved; memory and processor are free.').waitFor();
+    const paused = await fraction();
+    expect(paused).toBeGreaterThan(0);
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await status('Running').waitFor();
+    await expect.poll(fraction, { timeout: 60_000 }).toBeGreaterThanOrEqual(paused);
+  });
+
+  it('tells what happened when the worker is killed, and resumes', async () => {
+    const { page } = visitor;
+    const [experiment] = readdirSync(join(folder, 'experiments'));
+    const worker = join(folder, 'experiments', experiment!, 'worker.json');
+    // The next worker may still be starting.
+    const { pid } = await expect
+      .poll(() => JSON.parse(readFileSync(worker, 'utf8')) as { pid: number }, { timeout: 30_000 })
+      .toBeTruthy()
+      .then(() => JSON.parse(readFileSync(worker, 'utf8')) as { pid: number });
+    process.kill(pid, 'SIGKILL');
+    await page.getByRole('heading', { name: 'It stopped with an error' }).waitFor({ timeout: 30_000 });
+    await page.getByText('The worker process ended in the middle of its work.').first().waitFor();
+    await screenshot(page, 'run-failed');
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await status('Running').waitFor();
+  });
+
+  it('is paused by the end of the workbench and can be resumed by the next one', async () => {
+    await visitor.close();
+    await workbench.stop();
+    workbench = await serve(folder);
+    visitor = await visit(workbench.link);
+    const { page } = visitor;
+    await page
+      .getByRole('link', { name: /Demo|demo/ })
+      .first()
+      .click();
+    await status('Paused').waitFor();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await status('Running').waitFor();
+  });
+
+  it('asks before it cancels', async () => {
+    const { page } = visitor;
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    const dialog = page.getByRole('alertdialog');
+    await dialog.getByRole('button', { name: 'Keep it running' }).click();
+    await dialog.waitFor({ state: 'hidden' });
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await dialog.getByRole('button', { name: 'Cancel the experiment' }).click();
+    await status('Cancelled').waitFor({ timeout: 30_000 });
+  });
+
+  it('leaves no error in the console of the browser', () => {
+    expect(visitor.complaints).toEqual([]);
+  });
+});
