@@ -128,6 +128,44 @@ export const taskReport = z.object({
 });
 export type TaskReport = z.infer<typeof taskReport>;
 
+/** Whether a program runs a file, and why or why not. */
+export const runVerdict = z.object({
+  program: z.enum(['Tritsmith', 'bitnet.cpp', 'llama.cpp', 'transformers']),
+  runs: z.boolean(),
+  reason: z.string(),
+});
+export type RunVerdict = z.infer<typeof runVerdict>;
+
+/** What is in a GGUF or safetensors file. Bytes are bytes. */
+export const fileInspection = z.object({
+  path: z.string(),
+  format: z.enum(['gguf', 'safetensors']),
+  fileBytes: z.number(),
+  architecture: z.string().nullable(),
+  name: z.string().nullable(),
+  parameters: z.number(),
+  /** Linear layers alone, as far as their names tell. */
+  bodyBytes: z.number(),
+  /** Share of zeros among all ternary weights; null without any. */
+  zeroFraction: z.number().nullable(),
+  types: z.array(z.object({ type: z.string(), tensors: z.number(), bytes: z.number() })),
+  tensors: z.array(
+    z.object({
+      name: z.string(),
+      type: z.string(),
+      shape: z.array(z.number()),
+      bytes: z.number().nullable(),
+      zeroFraction: z.number().nullable(),
+      /** What a +1 stands for. */
+      scale: z.number().nullable(),
+    }),
+  ),
+  /** Keys of a GGUF file or metadata of a safetensors file; long values are cut. */
+  metadata: z.array(z.object({ key: z.string(), value: z.string() })),
+  verdicts: z.array(runVerdict),
+});
+export type FileInspection = z.infer<typeof fileInspection>;
+
 /** A job of an experiment and its cost relative to the other jobs. */
 export const plannedJob = z.object({ kind: jobKind, weight: z.number().min(0) });
 export type PlannedJob = z.infer<typeof plannedJob>;
@@ -137,6 +175,7 @@ export const workerQuery = z.discriminatedUnion('type', [
   z.object({ type: z.literal('check-task'), request: taskCheckRequest }),
   z.object({ type: z.literal('preset-recipe'), preset: presetName, inputs: presetInputs }),
   z.object({ type: z.literal('plan-jobs'), recipe: recipeSchema }),
+  z.object({ type: z.literal('inspect-file'), path: z.string() }),
   z.object({ type: z.literal('probe-runtime') }),
 ]);
 export type WorkerQuery = z.infer<typeof workerQuery>;
@@ -155,6 +194,7 @@ export const queryAnswer = {
   'check-task': taskReport,
   'preset-recipe': recipeSchema,
   'plan-jobs': z.array(plannedJob),
+  'inspect-file': fileInspection,
   'probe-runtime': runtimeProbe,
 } as const;
 export type QueryAnswer<T extends QueryType> = z.infer<(typeof queryAnswer)[T]>;

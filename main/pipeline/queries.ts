@@ -1,6 +1,7 @@
 /** Answers to the workbench's short questions; each is asked in a worker process, so that the workbench never loads the engine. */
 import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
 import { checkTask } from './check-task.ts';
+import { inspectFile } from './export/inspect-file.ts';
 import { inspectTeacher } from './inspect-teacher.ts';
 import { planJobs } from './plan.ts';
 import { recipeFromPreset } from './presets.ts';
@@ -15,6 +16,8 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
       return checkTask(query.request);
     case 'preset-recipe':
       return recipeFromPreset(query.preset, query.inputs);
+    case 'inspect-file':
+      return inspectFile(query.path);
     case 'plan-jobs':
       return planJobs(query.recipe);
   }

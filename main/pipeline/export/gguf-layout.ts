@@ -89,11 +89,11 @@ export function planGguf(configuration: ModelConfiguration): GgufPlan {
       remedy: 'Keep the Hugging Face folder, which holds any shape.',
     });
   if (architecture === 'bitnet' && !tiedEmbeddings)
-    notes.push(
-      'bitnet.cpp and llama.cpp expect tied embeddings in a "bitnet" file; this one has a head of its own and runs in Tritsmith.',
-    );
+    notes.push('llama.cpp and bitnet.cpp refuse a "bitnet" file with a head of its own; it runs in Tritsmith.');
   if (architecture === 'bitnet' && configuration.ropeScaling)
-    notes.push('bitnet.cpp and llama.cpp ignore rope scaling in a "bitnet" file; long texts differ there.');
+    notes.push('llama.cpp and bitnet.cpp refuse a "bitnet" file with rope scaling; it runs in Tritsmith.');
+  if (architecture === 'qwen3' && subln !== 'none')
+    notes.push('llama.cpp refuses SubLN in a "qwen3" file; it runs in Tritsmith and, as I2_S, in bitnet.cpp.');
   // Qwen3 with SubLN before o and down alone: bitnet.cpp applies ffn_down_norm_in only beside ffn_gate_norm_in, so the FFN norm moves there.
   const moveFfnNorm = architecture === 'qwen3' && subln === 'paper';
   const permutes = architecture === 'llama';

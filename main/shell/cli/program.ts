@@ -6,6 +6,7 @@ import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { exportCommand } from './commands/export.ts';
+import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
 import { resumeCommand } from './commands/resume.ts';
 import { runCommand } from './commands/run.ts';
@@ -29,6 +30,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   compareCommand,
   evaluateCommand,
   exportCommand,
+  inspectCommand,
 ];
 
 const help = `

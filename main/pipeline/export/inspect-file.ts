@@ -1,0 +1,207 @@
+/** What is in a GGUF or safetensors file, and who can run it. Reads one tensor at a time. */
+import { open, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { FileInspection, RunVerdict } from '../../contract/queries.ts';
+import { type GgufFile, openGguf } from '../../formats/gguf/index.ts';
+import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/index.ts';
+import { scaleName } from './gguf-encoding.ts';
+import { unpackRows } from './hugging-face-layout.ts';
+import { ggufVerdicts } from './run-verdicts.ts';
+
+type InspectedTensor = FileInspection['tensors'][number];
+
+const longestValue = 160;
+
+function shortened(value: unknown): string {
+  const list = Array.isArray(value) ? value : null;
+  const text = list
+    ? `[${list.length}] ${list
+        .slice(0, 8)
+        .map((item) => JSON.stringify(item))
+        .join(', ')}`
+    : String(value);
+  return text.length > longestValue ? `${text.slice(0, longestValue)}…` : text;
+}
+
+function isLinear(name: string): boolean {
+  return /^blk\..*(attn_(q|k|v|output)|ffn_(gate|up|down))\.weight$|layers\..*_proj\.weight$/.test(name);
+}
+
+/** Zeros and scale of ternary values, which are 0 or plus or minus one number. */
+function ternaryFacts(values: Float32Array | Int8Array): { zeros: number; magnitude: number } {
+  let zeros = 0;
+  let magnitude = 0;
+  for (const value of values) {
+    if (value === 0) zeros += 1;
+    else magnitude = Math.abs(value);
+  }
+  return { zeros, magnitude };
+}
+
+async function ggufTensors(file: GgufFile): Promise<{ tensors: InspectedTensor[]; zeros: number; weights: number }> {
+  const tensors: InspectedTensor[] = [];
+  let zeros = 0;
+  let weights = 0;
+  for (const [name, { type, shape, bytes, count }] of file.tensors) {
+    const tensor = { name, type, shape: [...shape], bytes, zeroFraction: null, scale: null };
+    if (!['I2_S', 'TQ2_0', 'TQ1_0'].includes(type)) {
+      tensors.push(tensor);
+      continue;
+    }
+    const found = ternaryFacts(await file.readFloat32(name));
+    const extra = file.tensors.has(scaleName(name)) ? (await file.readFloat32(scaleName(name)))[0]! : 1;
+    zeros += found.zeros;
+    weights += count;
+    tensors.push({ ...tensor, zeroFraction: found.zeros / count, scale: found.magnitude * extra });
+  }
+  return { tensors, zeros, weights };
+}
+
+async function safetensorsTensors(
+  file: SafetensorsFile,
+): Promise<{ tensors: InspectedTensor[]; zeros: number; weights: number }> {
+  const tensors: InspectedTensor[] = [];
+  let zeros = 0;
+  let weights = 0;
+  for (const [name, { dtype, shape, begin, end }] of file.tensors) {
+    const tensor = { name, type: dtype, shape: [...shape], bytes: end - begin, zeroFraction: null, scale: null };
+    if (dtype !== 'U8' || !file.tensors.has(`${name}_scale`)) {
+      tensors.push(tensor);
+      continue;
+    }
+    const values = unpackRows(await file.readBytes(name));
+    const found = ternaryFacts(values);
+    zeros += found.zeros;
+    weights += values.length;
+    tensors.push({
+      ...tensor,
+      zeroFraction: found.zeros / values.length,
+      scale: (await file.readFloat32(`${name}_scale`))[0]!,
+    });
+  }
+  return { tensors, zeros, weights };
+}
+
+function typesOf(tensors: readonly InspectedTensor[]): FileInspection['types'] {
+  const types = new Map<string, { type: string; tensors: number; bytes: number }>();
+  for (const { type, bytes } of tensors) {
+    const entry = types.get(type) ?? { type, tensors: 0, bytes: 0 };
+    types.set(type, { type, tensors: entry.tensors + 1, bytes: entry.bytes + (bytes ?? 0) });
+  }
+  return [...types.values()].sort((a, b) => b.bytes - a.bytes);
+}
+
+function summary(tensors: InspectedTensor[], zeros: number, weights: number) {
+  const packed = (type: string): number => (type === 'U8' ? 4 : 1);
+  return {
+    parameters: tensors.reduce(
+      (sum, { name, shape, type }) =>
+        /[._]scale$/.test(name) ? sum : sum + shape.reduce((product, size) => product * size, packed(type)),
+      0,
+    ),
+    bodyBytes: tensors.reduce((sum, { name, bytes }) => (isLinear(name) ? sum + (bytes ?? 0) : sum), 0),
+    zeroFraction: weights === 0 ? null : zeros / weights,
+    types: typesOf(tensors),
+    tensors,
+  };
+}
+
+async function inspectGguf(path: string): Promise<FileInspection> {
+  const file = await openGguf(path);
+  try {
+    const { tensors, zeros, weights } = await ggufTensors(file);
+    const text = (key: string): string | null => {
+      const entry = file.metadata.get(key);
+      return entry?.type === 'string' ? entry.value : null;
+    };
+    return {
+      path,
+      format: 'gguf',
+      fileBytes: (await stat(path)).size,
+      architecture: text('general.architecture'),
+      name: text('general.name'),
+      ...summary(tensors, zeros, weights),
+      metadata: [...file.metadata].map(([key, { value }]) => ({ key, value: shortened(value) })),
+      verdicts: ggufVerdicts(file),
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+interface FolderConfig {
+  model_type?: unknown;
+  quantization_config?: { quant_method?: unknown };
+  tritsmith?: { ternary?: unknown };
+}
+
+async function configBeside(path: string): Promise<FolderConfig | null> {
+  try {
+    return JSON.parse(await readFile(join(dirname(path), 'config.json'), 'utf8')) as FolderConfig;
+  } catch {
+    return null;
+  }
+}
+
+function safetensorsVerdicts(config: FolderConfig | null): RunVerdict[] {
+  const latent = config?.tritsmith?.ternary === true;
+  const reads: Omit<RunVerdict, 'program'> =
+    config === null
+      ? { runs: false, reason: 'There is no config.json beside it.' }
+      : latent
+        ? { runs: false, reason: 'It holds the latent weights of a student in training; export it first.' }
+        : { runs: true, reason: `Load the folder; its model type is "${String(config.model_type)}".` };
+  const other = { runs: false, reason: 'It reads GGUF files; export the student as GGUF.' };
+  return [
+    {
+      program: 'Tritsmith',
+      ...other,
+      reason: `The runtime reads GGUF files; ${latent ? 'export this student' : 'export'} as GGUF.`,
+    },
+    { program: 'bitnet.cpp', ...other },
+    { program: 'llama.cpp', ...other },
+    { program: 'transformers', ...reads },
+  ];
+}
+
+async function inspectSafetensors(path: string): Promise<FileInspection> {
+  const file = await openSafetensors(path);
+  try {
+    const { tensors, zeros, weights } = await safetensorsTensors(file);
+    const config = await configBeside(path);
+    return {
+      path,
+      format: 'safetensors',
+      fileBytes: (await stat(path)).size,
+      architecture: typeof config?.model_type === 'string' ? config.model_type : null,
+      name: null,
+      ...summary(tensors, zeros, weights),
+      metadata: Object.entries(file.metadata).map(([key, value]) => ({ key, value: shortened(value) })),
+      verdicts: safetensorsVerdicts(config),
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Inspects a GGUF or safetensors file, told apart by its first bytes.
+ * @throws TritsmithError `not-found`, `bad-input` (a folder, another kind of file), `damaged`, `unsupported`
+ */
+export async function inspectFile(path: string): Promise<FileInspection> {
+  const start = Buffer.alloc(9);
+  try {
+    if ((await stat(path)).isDirectory()) return await inspectFile(join(path, 'model.safetensors'));
+    const handle = await open(path, 'r');
+    await handle.read(start, 0, 9, 0).finally(() => handle.close());
+  } catch (error) {
+    throw TritsmithError.from(error);
+  }
+  if (start.toString('latin1', 0, 4) === 'GGUF') return inspectGguf(path);
+  if (start[8] === '{'.charCodeAt(0)) return inspectSafetensors(path);
+  throw new TritsmithError('bad-input', `${path} is neither a GGUF nor a safetensors file.`, {
+    reason: 'It begins with neither "GGUF" nor the header of a safetensors file.',
+    remedy: 'Name a .gguf or .safetensors file, or the folder of a Hugging Face model.',
+  });
+}
