@@ -31,7 +31,8 @@ const shapes = [
 export function measureKernels(threadCounts: number[], rounds: number): KernelRun[] {
   const runs: KernelRun[] = [];
   for (const { rows, columns, tokens: tokenCounts } of shapes) {
-    const weights = Int8Array.from({ length: rows * columns }, (_, i) => ((Math.imul(i, 2654435761) >>> 13) % 3) - 1);
+    const weights = new Int8Array(rows * columns);
+    for (let i = 0; i < weights.length; i++) weights[i] = ((Math.imul(i, 2654435761) >>> 13) % 3) - 1;
     for (const kernel of availableKernels())
       for (const layout of ['2bit', '1.6bit'] as const)
         for (const threads of threadCounts) {
