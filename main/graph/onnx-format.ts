@@ -3,8 +3,11 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 export type ElementType = 'float32' | 'int32' | 'int64';
 
+/** Types of constants; the engine's own values are of the first three, exported models also pack. */
+export type ConstantType = ElementType | 'uint8' | 'int8' | 'float16';
+
 /** ONNX `TensorProto.DataType`. */
-const elementCode: Record<ElementType, number> = { float32: 1, int32: 6, int64: 7 };
+const elementCode: Record<ConstantType, number> = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 };
 
 /** An attribute; `float` and `int` are told apart by the key, never by the JavaScript value (1 would become an int). */
 export type Attribute = { float: number } | { int: number } | { ints: readonly number[] };
@@ -27,7 +30,7 @@ export interface OnnxTensor {
 
 export interface OnnxConstant {
   readonly name: string;
-  readonly type: ElementType;
+  readonly type: ConstantType;
   readonly shape: readonly number[];
   readonly bytes: Uint8Array;
 }

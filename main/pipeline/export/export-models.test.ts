@@ -87,11 +87,19 @@ describe('the export job', () => {
       { type: 'tq1_0', embedding: 'q8_0' },
       { type: 'tq2_0', embedding: 'q6_k' },
       { type: 'hf', embedding: 'f16' },
+      { type: 'onnx', embedding: 'f16' },
       { type: 'q8_0', embedding: 'q8_0' },
       { type: 'q4_0', embedding: 'q6_k' },
     ]);
     expect(new Set(files.map(({ model, type }) => `${model} ${type}`))).toEqual(
-      new Set(['bitdistill tq1_0', 'bitdistill tq2_0', 'bitdistill hf', 'teacher q8_0', 'teacher q4_0']),
+      new Set([
+        'bitdistill tq1_0',
+        'bitdistill tq2_0',
+        'bitdistill hf',
+        'bitdistill onnx',
+        'teacher q8_0',
+        'teacher q4_0',
+      ]),
     );
     expect(files.find(({ model }) => model === 'bitdistill')!.type).toBe('tq2_0');
     expect(files.find(({ model }) => model === 'teacher')!.type).toBe('q8_0');
@@ -101,10 +109,11 @@ describe('the export job', () => {
     }
     const runtime = named(files, 'bitdistill-tq2_0-q6_k.gguf').checks!.find(({ name }) => name === 'runtime')!;
     expect(runtime.figures).toMatchObject({ prompts: 20, tokens: 160, unexplainedTokens: 0 });
+    expect(named(files, 'bitdistill-onnx.onnx').checks![0]!.figures).toMatchObject({ prompts: 20 });
     const card = readFileSync(join(root, 'experiment', 'exports', 'bitdistill-hf', 'README.md'), 'utf8');
     expect(card).toContain('task "tickets"');
     expect(card).not.toContain(root);
-    expect(events.filter(({ type }) => type === 'artifact')).toHaveLength(5);
+    expect(events.filter(({ type }) => type === 'artifact')).toHaveLength(6);
     expect(readdirSync(join(root, 'experiment', 'exports')).filter((name) => name.startsWith('.'))).toEqual([]);
   }, 60_000);
 
@@ -141,6 +150,7 @@ describe('pruning the vocabulary', () => {
     const { files } = await run([
       { type: 'i2_s', ...settings },
       { type: 'hf', ...settings },
+      { type: 'onnx', ...settings },
     ]);
     const pruned = named(files, 'bitdistill-i2_s-pruned.gguf');
     const { tokensBefore, tokensAfter, savedBytes } = pruned.pruning!;

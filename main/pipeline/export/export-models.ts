@@ -2,7 +2,7 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobSpec } from '../../contract/jobs.ts';
-import type { Recipe } from '../../contract/recipe.ts';
+import type { ExportType, Recipe } from '../../contract/recipe.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
@@ -13,11 +13,12 @@ import { type JobContext, JobStopped } from '../job.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { type PreparedTask, prepareTask } from '../task-data.ts';
 import { prunedSubject, promptsOf, pruningOf, type Subject } from './export-subject.ts';
-import { baseName, encodingOf, exportTargets, type GgufType, measurable, type Target } from './export-targets.ts';
+import { baseName, encodingOf, exportTargets, measurable, type Target } from './export-targets.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { modelCard } from './model-card.ts';
 import { openTensorSource } from './tensor-source.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
+import { writeVerifiedOnnx } from './verified-onnx.ts';
 
 async function preparedTask(recipe: Recipe): Promise<PreparedTask> {
   const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
@@ -52,7 +53,7 @@ async function sizeOf(path: string): Promise<number> {
 interface Written {
   readonly architecture?: string;
   readonly bodyBytes: number;
-  readonly zeroFraction: number;
+  readonly zeroFraction?: number;
   readonly checks: readonly ExportCheck[];
   readonly notes: readonly string[];
 }
@@ -74,10 +75,15 @@ async function writeDraft(
     const source = { configuration, tensors, source: folder, replacedFiles, card };
     return { ...(await writeHuggingFaceFolder(draft, source, embedding, onProgress)), notes: [] };
   }
+  if (settings.type === 'onnx') {
+    const embedding = settings.embedding === 'f32' ? 'F32' : 'F16';
+    const options = { prompts, threads: recipe.threads, onProgress };
+    return writeVerifiedOnnx(draft, configuration, tensors, embedding, options);
+  }
   return writeVerifiedGguf(
     draft,
     { name, configuration, tensors, tokenizer: tokenizerFolder },
-    encodingOf(settings.type as GgufType, settings),
+    encodingOf(settings.type, settings),
     { prompts, threads: recipe.threads, onProgress },
   );
 }
@@ -90,6 +96,9 @@ async function jsonFiles(folder: string): Promise<Record<string, string>> {
   );
 }
 
+/** Endings of what is no GGUF file; a Hugging Face export is a folder. */
+const endings: Partial<Record<ExportType, string>> = { hf: '', onnx: '.onnx' };
+
 async function exportTarget(
   target: Target,
   recipe: Recipe,
@@ -99,7 +108,7 @@ async function exportTarget(
 ): Promise<ExportedFile> {
   const { model, folder, settings } = target;
   const configuration = await readFolderConfiguration(folder);
-  const fileName = `${baseName(target)}${settings.type === 'hf' ? '' : '.gguf'}`;
+  const fileName = `${baseName(target)}${endings[settings.type] ?? '.gguf'}`;
   const draft = join(exportsFolder, `${draftPrefix}${fileName}`);
   const scratch = join(exportsFolder, `${draftPrefix}tokenizer`);
   const tensors = await openTensorSource(folder, configuration);
@@ -120,7 +129,7 @@ async function exportTarget(
       verified: true,
       bodyBytes: written.bodyBytes,
       fileBytes,
-      zeroFraction: written.zeroFraction,
+      ...(written.zeroFraction === undefined ? {} : { zeroFraction: written.zeroFraction }),
       pruning: pruningOf(subject, configuration.vocabSize, settings),
       checks: [...written.checks, ...subject.checks],
       notes: [...written.notes],
