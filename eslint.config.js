@@ -38,7 +38,7 @@ function forbidden(from, to) {
 }
 
 export default tseslint.config(
-  { ignores: ['node_modules/', '**/build/', 'out/', 'resources/demo/'] },
+  { ignores: ['node_modules/', '**/build/', 'out/', 'resources/demo/', '.cache/'] },
   eslint.configs.recommended,
   {
     files: ['**/*.ts'],

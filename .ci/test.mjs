@@ -12,7 +12,9 @@ const options = { cwd: root, stdio: 'inherit', env: { ...process.env, ONNXRUNTIM
 function step(name, args, program = node) {
   const started = Date.now();
   const { status } = spawnSync(program, args, options);
-  process.stdout.write(`${status === 0 ? 'ok' : 'FAILED'}: ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)\n`);
+  process.stdout.write(
+    `${status === 0 ? 'ok' : 'FAILED'}: ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)\n`,
+  );
   return status === 0;
 }
 
@@ -29,7 +31,14 @@ const checks =
       ];
 const report = join(root, 'node_modules', '.tritsmith', 'vitest.json');
 rmSync(report, { force: true });
-step('tests (vitest)', [bin('vitest', 'vitest.mjs'), 'run', '--reporter=default', '--reporter=json', `--outputFile=${report}`, ...only]);
+step('tests (vitest)', [
+  bin('vitest', 'vitest.mjs'),
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile=${report}`,
+  ...only,
+]);
 
 let passed = checks.filter(Boolean).length;
 let failed = checks.length - passed;
@@ -38,7 +47,9 @@ try {
   const result = JSON.parse(readFileSync(report, 'utf8'));
   passed += result.numPassedTests;
   // A file that fails to load counts as a failure even when it lists no test.
-  failed += result.numFailedTests + result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length;
+  failed +=
+    result.numFailedTests +
+    result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length;
   skipped = result.numPendingTests + (result.numTodoTests ?? 0);
 } catch {
   failed += 1;
