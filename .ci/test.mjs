@@ -28,10 +28,11 @@ const checks =
         step('formatting (prettier)', [bin('prettier', 'bin', 'prettier.cjs'), '--check', '--log-level', 'warn', '.']),
         step('lint (eslint, layer rule)', [bin('eslint', 'bin', 'eslint.js'), '.']),
         step('types (tsc)', [bin('typescript', 'bin', 'tsc'), '--noEmit']),
+        step('types of the interface (vue-tsc)', [bin('vue-tsc', 'bin', 'vue-tsc.js'), '--noEmit', '-p', 'renderer']),
       ];
 const report = join(root, 'node_modules', '.tritsmith', 'vitest.json');
 rmSync(report, { force: true });
-step('tests (vitest)', [
+const testsRan = step('tests (vitest)', [
   bin('vitest', 'vitest.mjs'),
   'run',
   '--reporter=default',
@@ -54,5 +55,7 @@ try {
 } catch {
   failed += 1;
 }
+// An error outside of any test, too, must fail the run.
+if (!testsRan && failed === 0) failed = 1;
 process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
 process.exit(failed === 0 ? 0 : 1);
