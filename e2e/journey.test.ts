@@ -1,0 +1,265 @@
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findViolations, overflow } from './accessibility.ts';
+import { browserPath, remove, root, screenshot, serve, temporaryFolder, visit } from './harness.ts';
+import type { ServedWorkbench, Visit } from './harness.ts';
+
+const demo = join(root, 'resources', 'demo');
+let folder: string;
+let train: string;
+let dev: string;
+let workbench: ServedWorkbench;
+let visitor: Visit;
+
+/** The first `rows` rows of a file of the demo. */
+function part(name: string, rows: number): string {
+  const path = join(folder, name);
+  const lines = readFileSync(join(demo, 'task', name), 'utf8').split('\n');
+  writeFileSync(path, `${lines.slice(0, rows + 1).join('\n')}\n`);
+  return path;
+}
+async function type(label: string, text: string): Promise<void> {
+  const field = visitor.page.getByRole('textbox', { name: label, exact: true });
+  await field.fill(text);
+  await field.blur();
+}
+const button = (name: string | RegExp) => visitor.page.getByRole('button', { name });
+const experimentFolder = (): string => {
+  const [id] = readdirSync(join(folder, 'workspace', 'experiments'));
+  return join(folder, 'workspace', 'experiments', id!);
+};
+
+beforeAll(async () => {
+  if (browserPath() === null) return;
+  folder = temporaryFolder();
+  train = part('train.tsv', 480);
+  dev = part('dev.tsv', 120);
+  workbench = await serve(join(folder, 'workspace'));
+  visitor = await visit(workbench.link);
+});
+afterAll(async () => {
+  if (browserPath() === null) return;
+  await visitor.close();
+  await workbench.kill();
+  remove(folder);
+});
+
+describe.skipIf(browserPath() === null)('from first start to an exported file', () => {
+  it('says what is wrong with a folder that is no model', async () => {
+    const { page } = visitor;
+    await button('Run the demo').waitFor();
+    await screenshot(page, 'home');
+    await page.getByRole('link', { name: 'New experiment' }).first().click();
+    await type('Model folder', join(demo, 'task'));
+    await page.getByRole('heading', { name: 'This model cannot be used' }).waitFor();
+  });
+
+  it('shows the teacher and what the student will weigh', async () => {
+    const { page } = visitor;
+    await button('Browse…').click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Up' }).waitFor();
+    await screenshot(page, 'picker');
+    await page.keyboard.press('Escape');
+    await button('the demo teacher').click();
+    await page.getByText('What the student will weigh').waitFor();
+    await page.getByText('Qwen3').waitFor();
+    await screenshot(page, 'wizard-teacher');
+    await button('Next').click();
+  });
+
+  it('says what is wrong with a data file, with row numbers, and lets the user go on', async () => {
+    const { page } = visitor;
+    const bad = join(folder, 'bad.csv');
+    writeFileSync(bad, 'text,label\nhello there,\n,yes\nhow are you,yes\nfine,yes\n');
+    await type('Training rows', bad);
+    await page.getByRole('heading', { name: 'It cannot be trained on yet' }).first().waitFor();
+    const problems = page.getByTestId('problems').first();
+    expect(await problems.textContent()).toMatch(/no label|empty label|label/i);
+    await type('Training rows', join(folder, 'missing.csv'));
+    await page.getByRole('heading', { name: 'This file cannot be used' }).waitFor();
+    await screenshot(page, 'wizard-data-bad');
+  });
+
+  it('guesses the columns and shows rows as the model sees them', async () => {
+    const { page } = visitor;
+    await type('Training rows', train);
+    await type('Evaluation rows (optional)', dev);
+    await page.getByText('480 of 480 rows can be used.').waitFor();
+    await page.getByText('120 of 120 rows can be used.').waitFor();
+    await page.getByTestId('preview').waitFor();
+    const preview = page.getByTestId('preview').locator('tbody tr').first();
+    expect(await preview.locator('td').last().textContent()).toMatch(/^\d+ of 256$/);
+    expect(await page.getByLabel('Right answer').inputValue()).toBe('queue');
+    await screenshot(page, 'wizard-data');
+  });
+
+  it('keeps the draft over a restart of the workbench', async () => {
+    // Entries are saved 0.4 s after the last one.
+    await visitor.page.waitForTimeout(900);
+    await visitor.close();
+    await workbench.kill();
+    workbench = await serve(join(folder, 'workspace'));
+    visitor = await visit(workbench.link);
+    await visitor.page.getByRole('link', { name: 'Go on' }).click();
+    await visitor.page.getByText('480 of 480 rows can be used.').waitFor();
+    await button('Next').click();
+  });
+
+  it('explains the recipes and takes expert changes', async () => {
+    const { page } = visitor;
+    expect(await page.getByRole('radio', { name: /Quick/ }).getAttribute('aria-checked')).toBe('true');
+    await screenshot(page, 'wizard-recipe');
+    await page.getByText('Expert settings').click();
+    await type('Evaluation, checkpoints, resources: Evaluate every so many steps', '5');
+    await type('Evaluation, checkpoints, resources: Rows per evaluation', '24');
+    await page.getByText('Expert settings (2 changed)').waitFor();
+    await button('Next').click();
+  });
+
+  it('compares what is needed with what is there, and a rehearsal turns the guess into a measurement', async () => {
+    const { page } = visitor;
+    await page.getByText('A guess from sizes.').waitFor();
+    expect(await page.getByText('It fits.').count()).toBe(2);
+    await button('Rehearse 20 steps').click();
+    await page.getByText('From the rehearsal on this machine.').waitFor({ timeout: 60_000 });
+    await page.getByText('Where this comes from').first().click();
+    await page.getByText(/20 steps took [\d.]+ s each here/).waitFor();
+    await screenshot(page, 'wizard-machine');
+    await button('Next').click();
+  });
+
+  it('runs to the end', { timeout: 170_000 }, async () => {
+    const { page } = visitor;
+    await page.getByLabel('Name').fill('Journey');
+    await page.getByText(`text → queue`).waitFor();
+    await screenshot(page, 'wizard-review');
+    await button('Run the experiment').click();
+    await page.waitForURL('**/experiments/journey-1');
+    await page.getByRole('link', { name: 'See the results' }).waitFor({ timeout: 160_000 });
+    expect(await page.getByTestId('fraction').textContent()).toBe('100 %');
+    await page.getByRole('heading', { name: 'Accuracy on held-out rows' }).waitFor();
+    await screenshot(page, 'run-done');
+  });
+
+  it('shows teacher, baseline and student with the figures of the evaluation', async () => {
+    const { page } = visitor;
+    await page.getByRole('link', { name: 'See the results' }).click();
+    const rows = page.getByTestId('comparison').locator('tbody tr');
+    await rows.first().waitFor();
+    expect(await rows.count()).toBe(3);
+    const { value } = JSON.parse(readFileSync(join(experimentFolder(), 'evaluations', 'bitdistill.json'), 'utf8')) as {
+      value: number;
+    };
+    expect(await rows.nth(2).textContent()).toContain(`${(value * 100).toFixed(1)} %`);
+    await page.getByTestId('differences').waitFor({ timeout: 30_000 });
+    await page.getByRole('region', { name: 'Which class is taken for which: Student' }).waitFor();
+    await screenshot(page, 'results');
+    const [download] = await Promise.all([page.waitForEvent('download'), button('Report as HTML').click()]);
+    const report = readFileSync(await download.path(), 'utf8');
+    expect(report).toContain('Journey');
+    expect(report).toContain(`${(value * 100).toFixed(1)} %`);
+    expect(report).not.toMatch(/<script|src=|https?:/);
+  });
+
+  it('leads to the verified GGUF file', async () => {
+    const { page } = visitor;
+    await page.getByRole('navigation', { name: 'Journey' }).getByRole('link', { name: 'Export' }).click();
+    await page.getByRole('heading', { name: 'Student as a file' }).waitFor();
+    const path = join(experimentFolder(), 'exports', 'bitdistill-i2_s.gguf');
+    await page.getByText(path, { exact: true }).waitFor();
+    expect(readFileSync(path).subarray(0, 4).toString()).toBe('GGUF');
+    await screenshot(page, 'exports');
+  });
+
+  it('answers in the playground, teacher and student side by side', async () => {
+    const { page } = visitor;
+    await page.getByRole('link', { name: 'Playground' }).click();
+    await page.getByLabel('text', { exact: true }).fill('I never got the parcel with my new lamp.');
+    await button('Answer').click();
+    await expect.poll(() => page.getByTestId('label').count(), { timeout: 30_000 }).toBe(2);
+    for (const label of await page.getByTestId('label').allTextContents())
+      expect(['account', 'billing', 'cancel', 'delivery', 'refund', 'repair']).toContain(label.trim());
+    await expect.poll(() => page.getByText('Weights and cache').count()).toBe(2);
+    await screenshot(page, 'playground');
+  });
+
+  it('measures and keeps a benchmark', async () => {
+    const { page } = visitor;
+    await page.getByRole('link', { name: 'Benchmarks' }).click();
+    await page.getByLabel('Threads').fill('1');
+    await page.getByLabel('Prompt lengths in tokens').fill('16');
+    await button('Measure').click();
+    await page.getByText('Charts: 1 thread(s), 16 prompt tokens').waitFor({ timeout: 60_000 });
+    await page.reload();
+    await page.getByText('Charts: 1 thread(s), 16 prompt tokens').waitFor();
+    await screenshot(page, 'benchmarks');
+  });
+
+  it('finds experiments by their tags, deletes one and brings it back', async () => {
+    const { page } = visitor;
+    await page.goto(`${workbench.origin}/experiments/journey-1/recipe`);
+    await page.getByRole('textbox', { name: /^Tags/ }).fill('first, small');
+    await button('Save').first().click();
+    await page.getByText('Saved.').waitFor();
+    await page.getByRole('link', { name: 'Experiments', exact: true }).click();
+    await page.getByLabel('Search names').fill('small');
+    await page.getByRole('link', { name: 'Journey' }).waitFor();
+    await page.getByLabel('Search names').fill('nothing like it');
+    await page.getByText('No experiment matches').waitFor();
+    await page.getByLabel('Search names').fill('');
+    await screenshot(page, 'experiments');
+    await button('Delete Journey').click();
+    await page.getByText('There are no experiments yet.').waitFor();
+    await button('Undo').click();
+    await page.getByRole('link', { name: 'Journey' }).waitFor();
+    expect(existsSync(experimentFolder())).toBe(true);
+  });
+});
+
+describe.skipIf(browserPath() === null)('every screen', () => {
+  const screens = [
+    ['home', '/'],
+    ['wizard', '/new'],
+    ['experiments', '/experiments'],
+    ['run', '/experiments/journey-1'],
+    ['results', '/experiments/journey-1/results'],
+    ['exports', '/experiments/journey-1/exports'],
+    ['recipe', '/experiments/journey-1/recipe'],
+    ['compare', '/compare?ids=journey-1,journey-1'],
+    ['playground', '/playground'],
+    ['benchmarks', '/benchmarks'],
+    ['machine', '/machine'],
+  ] as const;
+
+  for (const theme of ['Light', 'Dark'])
+    it(
+      `is accessible in the ${theme.toLowerCase()} theme and fits 1024 pixels at 125 %`,
+      { timeout: 120_000 },
+      async () => {
+        const { page } = visitor;
+        await page.getByRole('radio', { name: theme }).click();
+        // 1024 CSS pixels at 125 % leave 819.
+        await page.setViewportSize({ width: 819, height: 800 });
+        const found: string[] = [];
+        for (const [name, path] of screens) {
+          await page.goto(workbench.origin + path);
+          await page.locator('main h1').waitFor();
+          await page.waitForLoadState('networkidle');
+          await page.waitForTimeout(name === 'results' || name === 'machine' ? 2500 : 400);
+          for (const line of await findViolations(page)) found.push(`${name} ${line}`);
+          if ((await overflow(page)) > 0) found.push(`${name} is wider than the window`);
+          if (theme === 'Dark') {
+            await page.setViewportSize({ width: 1280, height: 860 });
+            await screenshot(page, `${name}-dark`);
+            await page.setViewportSize({ width: 819, height: 800 });
+          }
+        }
+        expect(found).toEqual([]);
+      },
+    );
+
+  it('leaves no error in the console of the browser', () => {
+    expect(visitor.complaints).toEqual([]);
+  });
+});
