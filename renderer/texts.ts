@@ -188,7 +188,7 @@ export const texts = {
     decode: 'Decode tok/s',
     costs: 'Memory and speed',
     sizes: 'Size on disk',
-    sizesNote: 'Dark: the linear layers alone. Pale: with embedding, norms and tokenizer.',
+    sizesNote: 'Strong: the linear layers alone. Pale: with embedding, norms and tokenizer.',
     bodyOfFile: (body: string, file: string) => `${file} (${body})`,
     residentLong: 'Memory while running',
     prefillLong: 'Reading the prompt (prefill)',
@@ -321,7 +321,7 @@ export const texts = {
       licence: 'Licence',
       noLicence: 'not stated in the folder',
       weighs: 'What the student will weigh',
-      weighsNote: 'Both at 16-bit embeddings. Dark: the linear layers alone.',
+      weighsNote: 'Both at 16-bit embeddings. Strong: the linear layers alone.',
     },
     data: {
       title: 'What shall it learn?',

@@ -30,6 +30,12 @@ export function useLoaded<T>(read: () => Promise<T>, source: WatchSource<unknown
       if (mine === turn) loading.value = false;
     }
   }
-  watch([connections, source], () => void reload(), { immediate: true });
+  watch(
+    [connections, source],
+    ([count]) => {
+      if (count > 0) void reload();
+    },
+    { immediate: true },
+  );
   return { value, problem, loading, reload };
 }

@@ -84,7 +84,13 @@ export const useWorkbench = defineStore('workbench', () => {
     }
   }
 
-  watch(connections, () => void begin(), { immediate: true });
+  watch(
+    connections,
+    (count) => {
+      if (count > 0) void begin();
+    },
+    { immediate: true },
+  );
 
   async function changeTheme(theme: Settings['theme']): Promise<void> {
     settings.value = { ...settings.value, theme };
