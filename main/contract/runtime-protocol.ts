@@ -13,15 +13,59 @@ export const answerRequest = z.object({
   /** Folder whose tokenizer the file was made with. */
   tokenizer: z.string(),
   task: taskSettings,
+  /** Seed of the recipe: it decides which rows were held out. */
+  seed: z.int(),
   /** The text columns of the task by name. */
   input: z.record(z.string(), z.string()),
   maxTokens: z.int().min(1).max(2048),
 });
 export type AnswerRequest = z.infer<typeof answerRequest>;
 
+const threads = z.int().min(1).max(256);
+
+/** Free text after a prompt that is given as it is, without a task's template. */
+export const generateRequest = z.object({
+  path: z.string(),
+  tokenizer: z.string(),
+  prompt: z.string(),
+  maxTokens: z.int().min(1).max(1_048_576),
+  /** 0 is greedy. */
+  temperature: z.number().min(0).max(100).default(0),
+  /** 0 keeps all tokens. */
+  topK: z.int().min(0).default(0),
+  topP: z.number().min(0).max(1).default(1),
+  repetitionPenalty: z.number().positive().max(100).default(1),
+  /** Strings that end the answer; they are no part of it. */
+  stop: z.array(z.string()).default([]),
+  seed: z.int().min(0).max(0xffff_ffff).default(1),
+  /** Absent: one less than the processor has. */
+  threads: threads.optional(),
+});
+export type GenerateRequest = z.infer<typeof generateRequest>;
+
+export const classifyRequest = z.object({
+  path: z.string(),
+  tokenizer: z.string(),
+  task: taskSettings,
+  seed: z.int(),
+  /** Text columns of one row, or a file of rows. */
+  source: z.union([z.object({ input: z.record(z.string(), z.string()) }), z.object({ file: z.string() })]),
+  threads: threads.optional(),
+});
+export type ClassifyRequest = z.infer<typeof classifyRequest>;
+
+export const labelScore = z.object({
+  label: z.string(),
+  /** They sum to 1 over the labels. */
+  probability: z.number(),
+  /** Of the label's words among all texts: what the evaluation compares. */
+  logProbability: z.number(),
+});
+export type LabelScore = z.infer<typeof labelScore>;
+
 export const benchmarkRequest = z.object({
   path: z.string(),
-  threads: z.array(z.int().min(1).max(256)).min(1).max(8),
+  threads: z.array(threads).min(1).max(8),
   promptLengths: z.array(z.int().min(1).max(32_768)).min(1).max(8),
   decodeTokens: z.int().min(1).max(512).default(32),
 });
@@ -39,19 +83,33 @@ export const benchmarkPoint = z.object({
 });
 export type BenchmarkPoint = z.infer<typeof benchmarkPoint>;
 
+/** Medians over several processes. */
+export const fileBenchmark = benchmarkPoint.omit({ requestSeconds: true }).extend({ loadSeconds: z.number() });
+export type FileBenchmark = z.infer<typeof fileBenchmark>;
+
 export const runtimeCommand = z.discriminatedUnion('type', [
   z.object({ type: z.literal('answer'), request: answerRequest }),
+  z.object({ type: z.literal('generate'), request: generateRequest }),
+  z.object({ type: z.literal('classify'), request: classifyRequest }),
   z.object({ type: z.literal('benchmark'), request: benchmarkRequest }),
   z.object({ type: z.literal('preview'), request: previewRequest }),
   z.object({ type: z.literal('differences'), request: differencesRequest }),
+  /** To a process that is at work: end after the current token or row. */
+  z.object({ type: z.literal('cancel') }),
 ]);
 export type RuntimeCommand = z.infer<typeof runtimeCommand>;
 
 export const runtimeMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('loaded'), seconds: z.number(), weightBytes: z.number(), kernel: z.string() }),
   z.object({ type: z.literal('token'), text: z.string() }),
-  /** Probability of each label, for classification; they sum to 1 over the labels. */
-  z.object({ type: z.literal('labels'), scores: z.array(z.object({ label: z.string(), probability: z.number() })) }),
+  z.object({ type: z.literal('labels'), scores: z.array(labelScore) }),
+  /** One row of a classified file, counted from 1, with the label that the file itself gives. */
+  z.object({
+    type: z.literal('classified'),
+    row: z.number(),
+    expected: z.string().nullable(),
+    scores: z.array(labelScore),
+  }),
   z.object({
     type: z.literal('answered'),
     promptTokens: z.number(),
@@ -59,6 +117,8 @@ export const runtimeMessage = z.discriminatedUnion('type', [
     prefillSeconds: z.number(),
     decodeSeconds: z.number(),
     residentBytes: z.number(),
+    /** Why generated text ends. */
+    reason: z.enum(['stop', 'length', 'context', 'cancelled']).optional(),
   }),
   z.object({ type: z.literal('point'), point: benchmarkPoint, done: z.number(), total: z.number() }),
   z.object({ type: z.literal('previewed'), answer: previewAnswer }),

@@ -1,10 +1,12 @@
 /** The entry of the processes that look at single rows or run an exported model: one command, its answers, the end. */
 import { TritsmithError } from '../contract/errors.ts';
+import { serialisedError } from '../contract/jobs.ts';
 import { runtimeCommand } from '../contract/runtime-protocol.ts';
 import type { RuntimeCommand, RuntimeMessage } from '../contract/runtime-protocol.ts';
 import { openChannel } from './channel.ts';
 
 const channel = openChannel();
+const cancelled = new AbortController();
 let last = Promise.resolve();
 const say = (message: RuntimeMessage): void => {
   last = channel.send(message as never);
@@ -15,6 +17,14 @@ async function obey(command: RuntimeCommand): Promise<void> {
     case 'answer': {
       const { answerOnce } = await import('../pipeline/runtime-answer.ts');
       return answerOnce(command.request, say);
+    }
+    case 'generate': {
+      const { generateText } = await import('../pipeline/runtime-generate.ts');
+      return generateText(command.request, say, cancelled.signal);
+    }
+    case 'classify': {
+      const { classifyTexts } = await import('../pipeline/runtime-classify.ts');
+      return classifyTexts(command.request, say, cancelled.signal);
     }
     case 'benchmark': {
       const { benchmark } = await import('../pipeline/runtime-benchmark.ts');
@@ -30,6 +40,8 @@ async function obey(command: RuntimeCommand): Promise<void> {
       say({ type: 'compared', answer: await differingRows(command.request) });
       return;
     }
+    case 'cancel':
+      cancelled.abort();
   }
 }
 
@@ -40,7 +52,9 @@ channel.onDisconnect(() => {
 channel.onMessage((raw) => {
   void (async () => {
     try {
-      await obey(runtimeCommand.parse(raw));
+      const command = runtimeCommand.parse(raw);
+      await obey(command);
+      if (command.type === 'cancel') return;
       say({ type: 'finished' });
     } catch (thrown) {
       say({ type: 'failed', error: withRemedy(thrown).serialise() });
@@ -52,8 +66,12 @@ channel.onMessage((raw) => {
 
 /** The native runtime's errors carry their own code and remedy. */
 function withRemedy(thrown: unknown): TritsmithError {
-  const { message, remedy, name } = thrown as { message?: string; remedy?: string; name?: string };
+  const { message, remedy, name, code } = thrown as Partial<Record<'message' | 'remedy' | 'name' | 'code', string>>;
   if (name === 'StudentError' && message !== undefined)
-    return new TritsmithError('damaged', message, remedy === undefined ? {} : { remedy });
+    return new TritsmithError(
+      serialisedError.shape.code.catch('damaged').parse(code),
+      message,
+      remedy === undefined || remedy === '' ? {} : { remedy },
+    );
   return TritsmithError.from(thrown);
 }

@@ -5,13 +5,15 @@ import type { BenchmarkPoint, BenchmarkRequest, RuntimeMessage } from '../contra
 /** Rounds per point, after one that warms caches up; the median counts. */
 const ROUNDS = 3;
 
-/** Says one `point` for each combination. Prompts longer than the model's context are left out. */
+/** Says `loaded` for each thread count and one `point` for each combination. Prompts longer than the model's context are left out. */
 export async function benchmark(request: BenchmarkRequest, say: (message: RuntimeMessage) => void): Promise<void> {
   const total = request.threads.length * request.promptLengths.length;
   let done = 0;
   for (const threads of request.threads) {
     const before = process.memoryUsage.rss();
     const model = loadModel(request.path, { threads });
+    const { loadSeconds, weightBytes, kernel } = model.info;
+    say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
     try {
       for (const promptTokens of request.promptLengths) {
         done += 1;

@@ -74,9 +74,9 @@ async function readRows(path: string, settings: TaskSettings, notes: string[]): 
 }
 
 /** Prompt tokens, cut in the middle when they leave no room for `reserved` response tokens. */
-function promptTokens(tokenizer: Tokenizer, prompt: string, maxLength: number, reserved: number): Int32Array {
+export function promptTokens(tokenizer: Tokenizer, prompt: string, maxLength: number, reserved: number): Int32Array {
   const ids = tokenizer.encode(prompt);
-  const room = maxLength - reserved;
+  const room = Math.max(1, maxLength - reserved);
   if (ids.length <= room) return Int32Array.from(ids);
   const head = Math.ceil(room / 2);
   return Int32Array.from([...ids.slice(0, head), ...ids.slice(ids.length - (room - head))]);
@@ -96,52 +96,65 @@ function classIndex(labels: LabelWords, value: string, path: string): number {
   return index;
 }
 
+/** Training rows in the order of the seed, and the rows held out of them where the task has no evaluation file. */
+async function trainingRows(
+  settings: TaskSettings,
+  seed: number,
+  notes: string[],
+): Promise<{ train: Row[]; held: Row[] }> {
+  const all = new Random(seed).shuffle(await readRows(settings.train, settings, notes));
+  const count = settings.dev === undefined ? Math.max(1, Math.round(all.length * settings.devFraction)) : 0;
+  const train = all.slice(count, settings.limit === undefined ? undefined : count + settings.limit);
+  if (train.length === 0)
+    throw new TritsmithError('bad-input', 'No training row is left after holding rows out for evaluation.', {
+      remedy: 'Give a separate evaluation file, or more rows.',
+    });
+  return { train, held: all.slice(0, count) };
+}
+
+function labelWords(settings: TaskSettings, tokenizer: Tokenizer, train: readonly Row[]): LabelWords {
+  const classes = [...new Set(train.map(({ answer }) => answer))].sort();
+  const empty = Object.keys(settings.labelWords).filter((value) => !classes.includes(value));
+  if (empty.length > 0)
+    throw new TritsmithError('bad-input', `The class "${empty[0]}" has no training row.`, {
+      reason: `The training rows hold ${classes.map((value) => `"${value}"`).join(', ')}.`,
+      remedy: 'Add rows for it, or remove it from the label words.',
+    });
+  if (classes.length < 2)
+    throw new TritsmithError('bad-input', `All training rows have the same label, "${classes[0]}".`, {
+      remedy: 'A classifier needs rows of at least two classes. Check the label column.',
+    });
+  if (classes.length > 1000)
+    throw new TritsmithError('bad-input', `The label column "${settings.labelColumn}" has ${classes.length} values.`, {
+      reason: 'It looks like free text.',
+      remedy: 'Choose another label column, or the task kind "generation".',
+    });
+  return chooseLabelWords(tokenizer, classes, settings.labelWords, train[0]!.prompt.slice(-tailCharacters));
+}
+
+/**
+ * The label words that training with these settings and this seed uses, without tokenising the rows.
+ * @throws TritsmithError `bad-input` as `prepareTask`, and for a task that is no classification
+ */
+export async function readLabelWords(settings: TaskSettings, tokenizer: Tokenizer, seed: number): Promise<LabelWords> {
+  if (settings.kind !== 'classification')
+    throw new TritsmithError('bad-input', `The task "${settings.name}" has no labels.`, {
+      reason: 'Its students write text.',
+      remedy: 'Let it write: tritsmith generate.',
+    });
+  return labelWords(settings, tokenizer, (await trainingRows(settings, seed, [])).train);
+}
+
 /**
  * Reads and tokenises a task. The order of rows depends on the seed alone.
  * @throws TritsmithError `bad-input` for missing columns, empty files, a single class, an evaluation label never seen in training
  */
 export async function prepareTask(settings: TaskSettings, tokenizer: Tokenizer, seed: number): Promise<PreparedTask> {
   const notes: string[] = [];
-  const random = new Random(seed);
-  const all = random.shuffle(await readRows(settings.train, settings, notes));
-  let devRows: Row[];
-  let trainRows = all;
-  if (settings.dev === undefined) {
-    const held = Math.max(1, Math.round(all.length * settings.devFraction));
-    devRows = all.slice(0, held);
-    trainRows = all.slice(held);
-  } else devRows = await readRows(settings.dev, settings, notes);
-  if (settings.limit !== undefined) trainRows = trainRows.slice(0, settings.limit);
-  if (trainRows.length === 0)
-    throw new TritsmithError('bad-input', 'No training row is left after holding rows out for evaluation.', {
-      remedy: 'Give a separate evaluation file, or more rows.',
-    });
-
+  const { train: trainRows, held } = await trainingRows(settings, seed, notes);
+  const devRows = settings.dev === undefined ? held : await readRows(settings.dev, settings, notes);
   const promptTail = trainRows[0]!.prompt.slice(-tailCharacters);
-  let labels: LabelWords | null = null;
-  if (settings.kind === 'classification') {
-    const classes = [...new Set(trainRows.map(({ answer }) => answer))].sort();
-    const empty = Object.keys(settings.labelWords).filter((value) => !classes.includes(value));
-    if (empty.length > 0)
-      throw new TritsmithError('bad-input', `The class "${empty[0]}" has no training row.`, {
-        reason: `The training rows hold ${classes.map((value) => `"${value}"`).join(', ')}.`,
-        remedy: 'Add rows for it, or remove it from the label words.',
-      });
-    if (classes.length < 2)
-      throw new TritsmithError('bad-input', `All training rows have the same label, "${classes[0]}".`, {
-        remedy: 'A classifier needs rows of at least two classes. Check the label column.',
-      });
-    if (classes.length > 1000)
-      throw new TritsmithError(
-        'bad-input',
-        `The label column "${settings.labelColumn}" has ${classes.length} values.`,
-        {
-          reason: 'It looks like free text.',
-          remedy: 'Choose another label column, or the task kind "generation".',
-        },
-      );
-    labels = chooseLabelWords(tokenizer, classes, settings.labelWords, promptTail);
-  }
+  const labels = settings.kind === 'classification' ? labelWords(settings, tokenizer, trainRows) : null;
 
   const end = tokenizer.eosId === null ? [] : [tokenizer.eosId];
   const response = (row: Row, path: string): Int32Array =>

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../contract/errors.ts';
 import type { ExperimentRecord } from '../contract/experiments.ts';
-import { modelEvaluation } from '../contract/results.ts';
+import { exportedFile, modelEvaluation } from '../contract/results.ts';
 import type { RuntimeModelName } from '../contract/runtime-protocol.ts';
 import { exportedModel } from '../contract/views.ts';
 import type { ExperimentResults, ExportedModel } from '../contract/views.ts';
@@ -34,12 +34,24 @@ export function readExports(workspace: Workspace, record: ExperimentRecord): Exp
   }));
 }
 
-/** Throws `not-found` while the model has not been exported. */
+/** Types that the native runtime executes. */
+const executed = ['i2_s', 'tq2_0', 'f16', 'q8_0'];
+
+/**
+ * The newest file of `model` that the native runtime executes with the recipe's own tokenizer (a pruned one has its own).
+ * Throws `not-found` while there is none.
+ */
 export function exportOf(workspace: Workspace, record: ExperimentRecord, model: RuntimeModelName): ExportedModel {
-  const file = readExports(workspace, record).find((each) => each.model === model);
+  const folder = workspace.experimentFolder(record.id);
+  const pruned = (readJson(z.array(exportedFile), join(folder, 'exports', 'exports.json')) ?? [])
+    .filter(({ pruning }) => pruning != null)
+    .map(({ path }) => resolve(folder, path));
+  const file = readExports(workspace, record).find(
+    (each) => each.model === model && executed.includes(each.type) && !pruned.includes(each.path),
+  );
   if (file !== undefined && existsSync(file.path)) return file;
   throw new TritsmithError('not-found', `There is no exported file of this model in ${record.name}.`, {
-    remedy: 'Let the experiment run to its end, or run its export again.',
+    remedy: 'Let the experiment run to its end, or run its export again as I2_S with the whole vocabulary.',
   });
 }
 

@@ -6,12 +6,14 @@ import type { SpawnPort } from '../jobs/spawn-port.ts';
 
 /**
  * Starts a process for `command` and yields what it says, without the closing `finished`. The process is killed when the consumer
- * stops reading or `signal` aborts. Throws the process's error, or `worker-died`.
+ * stops reading or `signal` aborts; `cancel` asks it to end after the current token or row, and its last words are still yielded.
+ * Throws the process's error, or `worker-died`.
  */
 export async function* converse(
   port: SpawnPort,
   command: RuntimeCommand,
   signal?: AbortSignal,
+  cancel?: AbortSignal,
 ): AsyncGenerator<RuntimeMessage, void> {
   const worker = port.spawn();
   const waiting: RuntimeMessage[] = [];
@@ -29,7 +31,11 @@ export async function* converse(
   const onAbort = (): void => {
     worker.kill();
   };
+  const onCancel = (): void => {
+    worker.send({ type: 'cancel' } satisfies RuntimeCommand);
+  };
   signal?.addEventListener('abort', onAbort);
+  cancel?.addEventListener('abort', onCancel);
   worker.send(command);
   try {
     for (;;) {
@@ -50,6 +56,7 @@ export async function* converse(
     }
   } finally {
     signal?.removeEventListener('abort', onAbort);
+    cancel?.removeEventListener('abort', onCancel);
     if (!exited) worker.kill();
   }
 }

@@ -94,6 +94,10 @@ describe('help', () => {
     'compare',
     'evaluate',
     'export',
+    'inspect',
+    'generate',
+    'classify',
+    'benchmark',
   ];
 
   it.each(names)('of "%s" has an example and the JSON switch', async (name) => {

@@ -1,11 +1,14 @@
 /** The command line: one file a command, put together here. */
 import { Command, CommanderError } from 'commander';
 import { programVersions } from '../../workbench/machine.ts';
+import { benchmarkCommand } from './commands/benchmark.ts';
+import { classifyCommand } from './commands/classify.ts';
 import { compareCommand } from './commands/compare.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { exportCommand } from './commands/export.ts';
+import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
 import { resumeCommand } from './commands/resume.ts';
@@ -31,6 +34,9 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   evaluateCommand,
   exportCommand,
   inspectCommand,
+  generateCommand,
+  classifyCommand,
+  benchmarkCommand,
 ];
 
 const help = `

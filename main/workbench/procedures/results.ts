@@ -41,6 +41,7 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
             path: exportOf(workspace, record, input.model).path,
             tokenizer: record.recipe.teacher,
             task: record.recipe.task,
+            seed: record.recipe.seed,
             input: input.input,
             maxTokens: input.maxTokens,
           };

@@ -1,0 +1,66 @@
+/** Rows of a classification task through an exported model, prepared and scored as the evaluation does it. */
+import { loadModel } from '../../native/runtime.ts';
+import { TritsmithError } from '../contract/errors.ts';
+import type { ClassifyRequest, RuntimeMessage } from '../contract/runtime-protocol.ts';
+import { openDataset } from '../formats/datasets/index.ts';
+import { compileTemplate, loadTokenizer } from '../formats/tokenizers/index.ts';
+import { scoreLabels } from './label-scores.ts';
+import { politeThreads } from './polite-threads.ts';
+import { defaultTemplate, promptTokens, readLabelWords } from './task-data.ts';
+
+interface ClassifiedInput {
+  readonly values: Readonly<Record<string, string>>;
+  readonly expected: string | null;
+}
+
+/**
+ * Says `loaded`, then `classified` for each row. Keys and values stay in float32, as in training. Rows without any text are left out,
+ * as in the evaluation; rows count from 1.
+ * @throws TritsmithError `bad-input` for a task without labels, a file without the task's text columns; StudentError
+ */
+export async function classifyTexts(
+  request: ClassifyRequest,
+  say: (message: RuntimeMessage) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { task, threads = politeThreads() } = request;
+  const model = loadModel(request.path, { threads, kvType: 'f32' });
+  try {
+    const { loadSeconds, weightBytes, kernel, vocabularySize, contextLength } = model.info;
+    const tokenizer = await loadTokenizer(request.tokenizer, { vocabSize: vocabularySize });
+    const labels = await readLabelWords(task, tokenizer, request.seed);
+    const render = compileTemplate(task.template === '' ? defaultTemplate(task.textColumns) : task.template);
+    const reserved = Math.max(...labels.ids.map((ids) => ids.length));
+    const longest = Math.min(task.maxLength, contextLength);
+    say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
+    let row = 0;
+    for await (const { values, expected } of inputs(request)) {
+      row += 1;
+      if (task.textColumns.every((column) => (values[column] ?? '').trim() === '')) continue;
+      const ids = promptTokens(tokenizer, render(values), longest, reserved);
+      say({ type: 'classified', row, expected, scores: scoreLabels(model, ids, labels) });
+      await new Promise((resolve) => setImmediate(resolve));
+      if (signal.aborted) return;
+    }
+  } finally {
+    model.close();
+  }
+}
+
+async function* inputs({ source, task }: ClassifyRequest): AsyncGenerator<ClassifiedInput, void> {
+  if ('input' in source) {
+    yield { values: source.input, expected: null };
+    return;
+  }
+  const dataset = await openDataset(source.file);
+  const missing = task.textColumns.find((name) => !dataset.columns.includes(name));
+  if (missing !== undefined)
+    throw new TritsmithError('bad-input', `${source.file} has no column "${missing}".`, {
+      reason: `Its columns are ${dataset.columns.join(', ')}; the task reads ${task.textColumns.join(', ')}.`,
+      remedy: 'Name the columns as in the training rows.',
+    });
+  for await (const { values } of dataset.rows()) {
+    const expected = (values[task.labelColumn] ?? '').trim();
+    yield { values, expected: expected === '' ? null : expected };
+  }
+}

@@ -1,0 +1,116 @@
+/** `classify`: labels and their scores from an exported student, as its evaluation computes them. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { TritsmithError } from '../../../contract/errors.ts';
+import type { TaskSettings } from '../../../contract/recipe.ts';
+import type {
+  ClassifyRequest,
+  LabelScore,
+  RuntimeMessage,
+  RuntimeModelName,
+} from '../../../contract/runtime-protocol.ts';
+import { converse } from '../../../workbench/runtime-host.ts';
+import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
+import { percent } from '../quantities.ts';
+import { cancellable, experimentModel, modelOption, runtimePort } from '../runnable-model.ts';
+import { exitCodes } from '../shell.ts';
+import type { CommonOptions, Shell } from '../shell.ts';
+import { textTable } from '../text-table.ts';
+
+interface ClassifyOptions extends CommonOptions {
+  readonly text?: string[];
+  readonly file?: string;
+  readonly model: RuntimeModelName;
+  readonly threads?: number;
+}
+
+type Classified = Extract<RuntimeMessage, { type: 'classified' }>;
+
+export function classifyCommand(shell: Shell): Command {
+  return newCommand(
+    'classify',
+    "label a text, or every row of a file, with an experiment's exported model: the prompt and label words of its training",
+    'classify latest --text "A film to remember." --json',
+  )
+    .argument('<experiment>', 'its id, the beginning of its id, or "latest"')
+    .option('--text <text>', 'the text; once for each text column, in their order', (text, all: string[] = []) => [
+      ...all,
+      text,
+    ])
+    .option('--file <rows>', "a file with the task's text columns (TSV, CSV, JSONL, Parquet); TSV on standard output")
+    .addOption(modelOption())
+    .option('--threads <number>', 'threads (default: one less than the processor has)', wholeNumber(1))
+    .action((reference: string, options: ClassifyOptions) =>
+      guarded(shell, options, () => classify(shell, reference, options)),
+    );
+}
+
+async function classify(shell: Shell, reference: string, options: ClassifyOptions): Promise<void> {
+  const { path, tokenizer, record } = await experimentModel(shell, reference, options);
+  const { task, seed } = record.recipe;
+  const source = sourceOf(task, options);
+  const { threads } = options;
+  const request = { path, tokenizer, task, seed, source, ...(threads === undefined ? {} : { threads }) };
+  const { cancel, kill, release } = cancellable(shell);
+  const rows: Classified[] = [];
+  try {
+    for await (const message of converse(runtimePort, { type: 'classify', request }, kill, cancel)) {
+      if (message.type !== 'classified') continue;
+      rows.push(message);
+      if (options.json !== true && 'file' in source) shell.out(rowText(message, rows.length === 1));
+    }
+  } finally {
+    release();
+  }
+  if (cancel.aborted) shell.exitCode = exitCodes.cancelled;
+  const known = rows.filter(({ expected }) => expected !== null);
+  const right = known.filter(({ expected, scores }) => best(scores).label === expected).length;
+  const accuracy = known.length === 0 ? null : right / known.length;
+  if (options.json === true)
+    printJson(shell, {
+      experiment: record.id,
+      model: options.model,
+      rows: rows.map(({ row, expected, scores }) => ({ row, label: best(scores).label, expected, scores })),
+      accuracy,
+    });
+  else if ('input' in source && rows[0] !== undefined) shell.out(scoreTable(rows[0].scores));
+  if ('file' in source && accuracy !== null)
+    shell.err(`${String(right)} of ${String(known.length)} rows as labelled: ${percent(accuracy)}\n`);
+}
+
+function sourceOf(task: TaskSettings, { text, file }: ClassifyOptions): ClassifyRequest['source'] {
+  if ((text === undefined) === (file === undefined))
+    throw new TritsmithError('bad-input', 'There must be either a text or a file to label.', {
+      remedy: 'Give --text "..." or --file rows.tsv.',
+    });
+  if (file !== undefined) return { file: resolve(file) };
+  const columns = task.textColumns;
+  if (text?.length !== columns.length)
+    throw new TritsmithError('bad-input', `The task "${task.name}" reads ${String(columns.length)} text columns.`, {
+      reason: `They are ${columns.join(', ')}; --text was given ${String(text?.length)} times.`,
+      remedy: 'Give --text once for each of them, in this order.',
+    });
+  return { input: Object.fromEntries(columns.map((column, index) => [column, text[index] ?? ''])) };
+}
+
+function best(scores: readonly LabelScore[]): LabelScore {
+  return scores.reduce((a, b) => (b.logProbability > a.logProbability ? b : a));
+}
+
+function scoreTable(scores: readonly LabelScore[]): string {
+  return textTable(
+    [{ title: 'label' }, { title: 'probability' }, { title: 'log-probability' }],
+    scores
+      .toSorted((a, b) => b.logProbability - a.logProbability)
+      .map(({ label, probability, logProbability }) => [label, percent(probability, 2), logProbability.toFixed(4)]),
+  );
+}
+
+/** One line of TSV, before the first one the header. */
+function rowText({ row, expected, scores }: Classified, first: boolean): string {
+  const cell = (text: string): string => text.replace(/[\t\r\n]+/g, ' ');
+  const line = (cells: readonly string[]): string => `${cells.map(cell).join('\t')}\n`;
+  const header = line(['row', 'label', 'expected', ...scores.map(({ label }) => `p(${label})`)]);
+  const values = scores.map(({ probability }) => probability.toFixed(6));
+  return (first ? header : '') + line([String(row), best(scores).label, expected ?? '', ...values]);
+}

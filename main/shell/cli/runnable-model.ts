@@ -1,0 +1,73 @@
+/** Which exported model a command of the runtime works on: a file, or a model of an experiment. */
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Option } from 'commander';
+import { TritsmithError } from '../../contract/errors.ts';
+import { runtimeModelName } from '../../contract/runtime-protocol.ts';
+import type { RuntimeModelName } from '../../contract/runtime-protocol.ts';
+import type { ExperimentRecord } from '../../contract/experiments.ts';
+import { forkPort } from '../../jobs/fork-port.ts';
+import { exportOf } from '../../workbench/results.ts';
+import { withWorkspace } from './session.ts';
+import type { CommonOptions, Shell } from './shell.ts';
+
+/** Processes that run an exported model. */
+export const runtimePort = forkPort(fileURLToPath(new URL('../../jobs/runtime-worker.ts', import.meta.url)));
+
+export const modelOption = (): Option =>
+  new Option('--model <name>', 'which model of the experiment').choices(runtimeModelName.options).default('bitdistill');
+
+export interface RunnableModel {
+  readonly path: string;
+  /** Folder of the tokenizer; null where nothing tells. */
+  readonly tokenizer: string | null;
+  /** Null for a file that was named by itself. */
+  readonly record: ExperimentRecord | null;
+}
+
+/** A path of a file, or what `experimentModel` finds. */
+export async function runnableModel(
+  shell: Shell,
+  reference: string,
+  options: CommonOptions & { readonly model: RuntimeModelName; readonly tokenizer?: string },
+): Promise<RunnableModel> {
+  const path = resolve(reference);
+  const given = options.tokenizer === undefined ? null : resolve(options.tokenizer);
+  if (!reference.endsWith('.gguf') && !(existsSync(path) && statSync(path).isFile())) {
+    const found = await experimentModel(shell, reference, options);
+    return { ...found, tokenizer: given ?? found.tokenizer };
+  }
+  if (!existsSync(path))
+    throw new TritsmithError('not-found', `There is no file ${path}.`, {
+      remedy: 'Check the path; an experiment is named by its id or "latest".',
+    });
+  const beside = existsSync(join(dirname(path), 'tokenizer.json')) ? dirname(path) : null;
+  return { path, tokenizer: given ?? beside, record: null };
+}
+
+/** The exported file of an experiment's model, with the tokenizer it was made with. */
+export function experimentModel(
+  shell: Shell,
+  reference: string,
+  options: CommonOptions & { readonly model: RuntimeModelName },
+): Promise<RunnableModel & { readonly tokenizer: string; readonly record: ExperimentRecord }> {
+  return withWorkspace(shell, options, 'read', 'runtime', (workspace) => {
+    const record = workspace.experiments.find(reference);
+    return { path: exportOf(workspace, record, options.model).path, tokenizer: record.recipe.teacher, record };
+  });
+}
+
+/** Ctrl-C once asks the process to end after the current token or row, twice ends it at once. */
+export function cancellable(shell: Shell): {
+  readonly cancel: AbortSignal;
+  readonly kill: AbortSignal;
+  release(): void;
+} {
+  const cancel = new AbortController();
+  const kill = new AbortController();
+  const release = shell.onInterrupt(() => {
+    (cancel.signal.aborted ? kill : cancel).abort();
+  });
+  return { cancel: cancel.signal, kill: kill.signal, release };
+}

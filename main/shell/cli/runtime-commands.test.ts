@@ -1,0 +1,215 @@
+/** generate, classify and benchmark on a student that the real pipeline trained (for a moment) and exported. */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { recipeSchema } from '../../contract/recipe.ts';
+import type { ModelEvaluation } from '../../contract/results.ts';
+import type { LabelScore } from '../../contract/runtime-protocol.ts';
+
+const script = fileURLToPath(new URL('./main.ts', import.meta.url));
+const demo = fileURLToPath(new URL('../../../resources/demo', import.meta.url));
+const ready = existsSync(join(demo, 'teacher', 'model.safetensors')) && existsSync(join(demo, 'task', 'train.tsv'));
+const tokenizer = join(demo, 'teacher');
+const rowCount = 40;
+let folder: string;
+let student: string;
+let dev: string;
+
+function cli(...args: string[]): { code: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args, '--workspace', folder], {
+    encoding: 'utf8',
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+function json<T>(found: { code: number | null; out: string; err: string }): T {
+  expect(found.out.trimEnd().split('\n'), found.err).toHaveLength(1);
+  return JSON.parse(found.out) as T;
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tritsmith-runtime-commands-'));
+  if (!ready) return;
+  dev = join(folder, 'dev.tsv');
+  const rows = readFileSync(join(demo, 'task', 'dev.tsv'), 'utf8').split('\n');
+  writeFileSync(dev, `${rows.slice(0, rowCount + 1).join('\n')}\n`);
+  const header = rows[0]!.split('\t');
+  const recipe = recipeSchema.parse({
+    name: 'tiny',
+    teacher: tokenizer,
+    task: {
+      name: 'demo',
+      kind: 'classification',
+      train: join(demo, 'task', 'train.tsv'),
+      dev,
+      textColumns: header.slice(0, -1),
+      labelColumn: header.at(-1)!,
+      limit: 100,
+    },
+    finetune: null,
+    refine: {},
+    pretrain: null,
+    distil: { steps: 8, optimiser: { learningRate: 1e-3, batchSize: 8 } },
+    baseline: false,
+    exports: [{ type: 'i2_s', embedding: 'f32' }],
+  });
+  writeFileSync(join(folder, 'recipe.json'), JSON.stringify(recipe));
+  const run = cli('run', join(folder, 'recipe.json'));
+  expect(run.code, run.err).toBe(0);
+  const { exports } = json<{ comparison: { exports: { model: string; path: string }[] } }>(
+    cli('show', 'latest', '--json'),
+  ).comparison;
+  student = join(folder, 'experiments', 'tiny-1', exports.find(({ model }) => model === 'bitdistill')!.path);
+}, 120_000);
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe.skipIf(!ready)('classify', () => {
+  interface Answer {
+    rows: { row: number; label: string; expected: string; scores: LabelScore[] }[];
+    accuracy: number;
+  }
+
+  it('gives the labels, the accuracy and the likelihood of the evaluation', () => {
+    const found = json<Answer>(cli('classify', 'tiny', '--file', dev, '--json'));
+    const evaluation = JSON.parse(
+      readFileSync(join(folder, 'experiments', 'tiny-1', 'evaluations', 'bitdistill.json'), 'utf8'),
+    ) as ModelEvaluation;
+    expect(found.rows).toHaveLength(rowCount);
+    const classes = found.rows[0]!.scores.map(({ label }) => label);
+    expect(found.rows.map(({ label }) => classes.indexOf(label))).toEqual(evaluation.predictions);
+    expect(found.accuracy).toBe(evaluation.value);
+    const likelihood = found.rows.map(
+      ({ expected, scores }) => scores.find(({ label }) => label === expected)!.logProbability,
+    );
+    const crossEntropy = -likelihood.reduce((sum, value) => sum + value, 0) / rowCount;
+    expect(Math.abs(crossEntropy - evaluation.crossEntropy)).toBeLessThan(1e-3);
+    for (const { scores } of found.rows)
+      expect(scores.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 9);
+  }, 30_000);
+
+  it('of one text shows a table, of a file TSV with a header; the text of a row scores as the row', () => {
+    const values = readFileSync(dev, 'utf8').split('\n')[1]!.split('\t').slice(0, -1);
+    const one = json<Answer>(cli('classify', 'latest', ...values.flatMap((text) => ['--text', text]), '--json'));
+    const file = cli('classify', 'latest', '--file', dev, '--threads', '1');
+    const lines = file.out.trimEnd().split('\n');
+    expect(lines).toHaveLength(rowCount + 1);
+    expect(lines[0]).toMatch(/^row\tlabel\texpected\tp\(/);
+    const probability = one.rows[0]!.scores[0]!.probability.toFixed(4);
+    expect(Number(lines[1]!.split('\t')[3]).toFixed(4)).toBe(probability);
+    expect(file.err).toMatch(new RegExp(`of ${String(rowCount)} rows as labelled: \\d`));
+    const table = cli('classify', 'latest', ...values.flatMap((text) => ['--text', text])).out;
+    expect(table).toMatch(/^label +probability +log-probability\n/);
+  }, 30_000);
+
+  it('refuses neither and both of text and file, and a file without the columns', () => {
+    expect(cli('classify', 'latest').code).toBe(2);
+    writeFileSync(join(folder, 'wrong.tsv'), 'other\tlabel\na\tb\n');
+    const { code, err } = cli('classify', 'latest', '--file', join(folder, 'wrong.tsv'));
+    expect(code).toBe(2);
+    expect(err).toMatch(/has no column .*\nWhy: Its columns are other, label/);
+  }, 30_000);
+});
+
+describe.skipIf(!ready)('generate', () => {
+  const prompt = ['--tokenizer', tokenizer, '--prompt', 'The film was'];
+  interface Written {
+    text: string;
+    reason: string;
+    answerTokens: number;
+  }
+
+  it('streams the text that --json holds; the same seed writes the same, another seed another', () => {
+    const sampling = ['--temperature', '1.5', '--top-k', '200', '--top-p', '0.99', '--max-tokens', '40'];
+    const plain = cli('generate', student, ...prompt, ...sampling, '--seed', '3');
+    expect([plain.code, plain.err]).toEqual([0, expect.stringMatching(/^prompt \d+ tokens at .*answer \d+ tokens/)]);
+    const same = json<Written>(cli('generate', 'tiny', ...prompt, ...sampling, '--seed', '3', '--json'));
+    expect(`${same.text}\n`).toBe(plain.out);
+    const other = json<Written>(cli('generate', student, ...prompt, ...sampling, '--seed', '4', '--json'));
+    expect(other.text).not.toBe(same.text);
+  }, 30_000);
+
+  it('ends before a stop text', () => {
+    const sampling = ['--temperature', '1.5', '--max-tokens', '40', '--seed', '3', '--json'];
+    const whole = json<Written>(cli('generate', student, ...prompt, ...sampling));
+    const stop = whole.text.slice(9, 12);
+    const cut = json<Written>(cli('generate', student, ...prompt, ...sampling, '--stop', stop));
+    expect(cut).toMatchObject({ text: whole.text.slice(0, whole.text.indexOf(stop)), reason: 'stop' });
+    expect(cut.answerTokens).toBeLessThan(whole.answerTokens);
+  }, 30_000);
+
+  it('is cancelled between tokens by Ctrl-C: the text so far stays, the exit code says so', async () => {
+    const args = ['--temperature', '50', '--max-tokens', '100000', '--repetition-penalty', '1.1', '--threads', '1'];
+    for (let attempt = 1; ; attempt += 1) {
+      const child = spawn(
+        process.execPath,
+        [script, 'generate', student, ...prompt, ...args, '--seed', String(attempt), '--workspace', folder],
+        { stdio: ['ignore', 'pipe', 'pipe'] },
+      );
+      let [out, err] = ['', ''];
+      child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+      child.stdout.on('data', (chunk: Buffer) => {
+        if (out === '') child.kill('SIGINT');
+        out += chunk.toString();
+      });
+      const code = await new Promise((resolve) => child.once('close', resolve));
+      // The tiny student may reach its end token or its context of 256 tokens before the signal arrives.
+      if (code === 0 && attempt < 5) continue;
+      expect([code, err]).toEqual([5, expect.stringMatching(/answer \d+ tokens.*; cancelled\n$/)]);
+      expect(out.trim()).not.toBe('');
+      return;
+    }
+  }, 60_000);
+
+  it('says what is wrong with a file, a missing tokenizer and an option', () => {
+    const missing = cli('generate', join(folder, 'none.gguf'), ...prompt, '--json');
+    expect(missing.code).toBe(2);
+    expect(json(missing)).toMatchObject({ error: { code: 'not-found' } });
+    const noModel = cli('generate', dev, ...prompt);
+    expect([noModel.code, noModel.err]).toEqual([2, expect.stringContaining('not a GGUF file')]);
+    const noTokenizer = cli('generate', student, '--prompt', 'a');
+    expect([noTokenizer.code, noTokenizer.err]).toEqual([2, expect.stringContaining('--tokenizer')]);
+    expect(cli('generate', student, ...prompt, '--temperature', '-1').code).toBe(2);
+    const long = cli('generate', student, '--tokenizer', tokenizer, '--prompt', 'a '.repeat(400));
+    expect([long.code, long.err]).toEqual([2, expect.stringContaining('context')]);
+  }, 30_000);
+});
+
+describe.skipIf(!ready)('benchmark', () => {
+  it('has a run for each thread count and prompt that the context holds', () => {
+    const args = ['--threads', '1,2', '--prompts', '16,64,4096', '--decode', '8', '--rounds', '1'];
+    const found = json<{ runs: Record<string, number>[]; fileBytes: number }>(
+      cli('benchmark', student, ...args, '--json'),
+    );
+    expect(found.runs.map(({ threads, promptTokens }) => [threads, promptTokens])).toEqual([
+      [1, 16],
+      [1, 64],
+      [2, 16],
+      [2, 64],
+    ]);
+    expect(found.fileBytes).toBe(readFileSync(student).length);
+    for (const run of found.runs)
+      for (const name of ['prefillTokensPerSecond', 'decodeTokensPerSecond', 'loadSeconds', 'rssBytes'])
+        expect(run[name], name).toBeGreaterThan(0);
+  }, 30_000);
+
+  it('of an experiment shows a table', () => {
+    const { code, out } = cli(
+      'benchmark',
+      'tiny',
+      '--threads',
+      '1',
+      '--prompts',
+      '16',
+      '--decode',
+      '8',
+      '--rounds',
+      '1',
+    );
+    expect(code).toBe(0);
+    expect(out).toMatch(/threads +prompt +prefill +decode +load +memory\n.*\n +1 +16 tokens +\S+ tok\/s/);
+  }, 30_000);
+});
