@@ -44,7 +44,7 @@ function once(name, inputs, products, work) {
 }
 
 once('packages', ['package-lock.json'], [node], () => {
-  must('Installing packages (about 20 seconds)', 'npm', ['ci', '--no-audit', '--no-fund'], {
+  must('Installing packages (about 20 seconds)', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     shell: process.platform === 'win32',
   });
 });

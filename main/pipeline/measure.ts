@@ -5,7 +5,6 @@ import { loadModel } from '../../native/runtime.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobSpec } from '../contract/jobs.ts';
 import type { ComparisonRow } from '../contract/results.ts';
-import { threadCount } from '../graph/session.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
 import { type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
 import type { JobContext } from './job.ts';
@@ -13,13 +12,15 @@ import type { JobContext } from './job.ts';
 const promptTokens = 128;
 const decodedTokens = 64;
 const rounds = 5;
+/** One, so that models and machines compare: small models lose by waiting for a second thread. */
+const threads = 1;
 
 function median(values: number[]): number {
   return values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 /**
- * Median tokens per second of five rounds, prefill of 128 tokens and decode of 64 (less where the context is shorter), and how
+ * Median tokens per second of five rounds on one thread, prefill of 128 tokens and decode of 64 (less where the context is shorter), and how
  * much the process's resident memory grew by loading and running the model.
  */
 export async function measureModel(
@@ -32,7 +33,6 @@ export async function measureModel(
     throw new TritsmithError('not-found', `There is no exported file of ${name} to measure.`, {
       remedy: 'Run the export again.',
     });
-  const threads = threadCount(recipe);
   const before = process.memoryUsage.rss();
   const model = loadModel(join(folder, file.path), { threads });
   const length = Math.min(promptTokens, Math.floor(model.info.contextLength / 2));
