@@ -34,7 +34,9 @@ describe.skipIf(browserPath() === null)('a run that is watched', () => {
     await page.locator('figure canvas').first().waitFor();
     await expect.poll(fraction, { timeout: 60_000 }).toBeGreaterThan(0);
     expect(await page.getByTestId('eta').textContent()).toMatch(/left|not known/);
-    expect(await page.getByRole('progressbar').getAttribute('aria-valuenow')).not.toBe('0');
+    await expect
+      .poll(() => page.getByRole('progressbar').getAttribute('aria-valuenow'), { timeout: 60_000 })
+      .not.toBe('0');
     await screenshot(page, 'run-live');
   });
 
