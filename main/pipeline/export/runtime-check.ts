@@ -13,6 +13,8 @@ export interface RuntimeAgreement {
   /** Greedy tokens compared, and how many were the same. */
   readonly tokens: number;
   readonly sameTokens: number;
+  /** Prompts whose whole continuation is the same. */
+  readonly samePrompts: number;
   /** Tokens that differ although the graph engine's best two logits lie further apart than the largest difference. */
   readonly unexplainedTokens: number;
   /** Largest difference of a logit, and the largest logit it is to be seen against. */
@@ -27,8 +29,8 @@ export interface RuntimeAgreement {
   readonly sensitivity: number;
 }
 
-/** Tokens that each prompt is continued with. */
-const continuation = 8;
+/** Tokens that each prompt is continued with where nothing else is asked. */
+const usualContinuation = 8;
 
 /**
  * The model that the file holds: dense values as they are in the file; of ternary layers the latent weights, which the engine quantises
@@ -109,8 +111,9 @@ function largestGap(a: Float32Array, b: Float32Array): number {
 }
 
 /**
- * Continues every prompt by eight greedy tokens in the runtime (keys and values in float32) and asks the graph engine for the logits at
- * the same places.
+ * Continues every prompt by greedy tokens in the runtime (keys and values in float32) and asks the graph engine for the logits at the
+ * same places. When all tokens are the same, the graph engine's own greedy continuation is this one: each of its tokens follows from
+ * those before.
  * @param parameters as `parametersOfFile` gives them
  * @param prompts token ids; those that leave no room in the context are cut at the front
  */
@@ -121,6 +124,7 @@ export async function compareWithGraph(
   prompts: readonly Int32Array[],
   threads: number,
   onPrompt: (done: number) => Promise<void> = () => Promise.resolve(),
+  continuation = usualContinuation,
 ): Promise<RuntimeAgreement> {
   const network = await Network.create(configuration, parameters, { threads, mode: 'inference' });
   const head = await ScoringHead.create(network, { threads });
@@ -128,6 +132,7 @@ export async function compareWithGraph(
   const { vocabSize } = configuration;
   let tokens = 0;
   let sameTokens = 0;
+  let samePrompts = 0;
   let largestDifference = 0;
   let largestLogit = 0;
   let exact = 0;
@@ -148,6 +153,7 @@ export async function compareWithGraph(
       const expected = await graphLogits();
       const moved = await nudged(parameters, configuration.hiddenSize, ids, graphLogits);
       sensitivity = Math.max(sensitivity, largestGap(moved, expected));
+      const differing = gaps.length;
       for (const [step, actual] of found.logits.entries()) {
         const row = expected.subarray(step * vocabSize, (step + 1) * vocabSize);
         const difference = largestGap(actual, row);
@@ -159,6 +165,7 @@ export async function compareWithGraph(
         if (best === found.tokens[step]) sameTokens += 1;
         else gaps.push(row[best]! - row[found.tokens[step]!]!);
       }
+      if (gaps.length === differing) samePrompts += 1;
     }
   } finally {
     model.close();
@@ -169,6 +176,7 @@ export async function compareWithGraph(
     prompts: prompts.length,
     tokens,
     sameTokens,
+    samePrompts,
     unexplainedTokens: gaps.filter((gap) => gap > 2 * largestDifference).length,
     largestDifference,
     largestLogit,
