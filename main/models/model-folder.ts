@@ -9,8 +9,8 @@ import { architectureOf, readModelConfiguration } from './architectures/index.ts
 import type { ModelConfiguration } from './configuration.ts';
 import { headName, ParameterBuffer, parameterSpecifications } from './parameters.ts';
 
-/** Files that travel with a model besides its weights and configuration. */
-const companions = [
+/** Tokenizer and licence files, which travel with a model besides its weights and configuration. */
+export const companionFiles: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -19,7 +19,6 @@ const companions = [
   'merges.txt',
   'tokenizer.model',
   'chat_template.jinja',
-  'generation_config.json',
   'LICENSE',
 ];
 
@@ -105,7 +104,7 @@ export async function saveModelFolder(
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   const present = new Set(await readdir(source));
-  for (const name of companions)
+  for (const name of [...companionFiles, 'generation_config.json'])
     if (present.has(name) && source !== folder) await copyFile(join(source, name), join(folder, name));
   const config = await derivedConfig(source, configuration, dtype);
   await writeFileAtomically(join(folder, 'config.json'), config);

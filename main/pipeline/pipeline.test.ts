@@ -14,7 +14,6 @@ import { type Recipe, recipeSchema } from '../contract/recipe.ts';
 import { comparison, modelEvaluation } from '../contract/results.ts';
 import { forkPort } from '../jobs/fork-port.ts';
 import { runInWorker } from '../jobs/host.ts';
-import type { SpawnPort, WorkerProcess } from '../jobs/spawn-port.ts';
 import { StopSignal } from '../jobs/stop-signal.ts';
 import { readModelConfiguration } from '../models/architectures/index.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
@@ -102,18 +101,36 @@ async function run(kind: JobKind, folder: string, onEvent: (event: JobEvent) => 
   expect(outcome.state, kind).toBe('done');
 }
 
-/** A port whose worker is killed without warning after a while. */
-function murderousPort(milliseconds: number): SpawnPort {
-  const port = forkPort();
-  return {
-    spawn: (): WorkerProcess => {
-      const worker = port.spawn();
-      setTimeout(() => {
-        worker.kill();
-      }, milliseconds);
-      return worker;
-    },
-  };
+/** Runs a job and kills its worker without warning a few milliseconds after it reported `step`; false when it was done first. */
+async function runAndKill(kind: JobKind, folder: string, step: number, milliseconds: number): Promise<boolean> {
+  let pid: number | undefined;
+  let condemned = false;
+  try {
+    await runInWorker(
+      forkPort(),
+      { kind, recipe, folder },
+      {
+        onStart: (started) => {
+          pid = started;
+        },
+        onEvent: (event) => {
+          if (event.type !== 'progress' || event.done < step || condemned) return;
+          condemned = true;
+          setTimeout(() => {
+            try {
+              process.kill(pid!, 'SIGKILL');
+            } catch {
+              // It was done first.
+            }
+          }, milliseconds);
+        },
+      },
+    );
+    return false;
+  } catch (error) {
+    expect((error as TritsmithError).code).toBe('worker-died');
+    return true;
+  }
 }
 
 describe('an experiment in worker processes', () => {
@@ -160,27 +177,18 @@ describe('an experiment in worker processes', () => {
       cpSync(whole, folder, { recursive: true });
       const product = { finetune: 'teacher', pretrain: 'pretrained', distil: 'student' }[kind];
       for (const path of [product, join('checkpoints', kind)]) rmSync(join(folder, path), { recursive: true });
+      // Between checkpoints, while one is written (every third step), and right after.
       let kills = 0;
-      let resumedAt = 0;
-      // Each round lives a little longer, so that the run ends however slow the machine is.
-      for (let life = 900; ; life = Math.ceil(life * 1.3)) {
-        try {
-          await runInWorker(
-            murderousPort(life),
-            { kind, recipe, folder },
-            {
-              onEvent: (event) => {
-                if (event.type === 'progress') resumedAt = Math.max(resumedAt, event.resumed);
-              },
-            },
-          );
-          break;
-        } catch (error) {
-          expect((error as TritsmithError).code).toBe('worker-died');
-          kills += 1;
-        }
-      }
-      expect(kills).toBeGreaterThan(0);
+      for (const [step, milliseconds] of [
+        [2, 0],
+        [3, 4],
+        [5, 11],
+        [6, 1],
+        [8, 7],
+      ] as const)
+        if (await runAndKill(kind, folder, step, milliseconds)) kills += 1;
+      expect(kills).toBeGreaterThanOrEqual(3);
+      await run(kind, folder);
       for (const name of ['model.safetensors', 'config.json'])
         expect(sha256(join(folder, product, name)), name).toBe(sha256(join(whole, product, name)));
     },

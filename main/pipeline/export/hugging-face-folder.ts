@@ -8,6 +8,7 @@ import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
+import { companionFiles } from '../../models/model-folder.ts';
 import { type HuggingFacePlan, packRows, planHuggingFace, unpackRows } from './hugging-face-layout.ts';
 import { obsoleteTokenizerFiles } from './pruned-tokenizer.ts';
 import type { TensorSource } from './tensor-source.ts';
@@ -29,19 +30,6 @@ export interface HuggingFaceExport {
   readonly zeroFraction: number;
   readonly checks: readonly ExportCheck[];
 }
-
-/** Files that belong to the tokenizer or the licence. */
-const companions = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-  'chat_template.jinja',
-  'LICENSE',
-];
 
 async function ternary(source: TensorSource, name: string): Promise<{ values: Float32Array; delta: number }> {
   const latent = await source.read(name);
@@ -161,7 +149,7 @@ export async function writeHuggingFaceFolder(
   await mkdir(folder, { recursive: true });
   const present = new Set(await readdir(source));
   const pruned = replacedFiles['tokenizer.json'] !== undefined;
-  for (const name of companions)
+  for (const name of companionFiles)
     if (present.has(name) && replacedFiles[name] === undefined && !(pruned && obsoleteTokenizerFiles.includes(name)))
       await copyFile(join(source, name), join(folder, name));
   const texts = {
