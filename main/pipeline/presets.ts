@@ -16,12 +16,8 @@ export function learningRateFor(parameters: number): number {
   return Number(Math.min(3e-3, Math.max(1e-5, rate)).toPrecision(2));
 }
 
-/** Share of a corpus that Stage 2 reads, and at most how many tokens. */
-const pretrainTokens: Record<PresetName, { share: number; most: number }> = {
-  quick: { share: 0, most: 0 },
-  balanced: { share: 1, most: 50_000_000 },
-  paper: { share: 1, most: 10_000_000_000 },
-};
+/** Most tokens that Stage 2 reads of a corpus. */
+const mostPretrainTokens: Record<PresetName, number> = { quick: 0, balanced: 50_000_000, paper: 10_000_000_000 };
 
 /** Builds the recipe that a preset stands for; every setting in it can be changed afterwards. */
 export async function recipeFromPreset(preset: PresetName, inputs: PresetInputs): Promise<Recipe> {
@@ -32,9 +28,10 @@ export async function recipeFromPreset(preset: PresetName, inputs: PresetInputs)
   const epochs = preset === 'quick' ? 1 : preset === 'balanced' ? 2 : 3;
   const optimiser = { learningRate, ...(paper ? { schedule: 'cosine' as const } : {}) };
   const maxLength = Math.min(512, configuration.maxPositions);
-  const { share, most } = pretrainTokens[preset];
   const tokens =
-    inputs.corpus === undefined ? 0 : Math.min(most, Math.floor(((await corpusSize(inputs.corpus)) / 4) * share));
+    inputs.corpus === undefined
+      ? 0
+      : Math.min(mostPretrainTokens[preset], Math.floor((await corpusSize(inputs.corpus)) / 4));
   const recipe: RecipeInput = {
     name: inputs.name ?? `${basename(inputs.train).replace(/\.[^.]+$/, '')} with ${basename(inputs.teacher)}`,
     preset,
