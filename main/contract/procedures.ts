@@ -2,7 +2,7 @@
 import { eventIterator, oc } from '@orpc/contract';
 import type { ContractRouterClient } from '@orpc/contract';
 import { z } from 'zod';
-import { serialisedError } from './jobs.ts';
+import { jobKind, serialisedError } from './jobs.ts';
 import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
@@ -20,6 +20,7 @@ import {
   logLine,
   recipeEstimate,
   settings,
+  ternaryWeights,
   workbenchEvent,
 } from './views.ts';
 
@@ -70,6 +71,8 @@ export const contract = {
         }),
       )
       .output(z.array(curve)),
+    /** Empty for a stage that trains no ternary model. */
+    ternaryWeights: procedure.input(byId.extend({ stage: jobKind })).output(ternaryWeights),
   },
   results: {
     get: procedure.input(byId).output(experimentResults),

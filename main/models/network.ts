@@ -35,6 +35,13 @@ export interface NetworkOptions extends EngineOptions {
   readonly recomputeActivations?: boolean;
 }
 
+/** Of the ternary weights of one layer. */
+export interface TernaryCounts {
+  zeros: number;
+  flips: number;
+  total: number;
+}
+
 interface Sessions {
   readonly forward: Session;
   readonly passes: Passes | null;
@@ -132,17 +139,33 @@ export class Network {
     return Network.create(configuration, new ParameterBuffer(parameterSpecifications(configuration)), options);
   }
 
-  /** Quantises the latent weights again; to be called after they changed. Totals over all ternary matrices. */
-  refreshTernary(): { zeros: number; flips: number; total: number } {
-    const totals = { zeros: 0, flips: 0, total: 0 };
-    if (!this.ternaryValues) return totals;
-    for (const { name, size } of this.ternaryValues.specifications) {
+  /**
+   * Quantises the latent weights again; to be called after they changed.
+   * @returns counts over the ternary matrices of each layer, `flips` since the last call; empty for a full-precision model
+   */
+  refreshTernary(): TernaryCounts[] {
+    if (!this.ternaryValues) return [];
+    const layers = this.layers.map(() => ({ zeros: 0, flips: 0, total: 0 }));
+    for (const { name, size, layer } of this.ternaryValues.specifications) {
       const found = this.quantise(name);
-      totals.zeros += found.zeros;
-      totals.flips += found.flips;
-      totals.total += size;
+      const counts = layers[layer!]!;
+      counts.zeros += found.zeros;
+      counts.flips += found.flips;
+      counts.total += size;
     }
-    return totals;
+    return layers;
+  }
+
+  /** Weights of each layer that stand for +1, as the last `refreshTernary` left them. */
+  countPositives(): number[] {
+    const positives = this.layers.map(() => 0);
+    for (const { name, layer } of this.ternaryValues?.specifications ?? []) {
+      const values = this.ternaryValues!.view(name);
+      let count = 0;
+      for (const value of values) if (value > 0) count += 1;
+      positives[layer!]! += count;
+    }
+    return positives;
   }
 
   private quantise(name: string): TernaryStatistics {

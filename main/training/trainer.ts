@@ -7,6 +7,7 @@ import type { BatchSource } from './batches.ts';
 import { type CheckpointState, restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
 import { AdamW } from './optimiser.ts';
 import { learningRateAt } from './schedule.ts';
+import { TernaryMetrics } from './ternary-metrics.ts';
 import type { TrainingStep } from './training-step.ts';
 
 export interface TrainerHooks {
@@ -69,6 +70,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     network.refreshTernary();
   }
 
+  const ternaryMetrics = new TernaryMetrics(network, totalSteps);
   let savedAt = performance.now();
   let savedStep = resumedAt;
   const save = async (step: number): Promise<void> => {
@@ -105,7 +107,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     }
     const learningRate = learningRateAt(step, totalSteps, optimiserSettings);
     const norm = optimiser.step(gradients, step, learningRate);
-    const ternary = network.refreshTernary();
+    const ternary = ternaryMetrics.after(step, network.refreshTernary());
     const seconds = (performance.now() - started) / 1000;
     hooks.onStep({
       step,
@@ -120,9 +122,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
         'gradient-norm': norm,
         'learning-rate': learningRate,
         'tokens-per-second': losses.tokens / seconds,
-        ...(ternary.total === 0
-          ? {}
-          : { 'flip-rate': ternary.flips / ternary.total, 'zero-fraction': ternary.zeros / ternary.total }),
+        ...ternary,
       },
     });
     const due = step % checkpoint.steps === 0 || performance.now() - savedAt > checkpoint.minutes * 60_000;

@@ -81,10 +81,10 @@ export class LiveTracker {
       const { done, total, unit, note } = event.event;
       this.#live = { ...live, done, total, unit, note: note ?? null, silentMinutes: null };
     } else if (event.event.type === 'metrics') {
-      const values = Object.entries(event.event.values).map(([name, value]) => [
-        name,
-        Number.isFinite(value) ? value : null,
-      ]);
+      // What layers report is read as a whole (ternary-weights.ts); it would only weigh down each event.
+      const values = Object.entries(event.event.values)
+        .filter(([name]) => !name.startsWith('ternary/'))
+        .map(([name, value]) => [name, Number.isFinite(value) ? value : null]);
       this.#live = {
         ...live,
         latest: { ...live.latest, ...(Object.fromEntries(values) as Record<string, number | null>) },

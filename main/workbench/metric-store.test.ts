@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase } from './database.ts';
 import type { Sqlite } from './database.ts';
 import { MetricStore } from './metric-store.ts';
+import { readTernaryWeights } from './ternary-weights.ts';
 
 let folder: string;
 let database: Sqlite;
@@ -54,6 +55,30 @@ describe('curves', () => {
     expect(Math.max(...metrics.read('e', 'l', { points: 10 }).map((point) => point.value!))).toBe(1000);
     metrics.append('e', [{ name: 'l', step: 2500, value: 1 }]);
     expect(Math.max(...metrics.read('e', 'l', { points: 10 }).map((point) => point.value!))).toBe(1);
+  });
+
+  it('of the ternary layers are one table of layers over time', () => {
+    const report = (step: number, layer: number, [negative, zero, positive]: number[], flips: number) =>
+      Object.entries({ negative, zero, positive, 'flip-rate': flips }).map(([what, value]) => ({
+        name: `distil/ternary/${String(layer)}/${what}`,
+        step,
+        value: value!,
+      }));
+    metrics.append('e', [
+      ...report(900, 0, [0.25, 0.5, 0.25], 0.01),
+      ...report(900, 1, [0.375, 0.25, 0.375], 0.02),
+      ...report(100_000, 0, [0.5, 0.25, 0.25], 0.005),
+      ...report(100_000, 1, [0.125, 0.75, 0.125], 0.001),
+      { name: 'distil/loss', step: 5, value: 1 },
+    ]);
+    expect(readTernaryWeights(metrics, 'e', 'distil')).toEqual({
+      steps: [900, 100_000],
+      layers: [
+        { negative: [0.25, 0.5], zero: [0.5, 0.25], positive: [0.25, 0.25], flipRate: [0.01, 0.005] },
+        { negative: [0.375, 0.125], zero: [0.25, 0.75], positive: [0.375, 0.125], flipRate: [0.02, 0.001] },
+      ],
+    });
+    expect(readTernaryWeights(metrics, 'e', 'finetune')).toEqual({ steps: [], layers: [] });
   });
 
   it('hold a diverged value as a gap', () => {

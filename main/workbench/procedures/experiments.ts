@@ -3,6 +3,7 @@ import { changeAnnotations } from '../annotations.ts';
 import { summaries } from '../application.ts';
 import { demoRecipe } from '../demo.ts';
 import { recipeDifferences } from '../recipe-differences.ts';
+import { readTernaryWeights } from '../ternary-weights.ts';
 import type { Procedures } from './router.ts';
 
 export function experimentProcedures({ experiments }: Procedures) {
@@ -58,6 +59,9 @@ export function experimentProcedures({ experiments }: Procedures) {
         const range = { points, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
         return names.map((name) => ({ name, points: application.workspace.metrics.read(id, name, range) }));
       }),
+      ternaryWeights: experiments.ternaryWeights.handler(({ context: { application }, input }) =>
+        readTernaryWeights(application.workspace.metrics, input.id, input.stage),
+      ),
     },
   };
 }

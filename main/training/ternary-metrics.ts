@@ -1,0 +1,49 @@
+/** What a run reports of its ternary weights: totals every step, shares of each layer now and then. Reads the model, never writes it. */
+import type { Network, TernaryCounts } from '../models/network.ts';
+
+/** Reports of each layer over a whole stage; a map of layers over time needs no more. */
+const REPORTS = 120;
+
+export class TernaryMetrics {
+  private readonly network: Network;
+  private readonly every: number;
+  private readonly totalSteps: number;
+  private readonly flips: number[];
+  private steps = 0;
+
+  constructor(network: Network, totalSteps: number) {
+    this.network = network;
+    this.totalSteps = totalSteps;
+    this.every = Math.max(1, Math.ceil(totalSteps / REPORTS));
+    this.flips = Array.from({ length: network.configuration.layers }, () => 0);
+  }
+
+  /**
+   * @param layers what `Network.refreshTernary` found after the step
+   * @returns `flip-rate` and `zero-fraction` of all weights and, when due, `ternary/<layer>/negative`, `/zero`, `/positive` (shares
+   * that add up to 1) and `/flip-rate`: the share of weights that changed their value in a step, averaged over the steps since the
+   * last report. A resumed run begins its average anew.
+   */
+  after(step: number, layers: readonly TernaryCounts[]): Record<string, number> {
+    if (layers.length === 0) return {};
+    const sum = (key: keyof TernaryCounts): number => layers.reduce((all, counts) => all + counts[key], 0);
+    const values: Record<string, number> = {
+      'flip-rate': sum('flips') / sum('total'),
+      'zero-fraction': sum('zeros') / sum('total'),
+    };
+    layers.forEach(({ flips }, layer) => (this.flips[layer]! += flips));
+    this.steps += 1;
+    if (step % this.every !== 0 && step !== this.totalSteps) return values;
+    const positives = this.network.countPositives();
+    layers.forEach(({ zeros, total }, layer) => {
+      const positive = positives[layer]!;
+      values[`ternary/${layer}/negative`] = (total - zeros - positive) / total;
+      values[`ternary/${layer}/zero`] = zeros / total;
+      values[`ternary/${layer}/positive`] = positive / total;
+      values[`ternary/${layer}/flip-rate`] = this.flips[layer]! / total / this.steps;
+    });
+    this.flips.fill(0);
+    this.steps = 0;
+    return values;
+  }
+}
