@@ -1,7 +1,10 @@
-/** Workers as child processes of Node: the port of the command line and of the server shell. */
+/** Workers as child processes of Node: the port of every shell. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fromMessageText, toMessageText } from './message-text.ts';
 import { OutputTail } from './output-tail.ts';
 import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
 
@@ -9,18 +12,28 @@ import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
 const LAST_WORDS_MILLISECONDS = 1000;
 
 /**
- * A port that forks `entry` (default: the production worker) with the running Node and no further options. The child gets
- * its own process group where the system has them, so that Ctrl-C in a terminal reaches the workbench alone.
+ * A port that forks `entry` (default: the production worker) with Node and no further options. The child gets its own process
+ * group where the system has them, so that Ctrl-C in a terminal reaches the workbench alone.
  */
 export function forkPort(entry: string = fileURLToPath(new URL('./worker.ts', import.meta.url))): SpawnPort {
   return { spawn: () => forkWorker(entry) };
 }
 
+/**
+ * The running Node; within Electron the pinned one, so that a student is the same bit for bit from every shell. (A utility process
+ * would also have to keep all tensors in Electron's memory cage.)
+ */
+function nodeBinary(): string {
+  if (process.versions['electron'] === undefined) return process.execPath;
+  const packageFolder = dirname(createRequire(import.meta.url).resolve('node/package.json'));
+  return join(packageFolder, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+}
+
 function forkWorker(entry: string): WorkerProcess {
   const child = fork(entry, [], {
-    execPath: process.execPath,
+    execPath: nodeBinary(),
     execArgv: [],
-    serialization: 'advanced',
+    serialization: 'json',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: process.platform !== 'win32',
   });
@@ -34,10 +47,12 @@ function forkWorker(entry: string): WorkerProcess {
   return {
     pid: child.pid,
     send: (message) => {
-      if (child.connected) child.send(message as object, () => undefined);
+      if (child.connected) child.send(toMessageText(message), () => undefined);
     },
     onMessage: (listener) => {
-      child.on('message', listener);
+      child.on('message', (text) => {
+        listener(fromMessageText(text));
+      });
     },
     onExit: (listener) => {
       whenGone(child, listener);

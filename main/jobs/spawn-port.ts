@@ -1,4 +1,4 @@
-/** How a worker process comes to life. Electron's utility process and `child_process.fork` are two such ports. */
+/** How a worker process comes to life; tests put their own workers here. */
 
 export interface WorkerExit {
   /** Exit code, or null when a signal ended the process or it never started. */
@@ -10,7 +10,7 @@ export interface WorkerExit {
 
 export interface WorkerProcess {
   readonly pid: number | undefined;
-  /** Sends a structured-cloneable message; does nothing when the process is gone. */
+  /** Sends a message of JSON values (any number); does nothing when the process is gone. */
   send(message: unknown): void;
   onMessage(listener: (message: unknown) => void): void;
   /** Called once, after the last message has been delivered. */

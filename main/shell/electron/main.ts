@@ -5,11 +5,11 @@ import { RPCHandler } from '@orpc/server/message-port';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { TritsmithError } from '../../contract/errors.ts';
+import { forkPort } from '../../jobs/fork-port.ts';
 import { openApplication } from '../../workbench/application.ts';
 import type { Application } from '../../workbench/application.ts';
 import { workbenchRouter } from '../../workbench/procedures/router.ts';
 import { contentSecurityPolicy } from '../server/page-files.ts';
-import { nodePort } from './node-port.ts';
 
 const origin = 'tritsmith://workbench';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -26,8 +26,8 @@ async function start(): Promise<void> {
   try {
     application = await openApplication({
       shell: 'electron',
-      jobs: nodePort(join(root, 'main', 'jobs', 'worker.ts')),
-      runtime: nodePort(join(root, 'main', 'jobs', 'runtime-worker.ts')),
+      jobs: forkPort(),
+      runtime: forkPort(join(root, 'main', 'jobs', 'runtime-worker.ts')),
       reveal: (path) => {
         shell.showItemInFolder(path);
       },
