@@ -56,11 +56,14 @@ export const texts = {
   },
   models: {
     teacher: 'Teacher',
+    'teacher-q4_0': 'Teacher, 4-bit',
     'bitnet-sft': 'BitNet-SFT',
     bitdistill: 'Student',
   },
   modelExplanations: {
     teacher: 'the original at full precision, fine-tuned on your task',
+    'teacher-q4_0':
+      'the same teacher rounded to four bits (Q4_0), run by llama.cpp: the usual way to make a model small',
     'bitnet-sft': 'ternary, fine-tuned without distillation: the baseline',
     bitdistill: 'ternary, distilled from the teacher: what you keep',
   },

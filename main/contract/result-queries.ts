@@ -1,6 +1,7 @@
 /** Questions about single rows: what the model sees of a data file, and where two models answer differently. */
 import { z } from 'zod';
 import { taskSettings } from './recipe.ts';
+import { comparedModel } from './results.ts';
 
 export const previewRequest = z.object({
   settings: taskSettings.partial().extend({ train: z.string() }),
@@ -24,12 +25,10 @@ export const previewRow = z.object({
 export const previewAnswer = z.object({ rows: z.array(previewRow), maxLength: z.number() });
 export type PreviewAnswer = z.infer<typeof previewAnswer>;
 
-const modelName = z.enum(['teacher', 'bitnet-sft', 'bitdistill']);
-
 export const differencesRequest = z.object({
   folder: z.string(),
-  first: modelName.default('teacher'),
-  second: modelName.default('bitdistill'),
+  first: comparedModel.default('teacher'),
+  second: comparedModel.default('bitdistill'),
   limit: z.int().min(1).max(200).default(50),
 });
 export type DifferencesRequest = z.infer<typeof differencesRequest>;
@@ -37,12 +36,13 @@ export type DifferencesRequest = z.infer<typeof differencesRequest>;
 export const differencesAnswer = z.object({
   /** Class values in the order of the matrices; empty for generation. */
   labels: z.array(z.string()),
-  /** `counts[gold][predicted]` for each model. */
-  confusion: z.array(z.object({ model: modelName, counts: z.array(z.array(z.number())), macroF1: z.number() })),
+  /** `counts[gold][predicted]` for each model; empty for generation. */
+  confusion: z.array(z.object({ model: comparedModel, counts: z.array(z.array(z.number())), macroF1: z.number() })),
   rows: z.number(),
+  /** Rows on which the two answers are not the same, and on how many of them which one scores higher. */
   differing: z.number(),
-  onlyFirstRight: z.number(),
-  onlySecondRight: z.number(),
+  firstBetter: z.number(),
+  secondBetter: z.number(),
   examples: z.array(
     z.object({
       row: z.number(),
@@ -50,6 +50,9 @@ export const differencesAnswer = z.object({
       gold: z.string(),
       first: z.string(),
       second: z.string(),
+      /** 1 or 0 for a right or wrong class, ROUGE-L for a text. */
+      firstScore: z.number(),
+      secondScore: z.number(),
     }),
   ),
 });

@@ -1,8 +1,12 @@
-/** What an experiment found out: the comparison table of teacher, BitNet-SFT and BitDistill student. */
+/** What an experiment found out: the comparison table of teacher, 4-bit teacher, BitNet-SFT and BitDistill student. */
 import { z } from 'zod';
 
+/** What is laid side by side. `teacher-q4_0` is the fine-tuned teacher in four bits, executed by llama.cpp. */
+export const comparedModel = z.enum(['teacher', 'teacher-q4_0', 'bitnet-sft', 'bitdistill']);
+export type ComparedModel = z.infer<typeof comparedModel>;
+
 export const comparisonRow = z.object({
-  name: z.enum(['teacher', 'bitnet-sft', 'bitdistill']),
+  name: comparedModel,
   /** Share of right answers, or ROUGE-L for generation. */
   accuracy: z.number(),
   /** 95 % Wilson interval (classification) or bootstrap interval (generation). */
@@ -72,7 +76,7 @@ export type Comparison = z.infer<typeof comparison>;
 
 /** Written by the `evaluate` job to `evaluations/<model>.json`. */
 export const modelEvaluation = z.object({
-  model: z.enum(['teacher', 'bitnet-sft', 'bitdistill']),
+  model: comparedModel,
   metric: z.enum(['accuracy', 'rougeL']),
   value: z.number(),
   ci95: z.tuple([z.number(), z.number()]),
@@ -83,5 +87,7 @@ export const modelEvaluation = z.object({
   scores: z.record(z.string(), z.number()),
   /** Per row: predicted class index, or -1. Empty for generation. */
   predictions: z.array(z.number()),
+  /** Per row: the text that was written. Empty for classification. */
+  answers: z.array(z.string()).default([]),
 });
 export type ModelEvaluation = z.infer<typeof modelEvaluation>;

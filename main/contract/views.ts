@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { experimentRecord, experimentState, machineDescription, timeRange } from './experiments.ts';
 import { jobKind } from './jobs.ts';
-import { comparison, modelEvaluation } from './results.ts';
+import { comparedModel, comparison, modelEvaluation } from './results.ts';
 
 export const applicationInformation = z.object({
   version: z.string(),
@@ -74,7 +74,7 @@ export const experimentSummary = z.object({
   seconds: z.number(),
   /** Weighted share of the stages that are done. */
   fraction: z.number(),
-  scores: z.array(z.object({ name: z.enum(['teacher', 'bitnet-sft', 'bitdistill']), value: z.number() })),
+  scores: z.array(z.object({ name: comparedModel, value: z.number() })),
   studentFileBytes: z.number().nullable(),
   tags: z.array(z.string()),
   notes: z.string(),
@@ -128,7 +128,7 @@ export type ExportedModel = z.infer<typeof exportedModel>;
 
 export const experimentResults = z.object({
   comparison: comparison.nullable(),
-  evaluations: z.array(modelEvaluation.omit({ predictions: true })),
+  evaluations: z.array(modelEvaluation.omit({ predictions: true, answers: true })),
   exports: z.array(exportedModel),
 });
 export type ExperimentResults = z.infer<typeof experimentResults>;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Recipe } from '../contract/recipe.ts';
 import {
+  comparedModel,
   type Comparison,
   type ComparisonRow,
   type ExportedFile,
@@ -42,11 +43,13 @@ export function measurementPath(folder: string, model: ComparisonRow['name']): s
 export async function writeComparison(folder: string, recipe: Recipe): Promise<Comparison> {
   const files = (await readExports(folder)) ?? [];
   const rows: ComparisonRow[] = [];
-  for (const name of ['teacher', 'bitnet-sft', 'bitdistill'] as const) {
+  for (const name of comparedModel.options) {
     if (name === 'bitnet-sft' && !recipe.baseline) continue;
     const evaluation = await readJson(modelEvaluation, join(folder, 'evaluations', `${name}.json`));
     if (!evaluation) continue;
-    const file = files.find(({ model }) => model === name);
+    const file = files.find(({ model, type }) =>
+      name === 'teacher-q4_0' ? model === 'teacher' && type === 'q4_0' : model === name && type !== 'q4_0',
+    );
     const measured = await readJson(measurement, measurementPath(folder, name));
     rows.push({
       name,

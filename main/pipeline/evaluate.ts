@@ -1,49 +1,19 @@
 /** Measures teacher, baseline and student on the task's held-out rows, and puts them side by side. */
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { JobSpec } from '../contract/jobs.ts';
 import type { Recipe } from '../contract/recipe.ts';
-import { type ModelEvaluation, modelEvaluation } from '../contract/results.ts';
-import { agreement } from '../evaluation/agreement.ts';
-import { classifyRows, generateRows } from '../evaluation/answer-classes.ts';
-import { corpusBleu } from '../evaluation/bleu.ts';
-import { comparePaired } from '../evaluation/mcnemar.ts';
-import { rougeOfSet } from '../evaluation/rouge.ts';
-import { wilsonInterval } from '../evaluation/wilson.ts';
-import { writeFileAtomically } from '../formats/atomic-file.ts';
+import type { ModelEvaluation } from '../contract/results.ts';
+import { type ClassifiedRow, classifyRows, generateRows } from '../evaluation/answer-classes.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import { loadParameters, readFolderConfiguration } from '../models/model-folder.ts';
 import { Network } from '../models/network.ts';
 import { ScoringHead } from '../models/scoring-head.ts';
 import { writeComparison } from './comparison.ts';
-import { modelFolder, teacherFolder } from './experiment-folder.ts';
+import { classifierEvaluation, evaluatedModels, writeEvaluations, writerEvaluation } from './evaluations.ts';
 import { type JobContext, JobStopped } from './job.ts';
+import type { LabelWords } from './label-words.ts';
 import { recipeTokenizer } from './models-of-recipe.ts';
 import { prepareTask, type PreparedTask } from './task-data.ts';
-
-type ModelName = ModelEvaluation['model'];
-
-/** The models of an experiment with their folders, in the order of the table. */
-export function evaluatedModels(folder: string, recipe: Recipe): { name: ModelName; path: string }[] {
-  return [
-    { name: 'teacher', path: teacherFolder(folder, recipe) },
-    ...(recipe.baseline ? [{ name: 'bitnet-sft' as const, path: modelFolder(folder, 'baseline') }] : []),
-    { name: 'bitdistill', path: modelFolder(folder, 'student') },
-  ];
-}
-
-export function evaluationPath(folder: string, model: ModelName): string {
-  return join(folder, 'evaluations', `${model}.json`);
-}
-
-export async function readEvaluation(folder: string, model: ModelName): Promise<ModelEvaluation | null> {
-  try {
-    return modelEvaluation.parse(JSON.parse(await readFile(evaluationPath(folder, model), 'utf8')));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
-}
+import { runsInRuntime, writeAnswers, type WrittenAnswers } from './written-answers.ts';
 
 /** Accuracy on the first rows while training, for the trainer; empty when the recipe does not ask for it. */
 export function trainingEvaluation(
@@ -71,70 +41,71 @@ export function trainingEvaluation(
   };
 }
 
-async function evaluateModel(
-  name: ModelName,
-  path: string,
-  recipe: Recipe,
-  task: PreparedTask,
-  tokenizer: Tokenizer,
-  onRows: (done: number) => Promise<void>,
-): Promise<ModelEvaluation> {
+type OnRows = (done: number) => Promise<void>;
+
+interface Subject {
+  readonly recipe: Recipe;
+  /** Folder of the experiment. */
+  readonly folder: string;
+  /** Folder of the model. */
+  readonly path: string;
+  readonly task: PreparedTask;
+  readonly tokenizer: Tokenizer;
+}
+
+/** A loaded model for the time of `work`. */
+async function onGraphEngine<T>(
+  { path, recipe: { threads } }: Subject,
+  work: (network: Network, head: ScoringHead) => Promise<T>,
+): Promise<T> {
   const configuration = await readFolderConfiguration(path);
-  const options = { threads: recipe.threads };
   const network = await Network.create(configuration, await loadParameters(path, configuration), {
-    ...options,
+    threads,
     mode: 'inference',
   });
-  const head = await ScoringHead.create(network, options);
-  const prompts = task.dev.map(({ prompt }) => prompt);
-  const rows = prompts.length;
+  const head = await ScoringHead.create(network, { threads });
   try {
-    if (task.labels) {
-      const found = await classifyRows(network, head, prompts, task.labels.ids, onRows);
-      const right = found.filter(({ predicted }, index) => predicted === task.dev[index]!.label).length;
-      const tokens = task.dev.reduce((sum, { label }) => sum + task.labels!.ids[label]!.length, 0);
-      const likelihood = found.reduce((sum, { scores }, index) => sum + scores[task.dev[index]!.label]!, 0);
-      return {
-        model: name,
-        metric: 'accuracy',
-        value: right / rows,
-        ci95: wilsonInterval(right, rows),
-        rows,
-        crossEntropy: -likelihood / tokens,
-        scores: {},
-        predictions: found.map(({ predicted }) => predicted),
-      };
-    }
-    const answers = await generateRows(network, head, prompts, tokenizer.eosId, recipe.task.maxNewTokens, onRows);
-    const texts = answers.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: true }).trim());
-    const references = task.dev.map(({ reference }) => reference);
-    const rouge = rougeOfSet(references, texts, { seed: recipe.seed });
-    const bleu = corpusBleu(references, texts);
-    const likelihood = await referenceLikelihood(network, head, task);
-    return {
-      model: name,
-      metric: 'rougeL',
-      value: rouge.rougeL.mean,
-      ci95: rouge.rougeL.ci95,
-      rows,
-      crossEntropy: likelihood,
-      scores: {
-        rouge1: rouge.rouge1.mean,
-        rouge2: rouge.rouge2.mean,
-        rougeLsum: rouge.rougeLsum.mean,
-        bleu4: bleu.score,
-        perplexity: Math.exp(likelihood),
-      },
-      predictions: [],
-    };
+    return await work(network, head);
   } finally {
     await head.release();
     await network.release();
   }
 }
 
+/** Classes are scored by the graph engine, which computes what was trained: a prompt is one pass, so it loses nothing by having no cache. */
+function classify(subject: Subject, { ids }: LabelWords, onRows: OnRows): Promise<ClassifiedRow[]> {
+  const prompts = subject.task.dev.map(({ prompt }) => prompt);
+  return onGraphEngine(subject, (network, head) => classifyRows(network, head, prompts, ids, onRows));
+}
+
+/** Texts are written by the native runtime; a model that no GGUF file holds by the graph engine, slowly. */
+async function write(subject: Subject, context: JobContext, onRows: OnRows): Promise<WrittenAnswers> {
+  const { recipe, folder, path, task, tokenizer } = subject;
+  const configuration = await readFolderConfiguration(path);
+  const { maxNewTokens } = recipe.task;
+  if (runsInRuntime(configuration))
+    return writeAnswers(folder, path, configuration, tokenizer, task.dev, {
+      maxNewTokens,
+      threads: recipe.threads,
+      stopping: () => context.stopRequested() !== null,
+      onRow: onRows,
+    });
+  context.emit({
+    type: 'log',
+    level: 'warning',
+    text: 'No GGUF file can hold this model, so its answers are written by the training engine, which takes much longer.',
+  });
+  return onGraphEngine(subject, async (network, head) => {
+    const prompts = task.dev.map(({ prompt }) => prompt);
+    return {
+      answers: await generateRows(network, head, prompts, tokenizer.eosId, maxNewTokens, onRows),
+      crossEntropy: await referenceCrossEntropy(network, head, task),
+    };
+  });
+}
+
 /** Mean cross-entropy of the reference answers, nats per token. */
-async function referenceLikelihood(network: Network, head: ScoringHead, task: PreparedTask): Promise<number> {
+async function referenceCrossEntropy(network: Network, head: ScoringHead, task: PreparedTask): Promise<number> {
   let sum = 0;
   let tokens = 0;
   for (const { prompt, referenceIds: answer } of task.dev) {
@@ -150,25 +121,6 @@ async function referenceLikelihood(network: Network, head: ScoringHead, task: Pr
   return sum / Math.max(1, tokens);
 }
 
-/** Adds what only a comparison can say: agreement with the teacher and paired tests. */
-function withPairedScores(
-  own: ModelEvaluation,
-  others: readonly ModelEvaluation[],
-  gold: readonly number[],
-): ModelEvaluation {
-  const scores = { ...own.scores };
-  for (const other of others) {
-    if (other.model === own.model || own.predictions.length === 0) continue;
-    const paired = comparePaired(gold, other.predictions, own.predictions);
-    scores[`differenceFrom.${other.model}`] = paired.difference;
-    scores[`differenceFrom.${other.model}.low`] = paired.ci95[0];
-    scores[`differenceFrom.${other.model}.high`] = paired.ci95[1];
-    scores[`mcnemarP.${other.model}`] = paired.pValue;
-    if (other.model === 'teacher') scores.agreementWithTeacher = agreement(other.predictions, own.predictions).share;
-  }
-  return { ...own, scores };
-}
-
 export async function evaluateModels(
   { recipe, folder }: JobSpec,
   context: JobContext,
@@ -179,28 +131,21 @@ export async function evaluateModels(
   const total = models.length * task.dev.length;
   const results: ModelEvaluation[] = [];
   for (const [index, { name, path }] of models.entries()) {
-    const result = await evaluateModel(name, path, recipe, task, tokenizer, async (done) => {
+    const subject: Subject = { recipe, folder, path, task, tokenizer };
+    const onRows: OnRows = async (rows) => {
       await new Promise((resolve) => setImmediate(resolve));
       const request = context.stopRequested();
       if (request) throw new JobStopped(request, 0);
-      context.emit({
-        type: 'progress',
-        done: index * task.dev.length + done,
-        total,
-        unit: 'rows',
-        resumed: 0,
-        note: name,
-      });
-    });
-    results.push(result);
-  }
-  await mkdir(join(folder, 'evaluations'), { recursive: true });
-  const gold = task.dev.map(({ label }) => label);
-  for (const result of results)
-    await writeFileAtomically(
-      evaluationPath(folder, result.model),
-      `${JSON.stringify(withPairedScores(result, results, gold))}\n`,
+      const done = index * task.dev.length + rows;
+      context.emit({ type: 'progress', done, total, unit: 'rows', resumed: 0, note: name });
+    };
+    results.push(
+      task.labels
+        ? classifierEvaluation(name, task, task.labels, await classify(subject, task.labels, onRows))
+        : writerEvaluation(name, task, tokenizer, await write(subject, context, onRows), recipe.seed),
     );
+  }
+  await writeEvaluations(folder, task, results, recipe.seed);
   await writeComparison(folder, recipe);
   return Object.fromEntries(results.map(({ model, value }) => [model, value]));
 }

@@ -29,7 +29,8 @@ export function scoreLabels(model: StudentModel, prompt: Int32Array, labels: Lab
   }));
 }
 
-function logSumExp(values: Iterable<number>): number {
+/** log of the sum of exponentials, without overflow. */
+export function logSumExp(values: Iterable<number>): number {
   let greatest = -Infinity;
   for (const value of values) greatest = Math.max(greatest, value);
   let sum = 0;

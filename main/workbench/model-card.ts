@@ -4,6 +4,7 @@ import type { ExperimentResults } from '../contract/views.ts';
 
 const names = {
   teacher: 'Teacher (full precision)',
+  'teacher-q4_0': 'Teacher in 4 bits (Q4_0, llama.cpp)',
   'bitnet-sft': 'BitNet-SFT (ternary, fine-tuned only)',
   bitdistill: 'Student (BitDistill)',
 };

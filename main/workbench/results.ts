@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../contract/errors.ts';
 import type { ExperimentRecord } from '../contract/experiments.ts';
-import { exportedFile, modelEvaluation } from '../contract/results.ts';
+import { comparedModel, exportedFile, modelEvaluation } from '../contract/results.ts';
 import type { RuntimeModelName } from '../contract/runtime-protocol.ts';
 import { exportedModel } from '../contract/views.ts';
 import type { ExperimentResults, ExportedModel } from '../contract/views.ts';
@@ -15,10 +15,10 @@ const exportsFile = z.array(exportedModel.omit({ sha256: true }));
 
 export function readResults(workspace: Workspace, record: ExperimentRecord): ExperimentResults {
   const folder = workspace.experimentFolder(record.id);
-  const evaluations = (['teacher', 'bitnet-sft', 'bitdistill'] as const).flatMap((model) => {
+  const evaluations = comparedModel.options.flatMap((model) => {
     const found = readJson(modelEvaluation, join(folder, 'evaluations', `${model}.json`));
     if (found === null) return [];
-    return [modelEvaluation.omit({ predictions: true }).parse(found)];
+    return [modelEvaluation.omit({ predictions: true, answers: true }).parse(found)];
   });
   return { comparison: readComparison(workspace, record), evaluations, exports: readExports(workspace, record) };
 }

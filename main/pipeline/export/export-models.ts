@@ -7,7 +7,7 @@ import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { readExports, writeComparison } from '../comparison.ts';
-import { readEvaluation } from '../evaluate.ts';
+import { readEvaluation } from '../evaluations.ts';
 import { describeArtifact } from '../experiment-folder.ts';
 import { type JobContext, JobStopped } from '../job.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';

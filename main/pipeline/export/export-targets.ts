@@ -1,7 +1,7 @@
 /** What an export job writes: what the recipe asks for, and what the models are measured with. */
 import type { ExportSettings, ExportType, Recipe } from '../../contract/recipe.ts';
 import type { ExportedFile } from '../../contract/results.ts';
-import { evaluatedModels } from '../evaluate.ts';
+import { evaluatedModels } from '../evaluations.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 
 export type GgufType = Exclude<ExportType, 'hf' | 'onnx'>;
