@@ -73,7 +73,7 @@ export const jobEvent = z.discriminatedUnion('type', [
   /** One measured value at a step: `loss`, `loss/ce`, `loss/kd`, `loss/relation`, `gradient-norm`, `learning-rate`, `tokens-per-second`, `flip-rate`, `zero-fraction`, `gamma`, `accuracy`…
    * and of each ternary layer, less often, `ternary/<layer>/negative`, `/zero`, `/positive`, `/flip-rate`. */
   z.object({ type: z.literal('metrics'), step: z.number(), values: z.record(z.string(), measured) }),
-  z.object({ type: z.literal('checkpoint'), step: z.number(), path: z.string(), kind: z.enum(['last', 'best']) }),
+  z.object({ type: z.literal('checkpoint'), step: z.number(), path: z.string() }),
   z.object({ type: z.literal('artifact'), artifact }),
   z.object({ type: z.literal('log'), level: z.enum(['info', 'warning']), text: z.string() }),
   /** Ended well; `result` is what the job found out (see `JobResults` in the pipeline). */

@@ -150,11 +150,11 @@ export const recipeSchema = z.object({
   threads: z.int().min(0).max(1024).default(0),
   evaluation: z
     .object({
-      /** Rows per evaluation during training; 0: only at the end. */
-      rowsDuringTraining: z.int().min(0).default(256),
-      everySteps: z.int().min(0).default(0),
+      /** Rows per evaluation during training, for the accuracy curve; 0: only at the end. They cost about a fiftieth of the time. */
+      rowsDuringTraining: z.int().min(0).default(128),
+      everySteps: z.int().min(0).default(50),
     })
-    .default({ rowsDuringTraining: 256, everySteps: 0 }),
+    .default({ rowsDuringTraining: 128, everySteps: 50 }),
   exports: z.array(exportSettings).default([{ type: 'i2_s', embedding: 'f16' }]),
 });
 export type Recipe = z.infer<typeof recipeSchema>;

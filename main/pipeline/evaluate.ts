@@ -19,7 +19,7 @@ import { runsInRuntime, writeAnswers, type WrittenAnswers } from './written-answ
 export function trainingEvaluation(
   recipe: Recipe,
   task: PreparedTask,
-): { evaluate?: (network: Network) => Promise<Record<string, number> & { score: number }> } {
+): { evaluate?: (network: Network) => Promise<Record<string, number>> } {
   const { everySteps, rowsDuringTraining } = recipe.evaluation;
   const { labels } = task;
   if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return {};
@@ -35,8 +35,7 @@ export function trainingEvaluation(
         labels.ids,
       );
       const right = found.filter(({ predicted }, index) => predicted === rows[index]!.label).length;
-      const accuracy = right / rows.length;
-      return { accuracy, score: accuracy };
+      return { accuracy: right / rows.length };
     },
   };
 }

@@ -21,7 +21,7 @@ export interface StageTraining {
   readonly optimiser: OptimiserSettings;
   readonly totalSteps: number;
   /** Accuracy on held-out rows while training; runs on the network being trained. */
-  readonly evaluate?: (network: Network) => Promise<Record<string, number> & { score: number }>;
+  readonly evaluate?: (network: Network) => Promise<Record<string, number>>;
 }
 
 /** Everything in the recipe that decides a job's result; names and exports do not. */
@@ -61,7 +61,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
         context.emit({ type: 'metrics', step, values });
         context.emit({ type: 'progress', done: step, total, unit: 'steps', resumed: resumedAt });
       },
-      onCheckpoint: (step, path, kind) => context.emit({ type: 'checkpoint', step, path, kind }),
+      onCheckpoint: (step, path) => context.emit({ type: 'checkpoint', step, path }),
       onWarning: (text) => context.emit({ type: 'log', level: 'warning', text }),
     });
     if (result.outcome !== 'done') throw new JobStopped(result.outcome, result.step);

@@ -16,7 +16,7 @@ const manifest = z.object({
   file: z.string(),
   sha256: z.string(),
   /** What else the trainer must know to go on bit for bit. */
-  state: z.object({ gamma: z.number(), bestScore: z.number().nullable(), configuration: z.string() }),
+  state: z.object({ gamma: z.number(), configuration: z.string() }),
 });
 export type CheckpointState = z.infer<typeof manifest>['state'];
 

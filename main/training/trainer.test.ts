@@ -134,7 +134,7 @@ describe('checkpoints', () => {
     const make = (): ParameterBuffer => initialParameters(configuration, () => random.normal());
     return { parameters: make(), firstMoment: make(), secondMoment: make() };
   };
-  const state = { gamma: 1.25, bestScore: null, configuration: 'a' };
+  const state = { gamma: 1.25, configuration: 'a' };
 
   it('come back bit for bit', async () => {
     const saved = buffers(1);

@@ -14,7 +14,7 @@ export interface TrainerHooks {
   /** Asked between micro-batches. */
   stopRequested(): 'pause' | 'cancel' | null;
   onStep(report: StepReport): void;
-  onCheckpoint(step: number, path: string, kind: 'last' | 'best'): void;
+  onCheckpoint(step: number, path: string): void;
   onWarning(text: string): void;
 }
 
@@ -35,11 +35,8 @@ export interface TrainerSettings {
   readonly checkpoint: { readonly folder: string; readonly steps: number; readonly minutes: number };
   /** Digest of everything that decides the result: a checkpoint with another one is not resumed. */
   readonly configuration: string;
-  /** Score (higher is better) every so many steps; the best state is kept beside the last. */
-  readonly evaluate?: {
-    readonly everySteps: number;
-    readonly run: () => Promise<Record<string, number> & { score: number }>;
-  };
+  /** Metrics on held-out rows every so many steps. */
+  readonly evaluate?: { readonly everySteps: number; readonly run: () => Promise<Record<string, number>> };
 }
 
 export interface TrainerResult {
@@ -60,7 +57,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     firstMoment: optimiser.firstMoment,
     secondMoment: optimiser.secondMoment,
   };
-  const state: CheckpointState = { gamma: 0, bestScore: null, configuration: settings.configuration };
+  const state: CheckpointState = { gamma: 0, configuration: settings.configuration };
   const { found, damaged } = await restoreCheckpoint(checkpoint.folder, buffers, settings.configuration);
   for (const text of damaged) hooks.onWarning(`A damaged checkpoint was passed over: ${text}`);
   const resumedAt = found?.step ?? 0;
@@ -79,7 +76,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     const path = await saveCheckpoint(checkpoint.folder, step, buffers, state);
     savedAt = performance.now();
     savedStep = step;
-    hooks.onCheckpoint(step, path, 'last');
+    hooks.onCheckpoint(step, path);
   };
   const stop = async (finished: number): Promise<TrainerResult | null> => {
     const request = hooks.stopRequested();
@@ -128,13 +125,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     const due = step % checkpoint.steps === 0 || performance.now() - savedAt > checkpoint.minutes * 60_000;
     if (due && step < totalSteps) await save(step);
     if (settings.evaluate && settings.evaluate.everySteps > 0 && step % settings.evaluate.everySteps === 0) {
-      const { score, ...values } = await settings.evaluate.run();
-      hooks.onStep({ step, total: totalSteps, resumedAt, values });
-      if (state.bestScore === null || score > state.bestScore) {
-        state.bestScore = score;
-        const path = await saveCheckpoint(`${checkpoint.folder}/best`, step, buffers, state);
-        hooks.onCheckpoint(step, path, 'best');
-      }
+      hooks.onStep({ step, total: totalSteps, resumedAt, values: await settings.evaluate.run() });
     }
   }
   await save(totalSteps);
