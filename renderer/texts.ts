@@ -141,7 +141,9 @@ export const texts = {
     stoppingPause: 'Pausing: the state is being saved after the current step.',
     stoppingCancel: 'Cancelling.',
     silent: (minutes: number) =>
-      `Nothing has been heard of the worker for ${String(minutes)} minutes. It may be busy or stuck; pausing is safe.`,
+      `The training process has said nothing for ${String(Math.round(minutes))} minutes. It may be busy with something large, or it may hang. Restarting it goes on from the last checkpoint; steps since then are repeated.`,
+    restart: 'Restart it',
+    restarting: 'The training process is being restarted from the last checkpoint.',
     waiting: (place: number) =>
       place === 0
         ? 'It is next: it starts when the running experiment ends.'

@@ -65,8 +65,10 @@ export const experimentEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('job'), stage: jobKind, event: jobEvent }),
   /** `fraction`: weighted share of the whole experiment that is done, never falling. */
   z.object({ type: z.literal('estimate'), fraction: z.number(), stage: timeRange, whole: timeRange }),
-  /** Nothing has been heard of the worker for so many minutes. */
+  /** Nothing has been heard of the worker for so many minutes; 0: it is heard again. */
   z.object({ type: z.literal('silent'), stage: jobKind, minutes: z.number() }),
+  /** The worker, or the machine, was stopped for so long; the time counts neither as work nor as pace. */
+  z.object({ type: z.literal('gap'), stage: jobKind, seconds: z.number() }),
   z.object({ type: z.literal('warning'), text: z.string() }),
 ]);
 export type ExperimentEvent = z.infer<typeof experimentEvent>;

@@ -48,6 +48,8 @@ export const contract = {
     /** Saves the state and frees memory and processor; one that waits leaves the queue. */
     pause: procedure.input(byId).output(experimentView),
     cancel: procedure.input(byId).output(experimentView),
+    /** Ends a worker that hangs and goes on from the last checkpoint with a new one. */
+    restart: procedure.input(byId).output(experimentView),
     /** Hides it; `restore` undoes that until the program ends. */
     remove: procedure.input(byId).output(z.null()),
     restore: procedure.input(byId).output(experimentView),

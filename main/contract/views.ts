@@ -38,8 +38,11 @@ export const liveProgress = z.object({
   /** Resident memory of the worker process; null where the system does not tell. */
   workerBytes: z.number().nullable(),
   /** What was asked of the worker and has not happened yet. */
-  stopping: z.enum(['pause', 'cancel']).nullable(),
-  /** Minutes without a word from the worker, once it is silent for long. */
+  stopping: z.enum(['pause', 'cancel', 'restart']).nullable(),
+  /** Time spent on the whole experiment and on this stage in all sessions; no change of the clock disturbs it. */
+  elapsedSeconds: z.number(),
+  stageElapsedSeconds: z.number(),
+  /** Minutes without a word from the worker, once it is silent for so long that it may hang: `restart` is offered. */
   silentMinutes: z.number().nullable(),
 });
 export type LiveProgress = z.infer<typeof liveProgress>;

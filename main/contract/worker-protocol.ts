@@ -10,6 +10,8 @@ export type WorkerCommand = z.infer<typeof workerCommand>;
 /** From the worker: a job's events, or the answer to a question. */
 export const workerMessage = z.union([
   jobEvent,
+  /** Said every few seconds: its event loop turns. */
+  z.object({ type: z.literal('alive') }),
   z.object({ type: z.literal('answer'), answer: z.unknown() }),
   z.object({ type: z.literal('query-failed'), error: serialisedError }),
 ]);

@@ -5,6 +5,8 @@ import { queryAnswer } from '../contract/queries.ts';
 import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
 import { workerMessage } from '../contract/worker-protocol.ts';
 import type { WorkerCommand, WorkerMessage } from '../contract/worker-protocol.ts';
+import { SilenceWatch } from './silence.ts';
+import type { SilenceOptions } from './silence.ts';
 import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
 import type { StopSignal } from './stop-signal.ts';
 
@@ -13,16 +15,12 @@ export type JobOutcome =
   | { readonly state: 'paused'; readonly step: number }
   | { readonly state: 'cancelled' };
 
-export interface RunOptions {
+export interface RunOptions extends SilenceOptions {
   /** Every event of the job in order, the last one included. */
   onEvent?(event: JobEvent): void;
   /** The process exists; `pid` lets the caller recognise it after a crash of its own. */
   onStart?(pid: number | undefined): void;
-  /** Nothing was heard for `minutes`; said once per silence. */
-  onSilent?(minutes: number): void;
   signal?: StopSignal;
-  /** Minutes without a message before `onSilent`; default 10. */
-  silentAfterMinutes?: number;
   /** Seconds that a worker has for obeying a cancel before it is killed; default 5. */
   cancelSeconds?: number;
 }
@@ -36,11 +34,11 @@ export async function runInWorker(port: SpawnPort, spec: JobSpec, options: RunOp
   let killed = false;
   const worker = port.spawn();
   options.onStart?.(worker.pid);
-  const silence = watchSilence(options);
+  const silence = new SilenceWatch(options);
 
   const exited = converse(worker, { type: 'start', spec }, (message) => {
     silence.heard();
-    if (message.type === 'answer' || message.type === 'query-failed') return;
+    if (message.type === 'alive' || message.type === 'answer' || message.type === 'query-failed') return;
     if (isFinal(message)) last = message;
     options.onEvent?.(message);
   });
@@ -71,7 +69,7 @@ export async function askWorker<Q extends WorkerQuery>(port: SpawnPort, query: Q
   let reply: WorkerMessage | null = null;
   const worker = port.spawn();
   const exit = await converse(worker, { type: 'query', query }, (message) => {
-    reply = message;
+    if (message.type !== 'alive') reply = message;
   });
   const said = reply as WorkerMessage | null;
   if (said?.type === 'query-failed' || said?.type === 'failed') throw TritsmithError.deserialise(said.error);
@@ -146,22 +144,4 @@ function workerDied(exit: WorkerExit, tail: string, remedy: string): TritsmithEr
       : remedy,
     ...(tail.trim() === '' ? {} : { details: tail.trim() }),
   });
-}
-
-function watchSilence(options: RunOptions): { heard(): void; end(): void } {
-  const limit = (options.silentAfterMinutes ?? 10) * 60_000;
-  let timer: NodeJS.Timeout | undefined;
-  const heard = (): void => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      options.onSilent?.(limit / 60_000);
-    }, limit);
-  };
-  heard();
-  return {
-    heard,
-    end: () => {
-      clearTimeout(timer);
-    },
-  };
 }

@@ -7,6 +7,7 @@ import type { WorkerMessage } from '../contract/worker-protocol.ts';
 import { JobStopped } from '../pipeline/job.ts';
 import type { JobContext } from '../pipeline/job.ts';
 import type { WorkerChannel } from './channel.ts';
+import { HEARTBEAT_SECONDS } from './silence.ts';
 import type { StopRequest } from './stop-signal.ts';
 
 export interface WorkerDuties {
@@ -89,6 +90,9 @@ export function serve(channel: WorkerChannel, duties: WorkerDuties): void {
       return;
     }
     busy = true;
+    setInterval(() => {
+      if (!ending) void say({ type: 'alive' });
+    }, HEARTBEAT_SECONDS * 1000).unref();
     void (command.type === 'start' ? runJob(command.spec) : answer(command.query));
   });
 }

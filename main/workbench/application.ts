@@ -8,6 +8,7 @@ import { readComparison } from './comparison.ts';
 import { DraftStore, SettingsStore } from './drafts.ts';
 import { EventHub } from './event-hub.ts';
 import { ExperimentQueue } from './experiment-queue.ts';
+import type { RunExperimentOptions } from './run-experiment.ts';
 import { openWorkspace } from './workspace.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -21,6 +22,8 @@ export interface ApplicationOptions {
   readonly runtime: SpawnPort;
   /** Opens the file manager at a path; absent where there is none. */
   readonly reveal?: (path: string) => void;
+  /** When a worker counts as silent; for tests. */
+  readonly silence?: RunExperimentOptions['silence'];
 }
 
 export interface Application {
@@ -45,7 +48,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
   });
   emptyBin(workspace);
   const hub = new EventHub();
-  const queue = new ExperimentQueue(workspace, options.jobs, hub);
+  const queue = new ExperimentQueue(workspace, options.jobs, hub, options.silence);
   return {
     options,
     workspace,

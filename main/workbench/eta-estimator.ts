@@ -3,7 +3,7 @@ import type { TimeRange } from '../contract/experiments.ts';
 
 interface Sample {
   readonly done: number;
-  readonly time: number;
+  time: number;
 }
 interface Stage {
   readonly weight: number;
@@ -48,7 +48,7 @@ export class EtaEstimator {
     }));
   }
 
-  /** `done` of `total` units of a stage at `now` (milliseconds). Units done before the first call of a session never count as pace. */
+  /** `done` of `total` units of a stage at `now` (milliseconds of a clock that never jumps). Units done before the first call of a session never count as pace. */
   progress(position: number, done: number, total: number, now: number): void {
     const stage = this.#stages[position];
     if (stage === undefined) return;
@@ -58,6 +58,14 @@ export class EtaEstimator {
     if (total > 0) stage.fraction = Math.max(stage.fraction, Math.min(1, done / total));
     stage.recent.push({ done, time: now });
     if (stage.recent.length > WINDOW) stage.recent.shift();
+  }
+
+  /** Time in which nothing can have been done (the worker was stopped, the machine slept) is no pace. Said before the next progress. */
+  skip(position: number, milliseconds: number): void {
+    const stage = this.#stages[position];
+    if (stage === undefined) return;
+    const samples = new Set([...(stage.first === null ? [] : [stage.first]), ...stage.recent]);
+    for (const sample of samples) sample.time += milliseconds;
   }
 
   finish(position: number): void {

@@ -11,6 +11,7 @@ import { writeExperimentFile } from './experiment-file.ts';
 import { isResumable } from './experiment-state.ts';
 import { LiveTracker } from './live-tracker.ts';
 import { createExperiment, runExperiment } from './run-experiment.ts';
+import type { RunExperimentOptions } from './run-experiment.ts';
 import type { Workspace } from './workspace.ts';
 
 interface Running {
@@ -18,20 +19,24 @@ interface Running {
   readonly signal: StopSignal;
   readonly tracker: LiveTracker;
   readonly ended: Promise<void>;
+  /** It hung: its end is followed by a new start. */
+  restarts: boolean;
 }
 
 export class ExperimentQueue {
   readonly #workspace: Workspace;
   readonly #port: SpawnPort;
   readonly #hub: EventHub;
+  readonly #silence: NonNullable<RunExperimentOptions['silence']>;
   readonly #waiting: string[] = [];
   #running: Running | null = null;
   #closing = false;
 
-  constructor(workspace: Workspace, port: SpawnPort, hub: EventHub) {
+  constructor(workspace: Workspace, port: SpawnPort, hub: EventHub, silence: RunExperimentOptions['silence'] = {}) {
     this.#workspace = workspace;
     this.#port = port;
     this.#hub = hub;
+    this.#silence = silence;
   }
 
   /** Id of the experiment that runs now. */
@@ -71,6 +76,16 @@ export class ExperimentQueue {
     }
     this.#tell(id);
     this.#hub.say({ type: 'list' });
+    return this.view(id);
+  }
+
+  /** Ends the worker of the running experiment, hanging or not, and goes on from the last checkpoint with a new one. */
+  restart(id: string): ExperimentView {
+    if (this.#running?.id !== id) return this.resume(id);
+    this.#running.restarts = true;
+    this.#running.signal.ask('cancel');
+    this.#running.tracker.stopping('restart');
+    this.#tell(id);
     return this.view(id);
   }
 
@@ -121,12 +136,13 @@ export class ExperimentQueue {
     });
     const ended = this.#run(id, signal, tracker).finally(() => {
       tracker.close();
+      if (this.#running?.restarts === true && !this.#closing && isResumable(this.#state(id))) this.#waiting.unshift(id);
       this.#running = null;
       this.#announceEnd(id);
       this.#next();
       for (const waiting of this.#waiting) this.#tell(waiting);
     });
-    this.#running = { id, signal, tracker, ended };
+    this.#running = { id, signal, tracker, ended, restarts: false };
   }
 
   async #run(id: string, signal: StopSignal, tracker: LiveTracker): Promise<void> {
@@ -134,9 +150,12 @@ export class ExperimentQueue {
       await runExperiment(this.#workspace, id, {
         port: this.#port,
         signal,
+        silence: this.#silence,
         onEvent: (event) => {
           tracker.hear(event);
           if (event.type === 'changed') this.#tell(id);
+          // Closing waits for the state to be saved, but not for a worker that hangs.
+          if (event.type === 'silent' && event.minutes > 0 && this.#closing) signal.ask('cancel');
         },
       });
     } catch (thrown) {

@@ -1,11 +1,13 @@
 /** What is happening in the running experiment right now, gathered from its events and handed on a few times a second. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import type { ExperimentEvent } from '../contract/experiments.ts';
 import type { LiveProgress, LogLine } from '../contract/views.ts';
 
 const TELL_MILLISECONDS = 200;
-const MEMORY_MILLISECONDS = 1000;
+/** Time and memory go on although no event comes. */
+const LEAST_OFTEN_MILLISECONDS = 1000;
 
 export interface LiveListener {
   live(live: LiveProgress): void;
@@ -19,7 +21,10 @@ export class LiveTracker {
   #live: LiveProgress | null = null;
   #lines: LogLine[] = [];
   #changed = false;
-  #memoryRead = 0;
+  #told = -Infinity;
+  /** Seconds of all stages, and of the running one, before it began in this session, and when that was. */
+  #before = { whole: 0, stage: 0 };
+  #began = performance.now();
 
   /** `folder`: the experiment's, where the worker's process id is noted. */
   constructor(folder: string, listener: LiveListener) {
@@ -37,7 +42,12 @@ export class LiveTracker {
   hear(event: ExperimentEvent): void {
     if (event.type === 'changed') {
       const running = event.experiment.stages.find((stage) => stage.state === 'running');
-      if (running !== undefined && running.kind !== this.#live?.stage)
+      if (running !== undefined && running.kind !== this.#live?.stage) {
+        this.#before = {
+          whole: event.experiment.stages.reduce((sum, { seconds }) => sum + seconds, 0),
+          stage: running.seconds,
+        };
+        this.#began = performance.now();
         this.#live = {
           stage: running.kind,
           done: running.done,
@@ -50,14 +60,17 @@ export class LiveTracker {
           latest: {},
           workerBytes: null,
           stopping: this.#live?.stopping ?? null,
+          elapsedSeconds: this.#before.whole,
+          stageElapsedSeconds: this.#before.stage,
           silentMinutes: null,
         };
+      }
     } else if (event.type === 'warning') this.#log('', 'warning', event.text);
     else if (this.#live !== null) this.#update(this.#live, event);
     this.#changed = true;
   }
 
-  stopping(request: 'pause' | 'cancel'): void {
+  stopping(request: 'pause' | 'cancel' | 'restart'): void {
     if (this.#live !== null) this.#live = { ...this.#live, stopping: request };
     this.#changed = true;
     this.#tell();
@@ -76,10 +89,12 @@ export class LiveTracker {
         stageSeconds: event.stage,
         wholeSeconds: event.whole,
       };
-    else if (event.type === 'silent') this.#live = { ...live, silentMinutes: event.minutes };
+    else if (event.type === 'silent')
+      this.#live = { ...live, silentMinutes: event.minutes === 0 ? null : event.minutes };
+    else if (event.type === 'gap') this.#lost(event.stage, event.seconds);
     else if (event.event.type === 'progress') {
       const { done, total, unit, note } = event.event;
-      this.#live = { ...live, done, total, unit, note: note ?? null, silentMinutes: null };
+      this.#live = { ...live, done, total, unit, note: note ?? null };
     } else if (event.event.type === 'metrics') {
       // What layers report is read as a whole (ternary-weights.ts); it would only weigh down each event.
       const values = Object.entries(event.event.values)
@@ -98,16 +113,33 @@ export class LiveTracker {
     this.#lines.push({ stage, time: Date.now(), level, text });
   }
 
+  #lost(stage: string, seconds: number): void {
+    this.#began += seconds * 1000;
+    this.#told = -Infinity;
+    this.#log(
+      stage,
+      'info',
+      `The worker was stopped for ${seconds.toFixed(0)} s, or the machine slept; the time left is counted without that.`,
+    );
+  }
+
   #tell(): void {
-    if (!this.#changed) return;
+    const now = performance.now();
+    if (!this.#changed && now - this.#told <= LEAST_OFTEN_MILLISECONDS) return;
     this.#changed = false;
     const lines = this.#lines;
     this.#lines = [];
     if (lines.length > 0) this.#listener.log(lines);
     if (this.#live === null) return;
-    if (Date.now() - this.#memoryRead > MEMORY_MILLISECONDS) {
-      this.#memoryRead = Date.now();
-      this.#live = { ...this.#live, workerBytes: residentBytes(this.#folder) };
+    if (now - this.#told > LEAST_OFTEN_MILLISECONDS) {
+      this.#told = now;
+      const seconds = Math.max(0, now - this.#began) / 1000;
+      this.#live = {
+        ...this.#live,
+        elapsedSeconds: this.#before.whole + seconds,
+        stageElapsedSeconds: this.#before.stage + seconds,
+        workerBytes: residentBytes(this.#folder),
+      };
     }
     this.#listener.live(this.#live);
   }

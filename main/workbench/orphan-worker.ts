@@ -1,6 +1,7 @@
 /** A worker that outlives its workbench must not write beside its successor. */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TritsmithError } from '../contract/errors.ts';
 import { writeJsonAtomically } from './atomic-json.ts';
@@ -24,10 +25,10 @@ export function forgetWorker(folder: string): void {
 export async function clearOrphan(folder: string, patience = PATIENCE_MILLISECONDS): Promise<void> {
   const orphan = readNote(folder);
   if (orphan === null) return;
-  const started = Date.now();
+  const started = performance.now();
   let killed = false;
   while (whereabouts(orphan) === 'alive') {
-    const waited = Date.now() - started;
+    const waited = performance.now() - started;
     if (waited > patience && !killed) {
       process.kill(orphan.pid, 'SIGKILL');
       killed = true;

@@ -1,12 +1,14 @@
 /** Runs an experiment: its planned jobs in worker processes one after another, with every state written down as it changes. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { TritsmithError } from '../contract/errors.ts';
 import type { ExperimentEvent, ExperimentRecord, ExperimentState, StageRecord } from '../contract/experiments.ts';
 import type { JobEvent, JobKind } from '../contract/jobs.ts';
 import type { Recipe } from '../contract/recipe.ts';
 import { askWorker, runInWorker } from '../jobs/host.ts';
 import type { JobOutcome } from '../jobs/host.ts';
+import type { SilenceOptions } from '../jobs/silence.ts';
 import type { SpawnPort } from '../jobs/spawn-port.ts';
 import { StopSignal } from '../jobs/stop-signal.ts';
 import { EtaEstimator } from './eta-estimator.ts';
@@ -15,6 +17,7 @@ import { claimExperimentFolder, writeExperimentFile } from './experiment-file.ts
 import { describeMachine, programVersions } from './machine.ts';
 import { clearOrphan, forgetWorker, noteWorker } from './orphan-worker.ts';
 import { assertInputsExist, parseRecipe } from './recipe-inputs.ts';
+import { sweepDrafts } from './sweep-drafts.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface RunExperimentOptions {
@@ -23,6 +26,8 @@ export interface RunExperimentOptions {
   readonly signal?: StopSignal;
   /** Run these stages again although they are done (evaluate, export). */
   readonly again?: readonly JobKind[];
+  /** When a worker counts as silent. */
+  readonly silence?: Pick<SilenceOptions, 'silentAfterMinutes' | 'heartbeatSeconds'>;
 }
 
 /** Plans and stores a new experiment without running it. Throws before anything is created when the recipe or its inputs are wrong. */
@@ -110,6 +115,7 @@ class ExperimentRun {
     });
     try {
       await clearOrphan(this.#folder);
+      sweepDrafts(this.#folder);
       this.#warnOfOtherVersions();
       this.#reopenStages();
       if (this.#record().stages.every((stage) => stage.state === 'done') && this.#record().state === 'done')
@@ -142,7 +148,8 @@ class ExperimentRun {
   }
 
   async #runStage(stage: StageRecord, eta: EtaEstimator): Promise<JobOutcome> {
-    const started = Date.now();
+    const started = performance.now();
+    let lost = 0;
     const { recipe } = this.#record();
     const recorder = new EventRecorder(this.#workspace, this.#id, stage, (error) => {
       this.#storeError = error;
@@ -153,10 +160,10 @@ class ExperimentRun {
       const stored = this.#record().stages[stage.position] ?? stage;
       // A job that skips or bundles units need not count to its total.
       const now = changes.state === 'done' ? { ...stored, done: stored.total } : stored;
-      const seconds = stage.seconds + (Date.now() - started) / 1000;
+      const seconds = stage.seconds + Math.max(0, (performance.now() - started) / 1000 - lost);
       this.#setStage({ ...now, ended: Date.now(), seconds, ...changes });
     };
-    this.#setStage({ ...stage, state: 'running', started: stage.started ?? started, ended: null, error: null });
+    this.#setStage({ ...stage, state: 'running', started: stage.started ?? Date.now(), ended: null, error: null });
     try {
       const outcome = await runInWorker(
         this.#options.port,
@@ -174,6 +181,12 @@ class ExperimentRun {
           onSilent: (minutes) => {
             this.#say({ type: 'silent', stage: stage.kind, minutes });
           },
+          onGap: (seconds) => {
+            lost += seconds;
+            eta.skip(stage.position, seconds * 1000);
+            this.#say({ type: 'gap', stage: stage.kind, seconds });
+          },
+          ...this.#options.silence,
         },
       );
       if (outcome.state === 'done') end({ state: 'done', result: outcome.result });
@@ -191,7 +204,7 @@ class ExperimentRun {
 
   #estimate(event: JobEvent, position: number, eta: EtaEstimator): void {
     if (event.type !== 'progress') return;
-    eta.progress(position, event.done, event.total, Date.now());
+    eta.progress(position, event.done, event.total, performance.now());
     this.#say({ type: 'estimate', ...eta.estimate(position) });
   }
 

@@ -1,10 +1,12 @@
 /** An open workspace: folder, lock, database and what is stored in it. */
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { databaseError, openDatabase, openDatabaseReadOnly } from './database.ts';
 import type { Sqlite } from './database.ts';
 import { readExperimentFiles, writeExperimentFile } from './experiment-file.ts';
 import { ExperimentStore } from './experiment-store.ts';
 import { MetricStore } from './metric-store.ts';
+import { sweepWorkspace } from './sweep-drafts.ts';
 import { TeacherLibrary } from './teacher-library.ts';
 import { defaultWorkspaceFolder, prepareWorkspace } from './workspace-folder.ts';
 import type { WorkspacePaths } from './workspace-folder.ts';
@@ -38,19 +40,20 @@ export interface OpenOptions {
 /** Opens the workspace. Throws `locked`, `not-writable`, `no-space` or `unsupported`; a damaged database is set aside and rebuilt. */
 export async function openWorkspace(options: OpenOptions): Promise<Workspace> {
   const paths = prepareWorkspace(options.folder ?? defaultWorkspaceFolder());
-  const deadline = Date.now() + (options.waitMilliseconds ?? 2000);
+  const deadline = performance.now() + (options.waitMilliseconds ?? 2000);
   for (;;) {
     const lock = tryLock(paths.lock, options.purpose);
     if (!isHolder(lock)) return openHeld(paths, lock);
     if (options.mode === 'read')
       return assemble(paths, openDatabaseReadOnly(paths.database), true, [], () => undefined);
-    if (Date.now() >= deadline) throw lockedBy(paths.folder, paths.lock, lock);
+    if (performance.now() >= deadline) throw lockedBy(paths.folder, paths.lock, lock);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
 function openHeld(paths: WorkspacePaths, lock: WorkspaceLock): Workspace {
   try {
+    sweepWorkspace(paths);
     const { database, keptAside } = openDatabase(paths.database, lock.tookOverFrom !== null);
     const notices: string[] = [];
     const workspace = assemble(paths, database, false, notices, () => {

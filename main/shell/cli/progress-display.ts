@@ -28,7 +28,7 @@ export class ProgressDisplay {
   #lastDrawn = -Infinity;
   #lineOpen = false;
 
-  constructor(shell: Shell, now: () => number = Date.now) {
+  constructor(shell: Shell, now: () => number = () => performance.now()) {
     this.#shell = shell;
     this.#now = now;
   }
@@ -42,7 +42,13 @@ export class ProgressDisplay {
       this.#draw();
     } else if (event.type === 'silent')
       this.line(
-        `Nothing heard of ${event.stage} for ${count(event.minutes)} minutes. It may be busy; Ctrl-C pauses it.`,
+        event.minutes === 0
+          ? `${event.stage} is heard again.`
+          : `Nothing heard of ${event.stage} for ${count(Math.round(event.minutes))} minutes. If it hangs, Ctrl-C twice ends it, and "tritsmith resume" goes on from the last checkpoint.`,
+      );
+    else if (event.type === 'gap')
+      this.line(
+        `Note: ${event.stage} was stopped for ${elapsed(event.seconds)}; the time left is counted without that.`,
       );
     else this.line(`Note: ${event.text}`);
   }

@@ -22,6 +22,9 @@ export function experimentProcedures({ experiments }: Procedures) {
       cancel: experiments.cancel.handler(({ context: { application }, input }) =>
         application.queue.stop(input.id, 'cancel'),
       ),
+      restart: experiments.restart.handler(({ context: { application }, input }) =>
+        application.queue.restart(input.id),
+      ),
       remove: experiments.remove.handler(({ context: { application }, input }) => {
         application.queue.stop(input.id, 'cancel');
         changeAnnotations(application.workspace, input.id, { removed: true });
