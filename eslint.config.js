@@ -22,8 +22,9 @@ const rooms = {
     'main/contract',
   ],
   'main/jobs': ['main/pipeline', 'main/contract'],
-  'main/workbench': ['main/contract', 'main/jobs'],
-  'main/shell': ['main/workbench', 'main/contract', 'main/jobs'],
+  'main/hub': ['main/contract'],
+  'main/workbench': ['main/contract', 'main/jobs', 'main/hub'],
+  'main/shell': ['main/workbench', 'main/hub', 'main/contract', 'main/jobs'],
   preload: ['main/contract'],
   renderer: ['main/contract'],
 };

@@ -11,6 +11,10 @@ export type ErrorCode =
   | 'stopped'
   | 'worker-died'
   | 'damaged'
+  /** A server cannot be reached, or will not answer now. */
+  | 'unreachable'
+  /** A server wants another token, or a licence accepted. */
+  | 'forbidden'
   | 'internal';
 
 export interface SerialisedError {

@@ -48,6 +48,8 @@ export const serialisedError = z.object({
     'stopped',
     'worker-died',
     'damaged',
+    'unreachable',
+    'forbidden',
     'internal',
   ]),
   message: z.string(),

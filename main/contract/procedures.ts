@@ -3,6 +3,7 @@ import { eventIterator, oc } from '@orpc/contract';
 import type { ContractRouterClient } from '@orpc/contract';
 import { z } from 'zod';
 import { jobKind, serialisedError } from './jobs.ts';
+import { hubAccess, hubDownload, hubModel, hubModelCard, hubModelId, hubSearchRequest } from './hub.ts';
 import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
@@ -90,6 +91,22 @@ export const contract = {
     list: procedure.output(z.array(z.object({ name: z.string(), added: z.number(), card: teacherCard }))),
     /** Reads the headers of a model folder; a supported one is remembered. */
     inspect: procedure.input(z.object({ folder: z.string().min(1) })).output(teacherCard),
+  },
+  /** The Hugging Face Hub. `search`, `inspect` and `download` are the only procedures that use the network. */
+  hub: {
+    access: procedure.output(hubAccess),
+    /** Kept in memory until the workbench ends; null forgets it. */
+    useToken: procedure.input(z.object({ token: z.string().min(1).max(500).nullable() })).output(hubAccess),
+    search: procedure.input(hubSearchRequest).output(z.array(hubModel)),
+    inspect: procedure.input(z.object({ id: hubModelId })).output(hubModelCard),
+    /** Begins, or goes on with what an earlier attempt left; how it goes is told as events. */
+    download: procedure.input(z.object({ id: hubModelId })).output(hubDownload),
+    /** Stops it; what is there stays. */
+    pause: procedure.input(z.object({ id: hubModelId })).output(z.null()),
+    /** Stops it and removes what is there. */
+    cancel: procedure.input(z.object({ id: hubModelId })).output(z.null()),
+    /** Those that run, were interrupted, or ended since the workbench began. */
+    downloads: procedure.output(z.array(hubDownload)),
   },
   tasks: {
     check: procedure.input(taskCheckRequest).output(taskReport),

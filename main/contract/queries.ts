@@ -57,6 +57,19 @@ export const teacherCard = z.object({
 });
 export type TeacherCard = z.infer<typeof teacherCard>;
 
+/** A model that is not on this machine: its config.json, and what is known of the rest. */
+export const remoteModel = z.object({
+  /** Where it would lie. */
+  folder: z.string(),
+  configuration: z.string(),
+  licence: z.string().nullable(),
+  weightBytes: z.number(),
+  weightFiles: z.number(),
+  /** Of the tokenizer's files; 0 without any. */
+  tokenizerBytes: z.number(),
+});
+export type RemoteModel = z.infer<typeof remoteModel>;
+
 export const taskCheckRequest = z.object({
   /** The settings as far as the user gave them; what is missing is guessed from the file. */
   settings: taskSettings.partial().extend({ train: z.string() }),
@@ -172,6 +185,7 @@ export type PlannedJob = z.infer<typeof plannedJob>;
 
 export const workerQuery = z.discriminatedUnion('type', [
   z.object({ type: z.literal('inspect-teacher'), folder: z.string() }),
+  z.object({ type: z.literal('foresee-teacher'), model: remoteModel }),
   z.object({ type: z.literal('check-task'), request: taskCheckRequest }),
   z.object({ type: z.literal('preset-recipe'), preset: presetName, inputs: presetInputs }),
   z.object({ type: z.literal('plan-jobs'), recipe: recipeSchema }),
@@ -191,6 +205,7 @@ export type RuntimeProbe = z.infer<typeof runtimeProbe>;
 /** The answer's schema by the question's type; both ends check against it. */
 export const queryAnswer = {
   'inspect-teacher': teacherCard,
+  'foresee-teacher': teacherCard,
   'check-task': taskReport,
   'preset-recipe': recipeSchema,
   'plan-jobs': z.array(plannedJob),

@@ -1,8 +1,10 @@
 /** What the interface shows of the workbench: shapes that only procedures carry. Times are milliseconds since 1970, durations seconds, sizes bytes. */
 import { z } from 'zod';
 import { experimentRecord, experimentState, machineDescription, timeRange } from './experiments.ts';
+import { hubDownload } from './hub.ts';
 import { jobKind } from './jobs.ts';
 import { comparedModel, comparison, modelEvaluation } from './results.ts';
+import { resourceEstimate } from './resources.ts';
 
 export const applicationInformation = z.object({
   version: z.string(),
@@ -99,6 +101,8 @@ export const workbenchEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('log'), id: z.string(), lines: z.array(logLine) }),
   /** It was added, deleted or brought back, or the queue changed: read the list again. */
   z.object({ type: z.literal('list') }),
+  /** A model on its way from the Hub; null once it was cancelled and nothing of it is left. */
+  z.object({ type: z.literal('download'), id: z.string(), download: hubDownload.nullable() }),
   /** An experiment ended, for a notification. */
   z.object({ type: z.literal('ended'), id: z.string(), name: z.string(), state: experimentState }),
 ]);
@@ -147,13 +151,7 @@ export const directoryListing = z.object({
 });
 export type DirectoryListing = z.infer<typeof directoryListing>;
 
-/** One line of the machine check; `formula` says in words and figures where `needed` comes from. */
-export const resourceEstimate = z.object({
-  needed: z.number(),
-  available: z.number(),
-  fits: z.boolean(),
-  formula: z.string(),
-});
+/** The machine check. */
 export const recipeEstimate = z.object({
   memory: resourceEstimate,
   disk: resourceEstimate,

@@ -1,9 +1,11 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { inspectTeacher } from './inspect-teacher.ts';
+import { hubFamilies } from '../contract/hub.ts';
+import { architectures } from '../models/architectures/index.ts';
+import { foreseeTeacher, inspectTeacher } from './inspect-teacher.ts';
 
 const demo = fileURLToPath(new URL('../../resources/demo/teacher', import.meta.url));
 const shared = fileURLToPath(new URL('../../../shared/data', import.meta.url));
@@ -58,5 +60,35 @@ describe('the card of a teacher', () => {
 
   it('says that an empty folder holds no model', async () => {
     await expect(inspectTeacher(folder)).rejects.toMatchObject({ code: 'not-found' });
+  });
+});
+
+describe('the card of a model that is still elsewhere', () => {
+  const remote = (configuration: string) =>
+    foreseeTeacher({
+      folder: demo,
+      configuration,
+      licence: 'mit',
+      weightBytes: statSync(join(demo, 'model.safetensors')).size,
+      weightFiles: 1,
+      tokenizerBytes: statSync(join(demo, 'tokenizer.json')).size,
+    });
+
+  it('is the one that it gets once it is here, but for what only its files tell', async () => {
+    const card = await inspectTeacher(demo);
+    expect(remote(readFileSync(join(demo, 'config.json'), 'utf8'))).toEqual({
+      ...card,
+      tokenizer: null,
+      weightTypes: [],
+    });
+  });
+
+  it('refuses what the engine lacks, and what is no configuration', () => {
+    expect(remote('{"model_type":"mamba"}')).toMatchObject({ supported: false, architecture: 'mamba' });
+    expect(remote('<html>')).toMatchObject({ supported: false, architecture: 'unknown' });
+  });
+
+  it('is searched for among the families that can be read', () => {
+    expect([...hubFamilies].sort()).toEqual(architectures.map(({ modelType }) => modelType).sort());
   });
 });

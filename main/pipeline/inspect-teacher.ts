@@ -2,10 +2,15 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
-import type { TeacherCard } from '../contract/queries.ts';
+import type { RemoteModel, TeacherCard } from '../contract/queries.ts';
 import { openCheckpoint } from '../formats/safetensors/index.ts';
 import { loadTokenizer } from '../formats/tokenizers/index.ts';
-import { architectureOf, architectures, readModelConfiguration } from '../models/architectures/index.ts';
+import {
+  architectureOf,
+  architectures,
+  parseConfiguration,
+  readModelConfiguration,
+} from '../models/architectures/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { projections, projectionShape } from '../models/configuration.ts';
 import { readFolderConfiguration } from '../models/model-folder.ts';
@@ -19,11 +24,10 @@ const I2_S_TRAILER_BYTES = 32;
  * @throws TritsmithError `not-found` when there is no model at all
  */
 export async function inspectTeacher(folder: string): Promise<TeacherCard> {
-  const supportedArchitectures = architectures.map(({ title, modelType }) => `${title} (${modelType})`);
   try {
     await readModelConfiguration(folder);
     const configuration = await readFolderConfiguration(folder);
-    return { ...(await cardOf(folder, configuration)), supportedArchitectures };
+    return await cardOf(folder, configuration);
   } catch (thrown) {
     const error = TritsmithError.from(thrown);
     if (error.code !== 'unsupported') throw error;
@@ -31,19 +35,56 @@ export async function inspectTeacher(folder: string): Promise<TeacherCard> {
       ...emptyCard(folder),
       architecture: await modelType(folder),
       problem: sentence(error),
-      supportedArchitectures,
     };
   }
 }
 
+/** The card that a model would get once it is here, from its configuration alone; its tensors are still to be checked then. */
+export function foreseeTeacher(model: RemoteModel): TeacherCard {
+  const { folder, licence, weightBytes, weightFiles } = model;
+  try {
+    const configuration = parseConfiguration(model.configuration);
+    return {
+      ...shapeCard(folder, configuration),
+      supported: true,
+      weightBytes,
+      weightFiles,
+      licence,
+      student: studentBytes(configuration, model.tokenizerBytes),
+      warnings: [
+        ...(model.tokenizerBytes === 0 ? ['It has no tokenizer that can be read.'] : []),
+        ...i2sWarnings(configuration),
+      ],
+    };
+  } catch (thrown) {
+    const error = TritsmithError.from(thrown);
+    const type = /"model_type"\s*:\s*"([^"]{1,60})"/.exec(model.configuration)?.[1] ?? 'unknown';
+    return { ...emptyCard(folder), architecture: type, licence, problem: sentence(error) };
+  }
+}
+
 async function cardOf(folder: string, configuration: ModelConfiguration): Promise<TeacherCard> {
-  const counts = countParameters(configuration);
   const weights = await weightFacts(folder, configuration);
   const { tokenizer, warnings } = await tokenizerFacts(folder, configuration);
   return {
-    ...emptyCard(folder),
+    ...shapeCard(folder, configuration),
     supported: weights.problem === undefined,
     ...(weights.problem === undefined ? {} : { problem: weights.problem }),
+    weightBytes: weights.bytes,
+    weightTypes: weights.types,
+    weightFiles: weights.files,
+    tokenizer,
+    licence: await licenceOf(folder),
+    student: studentBytes(configuration, await tokenizerBytes(folder)),
+    warnings: [...warnings, ...i2sWarnings(configuration)],
+  };
+}
+
+/** What the configuration alone tells. */
+function shapeCard(folder: string, configuration: ModelConfiguration): TeacherCard {
+  const counts = countParameters(configuration);
+  return {
+    ...emptyCard(folder),
     architecture: architectureOf(configuration.architecture).title,
     layers: configuration.layers,
     hiddenSize: configuration.hiddenSize,
@@ -56,13 +97,6 @@ async function cardOf(folder: string, configuration: ModelConfiguration): Promis
     tiedEmbedding: configuration.tiedEmbeddings,
     parameters: counts.total,
     bodyParameters: counts.body,
-    weightBytes: weights.bytes,
-    weightTypes: weights.types,
-    weightFiles: weights.files,
-    tokenizer,
-    licence: await licenceOf(folder),
-    student: studentBytes(configuration, await tokenizerBytes(folder)),
-    warnings: [...warnings, ...i2sWarnings(configuration)],
   };
 }
 
@@ -190,7 +224,7 @@ function emptyCard(folder: string): TeacherCard {
   return {
     folder,
     supported: false,
-    supportedArchitectures: [],
+    supportedArchitectures: architectures.map(({ title, modelType }) => `${title} (${modelType})`),
     architecture: 'unknown',
     layers: 0,
     hiddenSize: 0,

@@ -2,7 +2,7 @@
 import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
 import { checkTask } from './check-task.ts';
 import { inspectFile } from './export/inspect-file.ts';
-import { inspectTeacher } from './inspect-teacher.ts';
+import { foreseeTeacher, inspectTeacher } from './inspect-teacher.ts';
 import { planJobs } from './plan.ts';
 import { recipeFromPreset } from './presets.ts';
 
@@ -12,6 +12,8 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
   switch (query.type) {
     case 'inspect-teacher':
       return inspectTeacher(query.folder);
+    case 'foresee-teacher':
+      return foreseeTeacher(query.model);
     case 'check-task':
       return checkTask(query.request);
     case 'preset-recipe':

@@ -9,6 +9,7 @@ import { DraftStore, SettingsStore } from './drafts.ts';
 import { EventHub } from './event-hub.ts';
 import { ExperimentQueue } from './experiment-queue.ts';
 import type { RunExperimentOptions } from './run-experiment.ts';
+import { TeacherDownloads } from './teacher-downloads.ts';
 import { openWorkspace } from './workspace.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -34,8 +35,9 @@ export interface Application {
   readonly drafts: DraftStore;
   readonly settings: SettingsStore;
   readonly benchmarks: BenchmarkStore;
+  readonly downloads: TeacherDownloads;
   readonly home: string;
-  /** Pauses what runs, then closes the workspace. */
+  /** Pauses what runs and what is being downloaded, then closes the workspace. */
   close(): Promise<void>;
 }
 
@@ -49,6 +51,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
   emptyBin(workspace);
   const hub = new EventHub();
   const queue = new ExperimentQueue(workspace, options.jobs, hub, options.silence);
+  const downloads = new TeacherDownloads(workspace, options.jobs, hub);
   return {
     options,
     workspace,
@@ -57,9 +60,10 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
     drafts: new DraftStore(workspace.paths.folder),
     settings: new SettingsStore(workspace.paths.folder),
     benchmarks: new BenchmarkStore(workspace.paths.folder),
+    downloads,
     home: homedir(),
     close: async () => {
-      await queue.close();
+      await Promise.all([queue.close(), downloads.close()]);
       workspace.close();
     },
   };

@@ -4,7 +4,12 @@ import type { Comparison } from '../../contract/results.ts';
 import { bytes, count, elapsed, percent } from './quantities.ts';
 import { textTable } from './text-table.ts';
 
-const names = { teacher: 'teacher', 'teacher-q4_0': 'teacher, 4-bit', 'bitnet-sft': 'BitNet-SFT', bitdistill: 'BitDistill' } as const;
+const names = {
+  teacher: 'teacher',
+  'teacher-q4_0': 'teacher, 4-bit',
+  'bitnet-sft': 'BitNet-SFT',
+  bitdistill: 'BitDistill',
+} as const;
 const missing = '-';
 
 /** One line a model, with units; body (the linear layers) and whole file apart; what was not measured is a dash. */

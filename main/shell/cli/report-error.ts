@@ -15,6 +15,8 @@ const codes: Record<ErrorCode, number> = {
   'out-of-memory': exitCodes.failed,
   'worker-died': exitCodes.failed,
   damaged: exitCodes.failed,
+  unreachable: exitCodes.failed,
+  forbidden: exitCodes.badInput,
   internal: exitCodes.failed,
 };
 

@@ -5,6 +5,7 @@ import type { Application } from '../application.ts';
 import { applicationProcedures } from './application.ts';
 import { toProcedureError } from './errors.ts';
 import { experimentProcedures } from './experiments.ts';
+import { hubProcedures } from './hub.ts';
 import { libraryProcedures } from './library.ts';
 import { resultProcedures } from './results.ts';
 
@@ -31,5 +32,6 @@ export function workbenchRouter() {
     ...experimentProcedures(procedures),
     ...resultProcedures(procedures),
     ...libraryProcedures(procedures),
+    ...hubProcedures(procedures),
   });
 }

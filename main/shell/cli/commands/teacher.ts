@@ -8,12 +8,14 @@ import { withWorkspace } from '../session.ts';
 import { exitCodes } from '../shell.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { facts, textTable } from '../text-table.ts';
+import { downloadCommand } from './teacher-download.ts';
 
 export function teacherCommand(shell: Shell): Command {
   return new Command('teacher')
     .description('teachers: local Hugging Face folders with a full-precision model')
     .addHelpText('after', '\nExample:\n  tritsmith teacher add models/Qwen3-0.6B\n')
     .addCommand(addCommand(shell))
+    .addCommand(downloadCommand(shell))
     .addCommand(listCommand(shell));
 }
 

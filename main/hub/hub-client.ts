@@ -1,0 +1,243 @@
+/**
+ * The one place that speaks to the network, and only when the user asks: requests to the Hugging Face Hub or to the mirror that
+ * HF_ENDPOINT names. Redirects are followed by hand, so that the token goes to the Hub alone and never to the servers that it
+ * sends its large files from.
+ */
+import { TritsmithError } from '../contract/errors.ts';
+
+/** A public address, read by nothing before the user searches or downloads. */
+const PUBLIC_HUB = 'https://huggingface.co';
+const MOST_REDIRECTS = 6;
+const ANSWER_MILLISECONDS = 20_000;
+const MOST_JSON_BYTES = 32 * 1024 * 1024;
+
+export interface HubClientOptions {
+  /** Base address; default HF_ENDPOINT, else the public Hub. */
+  readonly endpoint?: string;
+  /** Default HF_TOKEN. */
+  readonly token?: string;
+}
+
+/** An open answer whose body has not been read. */
+export interface HubAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: ReadableStream<Uint8Array>;
+  /** The Hub's own word for what the file holds (its hash), where it gives one. */
+  readonly contentHash: string | null;
+}
+
+export class HubClient {
+  readonly endpoint: string;
+  readonly #token: string | undefined;
+
+  /** Throws `bad-input` for an endpoint that is no http(s) address. */
+  constructor(options: HubClientOptions = {}) {
+    const endpoint = (options.endpoint ?? process.env['HF_ENDPOINT'] ?? '') || PUBLIC_HUB;
+    if (!/^https?:\/\//.test(endpoint) || !URL.canParse(endpoint))
+      throw new TritsmithError('bad-input', `HF_ENDPOINT is "${endpoint}", which is no http(s) address.`, {
+        remedy: 'Correct the environment variable, or remove it to use the public Hub.',
+      });
+    this.endpoint = endpoint.replace(/\/+$/, '');
+    this.#token = (options.token ?? process.env['HF_TOKEN'] ?? '') || undefined;
+  }
+
+  /** Reads JSON. `path` begins with `/`. Throws like `open`, and `unreachable` for an answer that is no JSON. */
+  async json(path: string, signal?: AbortSignal): Promise<unknown> {
+    const text = await this.text(path, MOST_JSON_BYTES, signal);
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      throw new TritsmithError('unreachable', `${this.#host} answered with something that is no Hub's answer.`, {
+        reason: text.slice(0, 120),
+        remedy: 'A proxy or login page may stand in between. Check HF_ENDPOINT and the network, then try again.',
+      });
+    }
+  }
+
+  /** Reads a small text whole. Throws like `open`, and `unreachable` when it is larger than `most` bytes or breaks off. */
+  async text(path: string, most: number, signal?: AbortSignal): Promise<string> {
+    const { body } = await this.open(path, {}, signal);
+    const reader = body.getReader();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      void reader.cancel();
+    }, ANSWER_MILLISECONDS);
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    try {
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        size += part.value.byteLength;
+        if (size > most) throw new Error(`more than ${String(most)} bytes`);
+        parts.push(part.value);
+      }
+      if (late) throw new Error('no answer within 20 seconds');
+    } catch (thrown) {
+      await reader.cancel().catch(() => undefined);
+      throw this.#unreachable(thrown, signal);
+    } finally {
+      clearTimeout(timer);
+    }
+    return Buffer.concat(parts).toString('utf8');
+  }
+
+  /**
+   * Opens `path` (beginning with `/`) and returns the answer with its body unread; status 200, 206 or 416.
+   * @throws TritsmithError `unreachable` (network, 5xx, 429), `forbidden` (401, 403), `not-found`, `stopped` when `signal` aborts
+   */
+  async open(path: string, headers: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<HubAnswer> {
+    refuseWhenOffline();
+    let url = new URL(this.endpoint + path);
+    const home = url.origin;
+    let contentHash: string | null = null;
+    for (let hop = 0; hop <= MOST_REDIRECTS; hop += 1) {
+      const answer = await this.#send(url, url.origin === home, headers, signal);
+      if (hop === 0 || url.origin === home) contentHash = plainTag(answer.headers.get('x-linked-etag')) ?? contentHash;
+      const location = answer.headers.get('location');
+      if (answer.status >= 300 && answer.status < 400 && location !== null) {
+        await answer.body?.cancel();
+        const next = URL.canParse(location, url.href) ? new URL(location, url) : null;
+        if (
+          next === null ||
+          !/^https?:$/.test(next.protocol) ||
+          (url.protocol === 'https:' && next.protocol !== 'https:')
+        )
+          throw new TritsmithError('unreachable', `${this.#host} sends on to an address that cannot be used.`, {
+            reason: location.slice(0, 200),
+            remedy: 'Check HF_ENDPOINT and the network, then try again.',
+          });
+        url = next;
+        continue;
+      }
+      if (answer.body !== null && (answer.ok || answer.status === 416))
+        return { status: answer.status, headers: answer.headers, body: answer.body, contentHash };
+      const said = (await answer.text().catch(() => '')).slice(0, 400);
+      throw this.#refusal(answer, url.origin === home, said);
+    }
+    throw new TritsmithError('unreachable', `${this.#host} sends on in circles.`, {
+      remedy: 'Check HF_ENDPOINT and the network, then try again.',
+    });
+  }
+
+  async #send(
+    url: URL,
+    atHome: boolean,
+    headers: Readonly<Record<string, string>>,
+    signal?: AbortSignal,
+  ): Promise<Response> {
+    const waited = new AbortController();
+    const timer = setTimeout(() => {
+      waited.abort();
+    }, ANSWER_MILLISECONDS);
+    try {
+      return await fetch(url, {
+        redirect: 'manual',
+        headers: {
+          'user-agent': 'tritsmith',
+          // Compressed answers have no ranges.
+          'accept-encoding': 'identity',
+          ...headers,
+          ...(atHome && this.#token !== undefined ? { authorization: `Bearer ${this.#token}` } : {}),
+        },
+        signal: signal === undefined ? waited.signal : AbortSignal.any([signal, waited.signal]),
+      });
+    } catch (thrown) {
+      throw this.#unreachable(waited.signal.aborted ? new Error('no answer within 20 seconds') : thrown, signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get #host(): string {
+    return new URL(this.endpoint).host;
+  }
+
+  #unreachable(thrown: unknown, signal?: AbortSignal): TritsmithError {
+    if (thrown instanceof TritsmithError) return thrown;
+    if (signal?.aborted === true) return new TritsmithError('stopped', 'The download was stopped.');
+    return new TritsmithError('unreachable', `The Hub cannot be reached at ${this.#host}.`, {
+      reason: reasonOf(thrown),
+      remedy: 'Check the network and try again. Everything that is on this machine works without it.',
+    });
+  }
+
+  #refusal(answer: Response, atHome: boolean, said: string): TritsmithError {
+    const { status } = answer;
+    const word = answer.headers.get('x-error-code') ?? '';
+    const reason = [`status ${String(status)}`, answer.headers.get('x-error-message') ?? plainSentence(said)]
+      .filter((part) => part !== '')
+      .join(': ');
+    if (status === 429) {
+      const wait = answer.headers.get('retry-after');
+      return new TritsmithError('unreachable', 'The Hub asks to slow down.', {
+        reason,
+        remedy: `Try again in ${wait !== null && /^\d+$/.test(wait) ? `${wait} seconds` : 'a few minutes'}; with a token it allows more.`,
+      });
+    }
+    if (status >= 500)
+      return new TritsmithError('unreachable', `${this.#host} has trouble of its own.`, {
+        reason,
+        remedy: 'Try again later. Everything that is on this machine works without it.',
+      });
+    if (word === 'GatedRepo' || (status === 403 && atHome))
+      return new TritsmithError('forbidden', 'The owner of this model wants its licence accepted first.', {
+        reason,
+        remedy: `Accept it on the model's page at ${this.#host}, then enter an access token of your account.`,
+      });
+    if (status === 404 || (status === 401 && word !== '' && this.#token === undefined))
+      return new TritsmithError('not-found', 'The Hub has no such public model or file.', {
+        reason,
+        remedy: 'Check the name. A private model needs an access token of its owner.',
+      });
+    if (status === 401)
+      return new TritsmithError('forbidden', 'The Hub does not accept this access.', {
+        reason,
+        remedy:
+          this.#token === undefined
+            ? 'Enter an access token of your account.'
+            : 'Enter another access token: this one is wrong, expired, or may not read this model.',
+      });
+    return new TritsmithError('unreachable', `${atHome ? this.#host : 'The server of the large files'} refused.`, {
+      reason,
+      remedy: 'Try again.',
+    });
+  }
+}
+
+/** HF_HUB_OFFLINE is what the Hub's own tools obey. */
+function refuseWhenOffline(): void {
+  if (!/^(1|true|yes|on)$/i.test(process.env['HF_HUB_OFFLINE'] ?? '')) return;
+  throw new TritsmithError('unreachable', 'HF_HUB_OFFLINE is set, so the Hub is not asked.', {
+    remedy: 'Remove that environment variable to search and download, or choose a folder on this machine.',
+  });
+}
+
+/** `"abc"` or `W/"abc"` without its dress. */
+function plainTag(tag: string | null): string | null {
+  return tag === null ? null : tag.replace(/^W\//, '').replaceAll('"', '');
+}
+
+/** What a server said, unless it is a page. */
+function plainSentence(said: string): string {
+  const json = /"error"\s*:\s*"([^"]{1,200})"/.exec(said)?.[1];
+  return json ?? (said.includes('<') ? '' : said.trim().slice(0, 200));
+}
+
+/** fetch says "fetch failed" and hides why one level down. */
+function reasonOf(thrown: unknown): string {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const cause = error.cause instanceof Error ? error.cause : error;
+  const { code } = cause as NodeJS.ErrnoException;
+  const plain: Record<string, string> = {
+    ENOTFOUND: 'its name is not known here; there may be no network',
+    EAI_AGAIN: 'its name is not known here; there may be no network',
+    ECONNREFUSED: 'nothing answers there',
+    ECONNRESET: 'the connection broke off',
+    UND_ERR_SOCKET: 'the connection broke off',
+    ETIMEDOUT: 'no answer came in time',
+    UND_ERR_CONNECT_TIMEOUT: 'no answer came in time',
+    CERT_HAS_EXPIRED: 'its certificate has expired',
+  };
+  return code === undefined ? cause.message : `${plain[code] ?? cause.message} (${code})`;
+}

@@ -1,0 +1,341 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { TritsmithError } from '../contract/errors.ts';
+import { hubModelId } from '../contract/hub.ts';
+import { discardDownload, downloadModel, partialFolder, unfinishedDownloads } from './download.ts';
+import { startHubServer } from './fixtures/hub-server.ts';
+import type { HubServer, ServedModel } from './fixtures/hub-server.ts';
+import { HubClient } from './hub-client.ts';
+import { describeModel, searchModels } from './hub-models.ts';
+
+const teacher = fileURLToPath(new URL('../../resources/demo/teacher', import.meta.url));
+const weights = 'model.safetensors';
+const weightBytes = statSync(join(teacher, weights)).size;
+const quick = { retryMilliseconds: 5 };
+
+let folder: string;
+let server: HubServer;
+let client: HubClient;
+
+const sharded = (): string => {
+  const path = join(folder, 'sharded');
+  mkdirSync(path);
+  writeFileSync(join(path, 'config.json'), readFileSync(join(teacher, 'config.json')));
+  writeFileSync(join(path, 'shard-1.safetensors'), 'one');
+  writeFileSync(join(path, 'shard-2.safetensors'), 'two');
+  const map = { weight_map: { a: 'shard-1.safetensors', b: 'shard-2.safetensors', c: 'shard-1.safetensors' } };
+  writeFileSync(join(path, 'model.safetensors.index.json'), JSON.stringify(map));
+  return path;
+};
+const hostile = (): string => {
+  const path = join(folder, 'hostile');
+  mkdirSync(path);
+  writeFileSync(join(path, 'config.json'), '{}');
+  const map = { weight_map: { a: '../../.profile.safetensors' } };
+  writeFileSync(join(path, 'model.safetensors.index.json'), JSON.stringify(map));
+  return path;
+};
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tritsmith-hub-'));
+  const models: ServedModel[] = [
+    {
+      id: 'acme/tiny-qwen3',
+      folder: teacher,
+      family: 'qwen3',
+      parameters: { BF16: 984_000 },
+      downloads: 5,
+      tags: ['license:mit'],
+      extraNames: ['../evil.json', 'pytorch_model.bin', 'onnx/model.onnx'],
+    },
+    { id: 'acme/large-llama', folder: teacher, family: 'llama', parameters: { BF16: 8e9 }, downloads: 90 },
+    { id: 'acme/llama-of-unknown-size', folder: teacher, family: 'llama', downloads: 70 },
+    { id: 'acme/qwen3-gptq', folder: teacher, family: 'qwen3', parameters: { I32: 9e8, F16: 1e8 }, downloads: 99 },
+    { id: 'acme/qwen3-0.6B-AWQ', folder: teacher, family: 'qwen3', downloads: 99 },
+    { id: 'acme/gemma', folder: teacher, family: 'gemma2', parameters: { BF16: 1e9 } },
+    { id: 'acme/secret', folder: teacher, family: 'qwen3', parameters: { BF16: 984_000 }, gated: true },
+    { id: 'acme/sharded', folder: sharded(), family: 'qwen3' },
+    { id: 'acme/hostile', folder: hostile(), family: 'qwen3' },
+  ];
+  server = await startHubServer(models);
+});
+afterAll(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+beforeEach(() => {
+  client = new HubClient({ endpoint: server.endpoint });
+  server.requests.length = 0;
+});
+afterEach(() => {
+  for (const key of Object.keys(server.faults)) Reflect.deleteProperty(server.faults, key);
+});
+
+const refused = async (work: Promise<unknown>): Promise<TritsmithError> =>
+  work.then(
+    () => {
+      throw new Error('It went well.');
+    },
+    (thrown: unknown) => thrown as TritsmithError,
+  );
+const sizeAt = (path: string): number => (existsSync(path) ? statSync(path).size : 0);
+
+describe('a search', () => {
+  it('finds supported families alone, most downloaded first, without quantised copies', async () => {
+    const found = await searchModels(client, { text: '', largest: null });
+    expect(found.map(({ id }) => id)).toEqual([
+      'acme/large-llama',
+      'acme/llama-of-unknown-size',
+      'acme/tiny-qwen3',
+      'acme/secret',
+      'acme/sharded',
+      'acme/hostile',
+    ]);
+    expect(found[2]).toEqual({
+      id: 'acme/tiny-qwen3',
+      family: 'qwen3',
+      parameters: 984_000,
+      downloads: 5,
+      licence: 'mit',
+      gated: false,
+    });
+    expect(found[3]?.gated).toBe(true);
+  });
+
+  it('keeps to a size as far as the Hub tells it', async () => {
+    const found = await searchModels(client, { text: 'ACME', largest: 1e9 });
+    expect(found.map(({ id }) => id)).toEqual(['acme/tiny-qwen3', 'acme/secret']);
+  });
+});
+
+describe('a description', () => {
+  it('names one revision and only the files that a teacher needs', async () => {
+    const { plan, licence } = await describeModel(client, 'acme/tiny-qwen3');
+    expect(plan.files.map(({ name }) => name).sort()).toEqual(
+      readdirSync(teacher)
+        .filter((name) => existsSync(join(teacher, name)))
+        .sort(),
+    );
+    expect(plan.bytes).toBe(plan.files.reduce((sum, { name }) => sum + statSync(join(teacher, name)).size, 0));
+    expect(plan.files.find(({ name }) => name === weights)).toMatchObject({
+      bytes: weightBytes,
+      digest: { kind: 'sha256' },
+    });
+    expect(plan.files.find(({ name }) => name === 'config.json')?.digest.kind).toBe('git-blob');
+    expect(licence).toBe('mit');
+  });
+
+  it('follows the index of sharded weights, each shard once', async () => {
+    const { plan } = await describeModel(client, 'acme/sharded');
+    expect(plan.files.map(({ name }) => name)).toEqual([
+      'config.json',
+      'model.safetensors.index.json',
+      'shard-1.safetensors',
+      'shard-2.safetensors',
+    ]);
+  });
+
+  it('refuses a shard that would leave the folder, and names that are no model', async () => {
+    const error = await refused(describeModel(client, 'acme/hostile'));
+    expect(error).toMatchObject({ code: 'unsupported', reason: '"../../.profile.safetensors" is no plain file name' });
+    for (const id of ['../etc', 'a/b/c', 'a/..', '/a', 'a\\b', 'a/b?x', ''])
+      expect(hubModelId.safeParse(id).success).toBe(false);
+    expect(hubModelId.safeParse('Qwen/Qwen3-0.6B').success).toBe(true);
+  });
+});
+
+describe('a download', () => {
+  const target = (name: string): string => join(folder, name);
+  const identical = (path: string, names: readonly string[]): void => {
+    expect(readdirSync(path).sort()).toEqual([...names].sort());
+    for (const name of names)
+      expect(readFileSync(join(path, name)).equals(readFileSync(join(teacher, name)))).toBe(true);
+  };
+
+  it('fetches every byte, follows the redirect, and leaves nothing beside the model', async () => {
+    const { plan } = await describeModel(client, 'acme/tiny-qwen3');
+    let last = 0;
+    await downloadModel(client, plan, target('plain'), {
+      onProgress: ({ doneBytes }) => {
+        expect(doneBytes).toBeGreaterThanOrEqual(last);
+        last = doneBytes;
+      },
+    });
+    expect(last).toBe(plan.bytes);
+    identical(
+      target('plain'),
+      plan.files.map(({ name }) => name),
+    );
+    expect(existsSync(partialFolder(target('plain')))).toBe(false);
+  });
+
+  it('goes on by itself after broken connections, with ranges, not from the start', async () => {
+    const { plan } = await describeModel(client, 'acme/tiny-qwen3');
+    server.faults.drop = { name: weights, afterBytes: 300_000, times: 3 };
+    await downloadModel(client, plan, target('dropped'), quick);
+    identical(
+      target('dropped'),
+      plan.files.map(({ name }) => name),
+    );
+    const ranges = server.requests
+      .filter(({ host, path }) => host === 'cdn' && path.includes(weights))
+      .map(({ range }) => range);
+    expect(ranges).toHaveLength(4);
+    expect(ranges[0]).toBeNull();
+    for (const range of ranges.slice(1)) expect(range).toMatch(/^bytes=[1-9]\d{4,}-$/);
+  });
+
+  it('gives up a connection that falls silent and goes on', async () => {
+    const { plan } = await describeModel(client, 'acme/tiny-qwen3');
+    server.faults.hang = { name: weights, afterBytes: 100_000, times: 1 };
+    await downloadModel(client, plan, target('silent'), { ...quick, silenceMilliseconds: 300 });
+    identical(
+      target('silent'),
+      plan.files.map(({ name }) => name),
+    );
+  });
+
+  it('is gone on with by a later process where an earlier one was killed', async () => {
+    const { plan } = await describeModel(client, 'acme/tiny-qwen3');
+    const stop = new AbortController();
+    server.faults.bytesPerSecond = 4_000_000;
+    const error = await refused(
+      downloadModel(client, plan, target('killed'), {
+        signal: stop.signal,
+        onProgress: ({ file, doneBytes }) => {
+          if (file === weights && doneBytes > plan.bytes - weightBytes / 2) stop.abort();
+        },
+      }),
+    );
+    expect(error.code).toBe('stopped');
+    delete server.faults.bytesPerSecond;
+    const growing = join(partialFolder(target('killed')), `${weights}.incomplete`);
+    const there = sizeAt(growing);
+    expect(there).toBeGreaterThan(weightBytes / 4);
+    expect(there).toBeLessThan(weightBytes);
+    expect(existsSync(target('killed'))).toBe(false);
+    const [found] = await unfinishedDownloads(folder);
+    expect(found).toMatchObject({ target: target('killed'), plan: { id: 'acme/tiny-qwen3' } });
+    expect(found?.doneBytes).toBe(plan.bytes - weightBytes + there);
+    server.requests.length = 0;
+    await downloadModel(client, plan, target('killed'));
+    expect(server.requests.map(({ host, range }) => [host, range])).toEqual([
+      ['hub', `bytes=${String(there)}-`],
+      ['cdn', `bytes=${String(there)}-`],
+    ]);
+    identical(
+      target('killed'),
+      plan.files.map(({ name }) => name),
+    );
+  });
+
+  it('begins a file anew where the server knows no ranges', async () => {
+    const { plan } = await describeModel(client, 'acme/tiny-qwen3');
+    server.faults.drop = { name: weights, afterBytes: 300_000, times: 1 };
+    server.faults.ignoreRanges = true;
+    await downloadModel(client, plan, target('rangeless'), quick);
+    identical(
+      target('rangeless'),
+      plan.files.map(({ name }) => name),
+    );
+  });
+
+  it.each([weights, 'config.json'])('refuses a %s with another checksum and keeps nothing of it', async (name) => {
+    const { plan } = await describeModel(client, 'acme/tiny-qwen3');
+    server.faults.corrupt = name;
+    const error = await refused(downloadModel(client, plan, target('corrupt'), quick));
+    expect(error).toMatchObject({
+      code: 'damaged',
+      message: `${name} of acme/tiny-qwen3 did not arrive as the Hub describes it.`,
+    });
+    expect(existsSync(target('corrupt'))).toBe(false);
+    expect(readdirSync(partialFolder(target('corrupt'))).filter((each) => each.startsWith(name))).toEqual([]);
+    delete server.faults.corrupt;
+    await downloadModel(client, plan, target('corrupt'));
+    identical(
+      target('corrupt'),
+      plan.files.map((each) => each.name),
+    );
+    rmSync(target('corrupt'), { recursive: true });
+  });
+
+  it('leaves nothing when it is discarded', async () => {
+    const { plan } = await describeModel(client, 'acme/tiny-qwen3');
+    server.faults.drop = { name: weights, afterBytes: 300_000, times: 1000 };
+    const before = readdirSync(folder);
+    const error = await refused(
+      downloadModel(client, plan, target('cancelled'), { ...quick, signal: AbortSignal.timeout(300) }),
+    );
+    expect(error.code).toBe('stopped');
+    await discardDownload(target('cancelled'));
+    expect(readdirSync(folder)).toEqual(before);
+  });
+});
+
+describe('what the Hub refuses', () => {
+  it.each([
+    ['not-found', { code: 404 }, 'The Hub has no such public model or file.'],
+    ['not-found', { code: 401, errorCode: 'RepoNotFound' }, 'The Hub has no such public model or file.'],
+    ['forbidden', { code: 401 }, 'The Hub does not accept this access.'],
+    ['forbidden', { code: 403 }, 'The owner of this model wants its licence accepted first.'],
+    ['unreachable', { code: 429, retryAfter: '30' }, 'The Hub asks to slow down.'],
+    ['unreachable', { code: 503 }, /has trouble of its own/],
+  ] as const)('is %s for %j', async (code, status, message) => {
+    server.faults.status = status;
+    const error = await refused(describeModel(client, 'acme/tiny-qwen3'));
+    expect(error.code).toBe(code);
+    expect(error.message).toMatch(message);
+    expect(error.reason).toContain(String(status.code));
+    if (status.code === 429) expect(error.remedy).toContain('30 seconds');
+  });
+
+  it('is given to whoever has the token of a gated model, and the token goes to the Hub alone', async () => {
+    const without = await refused(describeModel(client, 'acme/secret'));
+    expect(without).toMatchObject({
+      code: 'forbidden',
+      message: 'The owner of this model wants its licence accepted first.',
+    });
+    const wrong = await refused(
+      describeModel(new HubClient({ endpoint: server.endpoint, token: 'hf_wrong' }), 'acme/secret'),
+    );
+    expect(wrong.code).toBe('forbidden');
+    server.requests.length = 0;
+    const right = new HubClient({ endpoint: server.endpoint, token: server.token });
+    const { plan } = await describeModel(right, 'acme/secret');
+    await downloadModel(right, plan, join(folder, 'secret'));
+    expect(server.requests.filter(({ host }) => host === 'hub').every(({ token }) => token === server.token)).toBe(
+      true,
+    );
+    const elsewhere = server.requests.filter(({ host }) => host === 'cdn');
+    expect(elsewhere.length).toBeGreaterThan(0);
+    expect(elsewhere.every(({ token }) => token === null)).toBe(true);
+  });
+
+  it('is said in a sentence when nothing answers, and when the user set the tools to offline', async () => {
+    const error = await refused(new HubClient({ endpoint: 'http://127.0.0.1:9' }).json('/api/models'));
+    expect(error).toMatchObject({ code: 'unreachable', message: 'The Hub cannot be reached at 127.0.0.1:9.' });
+    expect(error.remedy).toContain('Everything that is on this machine works without it.');
+    process.env['HF_HUB_OFFLINE'] = '1';
+    try {
+      expect(await refused(client.json('/api/models'))).toMatchObject({
+        code: 'unreachable',
+        message: 'HF_HUB_OFFLINE is set, so the Hub is not asked.',
+      });
+      expect(server.requests).toEqual([]);
+    } finally {
+      delete process.env['HF_HUB_OFFLINE'];
+    }
+  });
+});
