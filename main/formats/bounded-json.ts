@@ -1,6 +1,6 @@
 /** JSON from files that may lie: bounded in size and depth before it is parsed. */
-import { open } from 'node:fs/promises';
 import { TritsmithError } from '../contract/errors.ts';
+import { openRegularFile } from './regular-file.ts';
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 export type JsonObject = Record<string, Json>;
@@ -61,16 +61,14 @@ export function parseBoundedJson(bytes: Uint8Array, what: string, maxDepth = 32)
  */
 export async function readBoundedFile(file: string, maxBytes: number): Promise<Uint8Array> {
   try {
-    const handle = await open(file, 'r');
+    const { handle, size } = await openRegularFile(file);
     try {
-      const status = await handle.stat();
-      if (!status.isFile()) throw new TritsmithError('bad-input', `${file} is not a file.`);
-      if (status.size > maxBytes)
+      if (size > maxBytes)
         throw new TritsmithError('bad-input', `${file} is too large.`, {
-          reason: `It has ${status.size} bytes; at most ${maxBytes} are expected of such a file.`,
+          reason: `It has ${size} bytes; at most ${maxBytes} are expected of such a file.`,
           remedy: 'Check that it is the right file.',
         });
-      const bytes = new Uint8Array(status.size);
+      const bytes = new Uint8Array(size);
       let done = 0;
       while (done < bytes.length) {
         const { bytesRead } = await handle.read(bytes, done, bytes.length - done, done);

@@ -1,8 +1,9 @@
 /** Running text for continued pre-training: a text or JSONL file of any size, or a folder tree of them. */
-import { open, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { isJsonObject, ownValue, parseBoundedJson } from '../bounded-json.ts';
+import { openRegularFile } from '../regular-file.ts';
 import { readLines } from './lines.ts';
 
 const documentBytes = 64 * 1024;
@@ -64,7 +65,7 @@ function forcedCut(bytes: Buffer): number {
 }
 
 async function* textDocuments(file: string, start: number): AsyncGenerator<{ text: string; end: number }> {
-  const handle = await open(file, 'r');
+  const { handle } = await openRegularFile(file);
   try {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
     let pending: Buffer = Buffer.alloc(0);

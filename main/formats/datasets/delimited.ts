@@ -1,8 +1,8 @@
 /** TSV and CSV, streamed. TSV as GLUE has it: a tab separates, a quotation mark is a character like any other. */
-import { createReadStream } from 'node:fs';
 import { parse } from 'csv-parse';
 import type { Info } from 'csv-parse';
 import { TritsmithError } from '../../contract/errors.ts';
+import { openRegularFile } from '../regular-file.ts';
 import type { DatasetRow, Problems, Source } from './dataset.ts';
 import { readLines } from './lines.ts';
 
@@ -78,7 +78,8 @@ interface Parsed {
 }
 
 async function* csvRecords(file: string, delimiter: string): AsyncGenerator<{ fields: string[]; line: number }> {
-  const input = createReadStream(file, { highWaterMark: 256 * 1024 });
+  const { handle } = await openRegularFile(file);
+  const input = handle.createReadStream({ highWaterMark: 256 * 1024 });
   const parser = parse({
     bom: true,
     delimiter,

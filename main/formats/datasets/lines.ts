@@ -1,6 +1,6 @@
 /** Lines of a file of any size with their place in it. */
-import { open } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
+import { openRegularFile } from '../regular-file.ts';
 
 const blockBytes = 256 * 1024;
 const longestLine = 16 * 1024 * 1024;
@@ -20,12 +20,7 @@ export interface Line {
  * @throws TritsmithError `not-found`, `not-writable` (no permission)
  */
 export async function* readLines(file: string, start = 0): AsyncGenerator<Line> {
-  let handle;
-  try {
-    handle = await open(file, 'r');
-  } catch (thrown) {
-    throw TritsmithError.from(thrown);
-  }
+  const { handle } = await openRegularFile(file);
   try {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
     const block = Buffer.alloc(blockBytes);

@@ -1,7 +1,7 @@
 /** Finds out what a dataset file is and opens it. */
-import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
+import { openRegularFile } from '../regular-file.ts';
 import { Problems } from './dataset.ts';
 import type { Dataset, Source } from './dataset.ts';
 import { openCsv, openTsv } from './delimited.ts';
@@ -11,9 +11,8 @@ import { openParquet } from './parquet.ts';
 const sniffedBytes = 64 * 1024;
 
 async function beginning(file: string): Promise<Buffer> {
-  const handle = await open(file, 'r');
+  const { handle } = await openRegularFile(file);
   try {
-    if (!(await handle.stat()).isFile()) throw new TritsmithError('bad-input', `${file} is not a file.`);
     const bytes = Buffer.alloc(sniffedBytes);
     const { bytesRead } = await handle.read(bytes, 0, sniffedBytes, 0);
     return bytes.subarray(0, bytesRead);

@@ -1,7 +1,7 @@
 /** Reads GGUF files: metadata and tensor list at once, one tensor's values at a time in bounded chunks. */
-import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
+import { openRegularFile } from '../regular-file.ts';
 import { MoreBytesNeeded, parseGgufHeader } from './header.ts';
 import type { GgufHeader, GgufTensor } from './header.ts';
 import { unpackI2sBlocks } from './i2s.ts';
@@ -79,11 +79,11 @@ async function readValues(file: FileHandle, path: string, tensor: GgufTensor, ty
 export async function openGguf(path: string): Promise<GgufFile> {
   let handle: FileHandle | undefined;
   try {
-    handle = await open(path, 'r');
-    const file = handle;
-    const status = await file.stat();
-    if (!status.isFile()) throw new TritsmithError('bad-input', `${path} is not a file.`);
-    const header = await readHeader(file, path, status.size);
+    const opened = await openRegularFile(path);
+    const { size } = opened;
+    const file = opened.handle;
+    handle = file;
+    const header = await readHeader(file, path, size);
     const tensorOf = (name: string) => {
       const tensor = header.tensors.get(name);
       if (!tensor) throw new TritsmithError('not-found', `${path} holds no tensor "${name}".`);

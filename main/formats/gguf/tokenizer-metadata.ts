@@ -2,16 +2,14 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import type { JsonObject } from '../bounded-json.ts';
 import type { TokenizerDefinition } from '../tokenizers/definition.ts';
+import { llama3Pattern, qwen2Pattern } from '../tokenizers/known-patterns.ts';
 import { loadTokenizer } from '../tokenizers/load.ts';
 import type { Tokenizer } from '../tokenizers/tokenizer.ts';
-import { qwen2Pattern } from '../tokenizers/vocab-and-merges.ts';
 import { bool, float32s, int32s, string, strings, uint32 } from './metadata.ts';
 import type { GgufValue } from './metadata.ts';
 
 /** Token types of llama.cpp. */
 const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
-
-const llama3Pattern = qwen2Pattern.replace('\\p{N}|', '\\p{N}{1,3}|');
 
 export interface TokenizerMetadata {
   readonly entries: ReadonlyMap<string, GgufValue>;

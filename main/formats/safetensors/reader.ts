@@ -1,8 +1,8 @@
 /** Reads tensors from a safetensors file in bounded chunks; the file as a whole is never in memory. */
-import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
 import { decodeBf16, decodeF16 } from '../half-precision.ts';
+import { openRegularFile } from '../regular-file.ts';
 import { dtypeBytes, headerLength, parseHeader } from './header.ts';
 import type { SafetensorsHeader, TensorEntry } from './header.ts';
 
@@ -77,15 +77,15 @@ async function readFloats(file: FileHandle, path: string, name: string, entry: T
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   let handle: FileHandle | undefined;
   try {
-    handle = await open(path, 'r');
-    const file = handle;
-    const status = await file.stat();
-    if (!status.isFile()) throw new TritsmithError('bad-input', `${path} is not a file.`);
-    const first = new Uint8Array(Math.min(8, status.size));
+    const opened = await openRegularFile(path);
+    const { size } = opened;
+    const file = opened.handle;
+    handle = file;
+    const first = new Uint8Array(Math.min(8, size));
     await readFully(file, path, first, 0);
-    const json = new Uint8Array(headerLength(path, first, status.size));
+    const json = new Uint8Array(headerLength(path, first, size));
     await readFully(file, path, json, 8);
-    const header = parseHeader(path, json, status.size);
+    const header = parseHeader(path, json, size);
     const entryOf = (name: string): TensorEntry => {
       const entry = header.tensors.get(name);
       if (!entry) throw new TritsmithError('not-found', `${path} holds no tensor "${name}".`);

@@ -64,22 +64,36 @@ const unsupported = (source: string, reason: string) =>
     remedy: 'Supported are BPE tokenizers as Llama, Qwen, Gemma and GPT-2 have them.',
   });
 
+const mostGrowth = 64;
+
+/** How many times longer than its input a step's output may be. */
+function growth(source: string, step: JsonObject): number {
+  const type = step['type'];
+  if (type !== 'Replace') return 1;
+  const content = ownValue(step, 'content') ?? '';
+  const pattern = ownValue(step, 'pattern');
+  const text = isJsonObject(pattern) ? ownValue(pattern, 'String') : undefined;
+  if (typeof content !== 'string' || !isJsonObject(pattern)) throw damaged(source, 'It has a malformed replacement.');
+  return typeof text === 'string' && text !== '' ? Math.max(1, content.length / text.length) : 1 + content.length;
+}
+
 function checkText(source: string, step: JsonObject): void {
-  for (const value of Object.values(step)) {
+  for (const [name, value] of Object.entries(step)) {
     const texts = isJsonObject(value) ? Object.values(value) : [value];
     for (const text of texts)
       if (typeof text === 'string' && text.length > 4096) throw damaged(source, 'It has a pattern of unusual length.');
+    if (['content', 'prepend', 'replacement', 'str_rep'].includes(name) && String(value).length > 64)
+      throw damaged(source, 'It has a replacement of unusual length.');
+    if (name !== 'normalizers' && Array.isArray(value) && value.length > 64)
+      throw damaged(source, `It has a step with a list of ${value.length} parts.`);
   }
-  if (step['type'] === 'Replace' || step['type'] === 'Prepend')
-    for (const name of ['content', 'prepend'])
-      if (String(ownValue(step, name) ?? '').length > 64)
-        throw damaged(source, 'It has a replacement of unusual length.');
 }
 
 /** A normalizer, pre-tokenizer, post-processor or decoder with known steps only. */
 function checkedSteps(source: string, value: Json | undefined, part: string, known: Set<string>): JsonObject | null {
   if (value === undefined || value === null) return null;
   let steps = 0;
+  let longer = 1;
   const visit = (step: Json | undefined): void => {
     if (!isJsonObject(step)) throw damaged(source, `Its ${part} is not an object.`);
     const type = ownValue(step, 'type');
@@ -88,6 +102,8 @@ function checkedSteps(source: string, value: Json | undefined, part: string, kno
       throw unsupported(source, `Its ${part} has the unknown step ${JSON.stringify(type.slice(0, 60))}.`);
     if (++steps > 32) throw damaged(source, `Its ${part} has more than 32 steps.`);
     checkText(source, step);
+    longer *= growth(source, step);
+    if (longer > mostGrowth) throw damaged(source, `Its ${part} makes texts more than ${mostGrowth} times longer.`);
     if (type !== 'Sequence') return;
     const inner = ['normalizers', 'pretokenizers', 'processors', 'decoders'].map((name) => ownValue(step, name));
     const list = inner.find((item) => item !== undefined);

@@ -1,9 +1,9 @@
-/** Jinja templates within bounds: size of source and output, and of `range`. */
-import { Environment, Interpreter, Template } from '@huggingface/jinja';
+/** Jinja templates, as models and people write them, within bounds of size, time and memory. */
 import { TritsmithError } from '../../contract/errors.ts';
+import { renderer } from './jinja-renderer.ts';
+import { renderInSandbox } from './jinja-sandbox.ts';
 
 export const longestSource = 256 * 1024;
-const longestRange = 10_000;
 
 const failed = (what: string, thrown: unknown) =>
   new TritsmithError('bad-input', `${what} can't be rendered.`, {
@@ -11,53 +11,31 @@ const failed = (what: string, thrown: unknown) =>
     remedy: 'Correct the template: the names in {{ }} must be known ones, and every {% %} block must be closed.',
   });
 
-function boundedRange(start: unknown, stop?: unknown, step: unknown = 1): number[] {
-  const [from, to] = stop === undefined ? [0, Number(start)] : [Number(start), Number(stop)];
-  const by = Number(step);
-  const length = Math.ceil((to - from) / by);
-  if (!(Number.isFinite(length) && length <= longestRange)) throw new Error(`range() is longer than ${longestRange}`);
-  return Array.from({ length: Math.max(0, length) }, (_, i) => from + i * by);
+const insertion = /\{\{-?\s*(?:[A-Za-z_]\w{0,99}|row\[(?:"[^"\\{}]{0,99}"|'[^'\\{}]{0,99}')\])\s*-?\}\}/g;
+
+/** Whether a template does nothing but put names in their places: such a one can't take more time than its output is long. */
+function onlyInserts(source: string): boolean {
+  return !/\{[{%#]|[}%#]\}/.test(source.replace(insertion, ''));
 }
 
-const globals = {
-  true: true,
-  false: false,
-  none: null,
-  True: true,
-  False: false,
-  None: null,
-  range: boundedRange,
-  raise_exception(text: unknown) {
-    throw new Error(String(text));
-  },
-};
-
-/** Names that the template language gives a meaning of its own. */
-export const reservedNames: ReadonlySet<string> = new Set(Object.keys(globals));
-
 /**
- * Compiles a template; the function renders it with the given names. `what` names it in errors.
- * @throws TritsmithError `bad-input`: syntax, unknown filters, output longer than `longestOutput` characters
+ * Compiles a template; the function renders it with the given names, which must be structured-cloneable. Templates with expressions
+ * or blocks run in a thread of their own, with 5 seconds and 256 MB for each call. `what` names the template in errors.
+ * @throws TritsmithError `bad-input`: syntax, unknown filters, too much time or memory, output longer than `longestOutput` characters
  */
 export function compileJinja(what: string, source: string, longestOutput: number): (names: object) => string {
-  if (source.length > longestSource) throw failed(what, new Error(`it is longer than ${longestSource} characters`));
-  let template: Template;
-  try {
-    template = new Template(source);
-  } catch (thrown) {
-    throw failed(what, thrown);
-  }
-  return (names) => {
-    let text: string;
+  const bounded = <T>(work: () => T): T => {
     try {
-      const environment = new Environment();
-      for (const [name, value] of Object.entries({ ...names, ...globals })) environment.set(name, value);
-      text = String((new Interpreter(environment).run(template.parsed) as { value: unknown }).value);
+      return work();
     } catch (thrown) {
       throw failed(what, thrown);
     }
-    if (text.length > longestOutput)
-      throw failed(what, new Error(`its output has ${text.length} characters, at most ${longestOutput} are allowed`));
-    return text;
   };
+  if (source.length > longestSource) throw failed(what, new Error(`it is longer than ${longestSource} characters`));
+  if (onlyInserts(source)) {
+    const render = bounded(() => renderer(source));
+    return (names) => bounded(() => render(names, longestOutput));
+  }
+  bounded(() => renderInSandbox(source, null, 0));
+  return (names) => bounded(() => renderInSandbox(source, names, longestOutput));
 }

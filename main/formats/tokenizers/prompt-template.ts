@@ -1,5 +1,6 @@
 /** Prompt templates: Jinja over the columns of a row. */
-import { compileJinja, reservedNames } from './jinja.ts';
+import { reservedNames } from './jinja-renderer.ts';
+import { compileJinja } from './jinja.ts';
 
 /** Longest prompt in characters: longer than any context that can be trained. */
 const longestPrompt = 4 * 1024 * 1024;

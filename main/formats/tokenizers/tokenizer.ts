@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { TritsmithError } from '../../contract/errors.ts';
+import { TimeIsUp, withinTime } from '../time-limit.ts';
+import { usesKnownPatterns } from './known-patterns.ts';
 import { PieceCache } from './piece-cache.ts';
 import { joinedPairs, cutAtLines, cutAtUnjoinedPairs } from './safe-cuts.ts';
 import type { TokenizerDefinition } from './definition.ts';
@@ -65,10 +67,20 @@ function libraryTokenizer(source: string, definition: TokenizerDefinition): Libr
 }
 
 const refused = (source: string, thrown: unknown) =>
-  new TritsmithError('damaged', `The tokenizer ${source} can't be used.`, {
-    reason: (thrown as Error).message.slice(0, 300),
-    remedy: 'Download the tokenizer files of the model again.',
-  });
+  thrown instanceof TimeIsUp
+    ? new TritsmithError('bad-input', `The tokenizer ${source} takes too long.`, {
+        reason: `For one text ${thrown.message}: the patterns in its files are such that the time grows without bound.`,
+        remedy: 'Get the tokenizer files from a source that you trust.',
+      })
+    : new TritsmithError('damaged', `The tokenizer ${source} can't be used.`, {
+        reason: (thrown as Error).message.slice(0, 300),
+        remedy: 'Download the tokenizer files of the model again.',
+      });
+
+/** Texts from this length on are watched whatever the tokenizer: the watchdog's half millisecond is nothing beside them. */
+const watchedCharacters = 64 * 1024;
+/** Hundreds of times what an ordinary tokenizer takes. */
+const secondsAllowed = (characters: number) => 5 + characters / 20_000;
 
 function digest(definition: TokenizerDefinition, byId: readonly (string | undefined)[]): string {
   const hash = createHash('sha256');
@@ -113,9 +125,12 @@ export function createTokenizer(
   for (const { id, content } of definition.addedTokens) byId[id] = content;
   const vocabSize = byId.length;
   const cutLines = cutsAtLines(definition);
+  const trusted = usesKnownPatterns(definition);
+  const watched = <T>(size: number, work: () => T): T =>
+    trusted && size < watchedCharacters ? work() : withinTime(secondsAllowed(size), work);
 
   const encodeWhole = (text: string, addSpecialTokens: boolean): number[] => {
-    const { ids } = library.encode(text, { add_special_tokens: addSpecialTokens });
+    const { ids } = watched(text.length, () => library.encode(text, { add_special_tokens: addSpecialTokens }));
     for (const id of ids)
       if (!Number.isInteger(id) || id >= vocabSize) throw new TypeError('it makes ids that its vocabulary lacks');
     return ids;
@@ -155,7 +170,8 @@ export function createTokenizer(
       const known = Array.from(ids).filter((id) => byId[id] !== undefined);
       if (known.length === 0) return '';
       try {
-        return library.decode(known, { skip_special_tokens: options?.skipSpecialTokens ?? false });
+        const decode = () => library.decode(known, { skip_special_tokens: options?.skipSpecialTokens ?? false });
+        return watched(known.length, decode);
       } catch (thrown) {
         throw refused(source, thrown);
       }

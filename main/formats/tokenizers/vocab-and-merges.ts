@@ -4,12 +4,9 @@ import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { isJsonObject, ownValue, readBoundedFile, readJsonObject } from '../bounded-json.ts';
 import type { Json, JsonObject } from '../bounded-json.ts';
+import { qwen2Pattern } from './known-patterns.ts';
 
 const largestFile = 256 * 1024 * 1024;
-
-/** Qwen2's split pattern (also in Qwen2.5 and Qwen3): like Llama-3's, but digits one by one. */
-export const qwen2Pattern =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 const byteLevel = (useRegex: boolean, addPrefixSpace: boolean): JsonObject => ({
   type: 'ByteLevel',

@@ -1,7 +1,7 @@
 /** The supported architectures. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
+import { readBoundedFile } from '../../formats/bounded-json.ts';
 import type { ModelConfiguration } from '../configuration.ts';
 import { type Architecture, huggingFaceConfig } from './architecture.ts';
 import { llama } from './llama.ts';
@@ -9,6 +9,8 @@ import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
 
 export const architectures: readonly Architecture[] = [llama, qwen2, qwen3];
+
+const largestConfiguration = 16 * 1024 * 1024;
 
 const supportedList = architectures.map(({ title, modelType }) => `${title} (${modelType})`).join(', ');
 
@@ -51,9 +53,9 @@ export function parseConfiguration(text: string): ModelConfiguration {
 export async function readModelConfiguration(folder: string): Promise<ModelConfiguration> {
   const path = join(folder, 'config.json');
   try {
-    return parseConfiguration(await readFile(path, 'utf8'));
+    return parseConfiguration(new TextDecoder().decode(await readBoundedFile(path, largestConfiguration)));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+    if (error instanceof TritsmithError && error.code === 'not-found')
       throw new TritsmithError('not-found', `There is no model in ${folder}: it has no config.json.`, {
         remedy: 'Choose the folder that holds config.json, the *.safetensors files and the tokenizer.',
       });

@@ -1,0 +1,162 @@
+/** Decodes Parquet with hyparquet. Runs in a process of its own (parquet-reader.ts): a damaged file can make the library loop or allocate without end. */
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { parquetMetadataAsync, parquetRead, parquetSchema, snappyUncompress } from 'hyparquet';
+import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { SerialisedError } from '../../contract/errors.ts';
+import { serveIsolated } from '../isolation/serve-isolated.ts';
+import { openRegularFile } from '../regular-file.ts';
+import { textOf } from './dataset.ts';
+
+export type ParquetRequest =
+  | { readonly ask: 'schema'; readonly file: string }
+  /** Decodes a row group and keeps it; its rows are fetched with `rows`. */
+  | { readonly ask: 'group'; readonly file: string; readonly first: number; readonly end: number }
+  | { readonly ask: 'rows'; readonly count: number };
+
+export interface ParquetSchema {
+  readonly columns: string[];
+  /** Rows and compressed bytes of every row group. */
+  readonly groups: { readonly rows: number; readonly bytes: number }[];
+}
+
+export interface ParquetReply {
+  readonly schema?: ParquetSchema;
+  readonly rows?: string[][];
+  readonly error?: SerialisedError;
+}
+
+const largestGroupBytes = 1024 ** 3;
+const largestPage = 256 * 1024 * 1024;
+const mostRowsInGroup = 20_000_000;
+const mostColumns = 10_000;
+
+function bounded(decompress: (input: Uint8Array, length: number) => Uint8Array) {
+  return (input: Uint8Array, length: number): Uint8Array => {
+    if (!(length >= 0 && length <= largestPage)) throw new Error(`a page claims ${length} bytes`);
+    return decompress(input, length);
+  };
+}
+
+const compressors: Compressors = {
+  SNAPPY: bounded((input, length) => {
+    const output = new Uint8Array(length);
+    snappyUncompress(input, output);
+    return output;
+  }),
+  GZIP: bounded((input, length) => gunzipSync(input, { maxOutputLength: Math.max(1, length) })),
+  BROTLI: bounded((input, length) => brotliDecompressSync(input, { maxOutputLength: Math.max(1, length) })),
+  ZSTD: bounded((input, length) => zstdDecompressSync(input, { maxOutputLength: Math.max(1, length) })),
+};
+
+/** Opens the file for as long as `use` runs; reads outside the file are refused before anything is allocated. */
+async function withFile<T>(file: string, use: (buffer: AsyncBuffer) => Promise<T>): Promise<T> {
+  const { handle, size } = await openRegularFile(file);
+  try {
+    return await use({
+      byteLength: size,
+      async slice(start, end = size) {
+        if (!(start >= 0 && start <= end && end <= size && end - start <= largestGroupBytes))
+          throw new Error(`bytes ${start} to ${end} are asked for, the file has ${size}`);
+        const bytes = new Uint8Array(end - start);
+        let done = 0;
+        while (done < bytes.length) {
+          const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
+          if (bytesRead === 0) throw new Error('the file is shorter than it was');
+          done += bytesRead;
+        }
+        return bytes.buffer;
+      },
+    });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Groups, after the counts and sizes that the file claims were found possible. */
+function checkedGroups(metadata: FileMetaData, fileBytes: number): ParquetSchema['groups'] {
+  const groups = metadata.row_groups.map(({ num_rows, columns }) => {
+    const rows = Number(num_rows);
+    if (!(rows >= 0 && rows <= mostRowsInGroup)) throw new Error(`a row group claims ${rows} rows`);
+    let bytes = 0;
+    for (const { meta_data: column } of columns) {
+      if (!column) continue;
+      const compressed = Number(column.total_compressed_size);
+      if (!(compressed >= 0 && compressed <= fileBytes)) throw new Error(`a column claims ${compressed} bytes`);
+      if (!(Number(column.total_uncompressed_size) <= largestGroupBytes && Number(column.num_values) <= 1e9))
+        throw new Error('a column claims more than 1 GB in one row group');
+      bytes += compressed;
+    }
+    if (bytes > fileBytes) throw new Error('its columns claim more bytes than the file has');
+    return { rows, bytes };
+  });
+  const total = groups.reduce((sum, { rows }) => sum + rows, 0);
+  if (total !== Number(metadata.num_rows)) throw new Error('its row groups do not add up');
+  return groups;
+}
+
+function columnNames(metadata: FileMetaData): string[] {
+  const names = parquetSchema(metadata).children.map(({ element }) => element.name);
+  if (names.length > mostColumns) throw new Error(`it has ${names.length} columns`);
+  if (new Set(names).size < names.length) throw new Error('two columns have the same name');
+  return names;
+}
+
+const readMetadata = (buffer: AsyncBuffer) => parquetMetadataAsync(buffer, { geoparquet: false });
+
+async function schema(file: string): Promise<ParquetSchema> {
+  return withFile(file, async (buffer) => {
+    const metadata = await readMetadata(buffer);
+    return { columns: columnNames(metadata), groups: checkedGroups(metadata, buffer.byteLength) };
+  });
+}
+
+let decoded: unknown[][] = [];
+let fetched = 0;
+
+async function decodeGroup(file: string, rowStart: number, rowEnd: number): Promise<void> {
+  [decoded, fetched] = [[], 0];
+  await withFile(file, async (buffer) => {
+    const metadata = await readMetadata(buffer);
+    await parquetRead({
+      file: buffer,
+      metadata,
+      columns: columnNames(metadata),
+      rowStart,
+      rowEnd,
+      compressors,
+      geoparquet: false,
+      onComplete: (rows) => {
+        decoded = rows as unknown[][];
+      },
+    });
+  });
+}
+
+function nextRows(count: number): string[][] {
+  const rows = decoded.slice(fetched, fetched + count).map((row) => row.map(textOf));
+  fetched += rows.length;
+  if (fetched >= decoded.length) [decoded, fetched] = [[], 0];
+  return rows;
+}
+
+async function answer(request: ParquetRequest): Promise<ParquetReply> {
+  if (request.ask === 'schema') return { schema: await schema(request.file) };
+  if (request.ask === 'rows') return { rows: nextRows(request.count) };
+  await decodeGroup(request.file, request.first, request.end);
+  return {};
+}
+
+serveIsolated(async (request): Promise<ParquetReply> => {
+  try {
+    return await answer(request as ParquetRequest);
+  } catch (thrown) {
+    const known = thrown instanceof TritsmithError || (thrown as { code?: string }).code !== undefined;
+    const error = known
+      ? TritsmithError.from(thrown)
+      : new TritsmithError('damaged', 'The file is damaged.', {
+          reason: String((thrown as Error).message).slice(0, 300),
+        });
+    return { error: error.serialise() };
+  }
+});

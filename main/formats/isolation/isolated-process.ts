@@ -1,0 +1,92 @@
+/**
+ * Work on files of others in a process of its own, with a limit of time and memory for each question. A thread would not do: when the
+ * memory of a thread runs out in one large step, V8 ends the whole process.
+ */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export interface Limits {
+  readonly seconds: number;
+  /** Of resident memory, above what the process has at rest. */
+  readonly megabytes: number;
+}
+
+/** What travels to the process. */
+export interface Question {
+  readonly megabytes: number;
+  readonly request: unknown;
+}
+
+/** The process took too much time or memory, or died otherwise; it has been ended. */
+export class BeyondLimits extends Error {}
+
+export interface IsolatedProcess {
+  /** Whether it may be asked again. */
+  readonly alive: boolean;
+  /** One question at a time. @throws BeyondLimits */
+  ask(request: unknown, limits: Limits): Promise<unknown>;
+  end(): void;
+}
+
+const startSeconds = 60;
+
+/** Forks `entry`, which calls `serveIsolated`. It does not keep this process alive, and ends with it. */
+export function isolatedProcess(entry: URL, heapMegabytes: number): IsolatedProcess {
+  const child: ChildProcess = fork(fileURLToPath(entry), [], {
+    execArgv: [`--max-old-space-size=${heapMegabytes}`],
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+  let alive = true;
+  let started = false;
+  const end = () => {
+    alive = false;
+    child.kill('SIGKILL');
+  };
+  child.once('exit', () => {
+    alive = false;
+  });
+  child.on('error', end);
+  const rest = () => {
+    child.unref();
+    child.channel?.unref();
+  };
+  rest();
+  return {
+    get alive() {
+      return alive;
+    },
+    end,
+    ask(request, { seconds, megabytes }) {
+      return new Promise((resolve, reject) => {
+        if (!alive) return reject(new BeyondLimits('the process that reads it has ended'));
+        const finish = (use: () => void) => {
+          clearTimeout(timer);
+          child.off('message', heard).off('exit', gone);
+          rest();
+          use();
+        };
+        const heard = (message: unknown) => {
+          if (message === 'ready') {
+            started = true;
+            clearTimeout(timer);
+            timer = setTimeout(tooSlow, seconds * 1000);
+          } else finish(() => resolve(message));
+        };
+        const gone = () =>
+          finish(() => reject(new BeyondLimits(`it needs more than ${megabytes.toFixed(0)} MB of memory`)));
+        const tooSlow = () =>
+          finish(() => {
+            end();
+            reject(new BeyondLimits(`it takes more than ${seconds.toFixed(0)} seconds`));
+          });
+        let timer = setTimeout(tooSlow, (started ? seconds : startSeconds) * 1000);
+        child.ref();
+        child.channel?.ref();
+        child.on('message', heard).once('exit', gone);
+        child.send({ megabytes, request } satisfies Question, () => undefined);
+      });
+    },
+  };
+}

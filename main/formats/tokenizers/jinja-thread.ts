@@ -1,0 +1,27 @@
+/** The thread between a caller that waits (jinja-sandbox.ts) and the process that renders (jinja-process.ts). */
+import { workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import { BeyondLimits, isolatedProcess } from '../isolation/isolated-process.ts';
+import type { RenderReply, RenderRequest } from './jinja-process.ts';
+
+const limits = { seconds: 5, megabytes: 256 };
+const { port, flag } = workerData as { port: MessagePort; flag: Int32Array };
+
+const start = () => isolatedProcess(new URL('./jinja-process.ts', import.meta.url), limits.megabytes);
+let renderer = start();
+
+async function answer(request: RenderRequest): Promise<RenderReply> {
+  if (!renderer.alive) renderer = start();
+  try {
+    return (await renderer.ask(request, limits)) as RenderReply;
+  } catch (thrown) {
+    const reason = thrown instanceof BeyondLimits ? thrown.message : String(thrown);
+    return { problem: `rendering is stopped: ${reason}` };
+  }
+}
+
+port.on('message', async (request: RenderRequest) => {
+  port.postMessage(await answer(request));
+  Atomics.store(flag, 0, 1);
+  Atomics.notify(flag, 0);
+});

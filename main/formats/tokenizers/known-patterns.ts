@@ -1,0 +1,30 @@
+/** Split patterns of published tokenizers. They take linear time; a pattern that is not among them is run under a watchdog. */
+import { isJsonObject } from '../bounded-json.ts';
+import type { Json } from '../bounded-json.ts';
+import type { TokenizerDefinition } from './definition.ts';
+
+/** Qwen2's split pattern (also in Qwen2.5 and Qwen3): like Llama-3's, but digits one by one. */
+export const qwen2Pattern =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+export const llama3Pattern = qwen2Pattern.replace('\\p{N}|', '\\p{N}{1,3}|');
+
+const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+const known: ReadonlySet<string> = new Set([qwen2Pattern, llama3Pattern, gpt2Pattern, '\\p{N}', '\\p{N}{1,3}']);
+
+function patterns(value: Json | undefined): string[] {
+  if (Array.isArray(value)) return value.flatMap(patterns);
+  if (!isJsonObject(value)) return [];
+  return Object.entries(value).flatMap(([name, inner]) =>
+    name === 'Regex' && typeof inner === 'string' ? [inner] : patterns(inner),
+  );
+}
+
+/** Whether every regular expression of the tokenizer is a known one. */
+export function usesKnownPatterns(definition: TokenizerDefinition): boolean {
+  const { normalizer, preTokenizer, postProcessor, decoder } = definition;
+  return [normalizer, preTokenizer, postProcessor, decoder]
+    .flatMap((part) => patterns(part))
+    .every((p) => known.has(p));
+}
