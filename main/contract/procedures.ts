@@ -2,6 +2,7 @@
 import { eventIterator, oc } from '@orpc/contract';
 import type { ContractRouterClient } from '@orpc/contract';
 import { z } from 'zod';
+import { componentName, componentProgress, componentState } from './components.ts';
 import { jobKind, serialisedError } from './jobs.ts';
 import { hubAccess, hubDownload, hubModel, hubModelCard, hubModelId, hubSearchRequest } from './hub.ts';
 import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
@@ -139,6 +140,13 @@ export const contract = {
         }),
       )
       .output(eventIterator(runtimeMessage)),
+  },
+  /** Other programs that are fetched only when a person asks for them. */
+  components: {
+    list: procedure.output(z.array(componentState)),
+    /** Downloads it; ends when it is there. Stop reading to stop it: nothing is left behind. */
+    install: procedure.input(z.object({ name: componentName })).output(eventIterator(componentProgress)),
+    remove: procedure.input(z.object({ name: componentName })).output(z.array(componentState)),
   },
   benchmarks: {
     list: procedure.output(z.array(savedBenchmark)),

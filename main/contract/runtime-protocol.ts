@@ -1,5 +1,6 @@
 /** What the workbench says to a process that looks at single rows or holds an exported model (playground, benchmarks), and what it answers. */
 import { z } from 'zod';
+import { componentName, componentProgress, componentState } from './components.ts';
 import { serialisedError } from './jobs.ts';
 import { taskSettings } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
@@ -22,6 +23,10 @@ export const answerRequest = z.object({
 export type AnswerRequest = z.infer<typeof answerRequest>;
 
 const threads = z.int().min(1).max(256);
+
+/** Which program runs the file: ours, or llama.cpp where that component is installed. */
+export const runtimeEngine = z.enum(['tritsmith', 'llama.cpp']);
+export type RuntimeEngine = z.infer<typeof runtimeEngine>;
 
 /** Free text after a prompt that is given as it is, without a task's template. */
 export const generateRequest = z.object({
@@ -51,6 +56,8 @@ export const classifyRequest = z.object({
   /** Text columns of one row, or a file of rows. */
   source: z.union([z.object({ input: z.record(z.string(), z.string()) }), z.object({ file: z.string() })]),
   threads: threads.optional(),
+  /** Absent: ours. */
+  engine: runtimeEngine.optional(),
 });
 export type ClassifyRequest = z.infer<typeof classifyRequest>;
 
@@ -68,6 +75,8 @@ export const benchmarkRequest = z.object({
   threads: z.array(threads).min(1).max(8),
   promptLengths: z.array(z.int().min(1).max(32_768)).min(1).max(8),
   decodeTokens: z.int().min(1).max(512).default(32),
+  /** Absent: ours. */
+  engine: runtimeEngine.optional(),
 });
 export type BenchmarkRequest = z.infer<typeof benchmarkRequest>;
 
@@ -94,6 +103,9 @@ export const runtimeCommand = z.discriminatedUnion('type', [
   z.object({ type: z.literal('benchmark'), request: benchmarkRequest }),
   z.object({ type: z.literal('preview'), request: previewRequest }),
   z.object({ type: z.literal('differences'), request: differencesRequest }),
+  z.object({ type: z.literal('components') }),
+  z.object({ type: z.literal('install-component'), name: componentName }),
+  z.object({ type: z.literal('remove-component'), name: componentName }),
   /** To a process that is at work: end after the current token or row. */
   z.object({ type: z.literal('cancel') }),
 ]);
@@ -123,6 +135,9 @@ export const runtimeMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('point'), point: benchmarkPoint, done: z.number(), total: z.number() }),
   z.object({ type: z.literal('previewed'), answer: previewAnswer }),
   z.object({ type: z.literal('compared'), answer: differencesAnswer }),
+  z.object({ type: z.literal('component-progress'), progress: componentProgress }),
+  /** How things stand, after whatever was asked. */
+  z.object({ type: z.literal('component-states'), states: z.array(componentState) }),
   /** The last word when all went well. */
   z.object({ type: z.literal('finished') }),
   z.object({ type: z.literal('failed'), error: serialisedError }),

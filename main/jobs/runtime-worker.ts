@@ -40,6 +40,12 @@ async function obey(command: RuntimeCommand): Promise<void> {
       say({ type: 'compared', answer: await differingRows(command.request) });
       return;
     }
+    case 'components':
+    case 'install-component':
+    case 'remove-component': {
+      const { componentCommand } = await import('../pipeline/components.ts');
+      return componentCommand(command, say, cancelled.signal);
+    }
     case 'cancel':
       cancelled.abort();
   }

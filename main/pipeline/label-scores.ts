@@ -1,6 +1,7 @@
-/** Scores of label words in the native runtime: the figures of the evaluation (main/evaluation/answer-classes.ts), from an exported file. */
+/** Scores of label words in the native runtime or in llama.cpp: the figures of the evaluation (main/evaluation/answer-classes.ts), from an exported file. */
 import type { StudentModel } from '../../native/runtime.ts';
 import type { LabelScore } from '../contract/runtime-protocol.ts';
+import type { LlamaCppModel } from '../evaluation/llama-cpp/index.ts';
 import type { LabelWords } from './label-words.ts';
 
 /** Log-probability of each class's answer after `prompt`, summed over its tokens, and its share among the classes. Starts the conversation anew. */
@@ -21,8 +22,33 @@ export function scoreLabels(model: StudentModel, prompt: Int32Array, labels: Lab
     }
     return score;
   });
+  return shares(labels, scores);
+}
+
+/** The same scores from llama.cpp: the prompt is read once for each label of several tokens. */
+export async function scoreLabelsInLlamaCpp(
+  model: LlamaCppModel,
+  prompt: Int32Array,
+  labels: LabelWords,
+): Promise<LabelScore[]> {
+  const [first] = await model.logits(prompt, prompt.length - 1);
+  const shift = logSumExp(first!);
+  const scores: number[] = [];
+  for (const answer of labels.ids) {
+    let score = first![answer[0]!]! - shift;
+    if (answer.length > 1) {
+      const ids = Int32Array.from([...prompt, ...answer.subarray(0, -1)]);
+      for (const [index, row] of (await model.logits(ids, prompt.length)).entries())
+        score += row[answer[index + 1]!]! - logSumExp(row);
+    }
+    scores.push(score);
+  }
+  return shares(labels, scores);
+}
+
+function shares({ classes }: LabelWords, scores: readonly number[]): LabelScore[] {
   const all = logSumExp(scores);
-  return labels.classes.map((label, index) => ({
+  return classes.map((label, index) => ({
     label,
     probability: Math.exp(scores[index]! - all),
     logProbability: scores[index]!,

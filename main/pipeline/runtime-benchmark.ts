@@ -1,12 +1,15 @@
-/** Prefill and decode speed of one exported model by threads and prompt length, in the native runtime. */
+/** Prefill and decode speed of one exported model by threads and prompt length, in the native runtime or in llama.cpp. */
 import { loadModel } from '../../native/runtime.ts';
 import type { BenchmarkPoint, BenchmarkRequest, RuntimeMessage } from '../contract/runtime-protocol.ts';
+import { openInLlamaCpp, requireLlamaCpp } from '../evaluation/llama-cpp/index.ts';
+import { ggufFacts } from './gguf-facts.ts';
 
 /** Rounds per point, after one that warms caches up; the median counts. */
 const ROUNDS = 3;
 
 /** Says `loaded` for each thread count and one `point` for each combination. Prompts longer than the model's context are left out. */
 export async function benchmark(request: BenchmarkRequest, say: (message: RuntimeMessage) => void): Promise<void> {
+  if (request.engine === 'llama.cpp') return benchmarkInLlamaCpp(request, say);
   const total = request.threads.length * request.promptLengths.length;
   let done = 0;
   for (const threads of request.threads) {
@@ -18,10 +21,7 @@ export async function benchmark(request: BenchmarkRequest, say: (message: Runtim
       for (const promptTokens of request.promptLengths) {
         done += 1;
         if (promptTokens + request.decodeTokens >= model.info.contextLength) continue;
-        const prompt = Int32Array.from(
-          { length: promptTokens },
-          (_, index) => (index * 7 + 5) % model.info.vocabularySize,
-        );
+        const prompt = benchmarkPrompt(promptTokens, model.info.vocabularySize);
         const prefill: number[] = [];
         const decode: number[] = [];
         for (let round = 0; round <= ROUNDS; round++) {
@@ -37,18 +37,66 @@ export async function benchmark(request: BenchmarkRequest, say: (message: Runtim
           }
           await new Promise((resolve) => setImmediate(resolve));
         }
-        const point: BenchmarkPoint = {
-          threads,
-          promptTokens,
-          prefillTokensPerSecond: promptTokens / median(prefill),
-          decodeTokensPerSecond: request.decodeTokens / median(decode),
-          requestSeconds: median(prefill) + median(decode),
-          rssBytes: Math.max(0, process.memoryUsage.rss() - before),
-        };
+        const point = pointOf({ threads, promptTokens, decodeTokens: request.decodeTokens }, prefill, decode, before);
         say({ type: 'point', point, done, total });
       }
     } finally {
       model.close();
+    }
+  }
+}
+
+function benchmarkPrompt(length: number, vocabularySize: number): Int32Array {
+  return Int32Array.from({ length }, (_, index) => (index * 7 + 5) % vocabularySize);
+}
+
+/** Seconds of several rounds as one point; the medians count. */
+function pointOf(
+  { threads, promptTokens, decodeTokens }: { threads: number; promptTokens: number; decodeTokens: number },
+  prefill: readonly number[],
+  decode: readonly number[],
+  rssBefore: number,
+): BenchmarkPoint {
+  return {
+    threads,
+    promptTokens,
+    prefillTokensPerSecond: promptTokens / median(prefill),
+    decodeTokensPerSecond: decodeTokens / median(decode),
+    requestSeconds: median(prefill) + median(decode),
+    rssBytes: Math.max(0, process.memoryUsage.rss() - rssBefore),
+  };
+}
+
+/** The same measurement of the same file in llama.cpp; `weightBytes` are the file's, which llama.cpp maps. */
+async function benchmarkInLlamaCpp(request: BenchmarkRequest, say: (message: RuntimeMessage) => void): Promise<void> {
+  const component = requireLlamaCpp();
+  const { path, decodeTokens } = request;
+  const { vocabularySize, fileBytes, contextLength: trained } = await ggufFacts(path);
+  const total = request.threads.length * request.promptLengths.length;
+  const longest = Math.max(...request.promptLengths) + decodeTokens + 1;
+  let done = 0;
+  for (const threads of request.threads) {
+    const before = process.memoryUsage.rss();
+    const model = await openInLlamaCpp(component, path, { threads, contextLength: Math.min(trained, longest) });
+    say({ type: 'loaded', seconds: model.loadSeconds, weightBytes: fileBytes, kernel: 'llama.cpp' });
+    try {
+      for (const promptTokens of request.promptLengths) {
+        done += 1;
+        if (promptTokens + decodeTokens >= trained) continue;
+        const prompt = benchmarkPrompt(promptTokens, vocabularySize);
+        const prefill: number[] = [];
+        const decode: number[] = [];
+        for (let round = 0; round <= ROUNDS; round++) {
+          const { prefillSeconds, decodeSeconds } = await model.timed(prompt, decodeTokens);
+          if (round === 0) continue;
+          prefill.push(prefillSeconds);
+          decode.push(decodeSeconds);
+        }
+        const point = pointOf({ threads, promptTokens, decodeTokens }, prefill, decode, before);
+        say({ type: 'point', point, done, total });
+      }
+    } finally {
+      await model.close();
     }
   }
 }

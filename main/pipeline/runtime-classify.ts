@@ -1,10 +1,13 @@
 /** Rows of a classification task through an exported model, prepared and scored as the evaluation does it. */
 import { loadModel } from '../../native/runtime.ts';
 import { TritsmithError } from '../contract/errors.ts';
-import type { ClassifyRequest, RuntimeMessage } from '../contract/runtime-protocol.ts';
+import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../contract/runtime-protocol.ts';
+import { openInLlamaCpp, requireLlamaCpp } from '../evaluation/llama-cpp/index.ts';
 import { openDataset } from '../formats/datasets/index.ts';
 import { compileTemplate, loadTokenizer } from '../formats/tokenizers/index.ts';
-import { scoreLabels } from './label-scores.ts';
+import { ggufFacts } from './gguf-facts.ts';
+import { scoreLabels, scoreLabelsInLlamaCpp } from './label-scores.ts';
+import type { LabelWords } from './label-words.ts';
 import { politeThreads } from './polite-threads.ts';
 import { defaultTemplate, promptTokens, readLabelWords } from './task-data.ts';
 
@@ -13,37 +16,75 @@ interface ClassifiedInput {
   readonly expected: string | null;
 }
 
+/** The model behind the scores, in our runtime or in llama.cpp. */
+interface Scorer {
+  readonly loaded: Extract<RuntimeMessage, { type: 'loaded' }>;
+  readonly vocabularySize: number;
+  readonly contextLength: number;
+  score(prompt: Int32Array, labels: LabelWords): Promise<readonly LabelScore[]>;
+  close(): Promise<void>;
+}
+
+async function openScorer({ path, task, engine, threads = politeThreads() }: ClassifyRequest): Promise<Scorer> {
+  if (engine === 'llama.cpp') {
+    const component = requireLlamaCpp();
+    const { fileBytes, vocabularySize, contextLength } = await ggufFacts(path);
+    const context = Math.min(contextLength, task.maxLength + 1);
+    const model = await openInLlamaCpp(component, path, { threads, contextLength: context, kvType: 'f32' });
+    return {
+      loaded: { type: 'loaded', seconds: model.loadSeconds, weightBytes: fileBytes, kernel: 'llama.cpp' },
+      vocabularySize,
+      contextLength,
+      score: (prompt, labels) => scoreLabelsInLlamaCpp(model, prompt, labels),
+      close: () => model.close(),
+    };
+  }
+  const model = loadModel(path, { threads, kvType: 'f32' });
+  const { loadSeconds, weightBytes, kernel, vocabularySize, contextLength } = model.info;
+  return {
+    loaded: { type: 'loaded', seconds: loadSeconds, weightBytes, kernel },
+    vocabularySize,
+    contextLength,
+    score: (prompt, labels) => Promise.resolve(scoreLabels(model, prompt, labels)),
+    close: () => {
+      model.close();
+      return Promise.resolve();
+    },
+  };
+}
+
 /**
  * Says `loaded`, then `classified` for each row. Keys and values stay in float32, as in training. Rows without any text are left out,
  * as in the evaluation; rows count from 1.
- * @throws TritsmithError `bad-input` for a task without labels, a file without the task's text columns; StudentError
+ * @throws TritsmithError `bad-input` for a task without labels, a file without the task's text columns; StudentError; with llama.cpp also `not-found`
+ * where it is not installed
  */
 export async function classifyTexts(
   request: ClassifyRequest,
   say: (message: RuntimeMessage) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { task, threads = politeThreads() } = request;
-  const model = loadModel(request.path, { threads, kvType: 'f32' });
+  const { task } = request;
+  const model = await openScorer(request);
   try {
-    const { loadSeconds, weightBytes, kernel, vocabularySize, contextLength } = model.info;
+    const { vocabularySize, contextLength } = model;
     const tokenizer = await loadTokenizer(request.tokenizer, { vocabSize: vocabularySize });
     const labels = await readLabelWords(task, tokenizer, request.seed);
     const render = compileTemplate(task.template === '' ? defaultTemplate(task.textColumns) : task.template);
     const reserved = Math.max(...labels.ids.map((ids) => ids.length));
     const longest = Math.min(task.maxLength, contextLength);
-    say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
+    say(model.loaded);
     let row = 0;
     for await (const { values, expected } of inputs(request)) {
       row += 1;
       if (task.textColumns.every((column) => (values[column] ?? '').trim() === '')) continue;
       const ids = promptTokens(tokenizer, render(values), longest, reserved);
-      say({ type: 'classified', row, expected, scores: scoreLabels(model, ids, labels) });
+      say({ type: 'classified', row, expected, scores: [...(await model.score(ids, labels))] });
       await new Promise((resolve) => setImmediate(resolve));
       if (signal.aborted) return;
     }
   } finally {
-    model.close();
+    await model.close();
   }
 }
 

@@ -1,20 +1,11 @@
 /** Where a workspace lies and what is in it. */
 import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { userDataFolder } from '../contract/data-folder.ts';
 import { TritsmithError } from '../contract/errors.ts';
 
-/** The user's data folder by the custom of the system (XDG, Application Support, Local AppData), with `tritsmith` in it. */
-export function defaultWorkspaceFolder(
-  platform: NodeJS.Platform = process.platform,
-  env: NodeJS.ProcessEnv = process.env,
-  home: string = homedir(),
-): string {
-  if (platform === 'win32') return join(env['LOCALAPPDATA'] ?? join(home, 'AppData', 'Local'), 'Tritsmith');
-  if (platform === 'darwin') return join(home, 'Library', 'Application Support', 'Tritsmith');
-  const data = env['XDG_DATA_HOME'];
-  return join(data !== undefined && isAbsolute(data) ? data : join(home, '.local', 'share'), 'tritsmith');
-}
+/** The user's data folder by the custom of the system. */
+export const defaultWorkspaceFolder = userDataFolder;
 
 export interface WorkspacePaths {
   readonly folder: string;

@@ -4,6 +4,7 @@ import { programVersions } from '../../workbench/machine.ts';
 import { benchmarkCommand } from './commands/benchmark.ts';
 import { classifyCommand } from './commands/classify.ts';
 import { compareCommand } from './commands/compare.ts';
+import { componentsCommand } from './commands/components.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
@@ -37,6 +38,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   generateCommand,
   classifyCommand,
   benchmarkCommand,
+  componentsCommand,
 ];
 
 const help = `

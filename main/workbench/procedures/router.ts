@@ -3,6 +3,7 @@ import { implement } from '@orpc/server';
 import { contract } from '../../contract/procedures.ts';
 import type { Application } from '../application.ts';
 import { applicationProcedures } from './application.ts';
+import { componentProcedures } from './components.ts';
 import { toProcedureError } from './errors.ts';
 import { experimentProcedures } from './experiments.ts';
 import { hubProcedures } from './hub.ts';
@@ -33,5 +34,6 @@ export function workbenchRouter() {
     ...resultProcedures(procedures),
     ...libraryProcedures(procedures),
     ...hubProcedures(procedures),
+    ...componentProcedures(procedures),
   });
 }
