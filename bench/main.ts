@@ -2,6 +2,7 @@
 const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promise<void> }>> = {
   kernel: () => import('./kernel.ts'),
   inference: () => import('./inference.ts'),
+  training: () => import('./training.ts'),
   memory: () => import('./memory.ts'),
   agreement: () => import('./agreement.ts'),
 };
