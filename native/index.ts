@@ -28,8 +28,11 @@ export interface AdamWSettings {
 }
 
 export interface NativeTraining {
-  /** `out[i] = clamp(round(W[i] / delta), -1, 1)` as float32 (round half to even), delta = max(mean|W|, 1e-5) with the mean summed in double. */
-  quantiseTernary(weights: Float32Array, out: Float32Array): TernaryStatistics;
+  /**
+   * `out[i] = T[i] = clamp(round(W[i] / delta), -1, 1)` as float32 (round half to even), delta = max(mean|W|, 1e-5) with the mean summed in
+   * double. With a `share` below 1 (annealing) `out[i] = W[i] / delta + share * (T[i] - W[i] / delta)`; zeros and flips count T either way.
+   */
+  quantiseTernary(weights: Float32Array, out: Float32Array, share?: number): TernaryStatistics;
   /** `target[i] += source[i]`. */
   accumulate(target: Float32Array, source: Float32Array): void;
   /** Row i of `out` [n, width] becomes row `ids[i]` of `table` [V, width]; throws RangeError on an id outside the table. */

@@ -64,6 +64,26 @@ describe('quantiseTernary', () => {
     expect(out.every((t) => t === 0)).toBe(true);
   });
 
+  it('blends latent and ternary weights while annealing, and still counts the ternary values', () => {
+    const weights = values(5000, 11);
+    const { delta, ternary } = quantiseByDefinition(weights);
+    const pure = new Float32Array(5000);
+    const reference = native.quantiseTernary(weights, pure);
+    const out = new Float32Array(5000);
+    for (const share of [0, 0.25, 0.9]) {
+      const found = native.quantiseTernary(weights, out, share);
+      expect(found.zeros).toBe(reference.zeros);
+      expect(found.flips).toBe(share === 0 ? reference.flips : 0);
+      for (let i = 0; i < out.length; i += 1) {
+        const ratio = weights[i]! / delta;
+        expect(Math.abs(out[i]! - (ratio + share * (ternary[i]! - ratio)))).toBeLessThan(1e-5);
+      }
+    }
+    expect(native.quantiseTernary(weights, out, 1).flips).toBe(0);
+    expect(out).toEqual(pure);
+    expect(() => native.quantiseTernary(weights, out, 1.5)).toThrow(RangeError);
+  });
+
   it('lets a NaN through in delta, so that a diverged matrix is seen', () => {
     const weights = values(100, 3);
     weights[41] = NaN;

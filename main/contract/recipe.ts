@@ -80,6 +80,8 @@ export const distilSettings = z.object({
   splitHeads: z.union([z.int().positive(), z.literal('auto')]).default('auto'),
   /** Start the student's weights from the base model or from the fine-tuned teacher (shapes must agree). */
   studentInit: z.enum(['base', 'teacher']).default('base'),
+  /** Share of the steps in which the student's weights go evenly from full precision to ternary; absent: ternary from the first step. */
+  anneal: z.number().min(0).max(1).optional(),
 });
 export type DistilSettings = z.infer<typeof distilSettings>;
 

@@ -141,13 +141,14 @@ export class Network {
 
   /**
    * Quantises the latent weights again; to be called after they changed.
+   * @param share below 1 while annealing: how far the weights that compute have gone from the latent ones (0) to the ternary ones (1)
    * @returns counts over the ternary matrices of each layer, `flips` since the last call; empty for a full-precision model
    */
-  refreshTernary(): TernaryCounts[] {
+  refreshTernary(share = 1): TernaryCounts[] {
     if (!this.ternaryValues) return [];
     const layers = this.layers.map(() => ({ zeros: 0, flips: 0, total: 0 }));
     for (const { name, size, layer } of this.ternaryValues.specifications) {
-      const found = this.quantise(name);
+      const found = this.quantise(name, share);
       const counts = layers[layer!]!;
       counts.zeros += found.zeros;
       counts.flips += found.flips;
@@ -162,14 +163,14 @@ export class Network {
     for (const { name, layer } of this.ternaryValues?.specifications ?? []) {
       const values = this.ternaryValues!.view(name);
       let count = 0;
-      for (const value of values) if (value > 0) count += 1;
+      for (const value of values) if (value > 0.5) count += 1;
       positives[layer!]! += count;
     }
     return positives;
   }
 
-  private quantise(name: string): TernaryStatistics {
-    const found = native.quantiseTernary(this.parameters.view(name), this.ternaryValues!.view(name));
+  private quantise(name: string, share: number): TernaryStatistics {
+    const found = native.quantiseTernary(this.parameters.view(name), this.ternaryValues!.view(name), share);
     this.deltas.get(name)![0] = found.delta;
     return found;
   }

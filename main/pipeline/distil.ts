@@ -61,6 +61,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
         batches,
         optimiser: distil.optimiser,
         totalSteps: steps,
+        anneal: distil.anneal,
         ...trainingEvaluation(recipe, task),
       },
       context,

@@ -84,7 +84,7 @@ beforeAll(async () => {
     finetune: { steps: 10, optimiser },
     refine: {},
     pretrain: { corpus: join(root, 'corpus.jsonl'), tokens: 2560, sequenceLength: 32, optimiser },
-    distil: { steps: 12, optimiser },
+    distil: { steps: 12, optimiser, anneal: 0.5 },
     checkpoint: { steps: 3, minutes: 5 },
   });
 });

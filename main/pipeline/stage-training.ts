@@ -20,6 +20,8 @@ export interface StageTraining {
   readonly batches: BatchSource;
   readonly optimiser: OptimiserSettings;
   readonly totalSteps: number;
+  /** See `TrainerSettings.anneal`. */
+  readonly anneal?: number | undefined;
   /** Accuracy on held-out rows while training; runs on the network being trained. */
   readonly evaluate?: (network: Network) => Promise<Record<string, number>>;
 }
@@ -50,6 +52,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     batches,
     optimiser,
     totalSteps,
+    ...(stage.anneal === undefined ? {} : { anneal: stage.anneal }),
     checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
     configuration: trainingDigest(stage),
     ...(evaluate ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluate(network) } } : {}),

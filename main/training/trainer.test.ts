@@ -11,7 +11,7 @@ import { epochOrder, type Example, exampleBatches, microBatches } from './batche
 import { restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
 import { GammaBalance } from './gamma-balance.ts';
 import { Random } from './random.ts';
-import { learningRateAt } from './schedule.ts';
+import { learningRateAt, ternaryShareAt } from './schedule.ts';
 
 const examples = Array.from({ length: 103 }, (_, index): Example => {
   const length = 4 + ((index * 7) % 23);
@@ -78,6 +78,17 @@ describe('learning rate', () => {
     expect(learningRateAt(56, 100, settings('cosine'))).toBeCloseTo(0.5, 10);
     expect(learningRateAt(33, 100, settings('cosine'))).toBeGreaterThan(learningRateAt(33, 100, settings('linear')));
     expect(learningRateAt(99, 100, settings('constant'))).toBe(1);
+  });
+});
+
+describe('annealing', () => {
+  it('leads evenly from full precision to ternary', () => {
+    const shares = [1, 2, 3, 4, 5, 6, 10].map((step) => ternaryShareAt(step, 10, 0.5));
+    expect(shares).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1, 1].map((share) => expect.closeTo(share, 12)));
+  });
+
+  it('is off at 0: ternary from the first step', () => {
+    expect(ternaryShareAt(1, 10, 0)).toBe(1);
   });
 });
 

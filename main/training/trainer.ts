@@ -6,7 +6,7 @@ import { ParameterBuffer } from '../models/parameters.ts';
 import type { BatchSource } from './batches.ts';
 import { type CheckpointState, restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
 import { AdamW } from './optimiser.ts';
-import { learningRateAt } from './schedule.ts';
+import { learningRateAt, ternaryShareAt } from './schedule.ts';
 import { TernaryMetrics } from './ternary-metrics.ts';
 import type { TrainingStep } from './training-step.ts';
 
@@ -32,6 +32,8 @@ export interface TrainerSettings {
   readonly batches: BatchSource;
   readonly optimiser: OptimiserSettings;
   readonly totalSteps: number;
+  /** Share of the steps in which the student's weights go from full precision to ternary; 0: ternary from the first step. */
+  readonly anneal?: number;
   readonly checkpoint: { readonly folder: string; readonly steps: number; readonly minutes: number };
   /** Digest of everything that decides the result: a checkpoint with another one is not resumed. */
   readonly configuration: string;
@@ -64,8 +66,10 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
   if (found) {
     Object.assign(state, found.state);
     if (trainingStep.balance) trainingStep.balance.gamma = state.gamma;
-    network.refreshTernary();
   }
+  const ternaryShare = (step: number): number =>
+    step > totalSteps ? 1 : ternaryShareAt(step, totalSteps, settings.anneal ?? 0);
+  network.refreshTernary(ternaryShare(resumedAt + 1));
 
   const ternaryMetrics = new TernaryMetrics(network, totalSteps);
   let savedAt = performance.now();
@@ -104,7 +108,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     }
     const learningRate = learningRateAt(step, totalSteps, optimiserSettings);
     const norm = optimiser.step(gradients, step, learningRate);
-    const ternary = ternaryMetrics.after(step, network.refreshTernary());
+    const ternary = ternaryMetrics.after(step, network.refreshTernary(ternaryShare(step + 1)));
     const seconds = (performance.now() - started) / 1000;
     hooks.onStep({
       step,
@@ -125,7 +129,10 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     const due = step % checkpoint.steps === 0 || performance.now() - savedAt > checkpoint.minutes * 60_000;
     if (due && step < totalSteps) await save(step);
     if (settings.evaluate && settings.evaluate.everySteps > 0 && step % settings.evaluate.everySteps === 0) {
-      hooks.onStep({ step, total: totalSteps, resumedAt, values: await settings.evaluate.run() });
+      network.refreshTernary();
+      const values = await settings.evaluate.run();
+      network.refreshTernary(ternaryShare(step + 1));
+      hooks.onStep({ step, total: totalSteps, resumedAt, values });
     }
   }
   await save(totalSteps);

@@ -29,15 +29,28 @@ double sumOfSquares(const float* values, size_t count) {
   return laneSum(values, count, [](double x) { return x * x; });
 }
 
-TernaryCounts quantise(const float* __restrict weights, float delta, float* __restrict out, size_t count) {
-  // Half to even sends +-0.5 to 0, so the rounded and clamped value is the sign of what lies beyond one half.
+/** Half to even sends +-0.5 to 0, so the rounded and clamped value is the sign of what lies beyond one half. */
+inline float ternaryOf(float ratio) {
+  return static_cast<float>(static_cast<int32_t>(ratio > 0.5f) - static_cast<int32_t>(ratio < -0.5f));
+}
+
+TernaryCounts quantise(const float* __restrict weights, float delta, float share, float* __restrict out, size_t count) {
   int32_t zeros = 0, flips = 0;
-  for (size_t i = 0; i < count; i++) {
-    const float ratio = weights[i] / delta;
-    const float value = static_cast<float>(static_cast<int32_t>(ratio > 0.5f) - static_cast<int32_t>(ratio < -0.5f));
-    zeros += value == 0.0f;
-    flips += value != out[i];
-    out[i] = value;
+  if (share == 1.0f) {
+    for (size_t i = 0; i < count; i++) {
+      const float value = ternaryOf(weights[i] / delta);
+      zeros += value == 0.0f;
+      flips += value != ternaryOf(out[i]);
+      out[i] = value;
+    }
+  } else {
+    for (size_t i = 0; i < count; i++) {
+      const float ratio = weights[i] / delta;
+      const float value = ternaryOf(ratio);
+      zeros += value == 0.0f;
+      flips += value != ternaryOf(out[i]);
+      out[i] = ratio + share * (value - ratio);
+    }
   }
   return {zeros, flips};
 }

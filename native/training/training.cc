@@ -98,13 +98,16 @@ Napi::Value quantiseTernary(const Napi::CallbackInfo& info) {
   const View<float> weights = floats(info, 0, "weights");
   const View<float> out = floats(info, 1, "out");
   sameLength(env, "out", out.length, "weights", weights.length);
+  const double shareNumber = info.Length() < 3 || info[2].IsUndefined() ? 1 : number(env, info[2], "share");
+  if (!(shareNumber >= 0 && shareNumber <= 1)) throw Napi::RangeError::New(env, "share must lie between 0 and 1.");
+  const float share = static_cast<float>(shareNumber);
   const size_t count = weights.length;
   const double mean = count == 0 ? 0 : pieceSum(elementwise().sumOfAbsolutes, weights.data, count) / static_cast<double>(count);
   // Written so that NaN comes through: the trainer looks at delta to find a diverged matrix.
   const float delta = mean < 1e-5 ? 1e-5f : static_cast<float>(mean);
   std::vector<TernaryCounts> partial((count + kPiece - 1) / kPiece);
   inPieces(count, kPiece, [&](size_t begin, size_t end) {
-    partial[begin / kPiece] = elementwise().quantise(weights.data + begin, delta, out.data + begin, end - begin);
+    partial[begin / kPiece] = elementwise().quantise(weights.data + begin, delta, share, out.data + begin, end - begin);
   });
   int64_t zeros = 0, flips = 0;
   for (const TernaryCounts& part : partial) zeros += part.zeros, flips += part.flips;
