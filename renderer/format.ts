@@ -71,3 +71,9 @@ export function measure(value: number | null | undefined): string {
   if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(2);
   return Math.abs(value) >= 1000 ? count(value) : String(Number(value.toPrecision(4)));
 }
+
+/** A share in percent with three significant digits: 94.6 %, 0.0061 %. */
+export function share(value: number | null | undefined): string {
+  if (value === null || value === undefined) return texts.none;
+  return `${String(Number((value * 100).toPrecision(3)))} %`;
+}

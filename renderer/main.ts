@@ -1,5 +1,6 @@
 import { createPinia } from 'pinia';
 import { createApp } from 'vue';
+import '@fontsource-variable/inter/wght.css';
 import App from './App.vue';
 import { router } from './router.ts';
 import './styles/tokens.css';

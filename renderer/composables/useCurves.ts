@@ -33,7 +33,10 @@ export function useCurves(
       const names = (await client.experiments.curveNames({ id: id() })).map(({ name }) => name);
       stages.value = [...new Set(names.map((name) => name.slice(0, name.indexOf('/'))))];
       const stage = choose(stages.value);
-      const wanted = names.filter((name) => name.startsWith(`${stage ?? ''}/`));
+      // Those of each layer are read as a whole (useTernaryWeights).
+      const wanted = names.filter(
+        (name) => name.startsWith(`${stage ?? ''}/`) && !name.startsWith(`${stage ?? ''}/ternary/`),
+      );
       const found = wanted.length === 0 ? [] : await client.experiments.curves({ id: id(), names: wanted, points });
       curves.value = new Map(
         found.filter((curve) => curve.points.length > 0).map((curve) => [curve.name, curve.points]),
