@@ -18,6 +18,22 @@ function step(name, args, program = node) {
   return status === 0;
 }
 
+/** Which browser the specs use; they are skipped, and that is said, only where none can be had. */
+function findBrowser() {
+  const { stdout, status } = spawnSync(node, [join(root, 'e2e', 'find-browser.ts')], {
+    ...options,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+  });
+  const found = status === 0 ? JSON.parse(stdout) : { problems: ['e2e/find-browser.ts failed'] };
+  if (found.path === undefined)
+    process.stdout.write(
+      `NO BROWSER, so its specs are skipped:\n${found.problems.map((line) => `  ${line}\n`).join('')}`,
+    );
+  else process.stdout.write(`ok: browser of the specs is ${found.description}\n`);
+  return found.path;
+}
+
 if (!step('install and build', [join(root, '.ci', 'launch.mjs')], process.execPath)) process.exit(1);
 
 const only = process.argv.slice(2);
@@ -30,8 +46,10 @@ const checks =
         step('types (tsc)', [bin('typescript', 'bin', 'tsc'), '--noEmit']),
         step('types of the interface (vue-tsc)', [bin('vue-tsc', 'bin', 'vue-tsc.js'), '--noEmit', '-p', 'renderer']),
       ];
+const browser = findBrowser();
 const report = join(root, 'node_modules', '.tritsmith', 'vitest.json');
 rmSync(report, { force: true });
+if (browser !== undefined) options.env.TRITSMITH_TEST_BROWSER = browser;
 const testsRan = step('tests (vitest)', [
   bin('vitest', 'vitest.mjs'),
   'run',
@@ -57,5 +75,7 @@ try {
 }
 // An error outside of any test, too, must fail the run.
 if (!testsRan && failed === 0) failed = 1;
-process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
+process.stdout.write(
+  `\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}${browser === undefined ? ' (no browser could be had)' : ''}\n`,
+);
 process.exit(failed === 0 ? 0 : 1);

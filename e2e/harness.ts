@@ -1,25 +1,18 @@
 /** A real workbench served by `npm run serve`'s own entry in a process of its own, and a real browser that looks at it. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { findBrowser } from '../main/shell/server/browsers.ts';
+import type { BrowserContext, Page } from 'playwright-core';
+import { browserPath } from './browser.ts';
+import type { NoNetwork } from './network.ts';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 export const screenshots = join(root, 'test-results', 'screenshots');
 const entry = join(root, 'main', 'shell', 'server', 'main.ts');
-
-/** Where the browser of the tests is: a system one, else Playwright's own download; null when there is none. */
-export function browserPath(): string | null {
-  const system = findBrowser();
-  if (system !== null) return system.path;
-  const own = chromium.executablePath();
-  return existsSync(own) ? own : null;
-}
 
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'tritsmith-e2e-'));
@@ -34,8 +27,10 @@ export interface ServedWorkbench {
   kill(): Promise<void>;
 }
 
-export async function serve(workspace: string): Promise<ServedWorkbench> {
-  const child = spawn(process.execPath, [entry, '--workspace', workspace], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** `npm run serve` on `workspace`. */
+export async function serve(workspace: string, network: NoNetwork | null = null): Promise<ServedWorkbench> {
+  const [program, args] = (network ?? host).command(process.execPath, [entry, '--workspace', workspace]);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: (network ?? host).env });
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const link = await new Promise<string>((resolve, reject) => {
     let output = '';
@@ -57,8 +52,13 @@ export async function serve(workspace: string): Promise<ServedWorkbench> {
   return { link, origin: new URL(link).origin, process: child, stop: end('SIGINT'), kill: end('SIGKILL') };
 }
 
+const host: Pick<NoNetwork, 'command' | 'env' | 'browser'> = {
+  command: (program, args) => [program, [...args]],
+  env: process.env,
+  browser: (path) => ({ path, args: [] }),
+};
+
 export interface Visit {
-  readonly browser: Browser;
   readonly context: BrowserContext;
   readonly page: Page;
   /** What the page complained about: errors in its console and exceptions. */
@@ -66,15 +66,30 @@ export interface Visit {
   close(): Promise<void>;
 }
 
-export async function visit(link: string, options: { width?: number; height?: number } = {}): Promise<Visit> {
-  const executablePath = browserPath();
-  if (executablePath === null) throw new Error('There is no Chromium, Chrome or Edge here.');
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+export interface VisitOptions {
+  width?: number;
+  height?: number;
+  network?: NoNetwork | null;
+}
+
+export async function visit(link: string, options: VisitOptions = {}): Promise<Visit> {
+  const chosen = browserPath();
+  if (chosen === null) throw new Error('There is no Chromium, Chrome or Edge here.');
+  const { path, args } = (options.network ?? host).browser(chosen);
+  const browser = await chromium.launch({ executablePath: path, args: ['--no-sandbox', ...args] });
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1280, height: options.height ?? 860 },
     reducedMotion: 'reduce',
   });
   const page = await context.newPage();
+  const complaints = listen(page);
+  await page.goto(link);
+  await page.getByRole('navigation', { name: 'Main' }).waitFor();
+  return { context, page, complaints, close: () => browser.close() };
+}
+
+/** Collects what `page` complains about from now on. */
+export function listen(page: Page): string[] {
   page.setDefaultTimeout(20_000);
   const complaints: string[] = [];
   page.on('console', (message) => {
@@ -83,9 +98,7 @@ export async function visit(link: string, options: { width?: number; height?: nu
   page.on('pageerror', (error) => {
     complaints.push(String(error));
   });
-  await page.goto(link);
-  await page.getByRole('navigation', { name: 'Main' }).waitFor();
-  return { browser, context, page, complaints, close: () => browser.close() };
+  return complaints;
 }
 
 export async function screenshot(page: Page, name: string): Promise<void> {

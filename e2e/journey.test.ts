@@ -1,53 +1,35 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { findViolations, overflow } from './accessibility.ts';
-import { browserPath, remove, root, screenshot, serve, temporaryFolder, visit } from './harness.ts';
-import type { ServedWorkbench, Visit } from './harness.ts';
+import { root, screenshot } from './harness.ts';
+import { describeInBrowser, openScene } from './scene.ts';
 
 const demo = join(root, 'resources', 'demo');
-let folder: string;
-let train: string;
-let dev: string;
-let workbench: ServedWorkbench;
-let visitor: Visit;
+// Without a network, so that this is also the proof that nothing needs one.
+const scene = openScene({ network: 'none' });
 
 /** The first `rows` rows of a file of the demo. */
 function part(name: string, rows: number): string {
-  const path = join(folder, name);
+  const path = join(scene.folder, name);
   const lines = readFileSync(join(demo, 'task', name), 'utf8').split('\n');
   writeFileSync(path, `${lines.slice(0, rows + 1).join('\n')}\n`);
   return path;
 }
 async function type(label: string, text: string): Promise<void> {
-  const field = visitor.page.getByRole('textbox', { name: label, exact: true });
+  const field = scene.page.getByRole('textbox', { name: label, exact: true });
   await field.fill(text);
   await field.blur();
 }
-const button = (name: string | RegExp) => visitor.page.getByRole('button', { name });
+const button = (name: string | RegExp) => scene.page.getByRole('button', { name });
 const experimentFolder = (): string => {
-  const [id] = readdirSync(join(folder, 'workspace', 'experiments'));
-  return join(folder, 'workspace', 'experiments', id!);
+  const [id] = readdirSync(join(scene.workspace, 'experiments'));
+  return join(scene.workspace, 'experiments', id!);
 };
 
-beforeAll(async () => {
-  if (browserPath() === null) return;
-  folder = temporaryFolder();
-  train = part('train.tsv', 480);
-  dev = part('dev.tsv', 120);
-  workbench = await serve(join(folder, 'workspace'));
-  visitor = await visit(workbench.link);
-});
-afterAll(async () => {
-  if (browserPath() === null) return;
-  await visitor.close();
-  await workbench.kill();
-  remove(folder);
-});
-
-describe.skipIf(browserPath() === null)('from first start to an exported file', () => {
+describeInBrowser('from first start to an exported file', () => {
   it('says what is wrong with a folder that is no model', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await button('Run the demo').waitFor();
     await screenshot(page, 'home');
     await page.getByRole('link', { name: 'New experiment' }).first().click();
@@ -56,7 +38,7 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 
   it('shows the teacher and what the student will weigh', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await button('Browse…').click();
     await page.getByRole('dialog').getByRole('button', { name: 'Up' }).waitFor();
     await screenshot(page, 'picker');
@@ -69,22 +51,22 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 
   it('says what is wrong with a data file, with row numbers, and lets the user go on', async () => {
-    const { page } = visitor;
-    const bad = join(folder, 'bad.csv');
+    const { page } = scene;
+    const bad = join(scene.folder, 'bad.csv');
     writeFileSync(bad, 'text,label\nhello there,\n,yes\nhow are you,yes\nfine,yes\n');
     await type('Training rows', bad);
     await page.getByRole('heading', { name: 'It cannot be trained on yet' }).first().waitFor();
     const problems = page.getByTestId('problems').first();
     expect(await problems.textContent()).toMatch(/no label|empty label|label/i);
-    await type('Training rows', join(folder, 'missing.csv'));
+    await type('Training rows', join(scene.folder, 'missing.csv'));
     await page.getByRole('heading', { name: 'This file cannot be used' }).waitFor();
     await screenshot(page, 'wizard-data-bad');
   });
 
   it('guesses the columns and shows rows as the model sees them', async () => {
-    const { page } = visitor;
-    await type('Training rows', train);
-    await type('Evaluation rows (optional)', dev);
+    const { page } = scene;
+    await type('Training rows', part('train.tsv', 480));
+    await type('Evaluation rows (optional)', part('dev.tsv', 120));
     await page.getByText('480 of 480 rows can be used.').waitFor();
     await page.getByText('120 of 120 rows can be used.').waitFor();
     await page.getByTestId('preview').waitFor();
@@ -96,18 +78,15 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
 
   it('keeps the draft over a restart of the workbench', async () => {
     // Entries are saved 0.4 s after the last one.
-    await visitor.page.waitForTimeout(900);
-    await visitor.close();
-    await workbench.kill();
-    workbench = await serve(join(folder, 'workspace'));
-    visitor = await visit(workbench.link);
-    await visitor.page.getByRole('link', { name: 'Go on' }).click();
-    await visitor.page.getByText('480 of 480 rows can be used.').waitFor();
+    await scene.page.waitForTimeout(900);
+    await scene.reopen('kill');
+    await scene.page.getByRole('link', { name: 'Go on' }).click();
+    await scene.page.getByText('480 of 480 rows can be used.').waitFor();
     await button('Next').click();
   });
 
   it('explains the recipes and takes expert changes', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     expect(await page.getByRole('radio', { name: /Quick/ }).getAttribute('aria-checked')).toBe('true');
     await screenshot(page, 'wizard-recipe');
     await page.getByText('Expert settings').click();
@@ -118,7 +97,7 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 
   it('compares what is needed with what is there, and a rehearsal turns the guess into a measurement', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByText('A guess from sizes.').waitFor();
     expect(await page.getByText('It fits.').count()).toBe(2);
     await button('Rehearse 20 steps').click();
@@ -130,7 +109,7 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 
   it('runs to the end', { timeout: 170_000 }, async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByLabel('Name').fill('Journey');
     await page.getByText(`text → queue`).waitFor();
     await screenshot(page, 'wizard-review');
@@ -143,7 +122,7 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 
   it('shows teacher, baseline and student with the figures of the evaluation', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByRole('link', { name: 'See the results' }).click();
     const rows = page.getByTestId('comparison').locator('tbody tr');
     await rows.first().waitFor();
@@ -163,7 +142,7 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 
   it('leads to the verified GGUF file', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByRole('navigation', { name: 'Journey' }).getByRole('link', { name: 'Export' }).click();
     await page.getByRole('heading', { name: 'Student as a file' }).waitFor();
     const path = join(experimentFolder(), 'exports', 'bitdistill-i2_s.gguf');
@@ -173,7 +152,7 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 
   it('answers in the playground, teacher and student side by side', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByRole('link', { name: 'Playground' }).click();
     await page.getByLabel('text', { exact: true }).fill('I never got the parcel with my new lamp.');
     await button('Answer').click();
@@ -185,7 +164,7 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 
   it('measures and keeps a benchmark', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByRole('link', { name: 'Benchmarks' }).click();
     await page.getByLabel('Threads').fill('1');
     await page.getByLabel('Prompt lengths in tokens').fill('16');
@@ -197,8 +176,8 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 
   it('finds experiments by their tags, deletes one and brings it back', async () => {
-    const { page } = visitor;
-    await page.goto(`${workbench.origin}/experiments/journey-1/recipe`);
+    const { page } = scene;
+    await page.goto(`${scene.origin}/experiments/journey-1/recipe`);
     await page.getByRole('textbox', { name: /^Tags/ }).fill('first, small');
     await button('Save').first().click();
     await page.getByText('Saved.').waitFor();
@@ -217,7 +196,7 @@ describe.skipIf(browserPath() === null)('from first start to an exported file', 
   });
 });
 
-describe.skipIf(browserPath() === null)('every screen', () => {
+describeInBrowser('every screen', () => {
   const screens = [
     ['home', '/'],
     ['wizard', '/new'],
@@ -237,13 +216,13 @@ describe.skipIf(browserPath() === null)('every screen', () => {
       `is accessible in the ${theme.toLowerCase()} theme and fits 1024 pixels at 125 %`,
       { timeout: 120_000 },
       async () => {
-        const { page } = visitor;
+        const { page } = scene;
         await page.getByRole('radio', { name: theme }).click();
         // 1024 CSS pixels at 125 % leave 819.
         await page.setViewportSize({ width: 819, height: 800 });
         const found: string[] = [];
         for (const [name, path] of screens) {
-          await page.goto(workbench.origin + path);
+          await page.goto(scene.origin + path);
           await page.locator('main h1').waitFor();
           await page.waitForLoadState('networkidle');
           await page.waitForTimeout(name === 'results' || name === 'machine' ? 2500 : 400);
@@ -260,6 +239,6 @@ describe.skipIf(browserPath() === null)('every screen', () => {
     );
 
   it('leaves no error in the console of the browser', () => {
-    expect(visitor.complaints).toEqual([]);
+    expect(scene.allComplaints()).toEqual([]);
   });
 });

@@ -1,33 +1,18 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { browserPath, remove, screenshot, serve, temporaryFolder, visit } from './harness.ts';
-import type { ServedWorkbench, Visit } from './harness.ts';
+import { expect, it } from 'vitest';
+import { screenshot } from './harness.ts';
+import { describeInBrowser, openScene } from './scene.ts';
 
-let folder: string;
-let workbench: ServedWorkbench;
-let visitor: Visit;
+const scene = openScene();
 
 const fraction = async (): Promise<number> =>
-  Number.parseInt((await visitor.page.getByTestId('fraction').textContent()) ?? '', 10);
-const status = (text: string) => visitor.page.locator('.badge', { hasText: text }).first();
+  Number.parseInt((await scene.page.getByTestId('fraction').textContent()) ?? '', 10);
+const status = (text: string) => scene.page.locator('.badge', { hasText: text }).first();
 
-beforeAll(async () => {
-  if (browserPath() === null) return;
-  folder = temporaryFolder();
-  workbench = await serve(folder);
-  visitor = await visit(workbench.link);
-});
-afterAll(async () => {
-  if (browserPath() === null) return;
-  await visitor.close();
-  await workbench.kill();
-  remove(folder);
-});
-
-describe.skipIf(browserPath() === null)('a run that is watched', () => {
+describeInBrowser('a run that is watched', () => {
   it('starts with one click on the demo and shows its progress and curves', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByRole('button', { name: 'Run the demo' }).click();
     await page.waitForURL('**/experiments/*');
     await page.getByRole('heading', { name: /Curves of “Teach the teacher”/ }).waitFor({ timeout: 60_000 });
@@ -42,14 +27,14 @@ describe.skipIf(browserPath() === null)('a run that is watched', () => {
 
   it('survives a reload of the page, and the bar does not go back', async () => {
     const before = await fraction();
-    await visitor.page.reload();
+    await scene.page.reload();
     await status('Running').waitFor();
-    await visitor.page.locator('figure canvas').first().waitFor();
+    await scene.page.locator('figure canvas').first().waitFor();
     expect(await fraction()).toBeGreaterThanOrEqual(before);
   });
 
   it('pauses with the state saved, and goes on from there', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByRole('button', { name: 'Pause' }).click();
     await status('Paused').waitFor({ timeout: 60_000 });
     await page.getByText('The state is saved; memory and processor are free.').waitFor();
@@ -61,9 +46,9 @@ describe.skipIf(browserPath() === null)('a run that is watched', () => {
   });
 
   it('tells what happened when the worker is killed, and resumes', async () => {
-    const { page } = visitor;
-    const [experiment] = readdirSync(join(folder, 'experiments'));
-    const worker = join(folder, 'experiments', experiment!, 'worker.json');
+    const { page } = scene;
+    const [experiment] = readdirSync(join(scene.workspace, 'experiments'));
+    const worker = join(scene.workspace, 'experiments', experiment!, 'worker.json');
     // The next worker may still be starting.
     const { pid } = await expect
       .poll(() => JSON.parse(readFileSync(worker, 'utf8')) as { pid: number }, { timeout: 30_000 })
@@ -78,11 +63,8 @@ describe.skipIf(browserPath() === null)('a run that is watched', () => {
   });
 
   it('is paused by the end of the workbench and can be resumed by the next one', async () => {
-    await visitor.close();
-    await workbench.stop();
-    workbench = await serve(folder);
-    visitor = await visit(workbench.link);
-    const { page } = visitor;
+    await scene.reopen('stop');
+    const { page } = scene;
     await page
       .getByRole('link', { name: /Demo|demo/ })
       .first()
@@ -93,7 +75,7 @@ describe.skipIf(browserPath() === null)('a run that is watched', () => {
   });
 
   it('asks before it cancels', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByRole('button', { name: 'Cancel' }).click();
     const dialog = page.getByRole('alertdialog');
     await dialog.getByRole('button', { name: 'Keep it running' }).click();
@@ -104,6 +86,6 @@ describe.skipIf(browserPath() === null)('a run that is watched', () => {
   });
 
   it('leaves no error in the console of the browser', () => {
-    expect(visitor.complaints).toEqual([]);
+    expect(scene.allComplaints()).toEqual([]);
   });
 });

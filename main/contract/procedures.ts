@@ -28,7 +28,9 @@ import {
 
 /** Every failure that a person can act on crosses as this one error, whole. */
 const procedure = oc.errors({ TRITSMITH: { status: 422, data: serialisedError } });
-const byId = z.object({ id: z.string().min(1).max(200) });
+/** Ids become names of files and folders, so they are plain. */
+const id = z.string().regex(/^[a-z0-9][a-z0-9-]{0,199}$/);
+const byId = z.object({ id });
 
 export const contract = {
   application: {
@@ -58,7 +60,7 @@ export const contract = {
     annotate: procedure.input(byId.extend(annotations.partial().shape)).output(experimentView),
     /** Fields in which the recipes of two experiments differ; null where one lacks the field. */
     recipeDifferences: procedure
-      .input(z.object({ a: z.string(), b: z.string() }))
+      .input(z.object({ a: id, b: id }))
       .output(z.array(z.object({ path: z.string(), a: z.json(), b: z.json() }))),
     log: procedure.input(byId.extend({ limit: z.int().min(1).max(5000).default(500) })).output(z.array(logLine)),
     curveNames: procedure

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
-import { findBrowser, openInDefaultBrowser } from './server/browsers.ts';
+import { installedBrowsers, openInDefaultBrowser } from './server/browsers.ts';
 import { openBrowserShell } from './server/browser-shell.ts';
 import { buildPageWhenDue, root } from './server/page-build.ts';
 
@@ -35,7 +35,7 @@ try {
     const window = spawn(electron, [root], { stdio: 'inherit' });
     window.once('close', (code) => process.exit(code ?? 0));
   } else {
-    const browser = findBrowser();
+    const browser = installedBrowsers()[0] ?? null;
     say(
       `Electron's binary is not here, so the workbench opens in ${browser === null ? 'the default browser' : browser.name}.`,
     );

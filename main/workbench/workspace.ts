@@ -1,6 +1,7 @@
 /** An open workspace: folder, lock, database and what is stored in it. */
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { TritsmithError } from '../contract/errors.ts';
 import { databaseError, openDatabase, openDatabaseReadOnly } from './database.ts';
 import type { Sqlite } from './database.ts';
 import { readExperimentFiles, writeExperimentFile } from './experiment-file.ts';
@@ -93,7 +94,7 @@ function assemble(
     experiments: new ExperimentStore(database),
     metrics: new MetricStore(database),
     teachers: new TeacherLibrary(database),
-    experimentFolder: (id) => join(paths.experiments, id),
+    experimentFolder: (id) => join(paths.experiments, plainName(id)),
     close: () => {
       if (!open) return;
       open = false;
@@ -101,6 +102,14 @@ function assemble(
       release();
     },
   };
+}
+
+/** An id that is no plain name could lead out of the workspace; no experiment has such a one. */
+function plainName(id: string): string {
+  if (/^[\w-]+$/.test(id)) return id;
+  throw new TritsmithError('not-found', `There is no experiment "${id.slice(0, 100)}".`, {
+    remedy: '"tritsmith list" shows those that are there.',
+  });
 }
 
 /** Adds the experiments whose folders the database does not know: after damage, or when its file was lost. */

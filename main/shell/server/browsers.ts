@@ -24,23 +24,22 @@ const elsewhere: Partial<Record<NodeJS.Platform, string[]>> = {
     ]),
 };
 
-/** The first of Chromium, Chrome and Edge that is installed; null when none is. */
-export function findBrowser(platform: NodeJS.Platform = process.platform): InstalledBrowser | null {
+/** Every Chromium, Chrome and Edge that is installed, the preferred one first. */
+export function installedBrowsers(platform: NodeJS.Platform = process.platform): InstalledBrowser[] {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
   const candidates = [
     ...(platform === 'win32' ? [] : onPath.flatMap((name) => folders.map((folder) => join(folder, name)))),
     ...(elsewhere[platform] ?? []),
   ];
-  const path = candidates.find((candidate) => existsSync(candidate));
-  if (path === undefined) return null;
-  const name = /edge/i.test(path) ? 'Edge' : /chromium/i.test(path) ? 'Chromium' : 'Chrome';
-  return {
-    name,
-    path,
-    openAppWindow: (link) => {
-      launch(path, [`--app=${link}`, '--window-size=1280,860']);
-    },
-  };
+  return candidates
+    .filter((candidate) => existsSync(candidate))
+    .map((path) => ({
+      name: /edge/i.test(path) ? 'Edge' : /chromium/i.test(path) ? 'Chromium' : 'Chrome',
+      path,
+      openAppWindow: (link) => {
+        launch(path, [`--app=${link}`, '--window-size=1280,860']);
+      },
+    }));
 }
 
 export function openInDefaultBrowser(link: string): void {

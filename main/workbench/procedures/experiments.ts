@@ -26,12 +26,14 @@ export function experimentProcedures({ experiments }: Procedures) {
         application.queue.restart(input.id),
       ),
       remove: experiments.remove.handler(({ context: { application }, input }) => {
+        application.workspace.experiments.get(input.id);
         application.queue.stop(input.id, 'cancel');
         changeAnnotations(application.workspace, input.id, { removed: true });
         application.hub.say({ type: 'list' });
         return null;
       }),
       restore: experiments.restore.handler(({ context: { application }, input }) => {
+        application.workspace.experiments.get(input.id);
         changeAnnotations(application.workspace, input.id, { removed: false });
         application.hub.say({ type: 'list' });
         return application.queue.view(input.id);

@@ -1,0 +1,117 @@
+/** The set-up that the specs share: a workspace of their own, a workbench on it and a page that looks at it, in either shell. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { browserPath } from './browser.ts';
+import { electronBinary } from '../main/shell/electron/binary.ts';
+import { openElectron } from './electron.ts';
+import { remove, serve, temporaryFolder, visit } from './harness.ts';
+import { withoutNetwork } from './network.ts';
+import type { NoNetwork } from './network.ts';
+
+/** `TRITSMITH_TEST_SHELL=electron` runs the specs through Electron, where its binary is. */
+export const shell = process.env['TRITSMITH_TEST_SHELL'] === 'electron' ? 'electron' : 'browser';
+
+/** Like `describe`, skipped where there is nothing to look with. */
+export const describeInBrowser = describe.skipIf((shell === 'electron' ? electronBinary() : browserPath()) === null);
+
+export interface SceneOptions {
+  /** `none`: workbench and browser have nothing but loopback, and trying to reach more fails the specs. Default: the machine's own. */
+  readonly network?: 'none';
+  /** Called with the temporary folder before the workbench starts. */
+  readonly prepare?: (folder: string) => void | Promise<void>;
+}
+
+interface OpenPage {
+  readonly page: Page;
+  readonly origin: string;
+  readonly complaints: readonly string[];
+  end(how: 'stop' | 'kill'): Promise<void>;
+}
+
+export class Scene {
+  folder = '';
+  readonly complaints: string[] = [];
+  #open: OpenPage | null = null;
+  #network: NoNetwork | null = null;
+
+  get workspace(): string {
+    return join(this.folder, 'workspace');
+  }
+  get page(): Page {
+    return this.#now.page;
+  }
+  get origin(): string {
+    return this.#now.origin;
+  }
+  get #now(): OpenPage {
+    if (this.#open === null) throw new Error('The scene is not open.');
+    return this.#open;
+  }
+
+  async begin(options: SceneOptions): Promise<void> {
+    this.folder = temporaryFolder();
+    mkdirSync(this.workspace, { mode: 0o700 });
+    await options.prepare?.(this.folder);
+    if (options.network === 'none') this.#network = await withoutNetwork(this.folder);
+    await this.#begin();
+  }
+
+  /** Ends workbench and page (`stop`: as Ctrl-C would; `kill`: with SIGKILL) and opens both again on the same workspace. */
+  async reopen(how: 'stop' | 'kill'): Promise<void> {
+    await this.#end(how);
+    await this.#begin();
+  }
+
+  async end(): Promise<void> {
+    await this.#end('kill');
+    const attempts = this.#network?.attempts() ?? [];
+    this.#network?.end();
+    remove(this.folder);
+    expect(attempts, 'what was tried to reach outside').toEqual([]);
+  }
+
+  async #begin(): Promise<void> {
+    if (shell === 'electron') {
+      this.#open = await openElectron(this.workspace);
+      return;
+    }
+    const workbench = await serve(this.workspace, this.#network);
+    const visitor = await visit(workbench.link, { network: this.#network });
+    this.#open = {
+      page: visitor.page,
+      origin: workbench.origin,
+      complaints: visitor.complaints,
+      end: async (how) => {
+        await visitor.close();
+        await workbench[how]();
+      },
+    };
+  }
+
+  async #end(how: 'stop' | 'kill'): Promise<void> {
+    if (this.#open === null) return;
+    const { complaints, end } = this.#open;
+    this.#open = null;
+    await end(how);
+    this.complaints.push(...complaints);
+  }
+
+  /** What the pages complained about so far. */
+  allComplaints(): string[] {
+    return [...this.complaints, ...(this.#open?.complaints ?? [])];
+  }
+}
+
+/** A scene for all specs of the file, opened before and ended after them. */
+export function openScene(options: SceneOptions = {}): Scene {
+  const scene = new Scene();
+  beforeAll(async () => {
+    if ((shell === 'electron' ? electronBinary() : browserPath()) !== null) await scene.begin(options);
+  });
+  afterAll(async () => {
+    if (scene.folder !== '') await scene.end();
+  });
+  return scene;
+}
