@@ -63,6 +63,8 @@ const meaning: Record<string, 'name' | 'path' | 'text'> = {
   notes: 'text',
   title: 'text',
   'input{}': 'text',
+  token: 'text',
+  text: 'text',
   folder: 'path',
   path: 'path',
 };
