@@ -5,6 +5,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   training: () => import('./training.ts'),
   memory: () => import('./memory.ts'),
   agreement: () => import('./agreement.ts'),
+  faults: () => import('./faults.ts'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);

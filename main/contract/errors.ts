@@ -28,6 +28,17 @@ export interface SerialisedError {
   readonly details?: string;
 }
 
+/** What to do about memory where nothing more is known. */
+const memoryRemedy =
+  'Lower "Tokens at once" (microBatchTokens), or switch "Recompute activations" on (recomputeActivations), or end other programs; then resume.';
+
+/** How V8, ONNX Runtime and C++ say that an allocation failed. */
+export function isAllocationFailure(text: string): boolean {
+  return /bad_alloc|heap out of memory|Array buffer allocation failed|Failed to allocate memory|Cannot allocate memory|\bENOMEM\b/i.test(
+    text,
+  );
+}
+
 /** The one error class of the project. `message` says what happened, `reason` why, `remedy` what to do next. */
 export class TritsmithError extends Error {
   readonly code: ErrorCode;
@@ -72,6 +83,12 @@ export class TritsmithError extends Error {
       return new TritsmithError('no-space', 'The disk is full.', {
         reason: error.message,
         remedy: 'Free some space, then resume: everything up to the last checkpoint is safe.',
+        details,
+      });
+    if (isAllocationFailure(error.message))
+      return new TritsmithError('out-of-memory', 'The memory ran out.', {
+        reason: error.message,
+        remedy: memoryRemedy,
         details,
       });
     if (systemCode === 'EACCES' || systemCode === 'EPERM' || systemCode === 'EROFS')

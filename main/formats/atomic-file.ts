@@ -75,6 +75,7 @@ export async function writeFileAtomically(
   } catch (thrown) {
     await handle?.close().catch(() => undefined);
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw TritsmithError.from(thrown);
+    // What the writer threw on purpose (a stop, say) comes out as it is.
+    throw (thrown as NodeJS.ErrnoException).syscall === undefined ? thrown : TritsmithError.from(thrown);
   }
 }

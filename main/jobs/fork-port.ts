@@ -13,10 +13,14 @@ const LAST_WORDS_MILLISECONDS = 1000;
 
 /**
  * A port that forks `entry` (default: the production worker) with Node and no further options. The child gets its own process
- * group where the system has them, so that Ctrl-C in a terminal reaches the workbench alone.
+ * group where the system has them, so that Ctrl-C in a terminal reaches the workbench alone. `program`: what runs the entry instead
+ * of Node itself, such as a script that sets limits first.
  */
-export function forkPort(entry: string = fileURLToPath(new URL('./worker.ts', import.meta.url))): SpawnPort {
-  return { spawn: () => forkWorker(entry) };
+export function forkPort(
+  entry: string = fileURLToPath(new URL('./worker.ts', import.meta.url)),
+  program: string = nodeBinary(),
+): SpawnPort {
+  return { spawn: () => forkWorker(entry, program) };
 }
 
 /**
@@ -29,9 +33,9 @@ function nodeBinary(): string {
   return join(packageFolder, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 }
 
-function forkWorker(entry: string): WorkerProcess {
+function forkWorker(entry: string, program: string): WorkerProcess {
   const child = fork(entry, [], {
-    execPath: nodeBinary(),
+    execPath: program,
     execArgv: [],
     serialization: 'json',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

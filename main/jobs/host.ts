@@ -5,6 +5,7 @@ import { queryAnswer } from '../contract/queries.ts';
 import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
 import { workerMessage } from '../contract/worker-protocol.ts';
 import type { WorkerCommand, WorkerMessage } from '../contract/worker-protocol.ts';
+import { memoryDeath, MemoryWatch, outOfMemory } from './memory-death.ts';
 import { SilenceWatch } from './silence.ts';
 import type { SilenceOptions } from './silence.ts';
 import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
@@ -35,6 +36,7 @@ export async function runInWorker(port: SpawnPort, spec: JobSpec, options: RunOp
   const worker = port.spawn();
   options.onStart?.(worker.pid);
   const silence = new SilenceWatch(options);
+  const memory = new MemoryWatch(worker.pid);
 
   const exited = converse(worker, { type: 'start', spec }, (message) => {
     silence.heard();
@@ -56,9 +58,14 @@ export async function runInWorker(port: SpawnPort, spec: JobSpec, options: RunOp
   });
   try {
     const exit = await exited;
-    return outcomeOf(last, exit, worker, killed);
+    if (last === null && !killed) {
+      const death = memoryDeath(spec, exit, worker.outputTail(), memory);
+      if (death !== null) throw death;
+    }
+    return outcomeOf(spec, last, exit, worker, killed);
   } finally {
     silence.end();
+    memory.end();
     clearTimeout(cancelTimer);
     unsubscribe?.();
   }
@@ -112,7 +119,13 @@ function isFinal(message: WorkerMessage): boolean {
   return ['done', 'paused', 'cancelled', 'failed'].includes(message.type);
 }
 
-function outcomeOf(last: WorkerMessage | null, exit: WorkerExit, worker: WorkerProcess, killed: boolean): JobOutcome {
+function outcomeOf(
+  spec: JobSpec,
+  last: WorkerMessage | null,
+  exit: WorkerExit,
+  worker: WorkerProcess,
+  killed: boolean,
+): JobOutcome {
   switch (last?.type) {
     case 'done':
       return { state: 'done', result: last.result };
@@ -120,8 +133,11 @@ function outcomeOf(last: WorkerMessage | null, exit: WorkerExit, worker: WorkerP
       return { state: 'paused', step: last.step };
     case 'cancelled':
       return { state: 'cancelled' };
-    case 'failed':
+    case 'failed': {
+      const { code, cause, message, details } = last.error;
+      if (code === 'out-of-memory') throw outOfMemory(spec, cause ?? message, details ?? '');
       throw TritsmithError.deserialise(last.error);
+    }
     default:
       if (killed) return { state: 'cancelled' };
       throw workerDied(exit, worker.outputTail(), 'Resume the experiment: it goes on from its last checkpoint.');
@@ -140,7 +156,7 @@ function workerDied(exit: WorkerExit, tail: string, remedy: string): TritsmithEr
   return new TritsmithError('worker-died', 'The worker process ended in the middle of its work.', {
     reason: memory ? `${how}; systems do this when memory runs out, and people with kill` : how,
     remedy: memory
-      ? `${remedy} If it happens again, lower microBatchTokens or switch recomputeActivations on in the recipe.`
+      ? `${remedy} If it happens again, lower "Tokens at once" (microBatchTokens) or switch "Recompute activations" (recomputeActivations) on.`
       : remedy,
     ...(tail.trim() === '' ? {} : { details: tail.trim() }),
   });

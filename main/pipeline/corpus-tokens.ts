@@ -2,13 +2,11 @@
  * A corpus as one file of token ids in the experiment's cache: tokenised once, only as far as the stage needs it, read back at
  * any position. Ids take two bytes where the vocabulary allows it.
  */
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { finished } from 'node:stream/promises';
 import { z } from 'zod';
 import { TritsmithError } from '../contract/errors.ts';
+import { writeFileAtomically } from '../formats/atomic-file.ts';
 import { readCorpus } from '../formats/datasets/index.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import { packMicroBatch, type BatchSource, type Example } from '../training/batches.ts';
@@ -51,35 +49,28 @@ export async function tokeniseCorpus(
   }
   await mkdir(dirname(path), { recursive: true });
   const bytesPerToken = tokenizer.vocabSize <= 65_536 ? 2 : 4;
-  const partial = `${path}.partial`;
-  const stream = createWriteStream(partial);
+  // What an earlier key described is about to be gone.
+  await rm(`${path}.json`, { force: true });
   let tokens = 0;
-  try {
+  await writeFileAtomically(path, async (file) => {
     for await (const { text } of readCorpus(corpus)) {
       const ids = tokenizer.encode(text);
       if (tokenizer.eosId !== null && ids.at(-1) !== tokenizer.eosId) ids.push(tokenizer.eosId);
       const kept = ids.slice(0, wanted - tokens);
-      const data = bytesPerToken === 2 ? Uint16Array.from(kept) : Uint32Array.from(kept);
       tokens += kept.length;
-      if (!stream.write(new Uint8Array(data.buffer))) await once(stream, 'drain');
+      await file.write(bytesPerToken === 2 ? Uint16Array.from(kept) : Uint32Array.from(kept));
       await onProgress(tokens);
       if (tokens >= wanted) break;
     }
-    stream.end();
-    await finished(stream);
-  } catch (error) {
-    stream.destroy();
-    await rm(partial, { force: true });
-    throw error;
-  }
-  if (tokens < 2) {
-    await rm(partial, { force: true });
-    throw new TritsmithError('bad-input', `The corpus ${corpus} holds no text.`, {
-      remedy: 'Choose a text or JSONL file, or a folder of them.',
-    });
-  }
-  await rename(partial, path);
-  await writeFile(`${path}.json`, JSON.stringify({ key, tokens, bytesPerToken } satisfies z.infer<typeof cacheInfo>));
+    if (tokens < 2)
+      throw new TritsmithError('bad-input', `The corpus ${corpus} holds no text.`, {
+        remedy: 'Choose a text or JSONL file, or a folder of them.',
+      });
+  });
+  await writeFileAtomically(
+    `${path}.json`,
+    JSON.stringify({ key, tokens, bytesPerToken } satisfies z.infer<typeof cacheInfo>),
+  );
   return { path, key, tokens, bytesPerToken };
 }
 

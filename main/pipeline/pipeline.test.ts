@@ -16,44 +16,17 @@ import { forkPort } from '../jobs/fork-port.ts';
 import { runInWorker } from '../jobs/host.ts';
 import { StopSignal } from '../jobs/stop-signal.ts';
 import { readModelConfiguration } from '../models/architectures/index.ts';
-import { initialParameters } from '../models/initial-parameters.ts';
-import { saveModelFolder } from '../models/model-folder.ts';
-import { Random } from '../training/random.ts';
+import { makeTinyBase } from './fixtures/tiny-experiment.ts';
 import { planJobs } from './plan.ts';
 
 const demo = fileURLToPath(new URL('../../resources/demo/', import.meta.url));
 let root: string;
 let recipe: Recipe;
 
-/** A random Qwen3 model with the demo's tokenizer. */
-async function makeBase(folder: string, shape: Record<string, number>): Promise<void> {
-  mkdirSync(folder);
-  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
-    cpSync(join(demo, 'teacher', name), join(folder, name));
-  const config = {
-    model_type: 'qwen3',
-    vocab_size: 1536,
-    intermediate_size: 128,
-    head_dim: 32,
-    max_position_embeddings: 128,
-    tie_word_embeddings: true,
-    ...shape,
-  };
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-  const configuration = await readModelConfiguration(folder);
-  const random = new Random(1);
-  await saveModelFolder(
-    folder,
-    folder,
-    configuration,
-    initialParameters(configuration, () => random.normal()),
-  );
-}
-
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'tritsmith-pipeline-'));
   const base = join(root, 'base');
-  await makeBase(base, {
+  await makeTinyBase(base, {
     hidden_size: 128,
     num_hidden_layers: 2,
     num_attention_heads: 4,
@@ -222,7 +195,7 @@ describe('an experiment in worker processes', () => {
 
   it('distils into a smaller student with other depth, width and head counts', async () => {
     const studentBase = join(root, 'small-base');
-    await makeBase(studentBase, {
+    await makeTinyBase(studentBase, {
       hidden_size: 64,
       num_hidden_layers: 1,
       num_attention_heads: 2,
