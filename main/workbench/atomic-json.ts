@@ -1,5 +1,5 @@
 /** JSON files that are either old or new, never half written. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 /** Writes `value` beside `path`, flushes it to the disk and renames it into place. Mode 0600. */
 export function writeJsonAtomically(path: string, value: unknown): void {
@@ -7,7 +7,7 @@ export function writeJsonAtomically(path: string, value: unknown): void {
   try {
     const file = openSync(temporary, 'w', 0o600);
     try {
-      writeSync(file, `${JSON.stringify(value, null, 2)}\n`);
+      writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
       fsyncSync(file);
     } finally {
       closeSync(file);

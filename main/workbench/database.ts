@@ -4,11 +4,12 @@ import { existsSync, readFileSync, readdirSync, renameSync, statSync } from 'nod
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TritsmithError } from '../contract/errors.ts';
+import { clearSuspicion, isDamage, isSuspect } from './database-suspicion.ts';
 
 export type Sqlite = Database.Database;
 
 const migrationsFolder = join(dirname(fileURLToPath(import.meta.url)), 'migrations');
-/** Above this size the whole-file check runs only after a crash. */
+/** Above this size the whole-file check runs only after a crash, or when damage was met. */
 const CHECKED_BYTES = 64 * 1024 * 1024;
 
 export interface OpenedDatabase {
@@ -25,6 +26,7 @@ export function openDatabase(path: string, afterCrash = false): OpenedDatabase {
     if (!isDamage(thrown)) throw databaseError(thrown);
   }
   const keptAside = keepAside(path);
+  clearSuspicion(path);
   try {
     return { database: openChecked(path, false), keptAside };
   } catch (thrown) {
@@ -69,15 +71,12 @@ export function databaseError(thrown: unknown): TritsmithError {
   return new TritsmithError('internal', 'The database of the workspace failed.', more);
 }
 
-function isDamage(thrown: unknown): boolean {
-  return thrown instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(thrown.code);
-}
-
 function openChecked(path: string, afterCrash: boolean): Sqlite {
   const database = new Database(path, { timeout: 5000 });
   try {
     const bytes = existsSync(path) ? statSync(path).size : 0;
-    if (bytes > 0 && (afterCrash || bytes <= CHECKED_BYTES)) check(database);
+    if (bytes > 0 && (afterCrash || isSuspect(path) || bytes <= CHECKED_BYTES)) check(database);
+    clearSuspicion(path);
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = NORMAL');
     database.pragma('foreign_keys = ON');

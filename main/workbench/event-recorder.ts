@@ -1,6 +1,8 @@
-/** Gathers a job's events and writes them to the database a few times a second, in one transaction each time. */
+/** Gathers a job's events and writes them to the database, in one transaction, and to the experiment's event file a few times a second. */
 import type { JobEvent, JobKind } from '../contract/jobs.ts';
 import { databaseError } from './database.ts';
+import { noteDamage } from './database-suspicion.ts';
+import { EventFile } from './event-file.ts';
 import type { MetricSample } from './metric-store.ts';
 import type { LogLine } from './experiment-store.ts';
 import type { Workspace } from './workspace.ts';
@@ -16,6 +18,7 @@ export class EventRecorder {
   #samples: MetricSample[] = [];
   #logs: LogLine[] = [];
   #progress: { done: number; total: number; unit: string } | null = null;
+  #file: EventFile | null = null;
   #failed = false;
 
   /** `onFailure` hears once of a database that cannot be written (a full disk, say); nothing is recorded after that. */
@@ -45,6 +48,8 @@ export class EventRecorder {
       this.#guarded(() => {
         this.#workspace.experiments.putArtifact(this.#experiment, this.#stage.kind, event.artifact);
       });
+    // A resume goes on behind the checkpoint: what led to it must be written by then.
+    else if (event.type === 'checkpoint') this.flush();
   }
 
   flush(): void {
@@ -54,6 +59,8 @@ export class EventRecorder {
     this.#logs = [];
     this.#progress = null;
     this.#guarded(() => {
+      this.#file ??= new EventFile(this.#workspace.experimentFolder(this.#experiment));
+      this.#file.append(samples, logs);
       const { database, experiments, metrics } = this.#workspace;
       database.transaction(() => {
         if (progress !== null) experiments.setProgress(this.#experiment, this.#stage.position, progress);
@@ -66,6 +73,8 @@ export class EventRecorder {
   close(): void {
     clearInterval(this.#timer);
     this.flush();
+    this.#file?.close();
+    this.#file = null;
   }
 
   #guarded(work: () => void): void {
@@ -74,6 +83,7 @@ export class EventRecorder {
       work();
     } catch (thrown) {
       this.#failed = true;
+      noteDamage(this.#workspace.paths.database, thrown);
       this.#onFailure(databaseError(thrown));
     }
   }

@@ -12,6 +12,8 @@ export interface WorkspacePaths {
   readonly database: string;
   readonly lock: string;
   readonly experiments: string;
+  /** The teachers of the library once more, beside the database. */
+  readonly teachers: string;
 }
 
 export function workspacePaths(folder: string): WorkspacePaths {
@@ -21,6 +23,7 @@ export function workspacePaths(folder: string): WorkspacePaths {
     database: join(absolute, 'workbench.sqlite'),
     lock: join(absolute, 'workbench.lock'),
     experiments: join(absolute, 'experiments'),
+    teachers: join(absolute, 'teachers.json'),
   };
 }
 

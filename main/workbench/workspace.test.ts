@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -14,10 +15,15 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TritsmithError } from '../contract/errors.ts';
 import type { ExperimentRecord } from '../contract/experiments.ts';
+import type { TeacherCard } from '../contract/queries.ts';
 import { sampleRecipe } from '../jobs/fixtures/sample-recipe.ts';
+import { changeAnnotations, readAnnotations } from './annotations.ts';
+import { noteDamage } from './database-suspicion.ts';
+import { EventRecorder } from './event-recorder.ts';
 import { writeExperimentFile } from './experiment-file.ts';
 import { describeMachine } from './machine.ts';
 import { identityOf, whereabouts } from './process-identity.ts';
@@ -64,6 +70,31 @@ async function holder(): Promise<ChildProcess> {
   await new Promise((resolve) => child.stdout?.once('data', resolve));
   return child;
 }
+
+const smallTeacher: TeacherCard = {
+  folder: '/models/small',
+  supported: true,
+  supportedArchitectures: ['llama', 'qwen3'],
+  architecture: 'qwen3',
+  layers: 2,
+  hiddenSize: 64,
+  ffnSize: 128,
+  heads: 2,
+  kvHeads: 1,
+  headDim: 32,
+  vocabularySize: 1536,
+  contextLength: 128,
+  tiedEmbedding: true,
+  parameters: 180_000,
+  bodyParameters: 80_000,
+  weightBytes: 720_000,
+  weightTypes: ['F32'],
+  weightFiles: 1,
+  tokenizer: { kind: 'BPE', tokens: 1536 },
+  licence: null,
+  student: { bodyBytes: 20_000, fileBytes: 220_000 },
+  warnings: [],
+};
 
 function gone(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve) => child.once('exit', resolve));
@@ -224,11 +255,30 @@ describe('the database', () => {
   ])('that was %s is kept aside and rebuilt from the experiment folders', async (_, damage) => {
     const workspace = await open();
     const record = addExperiment(workspace, 'precious');
+    const recorder = new EventRecorder(workspace, 'precious', { kind: 'distil', position: 0 }, (error) => {
+      throw error;
+    });
+    for (let step = 1; step <= 300; step++)
+      recorder.record({ type: 'metrics', step, values: { loss: step === 7 ? NaN : 1 / step } });
+    recorder.record({ type: 'log', level: 'warning', text: 'A row was cut.' });
+    recorder.record({ type: 'progress', done: 3, total: 9, unit: 'steps', resumed: 0 });
+    recorder.close();
+    appendFileSync(join(workspace.experimentFolder('precious'), 'events.jsonl'), '{"name":"distil/loss","poi');
+    changeAnnotations(workspace, 'precious', { tags: ['keep'], notes: 'The good one.' });
+    workspace.teachers.put('small', smallTeacher);
+    const loss = workspace.metrics.read('precious', 'distil/loss');
+    const logs = workspace.experiments.logs('precious');
+    const teachers = workspace.teachers.list();
+    expect([loss.length, logs.length, teachers.length]).toEqual([300, 1, 1]);
     workspace.database.pragma('wal_checkpoint(TRUNCATE)');
     workspace.close();
     damage(join(folder, 'workbench.sqlite'));
     const reopened = await open();
     expect(reopened.experiments.list()).toEqual([record]);
+    expect(reopened.metrics.read('precious', 'distil/loss')).toEqual(loss);
+    expect(reopened.experiments.logs('precious')).toEqual(logs);
+    expect(reopened.teachers.list()).toEqual(teachers);
+    expect(readAnnotations(reopened, 'precious')).toMatchObject({ tags: ['keep'], notes: 'The good one.' });
     expect(reopened.notices.join('\n')).toMatch(/damaged.*workbench\.sqlite\.damaged-/);
     reopened.close();
     expect(readdirSync(folder).filter((name) => name.startsWith('workbench.sqlite.damaged-')).length).toBeGreaterThan(
@@ -237,6 +287,19 @@ describe('the database', () => {
     const again = await open();
     expect(again.notices).toEqual([]);
     again.close();
+  });
+
+  it('whose damage is met while it is used is checked whole at the next start', async () => {
+    const workspace = await open();
+    addExperiment(workspace, 'one');
+    workspace.close();
+    const path = join(folder, 'workbench.sqlite');
+    noteDamage(path, new Error('some other mishap'));
+    expect(existsSync(`${path}.suspect`)).toBe(false);
+    noteDamage(path, new Database.SqliteError('database disk image is malformed', 'SQLITE_CORRUPT'));
+    expect(existsSync(`${path}.suspect`)).toBe(true);
+    (await open()).close();
+    expect(existsSync(`${path}.suspect`)).toBe(false);
   });
 
   it('that was lost is rebuilt, and an unreadable experiment file is named', async () => {

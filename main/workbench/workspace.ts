@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { TritsmithError } from '../contract/errors.ts';
 import { databaseError, openDatabase, openDatabaseReadOnly } from './database.ts';
 import type { Sqlite } from './database.ts';
+import { replayEvents } from './event-file.ts';
 import { readExperimentFiles, writeExperimentFile } from './experiment-file.ts';
 import { ExperimentStore } from './experiment-store.ts';
 import { MetricStore } from './metric-store.ts';
@@ -63,7 +64,7 @@ function openHeld(paths: WorkspacePaths, lock: WorkspaceLock): Workspace {
     try {
       if (keptAside !== null)
         notices.push(
-          `The database was damaged. It is kept as ${keptAside}; experiments are rebuilt from their folders, without their curves and logs.`,
+          `The database was damaged. It is kept as ${keptAside}; experiments, curves, logs and teachers are rebuilt from the files in the workspace.`,
         );
       notices.push(...rebuild(workspace));
       settleInterrupted(workspace, notices);
@@ -93,7 +94,7 @@ function assemble(
     notices,
     experiments: new ExperimentStore(database),
     metrics: new MetricStore(database),
-    teachers: new TeacherLibrary(database),
+    teachers: new TeacherLibrary(database, paths.teachers),
     experimentFolder: (id) => join(paths.experiments, plainName(id)),
     close: () => {
       if (!open) return;
@@ -112,12 +113,21 @@ function plainName(id: string): string {
   });
 }
 
-/** Adds the experiments whose folders the database does not know: after damage, or when its file was lost. */
+/** Adds what the workspace's files hold and the database does not know: after damage, or when its file was lost. */
 function rebuild(workspace: Workspace): string[] {
   const { records, unreadable } = readExperimentFiles(workspace.paths.experiments, (id) =>
     workspace.experiments.has(id),
   );
-  for (const record of records) workspace.experiments.add(record);
+  workspace.teachers.restore();
+  for (const record of records) {
+    workspace.experiments.add(record);
+    replayEvents(workspace.experimentFolder(record.id), (samples, logs) => {
+      workspace.database.transaction(() => {
+        workspace.metrics.append(record.id, samples);
+        for (const line of logs) workspace.experiments.addLog(record.id, line);
+      })();
+    });
+  }
   return [
     ...(records.length > 0 ? [`Read ${String(records.length)} experiment(s) back from their folders.`] : []),
     ...unreadable.map((path) => `${path} cannot be read and is left as it is.`),

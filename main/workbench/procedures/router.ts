@@ -1,6 +1,7 @@
 /** The contract's procedures, answered by an open application. Each shell puts this behind its transport. */
 import { implement } from '@orpc/server';
 import { contract } from '../../contract/procedures.ts';
+import { noteDamage } from '../database-suspicion.ts';
 import type { Application } from '../application.ts';
 import { applicationProcedures } from './application.ts';
 import { componentProcedures } from './components.ts';
@@ -17,10 +18,11 @@ export interface ProcedureContext {
 /** Every procedure turns what it throws into the contract's error. */
 export const procedures = implement(contract)
   .$context<ProcedureContext>()
-  .use(async ({ next }) => {
+  .use(async ({ next, context }) => {
     try {
       return await next();
     } catch (thrown) {
+      noteDamage(context.application.workspace.paths.database, thrown);
       throw toProcedureError(thrown);
     }
   });
