@@ -43,7 +43,7 @@ describeInBrowser('from first start to an exported file', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Up' }).waitFor();
     await screenshot(page, 'picker');
     await page.keyboard.press('Escape');
-    await button('the demo teacher').click();
+    await button('Demo teacher').click();
     await page.getByText('What the student will weigh').waitFor();
     await page.getByText('Qwen3').waitFor();
     await screenshot(page, 'wizard-teacher');

@@ -67,6 +67,7 @@ export const client: WorkbenchClient = createORPCClient({
 
 /** What a person is told: what happened, why, what to do next. */
 export interface Problem {
+  readonly code?: string | undefined;
   readonly message: string;
   readonly cause?: string | undefined;
   readonly remedy?: string | undefined;

@@ -1,6 +1,7 @@
 /** What the workbench is doing, kept current by its event stream. Pages read from here and never poll. */
 import { defineStore } from 'pinia';
 import { computed, ref, shallowReactive, watch } from 'vue';
+import type { HubDownload } from '../../main/contract/hub.ts';
 import type {
   ApplicationInformation,
   ExperimentSummary,
@@ -22,6 +23,7 @@ export const useWorkbench = defineStore('workbench', () => {
   const listed = ref(false);
   const views = shallowReactive(new Map<string, ExperimentView>());
   const logs = shallowReactive(new Map<string, readonly LogLine[]>());
+  const downloads = shallowReactive(new Map<string, HubDownload>());
   const problem = ref<Problem | null>(null);
   const announcement = ref('');
   const running = computed(() => experiments.value.find(({ state }) => state === 'running') ?? null);
@@ -29,6 +31,12 @@ export const useWorkbench = defineStore('workbench', () => {
   async function refreshList(): Promise<void> {
     experiments.value = await client.experiments.list();
     listed.value = true;
+  }
+
+  async function refreshDownloads(): Promise<void> {
+    const found = await client.hub.downloads();
+    downloads.clear();
+    for (const download of found) downloads.set(download.id, download);
   }
 
   async function load(id: string): Promise<ExperimentView> {
@@ -55,6 +63,10 @@ export const useWorkbench = defineStore('workbench', () => {
       case 'list':
         void refreshList();
         break;
+      case 'download':
+        if (event.download === null) downloads.delete(event.id);
+        else downloads.set(event.id, event.download);
+        break;
       case 'ended':
         announceEnd(event.id, event.name, texts.states[event.state]);
         break;
@@ -75,6 +87,7 @@ export const useWorkbench = defineStore('workbench', () => {
         client.application.information(),
         client.application.settings(),
         refreshList(),
+        refreshDownloads(),
         ...[...views.keys()].map(load),
       ]);
       problem.value = null;
@@ -111,6 +124,7 @@ export const useWorkbench = defineStore('workbench', () => {
     listed,
     views,
     logs,
+    downloads,
     problem,
     announcement,
     running,
