@@ -3,6 +3,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   kernel: () => import('./kernel.ts'),
   inference: () => import('./inference.ts'),
   training: () => import('./training.ts'),
+  fidelity: () => import('./fidelity.ts'),
   memory: () => import('./memory.ts'),
   agreement: () => import('./agreement.ts'),
   faults: () => import('./faults.ts'),

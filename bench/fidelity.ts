@@ -1,0 +1,209 @@
+/**
+ * `npm run bench -- fidelity --task sst2|qnli|mnli|scitldr [--teacher <folder>] [--seeds 1,2,3] [--ablation-seeds 1] [--epochs N] [--teacher-epochs N]
+ * [--rows N] [--only a,b] [--budget minutes] [--workspace <folder>] [--no-page] [--json]`: teacher, BitNet-SFT, BitDistill and ablations on real data,
+ * every student with the same number of steps. Finished runs are kept as experiments and not repeated, so a run with a budget goes on where it stopped.
+ */
+import { existsSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Recipe, recipeSchema } from '../main/contract/recipe.ts';
+import { sharedData } from '../main/formats/shared-data.ts';
+import { readFolderConfiguration } from '../main/models/model-folder.ts';
+import { countParameters } from '../main/models/parameters.ts';
+import { pretrainSteps } from '../main/pipeline/models-of-recipe.ts';
+import { learningRateFor } from '../main/pipeline/presets.ts';
+import { openWorkspace } from '../main/workbench/workspace.ts';
+import { decisive, gapClosed, lineOf, meanValue, resultRows, writeReport } from './fidelity/report.ts';
+import { type FinishedRun, finishedRun, taskRows } from './fidelity/runs.ts';
+import { type FidelityTask, type TaskName, tasks } from './fidelity/tasks.ts';
+import { variants } from './fidelity/variants.ts';
+import { cacheFolder } from './peer.ts';
+import { table } from './table.ts';
+
+const options = {
+  task: { type: 'string' },
+  teacher: { type: 'string' },
+  seeds: { type: 'string', default: '1,2,3' },
+  'ablation-seeds': { type: 'string', default: '1' },
+  epochs: { type: 'string', default: '1' },
+  'teacher-epochs': { type: 'string', default: '2' },
+  rows: { type: 'string' },
+  only: { type: 'string' },
+  budget: { type: 'string' },
+  workspace: { type: 'string' },
+  threads: { type: 'string', default: '0' },
+  'no-page': { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+} as const;
+
+const numbers = (text: string): number[] => text.split(',').filter(Boolean).map(Number);
+
+interface Plan {
+  readonly task: FidelityTask;
+  readonly taskName: string;
+  readonly base: string;
+  readonly epochs: number;
+  readonly teacherEpochs: number;
+  readonly rows: number | undefined;
+  readonly threads: number;
+}
+
+/** BitDistill as the presets make it, with teacher and BitNet-SFT in the same experiment. */
+async function mainRecipe(plan: Plan, seed: number): Promise<Recipe> {
+  const { task, taskName, base, epochs, teacherEpochs, rows, threads } = plan;
+  const configuration = await readFolderConfiguration(base);
+  const optimiser = { learningRate: learningRateFor(countParameters(configuration).total) };
+  const recipe = recipeSchema.parse({
+    name: `${taskName}, ${basename(base)}, seed ${seed}: BitDistill`,
+    seed,
+    teacher: base,
+    task: {
+      name: taskName,
+      kind: task.kind,
+      train: sharedData('tasks', task.folder, task.train),
+      ...(task.dev === undefined ? {} : { dev: sharedData('tasks', task.folder, task.dev) }),
+      textColumns: task.textColumns,
+      labelColumn: task.labelColumn,
+      maxLength: Math.min(task.maxLength, configuration.maxPositions),
+      maxNewTokens: task.maxNewTokens,
+      ...(rows === undefined ? {} : { limit: rows }),
+    },
+    finetune: { epochs: teacherEpochs, optimiser },
+    refine: { subln: 'paper', sublnInit: 'calibrated' },
+    pretrain: null,
+    distil: {
+      optimiser,
+      gamma: 'balanced',
+      studentInit: 'teacher',
+      anneal: 0.5,
+      ...(task.kind === 'generation' ? { lambda: 1 } : {}),
+    },
+    baseline: true,
+    threads,
+    exports: [{ type: 'i2_s' }],
+  });
+  const { train } = await taskRows(recipe, undefined);
+  const perEpoch = Math.ceil(train.length / recipe.distil.optimiser.batchSize);
+  return { ...recipe, distil: { ...recipe.distil, steps: Math.ceil(epochs * perEpoch) } };
+}
+
+/** A variant's recipe: it learns from the main run's teacher and takes as many steps in all. */
+function variantRecipe(main: Recipe, run: FinishedRun, name: string, change: (recipe: Recipe) => Recipe): Recipe {
+  const changed = change({
+    ...main,
+    name: main.name.replace(/BitDistill$/, name),
+    teacher: join(run.folder, 'teacher'),
+    finetune: null,
+    baseline: false,
+  });
+  const stage2 = changed.pretrain ? pretrainSteps(changed.pretrain) : 0;
+  if (stage2 >= main.distil.steps!)
+    throw new Error(
+      `Stage 2 takes ${stage2} steps, a run has ${main.distil.steps} in all: train on more rows or epochs.`,
+    );
+  return recipeSchema.parse({
+    ...changed,
+    ...(changed.distil.studentInit === 'base' ? { studentBase: main.teacher } : {}),
+    distil: { ...changed.distil, steps: main.distil.steps! - stage2 },
+  });
+}
+
+export async function run(args: string[]): Promise<void> {
+  const { values } = parseArgs({ args, options });
+  const taskName = values.task as TaskName | undefined;
+  if (taskName === undefined || !(taskName in tasks))
+    throw new Error(`--task is one of ${Object.keys(tasks).join(', ')}.`);
+  const task = tasks[taskName];
+  const train = sharedData('tasks', task.folder, task.train);
+  if (!existsSync(train)) throw new Error(`The rows of ${taskName} are not there: ${train}.`);
+  const plan: Plan = {
+    task,
+    taskName,
+    base: resolve(values.teacher ?? sharedData('models', 'story-656k')),
+    epochs: Number(values.epochs),
+    teacherEpochs: Number(values['teacher-epochs']),
+    rows: values.rows === undefined ? undefined : Number(values.rows),
+    threads: Number(values.threads),
+  };
+  const tail = task.tail === undefined ? undefined : sharedData('tasks', task.folder, task.tail);
+  const deadline = values.budget === undefined ? Infinity : performance.now() + Number(values.budget) * 60_000;
+  const chosen =
+    values.only === undefined ? variants : variants.filter(({ name }) => values.only!.split(',').includes(name));
+  const say = (text: string): void => void process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`);
+
+  const workspace = await openWorkspace({
+    folder: values.workspace ?? join(cacheFolder(), 'fidelity'),
+    mode: 'write',
+    purpose: 'bench fidelity',
+  });
+  try {
+    const mains = new Map<number, { recipe: Recipe; run: FinishedRun }>();
+    const ablations = new Map<string, FinishedRun[]>();
+    let skipped = 0;
+    const inTime = (what: string): boolean => {
+      if (performance.now() < deadline) return true;
+      say(`left out, the budget is spent: ${what}`);
+      skipped += 1;
+      return false;
+    };
+    for (const seed of numbers(values.seeds)) {
+      if (mains.size > 0 && !inTime(`seed ${seed}`)) continue;
+      const recipe = await mainRecipe(plan, seed);
+      say(recipe.name);
+      mains.set(seed, { recipe, run: await finishedRun(workspace, recipe, tail) });
+    }
+    for (const seed of numbers(values['ablation-seeds'])) {
+      const main = mains.get(seed);
+      if (!main) continue;
+      for (const { name, change } of chosen) {
+        const recipe = variantRecipe(main.recipe, main.run, name, change);
+        if (!inTime(recipe.name)) continue;
+        say(recipe.name);
+        ablations.set(name, [...(ablations.get(name) ?? []), await finishedRun(workspace, recipe, tail)]);
+      }
+    }
+    const mainRuns = [...mains.values()].map((main) => main.run);
+    const all = [...mainRuns, ...[...ablations.values()].flat()];
+    const [first] = mains.values();
+    const { train: rows } = await taskRows(first!.recipe, undefined);
+    const report = {
+      taskName,
+      task,
+      baseName: basename(plan.base),
+      baseParameters: countParameters(await readFolderConfiguration(plan.base)).total,
+      seeds: [...mains.keys()],
+      teacherSteps: Math.ceil(plan.teacherEpochs * Math.ceil(rows.length / first!.recipe.distil.optimiser.batchSize)),
+      studentSteps: first!.recipe.distil.steps!,
+      teacher: lineOf('teacher', '', 'teacher', mainRuns),
+      bitnetSft: lineOf('BitNet-SFT', '', 'bitnet-sft', mainRuns),
+      bitdistill: lineOf('BitDistill', '', 'bitdistill', mainRuns),
+      others: chosen.flatMap(({ name, text }) => {
+        const runs = ablations.get(name);
+        return runs ? [lineOf(name, text, 'bitdistill', runs)] : [];
+      }),
+      recipe: JSON.stringify(
+        {
+          ...first!.recipe,
+          teacher: basename(plan.base),
+          task: { ...first!.recipe.task, train: task.train, dev: task.dev },
+        },
+        null,
+        2,
+      ),
+      minutes: all.reduce((sum, { seconds }) => sum + seconds, 0) / 60,
+    };
+    if (!values['no-page']) writeReport(report);
+    if (values.json) {
+      const set = decisive(report);
+      const [teacher, bitnetSft, bitdistill] = [report.teacher, report.bitnetSft, report.bitdistill].map((line) =>
+        meanValue(line[set]),
+      ) as [number, number, number];
+      process.stdout.write(
+        `${JSON.stringify({ task: taskName, seeds: report.seeds, teacher, bitnetSft, bitdistill, gapClosed: gapClosed(teacher, bitnetSft, bitdistill) }, null, 2)}\n`,
+      );
+    } else process.stdout.write(`${table(resultRows(report))}\n`);
+    if (skipped > 0) say(`${skipped} runs were left out; the same command goes on from here.`);
+  } finally {
+    workspace.close();
+  }
+}

@@ -1,0 +1,145 @@
+/** What the runs of the fidelity benchmark say together: means over seeds, intervals, shares of the gap; as text and for docs/results.md. */
+import { comparePaired } from '../../main/evaluation/mcnemar.ts';
+import { z95 } from '../../main/evaluation/wilson.ts';
+import { intervalPlot, type PlottedValue } from '../interval-plot.ts';
+import { circumstances, markdownTable, writePlot, writeSection } from '../results-page.ts';
+import type { FinishedRun, ModelName, Score } from './runs.ts';
+import type { FidelityTask } from './tasks.ts';
+
+/** All seeds' scores of one model. */
+export interface Line {
+  readonly name: string;
+  readonly text: string;
+  readonly dev: readonly Score[];
+  readonly tail: readonly Score[];
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+export const meanValue = (scores: readonly Score[]): number => mean(scores.map(({ value }) => value));
+
+export function lineOf(name: string, text: string, model: ModelName, runs: readonly FinishedRun[]): Line {
+  const scores = (which: 'dev' | 'tail'): Score[] => runs.flatMap((run) => run[which].get(model) ?? []);
+  return { name, text, dev: scores('dev'), tail: scores('tail') };
+}
+
+/** Half the 95 % interval of the mean accuracy: of the rows, which all seeds share, widened by the spread of the seeds. */
+export function halfInterval(scores: readonly Score[]): number {
+  const value = meanValue(scores);
+  const rows = scores[0]!.rows;
+  const ofRows = (value * (1 - value)) / rows;
+  const ofSeeds =
+    scores.length < 2
+      ? 0
+      : scores.reduce((sum, score) => sum + (score.value - value) ** 2, 0) / (scores.length - 1) / scores.length;
+  return z95 * Math.sqrt(ofRows + ofSeeds);
+}
+
+/** Share of the way from BitNet-SFT to the teacher that a student has gone; null where there is no way to go. */
+export function gapClosed(teacher: number, bitnetSft: number, student: number): number | null {
+  return teacher - bitnetSft > 0 ? (student - bitnetSft) / (teacher - bitnetSft) : null;
+}
+
+/** Mean paired difference in points of the first seeds' answers, with the interval and p of the first seed. */
+function paired(student: readonly Score[], other: readonly Score[]): string {
+  const [first] = student;
+  const [against] = other;
+  if (!first || !against || first.right.length === 0 || first.right.length !== against.right.length) return '';
+  const gold = first.right.map(() => true);
+  const found = comparePaired(gold, against.right, first.right);
+  const points = (value: number): string => `${value >= 0 ? '+' : '−'}${Math.abs(100 * value).toFixed(1)}`;
+  return `${points(found.difference)} (${points(found.ci95[0])} to ${points(found.ci95[1])}, p ${found.pValue.toPrecision(2)})`;
+}
+
+const percent = (value: number): string => (100 * value).toFixed(1);
+const cell = (scores: readonly Score[]): string =>
+  scores.length === 0
+    ? ''
+    : `${percent(meanValue(scores))} ± ${percent(halfInterval(scores))}${scores.length > 1 ? ` (${scores.map(({ value }) => percent(value)).join(', ')})` : ''}`;
+const shareText = (share: number | null): string => (share === null ? 'no gap' : `${(100 * share).toFixed(0)} %`);
+
+export interface FidelityReport {
+  readonly taskName: string;
+  readonly task: FidelityTask;
+  readonly baseName: string;
+  readonly baseParameters: number;
+  readonly seeds: readonly number[];
+  readonly teacherSteps: number;
+  readonly studentSteps: number;
+  readonly teacher: Line;
+  readonly bitnetSft: Line;
+  readonly bitdistill: Line;
+  readonly others: readonly Line[];
+  readonly recipe: string;
+  readonly minutes: number;
+}
+
+/** The rows that decide: the larger set where there is one. */
+export function decisive(report: FidelityReport): 'dev' | 'tail' {
+  return report.teacher.tail.length > 0 ? 'tail' : 'dev';
+}
+
+export function resultRows(report: FidelityReport): string[][] {
+  const { teacher, bitnetSft, bitdistill, others } = report;
+  const set = decisive(report);
+  const hasTail = set === 'tail';
+  const line = ({ name, text, dev, tail }: Line, gap: boolean): string[] => {
+    const scores = set === 'tail' ? tail : dev;
+    return [
+      text === '' ? name : `${name}: ${text}`,
+      cell(dev),
+      ...(hasTail ? [cell(tail)] : []),
+      mean(scores.map(({ crossEntropy }) => crossEntropy)).toFixed(3),
+      scores.every(({ agreement }) => agreement === null)
+        ? ''
+        : percent(mean(scores.map((score) => score.agreement ?? 0))),
+      gap ? shareText(gapClosed(meanValue(teacher[set]), meanValue(bitnetSft[set]), meanValue(scores))) : '',
+    ];
+  };
+  const what = report.task.kind === 'classification' ? 'accuracy' : 'ROUGE-L';
+  return [
+    ['', `dev ${what}`, ...(hasTail ? [`held-out ${what}`] : []), 'cross-entropy', 'agrees with teacher', 'gap closed'],
+    line(teacher, false),
+    line(bitnetSft, false),
+    line(bitdistill, true),
+    ...others.map((other) => line(other, true)),
+  ];
+}
+
+/** Writes the section of docs/results.md and its plot. */
+export function writeReport(report: FidelityReport): void {
+  const { taskName, task, seeds, teacher, bitnetSft, bitdistill, others } = report;
+  const set = decisive(report);
+  const rows = set === 'tail' ? teacher.tail[0]!.rows : teacher.dev[0]!.rows;
+  const [paperTeacher, paperSft, paperStudent] = task.paper;
+  const plotted = [teacher, bitnetSft, bitdistill, ...others].map((line, index): PlottedValue => {
+    const value = 100 * meanValue(line[set]);
+    const half = 100 * halfInterval(line[set]);
+    return { label: line.name, value, low: value - half, high: value + half, emphasised: index < 3 };
+  });
+  const what = task.kind === 'classification' ? 'accuracy, %' : 'ROUGE-L';
+  const name = `fidelity --task ${taskName}`;
+  writeSection(
+    name,
+    [
+      `## ${taskName}: teacher, BitNet-SFT and BitDistill`,
+      `${circumstances()}. Base: ${report.baseName}, ${(report.baseParameters / 1e6).toFixed(2)} M parameters. Seeds ${seeds.join(', ')}; each ablation with as many seeds as its cell lists. ${report.teacherSteps} steps for the teacher; ${report.studentSteps} steps for every student (all its stages together). ${report.minutes.toFixed(0)} minutes of training in all.`,
+      writePlot(
+        `fidelity-${taskName}`,
+        intervalPlot(
+          `${taskName}: ${rows} ${set === 'tail' ? 'held-out' : 'dev'} rows`,
+          `${what}, 95 % interval`,
+          plotted,
+        ),
+        `Every variant's ${what} on ${taskName} with its interval`,
+      ),
+      markdownTable(resultRows(report)),
+      ...(set === 'tail' && task.kind === 'classification'
+        ? [
+            `Paired on the held-out rows (seed ${seeds[0]}, McNemar): BitDistill − BitNet-SFT ${paired(bitdistill.tail, bitnetSft.tail)}; BitDistill − teacher ${paired(bitdistill.tail, teacher.tail)} points.`,
+          ]
+        : []),
+      `The paper (Qwen3-0.6B${task.kind === 'generation' ? ', CNN/DailyMail' : ''}): teacher ${paperTeacher}, BitNet-SFT ${paperSft}, BitDistill ${paperStudent}: ${shareText(gapClosed(paperTeacher, paperSft, paperStudent))} of the gap closed.`,
+      `<details><summary>The recipe of BitDistill, seed ${seeds[0]}</summary>\n\n\`\`\`json\n${report.recipe}\n\`\`\`\n\n</details>`,
+    ].join('\n\n'),
+  );
+}

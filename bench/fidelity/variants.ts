@@ -1,0 +1,59 @@
+/** What is compared: one recipe per way of making the student. All students of a task and seed take the same number of steps. */
+import type { Recipe } from '../../main/contract/recipe.ts';
+import { sharedData } from '../../main/formats/shared-data.ts';
+
+export interface Variant {
+  readonly name: string;
+  /** One line for the table. */
+  readonly text: string;
+  /** Changes of the main BitDistill recipe. */
+  change(recipe: Recipe): Recipe;
+}
+
+const distil =
+  (changes: Partial<Recipe['distil']>) =>
+  (recipe: Recipe): Recipe => ({ ...recipe, distil: { ...recipe.distil, ...changes } });
+
+const subln =
+  (placement: Recipe['refine']['subln']) =>
+  (recipe: Recipe): Recipe => ({ ...recipe, refine: { ...recipe.refine, subln: placement } });
+
+/** Tokens of Stage 2; its steps are taken from the distillation's. */
+const stage2Tokens = 1_000_000;
+
+const withStage2 = (recipe: Recipe): Recipe => ({
+  ...recipe,
+  pretrain: {
+    corpus: sharedData('corpus', 'tinystories', 'tiny_stories_1m.txt'),
+    tokens: stage2Tokens,
+    sequenceLength: 256,
+    optimiser: { ...recipe.distil.optimiser, batchSize: 16 },
+  },
+});
+
+/** Cross-entropy alone: the student learns from the labels only. */
+const labelsOnly = { lambda: 0, gamma: 0 } as const;
+/** The paper's start: the base model's weights, ternary from the first step. */
+const fromBase = { studentInit: 'base', anneal: 0 } as const;
+
+export const variants: readonly Variant[] = [
+  { name: 'from-base', text: 'started from the base, ternary from the first step', change: distil(fromBase) },
+  {
+    name: 'from-base-stage-2',
+    text: 'the same with Stage 2 (1 M tokens)',
+    change: (recipe) => withStage2(distil(fromBase)(recipe)),
+  },
+  {
+    name: 'from-base-annealed',
+    text: 'started from the base, annealed',
+    change: distil({ studentInit: 'base' }),
+  },
+  { name: 'not-annealed', text: 'ternary from the first step', change: distil({ anneal: 0 }) },
+  { name: 'labels-only', text: 'the same start, learning from labels alone', change: distil(labelsOnly) },
+  { name: 'logits-only', text: 'logits term alone (gamma 0)', change: distil({ gamma: 0 }) },
+  { name: 'attention-only', text: 'attention-relation term alone (lambda 0)', change: distil({ lambda: 0 }) },
+  { name: 'first-layer', text: 'attention relation at the first layer', change: distil({ layer: 0 }) },
+  { name: 'fixed-gamma', text: 'gamma 1e5 as in the paper', change: distil({ gamma: 1e5 }) },
+  { name: 'subln-all', text: 'SubLN before all seven projections', change: subln('all') },
+  { name: 'subln-none', text: 'no SubLN', change: subln('none') },
+];

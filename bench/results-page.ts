@@ -1,0 +1,50 @@
+/** Writes what a benchmark found into its own part of docs/results.md; nothing there is typed in by hand. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const documents = fileURLToPath(new URL('../docs', import.meta.url));
+
+/** A Markdown table; the first row is the head. */
+export function markdownTable(rows: readonly (readonly string[])[]): string {
+  const [head, ...body] = rows.map((cells) => `| ${cells.join(' | ')} |`);
+  return [head, `|${rows[0]!.map((_, column) => (column === 0 ? '---' : '---:')).join('|')}|`, ...body].join('\n');
+}
+
+/** Date, commit, processor and memory, for the line under a heading. */
+export function circumstances(): string {
+  let commit = 'unknown';
+  try {
+    commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: documents, encoding: 'utf8' }).trim();
+  } catch {
+    // An unpacked archive has no history.
+  }
+  const [processor] = cpus();
+  return `${new Date().toISOString().slice(0, 10)}, commit ${commit}, ${cpus().length} cores (${processor?.model.trim() ?? 'unknown'}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
+}
+
+/** Replaces the section `name` of docs/results.md, or adds it at the end. */
+export function writeSection(name: string, markdown: string): void {
+  const path = join(documents, 'results.md');
+  const before = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  const begin = `<!-- written by: npm run bench -- ${name} -->`;
+  const end = `<!-- end of: ${name} -->`;
+  const section = `${begin}\n\n${markdown.trim()}\n\n${end}`;
+  const from = before.indexOf(begin);
+  const to = before.indexOf(end);
+  const after =
+    from >= 0 && to > from
+      ? before.slice(0, from) + section + before.slice(to + end.length)
+      : `${before.trimEnd()}\n\n${section}\n`;
+  writeFileSync(path, after);
+}
+
+/** Writes a plot beside the page; returns the Markdown that shows it. */
+export function writePlot(name: string, svg: string, text: string): string {
+  const path = join(documents, 'plots', `${name}.svg`);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, svg);
+  return `![${text}](plots/${name}.svg)`;
+}
