@@ -58,10 +58,10 @@ export const contract = {
     remove: procedure.input(byId).output(z.null()),
     restore: procedure.input(byId).output(experimentView),
     annotate: procedure.input(byId.extend(annotations.partial().shape)).output(experimentView),
-    /** Fields in which the recipes of two experiments differ; null where one lacks the field. */
+    /** Fields in which the recipes of some experiments differ, with the value of each; null where it lacks the field. */
     recipeDifferences: procedure
-      .input(z.object({ a: id, b: id }))
-      .output(z.array(z.object({ path: z.string(), a: z.json(), b: z.json() }))),
+      .input(z.object({ ids: z.array(id).max(8) }))
+      .output(z.array(z.object({ path: z.string(), values: z.array(z.json()) }))),
     log: procedure.input(byId.extend({ limit: z.int().min(1).max(5000).default(500) })).output(z.array(logLine)),
     curveNames: procedure
       .input(byId)

@@ -4,10 +4,10 @@ import { recipeDifferences } from './recipe-differences.ts';
 
 it('recipes differ where their fields do, their names apart', () => {
   const a = sampleRecipe('a');
-  expect(recipeDifferences(a, sampleRecipe('b'))).toEqual([]);
+  expect(recipeDifferences([a, sampleRecipe('b'), sampleRecipe('c')])).toEqual([]);
   const b = { ...a, pretrain: null, task: { ...a.task, limit: 5 }, distil: { ...a.distil, gamma: 60 } };
-  expect(recipeDifferences(a, b)).toEqual([
-    { path: 'distil.gamma', a: 'balanced', b: 60 },
-    { path: 'task.limit', a: undefined, b: 5 },
+  expect(recipeDifferences([a, b, sampleRecipe('c')])).toEqual([
+    { path: 'distil.gamma', values: ['balanced', 60, 'balanced'] },
+    { path: 'task.limit', values: [undefined, 5, undefined] },
   ]);
 });

@@ -1,20 +1,20 @@
-/** Where two recipes differ, field by field. */
+/** Where recipes differ, field by field. */
 import type { Recipe } from '../contract/recipe.ts';
 
 export interface RecipeDifference {
   /** Path of the field, such as `distil.optimiser.learningRate`. */
   readonly path: string;
-  readonly a: unknown;
-  readonly b: unknown;
+  /** Its value in each recipe; undefined in one that lacks it. */
+  readonly values: readonly unknown[];
 }
 
-/** Sorted by path; the name is no difference. A field that one of them lacks is undefined there. */
-export function recipeDifferences(a: Recipe, b: Recipe): RecipeDifference[] {
-  const [left, right] = [leaves({ ...a, name: '' }), leaves({ ...b, name: '' })];
-  return [...new Set([...left.keys(), ...right.keys()])]
+/** Sorted by path; the name is no difference. */
+export function recipeDifferences(recipes: readonly Recipe[]): RecipeDifference[] {
+  const tables = recipes.map((recipe) => leaves({ ...recipe, name: '' }));
+  return [...new Set(tables.flatMap((table) => [...table.keys()]))]
     .sort()
-    .filter((path) => JSON.stringify(left.get(path)) !== JSON.stringify(right.get(path)))
-    .map((path) => ({ path, a: left.get(path), b: right.get(path) }));
+    .map((path) => ({ path, values: tables.map((table) => table.get(path)) }))
+    .filter(({ values }) => new Set(values.map((value) => JSON.stringify(value))).size > 1);
 }
 
 function leaves(value: unknown, path = '', found = new Map<string, unknown>()): Map<string, unknown> {

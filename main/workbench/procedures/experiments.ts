@@ -46,12 +46,8 @@ export function experimentProcedures({ experiments }: Procedures) {
         return application.queue.view(id);
       }),
       recipeDifferences: experiments.recipeDifferences.handler(({ context: { application }, input }) => {
-        const recipe = (id: string) => application.workspace.experiments.get(id).recipe;
-        return recipeDifferences(recipe(input.a), recipe(input.b)).map(({ path, a, b }) => ({
-          path,
-          a: asJson(a),
-          b: asJson(b),
-        }));
+        const recipes = input.ids.map((id) => application.workspace.experiments.get(id).recipe);
+        return recipeDifferences(recipes).map(({ path, values }) => ({ path, values: values.map(asJson) }));
       }),
       log: experiments.log.handler(({ context: { application }, input }) =>
         application.workspace.experiments.logs(input.id, input.limit),

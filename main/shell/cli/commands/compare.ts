@@ -24,12 +24,12 @@ export function compareCommand(shell: Shell): Command {
       guarded(shell, options, () =>
         withWorkspace(shell, options, 'read', 'compare', (workspace) => {
           const [a, b] = [evaluated(workspace, first), evaluated(workspace, second)];
-          const differences = recipeDifferences(a.record.recipe, b.record.recipe);
+          const differences = recipeDifferences([a.record.recipe, b.record.recipe]);
           if (options.json === true) {
             printJson(shell, {
               a: { experiment: a.record.id, ...a.comparison },
               b: { experiment: b.record.id, ...b.comparison },
-              differences,
+              differences: differences.map(({ path, values }) => ({ path, a: values[0], b: values[1] })),
             });
             return;
           }
@@ -41,7 +41,7 @@ export function compareCommand(shell: Shell): Command {
               ? 'The recipes are the same.\n'
               : `\n${textTable(
                   [{ title: 'recipe' }, { title: a.record.id, align: 'left' }, { title: b.record.id, align: 'left' }],
-                  differences.map(({ path, a: left, b: right }) => [path, short(left), short(right)]),
+                  differences.map(({ path, values }) => [path, ...values.map(short)]),
                 )}`,
           );
         }),

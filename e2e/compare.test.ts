@@ -1,0 +1,147 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { browserPath, remove, screenshot, serve, temporaryFolder, visit } from './harness.ts';
+import type { ServedWorkbench, Visit } from './harness.ts';
+import { makeSampleWorkspace } from './sample-workspace.ts';
+
+let folder: string;
+let workbench: ServedWorkbench;
+let visitor: Visit;
+const button = (name: string | RegExp) => visitor.page.getByRole('button', { name });
+const names = () => visitor.page.getByTestId('experiments').locator('tbody th a').allTextContents();
+
+beforeAll(async () => {
+  if (browserPath() === null) return;
+  folder = temporaryFolder();
+  await makeSampleWorkspace(join(folder, 'workspace'), [
+    { name: 'Bravo', steps: 20, accuracy: 0.93, fileBytes: 3_000_000 },
+    { name: 'Alpha', steps: 60, accuracy: 0.95, fileBytes: 2_000_000, lambda: 1 },
+    { name: 'Charlie', steps: 40, accuracy: 0.9, fileBytes: 4_000_000 },
+  ]);
+  workbench = await serve(join(folder, 'workspace'));
+  visitor = await visit(workbench.link);
+});
+afterAll(async () => {
+  if (browserPath() === null) return;
+  await visitor.close();
+  await workbench.kill();
+  remove(folder);
+});
+
+describe.skipIf(browserPath() === null)('the experiments table', () => {
+  it('shows the newest first and sorts by any column, either way', async () => {
+    const { page } = visitor;
+    await page.getByRole('link', { name: 'Experiments', exact: true }).click();
+    await page.getByTestId('experiments').waitFor();
+    expect(await names()).toEqual(['Charlie', 'Alpha', 'Bravo']);
+    const header = (name: string) => page.getByRole('columnheader', { name });
+    await button('Name').click();
+    expect(await names()).toEqual(['Alpha', 'Bravo', 'Charlie']);
+    expect(await header('Name').getAttribute('aria-sort')).toBe('ascending');
+    await button('Name').click();
+    expect(await names()).toEqual(['Charlie', 'Bravo', 'Alpha']);
+    await button('Student').first().click();
+    expect(await names()).toEqual(['Alpha', 'Bravo', 'Charlie']);
+    expect(await header('Name').getAttribute('aria-sort')).toBeNull();
+    await button('Student file').click();
+    expect(await names()).toEqual(['Alpha', 'Bravo', 'Charlie']);
+    await button('Student file').click();
+    expect(await names()).toEqual(['Charlie', 'Bravo', 'Alpha']);
+  });
+
+  it('takes tags and notes, and finds experiments by them', async () => {
+    const { page } = visitor;
+    await button('Tags and notes of Bravo').click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByRole('textbox', { name: /^Tags/ }).fill('small, night');
+    await dialog.getByRole('textbox', { name: 'Notes' }).fill('with the old tickets');
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await dialog.waitFor({ state: 'hidden' });
+    await button('Show only what has the tag night').click();
+    expect(await names()).toEqual(['Bravo']);
+    await page.getByLabel('Search names').fill('old tickets');
+    expect(await names()).toEqual(['Bravo']);
+    await page.getByLabel('Search names').fill('nothing like it');
+    await page.getByText('No experiment matches').waitFor();
+    await button('Show all').click();
+    expect((await names()).length).toBe(3);
+  });
+
+  it('brings deleted experiments back one by one, and leads the keyboard to the way back', async () => {
+    const { page } = visitor;
+    await button('Delete Alpha').click();
+    await expect.poll(names).toEqual(['Charlie', 'Bravo']);
+    await button('Delete Charlie').click();
+    await expect.poll(names).toEqual(['Bravo']);
+    await page.getByText('“Charlie” is deleted.').waitFor();
+    await expect.poll(() => page.evaluate('document.activeElement.textContent.trim()')).toBe('Undo');
+    await page.keyboard.press('Enter');
+    await expect.poll(names).toEqual(['Charlie', 'Bravo']);
+    await page.getByText('“Alpha” is deleted.').waitFor();
+    await button('Undo').click();
+    await expect.poll(names).toEqual(['Charlie', 'Bravo', 'Alpha']);
+    expect(await button('Undo').count()).toBe(0);
+  });
+});
+
+describe.skipIf(browserPath() === null)('a comparison', () => {
+  it('lays the results of three experiments side by side and marks the best', async () => {
+    const { page } = visitor;
+    expect(await button('Compare').isDisabled()).toBe(true);
+    for (const name of ['Alpha', 'Bravo', 'Charlie']) await page.getByLabel(`Choose ${name}`).check();
+    await button('Compare 3').click();
+    const rows = page.getByTestId('compared-results').locator('tbody tr');
+    const row = async (name: string): Promise<string[]> => {
+      const texts = await rows
+        .filter({ has: page.getByRole('rowheader', { name, exact: true }) })
+        .locator('td')
+        .allInnerTexts();
+      return texts.map((text) => text.replaceAll(/\s+/g, ' ').trim());
+    };
+    await expect
+      .poll(() => row('Student'))
+      .toEqual([
+        expect.stringMatching(/^95\.0 % \(best\)/),
+        expect.stringMatching(/^93\.0 % 84\.5 – 86\.5$/),
+        expect.stringMatching(/^90\.0 %/),
+      ]);
+    expect(await row('Whole file')).toEqual(['2.00 MB (best)', '3.00 MB', '4.00 MB']);
+  });
+
+  it('overlays their curves, each with a dash of its own, and has a table behind', async () => {
+    const { page } = visitor;
+    await page.locator('figure canvas').waitFor();
+    const legend = page.locator('figure .legend li');
+    expect((await legend.allInnerTexts()).map((text) => text.split('\n')[0])).toEqual(['Alpha', 'Bravo', 'Charlie']);
+    await page.locator('figure summary').click();
+    const last = page.locator('figure tbody tr').last();
+    // Alpha made 60 steps, the others fewer.
+    expect(await last.locator('th').textContent()).toBe('60');
+    expect((await last.locator('td').allTextContents()).map((text) => text.trim() === '–')).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    await page.getByLabel('Curve').selectOption({ label: 'Tokens per second' });
+    await page.getByRole('heading', { name: 'Tokens per second' }).waitFor();
+    await expect.poll(() => legend.first().innerText()).toMatch(/1,000/);
+  });
+
+  it('shows what differs in their recipes and nothing else', async () => {
+    const { page } = visitor;
+    const rows = page.getByTestId('recipe-differences').locator('tbody tr');
+    const texts = (await rows.allInnerTexts()).map((text) => text.replaceAll(/\s+/g, ' ').trim());
+    expect(texts).toEqual([
+      expect.stringMatching(/distil\.lambda 1 differs: 10 differs: 10$/),
+      expect.stringMatching(/distil\.steps 60 differs: 20 differs: 40$/),
+    ]);
+    await screenshot(page, 'compare');
+  });
+
+  it('says what to do when too few are chosen, and leaves no error in the console', async () => {
+    const { page } = visitor;
+    await page.goto(`${workbench.origin}/compare`);
+    await page.getByText('Choose at least two experiments.').waitFor();
+    expect(visitor.complaints).toEqual([]);
+  });
+});
