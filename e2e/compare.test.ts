@@ -1,36 +1,24 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { browserPath, remove, screenshot, serve, temporaryFolder, visit } from './harness.ts';
-import type { ServedWorkbench, Visit } from './harness.ts';
+import { expect, it } from 'vitest';
+import { screenshot } from './harness.ts';
 import { makeSampleWorkspace } from './sample-workspace.ts';
+import { describeInBrowser, openScene } from './scene.ts';
 
-let folder: string;
-let workbench: ServedWorkbench;
-let visitor: Visit;
-const button = (name: string | RegExp) => visitor.page.getByRole('button', { name });
-const names = () => visitor.page.getByTestId('experiments').locator('tbody th a').allTextContents();
-
-beforeAll(async () => {
-  if (browserPath() === null) return;
-  folder = temporaryFolder();
-  await makeSampleWorkspace(join(folder, 'workspace'), [
-    { name: 'Bravo', steps: 20, accuracy: 0.93, fileBytes: 3_000_000 },
-    { name: 'Alpha', steps: 60, accuracy: 0.95, fileBytes: 2_000_000, lambda: 1 },
-    { name: 'Charlie', steps: 40, accuracy: 0.9, fileBytes: 4_000_000 },
-  ]);
-  workbench = await serve(join(folder, 'workspace'));
-  visitor = await visit(workbench.link);
+const scene = openScene({
+  prepare: async (folder) => {
+    await makeSampleWorkspace(join(folder, 'workspace'), [
+      { name: 'Bravo', steps: 20, accuracy: 0.93, fileBytes: 3_000_000 },
+      { name: 'Alpha', steps: 60, accuracy: 0.95, fileBytes: 2_000_000, lambda: 1 },
+      { name: 'Charlie', steps: 40, accuracy: 0.9, fileBytes: 4_000_000 },
+    ]);
+  },
 });
-afterAll(async () => {
-  if (browserPath() === null) return;
-  await visitor.close();
-  await workbench.kill();
-  remove(folder);
-});
+const button = (name: string | RegExp) => scene.page.getByRole('button', { name });
+const names = () => scene.page.getByTestId('experiments').locator('tbody th a').allTextContents();
 
-describe.skipIf(browserPath() === null)('the experiments table', () => {
+describeInBrowser('the experiments table', () => {
   it('shows the newest first and sorts by any column, either way', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.getByRole('link', { name: 'Experiments', exact: true }).click();
     await page.getByTestId('experiments').waitFor();
     expect(await names()).toEqual(['Charlie', 'Alpha', 'Bravo']);
@@ -50,7 +38,7 @@ describe.skipIf(browserPath() === null)('the experiments table', () => {
   });
 
   it('takes tags and notes, and finds experiments by them', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await button('Tags and notes of Bravo').click();
     const dialog = page.getByRole('dialog');
     await dialog.getByRole('textbox', { name: /^Tags/ }).fill('small, night');
@@ -68,7 +56,7 @@ describe.skipIf(browserPath() === null)('the experiments table', () => {
   });
 
   it('brings deleted experiments back one by one, and leads the keyboard to the way back', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await button('Delete Alpha').click();
     await expect.poll(names).toEqual(['Charlie', 'Bravo']);
     await button('Delete Charlie').click();
@@ -84,9 +72,9 @@ describe.skipIf(browserPath() === null)('the experiments table', () => {
   });
 });
 
-describe.skipIf(browserPath() === null)('a comparison', () => {
+describeInBrowser('a comparison', () => {
   it('lays the results of three experiments side by side and marks the best', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     expect(await button('Compare').isDisabled()).toBe(true);
     for (const name of ['Alpha', 'Bravo', 'Charlie']) await page.getByLabel(`Choose ${name}`).check();
     await button('Compare 3').click();
@@ -109,7 +97,7 @@ describe.skipIf(browserPath() === null)('a comparison', () => {
   });
 
   it('overlays their curves, each with a dash of its own, and has a table behind', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     await page.locator('figure canvas').waitFor();
     const legend = page.locator('figure .legend li');
     expect((await legend.allInnerTexts()).map((text) => text.split('\n')[0])).toEqual(['Alpha', 'Bravo', 'Charlie']);
@@ -128,7 +116,7 @@ describe.skipIf(browserPath() === null)('a comparison', () => {
   });
 
   it('shows what differs in their recipes and nothing else', async () => {
-    const { page } = visitor;
+    const { page } = scene;
     const rows = page.getByTestId('recipe-differences').locator('tbody tr');
     const texts = (await rows.allInnerTexts()).map((text) => text.replaceAll(/\s+/g, ' ').trim());
     expect(texts).toEqual([
@@ -139,9 +127,9 @@ describe.skipIf(browserPath() === null)('a comparison', () => {
   });
 
   it('says what to do when too few are chosen, and leaves no error in the console', async () => {
-    const { page } = visitor;
-    await page.goto(`${workbench.origin}/compare`);
+    const { page } = scene;
+    await page.goto(`${scene.origin}/compare`);
     await page.getByText('Choose at least two experiments.').waitFor();
-    expect(visitor.complaints).toEqual([]);
+    expect(scene.allComplaints()).toEqual([]);
   });
 });
