@@ -13,6 +13,7 @@ const scene = openScene({
     ]);
   },
 });
+const soon = { timeout: 20_000 };
 const button = (name: string | RegExp) => scene.page.getByRole('button', { name });
 const names = () => scene.page.getByTestId('experiments').locator('tbody th a').allTextContents();
 
@@ -58,16 +59,16 @@ describeInBrowser('the experiments table', () => {
   it('brings deleted experiments back one by one, and leads the keyboard to the way back', async () => {
     const { page } = scene;
     await button('Delete Alpha').click();
-    await expect.poll(names).toEqual(['Charlie', 'Bravo']);
+    await expect.poll(names, soon).toEqual(['Charlie', 'Bravo']);
     await button('Delete Charlie').click();
-    await expect.poll(names).toEqual(['Bravo']);
+    await expect.poll(names, soon).toEqual(['Bravo']);
     await page.getByText('“Charlie” is deleted.').waitFor();
-    await expect.poll(() => page.evaluate('document.activeElement.textContent.trim()')).toBe('Undo');
+    await expect.poll(() => page.evaluate('document.activeElement.textContent.trim()'), soon).toBe('Undo');
     await page.keyboard.press('Enter');
-    await expect.poll(names).toEqual(['Charlie', 'Bravo']);
+    await expect.poll(names, soon).toEqual(['Charlie', 'Bravo']);
     await page.getByText('“Alpha” is deleted.').waitFor();
     await button('Undo').click();
-    await expect.poll(names).toEqual(['Charlie', 'Bravo', 'Alpha']);
+    await expect.poll(names, soon).toEqual(['Charlie', 'Bravo', 'Alpha']);
     expect(await button('Undo').count()).toBe(0);
   });
 });
@@ -87,7 +88,7 @@ describeInBrowser('a comparison', () => {
       return texts.map((text) => text.replaceAll(/\s+/g, ' ').trim());
     };
     await expect
-      .poll(() => row('Student'))
+      .poll(() => row('Student'), soon)
       .toEqual([
         expect.stringMatching(/^95\.0 % \(best\)/),
         expect.stringMatching(/^93\.0 % 84\.5 – 86\.5$/),
@@ -112,7 +113,7 @@ describeInBrowser('a comparison', () => {
     ]);
     await page.getByLabel('Curve').selectOption({ label: 'Tokens per second' });
     await page.getByRole('heading', { name: 'Tokens per second' }).waitFor();
-    await expect.poll(() => legend.first().innerText()).toMatch(/1,000/);
+    await expect.poll(() => legend.first().innerText(), soon).toMatch(/1,000/);
   });
 
   it('shows what differs in their recipes and nothing else', async () => {
