@@ -1,3 +1,14 @@
+/** +1.2, −0.3: a difference with its sign. */
+function signed(value: number): string {
+  return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(1)}`;
+}
+
+function smaller(file: string | null, body: string | null): string {
+  return file === null || body === null
+    ? ''
+    : ` Its whole file is ${file} times smaller; its linear layers alone are ${body} times smaller.`;
+}
+
 /** Every text of the interface, ready for translation. Functions take what varies. */
 export const texts = {
   product: 'Tritsmith',
@@ -39,6 +50,7 @@ export const texts = {
     retry: 'Try again',
     details: 'Details',
     showTable: 'Show as table',
+    tableOf: (title: string) => `${title}: table`,
     compare: 'Compare',
     open: 'Open',
     reload: 'Reload',
@@ -78,6 +90,7 @@ export const texts = {
     'measure-teacher': 'Measure teacher',
     'measure-baseline': 'Measure baseline',
     'measure-student': 'Measure student',
+    'four-bit': '4-bit baseline',
   },
   jobExplanations: {
     finetune: 'The full-precision model learns your task.',
@@ -90,6 +103,7 @@ export const texts = {
     'measure-teacher': "The teacher's memory and speed on this machine.",
     'measure-baseline': "The baseline's memory and speed on this machine.",
     'measure-student': "The student's memory and speed on this machine.",
+    'four-bit': 'The teacher in four bits, in llama.cpp, to compare with; left out where llama.cpp is not installed.',
   },
   home: {
     title: 'Make a language model small',
@@ -186,37 +200,61 @@ export const texts = {
     noneText: 'The table appears when the stage “Evaluate” has run.',
     watch: 'Watch the run',
     title: 'Teacher, baseline and student',
-    note: 'On rows that none of them has seen.',
+    note: (rows: number) => `On ${rows.toLocaleString('en')} rows that none of them has seen.`,
     html: 'Report as HTML',
     markdown: 'Report as Markdown',
     headline: (student: string, teacher: string, file: string | null, body: string | null) =>
-      `The student answers ${student} of the held-out rows right, the teacher ${teacher}.${
-        file === null || body === null
-          ? ''
-          : ` Its whole file is ${file} times smaller; its linear layers alone are ${body} times smaller.`
-      }`,
-    paired: (other: string, difference: number, low: number, high: number, p: number) =>
-      `Student minus ${other.toLowerCase() === 'bitnet-sft' ? other : other.toLowerCase()}, on the same rows: ${difference >= 0 ? '+' : '−'}${Math.abs(difference).toFixed(1)} points (95 %: ${low.toFixed(1)} to ${high.toFixed(1)}), McNemar p = ${p < 0.001 ? '< 0.001' : p.toFixed(3)}. ${
-        p < 0.05 ? 'That is more than chance.' : 'That may be chance.'
-      }`,
+      `The student answers ${student} of the held-out rows right, the teacher ${teacher}.${smaller(file, body)}`,
+    headlineTexts: (student: string, teacher: string, file: string | null, body: string | null) =>
+      `The student’s texts score ${student} against the reference answers (ROUGE-L, of 100), the teacher’s ${teacher}.${smaller(file, body)}`,
+    /** `p` is null for texts, which are compared by the interval alone. */
+    paired: (other: string, difference: number, low: number, high: number, p: number | null) =>
+      `Student minus ${other.startsWith('BitNet') ? other : other.toLowerCase()}, on the same rows: ${signed(difference)} points (95 %: ${signed(low)} to ${signed(high)}${
+        p === null ? '' : `; McNemar p ${p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`}`
+      }). ${(p === null ? low > 0 || high < 0 : p < 0.05) ? 'That is more than chance.' : 'That may be chance.'}`,
     model: 'Model',
-    accuracy: 'Accuracy',
-    rouge: 'ROUGE-L',
+    metrics: { accuracy: 'Accuracy', rougeL: 'ROUGE-L' },
     interval: '95 % interval',
+    range: (low: string, high: string) => `(${low} to ${high})`,
     body: 'Linear layers',
     file: 'Whole file',
     resident: 'Resident',
     prefill: 'Prefill tok/s',
     decode: 'Decode tok/s',
+    request: 'One request',
     costs: 'Memory and speed',
+    costsNote: 'Each model alone in a process of its own, on one thread; medians of five rounds after one to warm up.',
     sizes: 'Size on disk',
     sizesNote: 'Strong: the linear layers alone. Pale: with embedding, norms and tokenizer.',
     bodyOfFile: (body: string, file: string) => `${file} (${body})`,
     residentLong: 'Memory while running',
+    residentNote: 'What loading and running the model adds to the process.',
     prefillLong: 'Reading the prompt (prefill)',
+    prefillNote: 'A prompt of 128 tokens. More is faster.',
     decodeLong: 'Writing the answer (decode)',
+    decodeNote: '64 tokens, one after the other. More is faster.',
+    requestLong: 'One request of this task',
+    requestNote: (prompt: number, answer: number) =>
+      `${String(prompt)} prompt tokens (the median of the held-out rows)${
+        answer > 1 ? ` and ${String(answer)} answer tokens` : ' and the scores of the labels'
+      }. Less is faster.`,
+    againstTeacher: 'Of the teacher',
+    times: (share: number) => (share >= 9.95 ? `${share.toFixed(0)} ×` : `${share.toPrecision(2)} ×`),
     perSecond: (rate: string) => `${rate} tok/s`,
     notMeasured: 'not measured',
+    scores: 'All scores',
+    scoresNote:
+      'Agreement: rows on which a model answers as the teacher does, right or wrong. Cross-entropy: lower is surer of the right answer.',
+    scoresNoteTexts:
+      'ROUGE and BLEU compare words with the reference answer, 0 to 100. Perplexity: how surprised a model is by the reference; lower is better.',
+    agreement: 'As the teacher',
+    crossEntropy: 'Cross-entropy, nats per token',
+    perplexity: 'Perplexity',
+    fourBitWhy:
+      'The usual way to make a model small is to round it to four bits. To see that baseline beside the student, llama.cpp is needed, which is not part of Tritsmith.',
+    fourBitReady:
+      'The usual way to make a model small is to round it to four bits. llama.cpp is here, so that baseline can be laid beside the student.',
+    fourBitCompare: 'Add the 4-bit teacher',
     readingRows: 'Reading the rows on which they differ…',
     differ: 'Where they differ',
     differNote: (
@@ -226,20 +264,49 @@ export const texts = {
       firstRight: string,
       second: string,
       secondRight: string,
+    ) => `${differing} of ${rows} rows. Only “${first}” is right on ${firstRight}, only “${second}” on ${secondRight}.`,
+    differNoteTexts: (
+      differing: string,
+      rows: string,
+      first: string,
+      firstBetter: string,
+      second: string,
+      secondBetter: string,
     ) =>
-      `${differing} of ${rows} rows. Only the ${first} is right on ${firstRight}, only the ${second} on ${secondRight}.`,
+      `${differing} of ${rows} rows. “${first}” scores higher on ${firstBetter}, “${second}” on ${secondBetter}; the largest differences first.`,
+    moreDiffer: (more: string) => `${more} more are not listed.`,
     same: 'They answer every row alike.',
     firstModel: 'Compare',
     secondModel: 'with',
     row: 'Row',
     text: 'Text as the model sees it',
     gold: 'Right answer',
+    right: 'right:',
+    wrong: 'wrong:',
+    emptyAnswer: '(nothing)',
+    rougeOf: (score: string) => `ROUGE-L ${score}`,
     confusion: 'Which class is taken for which',
     confusionNote: 'Rows are the right answers, columns what the model answered.',
+    macroF1: (value: string) => `Macro F1 (the mean of the classes’ F1): ${value}.`,
     trueLabel: 'Right answer',
     recall: 'Found',
+    theFile: 'The student’s file',
     copyPath: 'Copy the path',
     toExports: 'All exported files',
+  },
+  llama: {
+    facts: (size: string, version: string) =>
+      `About ${size} are downloaded from the npm registry when you press the button (node-llama-cpp ${version}); nothing else leaves this machine, and it can be removed again.`,
+    install: 'Download llama.cpp',
+    installing: 'Downloading llama.cpp',
+  },
+  sideJobs: {
+    running: {
+      export: 'Writing the file, reading it back, comparing…',
+      'four-bit': 'The 4-bit teacher answers the held-out rows in llama.cpp…',
+    },
+    failed: { export: 'This file could not be made', 'four-bit': 'The 4-bit teacher could not be compared' },
+    cancelled: 'Cancelled; nothing was left behind.',
   },
   exports: {
     none: 'Nothing has been exported yet.',

@@ -1,6 +1,6 @@
 /** What a job is told and what it says: the messages between the workbench and a worker process. */
 import { z } from 'zod';
-import { recipeSchema } from './recipe.ts';
+import { exportSettings, recipeSchema } from './recipe.ts';
 
 /** A unit of work in a worker process, in the order in which an experiment runs them. */
 export const jobKind = z.enum([
@@ -15,6 +15,8 @@ export const jobKind = z.enum([
   'measure-teacher',
   'measure-baseline',
   'measure-student',
+  // The fine-tuned teacher in four bits, evaluated and measured in llama.cpp.
+  'four-bit',
 ]);
 export type JobKind = z.infer<typeof jobKind>;
 
@@ -23,6 +25,8 @@ export const jobSpec = z.object({
   recipe: recipeSchema,
   /** The experiment's folder; a job reads the artifacts of earlier jobs there and leaves its own. */
   folder: z.string(),
+  /** Of an export job: what to write now. Absent: all that the recipe asks for. */
+  exports: z.array(exportSettings).optional(),
 });
 export type JobSpec = z.infer<typeof jobSpec>;
 

@@ -9,6 +9,7 @@ import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } f
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
 import { runtimeMessage, runtimeModelName, savedBenchmark } from './runtime-protocol.ts';
+import { sideJob, sideTask } from './side-jobs.ts';
 import {
   annotations,
   applicationInformation,
@@ -85,6 +86,9 @@ export const contract = {
     differences: procedure
       .input(byId.extend(differencesRequest.omit({ folder: true }).shape))
       .output(differencesAnswer),
+    /** Starts a job on a finished experiment: one more export, or the 4-bit baseline. `watch` tells how it goes. */
+    startJob: procedure.input(byId.extend({ task: sideTask })).output(sideJob),
+    cancelJob: procedure.input(byId).output(z.null()),
     /** A self-contained model card; the interface saves it. */
     report: procedure
       .input(byId.extend({ format: z.enum(['markdown', 'html']) }))

@@ -18,6 +18,8 @@ export const comparisonRow = z.object({
   rssBytes: z.number().nullable(),
   prefillTokensPerSecond: z.number().nullable(),
   decodeTokensPerSecond: z.number().nullable(),
+  /** One request of the task: its median prompt read and its median answer begun to end; null where not measured. */
+  requestSeconds: z.number().nullable().default(null),
 });
 export type ComparisonRow = z.infer<typeof comparisonRow>;
 
@@ -65,8 +67,14 @@ export const exportedFile = z.object({
 });
 export type ExportedFile = z.infer<typeof exportedFile>;
 
+/** A typical request of a task. `answerTokens` is 1 for a class: its scores come with the last token of the prompt. */
+export const typicalRequest = z.object({ promptTokens: z.number(), answerTokens: z.number() });
+export type TypicalRequest = z.infer<typeof typicalRequest>;
+
 export const comparison = z.object({
   rows: z.array(comparisonRow),
+  /** What `requestSeconds` is of. */
+  request: typicalRequest.nullable().default(null),
   export: z.object({ path: z.string(), type: z.string(), verified: z.boolean() }).nullable(),
   /** Every export, with its proofs and sizes. */
   exports: z.array(exportedFile).optional(),
@@ -89,5 +97,6 @@ export const modelEvaluation = z.object({
   predictions: z.array(z.number()),
   /** Per row: the text that was written. Empty for classification. */
   answers: z.array(z.string()).default([]),
+  request: typicalRequest.optional(),
 });
 export type ModelEvaluation = z.infer<typeof modelEvaluation>;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { experimentRecord, experimentState, machineDescription, timeRange } from './experiments.ts';
 import { hubDownload } from './hub.ts';
 import { jobKind } from './jobs.ts';
+import { sideJob } from './side-jobs.ts';
 import { comparedModel, comparison, modelEvaluation } from './results.ts';
 import { resourceEstimate } from './resources.ts';
 
@@ -103,6 +104,8 @@ export const workbenchEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('list') }),
   /** A model on its way from the Hub; null once it was cancelled and nothing of it is left. */
   z.object({ type: z.literal('download'), id: z.string(), download: hubDownload.nullable() }),
+  /** A job beside the stages of a finished experiment came on or ended. */
+  z.object({ type: z.literal('side-job'), job: sideJob }),
   /** An experiment ended, for a notification. */
   z.object({ type: z.literal('ended'), id: z.string(), name: z.string(), state: experimentState }),
 ]);
@@ -137,6 +140,8 @@ export const experimentResults = z.object({
   comparison: comparison.nullable(),
   evaluations: z.array(modelEvaluation.omit({ predictions: true, answers: true })),
   exports: z.array(exportedModel),
+  /** What was last made of it beside its stages. */
+  job: sideJob.nullable(),
 });
 export type ExperimentResults = z.infer<typeof experimentResults>;
 

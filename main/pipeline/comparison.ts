@@ -10,6 +10,7 @@ import {
   type ExportedFile,
   exportedFile,
   modelEvaluation,
+  type TypicalRequest,
 } from '../contract/results.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
 
@@ -18,6 +19,7 @@ export const measurement = z.object({
   rssBytes: z.number(),
   prefillTokensPerSecond: z.number(),
   decodeTokensPerSecond: z.number(),
+  requestSeconds: z.number().nullable().default(null),
   threads: z.number(),
 });
 export type Measurement = z.infer<typeof measurement>;
@@ -35,6 +37,16 @@ export function readExports(folder: string): Promise<ExportedFile[] | null> {
   return readJson(z.array(exportedFile), join(folder, 'exports', 'exports.json'));
 }
 
+/**
+ * The file whose size and speed stand for a model: of the teacher F16, of the 4-bit teacher Q4_0, of the others the newest that our
+ * runtime executes with the whole vocabulary.
+ */
+export function measuredFile(files: readonly ExportedFile[], name: ComparisonRow['name']): ExportedFile | undefined {
+  if (name === 'teacher-q4_0') return files.find(({ model, type }) => model === 'teacher' && type === 'q4_0');
+  const own = files.filter(({ model, type }) => model === name && type !== 'q4_0');
+  return own.find(({ type, pruning }) => (name === 'teacher' ? type === 'f16' : pruning == null)) ?? own[0];
+}
+
 export function measurementPath(folder: string, model: ComparisonRow['name']): string {
   return join(folder, 'measurements', `${model}.json`);
 }
@@ -43,13 +55,13 @@ export function measurementPath(folder: string, model: ComparisonRow['name']): s
 export async function writeComparison(folder: string, recipe: Recipe): Promise<Comparison> {
   const files = (await readExports(folder)) ?? [];
   const rows: ComparisonRow[] = [];
+  let request: TypicalRequest | null = null;
   for (const name of comparedModel.options) {
     if (name === 'bitnet-sft' && !recipe.baseline) continue;
     const evaluation = await readJson(modelEvaluation, join(folder, 'evaluations', `${name}.json`));
     if (!evaluation) continue;
-    const file = files.find(({ model, type }) =>
-      name === 'teacher-q4_0' ? model === 'teacher' && type === 'q4_0' : model === name && type !== 'q4_0',
-    );
+    request = evaluation.request ?? request;
+    const file = measuredFile(files, name);
     const measured = await readJson(measurement, measurementPath(folder, name));
     rows.push({
       name,
@@ -60,11 +72,13 @@ export async function writeComparison(folder: string, recipe: Recipe): Promise<C
       rssBytes: measured?.rssBytes ?? null,
       prefillTokensPerSecond: measured?.prefillTokensPerSecond ?? null,
       decodeTokensPerSecond: measured?.decodeTokensPerSecond ?? null,
+      requestSeconds: measured?.requestSeconds ?? null,
     });
   }
   const student = files.find(({ model, type }) => model === 'bitdistill' && type === recipe.exports[0]?.type);
   const result: Comparison = {
     rows,
+    request,
     export: student ? { path: join(folder, student.path), type: student.type, verified: student.verified } : null,
     exports: files,
     seconds: 0,

@@ -80,6 +80,7 @@ export function classifierEvaluation(
     scores: {},
     predictions: found.map(({ predicted }) => predicted),
     answers: [],
+    request: { promptTokens: median(dev.map(({ prompt }) => prompt.length)), answerTokens: 1 },
   };
 }
 
@@ -110,7 +111,15 @@ export function writerEvaluation(
     },
     predictions: [],
     answers: texts,
+    request: {
+      promptTokens: median(dev.map(({ prompt }) => prompt.length)),
+      answerTokens: Math.max(1, median(dev.map(({ referenceIds }) => referenceIds.length))),
+    },
   };
+}
+
+function median(lengths: readonly number[]): number {
+  return lengths.toSorted((a, b) => a - b)[Math.floor(lengths.length / 2)] ?? 1;
 }
 
 /** ROUGE-L of each row's answer. */

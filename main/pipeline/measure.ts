@@ -1,57 +1,86 @@
-/** Measures one exported model in the native runtime: resident memory, prefill and decode speed. One process per model. */
+/** Measures one exported model in the native runtime: resident memory, prefill, decode, one request of the task. One process per model. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadModel } from '../../native/runtime.ts';
+import type { StudentModel } from '../../native/runtime.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobSpec } from '../contract/jobs.ts';
-import type { ComparisonRow } from '../contract/results.ts';
+import type { TypicalRequest } from '../contract/results.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
-import { type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
+import { measuredFile, type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
+import { readEvaluation } from './evaluations.ts';
 import type { JobContext } from './job.ts';
 
 const promptTokens = 128;
 const decodedTokens = 64;
-const rounds = 5;
+export const rounds = 5;
 /** One, so that models and machines compare: small models lose by waiting for a second thread. */
 const threads = 1;
 
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+/** Lengths that every model is measured with: 128 and 64, less where the context is shorter. */
+export function measuredLengths(contextLength: number): { prompt: number; decoded: number } {
+  const prompt = Math.min(promptTokens, Math.floor(contextLength / 2));
+  return { prompt, decoded: Math.min(decodedTokens, contextLength - prompt - 1) };
+}
+
+/** Printable tokens that no model treats specially. */
+export function promptOf(length: number, vocabularySize: number): Int32Array {
+  return Int32Array.from({ length }, (_, index) => (index * 7 + 5) % vocabularySize);
+}
+
+/** Seconds for reading `prompt` and for the `answer` tokens after the first, which comes with the prompt's last token. */
+function answerTime(model: StudentModel, prompt: Int32Array, answer: number): { prefill: number; decode: number } {
+  model.reset();
+  const started = performance.now();
+  model.prefill(prompt);
+  let token = model.sample();
+  const prefilled = performance.now();
+  for (let step = 0; step < answer; step += 1) token = model.decodeNext(token);
+  return { prefill: (prefilled - started) / 1000, decode: (performance.now() - prefilled) / 1000 };
+}
+
+/** Seconds of one request, where the context holds it. */
+function requestTime(model: StudentModel, request: TypicalRequest | undefined): number | null {
+  if (request === undefined || request.promptTokens + request.answerTokens > model.info.contextLength) return null;
+  const prompt = promptOf(request.promptTokens, model.info.vocabularySize);
+  const { prefill, decode } = answerTime(model, prompt, request.answerTokens - 1);
+  return prefill + decode;
 }
 
 /**
- * Median tokens per second of five rounds on one thread, prefill of 128 tokens and decode of 64 (less where the context is shorter), and how
- * much the process's resident memory grew by loading and running the model.
+ * Medians of five rounds on one thread: tokens per second of a prompt of 128 tokens and of 64 decoded ones (less where the context is
+ * shorter), seconds of one request of the task, and how much the process's resident memory grew by loading and running the model.
  */
 export async function measureModel(
-  name: ComparisonRow['name'],
+  name: 'teacher' | 'bitnet-sft' | 'bitdistill',
   { recipe, folder }: JobSpec,
   context: JobContext,
 ): Promise<Measurement> {
-  const file = (await readExports(folder))?.find(({ model }) => model === name);
+  const file = measuredFile((await readExports(folder)) ?? [], name);
   if (!file)
     throw new TritsmithError('not-found', `There is no exported file of ${name} to measure.`, {
       remedy: 'Run the export again.',
     });
+  const request = (await readEvaluation(folder, name))?.request;
   const before = process.memoryUsage.rss();
   const model = loadModel(join(folder, file.path), { threads });
-  const length = Math.min(promptTokens, Math.floor(model.info.contextLength / 2));
-  const decoded = Math.min(decodedTokens, model.info.contextLength - length - 1);
-  const prompt = Int32Array.from({ length }, (_, index) => (index * 7 + 5) % model.info.vocabularySize);
+  const { prompt: length, decoded } = measuredLengths(model.info.contextLength);
+  const prompt = promptOf(length, model.info.vocabularySize);
   const prefill: number[] = [];
   const decode: number[] = [];
+  const requests: number[] = [];
   for (let round = 0; round <= rounds; round += 1) {
-    model.reset();
-    const started = performance.now();
-    model.prefill(prompt);
-    const prefilled = performance.now();
-    let token = model.sample();
-    for (let step = 0; step < decoded; step += 1) token = model.decodeNext(token);
-    const ended = performance.now();
+    const times = answerTime(model, prompt, decoded);
+    const seconds = requestTime(model, request);
     // The first round warms caches up.
     if (round > 0) {
-      prefill.push((length * 1000) / (prefilled - started));
-      decode.push((decoded * 1000) / (ended - prefilled));
+      prefill.push(length / times.prefill);
+      decode.push(decoded / times.decode);
+      if (seconds !== null) requests.push(seconds);
     }
     context.emit({ type: 'progress', done: round, total: rounds, unit: 'rounds', resumed: 0, note: name });
     await new Promise((resolve) => setImmediate(resolve));
@@ -60,6 +89,7 @@ export async function measureModel(
     rssBytes: Math.max(0, process.memoryUsage.rss() - before),
     prefillTokensPerSecond: median(prefill),
     decodeTokensPerSecond: median(decode),
+    requestSeconds: requests.length === 0 ? null : median(requests),
     threads,
   };
   model.close();

@@ -5,12 +5,13 @@ import { evaluateModels } from './evaluate.ts';
 import { exportModels } from './export/export-models.ts';
 import { finetuneTeacher } from './finetune.ts';
 import type { JobContext } from './job.ts';
+import { fourBitBaseline } from './four-bit.ts';
 import { measureModel } from './measure.ts';
 import { pretrainStudent } from './pretrain.ts';
 import { refineStudent } from './refine.ts';
 
 /** What a job found out, as JSON. */
-export type JobResult = Readonly<Record<string, number | string | boolean>>;
+export type JobResult = Readonly<Record<string, number | string | boolean | null>>;
 
 const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<JobResult>> = {
   finetune: finetuneTeacher,
@@ -22,6 +23,7 @@ const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<JobR
   export: exportModels,
   'measure-teacher': (spec, context) => measureModel('teacher', spec, context),
   'measure-baseline': (spec, context) => measureModel('bitnet-sft', spec, context),
+  'four-bit': fourBitBaseline,
   'measure-student': (spec, context) => measureModel('bitdistill', spec, context),
 };
 

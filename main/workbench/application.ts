@@ -10,6 +10,7 @@ import { EventHub } from './event-hub.ts';
 import { ExperimentQueue } from './experiment-queue.ts';
 import type { RunExperimentOptions } from './run-experiment.ts';
 import { TeacherDownloads } from './teacher-downloads.ts';
+import { SideJobs } from './side-jobs.ts';
 import { openWorkspace } from './workspace.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -36,6 +37,7 @@ export interface Application {
   readonly settings: SettingsStore;
   readonly benchmarks: BenchmarkStore;
   readonly downloads: TeacherDownloads;
+  readonly sideJobs: SideJobs;
   readonly home: string;
   /** Pauses what runs and what is being downloaded, then closes the workspace. */
   close(): Promise<void>;
@@ -52,6 +54,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
   const hub = new EventHub();
   const queue = new ExperimentQueue(workspace, options.jobs, hub, options.silence);
   const downloads = new TeacherDownloads(workspace, options.jobs, hub);
+  const sideJobs = new SideJobs(workspace, options.jobs, hub);
   return {
     options,
     workspace,
@@ -61,9 +64,10 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
     settings: new SettingsStore(workspace.paths.folder),
     benchmarks: new BenchmarkStore(workspace.paths.folder),
     downloads,
+    sideJobs,
     home: homedir(),
     close: async () => {
-      await Promise.all([queue.close(), downloads.close()]);
+      await Promise.all([queue.close(), downloads.close(), sideJobs.close()]);
       workspace.close();
     },
   };

@@ -9,7 +9,7 @@ const names = {
   bitdistill: 'Student (BitDistill)',
 };
 
-export function markdownCard(record: ExperimentRecord, results: ExperimentResults): string {
+export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentResults, 'job'>): string {
   const { recipe } = record;
   const metric = results.evaluations[0]?.metric === 'rougeL' ? 'ROUGE-L' : 'Accuracy';
   const rows = results.comparison?.rows ?? [];
@@ -87,7 +87,7 @@ export function markdownCard(record: ExperimentRecord, results: ExperimentResult
 }
 
 /** The same card as one HTML file without any outside resource. */
-export function htmlCard(record: ExperimentRecord, results: ExperimentResults): string {
+export function htmlCard(record: ExperimentRecord, results: Omit<ExperimentResults, 'job'>): string {
   const body = toHtml(markdownCard(record, results));
   return `<!doctype html>
 <html lang="en">

@@ -13,7 +13,7 @@ import type { Workspace } from './workspace.ts';
 
 const exportsFile = z.array(exportedModel.omit({ sha256: true }));
 
-export function readResults(workspace: Workspace, record: ExperimentRecord): ExperimentResults {
+export function readResults(workspace: Workspace, record: ExperimentRecord): Omit<ExperimentResults, 'job'> {
   const folder = workspace.experimentFolder(record.id);
   const evaluations = comparedModel.options.flatMap((model) => {
     const found = readJson(modelEvaluation, join(folder, 'evaluations', `${model}.json`));

@@ -10,6 +10,7 @@ import type {
   Settings,
   WorkbenchEvent,
 } from '../../main/contract/views.ts';
+import type { SideJob } from '../../main/contract/side-jobs.ts';
 import { client, connections, problemOf } from '../client.ts';
 import type { Problem } from '../client.ts';
 import { texts } from '../texts.ts';
@@ -24,6 +25,8 @@ export const useWorkbench = defineStore('workbench', () => {
   const views = shallowReactive(new Map<string, ExperimentView>());
   const logs = shallowReactive(new Map<string, readonly LogLine[]>());
   const downloads = shallowReactive(new Map<string, HubDownload>());
+  /** What was last made of each finished experiment beside its stages, as far as this page has heard. */
+  const sideJobs = shallowReactive(new Map<string, SideJob>());
   const problem = ref<Problem | null>(null);
   const announcement = ref('');
   const running = computed(() => experiments.value.find(({ state }) => state === 'running') ?? null);
@@ -59,6 +62,9 @@ export const useWorkbench = defineStore('workbench', () => {
       case 'log':
         if (logs.has(event.id))
           logs.set(event.id, [...(logs.get(event.id) ?? []), ...event.lines].slice(-MOST_LOG_LINES));
+        break;
+      case 'side-job':
+        sideJobs.set(event.job.experiment, event.job);
         break;
       case 'list':
         void refreshList();
@@ -125,6 +131,7 @@ export const useWorkbench = defineStore('workbench', () => {
     views,
     logs,
     downloads,
+    sideJobs,
     problem,
     announcement,
     running,

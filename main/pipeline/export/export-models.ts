@@ -13,7 +13,7 @@ import { type JobContext, JobStopped } from '../job.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { type PreparedTask, prepareTask } from '../task-data.ts';
 import { prunedSubject, promptsOf, pruningOf, type Subject } from './export-subject.ts';
-import { baseName, encodingOf, exportTargets, measurable, type Target } from './export-targets.ts';
+import { baseName, encodingOf, exportTargets, measurable, type Target, targetsFor } from './export-targets.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { modelCard } from './model-card.ts';
 import { openTensorSource } from './tensor-source.ts';
@@ -168,11 +168,13 @@ function weightsOf({ path, type }: ExportedFile): string {
   return type === 'hf' ? join(path, 'model.safetensors') : path;
 }
 
+/** Writes what the recipe asks for, or of it only `exports`; earlier files of the same weights stay listed. */
 export async function exportModels(
-  { recipe, folder }: JobSpec,
+  { recipe, folder, exports }: JobSpec,
   context: JobContext,
 ): Promise<{ files: number; verified: boolean }> {
-  const targets = exportTargets(folder, recipe);
+  const all = exportTargets(folder, recipe);
+  const targets = exports === undefined ? all : exports.flatMap((settings) => targetsFor(folder, recipe, settings));
   const exportsFolder = join(folder, 'exports');
   await mkdir(exportsFolder, { recursive: true });
   for (const name of await readdir(exportsFolder))
@@ -204,7 +206,7 @@ export async function exportModels(
     files.push(file);
     context.emit({ type: 'artifact', artifact: await describeArtifact(folder, `export-${note}`, weightsOf(file)) });
   }
-  files = [...files, ...(await stillValid(folder, files, targets))].sort(
+  files = [...files, ...(await stillValid(folder, files, all))].sort(
     (a, b) => Number(measurable(b)) - Number(measurable(a)),
   );
   await writeFileAtomically(join(exportsFolder, 'exports.json'), `${JSON.stringify(files, null, 2)}\n`);

@@ -57,6 +57,21 @@ export function exportTargets(folder: string, recipe: Recipe): Target[] {
     });
 }
 
+/** The targets of trained models that `settings` names; the teacher's types are the teacher's, the others the student's. */
+export function targetsFor(
+  folder: string,
+  recipe: Recipe,
+  { type, embedding, pruneVocabulary = false }: ExportSettings,
+): Target[] {
+  return exportTargets(folder, recipe).filter(
+    ({ model, settings }) =>
+      model !== 'bitnet-sft' &&
+      settings.type === type &&
+      settings.embedding === embedding &&
+      (settings.pruneVocabulary ?? false) === pruneVocabulary,
+  );
+}
+
 /** Name of an export without its ending, such as `bitdistill-tq2_0-q6_k-pruned`. */
 export function baseName({ model, settings: { type, embedding, pruneVocabulary } }: Target): string {
   return [

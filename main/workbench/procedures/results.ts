@@ -1,6 +1,7 @@
 /** What experiments found out: tables, differing rows, reports, answers of exported models and benchmarks. */
 import { randomUUID } from 'node:crypto';
 import type { RuntimeMessage, RuntimeModelName, SavedBenchmark } from '../../contract/runtime-protocol.ts';
+import { TritsmithError } from '../../contract/errors.ts';
 import type { Application } from '../application.ts';
 import { describeMachine } from '../machine.ts';
 import { htmlCard, markdownCard } from '../model-card.ts';
@@ -12,9 +13,19 @@ import type { Procedures } from './router.ts';
 export function resultProcedures({ results, playground, benchmarks }: Procedures) {
   return {
     results: {
-      get: results.get.handler(({ context: { application }, input }) =>
-        readResults(application.workspace, application.workspace.experiments.get(input.id)),
-      ),
+      get: results.get.handler(({ context: { application }, input }) => ({
+        ...readResults(application.workspace, application.workspace.experiments.get(input.id)),
+        job: application.sideJobs.get(input.id),
+      })),
+      startJob: results.startJob.handler(({ context: { application }, input }) => {
+        if (application.queue.running === input.id || application.queue.waiting.includes(input.id))
+          throw new TritsmithError('bad-input', 'This experiment is running.', { remedy: 'Wait until it has ended.' });
+        return application.sideJobs.start(input.id, input.task);
+      }),
+      cancelJob: results.cancelJob.handler(({ context: { application }, input }) => {
+        application.sideJobs.cancel(input.id);
+        return null;
+      }),
       differences: results.differences.handler(async ({ context: { application }, input }) => {
         const { id, ...request } = input;
         application.workspace.experiments.get(id);
