@@ -281,6 +281,7 @@ export const texts = {
     row: 'Row',
     text: 'Text as the model sees it',
     gold: 'Right answer',
+    reference: 'Reference answer',
     right: 'right:',
     wrong: 'wrong:',
     emptyAnswer: '(nothing)',

@@ -1,6 +1,5 @@
 /** The usual way to make a model small, to compare with: the fine-tuned teacher as Q4_0 in llama.cpp, evaluated and measured there. */
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobSpec } from '../contract/jobs.ts';
@@ -25,6 +24,7 @@ import { logSumExp, scoreLabelsInLlamaCpp } from './label-scores.ts';
 import type { LabelWords } from './label-words.ts';
 import { measuredLengths, median, promptOf, rounds } from './measure.ts';
 import { recipeTokenizer } from './models-of-recipe.ts';
+import { politeThreads } from './polite-threads.ts';
 import type { JobResult } from './run-job.ts';
 import { type EvaluationRow, prepareTask, type PreparedTask } from './task-data.ts';
 import type { WrittenAnswers } from './written-answers.ts';
@@ -103,7 +103,8 @@ async function evaluate(
   const { threads, seed } = recipe;
   const { maxLength, maxNewTokens } = recipe.task;
   const model = await startLlamaCpp(component, path, {
-    threads: threads === 0 ? availableParallelism() : threads,
+    // Its threads wait by spinning: on a core that others use, one more of them makes it slower.
+    threads: threads === 0 ? politeThreads() : threads,
     contextLength: maxLength + maxNewTokens,
     kvType: 'f32',
   });

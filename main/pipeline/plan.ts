@@ -29,5 +29,6 @@ export function planJobs(recipe: Recipe): PlannedJob[] {
     { kind: 'measure-teacher', weight: total * 0.01 },
     ...(recipe.baseline ? [{ kind: 'measure-baseline' as const, weight: total * 0.01 }] : []),
     { kind: 'measure-student', weight: total * 0.01 },
+    { kind: 'four-bit', weight: total * 0.02 },
   ];
 }
