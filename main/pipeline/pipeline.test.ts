@@ -25,6 +25,8 @@ let recipe: Recipe;
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'tritsmith-pipeline-'));
+  // The 4-bit teacher has a test of its own; here llama.cpp counts as not installed.
+  process.env['TRITSMITH_COMPONENTS'] = join(root, 'components');
   const base = join(root, 'base');
   await makeTinyBase(base, {
     hidden_size: 128,
