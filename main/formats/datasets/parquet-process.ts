@@ -151,7 +151,7 @@ serveIsolated(async (request): Promise<ParquetReply> => {
   try {
     return await answer(request as ParquetRequest);
   } catch (thrown) {
-    const known = thrown instanceof TritsmithError || (thrown as { code?: string }).code !== undefined;
+    const known = thrown instanceof TritsmithError || (thrown as NodeJS.ErrnoException).syscall !== undefined;
     const error = known
       ? TritsmithError.from(thrown)
       : new TritsmithError('damaged', 'The file is damaged.', {

@@ -7,19 +7,22 @@ import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export interface Limits {
+  /** Of processor time: the same on a busy machine. */
   readonly seconds: number;
   /** Of resident memory, above what the process has at rest. */
   readonly megabytes: number;
 }
 
 /** What travels to the process. */
-export interface Question {
-  readonly megabytes: number;
+export interface Question extends Limits {
   readonly request: unknown;
 }
 
 /** The process took too much time or memory, or died otherwise; it has been ended. */
 export class BeyondLimits extends Error {}
+
+/** How the watchdog ends the process when its time is up; otherwise memory was the reason. */
+export const outOfTime = 'SIGTERM';
 
 export interface IsolatedProcess {
   /** Whether it may be asked again. */
@@ -29,7 +32,9 @@ export interface IsolatedProcess {
   end(): void;
 }
 
+/** By the clock on the wall: a process that has not started or got no processor for so long is given up. */
 const startSeconds = 60;
+const patience = 10;
 
 /** Forks `entry`, which calls `serveIsolated`. It does not keep this process alive, and ends with it. */
 export function isolatedProcess(entry: URL, heapMegabytes: number): IsolatedProcess {
@@ -71,21 +76,29 @@ export function isolatedProcess(entry: URL, heapMegabytes: number): IsolatedProc
           if (message === 'ready') {
             started = true;
             clearTimeout(timer);
-            timer = setTimeout(tooSlow, seconds * 1000);
+            timer = setTimeout(tooSlow, seconds * patience * 1000);
           } else finish(() => resolve(message));
         };
-        const gone = () =>
-          finish(() => reject(new BeyondLimits(`it needs more than ${megabytes.toFixed(0)} MB of memory`)));
+        const gone = (_code: number | null, signal: string | null) =>
+          finish(() =>
+            reject(
+              new BeyondLimits(
+                signal === outOfTime
+                  ? `it takes more than ${seconds.toFixed(0)} seconds`
+                  : `it needs more than ${megabytes.toFixed(0)} MB of memory`,
+              ),
+            ),
+          );
         const tooSlow = () =>
           finish(() => {
             end();
             reject(new BeyondLimits(`it takes more than ${seconds.toFixed(0)} seconds`));
           });
-        let timer = setTimeout(tooSlow, (started ? seconds : startSeconds) * 1000);
+        let timer = setTimeout(tooSlow, (started ? seconds * patience : startSeconds) * 1000);
         child.ref();
         child.channel?.ref();
         child.on('message', heard).once('exit', gone);
-        child.send({ megabytes, request } satisfies Question, () => undefined);
+        child.send({ seconds, megabytes, request } satisfies Question, () => undefined);
       });
     },
   };

@@ -2,20 +2,30 @@
 import { Worker } from 'node:worker_threads';
 import type { Question } from './isolated-process.ts';
 
+/** Shared with the watchdog. */
+export interface Allowance {
+  /** `[resident bytes, processor time in microseconds]` at which the process is ended. */
+  readonly mark: Float64Array;
+}
+
 /**
  * Answers every question with what `answer` returns; errors have to be part of the answer. The process ends at once when its memory
- * grows by more than the question allows, and when its parent is gone.
+ * or processor time grows by more than the question allows, and when its parent is gone.
  */
 export function serveIsolated(answer: (request: unknown) => unknown): void {
-  const allowed = new Float64Array(new SharedArrayBuffer(8));
-  allowed[0] = Infinity;
-  new Worker(new URL('./watchdog.ts', import.meta.url), { workerData: allowed, execArgv: [] }).unref();
+  const mark = new Float64Array(new SharedArrayBuffer(16)).fill(Infinity);
+  new Worker(new URL('./watchdog.ts', import.meta.url), {
+    workerData: { mark } satisfies Allowance,
+    execArgv: [],
+  }).unref();
   let resting = 0;
-  process.on('message', async ({ megabytes, request }: Question) => {
+  process.on('message', async ({ seconds, megabytes, request }: Question) => {
     resting ||= process.memoryUsage.rss();
-    allowed[0] = resting + megabytes * 1024 ** 2;
+    const { user, system } = process.cpuUsage();
+    mark[0] = resting + megabytes * 1024 ** 2;
+    mark[1] = user + system + seconds * 1e6;
     const reply = await answer(request);
-    allowed[0] = Infinity;
+    mark.fill(Infinity);
     process.send!(reply);
   });
   process.on('disconnect', () => process.exit(0));

@@ -1,12 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TritsmithError } from '../../contract/errors.ts';
 import { writeFileAtomically } from '../atomic-file.ts';
 import { encodeBf16, encodeF16 } from '../half-precision.ts';
-import { mutate, seededIntegers } from '../mutations.ts';
 import { hasSharedData, sharedData } from '../shared-data.ts';
 import golden from './golden/values.json' with { type: 'json' };
 import { assertFinite, openCheckpoint, openSafetensors, writeSafetensors } from './index.ts';
@@ -107,26 +106,6 @@ describe('openSafetensors', () => {
     expect(({} as Record<string, unknown>)['dtype']).toBeUndefined();
     await file.close();
   });
-
-  it('survives 2 500 damaged copies: opens or throws a TritsmithError', async () => {
-    const below = seededIntegers(1);
-    const file = path.join(folder, 'fuzz.safetensors');
-    let refused = 0;
-    for (let i = 0; i < 2500; i++) {
-      await writeFile(file, mutate(smallFile, below, 340));
-      try {
-        const opened = await openSafetensors(file);
-        for (const [name, { dtype }] of opened.tensors) if (/^B?F\d+$/.test(dtype)) await opened.readFloat32(name);
-        await opened.close();
-      } catch (thrown) {
-        if (!(thrown instanceof TritsmithError) || thrown.code === 'internal') throw thrown;
-        refused++;
-      }
-    }
-    expect(refused).toBeGreaterThan(1500);
-    expect(refused).toBeLessThan(2500);
-    expect(Object.keys(Object.prototype)).toEqual([]);
-  });
 });
 
 describe.skipIf(!hasSharedData)('openCheckpoint on real models', () => {
@@ -221,27 +200,6 @@ describe('openCheckpoint on shards', () => {
     await expect(openCheckpoint(path.join(folder, 'pickle'))).rejects.toEqual(
       refusal('not-found', /pytorch_model.bin/),
     );
-  });
-
-  it('survives 2 000 damaged indexes and opens nothing outside the folder', async () => {
-    const model = await shards('fuzz', { a: 'one.safetensors', b: 'one.safetensors', c: 'two.safetensors' });
-    await copyFile(path.join(model, 'one.safetensors'), path.join(folder, 'outside.safetensors'));
-    const index = path.join(model, 'model.safetensors.index.json');
-    const original = await readFile(index);
-    const below = seededIntegers(2);
-    let refused = 0;
-    for (let i = 0; i < 2000; i++) {
-      await writeFile(index, mutate(original, below));
-      try {
-        const opened = await openCheckpoint(model);
-        for (const file of opened.files) expect(path.dirname(file)).toBe(model);
-        await opened.close();
-      } catch (thrown) {
-        if (!(thrown instanceof TritsmithError) || thrown.code === 'internal') throw thrown;
-        refused++;
-      }
-    }
-    expect(refused).toBeGreaterThan(1000);
   });
 });
 

@@ -28,7 +28,7 @@ function started(): Sandbox {
 
 /**
  * Text of a template; with `names` null only its syntax is checked.
- * @throws Error with the reason: syntax, unknown names, too long, more than 5 seconds or 256 MB
+ * @throws Error with the reason: syntax, unknown names, too long, more than 2 seconds of processor time or 256 MB
  */
 export function renderInSandbox(source: string, names: object | null, longestOutput: number): string {
   sandbox ??= started();

@@ -4,7 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { BeyondLimits, isolatedProcess } from '../isolation/isolated-process.ts';
 import type { RenderReply, RenderRequest } from './jinja-process.ts';
 
-const limits = { seconds: 5, megabytes: 256 };
+const limits = { seconds: 2, megabytes: 256 };
 const { port, flag } = workerData as { port: MessagePort; flag: Int32Array };
 
 const start = () => isolatedProcess(new URL('./jinja-process.ts', import.meta.url), limits.megabytes);

@@ -1,0 +1,121 @@
+/** Files of task rows, corpora, and recipes. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parquetWriteBuffer } from 'hyparquet-writer';
+import { openDataset, readCorpus } from '../../../main/formats/datasets/index.ts';
+import { parseBoundedJson } from '../../../main/formats/bounded-json.ts';
+import { parseRecipe } from '../../../main/workbench/recipe-inputs.ts';
+import type { FuzzTarget, Sample } from '../target.ts';
+
+async function readRows(folder: string, damaged: string): Promise<void> {
+  const dataset = await openDataset(path.join(folder, damaged));
+  for await (const { row, values } of dataset.rows()) {
+    if (!(row > 0)) throw new Error(`a row has the number ${row}`);
+    for (const column of dataset.columns)
+      if (typeof values[column] !== 'string') throw new Error(`row ${row} has no text in "${column}"`);
+  }
+  for (const { row, message } of dataset.problems)
+    if (!(row > 0) || message === '') throw new Error('a problem does not say where or what it is');
+}
+
+const separators = [
+  ',',
+  ';',
+  '\t',
+  '"',
+  '""',
+  '\r\n',
+  '\n',
+  '\r',
+  '\u0000',
+  '\ufeff',
+  '__proto__',
+  '"\n',
+  ',"',
+  '\n\n',
+];
+
+const rows = (name: string, as: Sample['as'], contents: readonly (string | Uint8Array)[]): FuzzTarget => ({
+  name,
+  samples: () =>
+    contents.map((content) => ({
+      files: { [`rows.${name}`]: content },
+      damaged: `rows.${name}`,
+      as,
+      words: separators,
+    })),
+  consume: readRows,
+});
+
+function parquetFile(codec: 'SNAPPY' | 'UNCOMPRESSED'): Uint8Array {
+  const numbers = Array.from({ length: 30 }, (_, i) => i);
+  return new Uint8Array(
+    parquetWriteBuffer({
+      codec,
+      columnData: [
+        { name: 'text', data: numbers.map((i) => `row ${i % 7}`), type: 'STRING' },
+        { name: 'label', data: numbers.map((i) => i % 3), type: 'INT32' },
+        { name: 'large', data: numbers.map((i) => BigInt(i) * 10n ** 15n), type: 'INT64' },
+        { name: 'flag', data: numbers.map((i) => i % 2 === 0), type: 'BOOLEAN' },
+        { name: 'score', data: numbers.map((i) => (i % 5 === 0 ? null : i / 7)), type: 'DOUBLE', nullable: true },
+      ],
+      rowGroupSize: 20,
+    }),
+  );
+}
+
+const corpus: FuzzTarget = {
+  name: 'corpus',
+  samples: () => [
+    {
+      files: { 'corpus/a.txt': '\ufeffFirst\r\nline\n\nsecond €🦙 paragraph\n', 'corpus/b.jsonl': '{"text":"one"}\n' },
+      damaged: 'corpus/a.txt',
+      as: 'text',
+      words: separators,
+    },
+    {
+      files: { 'corpus/a.txt': 'x', 'corpus/b.jsonl': '{"text":"one"}\n{"content":"two","n":1}\n\n["three"]\n' },
+      damaged: 'corpus/b.jsonl',
+      as: 'text',
+      words: ['{', '}', '"', '[', '\\u0000', '\\ud800', ':', '\n', '__proto__'],
+    },
+  ],
+  async consume(folder) {
+    for await (const { text, end } of readCorpus(path.join(folder, 'corpus')))
+      if (text.trim() === '' || end.offset < 1) throw new Error('a document is empty or ends before it begins');
+  },
+};
+
+const recipe: FuzzTarget = {
+  name: 'recipe',
+  samples: () => [
+    {
+      files: {
+        'recipe.json': readFileSync(path.join(import.meta.dirname, '../../../resources/demo/recipe.json'), 'utf8'),
+      },
+      damaged: 'recipe.json',
+      as: 'json',
+      words: ['classification', 'generation', 'i2_s', 'paper', 'none', 'cosine'],
+    },
+  ],
+  consume(folder, damaged) {
+    const bytes = readFileSync(path.join(folder, damaged));
+    const parsed = parseRecipe(parseBoundedJson(bytes, 'The recipe'));
+    if (JSON.stringify(parseRecipe(structuredClone(parsed))) !== JSON.stringify(parsed))
+      throw new Error('a recipe that was read is not read back the same');
+  },
+};
+
+const json = '[{"text":"a","label":1},{"text":["b","c"],"label":0},{"text":"d","label":null,"more":{"x":[1,{"y":2}]}}]';
+export const datasetTargets: readonly FuzzTarget[] = [
+  rows('csv', 'text', [
+    'text,label\n"one, two",1\n"a ""b"" c",0\nthree,1\n',
+    'text;label\r\n"one; two";1\r\n"line\r\nbreak";0\r\n',
+  ]),
+  rows('tsv', 'text', ['sentence\tlabel\nfirst "one\t1\nsecond\t0\r\n\r\nthird\t1\n']),
+  rows('jsonl', 'text', ['{"text":"a","label":1}\n{"text":["b","c"],"label":0}\n{"text":"d","label":null}\n']),
+  rows('json', 'json', [json, '{"x":{"text":"a","label":"1"},"y":{"text":"b","label":"0"}}']),
+  rows('parquet', 'bytes', [parquetFile('SNAPPY'), parquetFile('UNCOMPRESSED')]),
+  corpus,
+  recipe,
+];
