@@ -28,6 +28,39 @@ export interface SerialisedError {
   readonly details?: string;
 }
 
+/** Bytes in words. */
+function megabytes(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${String(Math.ceil(bytes / 1e3))} kB`;
+}
+
+/**
+ * A full disk: what was to be written, how much it needs and how much there is (bytes, as far as known), and what to do.
+ * `path`: the file that could not be written.
+ */
+export function noSpace(
+  path: string | undefined,
+  known: { needed?: number; free?: number; reason?: string; details?: string },
+): TritsmithError {
+  const { needed, free, reason, details } = known;
+  const figures = [
+    ...(needed === undefined ? [] : [`It needs ${megabytes(needed)}`]),
+    ...(free === undefined ? [] : [`${megabytes(free)} are free on that disk`]),
+  ].join('; ');
+  const missing =
+    needed === undefined || free === undefined || free >= needed ? null : Math.max(1e6, (needed - free) * 1.1);
+  const cause = figures === '' ? reason : `${figures}.`;
+  return new TritsmithError(
+    'no-space',
+    path === undefined ? 'The disk is full.' : `The disk is full: ${path} could not be written.`,
+    {
+      ...(cause === undefined ? {} : { reason: cause }),
+      remedy: `Free ${missing === null ? 'some space' : `at least ${megabytes(missing)}`} on that disk (delete experiments or exports that are no longer needed), then resume: everything up to the last checkpoint is safe.`,
+      ...(details === undefined ? {} : { details }),
+    },
+  );
+}
+
 /** What to do about memory where nothing more is known. */
 const memoryRemedy =
   'Lower "Tokens at once" (microBatchTokens), or switch "Recompute activations" on (recomputeActivations), or end other programs; then resume.';
@@ -80,9 +113,8 @@ export class TritsmithError extends Error {
     const systemCode = (error as NodeJS.ErrnoException).code;
     const details = error.stack ?? error.message;
     if (systemCode === 'ENOSPC' || systemCode === 'EDQUOT')
-      return new TritsmithError('no-space', 'The disk is full.', {
+      return noSpace((error as { dest?: string }).dest ?? (error as NodeJS.ErrnoException).path, {
         reason: error.message,
-        remedy: 'Free some space, then resume: everything up to the last checkpoint is safe.',
         details,
       });
     if (isAllocationFailure(error.message))

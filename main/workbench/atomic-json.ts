@@ -1,20 +1,25 @@
 /** JSON files that are either old or new, never half written. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { noSpace } from '../contract/errors.ts';
 
 /** Writes `value` beside `path`, flushes it to the disk and renames it into place. Mode 0600. */
 export function writeJsonAtomically(path: string, value: unknown): void {
+  const text = `${JSON.stringify(value, null, 2)}\n`;
   const temporary = `${path}.${String(process.pid)}.new`;
   try {
     const file = openSync(temporary, 'w', 0o600);
     try {
-      writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
+      writeFileSync(file, text);
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
     renameSync(temporary, path);
-  } catch (error) {
+  } catch (thrown) {
     rmSync(temporary, { force: true });
-    throw error;
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') throw thrown;
+    const { bavail, bsize } = statfsSync(dirname(path));
+    throw noSpace(path, { needed: text.length, free: bavail * bsize });
   }
 }

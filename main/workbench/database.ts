@@ -1,9 +1,9 @@
 /** The workspace's SQLite file: opened, checked, brought to the newest schema, kept aside when it is damaged. */
 import Database from 'better-sqlite3';
-import { existsSync, readFileSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, statSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TritsmithError } from '../contract/errors.ts';
+import { noSpace, TritsmithError } from '../contract/errors.ts';
 import { clearSuspicion, isDamage, isSuspect } from './database-suspicion.ts';
 
 export type Sqlite = Database.Database;
@@ -11,6 +11,8 @@ export type Sqlite = Database.Database;
 const migrationsFolder = join(dirname(fileURLToPath(import.meta.url)), 'migrations');
 /** Above this size the whole-file check runs only after a crash, or when damage was met. */
 const CHECKED_BYTES = 64 * 1024 * 1024;
+/** What the database may grow by before it gives space back: SQLite's log holds a thousand pages. */
+const WRITTEN_AT_ONCE = 4 * 1024 * 1024;
 
 export interface OpenedDatabase {
   readonly database: Sqlite;
@@ -49,14 +51,14 @@ export function openDatabaseReadOnly(path: string): Sqlite {
   }
 }
 
-/** SQLite's errors in the project's terms; everything else as TritsmithError.from has it. */
-export function databaseError(thrown: unknown): TritsmithError {
+/** SQLite's errors in the project's terms; everything else as TritsmithError.from has it. `path`: the database, where it is known. */
+export function databaseError(thrown: unknown, path?: string): TritsmithError {
   if (!(thrown instanceof Database.SqliteError)) return TritsmithError.from(thrown);
   const more = { reason: `${thrown.message} (${thrown.code})`, details: thrown.stack ?? thrown.message };
   if (thrown.code === 'SQLITE_FULL')
-    return new TritsmithError('no-space', 'The disk of the workspace is full.', {
+    return noSpace(path, {
       ...more,
-      remedy: 'Free some space, then resume: everything up to the last checkpoint is safe.',
+      ...(path === undefined ? {} : { needed: WRITTEN_AT_ONCE, free: freeBytes(path) }),
     });
   if (isDamage(thrown))
     return new TritsmithError('damaged', 'The database of the workspace is damaged.', {
@@ -69,6 +71,11 @@ export function databaseError(thrown: unknown): TritsmithError {
       remedy: 'Check the permissions of the workspace, or choose another one with --workspace.',
     });
   return new TritsmithError('internal', 'The database of the workspace failed.', more);
+}
+
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  return bavail * bsize;
 }
 
 function openChecked(path: string, afterCrash: boolean): Sqlite {

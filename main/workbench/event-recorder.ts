@@ -21,7 +21,7 @@ export class EventRecorder {
   #file: EventFile | null = null;
   #failed = false;
 
-  /** `onFailure` hears once of a database that cannot be written (a full disk, say); nothing is recorded after that. */
+  /** `onFailure` hears once of a database that cannot be written (a full disk, say); what comes after that is kept for the next session. */
   constructor(
     workspace: Workspace,
     experiment: string,
@@ -32,6 +32,10 @@ export class EventRecorder {
     this.#experiment = experiment;
     this.#stage = stage;
     this.#onFailure = onFailure;
+    const unwritten = workspace.unwritten.get(experiment);
+    workspace.unwritten.delete(experiment);
+    this.#samples = unwritten?.samples ?? [];
+    this.#logs = unwritten?.logs ?? [];
     this.#timer = setInterval(() => {
       this.flush();
     }, FLUSH_MILLISECONDS);
@@ -53,11 +57,9 @@ export class EventRecorder {
   }
 
   flush(): void {
+    if (this.#failed) return;
     const [samples, logs, progress] = [this.#samples, this.#logs, this.#progress];
     if (samples.length === 0 && logs.length === 0 && progress === null) return;
-    this.#samples = [];
-    this.#logs = [];
-    this.#progress = null;
     this.#guarded(() => {
       this.#file ??= new EventFile(this.#workspace.experimentFolder(this.#experiment));
       this.#file.append(samples, logs);
@@ -67,12 +69,16 @@ export class EventRecorder {
         for (const line of logs) experiments.addLog(this.#experiment, line);
         metrics.append(this.#experiment, samples);
       })();
+      this.#samples = [];
+      this.#logs = [];
+      this.#progress = null;
     });
   }
 
   close(): void {
     clearInterval(this.#timer);
     this.flush();
+    if (this.#failed) this.#workspace.unwritten.set(this.#experiment, { samples: this.#samples, logs: this.#logs });
     this.#file?.close();
     this.#file = null;
   }
@@ -84,7 +90,7 @@ export class EventRecorder {
     } catch (thrown) {
       this.#failed = true;
       noteDamage(this.#workspace.paths.database, thrown);
-      this.#onFailure(databaseError(thrown));
+      this.#onFailure(databaseError(thrown, this.#workspace.paths.database));
     }
   }
 }

@@ -1,5 +1,6 @@
 /** Runs experiments one after the other, and knows what each is doing. */
 import { TritsmithError } from '../contract/errors.ts';
+import type { SerialisedError } from '../contract/errors.ts';
 import type { ExperimentRecord } from '../contract/experiments.ts';
 import type { Recipe } from '../contract/recipe.ts';
 import type { ExperimentView } from '../contract/views.ts';
@@ -30,6 +31,8 @@ export class ExperimentQueue {
   readonly #silence: NonNullable<RunExperimentOptions['silence']>;
   readonly #waiting: string[] = [];
   #running: Running | null = null;
+  /** Why experiments of this session failed, also where the disk was too full to write it down. */
+  readonly #failures = new Map<string, SerialisedError>();
   #closing = false;
 
   constructor(workspace: Workspace, port: SpawnPort, hub: EventHub, silence: RunExperimentOptions['silence'] = {}) {
@@ -56,8 +59,12 @@ export class ExperimentQueue {
 
   /** Queues an experiment that has ended early; nothing changes for one that waits or runs already. */
   resume(id: string): ExperimentView {
-    const record = this.#workspace.experiments.get(id);
     if (this.#waiting.includes(id) || this.#running?.id === id) return this.view(id);
+    let record = this.#workspace.experiments.get(id);
+    if (record.state === 'running') {
+      this.#workspace.experiments.markInterrupted();
+      record = this.#workspace.experiments.get(id);
+    }
     if (!isResumable(record.state))
       throw new TritsmithError('bad-input', `${record.name} is done; there is nothing to resume.`);
     return this.#enqueue(id);
@@ -90,8 +97,8 @@ export class ExperimentQueue {
   }
 
   view(id: string): ExperimentView {
-    const record = this.#workspace.experiments.get(id);
     const running = this.#running?.id === id ? this.#running : null;
+    const record = this.#asItIs(this.#workspace.experiments.get(id));
     const place = this.#waiting.indexOf(id);
     const { tags, notes } = readAnnotations(this.#workspace, id);
     return {
@@ -103,6 +110,15 @@ export class ExperimentQueue {
       annotations: { tags, notes },
       folder: this.#workspace.experimentFolder(id),
     };
+  }
+
+  /** The record; one that says `running` although nothing runs could not be written when it failed. */
+  #asItIs(record: ExperimentRecord): ExperimentRecord {
+    if (record.state !== 'running' || this.#running?.id === record.id) return record;
+    const stages = record.stages.map((stage) =>
+      stage.state === 'running' ? { ...stage, state: 'interrupted' as const } : stage,
+    );
+    return { ...record, state: 'failed', error: this.#failures.get(record.id) ?? null, stages };
   }
 
   /** Pauses what runs, forgets what waits, and resolves when the worker is gone. */
@@ -160,11 +176,21 @@ export class ExperimentQueue {
       });
     } catch (thrown) {
       // A failed stage is written down already; what fails before any stage (inputs that are gone) is not.
-      if (this.#state(id) === 'failed') return;
       const error = TritsmithError.from(thrown);
+      this.#failures.set(id, error.serialise());
+      if (this.#state(id) === 'failed') return;
+      this.#writeFailure(id, error);
+    }
+  }
+
+  /** A full disk takes no note of the failure either; then it is shown from memory. */
+  #writeFailure(id: string, error: TritsmithError): void {
+    try {
       if (this.#state(id) !== 'running') this.#workspace.experiments.setState(id, 'running');
       this.#workspace.experiments.setState(id, 'failed', error.serialise());
       this.#writeFile(id);
+    } catch {
+      // `view` shows it.
     }
   }
 

@@ -11,6 +11,7 @@ import type { JobOutcome } from '../jobs/host.ts';
 import type { SilenceOptions } from '../jobs/silence.ts';
 import type { SpawnPort } from '../jobs/spawn-port.ts';
 import { StopSignal } from '../jobs/stop-signal.ts';
+import { databaseError } from './database.ts';
 import { EtaEstimator } from './eta-estimator.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { claimExperimentFolder, writeExperimentFile } from './experiment-file.ts';
@@ -122,6 +123,8 @@ class ExperimentRun {
         return this.#record();
       this.#setState('running');
       return await this.#runStages();
+    } catch (thrown) {
+      throw databaseError(thrown, this.#workspace.paths.database);
     } finally {
       unsubscribe?.();
     }
@@ -137,7 +140,7 @@ class ExperimentRun {
       try {
         outcome = await this.#runStage(stage, eta);
       } catch (thrown) {
-        const error = TritsmithError.from(thrown);
+        const error = databaseError(this.#storeError ?? thrown, this.#workspace.paths.database);
         this.#writeDown(() => this.#setState('failed', error));
         throw error;
       }
@@ -196,7 +199,7 @@ class ExperimentRun {
       return outcome;
     } catch (thrown) {
       this.#writeDown(() => {
-        end({ state: 'failed', error: TritsmithError.from(thrown).serialise() });
+        end({ state: 'failed', error: databaseError(thrown, this.#workspace.paths.database).serialise() });
       });
       throw thrown;
     }

@@ -7,7 +7,9 @@ import type { Sqlite } from './database.ts';
 import { replayEvents } from './event-file.ts';
 import { readExperimentFiles, writeExperimentFile } from './experiment-file.ts';
 import { ExperimentStore } from './experiment-store.ts';
+import type { LogLine } from './experiment-store.ts';
 import { MetricStore } from './metric-store.ts';
+import type { MetricSample } from './metric-store.ts';
 import { sweepWorkspace } from './sweep-drafts.ts';
 import { TeacherLibrary } from './teacher-library.ts';
 import { defaultWorkspaceFolder, prepareWorkspace } from './workspace-folder.ts';
@@ -24,6 +26,8 @@ export interface Workspace {
   readonly teachers: TeacherLibrary;
   /** What happened while opening that the user should know. */
   readonly notices: readonly string[];
+  /** What a full disk did not take of the curves and logs of this session, by experiment. */
+  readonly unwritten: Map<string, { samples: MetricSample[]; logs: LogLine[] }>;
   experimentFolder(id: string): string;
   close(): void;
 }
@@ -95,6 +99,7 @@ function assemble(
     experiments: new ExperimentStore(database),
     metrics: new MetricStore(database),
     teachers: new TeacherLibrary(database, paths.teachers),
+    unwritten: new Map(),
     experimentFolder: (id) => join(paths.experiments, plainName(id)),
     close: () => {
       if (!open) return;

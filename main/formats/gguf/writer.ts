@@ -1,6 +1,6 @@
 /** Writes a GGUF file (version 3, little-endian) tensor by tensor: memory holds the metadata and one tensor. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { writeFileAtomically } from '../atomic-file.ts';
+import { type AtomicFile, writeFileAtomically } from '../atomic-file.ts';
 import { leastBytes, typeNumber } from './metadata.ts';
 import type { GgufMetadata, GgufValue, ItemType } from './metadata.ts';
 import { checkShapeForType, tensorBytes, tensorTypeByName } from './tensor-types.ts';
@@ -130,8 +130,9 @@ export async function writeGguf(
     sink.item('uint32', type.id);
     sink.item('uint64', at);
   }
-  await writeFileAtomically(path, async (file) => {
-    await file.write(sink.finish());
+  const header = sink.finish();
+  const write = async (file: AtomicFile): Promise<void> => {
+    await file.write(header);
     for (const { tensor, bytes } of placed) {
       const data = await tensor.data();
       if (data.byteLength !== bytes)
@@ -142,5 +143,6 @@ export async function writeGguf(
       await file.write(data);
       if (bytes % alignment !== 0) await file.write(new Uint8Array(alignment - (bytes % alignment)));
     }
-  });
+  };
+  await writeFileAtomically(path, write, header.length + offset);
 }

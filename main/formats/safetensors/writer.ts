@@ -1,6 +1,6 @@
 /** Writes a safetensors file tensor by tensor: memory holds one tensor at a time. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { writeFileAtomically } from '../atomic-file.ts';
+import { type AtomicFile, writeFileAtomically } from '../atomic-file.ts';
 import { dtypeBytes, elementCount } from './header.ts';
 
 export interface TensorToWrite {
@@ -61,8 +61,10 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const placed = place(path, tensors);
-  await writeFileAtomically(path, async (file) => {
-    await file.write(headerBytes(placed, metadata));
+  const header = headerBytes(placed, metadata);
+  const total = placed.reduce((sum, { bytes }) => sum + bytes, header.length);
+  const write = async (file: AtomicFile): Promise<void> => {
+    await file.write(header);
     for (const { tensor, bytes } of placed) {
       const data = await tensor.data();
       if (data.byteLength !== bytes)
@@ -72,5 +74,6 @@ export async function writeSafetensors(
         );
       await file.write(data);
     }
-  });
+  };
+  await writeFileAtomically(path, write, total);
 }

@@ -2,9 +2,9 @@
 import { ORPCError } from '@orpc/server';
 import { databaseError } from '../database.ts';
 
-/** Errors that oRPC made itself (input that fails its schema) stay as they are. */
-export function toProcedureError(thrown: unknown): Error {
+/** Errors that oRPC made itself (input that fails its schema) stay as they are. `database`: its path, for what SQLite says. */
+export function toProcedureError(thrown: unknown, database?: string): Error {
   if (thrown instanceof ORPCError) return thrown;
-  const data = databaseError(thrown).serialise();
+  const data = databaseError(thrown, database).serialise();
   return new ORPCError('TRITSMITH', { defined: true, status: 422, message: data.message, data });
 }

@@ -22,8 +22,9 @@ export const procedures = implement(contract)
     try {
       return await next();
     } catch (thrown) {
-      noteDamage(context.application.workspace.paths.database, thrown);
-      throw toProcedureError(thrown);
+      const { database } = context.application.workspace.paths;
+      noteDamage(database, thrown);
+      throw toProcedureError(thrown, database);
     }
   });
 

@@ -1,0 +1,124 @@
+/** Every write of every job on a disk that is full: what a person is told, what is left behind, and that the job goes on once there is room. */
+import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { TritsmithError } from '../contract/errors.ts';
+import type { JobEvent, JobKind } from '../contract/jobs.ts';
+import type { Recipe } from '../contract/recipe.ts';
+import { mountSmallDisk, noSmallDisk } from '../formats/small-disk.ts';
+import { forkPort } from '../jobs/fork-port.ts';
+import { runInWorker } from '../jobs/host.ts';
+import { makeTinyExperiment } from './fixtures/tiny-experiment.ts';
+import { planJobs } from './plan.ts';
+
+const disk = mountSmallDisk(40);
+const root = mkdtempSync(join(tmpdir(), 'tritsmith-full-'));
+const whole = join(root, 'whole');
+let recipe: Recipe;
+let folder: string;
+
+const run = (kind: JobKind, where: string, onEvent: (event: JobEvent) => void = () => undefined) =>
+  runInWorker(forkPort(), { kind, recipe, folder: where }, { onEvent });
+
+beforeAll(async () => {
+  if (disk === null) {
+    process.stdout.write(`${noSmallDisk}\n`);
+    return;
+  }
+  recipe = await makeTinyExperiment(root, { baseline: false });
+  mkdirSync(whole);
+  for (const { kind } of planJobs(recipe)) await run(kind, whole);
+}, 300_000);
+afterEach(() => {
+  disk?.free();
+  if (disk !== null) for (const name of readdirSync(disk.folder)) rmSync(join(disk.folder, name), { recursive: true });
+});
+afterAll(() => {
+  disk?.unmount();
+  rmSync(root, { recursive: true, force: true });
+});
+
+/** Files below `of` by path, without what differs from run to run. */
+function contents(of: string): Record<string, string> {
+  return Object.fromEntries(
+    readdirSync(of, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && !/exports\.json|comparison\.json/.test(entry.name))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .map((path) => [path.slice(of.length), createHash('sha256').update(readFileSync(path)).digest('hex')]),
+  );
+}
+function drafts(of: string): string[] {
+  return readdirSync(of, { recursive: true })
+    .map(String)
+    .filter((name) => /\.tmp$|\.partial$|\.draft-/.test(name));
+}
+
+/** The experiment as it was before `kind`, on the small disk. */
+function before(kind: JobKind, products: readonly string[]): void {
+  folder = join(disk!.folder, kind);
+  cpSync(whole, folder, { recursive: true });
+  for (const path of ['checkpoints', ...products]) rmSync(join(folder, path), { recursive: true, force: true });
+}
+
+async function failure(kind: JobKind, onEvent?: (event: JobEvent) => void): Promise<TritsmithError> {
+  const thrown: unknown = await run(kind, folder, onEvent).catch((error: unknown) => error);
+  expect(thrown).toBeInstanceOf(TritsmithError);
+  return thrown as TritsmithError;
+}
+
+describe.skipIf(disk === null)('a full disk', () => {
+  it.each<
+    [
+      what: string,
+      kind: JobKind,
+      products: string[],
+      full: 'at the start' | 'at the first progress',
+      left: number,
+      file: RegExp,
+    ]
+  >([
+    ['a checkpoint', 'finetune', ['teacher'], 'at the first progress', 200_000, /step-\d+\.safetensors/],
+    [
+      'the manifest of a checkpoint',
+      'finetune',
+      ['teacher'],
+      'at the first progress',
+      3_600_000,
+      /step-\d+\.(json|safetensors)/,
+    ],
+    ['a stage’s model', 'refine', ['refined'], 'at the start', 300_000, /refined.model\.safetensors/],
+    ['the tokens of a corpus', 'pretrain', ['cache', 'pretrained'], 'at the start', 0, /corpus\.tokens/],
+    ['an evaluation', 'evaluate', ['evaluations'], 'at the start', 0, /evaluations.*\.json/],
+    ['an export', 'export', ['exports'], 'at the start', 40_000, /exports/],
+    ['a measurement', 'measure-student', ['measurements'], 'at the start', 0, /measurements/],
+  ])(
+    'at %s is told with what is needed, where and what to do; nothing half-written stays, and it goes on',
+    async (_, kind, products, full, left, file) => {
+      before(kind, products);
+      if (full === 'at the start') disk!.fill(left);
+      let filled = full === 'at the start';
+      const error = await failure(kind, (event) => {
+        if (filled || event.type !== 'progress') return;
+        filled = true;
+        disk!.fill(left);
+      });
+      expect(error.code).toBe('no-space');
+      expect(error.message).toMatch(/^The disk is full: .* could not be written\.$/);
+      expect(error.message).toMatch(file);
+      expect(error.message).toContain(basename(disk!.folder));
+      if (!error.message.includes('exports'))
+        expect(error.reason).toMatch(/^It needs [\d.]+ [kMG]B; [\d.]+ [kM]B are free/);
+      expect(error.remedy).toMatch(/^Free (at least [\d.]+ [kMG]B|some space) on that disk .*resume/);
+      expect(drafts(folder)).toEqual([]);
+
+      disk!.free();
+      expect((await run(kind, folder)).state).toBe('done');
+      for (const product of products)
+        if (product !== 'measurements')
+          expect(contents(join(folder, product)), product).toEqual(contents(join(whole, product)));
+    },
+    120_000,
+  );
+});
