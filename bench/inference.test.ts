@@ -48,16 +48,17 @@ it('reports speed, memory and load time of a model in the documented shape', asy
   expect(run!.rssBytes).toBeGreaterThan(run!.fileBytes);
 });
 
-it('writes the same ternary weights as I2_S and as TQ2_0', () => {
+it('writes the same ternary weights as I2_S, TQ2_0 and TQ1_0', () => {
   const ids = Int32Array.of(5, 900, 20_000, 17);
-  const logits = (['i2_s', 'tq2_0'] as const).map((type) => {
+  const logits = (['i2_s', 'tq2_0', 'tq1_0'] as const).map((type) => {
     const model = loadModel(student(type), { kvType: 'f32' });
     model.prefill(ids);
     const out = model.lastLogits();
     model.close();
     return out;
   });
-  expect(logits[0]).toEqual(logits[1]);
+  expect(logits[1]).toEqual(logits[0]);
+  expect(logits[2]).toEqual(logits[0]);
 });
 
 it('takes medians and aligns columns', () => {

@@ -3,9 +3,10 @@
  * a seed. The same seed gives the same ternary weights in every type, so engines are compared on the same student.
  */
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { packQ4 as packQ4Values, packTq1 } from '../main/formats/gguf/index.ts';
 
-export type WeightType = 'i2_s' | 'tq2_0' | 'q4_0' | 'f16' | 'f32';
-export type TableType = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q6_k';
+export type WeightType = 'i2_s' | 'tq2_0' | 'tq1_0' | 'q4_0' | 'f16' | 'f32';
+export type TableType = 'f32' | 'f16' | 'bf16' | 'q4_0' | 'q8_0' | 'q6_k';
 
 export interface StudentShape {
   architecture: 'llama' | 'bitnet' | 'bitnet-b1.58' | 'qwen2' | 'qwen3';
@@ -79,6 +80,7 @@ const ggmlType: Record<WeightType | TableType, number> = {
   q8_0: 8,
   q6_k: 14,
   bf16: 30,
+  tq1_0: 34,
   tq2_0: 35,
   i2_s: 36,
 };
@@ -256,6 +258,8 @@ function bytesOf(type: WeightType | TableType, count: number): number {
       return (count / 32) * 34;
     case 'q6_k':
       return (count / 256) * 210;
+    case 'tq1_0':
+      return (count / 256) * 54;
     case 'tq2_0':
       return (count / 256) * 66;
     case 'i2_s':
@@ -291,6 +295,7 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
         if (file.table === 'f32') return asBytes(values);
         if (file.table === 'f16') return packHalves(values, 1);
         if (file.table === 'bf16') return packBf16(values);
+        if (file.table === 'q4_0') return packQ4Values(values);
         return file.table === 'q8_0' ? packQ8(values) : packQ6(values);
       },
     });
@@ -308,12 +313,13 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
         const weights = ternaryWeights(count, own);
         if (file.weights === 'i2_s') return packI2S(weights, delta);
         if (file.weights === 'tq2_0') return packTQ2(weights);
+        if (file.weights === 'tq1_0') return packTq1(weights);
         if (file.weights === 'q4_0') return packQ4(weights, delta);
         if (file.weights === 'f16') return packTernaryHalves(weights, delta);
         return asBytes(Float32Array.from(weights, (w) => w * delta));
       },
     });
-    if (file.weights === 'tq2_0')
+    if (file.weights === 'tq2_0' || file.weights === 'tq1_0')
       out.push({
         name: `${name}.scale`,
         shape: [1],
@@ -410,7 +416,7 @@ function metadata(shape: StudentShape, file: StudentFile): Uint8Array[] {
   const a = shape.architecture;
   put('general.architecture', 8, text(a));
   put('general.name', 8, text(`random ${a} student`));
-  put('general.file_type', 4, u32({ i2_s: 40, tq2_0: 37, q4_0: 2, f16: 1, f32: 0 }[file.weights]));
+  put('general.file_type', 4, u32({ i2_s: 40, tq2_0: 37, tq1_0: 36, q4_0: 2, f16: 1, f32: 0 }[file.weights]));
   const numbers = {
     context_length: shape.context,
     embedding_length: shape.width,

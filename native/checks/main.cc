@@ -35,6 +35,15 @@ struct Source {
   size_t columns;
 };
 
+/** The tables that run here; with TRITSMITH_CHECK_AVX_VNNI that file was compiled to AVX-512's encoding of its one instruction, and counts too. */
+size_t tablesToCheck(const Kernels* out[6]) {
+  size_t count = availableKernels(out);
+#if defined(TRITSMITH_CHECK_AVX_VNNI)
+  out[count++] = &kernelsAvxVnni;
+#endif
+  return count;
+}
+
 /** Products of one shape by every table and layout against the scalar definition; returns the number of wrong values. */
 int checkProducts(size_t rows, size_t columns, size_t tokens, std::mt19937& random) {
   std::vector<uint8_t> codes(rows * columns);
@@ -42,8 +51,8 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, std::mt19937& rand
   std::vector<float> x(tokens * columns);
   for (float& v : x) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 300.0f;
   const Source source{codes.data(), columns};
-  const Kernels* tables[5];
-  const size_t count = availableKernels(tables);
+  const Kernels* tables[6];
+  const size_t count = tablesToCheck(tables);
   int wrong = 0;
   for (size_t i = 0; i < count; i++)
     for (const Layout layout : {Layout::twoBit, Layout::fiveTrits}) {
@@ -86,12 +95,61 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, std::mt19937& rand
   return wrong;
 }
 
+/** Q6_K in panels: rows as in the file, and products as of float64 up to the rounding of activations to 16 bits. Returns the number of wrong values. */
+int checkQ6(size_t rows, size_t columns, size_t tokens, std::mt19937& random) {
+  DenseMatrix file;
+  file.rows = rows;
+  file.columns = columns;
+  file.type = Dense::q6_k;
+  file.rowBytes = columns / 256 * 210;
+  const Exact source(rows * file.rowBytes);
+  for (size_t i = 0; i < rows * file.rowBytes; i++) source.data[i] = static_cast<uint8_t>(random());
+  for (size_t block = 0; block < rows * columns / 256; block++) source.data[block * 210 + 209] = 0x21;  // scales near 0.01
+  file.data = source.data;
+  DenseMatrix panels = file;
+  panels.type = Dense::q6Panels;
+  panels.panelBytes = q6PanelBytes(columns);
+  const size_t count = (rows + kDensePanelRows - 1) / kDensePanelRows;
+  const Exact packed(count * panels.panelBytes);
+  packQ6Panels(file, 0, count, packed.data);
+  panels.data = packed.data;
+  std::vector<float> x(tokens * columns), row(columns), other(columns), scratch(8 * columns);
+  for (float& v : x) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 300.0f;
+  const Kernels* tables[6];
+  const size_t available = tablesToCheck(tables);
+  int wrong = 0;
+  for (size_t i = 0; i < available; i++) {
+    std::vector<float> y(tokens * rows), last(tokens);
+    tables[i]->multiplyDense(panels, 0, rows, x.data(), columns, tokens, y.data(), rows, scratch.data());
+    tables[i]->multiplyDense(panels, rows - 1, rows, x.data(), columns, tokens, last.data(), 1, scratch.data());
+    for (size_t r = 0; r < rows; r++) {
+      tables[i]->denseRow(file, r, row.data());
+      tables[i]->denseRow(panels, r, other.data());
+      wrong += row != other;
+      for (size_t t = 0; t < tokens; t++) {
+        double sum = 0, size = 0;
+        for (size_t k = 0; k < columns; k++) {
+          const double term = static_cast<double>(row[k]) * static_cast<double>(x[t * columns + k]);
+          sum += term;
+          size += std::fabs(term);
+        }
+        wrong += !(std::fabs(static_cast<double>(y[t * rows + r]) - sum) <= 2e-5 * size);
+        if (r == rows - 1) wrong += last[t] != y[t * rows + r];
+      }
+    }
+  }
+  return wrong;
+}
+
 int kernels() {
   std::mt19937 random(7);
   int wrong = 0;
   for (const size_t rows : {1, 16, 31, 33, 70})
     for (const size_t columns : {1, 5, 16, 20, 79, 80, 81, 128, 260})
       for (const size_t tokens : {1, 2, 3, 5, 12, 14}) wrong += checkProducts(rows, columns, tokens, random);
+  for (const size_t rows : {1, 15, 16, 17, 40})
+    for (const size_t columns : {256, 768})
+      for (const size_t tokens : {1, 3, 15}) wrong += checkQ6(rows, columns, tokens, random);
   std::printf("%d wrong products\n", wrong);
   return wrong == 0 ? 0 : 1;
 }

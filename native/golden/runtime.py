@@ -72,6 +72,9 @@ def decode(data, at, shape, kind):
     if kind == 30:
         bits = raw[:2 * n].view(np.uint16).astype(np.uint32) << 16
         return torch.tensor(bits.view(np.float32).reshape(dims).copy())
+    if kind == 2:  # gguf-py's Q4_0
+        from gguf.quants import Q4_0
+        return torch.tensor(Q4_0.dequantize_blocks(raw[:n // 32 * 18].reshape(-1, 18).copy()).reshape(dims))
     if kind == 8:
         blocks = raw[:n // 32 * 34].reshape(-1, 34)
         d = blocks[:, :2].copy().view(np.float16).astype(np.float32)
@@ -84,9 +87,10 @@ def decode(data, at, shape, kind):
         codes = np.concatenate([(blocks >> shift) & 3 for shift in (6, 4, 2, 0)], axis=1)
         scale = float(raw[n // 4:n // 4 + 4].copy().view(np.float32)[0])
         return torch.tensor(codes.reshape(dims).astype(np.int64) - 1), scale
-    if kind == 35:
-        from gguf.quants import TQ2_0
-        values = TQ2_0.dequantize_blocks(raw[:n // 256 * 66].reshape(-1, 66).copy()).reshape(dims)
+    if kind in (34, 35):
+        from gguf.quants import TQ1_0, TQ2_0
+        quants, size = (TQ1_0, 54) if kind == 34 else (TQ2_0, 66)
+        values = quants.dequantize_blocks(raw[:n // 256 * size].reshape(-1, size).copy()).reshape(dims)
         return torch.tensor(values).round().to(torch.int64), 1.0
     raise ValueError(kind)
 

@@ -27,6 +27,11 @@ export const students: Record<string, { shape: StudentShape; file: StudentFile }
     shape: { ...base, architecture: 'bitnet', width: 256, ffn: 512, headDim: 32 },
     file: { ...file, weights: 'tq2_0', table: 'q6_k', seed: 6 },
   },
+  'bitnet-tq1': {
+    shape: { ...base, architecture: 'bitnet', width: 256, ffn: 512, headDim: 32 },
+    file: { ...file, weights: 'tq1_0', seed: 13 },
+  },
+  'llama-dense-q4': { shape: base, file: { ...file, weights: 'q4_0', table: 'q4_0', tied: false, seed: 14 } },
   'bitnet-b1.58-q6': {
     shape: { ...base, architecture: 'bitnet-b1.58', width: 256, headDim: 32, kvHeads: 2 },
     file: { ...file, table: 'q6_k', seed: 7 },

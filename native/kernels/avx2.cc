@@ -16,10 +16,17 @@ struct PairAccumulator {
   }
 };
 
+struct PairDot {
+  // Codes are below 64, so a pair is at most 2 * 63 * 128 < 32 768.
+  static __m256i add(__m256i acc, __m256i codes, __m256i x) {
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
+  }
+};
+
 }  // namespace
 
 const Kernels kernelsAvx2 = {"avx2",             kTile,    Layout::twoBit, quantiseTokens, multiplyTernaryYmm<PairAccumulator>,
-                             multiplyDense<Vec>, denseRow, rmsNorm,        addTo,          siluMultiply,
+                             multiplyDense<Vec, Ints<PairDot>>, denseRow, rmsNorm,        addTo,          siluMultiply,
                              reluSquaredMultiply, attend<Vec>, softmaxRow, halves, integerPeakYmm<PairAccumulator>};
 
 }  // namespace tritsmith

@@ -20,6 +20,7 @@ struct Vec {
   static Reg loadInt8(const int8_t* p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
+  static float half(const uint8_t* p) { return _cvtsh_ss(readU16(p)); }
   static void store(float* p, Reg x) { _mm512_storeu_ps(p, x); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
   static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
@@ -213,94 +214,29 @@ void multiplyTernary(const PackedTernary& w, size_t begin, size_t end, const Qua
   }
 }
 
-// ---- Q6_K rows times one token ----
-
-/** One block of 256 activations as 16-bit integers split in two int8 planes: x = scale * (256 * high + low). */
-struct WideBlock {
-  alignas(64) int8_t high[256];
-  alignas(64) int8_t low[256];
-  alignas(64) float groupSums[16];  // -32 * sum of each 16 integers: takes the codes' offset out
-  float scale;
+struct Ints {
+  using Reg = __m512i;
+  using Floats = __m512;
+  static constexpr size_t lanes = 16;
+  static Reg load(const uint8_t* p) { return _mm512_load_si512(p); }
+  static Reg spread(uint8_t value) { return _mm512_set1_epi8(static_cast<char>(value)); }
+  static Reg all(int32_t value) { return _mm512_set1_epi32(value); }
+  static Reg both(Reg a, Reg b) { return _mm512_and_si512(a, b); }
+  static Reg either(Reg a, Reg b) { return _mm512_or_si512(a, b); }
+  template <int n>
+  static Reg right(Reg a) { return _mm512_srli_epi16(a, n); }
+  static Reg dot(Reg acc, Reg codes, const int8_t* x) { return _mm512_dpbusd_epi32(acc, codes, broadcast(x)); }
+  static Reg joined(Reg high, Reg low) { return _mm512_add_epi32(_mm512_slli_epi32(high, 8), low); }
+  static Floats floats(Reg a) { return _mm512_cvtepi32_ps(a); }
+  static Floats scales(const uint8_t* p) {
+    return floats(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+  static Floats halves(const uint8_t* p) { return Vec::loadHalf(p); }
+  static Floats zero() { return _mm512_setzero_ps(); }
+  static Floats scaled(Floats a, float number) { return _mm512_mul_ps(a, _mm512_set1_ps(number)); }
+  static Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+  static void store(float* y, Floats a, size_t count) { _mm512_mask_storeu_ps(y, rowMask(count, 0), a); }
 };
-
-void widen(const float* x, WideBlock& out) {
-  __m512 most = _mm512_setzero_ps();
-  for (size_t i = 0; i < 256; i += 16) most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
-  const float largest = _mm512_reduce_max_ps(most);
-  const float inverse = largest > 0 ? 32512.0f / largest : 0.0f;  // 32512 = 127 * 256
-  out.scale = largest / 32512.0f;
-  for (size_t group = 0; group < 16; group++) {
-    const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + group * 16), _mm512_set1_ps(inverse)));
-    const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(q, _mm512_set1_epi32(128)), 8);
-    const __m512i low = _mm512_sub_epi32(q, _mm512_slli_epi32(high, 8));
-    _mm_store_si128(reinterpret_cast<__m128i*>(out.high + group * 16), _mm512_cvtepi32_epi8(high));
-    _mm_store_si128(reinterpret_cast<__m128i*>(out.low + group * 16), _mm512_cvtepi32_epi8(low));
-    out.groupSums[group] = -32.0f * static_cast<float>(_mm512_reduce_add_epi32(q));
-  }
-}
-
-/** 64 codes times 64 activations: 16 sums of four, as exact floats. */
-inline __m512 wideProduct(__m512i codes, const int8_t* high, const int8_t* low) {
-  const __m512i upper = _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, _mm512_load_si512(high));
-  return _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_slli_epi32(upper, 8), codes, _mm512_load_si512(low)));
-}
-
-/** Adds one block of one row to its 16 partial sums. */
-inline __m512 q6Block(const uint8_t* block, size_t ahead, const WideBlock& x, __m512 total) {
-  for (size_t line = 0; line < 256; line += 64) _mm_prefetch(reinterpret_cast<const char*>(block + ahead + line), _MM_HINT_T0);
-  const __m512i nibble = _mm512_set1_epi8(15), pair = _mm512_set1_epi8(0x30);
-  // Shifts that bring the bit pairs of a byte to bits 4-5; the upper 256 bits hold the next 32 weights.
-  const __m512i left = _mm512_inserti64x4(_mm512_set1_epi16(4), _mm256_set1_epi16(2), 1);
-  const __m512i right = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(2), 1);
-  const __m512 scales = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 192))));
-  __m512 sum = _mm512_mul_ps(scales, _mm512_load_ps(x.groupSums));
-  for (int half = 0; half < 2; half++) {
-    const __m512i low = _mm512_loadu_si512(block + 64 * half);
-    const __m512i high = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 128 + 32 * half)));
-    constexpr int kAOrBAndC = 0xf8;
-    const __m512i first = _mm512_ternarylogic_epi32(_mm512_and_si512(low, nibble), _mm512_sllv_epi16(high, left), pair, kAOrBAndC);
-    const __m512i second = _mm512_ternarylogic_epi32(_mm512_and_si512(_mm512_srli_epi16(low, 4), nibble),
-                                                     _mm512_srlv_epi16(high, right), pair, kAOrBAndC);
-    const int base = half * 8;
-    const __m512i each = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    const __m512 firstScales = _mm512_permutexvar_ps(_mm512_add_epi32(each, _mm512_set1_epi32(base)), scales);
-    const __m512 secondScales = _mm512_permutexvar_ps(_mm512_add_epi32(each, _mm512_set1_epi32(base + 4)), scales);
-    sum = _mm512_fmadd_ps(firstScales, wideProduct(first, x.high + 128 * half, x.low + 128 * half), sum);
-    sum = _mm512_fmadd_ps(secondScales, wideProduct(second, x.high + 128 * half + 64, x.low + 128 * half + 64), sum);
-  }
-  const float d = _cvtsh_ss(readU16(block + 208)) * x.scale;
-  return _mm512_fmadd_ps(_mm512_set1_ps(d), sum, total);
-}
-
-void multiplyRows(const DenseMatrix& w, size_t begin, size_t end, const float* x, size_t xStride, size_t tokens, float* y, size_t yStride,
-                  float* scratch) {
-  // Several tokens share the dequantised rows; few don't pay for them.
-  if (w.type != Dense::q6_k || tokens > 6) return multiplyDense<Vec>(w, begin, end, x, xStride, tokens, y, yStride, scratch);
-  const size_t blocks = w.columns / 256;
-  // 8 * columns floats of scratch hold columns / 256 wide blocks of 640 bytes with room to align them.
-  auto* const wide = reinterpret_cast<WideBlock*>((reinterpret_cast<uintptr_t>(scratch) + 63) / 64 * 64);
-  const size_t ahead = 4 * w.rowBytes;  // the next four rows: too short for the processor to foresee
-  for (size_t t = 0; t < tokens; t++) {
-    for (size_t b = 0; b < blocks; b++) widen(x + t * xStride + b * 256, wide[b]);
-    for (size_t r = begin; r < end; r += 4) {
-      const uint8_t* const row = w.data + r * w.rowBytes;
-      const size_t height = end - r < 4 ? end - r : 4;
-      __m512 totals[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-      if (height == 4) {
-        for (size_t b = 0; b < blocks; b++) {
-          totals[0] = q6Block(row + b * 210, ahead, wide[b], totals[0]);
-          totals[1] = q6Block(row + w.rowBytes + b * 210, ahead, wide[b], totals[1]);
-          totals[2] = q6Block(row + 2 * w.rowBytes + b * 210, ahead, wide[b], totals[2]);
-          totals[3] = q6Block(row + 3 * w.rowBytes + b * 210, ahead, wide[b], totals[3]);
-        }
-      } else {
-        for (size_t i = 0; i < height; i++)
-          for (size_t b = 0; b < blocks; b++) totals[i] = q6Block(row + i * w.rowBytes + b * 210, ahead, wide[b], totals[i]);
-      }
-      for (size_t i = 0; i < height; i++) y[t * yStride + r - begin + i] = _mm512_reduce_add_ps(totals[i]);
-    }
-  }
-}
 
 void halves(const float* x, uint16_t* out, size_t count) {
   size_t i = 0;
@@ -327,7 +263,7 @@ uint64_t integerPeak(size_t rounds) {
 }  // namespace
 
 const Kernels kernelsAvx512Vnni = {"avx512-vnni", kTile,        Layout::fiveTrits, quantiseTokens,       multiplyTernary,
-                                   multiplyRows, denseRow, rmsNorm,          addTo,                siluMultiply,
+                                   multiplyDense<Vec, Ints>, denseRow, rmsNorm,          addTo,                siluMultiply,
                                    reluSquaredMultiply, attend<Vec>, softmaxRow,   halves, integerPeak};
 
 }  // namespace tritsmith

@@ -1,9 +1,10 @@
 #pragma once
 // Float kernels as templates over a vector type V, included by each table's file. V has: width, Reg, zero, all, load, store, loadHalf,
-// loadBf16, loadInt8, fma, add, mul, sum (of lanes). Everything is private to the including file.
+// loadBf16, loadInt8, half (one half to float), fma, add, mul, sum (of lanes). Everything is private to the including file.
 #include <math.h>
 
 #include "kernels/kernels.h"
+#include "kernels/q6_panels.h"
 #include "kernels/scalar.h"
 
 namespace tritsmith {
@@ -150,6 +151,15 @@ inline void floatsToHalves(const float* x, uint16_t* out, size_t count) {
 
 // ---- dense rows ----
 
+/** Q4_0: blocks of 32 as a half scale and 16 bytes, the low nibble for the first half of the block. */
+inline void q4Row(const uint8_t* row, size_t columns, float* out) {
+  for (size_t block = 0; block * 32 < columns; block++, row += 18, out += 32) {
+    const float d = halfToFloat(readU16(row));
+    for (size_t i = 0; i < 16; i++) out[i] = d * static_cast<float>((row[2 + i] & 15) - 8);
+    for (size_t i = 0; i < 16; i++) out[16 + i] = d * static_cast<float>((row[2 + i] >> 4) - 8);
+  }
+}
+
 inline void q8Row(const uint8_t* row, size_t columns, float* out) {
   for (size_t block = 0; block * 32 < columns; block++, row += 34) {
     const float d = halfToFloat(readU16(row));
@@ -157,19 +167,10 @@ inline void q8Row(const uint8_t* row, size_t columns, float* out) {
   }
 }
 
-/** Q6_K: blocks of 256 as 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 int8 scales, one half scale. */
 inline void q6Row(const uint8_t* row, size_t columns, float* out) {
-  for (size_t block = 0; block * 256 < columns; block++, row += 210, out += 256) {
-    uint8_t codes[256];
-    for (size_t half = 0; half < 2; half++) {
-      const uint8_t* const low = row + half * 64;
-      const uint8_t* const high = row + 128 + half * 32;
-      uint8_t* const target = codes + half * 128;
-      for (size_t i = 0; i < 32; i++) target[i] = static_cast<uint8_t>((low[i] & 15) | (high[i] & 3) << 4);
-      for (size_t i = 0; i < 32; i++) target[32 + i] = static_cast<uint8_t>((low[32 + i] & 15) | (high[i] >> 2 & 3) << 4);
-      for (size_t i = 0; i < 32; i++) target[64 + i] = static_cast<uint8_t>(low[i] >> 4 | (high[i] >> 4 & 3) << 4);
-      for (size_t i = 0; i < 32; i++) target[96 + i] = static_cast<uint8_t>(low[32 + i] >> 4 | high[i] >> 6 << 4);
-    }
+  for (size_t block = 0; block * kQ6Columns < columns; block++, row += 210, out += kQ6Columns) {
+    uint8_t codes[kQ6Columns];
+    q6Codes(row, codes);
     const float d = halfToFloat(readU16(row + 208));
     for (size_t group = 0; group < 16; group++) {
       const float scale = d * static_cast<float>(static_cast<int8_t>(row[192 + group]));
@@ -188,8 +189,10 @@ inline void denseRow(const DenseMatrix& w, size_t row, float* out) {
     case Dense::bf16:
       for (size_t i = 0; i < w.columns; i++) out[i] = bitsToFloat(static_cast<uint32_t>(readU16(data + 2 * i)) << 16);
       break;
+    case Dense::q4_0: q4Row(data, w.columns, out); break;
     case Dense::q8_0: q8Row(data, w.columns, out); break;
     case Dense::q6_k: q6Row(data, w.columns, out); break;
+    case Dense::q6Panels: q6PanelRow(w, row, out); break;
   }
 }
 
@@ -212,7 +215,7 @@ struct FromQ8 {
   template <typename V>
   static typename V::Reg at(const uint8_t* row, size_t k) {
     const uint8_t* const block = row + k / 32 * 34;
-    return V::mul(V::all(halfToFloat(readU16(block))), V::loadInt8(reinterpret_cast<const int8_t*>(block + 2 + k % 32)));
+    return V::mul(V::all(V::half(block)), V::loadInt8(reinterpret_cast<const int8_t*>(block + 2 + k % 32)));
   }
   static float one(const uint8_t* row, size_t k) {
     const uint8_t* const block = row + k / 32 * 34;
@@ -262,7 +265,7 @@ inline void denseRows(const uint8_t* data, size_t rowBytes, size_t count, size_t
   }
 }
 
-template <typename V>
+template <typename V, typename I>
 inline void multiplyDense(const DenseMatrix& w, size_t begin, size_t end, const float* x, size_t xStride, size_t tokens, float* y,
                           size_t yStride, float* scratch) {
   const uint8_t* const data = w.data + begin * w.rowBytes;
@@ -272,14 +275,16 @@ inline void multiplyDense(const DenseMatrix& w, size_t begin, size_t end, const 
     case Dense::f16: denseRows<V, FromF16>(data, w.rowBytes, count, w.columns, x, xStride, tokens, y, yStride); break;
     case Dense::bf16: denseRows<V, FromBf16>(data, w.rowBytes, count, w.columns, x, xStride, tokens, y, yStride); break;
     case Dense::q8_0: denseRows<V, FromQ8>(data, w.rowBytes, count, w.columns, x, xStride, tokens, y, yStride); break;
-    case Dense::q6_k:
+    case Dense::q4_0:
       for (size_t r = 0; r < count; r += 4) {
         const size_t height = count - r < 4 ? count - r : 4;
-        for (size_t i = 0; i < height; i++) q6Row(data + (r + i) * w.rowBytes, w.columns, scratch + i * w.columns);
+        for (size_t i = 0; i < height; i++) q4Row(data + (r + i) * w.rowBytes, w.columns, scratch + i * w.columns);
         denseRows<V, FromF32>(reinterpret_cast<const uint8_t*>(scratch), w.columns * 4, height, w.columns, x, xStride, tokens, y + r,
                               yStride);
       }
       break;
+    case Dense::q6Panels: multiplyQ6Panels<I>(w, begin, end, x, xStride, tokens, y, yStride, scratch); break;
+    case Dense::q6_k: break;  // the loader puts every Q6_K matrix into panels
   }
 }
 
@@ -311,7 +316,7 @@ inline void attentionScores(const AttentionHead& head, const float* const* queri
   constexpr size_t kParts = Q == 1 ? 4 : Q == 2 ? 2 : 1;
   const auto* const base = static_cast<const typename Cache::Element*>(head.keys);
   for (size_t block = 0; block * kKeyBlock < keys; block++) {
-    const typename Cache::Element* p = base + block * head.keyBlockStride;
+    const typename Cache::Element* p = base + block * kKeyBlock * head.headDim;
     typename V::Reg sums[kParts][Q][kRegs];
     for (size_t part = 0; part < kParts; part++)
       for (size_t q = 0; q < Q; q++)
@@ -345,7 +350,7 @@ inline void attentionValues(const AttentionHead& head, size_t from, const float*
   for (size_t q = 0; q < Q; q++)
     for (size_t d = 0; d < D; d++) sums[q][d] = V::zero();
   for (size_t key = 0; key < keys; key++) {
-    const typename Cache::Element* const row = base + key * head.valueStride;
+    const typename Cache::Element* const row = base + key * head.headDim;
     typename V::Reg value[D];
     for (size_t d = 0; d < D; d++) value[d] = Cache::template at<V>(row + d * V::width);
     for (size_t q = 0; q < Q; q++) {
@@ -367,10 +372,10 @@ inline void attendQueries(const AttentionHead& head, const float* const* queries
   for (size_t q = 0; q < Q; q++) {
     float* const row = scratch + q * stride;
     if (head.keyScales != nullptr)
-      for (size_t key = 0; key < lengths[q]; key++) row[key] *= head.keyScales[key * head.scaleStride];
+      for (size_t key = 0; key < lengths[q]; key++) row[key] *= head.keyScales[key];
     softmaxRow(row, lengths[q]);
     if (head.valueScales != nullptr)
-      for (size_t key = 0; key < lengths[q]; key++) row[key] *= head.valueScales[key * head.scaleStride];
+      for (size_t key = 0; key < lengths[q]; key++) row[key] *= head.valueScales[key];
     for (size_t key = lengths[q]; key < keys; key++) row[key] = 0;
   }
   size_t d = 0;
@@ -387,7 +392,7 @@ inline void attendQueries(const AttentionHead& head, const float* const* queries
   for (size_t q = 0; q < Q; q++)
     for (size_t rest = d; rest < head.headDim; rest++) {
       float sum = 0;
-      for (size_t key = 0; key < keys; key++) sum += scratch[q * stride + key] * Cache::one(base[key * head.valueStride + rest]);
+      for (size_t key = 0; key < keys; key++) sum += scratch[q * stride + key] * Cache::one(base[key * head.headDim + rest]);
       out[q][rest] = sum;
     }
 }

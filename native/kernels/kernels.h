@@ -51,30 +51,33 @@ struct QuantisedTokens {
   int32_t* sums = nullptr;     // sum of the int8 values per token
 };
 
-/** Storage of a dense tensor row. */
-enum class Dense : uint32_t { f32, f16, bf16, q8_0, q6_k };
+/**
+ * Storage of a dense tensor. Rows as in the file, but for q6Panels: Q6_K with 16 rows side by side (q6_panels.h), which is how a Q6_K matrix has to lie to be
+ * multiplied; both have the same size.
+ */
+enum class Dense : uint32_t { f32, f16, bf16, q4_0, q8_0, q6_k, q6Panels };
 
-/** A dense matrix [rows, columns], row-major as in the file. */
+constexpr size_t kDensePanelRows = 16;
+
+/** A dense matrix [rows, columns]. */
 struct DenseMatrix {
   size_t rows = 0;
   size_t columns = 0;
   Dense type = Dense::f32;
-  size_t rowBytes = 0;
+  size_t rowBytes = 0;    // types with rows
+  size_t panelBytes = 0;  // q6Panels; a multiple of 64
   const uint8_t* data = nullptr;
 };
 
 /** Element type of a KV cache. F32 keeps the forward pass exact, F16 halves it, int8 has one scale per token and head. */
 enum class CacheType : uint32_t { f32, f16, int8 };
 
-/** One query head's view on a KV cache. Keys lie in blocks of 16 tokens as [headDim][16], values as rows. */
+/** One head of a KV cache: keys in blocks of 16 tokens as [headDim][16], values as rows. */
 struct AttentionHead {
-  const void* keys;          // first block of this head
-  const void* values;        // first row of this head
-  const float* keyScales;    // int8 cache: one scale per token of this head (stride scaleStride); otherwise null
+  const void* keys;
+  const void* values;
+  const float* keyScales;    // int8 cache: one scale per token; otherwise null
   const float* valueScales;
-  size_t keyBlockStride;     // elements from one block of 16 tokens to the next
-  size_t valueStride;        // elements from one token to the next
-  size_t scaleStride;
   size_t headDim;
 };
 
@@ -92,8 +95,10 @@ struct Kernels {
   /** y[t][r] = float(sum_k xi[t][k] T[r][k]) * (s[t] * delta) for the rows of panels [begin, end); y has `stride` floats per token. */
   void (*multiplyTernary)(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride);
 
-  /** y[t][r - begin] = sum_k x[t][k] W[r][k] for rows [begin, end) and tokens [0, tokens). `scratch` holds 8 * columns floats.
-   * AVX-512 multiplies Q6_K rows with activations of 16 bits per block of 256, which is as exact as float32 sums within 1e-5. */
+  /**
+   * y[t][r - begin] = sum_k x[t][k] W[r][k] for rows [begin, end) and tokens [0, tokens). `scratch` holds 8 * columns floats. Q6_K is multiplied in integers
+   * with activations of 16 bits per block of 256, which moves a sum by some 1e-5 of its terms' size. Q6_K has to lie in panels.
+   */
   void (*multiplyDense)(const DenseMatrix& w, size_t begin, size_t end, const float* x, size_t xStride, size_t tokens, float* y,
                         size_t yStride, float* scratch);
   /** Row `row` of a dense matrix as floats. */

@@ -20,11 +20,41 @@ struct Vec {
     memcpy(&four, p, 4);
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four))))));
   }
+  static float half(const uint8_t* p) { return halfToFloat(readU16(p)); }
   static void store(float* p, Reg x) { vst1q_f32(p, x); }
   static Reg fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
   static Reg mul(Reg a, Reg b) { return vmulq_f32(a, b); }
   static Reg add(Reg a, Reg b) { return vaddq_f32(a, b); }
   static float sum(Reg x) { return vaddvq_f32(x); }
+};
+
+struct Ints {
+  using Reg = int32x4_t;
+  using Floats = float32x4_t;
+  static constexpr size_t lanes = 4;
+  static Reg load(const uint8_t* p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+  static Reg spread(uint8_t value) { return vreinterpretq_s32_u8(vdupq_n_u8(value)); }
+  static Reg all(int32_t value) { return vdupq_n_s32(value); }
+  static Reg both(Reg a, Reg b) { return vandq_s32(a, b); }
+  static Reg either(Reg a, Reg b) { return vorrq_s32(a, b); }
+  template <int n>
+  static Reg right(Reg a) { return vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(a), n)); }
+  // Codes are below 64, so they may be read as signed bytes.
+  static Reg dot(Reg acc, Reg codes, const int8_t* x) {
+    return vdotq_s32(acc, vreinterpretq_s8_s32(codes), vreinterpretq_s8_s32(vdupq_n_s32(readI32(x))));
+  }
+  static Reg joined(Reg high, Reg low) { return vaddq_s32(vshlq_n_s32(high, 8), low); }
+  static Floats floats(Reg a) { return vcvtq_f32_s32(a); }
+  static Floats scales(const uint8_t* p) { return Vec::loadInt8(reinterpret_cast<const int8_t*>(p)); }
+  static Floats halves(const uint8_t* p) { return Vec::loadHalf(p); }
+  static Floats zero() { return vdupq_n_f32(0); }
+  static Floats scaled(Floats a, float number) { return vmulq_n_f32(a, number); }
+  static Floats fma(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
+  static void store(float* y, Floats a, size_t count) {
+    float results[lanes];
+    vst1q_f32(results, a);
+    memcpy(y, results, count * sizeof(float));
+  }
 };
 
 constexpr size_t kTile = 4;
@@ -77,7 +107,7 @@ uint64_t integerPeak(size_t) { return 0; }
 }  // namespace
 
 const Kernels kernelsNeonDot = {"neon-dot",         kTile,    Layout::twoBit, quantiseTokens, multiplyTernary,
-                                multiplyDense<Vec>, denseRow, rmsNorm,        addTo,          siluMultiply,
+                                multiplyDense<Vec, Ints>, denseRow, rmsNorm,        addTo,          siluMultiply,
                                 reluSquaredMultiply, attend<Vec>, softmaxRow, floatsToHalves, integerPeak};
 
 }  // namespace tritsmith

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/q6_panels.h"
+
 namespace tritsmith {
 
 PackedTernary planTernary(size_t rows, size_t columns, Layout layout) {
@@ -77,6 +79,32 @@ void readI2S(const uint8_t* data, size_t first, size_t count, uint8_t* codes) {
     const size_t run = count - i < 32 - p ? count - i : 32 - p;
     for (size_t k = 0; k < run; k++) codes[i + k] = clean[source[p + k] >> shift & 3];
     i += run;
+  }
+}
+
+size_t q6PanelBytes(size_t columns) { return columns / kQ6Columns * kQ6BlockBytes; }
+
+void packQ6Panels(const DenseMatrix& rows, size_t begin, size_t end, uint8_t* out) {
+  const size_t size = q6PanelBytes(rows.columns);
+  for (size_t panel = begin; panel < end; panel++) {
+    uint8_t* const target = out + panel * size;
+    std::memset(target, 0, size);
+    for (size_t r = 0; r < kDensePanelRows && panel * kDensePanelRows + r < rows.rows; r++) {
+      const uint8_t* source = rows.data + (panel * kDensePanelRows + r) * rows.rowBytes;
+      uint8_t* block = target;
+      for (size_t first = 0; first < rows.columns; first += kQ6Columns, source += 210, block += kQ6BlockBytes) {
+        for (size_t group = 0; group < 16; group++) block[group * 16 + r] = source[192 + group];
+        std::memcpy(block + 256 + 2 * r, source + 208, 2);
+        uint8_t* to = block + kQ6ScaleBytes + 4 * r;
+        uint8_t codes[kQ6Columns];
+        q6Codes(source, codes);
+        for (size_t group = 0; group < 16; group++, to += 192)
+          for (size_t b = 0; b < 4; b++) {
+            const uint8_t* const c = codes + group * 16 + b;
+            for (size_t v = 0; v < 3; v++) to[v * 64 + b] = static_cast<uint8_t>(c[4 * v] | (c[12] >> 2 * v & 3) << 6);
+          }
+      }
+    }
   }
 }
 

@@ -17,6 +17,12 @@ size_t packedBytes(const PackedTernary& plan);
 void packPanels(const PackedTernary& plan, size_t begin, size_t end, void (*row)(const void* context, size_t r, uint8_t* codes),
                 const void* context, uint8_t* out);
 
+/** Bytes of one panel of 16 rows in the layout Dense::q6Panels. `columns` is a multiple of 256. */
+size_t q6PanelBytes(size_t columns);
+
+/** Packs panels [begin, end) of a Q6_K matrix (rows as in the file) into `out` (the start of the whole packed matrix). */
+void packQ6Panels(const DenseMatrix& rows, size_t begin, size_t end, uint8_t* out);
+
 /** Codes (weight + 1) of `count` weights of an I2_S tensor from flat index `first` (FORMATS.md; code 3 reads as 0 weight). */
 void readI2S(const uint8_t* data, size_t first, size_t count, uint8_t* codes);
 

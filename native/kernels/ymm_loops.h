@@ -22,6 +22,7 @@ struct Vec {
   static Reg loadInt8(const int8_t* p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
   }
+  static float half(const uint8_t* p) { return _cvtsh_ss(readU16(p)); }
   static void store(float* p, Reg x) { _mm256_storeu_ps(p, x); }
   static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
   static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
@@ -30,6 +31,34 @@ struct Vec {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     half = _mm_add_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+  }
+};
+
+/** Integers of the Q6_K product; Dot adds 4 products per lane to 32-bit sums. */
+template <typename Dot>
+struct Ints {
+  using Reg = __m256i;
+  using Floats = __m256;
+  static constexpr size_t lanes = 8;
+  static Reg load(const uint8_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
+  static Reg spread(uint8_t value) { return _mm256_set1_epi8(static_cast<char>(value)); }
+  static Reg all(int32_t value) { return _mm256_set1_epi32(value); }
+  static Reg both(Reg a, Reg b) { return _mm256_and_si256(a, b); }
+  static Reg either(Reg a, Reg b) { return _mm256_or_si256(a, b); }
+  template <int n>
+  static Reg right(Reg a) { return _mm256_srli_epi16(a, n); }
+  static Reg dot(Reg acc, Reg codes, const int8_t* x) { return Dot::add(acc, codes, _mm256_set1_epi32(readI32(x))); }
+  static Reg joined(Reg high, Reg low) { return _mm256_add_epi32(_mm256_slli_epi32(high, 8), low); }
+  static Floats floats(Reg a) { return _mm256_cvtepi32_ps(a); }
+  static Floats scales(const uint8_t* p) { return Vec::loadInt8(reinterpret_cast<const int8_t*>(p)); }
+  static Floats halves(const uint8_t* p) { return Vec::loadHalf(p); }
+  static Floats zero() { return _mm256_setzero_ps(); }
+  static Floats scaled(Floats a, float number) { return _mm256_mul_ps(a, _mm256_set1_ps(number)); }
+  static Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+  static void store(float* y, Floats a, size_t count) {
+    alignas(32) float results[lanes];
+    _mm256_store_ps(results, a);
+    memcpy(y, results, count * sizeof(float));
   }
 };
 

@@ -71,6 +71,11 @@ Shape readShape(const Gguf& file) {
   return s;
 }
 
+size_t densePanels(const DenseMatrix& m) { return (m.rows + kDensePanelRows - 1) / kDensePanelRows; }
+
+/** Bytes of a matrix as it lies in memory (with panelBytes set: in panels). */
+size_t denseBytes(const DenseMatrix& m) { return m.panelBytes == 0 ? m.rows * m.rowBytes : densePanels(m) * m.panelBytes; }
+
 /** Reads tensors into a Model. Ternary tensors are planned first, so that one block of memory holds them all, and packed at the end. */
 class Loader {
  public:
@@ -86,11 +91,13 @@ class Loader {
   }
   const float* floatsIfAny(const std::string& name, size_t count) { return gguf_.find(name) == nullptr ? nullptr : floats(name, count); }
 
-  DenseMatrix matrix(const std::string& name, size_t columns, size_t rows) {
+  /** A matrix for products. Q8_0 gets an own copy on large pages and Q6_K one in panels (they are read whole for every token); others stay in the file. */
+  void matrix(DenseMatrix& out, const std::string& name, size_t columns, size_t rows) {
     const GgufTensor& tensor = gguf_.tensor(name);
     expectShape(tensor, name, columns, rows);
     model_.denseParameters += static_cast<uint64_t>(columns) * rows;
-    return dense(tensor, name);
+    out = dense(tensor, name);
+    if (out.type == Dense::q6_k || out.type == Dense::q8_0) copied_.push_back(&out);
   }
 
   void linear(Linear& out, const std::string& name, size_t columns, size_t rows) {
@@ -98,10 +105,10 @@ class Loader {
     expectShape(tensor, name + ".weight", columns, rows);
     out.bias = floatsIfAny(name + ".bias", rows);
     const float extra = gguf_.find(name + ".scale") == nullptr ? 1.0f : floats(name + ".scale", 1)[0];
-    out.isTernary = tensor.type == TensorType::i2_s || tensor.type == TensorType::tq2_0;
+    out.isTernary = tensor.type == TensorType::i2_s || tensor.type == TensorType::tq1_0 || tensor.type == TensorType::tq2_0;
     if (!out.isTernary) {
       if (extra != 1.0f) unsupported("Tensor " + name + " is dense and has a scale.");
-      out.dense = matrix(name + ".weight", columns, rows);
+      matrix(out.dense, name + ".weight", columns, rows);
       return;
     }
     model_.ternaryParameters += static_cast<uint64_t>(columns) * rows;
@@ -115,11 +122,6 @@ class Loader {
     planned_.push_back({&out.ternary, &tensor});
   }
 
-  /** Gives the dense matrices whose type is small per weight an own copy on large pages (they are read whole for every token). */
-  void copyWhenQuantised(DenseMatrix& matrix) {
-    if (matrix.type == Dense::q6_k || matrix.type == Dense::q8_0) copied_.push_back(&matrix);
-  }
-
   void finish(Pool& pool) {
     size_t total = 0;
     const auto reserve = [&](size_t bytes) {
@@ -130,7 +132,10 @@ class Loader {
     std::vector<size_t> at;
     for (const Planned& p : planned_) at.push_back(reserve(packedBytes(*p.plan)));
     std::vector<size_t> copiedAt;
-    for (const DenseMatrix* m : copied_) copiedAt.push_back(reserve(m->rows * m->rowBytes));
+    for (DenseMatrix* m : copied_) {
+      if (m->type == Dense::q6_k) m->panelBytes = q6PanelBytes(m->columns);
+      copiedAt.push_back(reserve(denseBytes(*m)));
+    }
     model_.weights = Pages(total + kReadAhead, true);
     model_.weightBytes = total;
     for (size_t i = 0; i < planned_.size(); i++) {
@@ -141,10 +146,16 @@ class Loader {
     }
     for (size_t i = 0; i < copied_.size(); i++) {
       uint8_t* const target = model_.weights.data() + copiedAt[i];
-      const size_t bytes = copied_[i]->rows * copied_[i]->rowBytes;
-      std::memcpy(target, copied_[i]->data, bytes);
-      model_.file->drop(copied_[i]->data, bytes);
-      copied_[i]->data = target;
+      DenseMatrix& matrix = *copied_[i];
+      const uint8_t* const source = matrix.data;
+      if (matrix.type == Dense::q6_k) {
+        pool.pieces(densePanels(matrix), 4, [&](size_t begin, size_t end, int) { packQ6Panels(matrix, begin, end, target); });
+        matrix.type = Dense::q6Panels;
+      } else {
+        std::memcpy(target, source, denseBytes(matrix));
+      }
+      model_.file->drop(source, matrix.rows * matrix.rowBytes);
+      matrix.data = target;
     }
   }
 
@@ -167,6 +178,7 @@ class Loader {
       case TensorType::f32: m.type = Dense::f32; break;
       case TensorType::f16: m.type = Dense::f16; break;
       case TensorType::bf16: m.type = Dense::bf16; break;
+      case TensorType::q4_0: m.type = Dense::q4_0; break;
       case TensorType::q8_0: m.type = Dense::q8_0; break;
       case TensorType::q6_k: m.type = Dense::q6_k; break;
       default: unsupported("Tensor " + name + " may not be ternary.");
@@ -174,12 +186,14 @@ class Loader {
     return m;
   }
 
-  /** TQ2_0 has a half scale per block of 256: one per tensor is what a student has. */
+  /** TQ1_0 and TQ2_0 end every block of 256 with a half scale: one per tensor is what a student has. */
   static float commonScale(const GgufTensor& tensor, const std::string& name) {
-    for (size_t block = 1; block < tensor.bytes / 66; block++)
-      if (std::memcmp(tensor.data + 64, tensor.data + block * 66 + 64, 2) != 0)
-        unsupported("Tensor " + name + " has more than one TQ2_0 scale.", "Only one scale per tensor is supported.");
-    return halfToFloat(readU16(tensor.data + 64));
+    const size_t block = tensor.type == TensorType::tq1_0 ? 54 : 66;
+    const uint8_t* const first = tensor.data + block - 2;
+    for (size_t at = block; at < tensor.bytes; at += block)
+      if (std::memcmp(first, first + at, 2) != 0)
+        unsupported("The blocks of tensor " + name + " have different scales.", "Only one scale per ternary tensor is supported.");
+    return halfToFloat(readU16(first));
   }
 
   struct RowSource {
@@ -198,11 +212,31 @@ class Loader {
           codes[first + i] = code == 3 ? 1 : code;
         }
     }
+    static void tq1(const void* context, size_t r, uint8_t* codes) {
+      const auto* const self = static_cast<const RowSource*>(context);
+      const uint8_t* block = self->tensor->data + r * self->columns / 256 * 54;
+      for (size_t first = 0; first < self->columns; first += 256, block += 54) {
+        readTq1(block, 32, 5, codes + first);
+        readTq1(block + 32, 16, 5, codes + first + 160);
+        readTq1(block + 48, 4, 4, codes + first + 240);
+      }
+    }
+    /** `width` bytes of `trits` each: trit n of byte p is code n * width + p. A byte is the number of base 3 as a fraction of 256, rounded up. */
+    static void readTq1(const uint8_t* bytes, size_t width, size_t trits, uint8_t* codes) {
+      for (size_t p = 0; p < width; p++) {
+        unsigned fraction = bytes[p];
+        for (size_t n = 0; n < trits; n++) {
+          fraction *= 3;
+          codes[n * width + p] = static_cast<uint8_t>(fraction >> 8);
+          fraction &= 255;
+        }
+      }
+    }
   };
 
   static void pack(const PackedTernary& plan, const GgufTensor& tensor, uint8_t* target, Pool& pool) {
     const RowSource source{&tensor, plan.columns};
-    const auto row = tensor.type == TensorType::i2_s ? RowSource::i2s : RowSource::tq2;
+    const auto row = tensor.type == TensorType::i2_s ? RowSource::i2s : tensor.type == TensorType::tq1_0 ? RowSource::tq1 : RowSource::tq2;
     pool.pieces(plan.panels, 4, [&](size_t begin, size_t end, int) { packPanels(plan, begin, end, row, &source, target); });
   }
 
@@ -253,7 +287,7 @@ void joinUnitNorm(Layer& layer, size_t width) {
   layer.gate.inputNorm = layer.up.inputNorm = nullptr;
 }
 
-size_t readBytes(const Linear& l) { return l.isTernary ? packedBytes(l.ternary) : l.dense.rows * l.dense.rowBytes; }
+size_t readBytes(const Linear& l) { return l.isTernary ? packedBytes(l.ternary) : denseBytes(l.dense); }
 
 }  // namespace
 
@@ -272,9 +306,9 @@ std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptio
   if (s.layers > file.tensors()) damaged("it has fewer tensors than layers.");
 
   Loader load(file, *model);
-  model->embedding = load.matrix("token_embd.weight", s.width, s.vocabulary);
+  load.matrix(model->embedding, "token_embd.weight", s.width, s.vocabulary);
   model->tied = file.find("output.weight") == nullptr;
-  if (!model->tied) model->head = load.matrix("output.weight", s.width, s.vocabulary);
+  if (!model->tied) load.matrix(model->head, "output.weight", s.width, s.vocabulary);
   model->outputNorm = load.floats("output_norm.weight", s.width);
   model->ropeFactors = load.floatsIfAny("rope_freqs.weight", s.ropeDims / 2);
   const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim;
@@ -301,8 +335,6 @@ std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptio
     shareEqual({&layer.gate.inputNorm, &layer.up.inputNorm}, s.width);
     joinUnitNorm(layer, s.width);
   }
-  load.copyWhenQuantised(model->embedding);
-  if (!model->tied) load.copyWhenQuantised(model->head);
   load.finish(pool);
   if (model->tied) model->head = model->embedding;
 
@@ -310,7 +342,7 @@ std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptio
     return m.data >= model->file->data() && m.data < model->file->data() + model->file->size() ? m.rows * m.rowBytes : 0;
   };
   model->mappedBytes = mapped(model->embedding) + (model->tied ? 0 : mapped(model->head));
-  model->bytesPerToken = model->head.rows * model->head.rowBytes;
+  model->bytesPerToken = denseBytes(model->head);
   for (const Layer& layer : model->layerList)
     for (const Linear* l : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
       model->bytesPerToken += readBytes(*l);

@@ -11,8 +11,8 @@
 namespace tritsmith {
 namespace {
 
-/** Most tokens of one prefill tile: twelve tiles of the widest kernel. */
-constexpr size_t kTileTokens = 144;
+/** Most tokens of one prefill tile: four tiles of the widest kernel. Their activations stay in the second-level cache. */
+constexpr size_t kTileTokens = 48;
 
 size_t roundUp(size_t value, size_t to) { return (value + to - 1) / to * to; }
 
@@ -32,14 +32,13 @@ Session::Session(const Model& model, Pool& pool, size_t context, CacheType cache
                        static_cast<double>(s.layers) * static_cast<double>(element_);
   if (context == 0 || bytes > 1e12)
     throw RuntimeError("bad-input", "A context of " + std::to_string(context) + " tokens is impossible.", "Choose a shorter one.");
-  keyLayer_ = roundUp(context, kKeyBlock) * s.kvHeads * s.headDim;
-  valueLayer_ = context * s.kvHeads * s.headDim;
-  scaleLayer_ = context * s.kvHeads;
-  keys_ = Pages(keyLayer_ * s.layers * element_, false);
-  values_ = Pages(valueLayer_ * s.layers * element_, false);
+  tokensPerHead_ = roundUp(context, kKeyBlock);
+  const size_t heads = s.layers * s.kvHeads;
+  keys_ = Pages(heads * tokensPerHead_ * s.headDim * element_, false);
+  values_ = Pages(heads * tokensPerHead_ * s.headDim * element_, false);
   if (int8_) {
-    keyScales_ = Pages(scaleLayer_ * s.layers * sizeof(float), false);
-    valueScales_ = Pages(scaleLayer_ * s.layers * sizeof(float), false);
+    keyScales_ = Pages(heads * tokensPerHead_ * sizeof(float), false);
+    valueScales_ = Pages(heads * tokensPerHead_ * sizeof(float), false);
   }
   hidden_.resize(s.width);
 }
@@ -98,8 +97,7 @@ void Session::append(const int32_t* ids, size_t count, float* eachLogits) {
     if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= s.vocabulary)
       throw RuntimeError("bad-input", "Token " + std::to_string(ids[i]) + " is outside the vocabulary of " + std::to_string(s.vocabulary) + ".",
                          "Use the tokenizer that belongs to the model.");
-  const size_t tiles = (count + kTileTokens - 1) / kTileTokens;
-  const size_t size = (count + tiles - 1) / tiles;
+  const size_t size = std::min(count, kTileTokens);
   reserve(size);
   extendRotations(length_ + count);
   for (size_t begin = 0; begin < count; begin += size) {
@@ -252,7 +250,6 @@ void Session::rotate(float* head, size_t position) const {
 void Session::rotateAndStore(size_t layer, size_t count) {
   const Shape& s = model_.shape;
   const Layer& weights = model_.layerList[layer];
-  const size_t kvWidth = s.kvHeads * s.headDim;
   const float queryScale = 1.0f / std::sqrt(static_cast<float>(s.headDim));
   // Tokens of one block of 16 write into the same cache lines, so a thread takes whole rows of one head of them; rows are cheap either way.
   perToken(count, [&](size_t t) {
@@ -268,8 +265,9 @@ void Session::rotateAndStore(size_t layer, size_t count) {
       const float* const value = v_.data() + (t * s.kvHeads + h) * s.headDim;
       if (weights.keyNorm != nullptr) kernels_.rmsNorm(key, weights.keyNorm, s.normEpsilon, key, s.headDim);
       rotate(key, position);
-      const size_t keyAt = layer * keyLayer_ + position / kKeyBlock * kKeyBlock * kvWidth + h * s.headDim * kKeyBlock + position % kKeyBlock;
-      const size_t valueAt = layer * valueLayer_ + position * kvWidth + h * s.headDim;
+      const size_t headStart = (layer * s.kvHeads + h) * tokensPerHead_;
+      const size_t keyAt = (headStart + position / kKeyBlock * kKeyBlock) * s.headDim + position % kKeyBlock;
+      const size_t valueAt = (headStart + position) * s.headDim;
       if (cache_ == CacheType::f32) {
         float* const keyOut = reinterpret_cast<float*>(keys_.data()) + keyAt;
         for (size_t d = 0; d < s.headDim; d++) keyOut[d * kKeyBlock] = key[d];
@@ -294,7 +292,7 @@ void Session::rotateAndStore(size_t layer, size_t count) {
         for (size_t d = 0; d < s.headDim; d++) out[d * step] = static_cast<int8_t>(std::nearbyint(std::min(std::max(in[d] * inverse, -127.0f), 127.0f)));
         *scaleOut = largest / 127.0f;
       };
-      const size_t scaleAt = layer * scaleLayer_ + position * s.kvHeads + h;
+      const size_t scaleAt = headStart + position;
       quantise(key, reinterpret_cast<int8_t*>(keys_.data()) + keyAt, kKeyBlock, reinterpret_cast<float*>(keyScales_.data()) + scaleAt);
       quantise(value, reinterpret_cast<int8_t*>(values_.data()) + valueAt, 1, reinterpret_cast<float*>(valueScales_.data()) + scaleAt);
     }
@@ -303,7 +301,7 @@ void Session::rotateAndStore(size_t layer, size_t count) {
 
 void Session::attention(size_t layer, size_t count) {
   const Shape& s = model_.shape;
-  const size_t kvWidth = s.kvHeads * s.headDim, group = s.heads / s.kvHeads;
+  const size_t group = s.heads / s.kvHeads;
   // One task: one KV head and up to 8 of the queries (token, head of the group) that read it.
   const size_t queriesPerHead = count * group;
   const size_t tasksPerHead = (queriesPerHead + 7) / 8;
@@ -311,13 +309,11 @@ void Session::attention(size_t layer, size_t count) {
     const size_t h = task / tasksPerHead, first = task % tasksPerHead * 8;
     const size_t queries = std::min<size_t>(8, queriesPerHead - first);
     AttentionHead head;
-    head.keys = keys_.data() + (layer * keyLayer_ + h * s.headDim * kKeyBlock) * element_;
-    head.values = values_.data() + (layer * valueLayer_ + h * s.headDim) * element_;
-    head.keyScales = int8_ ? reinterpret_cast<const float*>(keyScales_.data()) + layer * scaleLayer_ + h : nullptr;
-    head.valueScales = int8_ ? reinterpret_cast<const float*>(valueScales_.data()) + layer * scaleLayer_ + h : nullptr;
-    head.keyBlockStride = kKeyBlock * kvWidth;
-    head.valueStride = kvWidth;
-    head.scaleStride = s.kvHeads;
+    const size_t headStart = (layer * s.kvHeads + h) * tokensPerHead_;
+    head.keys = keys_.data() + headStart * s.headDim * element_;
+    head.values = values_.data() + headStart * s.headDim * element_;
+    head.keyScales = int8_ ? reinterpret_cast<const float*>(keyScales_.data()) + headStart : nullptr;
+    head.valueScales = int8_ ? reinterpret_cast<const float*>(valueScales_.data()) + headStart : nullptr;
     head.headDim = s.headDim;
     const float* rows[8];
     float* out[8];
@@ -338,7 +334,8 @@ void Session::attention(size_t layer, size_t count) {
 
 void Session::multiplyHead(const float* in, size_t count, float* out) {
   const DenseMatrix& head = model_.head;
-  const size_t grain = std::min<size_t>(512, std::max<size_t>(64, head.rows / (static_cast<size_t>(pool_.threads()) * 16)));
+  const size_t threads = static_cast<size_t>(pool_.threads());
+  const size_t grain = threads == 1 ? head.rows : roundUp(std::max<size_t>(64, head.rows / (threads * 16)), kDensePanelRows);
   pool_.pieces(head.rows, grain, [&](size_t begin, size_t end, int thread) {
     std::vector<float>& scratch = scratch_[static_cast<size_t>(thread)];
     if (scratch.size() < 8 * head.columns) scratch.resize(8 * head.columns);

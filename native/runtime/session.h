@@ -59,9 +59,9 @@ class Session {
   size_t length_ = 0;
   bool hasHidden_ = false;
 
-  // Cache, per layer: keys [blocks of 16 tokens][kvHeads][headDim][16], values [tokens][kvHeads][headDim], int8: scales [tokens][kvHeads].
+  // Cache, per layer and head: keys [blocks of 16 tokens][headDim][16], values [tokens][headDim], int8: scales [tokens].
   Pages keys_, values_, keyScales_, valueScales_;
-  size_t keyLayer_ = 0, valueLayer_ = 0, scaleLayer_ = 0;  // elements per layer
+  size_t tokensPerHead_ = 0;
 
   size_t capacity_ = 0;  // tokens that the buffers hold
   size_t padded_ = 0;
