@@ -7,6 +7,7 @@ export default defineConfig({
       'native/**/*.test.ts',
       'bench/**/*.test.ts',
       'resources/**/*.test.ts',
+      'renderer/**/*.test.ts',
       'e2e/**/*.test.ts',
     ],
     pool: 'forks',

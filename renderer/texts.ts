@@ -564,6 +564,21 @@ export const texts = {
       no: 'no',
       reset: (name: string) => `Reset ${name}`,
       resetShort: 'Reset',
+      find: 'Find a setting',
+      notFound: 'No setting has these words in its name or effect.',
+      expertNote:
+        'The preset has chosen all of these; change what you know better. A field is checked when you leave it.',
+      notStated: 'not stated',
+      byDefault: 'default',
+      problems: {
+        number: 'This must be a number.',
+        whole: 'This must be a whole number.',
+        numberOr: (word: string) => `This must be a number or “${word}”.`,
+        needed: 'This cannot be left empty.',
+        above: (limit: number) => `This must be above ${String(limit)}.`,
+        atLeast: (limit: number) => `This must be at least ${String(limit)}.`,
+        atMost: (limit: number) => `This must be at most ${String(limit)}.`,
+      },
       groups: {
         general: 'General',
         finetune: 'Teaching the teacher',
@@ -578,6 +593,27 @@ export const texts = {
         baseline: { name: 'Train the BitNet-SFT baseline', effect: 'Shows what distillation gains; costs its time.' },
         'finetune.epochs': { name: 'Passes over the rows', effect: 'More passes fit the task better, then overfit.' },
         'distil.epochs': { name: 'Passes over the rows', effect: 'More passes fit the task better, then overfit.' },
+        'task.maxNewTokens': {
+          name: 'Longest answer, in tokens',
+          effect: 'Where answers are free text; writing stops there.',
+        },
+        'finetune.steps': { name: 'Steps', effect: 'A fixed number instead of passes; empty: by passes.' },
+        'distil.steps': { name: 'Steps', effect: 'A fixed number instead of passes; empty: by passes.' },
+        'refine.dropQkvBias': {
+          name: 'Drop the attention biases',
+          effect: 'Qwen2 has them and the I2_S format does not; no effect on other models.',
+        },
+        'distil.splitHeads': {
+          name: 'Relation heads',
+          effect: 'Parts into which attention is split for comparison; “auto” fits them to both models.',
+        },
+        'distil.anneal': {
+          name: 'Slow start of ternary weights',
+          effect: 'Share of the steps in which weights go from full precision to ternary; empty: at once.',
+        },
+        '*.optimiser.beta1': { name: 'AdamW β₁', effect: 'Memory of the gradient’s direction; nearer to 1 is longer.' },
+        '*.optimiser.beta2': { name: 'AdamW β₂', effect: 'Memory of the gradient’s size; nearer to 1 is longer.' },
+        '*.optimiser.epsilon': { name: 'AdamW ε', effect: 'Keeps tiny gradients from causing huge steps.' },
         'refine.subln': {
           name: 'Where SubLN goes',
           effect: 'Norms before the output projections keep ternary training stable.',

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Recipe } from '../../main/contract/recipe.ts';
 import { client } from '../client.ts';
+import { setField } from './recipe-fields.ts';
 
 export const steps = ['teacher', 'data', 'recipe', 'machine', 'review'] as const;
 export type Step = (typeof steps)[number];
@@ -69,21 +70,4 @@ export async function recipeOf(draft: DraftContent): Promise<Recipe> {
   recipe.task.devFraction = draft.devFraction;
   for (const [path, value] of Object.entries(draft.changes)) setField(recipe, path, value);
   return recipe;
-}
-
-export function fieldOf(recipe: Recipe, path: string): unknown {
-  return path
-    .split('.')
-    .reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], recipe);
-}
-
-/** A field of a stage that the recipe skips stays away. */
-function setField(recipe: Recipe, path: string, value: unknown): void {
-  const keys = path.split('.');
-  const last = keys.pop() ?? '';
-  const parent = keys.length === 0 ? recipe : fieldOf(recipe, keys.join('.'));
-  if (parent === null || typeof parent !== 'object') return;
-  const target = parent as Record<string, unknown>;
-  if (value === null) Reflect.deleteProperty(target, last);
-  else target[last] = value;
 }
