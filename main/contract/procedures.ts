@@ -55,6 +55,8 @@ export const contract = {
     cancel: procedure.input(byId).output(experimentView),
     /** Ends a worker that hangs and goes on from the last checkpoint with a new one. */
     restart: procedure.input(byId).output(experimentView),
+    /** Moves one that waits to another place in the queue, 0 being next. */
+    moveInQueue: procedure.input(byId.extend({ place: z.int().min(0) })).output(experimentView),
     /** Hides it; `restore` undoes that until the program ends. */
     remove: procedure.input(byId).output(z.null()),
     restore: procedure.input(byId).output(experimentView),

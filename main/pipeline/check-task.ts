@@ -12,7 +12,7 @@ import { guessMapping } from './column-mapping.ts';
 import type { ColumnMapping } from './column-mapping.ts';
 import { chooseLabelWords } from './label-words.ts';
 import { LengthHistogram } from './length-histogram.ts';
-import { defaultTemplate } from './task-data.ts';
+import { defaultAnswerTokens, defaultTemplate } from './task-data.ts';
 
 const SAMPLE_ROWS = 2000;
 const MOST_CLASSES = 1000;
@@ -51,7 +51,7 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
     render: compileTemplate(template === '' ? defaultTemplate(mapping.textColumns) : template),
     tokenizer: teacher === undefined ? null : await loadTokenizer(teacher),
     maxLength: Math.min(settings.maxLength ?? 512, context),
-    maxNewTokens: settings.maxNewTokens ?? 128,
+    maxNewTokens: settings.maxNewTokens ?? defaultAnswerTokens(Math.min(settings.maxLength ?? 512, context)),
   };
   const trainSplit = await readSplit(train, reading, null);
   const devSplit = dev === null ? null : await readSplit(dev, reading, trainSplit);
@@ -88,7 +88,7 @@ function assertColumns(dataset: Dataset, mapping: ColumnMapping): void {
     `${dataset.path} has no column ${missing.map((name) => `"${name}"`).join(', ')}.`,
     {
       reason: `its columns are ${dataset.columns.map((name) => `"${name}"`).join(', ')}`,
-      remedy: 'Name the columns with --text-columns and --label-column.',
+      remedy: 'Choose the text and label columns again.',
     },
   );
 }
@@ -198,7 +198,9 @@ function blockersOf(
   const { mapping, tokenizer } = reading;
   const blockers: string[] = [];
   if (train.report.usableRows === 0)
-    blockers.push('No training row has both a text and a label. Check the columns (--text-columns, --label-column).');
+    blockers.push(
+      'No training row has both a text and a label. Check which columns are the text and which is the label.',
+    );
   if (dev?.report.usableRows === 0) blockers.push('No evaluation row has both a text and a label.');
   if (mapping.kind !== 'classification' || train.report.usableRows === 0) return blockers;
   if (train.labels.size < 2)
@@ -207,7 +209,7 @@ function blockersOf(
     );
   if (train.labels.size > MOST_CLASSES)
     blockers.push(
-      `"${mapping.labelColumn}" has ${String(train.labels.size)} values, which looks like free text: choose another label column, or --kind generation.`,
+      `"${mapping.labelColumn}" has ${String(train.labels.size)} values, which looks like free text: choose another label column, or free text as the kind of task.`,
     );
   for (const value of Object.keys(labelWords))
     if (!train.labels.has(value)) blockers.push(`The class "${value}" has no training row.`);

@@ -7,12 +7,15 @@ interface ColumnFacts {
   readonly name: string;
   readonly distinct: number;
   readonly meanLength: number;
+  /** Numbers, or lists of them. */
   readonly numbersOnly: boolean;
+  /** One word without spaces a row, each another: an identifier, an address, a file name. */
+  readonly namesRows: boolean;
 }
 
 const labelNames = ['label', 'labels', 'class', 'category', 'sentiment', 'intent', 'target', 'answer', 'summary'];
 const moreLabelNames = ['output', 'response', 'completion', 'highlights', 'gold', 'y'];
-const rowNumberName = /^(id|idx|index|guid|uid|row|no|nr)$/i;
+const rowNumberName = /^(id|idx|index|guid|uid|row|no|nr|.*_id|url)$/i;
 
 /** What the user gave stays; the rest comes from the names and from `sample`, the first rows of the file. */
 export function guessMapping(
@@ -44,7 +47,13 @@ function factsOf(name: string, sample: readonly Readonly<Record<string, string>>
     name,
     distinct: new Set(values).size,
     meanLength: values.reduce((sum, value) => sum + value.length, 0) / Math.max(1, values.length),
-    numbersOnly: values.every((value) => /^\s*-?\d+(\.\d+)?\s*$/.test(value)),
+    numbersOnly: values.every((value) =>
+      /^\s*-?\d+(\.\d+)?(e[+-]?\d+)?([\s,]+-?\d+(\.\d+)?(e[+-]?\d+)?)*\s*$/i.test(value),
+    ),
+    namesRows:
+      values.length > 20 &&
+      new Set(values).size === values.length &&
+      values.every((value) => value.length > 4 && !/\s/.test(value.trim())),
   };
 }
 
@@ -58,10 +67,12 @@ function guessLabel(facts: readonly ColumnFacts[], texts: readonly string[]): st
   return fewest?.name ?? facts.at(-1)?.name ?? '';
 }
 
-/** Every other column with something to read in it; columns of nothing but numbers only where there is no other. */
+/** Every other column with something to read in it; numbers and row names only where there is no other. */
 function guessTexts(facts: readonly ColumnFacts[], labelColumn: string): string[] {
   const others = facts.filter(({ name, meanLength }) => name !== labelColumn && meanLength > 0);
-  const texts = others.filter(({ name, numbersOnly }) => !numbersOnly && !rowNumberName.test(name));
+  const texts = others.filter(
+    ({ name, numbersOnly, namesRows }) => !numbersOnly && !namesRows && !rowNumberName.test(name),
+  );
   return (texts.length > 0 ? texts : others).map(({ name }) => name);
 }
 

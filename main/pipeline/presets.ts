@@ -5,6 +5,7 @@ import { type Recipe, recipeSchema, type RecipeInput } from '../contract/recipe.
 import { readFolderConfiguration } from '../models/model-folder.ts';
 import { countParameters } from '../models/parameters.ts';
 import { corpusSize } from './corpus-size.ts';
+import { defaultAnswerTokens } from './task-data.ts';
 
 /**
  * Learning rate by model size: 3e-3 at 0.65 M parameters (measured on story-656k) and 5e-5 at 0.6 B (the paper's), a straight line
@@ -45,7 +46,7 @@ export async function recipeFromPreset(preset: PresetName, inputs: PresetInputs)
       textColumns: inputs.textColumns,
       labelColumn: inputs.labelColumn,
       maxLength,
-      maxNewTokens: Math.min(128, Math.floor(maxLength / 4)),
+      maxNewTokens: defaultAnswerTokens(maxLength),
       ...(inputs.limit === undefined ? {} : { limit: inputs.limit }),
     },
     finetune: { epochs, optimiser },

@@ -4,7 +4,7 @@ import { openDataset } from '../formats/datasets/index.ts';
 import { compileTemplate, loadTokenizer } from '../formats/tokenizers/index.ts';
 import { readFolderConfiguration } from '../models/model-folder.ts';
 import { guessMapping } from './column-mapping.ts';
-import { defaultTemplate } from './task-data.ts';
+import { defaultAnswerTokens, defaultTemplate } from './task-data.ts';
 
 const SAMPLE_ROWS = 2000;
 
@@ -22,7 +22,7 @@ export async function previewRows({ settings, teacher, offset, count }: PreviewR
   const tokenizer = teacher === undefined ? null : await loadTokenizer(teacher);
   const context = teacher === undefined ? Infinity : (await readFolderConfiguration(teacher)).maxPositions;
   const maxLength = Math.min(settings.maxLength ?? 512, context);
-  const reserved = mapping.kind === 'generation' ? (settings.maxNewTokens ?? 128) : 4;
+  const reserved = mapping.kind === 'generation' ? (settings.maxNewTokens ?? defaultAnswerTokens(maxLength)) : 4;
   const room = Math.max(1, maxLength - reserved);
   const rows: PreviewAnswer['rows'] = [];
   let index = 0;

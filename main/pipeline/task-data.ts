@@ -45,6 +45,11 @@ export function defaultTemplate(textColumns: readonly string[]): string {
   return textColumns.map((column) => `{{ row[${JSON.stringify(column)}] }}`).join('\n') + '\n';
 }
 
+/** Room for a written answer where nobody said how long one may be: a quarter of the row, at most 128 tokens. */
+export function defaultAnswerTokens(maxLength: number): number {
+  return Number.isFinite(maxLength) ? Math.min(128, Math.floor(maxLength / 4)) : 128;
+}
+
 async function readRows(path: string, settings: TaskSettings, notes: string[]): Promise<Row[]> {
   const dataset = await openDataset(path);
   const missing = [...settings.textColumns, settings.labelColumn].filter((name) => !dataset.columns.includes(name));

@@ -1,5 +1,5 @@
 /** What a recipe takes before it is run: memory, disk and time, each with the formula it comes from. */
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, statfsSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
@@ -102,7 +102,27 @@ export async function rehearse(
   };
 }
 
-async function gather(port: SpawnPort, recipe: Recipe): Promise<Facts> {
+/** Reading every row takes seconds, and the wizard asks about the same files several times: the last few answers are kept. */
+const gathered = new Map<string, Promise<Facts>>();
+const MOST_GATHERED = 4;
+
+function gather(port: SpawnPort, recipe: Recipe): Promise<Facts> {
+  const { train, dev } = recipe.task;
+  const stamps = [recipe.teacher, train, dev ?? train].map((path) => {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found === undefined ? '' : `${String(found.mtimeMs)} ${String(found.size)}`;
+  });
+  const key = JSON.stringify([recipe.teacher, recipe.task, stamps]);
+  const known = gathered.get(key);
+  if (known !== undefined) return known;
+  const asked = readFacts(port, recipe);
+  gathered.set(key, asked);
+  for (const old of [...gathered.keys()].slice(0, -MOST_GATHERED)) gathered.delete(old);
+  asked.catch(() => gathered.delete(key));
+  return asked;
+}
+
+async function readFacts(port: SpawnPort, recipe: Recipe): Promise<Facts> {
   const card = await askWorker(port, { type: 'inspect-teacher', folder: recipe.teacher });
   if (!card.supported)
     throw new TritsmithError('unsupported', 'This teacher cannot be used.', {

@@ -86,6 +86,18 @@ export class ExperimentQueue {
     return this.view(id);
   }
 
+  /** Puts one that waits at `place` (0 is next, beyond the end is last); nothing changes for one that does not wait. */
+  move(id: string, place: number): ExperimentView {
+    const from = this.#waiting.indexOf(id);
+    if (from >= 0) {
+      this.#waiting.splice(from, 1);
+      this.#waiting.splice(place, 0, id);
+      for (const waiting of this.#waiting) this.#tell(waiting);
+      this.#hub.say({ type: 'list' });
+    }
+    return this.view(id);
+  }
+
   /** Ends the worker of the running experiment, hanging or not, and goes on from the last checkpoint with a new one. */
   restart(id: string): ExperimentView {
     if (this.#running?.id !== id) return this.resume(id);

@@ -37,6 +37,11 @@ export class TeacherDownloads {
     this.#events = events;
   }
 
+  /** Whether one is on its way now. */
+  get busy(): boolean {
+    return this.#active.size > 0;
+  }
+
   access(): HubAccess {
     const token = this.#token !== null ? 'memory' : (process.env['HF_TOKEN'] ?? '') === '' ? 'none' : 'environment';
     return { endpoint: new HubClient().endpoint, token };

@@ -13,6 +13,7 @@ import type {
 import type { SideJob } from '../../main/contract/side-jobs.ts';
 import { client, connections, problemOf } from '../client.ts';
 import type { Problem } from '../client.ts';
+import { notifyOfEnd } from '../notifications.ts';
 import { texts } from '../texts.ts';
 
 const MOST_LOG_LINES = 2000;
@@ -30,6 +31,10 @@ export const useWorkbench = defineStore('workbench', () => {
   const problem = ref<Problem | null>(null);
   const announcement = ref('');
   const running = computed(() => experiments.value.find(({ state }) => state === 'running') ?? null);
+  /** Something would be missed if the workbench ended now. */
+  const busy = computed(
+    () => running.value !== null || [...downloads.values()].some(({ state }) => state === 'running'),
+  );
 
   async function refreshList(): Promise<void> {
     experiments.value = await client.experiments.list();
@@ -74,16 +79,12 @@ export const useWorkbench = defineStore('workbench', () => {
         else downloads.set(event.id, event.download);
         break;
       case 'ended':
-        announceEnd(event.id, event.name, texts.states[event.state]);
+        announcement.value = texts.run.notification(event.name, texts.states[event.state]);
+        void refreshList();
+        if (event.state === 'done' || event.state === 'failed' || event.state === 'interrupted')
+          notifyOfEnd(event.id, event.name, event.state);
         break;
     }
-  }
-
-  function announceEnd(id: string, name: string, state: string): void {
-    announcement.value = texts.run.notification(name, state);
-    void refreshList();
-    if (!('Notification' in globalThis) || Notification.permission !== 'granted' || !document.hidden) return;
-    new Notification(texts.product, { body: texts.run.notification(name, state), tag: id });
   }
 
   async function begin(): Promise<void> {
@@ -135,6 +136,7 @@ export const useWorkbench = defineStore('workbench', () => {
     problem,
     announcement,
     running,
+    busy,
     refreshList,
     load,
     changeTheme,

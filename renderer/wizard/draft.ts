@@ -20,7 +20,13 @@ export const draftContent = z.object({
   labelColumn: z.string().catch(''),
   template: z.string().catch(''),
   maxLength: z.number().int().min(8).max(131_072).catch(512),
+  /** Longest written answer in tokens; null: a quarter of the row. */
+  maxNewTokens: z.number().int().min(1).max(8192).nullable().catch(null),
   corpus: z.string().catch(''),
+  /** False while the data file has something that stops a training. */
+  trainable: z.boolean().catch(true),
+  /** Whether memory and disk of this machine suffice; null: not known. */
+  fits: z.boolean().nullable().catch(null),
   preset: z.enum(['quick', 'balanced', 'paper']).catch('quick'),
   /** Expert settings that were changed, by their path in the recipe. */
   changes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).catch({}),
@@ -41,19 +47,21 @@ export function taskOf(draft: DraftContent) {
     ...(draft.labelColumn === '' ? {} : { labelColumn: draft.labelColumn }),
     template: draft.template,
     maxLength: draft.maxLength,
+    ...(draft.maxNewTokens === null ? {} : { maxNewTokens: draft.maxNewTokens }),
   };
 }
 
 export function isComplete(draft: DraftContent, step: Step): boolean {
   if (step === 'teacher') return draft.teacher !== '';
-  if (step === 'data') return draft.train !== '' && draft.textColumns.length > 0 && draft.labelColumn !== '';
+  if (step === 'data')
+    return draft.trainable && draft.train !== '' && draft.textColumns.length > 0 && draft.labelColumn !== '';
   return true;
 }
 
-/** The preset's recipe with everything that the wizard knows, and the expert's changes. */
-export async function recipeOf(draft: DraftContent): Promise<Recipe> {
+/** The recipe of the draft's or of another preset, with everything that the wizard knows, and the expert's changes. */
+export async function recipeOf(draft: DraftContent, preset = draft.preset): Promise<Recipe> {
   const recipe = await client.recipes.preset({
-    preset: draft.preset,
+    preset,
     inputs: {
       teacher: draft.teacher,
       train: draft.train,
@@ -67,6 +75,7 @@ export async function recipeOf(draft: DraftContent): Promise<Recipe> {
   });
   recipe.task.template = draft.template;
   recipe.task.maxLength = Math.min(draft.maxLength, recipe.task.maxLength);
+  if (draft.maxNewTokens !== null) recipe.task.maxNewTokens = draft.maxNewTokens;
   recipe.task.devFraction = draft.devFraction;
   for (const [path, value] of Object.entries(draft.changes)) setField(recipe, path, value);
   return recipe;

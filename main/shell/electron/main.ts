@@ -119,13 +119,15 @@ function connectPages(application: Application): void {
 function askBeforeClosing(window: BrowserWindow, application: Application): void {
   let decided = false;
   window.on('close', (event) => {
-    if (decided || application.queue.running === null) return;
+    const training = application.queue.running !== null;
+    if (decided || !(training || application.downloads.busy)) return;
     event.preventDefault();
     void dialog
       .showMessageBox(window, {
         type: 'question',
-        message: 'An experiment is running.',
-        detail: 'Closing pauses it: its state is saved, and it can be resumed next time.',
+        message: training ? 'An experiment is running.' : 'A model is being downloaded.',
+        detail:
+          'Closing pauses it: its state is saved, and it can be resumed next time. Experiments that wait are kept among the experiments.',
         buttons: ['Pause and close', 'Keep running'],
         defaultId: 0,
         cancelId: 1,

@@ -25,6 +25,9 @@ export function experimentProcedures({ experiments }: Procedures) {
       restart: experiments.restart.handler(({ context: { application }, input }) =>
         application.queue.restart(input.id),
       ),
+      moveInQueue: experiments.moveInQueue.handler(({ context: { application }, input }) =>
+        application.queue.move(input.id, input.place),
+      ),
       remove: experiments.remove.handler(({ context: { application }, input }) => {
         application.workspace.experiments.get(input.id);
         application.queue.stop(input.id, 'cancel');
