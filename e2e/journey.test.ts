@@ -45,7 +45,7 @@ describeInBrowser('from first start to an exported file', () => {
     await page.keyboard.press('Escape');
     await button('Demo teacher').click();
     await page.getByText('What the student will weigh').waitFor();
-    await page.getByText('Qwen3').waitFor();
+    await page.getByText('Qwen3', { exact: true }).waitFor();
     await screenshot(page, 'wizard-teacher');
     await button('Next').click();
   });
