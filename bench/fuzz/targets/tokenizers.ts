@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { compileTemplate, loadTokenizer, renderChat } from '../../../main/formats/tokenizers/index.ts';
 import type { Tokenizer } from '../../../main/formats/tokenizers/index.ts';
+import { smallSentencePieceModel } from '../../../main/formats/tokenizers/sentencepiece-writer.ts';
 import type { FuzzTarget, Sample } from '../target.ts';
 import { smallTokenizer, spacedTokenizer } from './small-tokenizer.ts';
 
@@ -143,4 +144,15 @@ const prompt: FuzzTarget = {
   },
 };
 
-export const tokenizerTargets = [tokenizerJson, vocabAndMerges, chat, prompt];
+const sentencePiece: FuzzTarget = {
+  name: 'tokenizer.model',
+  samples: () =>
+    [smallSentencePieceModel(), smallSentencePieceModel({ 35: 0 }, { 3: 0, 4: 1 })].map((model): Sample => ({
+      files: { 'tokenizer.model': model },
+      damaged: 'tokenizer.model',
+      as: 'bytes',
+    })),
+  consume,
+};
+
+export const tokenizerTargets = [tokenizerJson, sentencePiece, vocabAndMerges, chat, prompt];

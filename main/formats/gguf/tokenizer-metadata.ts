@@ -67,7 +67,9 @@ function tokenList(tokenizer: Tokenizer, vocabSize: number): { tokens: string[];
   for (let id = 0; id < vocabSize; id++) {
     const token = tokenizer.idToToken(id);
     tokens.push(token ?? `[PAD${id}]`);
+    const stated = tokenizer.definition.tokenTypes?.[id];
     if (token === null) types.push(tokenType.unused);
+    else if (stated !== undefined) types.push(stated);
     else if (id === tokenizer.unkId && metaspace(tokenizer.definition)) types.push(tokenType.unknown);
     else if (added.has(id)) types.push(added.get(id)!.special ? tokenType.control : tokenType.userDefined);
     else if (tokenizer.definition.model.byteFallback && /^<0x[0-9A-F]{2}>$/.test(token)) types.push(tokenType.byte);

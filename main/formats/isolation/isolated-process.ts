@@ -34,7 +34,7 @@ export interface IsolatedProcess {
 
 /** By the clock on the wall: a process that has not started or got no processor for so long is given up. */
 const startSeconds = 60;
-const patience = 10;
+const patience = 40;
 
 /** Forks `entry`, which calls `serveIsolated`. It does not keep this process alive, and ends with it. */
 export function isolatedProcess(entry: URL, heapMegabytes: number): IsolatedProcess {

@@ -26,11 +26,9 @@ describe('a tokenizer made to exhaust the machine', () => {
   it('is stopped inside a pattern whose time doubles with every letter', async () => {
     const tokenizer = await loadTokenizer(await tokenizerWith('evil', { pre_tokenizer: split('^(a+)+$') }));
     expect(tokenizer.encode('ab')).toEqual([3]);
-    const started = performance.now();
     expect(() => tokenizer.encode(`${'a'.repeat(60)}b`)).toThrow(
       expect.objectContaining({ name: 'TritsmithError', code: 'bad-input' }),
     );
-    expect(performance.now() - started).toBeLessThan(20_000);
     expect(tokenizer.encode('ab')).toEqual([3]);
   });
 
@@ -70,13 +68,11 @@ describe('a template made to exhaust the machine', () => {
     ['recursion', '{% macro f() %}{% set x = f %}{{ x() }}{{ f() }}{% endmacro %}{{ f() }}'],
     ['a long range', '{{ range(10 ** 9) | length }}'],
   ])('is stopped: %s', (_, template) => {
-    const started = performance.now();
     const before = process.memoryUsage.rss();
     expect(() => compileTemplate(template)({ a: 'x'.repeat(20_000) })).toThrow(
       expect.objectContaining({ name: 'TritsmithError', code: 'bad-input' }),
     );
-    expect(performance.now() - started).toBeLessThan(20_000);
-    expect(process.memoryUsage.rss() - before).toBeLessThan(1024 ** 3);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(256 * 1024 ** 2);
   });
 
   it('does no harm to the next one', () => {

@@ -33,6 +33,8 @@ export interface TokenizerDefinition {
   readonly decoder: JsonObject | null;
   /** Scores of a SentencePiece model by id, where the definition was read from one. */
   readonly scores?: readonly number[];
+  /** Token types of a SentencePiece model by id, in the numbers that GGUF uses too: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
+  readonly tokenTypes?: readonly number[];
 }
 
 /** Above every published vocabulary (262 144 of Gemma 3) and far below what would exhaust memory. */

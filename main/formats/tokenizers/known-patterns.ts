@@ -11,7 +11,17 @@ export const llama3Pattern = qwen2Pattern.replace('\\p{N}|', '\\p{N}{1,3}|');
 
 const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-const known: ReadonlySet<string> = new Set([qwen2Pattern, llama3Pattern, gpt2Pattern, '\\p{N}', '\\p{N}{1,3}']);
+/** Spaces at both ends and all but one of several, as SentencePiece removes them. */
+export const extraSpacesPattern = '^ +| +$| (?= )';
+
+const known: ReadonlySet<string> = new Set([
+  qwen2Pattern,
+  llama3Pattern,
+  gpt2Pattern,
+  extraSpacesPattern,
+  '\\p{N}',
+  '\\p{N}{1,3}',
+]);
 
 function patterns(value: Json | undefined): string[] {
   if (Array.isArray(value)) return value.flatMap(patterns);

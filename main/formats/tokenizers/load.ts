@@ -1,10 +1,12 @@
-/** Finds the tokenizer of a Hugging Face folder: `tokenizer.json`, or `vocab.json` + `merges.txt`. */
+/** Finds the tokenizer of a Hugging Face folder: `tokenizer.json`, or `vocab.json` + `merges.txt`, or `tokenizer.model`. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { isJsonObject, ownValue, readBoundedFile, readJsonObject } from '../bounded-json.ts';
 import type { Json, JsonObject } from '../bounded-json.ts';
 import { checkDefinition } from './definition.ts';
+import type { TokenizerDefinition } from './definition.ts';
+import { definitionFromSentencePiece } from './from-sentencepiece.ts';
 import { createTokenizer } from './tokenizer.ts';
 import type { SpecialTokens, Tokenizer } from './tokenizer.ts';
 import { tokenizerJsonFromVocab } from './vocab-and-merges.ts';
@@ -62,22 +64,30 @@ export async function loadTokenizer(folder: string, expected?: { vocabSize: numb
   const modelConfig = await optionalJson(folder, 'config.json');
   const generationConfig = await optionalJson(folder, 'generation_config.json');
   const has = (name: string) => existsSync(path.join(folder, name));
-  let root: JsonObject;
+  let definition: TokenizerDefinition;
+  let named = specialTokens({ texts: [config, special], ids: [generationConfig, modelConfig] });
   if (has('tokenizer.json'))
-    root = await readJsonObject(path.join(folder, 'tokenizer.json'), largestTokenizerBytes, 24);
+    definition = checkDefinition(
+      folder,
+      await readJsonObject(path.join(folder, 'tokenizer.json'), largestTokenizerBytes, 24),
+    );
   else if (has('vocab.json') && has('merges.txt'))
-    root = await tokenizerJsonFromVocab(folder, config, special, modelConfig);
-  else
+    definition = checkDefinition(folder, await tokenizerJsonFromVocab(folder, config, special, modelConfig));
+  else if (has('tokenizer.model')) {
+    const found = await definitionFromSentencePiece(folder, config, special);
+    ({ definition } = found);
+    named = {
+      bos: named.bos ?? found.special.bos,
+      eos: named.eos ?? found.special.eos,
+      pad: named.pad ?? found.special.pad,
+      unk: named.unk ?? found.special.unk,
+    };
+  } else
     throw new TritsmithError('not-found', `${folder} has no tokenizer.`, {
-      reason: 'It holds neither tokenizer.json nor vocab.json with merges.txt.',
+      reason: 'It holds neither tokenizer.json nor tokenizer.model nor vocab.json with merges.txt.',
       remedy: 'Copy the tokenizer files of the model into the folder.',
     });
-  const tokenizer = createTokenizer(
-    folder,
-    checkDefinition(folder, root),
-    specialTokens({ texts: [config, special], ids: [generationConfig, modelConfig] }),
-    await chatTemplateOf(folder, config),
-  );
+  const tokenizer = createTokenizer(folder, definition, named, await chatTemplateOf(folder, config));
   if (expected && tokenizer.vocabSize > expected.vocabSize)
     throw new TritsmithError('bad-input', `The tokenizer in ${folder} does not belong to this model.`, {
       reason: `It has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary has ${expected.vocabSize} entries.`,

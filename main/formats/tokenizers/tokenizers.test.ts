@@ -49,12 +49,14 @@ describe.skipIf(!hasSharedData)('real tokenizers', () => {
   beforeAll(async () => {
     tokenizers.set('qwen2', await loadTokenizer(sharedData('tokenizers/qwen2-0.5b'), { vocabSize: 151_936 }));
     tokenizers.set('gpt2', await loadTokenizer(sharedData('tokenizers/gpt2-hf')));
+    tokenizers.set('llama2', await loadTokenizer(sharedData('tokenizers/llama2'), { vocabSize: 32_000 }));
     tokenizers.set('story', await loadTokenizer(sharedData('models/story-656k'), { vocabSize: 2048 }));
   });
 
   it.each([
     ['qwen2', 'qwen2'],
     ['gpt2', 'gpt-2'],
+    ['llama2', 'llama-spm'],
   ])("%s passes all of llama.cpp's vectors", async (name, file) => {
     const read = (end: string) => readFile(sharedData(`tokenizers/vectors/ggml-vocab-${file}.gguf.${end}`), 'utf8');
     const texts = (await read('inp')).split('\n__ggml_vocab_test__\n');
@@ -63,6 +65,7 @@ describe.skipIf(!hasSharedData)('real tokenizers', () => {
     texts.forEach((text, i) => {
       const ids = tokenizers.get(name)!.encode(text, { addSpecialTokens: false });
       expect(ids.join(' '), JSON.stringify(text)).toBe(expected[i]!.trim());
+      if (name === 'llama2') expect(tokenizers.get(name)!.decode([1, ...ids])).toBe(`<s>${text && ' '}${text}`);
     });
   });
 
@@ -82,6 +85,7 @@ describe.skipIf(!hasSharedData)('real tokenizers', () => {
     const facts = ({ vocabSize, bosId, eosId, padId, unkId }: Tokenizer) => [vocabSize, bosId, eosId, padId, unkId];
     expect(facts(tokenizers.get('qwen2')!)).toEqual([151_646, null, 151_643, 151_643, null]);
     expect(facts(tokenizers.get('story')!)).toEqual([2048, 1, 2, 0, 0]);
+    expect(facts(tokenizers.get('llama2')!)).toEqual([32_000, 1, 2, null, 0]);
     expect(facts(tokenizers.get('gpt2')!)).toEqual([50_257, null, null, null, null]);
     expect(tokenizers.get('qwen2')!.idToToken(151_645)).toBe('<|im_end|>');
     expect(tokenizers.get('qwen2')!.tokenToId('<|im_end|>')).toBe(151_645);

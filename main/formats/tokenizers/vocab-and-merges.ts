@@ -39,7 +39,7 @@ function family(folder: string, config: JsonObject, modelConfig: JsonObject): 'q
 }
 
 /** Added tokens of all the places where older folders keep them; ids from `added_tokens_decoder`, `added_tokens.json` or the vocabulary. */
-async function addedTokens(
+export async function addedTokens(
   folder: string,
   config: JsonObject,
   special: JsonObject,
