@@ -1,5 +1,6 @@
 /** What an experiment found out: the comparison table of teacher, 4-bit teacher, BitNet-SFT and BitDistill student. */
 import { z } from 'zod';
+import { runVerdict } from './queries.ts';
 
 /** What is laid side by side. `teacher-q4_0` is the fine-tuned teacher in four bits, executed by llama.cpp. */
 export const comparedModel = z.enum(['teacher', 'teacher-q4_0', 'bitnet-sft', 'bitdistill']);
@@ -60,6 +61,8 @@ export const exportedFile = z.object({
   zeroFraction: z.number().optional(),
   pruning: vocabularyPruning.nullable().optional(),
   checks: z.array(exportCheck).optional(),
+  /** Which programs run it, from what is in it; absent for what is no GGUF file. */
+  verdicts: z.array(runVerdict).optional(),
   /** Restrictions that a user should know. */
   notes: z.array(z.string()).optional(),
   /** Which weights it was made of: size and time of the model's file. */

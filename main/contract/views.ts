@@ -4,7 +4,7 @@ import { experimentRecord, experimentState, machineDescription, timeRange } from
 import { hubDownload } from './hub.ts';
 import { jobKind } from './jobs.ts';
 import { sideJob } from './side-jobs.ts';
-import { comparedModel, comparison, modelEvaluation } from './results.ts';
+import { comparedModel, comparison, exportedFile, modelEvaluation } from './results.ts';
 import { resourceEstimate } from './resources.ts';
 
 export const applicationInformation = z.object({
@@ -125,15 +125,8 @@ export const ternaryWeights = z.object({
 });
 export type TernaryWeights = z.infer<typeof ternaryWeights>;
 
-export const exportedModel = z.object({
-  model: z.enum(['teacher', 'bitnet-sft', 'bitdistill']),
-  path: z.string(),
-  type: z.string(),
-  verified: z.boolean(),
-  bodyBytes: z.number(),
-  fileBytes: z.number(),
-  sha256: z.string().nullable(),
-});
+/** An exported file with its absolute path and its hash (of a folder: of its weights). */
+export const exportedModel = exportedFile.omit({ source: true }).extend({ sha256: z.string().nullable() });
 export type ExportedModel = z.infer<typeof exportedModel>;
 
 export const experimentResults = z.object({

@@ -2,9 +2,11 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobSpec } from '../../contract/jobs.ts';
+import type { RunVerdict } from '../../contract/queries.ts';
 import type { ExportType, Recipe } from '../../contract/recipe.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { writeFileAtomically } from '../../formats/atomic-file.ts';
+import { openGguf } from '../../formats/gguf/index.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { readExports, writeComparison } from '../comparison.ts';
 import { readEvaluation } from '../evaluations.ts';
@@ -16,6 +18,7 @@ import { prunedSubject, promptsOf, pruningOf, type Subject } from './export-subj
 import { baseName, encodingOf, exportTargets, measurable, type Target, targetsFor } from './export-targets.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { modelCard } from './model-card.ts';
+import { ggufVerdicts } from './run-verdicts.ts';
 import { openTensorSource } from './tensor-source.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 import { writeVerifiedOnnx } from './verified-onnx.ts';
@@ -99,6 +102,16 @@ async function jsonFiles(folder: string): Promise<Record<string, string>> {
 /** Endings of what is no GGUF file; a Hugging Face export is a folder. */
 const endings: Partial<Record<ExportType, string>> = { hf: '', onnx: '.onnx' };
 
+/** Which programs run a GGUF file. */
+async function verdictsOn(path: string): Promise<RunVerdict[]> {
+  const file = await openGguf(path);
+  try {
+    return ggufVerdicts(file);
+  } finally {
+    await file.close();
+  }
+}
+
 async function exportTarget(
   target: Target,
   recipe: Recipe,
@@ -119,6 +132,7 @@ async function exportTarget(
         : { configuration, tensors, tokenizerFolder: folder, prompts: promptsOf(task), pruned: null, checks: [] };
     const written = await writeDraft(draft, target, subject, recipe, onProgress);
     const fileBytes = await sizeOf(draft);
+    const verdicts = endings[settings.type] === undefined ? await verdictsOn(draft) : null;
     await publish(draft, join(exportsFolder, fileName), exportsFolder);
     return {
       model,
@@ -131,6 +145,7 @@ async function exportTarget(
       fileBytes,
       ...(written.zeroFraction === undefined ? {} : { zeroFraction: written.zeroFraction }),
       pruning: pruningOf(subject, configuration.vocabSize, settings),
+      ...(verdicts === null ? {} : { verdicts }),
       checks: [...written.checks, ...subject.checks],
       notes: [...written.notes],
       source: await sourceOf(folder),

@@ -1,0 +1,78 @@
+/** The exact command that runs an exported file in each program that can run it. */
+import type { TaskSettings } from '../../main/contract/recipe.ts';
+import type { ExportedModel } from '../../main/contract/views.ts';
+
+export interface RunCommand {
+  readonly program: 'Tritsmith' | 'bitnet.cpp' | 'llama.cpp' | 'transformers';
+  readonly text: string;
+}
+
+/** As one argument of a POSIX shell, or of a Windows one. */
+export function quoted(text: string, windows: boolean): string {
+  return windows ? `"${text.replaceAll('"', '\\"')}"` : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** The prompt as the model knows it, with the columns in angle brackets; \n stands for a line break, as llama.cpp reads it. */
+export function examplePrompt({ template, textColumns }: TaskSettings): string {
+  const text =
+    template === ''
+      ? textColumns.map((column) => `<${column}>\n`).join('')
+      : template.replaceAll(
+          /\{\{\s*(?:row\[\s*["']([^"']+)["']\s*\]|([\p{L}_][\p{L}\d_.]*))[^}]*\}\}/gu,
+          (_, a, b) => `<${String(a ?? b)}>`,
+        );
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
+}
+
+/** A class is a word or two; a written answer has the task's own limit. */
+function answerLength({ kind, maxNewTokens }: TaskSettings): number {
+  return kind === 'classification' ? 8 : maxNewTokens;
+}
+
+export interface Runnable extends Pick<ExportedModel, 'path' | 'type' | 'verdicts' | 'pruning' | 'model'> {
+  readonly experiment: string;
+  readonly teacher: string;
+}
+
+/** Tritsmith scores the labels of a class and writes texts; a pruned file has a tokenizer of its own, which only other programs read from it. */
+function ownCommand(file: Runnable, task: TaskSettings, windows: boolean): string | null {
+  if (file.pruning != null) return null;
+  if (task.kind === 'generation')
+    return `npm run tritsmith -- generate ${quoted(file.path, windows)} --tokenizer ${quoted(file.teacher, windows)} --prompt ${quoted(examplePrompt(task).replaceAll('\\n', '\n'), windows)} --max-tokens ${String(task.maxNewTokens)}`;
+  const texts = task.textColumns.map((column) => `--text ${quoted(`<${column}>`, windows)}`).join(' ');
+  const model = file.model === 'bitdistill' ? '' : ` --model ${file.model}`;
+  return `npm run tritsmith -- classify ${file.experiment}${model} ${texts}`;
+}
+
+/** One command for each program that runs the file, ours first; empty where none is known (ONNX). */
+export function runCommands(file: Runnable, task: TaskSettings, windows: boolean): RunCommand[] {
+  const path = quoted(file.path, windows);
+  const prompt = examplePrompt(task);
+  const length = String(answerLength(task));
+  if (file.type === 'hf') {
+    const python = `from transformers import pipeline; print(pipeline("text-generation", ${JSON.stringify(file.path)})("${prompt.replaceAll('"', '\\"')}", max_new_tokens=${length}, do_sample=False))`;
+    return [{ program: 'transformers', text: `python -c ${quoted(python, windows)}` }];
+  }
+  const runs = (program: RunCommand['program']): boolean =>
+    file.verdicts?.some((verdict) => verdict.program === program && verdict.runs) ?? false;
+  const own = runs('Tritsmith') ? ownCommand(file, task, windows) : null;
+  return [
+    ...(own === null ? [] : [{ program: 'Tritsmith' as const, text: own }]),
+    ...(runs('bitnet.cpp')
+      ? [
+          {
+            program: 'bitnet.cpp' as const,
+            text: `python run_inference.py -m ${path} -p ${quoted(prompt, windows)} -n ${length} -temp 0`,
+          },
+        ]
+      : []),
+    ...(runs('llama.cpp')
+      ? [
+          {
+            program: 'llama.cpp' as const,
+            text: `llama-completion -m ${path} -no-cnv -p ${quoted(prompt, windows)} -n ${length} --temp 0`,
+          },
+        ]
+      : []),
+  ];
+}

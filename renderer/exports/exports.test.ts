@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { taskSettings } from '../../main/contract/recipe.ts';
+import { examplePrompt, quoted, runCommands } from './commands.ts';
+import type { Runnable } from './commands.ts';
+import { embeddingsFor, estimatedBytes } from './sizes.ts';
+
+const task = taskSettings.parse({
+  name: 'tickets',
+  kind: 'classification',
+  train: 'train.tsv',
+  textColumns: ['text'],
+  labelColumn: 'queue',
+  template: '{{ text }}\nQueue:',
+});
+const verdict = (program: 'Tritsmith' | 'bitnet.cpp' | 'llama.cpp', runs: boolean) => ({ program, runs, reason: '' });
+const file: Runnable = {
+  path: "/it's here/student.gguf",
+  type: 'tq2_0',
+  model: 'bitdistill',
+  experiment: 'tickets-1',
+  teacher: '/teacher',
+  verdicts: [verdict('Tritsmith', true), verdict('bitnet.cpp', false), verdict('llama.cpp', true)],
+};
+
+describe('the commands that run an exported file', () => {
+  it('name the columns of the task and write line breaks as llama.cpp reads them', () => {
+    expect(examplePrompt(task)).toBe('<text>\\nQueue:');
+    expect(examplePrompt({ ...task, template: '', textColumns: ['a', 'b'] })).toBe('<a>\\n<b>\\n');
+    expect(examplePrompt({ ...task, template: '{{ row["the text"] | trim }}!' })).toBe('<the text>!');
+  });
+
+  it('are there for the programs that run it and for no other, with the path in quotes', () => {
+    expect(runCommands(file, task, false)).toEqual([
+      { program: 'Tritsmith', text: "npm run tritsmith -- classify tickets-1 --text '<text>'" },
+      {
+        program: 'llama.cpp',
+        text: "llama-completion -m '/it'\\''s here/student.gguf' -no-cnv -p '<text>\\nQueue:' -n 8 --temp 0",
+      },
+    ]);
+    expect(quoted('C:\\a b.gguf', true)).toBe('"C:\\a b.gguf"');
+  });
+
+  it('leave Tritsmith out for a pruned vocabulary', () => {
+    const pruning = { tokensBefore: 10, tokensAfter: 5, savedBytes: 1 };
+    expect(runCommands({ ...file, pruning }, task, false).map(({ program }) => program)).toEqual(['llama.cpp']);
+  });
+});
+
+describe('sizes before the export', () => {
+  const card = {
+    vocabularySize: 1000,
+    hiddenSize: 128,
+    tiedEmbedding: true,
+    bodyParameters: 1_000_000,
+    student: { bodyBytes: 250_000, fileBytes: 250_000 + 256_000 + 5000 },
+  } as Parameters<typeof estimatedBytes>[0];
+
+  it('follow the bits per weight of linear layers and embedding', () => {
+    expect(estimatedBytes(card, 'i2_s', 'f16')).toEqual({ body: 250_000, file: 250_000 + 256_000 + 5000 });
+    expect(estimatedBytes(card, 'q4_0', 'q8_0')).toEqual({ body: 562_500, file: 562_500 + 136_000 + 5000 });
+  });
+
+  it('offer only embeddings whose blocks fit the rows', () => {
+    expect(embeddingsFor('i2_s', card)).toEqual(['f16', 'q8_0', 'f32']);
+    expect(embeddingsFor('hf', card)).toEqual(['f16', 'f32']);
+  });
+});

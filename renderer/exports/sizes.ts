@@ -1,0 +1,42 @@
+/** What a file of each type will weigh, from the model's shape. */
+import type { TeacherCard } from '../../main/contract/queries.ts';
+import type { EmbeddingType, ExportType } from '../../main/contract/recipe.ts';
+
+/** Bits per weight of the linear layers; what carries a scale per tensor is rounded to none. */
+const linearBits: Record<ExportType, number> = {
+  i2_s: 2,
+  tq2_0: 2.0625,
+  tq1_0: 1.6875,
+  hf: 2,
+  onnx: 2,
+  f16: 16,
+  q8_0: 8.5,
+  q4_0: 4.5,
+};
+const embeddingBits: Record<EmbeddingType, number> = { f16: 16, f32: 32, q8_0: 8.5, q6_k: 6.5625 };
+
+export const studentTypes = ['i2_s', 'tq2_0', 'tq1_0', 'hf', 'onnx'] as const;
+export const teacherTypes = ['f16', 'q8_0', 'q4_0'] as const;
+
+/** Hugging Face folders and ONNX files keep the embedding as 16 or 32 bits. */
+export function embeddingsFor(type: ExportType, { hiddenSize }: TeacherCard): EmbeddingType[] {
+  const dense: EmbeddingType[] = ['f16', 'f32'];
+  if (type === 'hf' || type === 'onnx') return dense;
+  return [
+    'f16',
+    ...(hiddenSize % 32 === 0 ? (['q8_0'] as const) : []),
+    ...(hiddenSize % 256 === 0 ? (['q6_k'] as const) : []),
+    'f32',
+  ];
+}
+
+export function estimatedBytes(
+  card: TeacherCard,
+  type: ExportType,
+  embedding: EmbeddingType,
+): { body: number; file: number } {
+  const table = card.vocabularySize * card.hiddenSize * (card.tiedEmbedding ? 1 : 2);
+  const rest = Math.max(0, card.student.fileBytes - card.student.bodyBytes - table * 2);
+  const body = (card.bodyParameters * linearBits[type]) / 8;
+  return { body, file: body + (table * embeddingBits[embedding]) / 8 + rest };
+}
