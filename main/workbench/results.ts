@@ -35,7 +35,7 @@ export function readExports(workspace: Workspace, record: ExperimentRecord): Exp
 }
 
 /** Types that the native runtime executes. */
-const executed = ['i2_s', 'tq2_0', 'f16', 'q8_0'];
+const executed = ['i2_s', 'tq2_0', 'tq1_0', 'f16', 'q8_0'];
 
 /**
  * The newest file of `model` that the native runtime executes with the recipe's own tokenizer (a pruned one has its own).

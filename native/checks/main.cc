@@ -1,5 +1,6 @@
 /**
- * A program of its own for the sanitizers (sanitizers.test.ts builds it with ASan and UBSan): `main kernels`, or `main fuzz <count> <gguf>...`.
+ * A program of its own for the sanitizers (sanitizers.test.ts builds it with ASan and UBSan, arm.test.ts for ARM): `main kernels`, `main names`, or
+ * `main fuzz <count> <gguf>...`.
  * It runs the same sources as the addon.
  */
 #include <cmath>
@@ -154,6 +155,14 @@ int kernels() {
   return wrong == 0 ? 0 : 1;
 }
 
+/** Prints the tables that run here, best first. */
+int names() {
+  const Kernels* tables[5];
+  const size_t count = availableKernels(tables);
+  for (size_t i = 0; i < count; i++) std::printf("%s%s", tables[i]->name, i + 1 < count ? " " : "\n");
+  return 0;
+}
+
 using Bytes = std::vector<uint8_t>;
 
 /** Where the tensor data starts, roughly: past the last tensor name. */
@@ -238,7 +247,8 @@ int fuzz(int count, int files, char** paths) {
 
 int main(int count, char** arguments) {
   if (count >= 2 && std::strcmp(arguments[1], "kernels") == 0) return kernels();
+  if (count >= 2 && std::strcmp(arguments[1], "names") == 0) return names();
   if (count >= 4 && std::strcmp(arguments[1], "fuzz") == 0) return fuzz(std::atoi(arguments[2]), count - 3, arguments + 3);
-  std::printf("usage: main kernels | main fuzz <count> <gguf>...\n");
+  std::printf("usage: main kernels | main names | main fuzz <count> <gguf>...\n");
   return 2;
 }

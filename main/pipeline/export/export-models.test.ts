@@ -101,7 +101,7 @@ describe('the export job', () => {
         'teacher q4_0',
       ]),
     );
-    expect(files.find(({ model }) => model === 'bitdistill')!.type).toBe('tq2_0');
+    expect(files.find(({ model }) => model === 'bitdistill')!.type).toBe('tq1_0');
     expect(files.find(({ model }) => model === 'teacher')!.type).toBe('q8_0');
     for (const { verified, checks } of files) {
       expect(verified).toBe(true);

@@ -30,7 +30,7 @@ export interface Target {
 
 /** Whether the native runtime executes it, so that it can be measured. */
 export function measurable({ type }: { readonly type: string }): boolean {
-  return ['i2_s', 'tq2_0', 'f16', 'q8_0'].includes(type);
+  return ['i2_s', 'tq2_0', 'tq1_0', 'f16', 'q8_0'].includes(type);
 }
 
 const teacherTypes: readonly ExportType[] = ['f16', 'q8_0', 'q4_0'];

@@ -34,7 +34,7 @@ describe('who can run a file (llama.cpp: as node-llama-cpp 3.22.1 did when these
   it.each<[Partial<ModelConfiguration>, GgufEncoding['linear'], string[]]>([
     [{}, 'I2_S', ['Tritsmith', 'bitnet.cpp']],
     [{}, 'TQ2_0', ['Tritsmith', 'llama.cpp']],
-    [{}, 'TQ1_0', ['llama.cpp']],
+    [{}, 'TQ1_0', ['Tritsmith', 'llama.cpp']],
     [{ tiedEmbeddings: false }, 'TQ2_0', ['Tritsmith']],
     [{ ropeScaling: rope }, 'TQ2_0', ['Tritsmith']],
     [{ subln: 'none', tiedEmbeddings: false, ropeScaling: rope }, 'TQ2_0', ['Tritsmith', 'llama.cpp']],
@@ -42,7 +42,7 @@ describe('who can run a file (llama.cpp: as node-llama-cpp 3.22.1 did when these
     [{ architecture: 'qwen3' }, 'I2_S', ['Tritsmith', 'bitnet.cpp']],
     [{ architecture: 'qwen3', subln: 'none' }, 'TQ2_0', ['Tritsmith', 'llama.cpp']],
     [{ architecture: 'qwen2', ...full }, 'F16', ['Tritsmith', 'llama.cpp']],
-    [full, 'Q4_0', ['llama.cpp']],
+    [full, 'Q4_0', ['Tritsmith', 'llama.cpp']],
   ])('%j as %s: %j', async (changes, linear, expected) => {
     const { found, runners } = await inspected(changes, { linear, embedding: 'F16' });
     expect(runners).toEqual(expected);

@@ -47,6 +47,7 @@ describe('an exported student in the native runtime', () => {
   it.each<[string, string, Partial<ModelConfiguration>, GgufEncoding]>([
     ['Llama with SubLN', 'bitnet', {}, { linear: 'I2_S', embedding: f16 }],
     ['Llama with SubLN', 'bitnet', {}, { linear: 'TQ2_0', embedding: 'F32' }],
+    ['Llama with SubLN', 'bitnet', {}, { linear: 'TQ1_0', embedding: f16 }],
     ['Llama without SubLN (permuted Q and K)', 'llama', { subln: 'none' }, { linear: 'I2_S', embedding: f16 }],
     ['Llama without SubLN (permuted Q and K)', 'llama', { subln: 'none' }, { linear: 'TQ2_0', embedding: f16 }],
     [
@@ -122,9 +123,8 @@ describe('an exported student in the native runtime', () => {
   });
 });
 
-describe('what no runtime of ours executes', () => {
+describe('what is for llama.cpp alone', () => {
   it.each<[string, GgufEncoding, Partial<ModelConfiguration>, number]>([
-    ['TQ1_0', { linear: 'TQ1_0', embedding: 'Q6_K' }, {}, 38],
     ['Q4_0', { linear: 'Q4_0', embedding: 'Q6_K' }, { ternary: false, subln: 'none' }, 20],
   ])('%s is read back and parsed', async (_title, encoding, changes, tensors) => {
     const { checks, bodyBytes, fileBytes } = await write(tinyConfiguration(changes), encoding).written;

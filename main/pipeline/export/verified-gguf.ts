@@ -26,9 +26,9 @@ export interface VerificationOptions {
   readonly onProgress: (done: number, total: number) => Promise<void>;
 }
 
-/** What the native runtime executes; the other types are for llama.cpp alone. */
+/** Whether the file is proven in the native runtime. It runs Q4_0 too, but those are for llama.cpp, to compare speeds. */
 export function runsInTritsmith(encoding: GgufEncoding): boolean {
-  return encoding.linear !== 'TQ1_0' && encoding.linear !== 'Q4_0';
+  return encoding.linear !== 'Q4_0';
 }
 
 /**
