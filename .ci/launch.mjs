@@ -6,11 +6,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { findNode, nodeHeaders, root } from './node.mjs';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const modules = join(root, 'node_modules');
-const node = join(modules, 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
 
 /** Runs a program with its output on standard error, so that `--json` on standard output stays clean. */
@@ -43,11 +41,18 @@ function once(name, inputs, products, work) {
   writeFileSync(stamp, now);
 }
 
-once('packages', ['package-lock.json'], [node], () => {
+once('packages', ['package-lock.json'], [join(modules, '.package-lock.json')], () => {
   must('Installing packages (about 20 seconds)', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     shell: process.platform === 'win32',
   });
 });
+const node = findNode();
+if (node === null) {
+  process.stderr.write(
+    `There is no pinned Node for ${process.platform}-${process.arch}, and this one is ${process.version}. Install Node 24 or newer and try again.\n`,
+  );
+  process.exit(1);
+}
 
 const sources = readdirSync(join(root, 'native'), { recursive: true, encoding: 'utf8' })
   .filter((path) => /\.(cc|h|gyp)$/.test(path) && !path.startsWith('build'))
@@ -55,15 +60,11 @@ const sources = readdirSync(join(root, 'native'), { recursive: true, encoding: '
   .sort();
 once('native', sources, [join(root, 'native', 'build', 'Release', 'tritsmith.node')], () => {
   // The pinned Node's package brings its own headers, so nothing is downloaded.
-  const platformPackage = readdirSync(join(modules, 'node', 'node_modules')).find((name) =>
-    existsSync(join(modules, 'node', 'node_modules', name, 'include', 'node')),
-  );
-  const headers = join(modules, 'node', 'node_modules', platformPackage ?? '');
   must('Building the native kernel', node, [
     join(modules, 'node-gyp', 'bin', 'node-gyp.js'),
     'rebuild',
     '--directory=native',
-    `--nodedir=${headers}`,
+    `--nodedir=${nodeHeaders()}`,
     '--jobs=max',
   ]);
 });

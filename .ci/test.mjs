@@ -1,15 +1,13 @@
 /** The test command: installs and builds where due, then formatting, lint, types and all tests, and closes with one line of counts. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { findNode, root } from './node.mjs';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = (...path) => join(root, 'node_modules', ...path);
-const node = bin('node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 const options = { cwd: root, stdio: 'inherit', env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' } };
 
-function step(name, args, program = node) {
+function step(name, args, program = findNode()) {
   const started = Date.now();
   const { status } = spawnSync(program, args, options);
   process.stdout.write(
@@ -20,7 +18,7 @@ function step(name, args, program = node) {
 
 /** Which browser the specs use; they are skipped, and that is said, only where none can be had. */
 function findBrowser() {
-  const { stdout, status } = spawnSync(node, [join(root, 'e2e', 'find-browser.ts')], {
+  const { stdout, status } = spawnSync(findNode(), [join(root, 'e2e', 'find-browser.ts')], {
     ...options,
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',

@@ -5,6 +5,7 @@ import { RPCLink as PortLink } from '@orpc/client/message-port';
 import { RPCLink as SocketLink } from '@orpc/client/websocket';
 import { ref } from 'vue';
 import type { WorkbenchClient } from '../main/contract/procedures.ts';
+import { openSession } from './session.ts';
 import { texts } from './texts.ts';
 
 type Link = ClientLink<Record<never, never>>;
@@ -18,6 +19,8 @@ export interface Bridge {
 export const bridge = (globalThis as { tritsmith?: Bridge }).tritsmith ?? null;
 
 export const connected = ref(false);
+/** The workbench does not know this page: its link was used already, or was for an earlier start. */
+export const refused = ref(false);
 /** Grows with each new connection, so that watchers can begin again. */
 export const connections = ref(0);
 
@@ -37,20 +40,41 @@ function openPort(): Promise<Link> {
   return Promise.resolve(new PortLink({ port: port1 }));
 }
 
-function openSocket(): Promise<Link> {
+async function openSocket(): Promise<Link> {
+  try {
+    const session = await openSession();
+    if (session !== null) return await connectSocket(session);
+    refused.value = true;
+  } catch {
+    // The workbench is not there (yet).
+  }
+  connected.value = false;
+  if (!refused.value) later();
+  throw new Error(texts.connection.lost);
+}
+
+function connectSocket(session: string): Promise<Link> {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/procedures`);
+    const address = `${location.origin.replace(/^http/, 'ws')}/procedures`;
+    const socket = new WebSocket(address, ['tritsmith', session]);
+    let wasOpen = false;
     socket.addEventListener('open', () => {
+      wasOpen = true;
       opened();
       resolve(new SocketLink({ websocket: socket }));
     });
     socket.addEventListener('close', () => {
-      connected.value = false;
       reject(new Error(texts.connection.lost));
-      setTimeout(connect, retry);
-      retry = Math.min(5000, retry * 2);
+      if (!wasOpen) return;
+      connected.value = false;
+      later();
     });
   });
+}
+
+function later(): void {
+  setTimeout(connect, retry);
+  retry = Math.min(5000, retry * 2);
 }
 
 function opened(): void {

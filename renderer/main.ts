@@ -1,3 +1,4 @@
+import './session.ts';
 import { createPinia } from 'pinia';
 import { createApp } from 'vue';
 import '@fontsource-variable/inter/wght.css';

@@ -18,6 +18,9 @@ export const texts = {
     lost: 'The connection to the workbench was lost.',
     lostRemedy:
       'It is tried again every few seconds. If the workbench was ended, start it again and open its new link.',
+    refused: 'This page may not talk to the workbench.',
+    refusedRemedy:
+      'Its link was used already, or the workbench was started anew. Press Enter in the terminal where it runs for a new link, or start it again.',
     refusedInput: 'The workbench did not accept this input.',
     waiting: 'Connecting to the workbench…',
   },

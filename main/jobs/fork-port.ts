@@ -29,8 +29,15 @@ export function forkPort(
  */
 function nodeBinary(): string {
   if (process.versions['electron'] === undefined) return process.execPath;
-  const packageFolder = dirname(createRequire(import.meta.url).resolve('node/package.json'));
-  return join(packageFolder, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+  const system = process.platform === 'win32' ? 'win' : process.platform;
+  const name = process.platform === 'win32' ? 'node.exe' : 'node';
+  try {
+    const manifest = createRequire(import.meta.url).resolve(`node-${system}-${process.arch}/package.json`);
+    return join(dirname(manifest), 'bin', name);
+  } catch {
+    // Systems without a pinned package (.ci/node.mjs).
+    return name;
+  }
 }
 
 function forkWorker(entry: string, program: string): WorkerProcess {

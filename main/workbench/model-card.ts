@@ -92,6 +92,7 @@ export function htmlCard(record: ExperimentRecord, results: Omit<ExperimentResul
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <meta name="viewport" content="width=device-width">
 <title>${escape(record.name)}</title>
 <style>

@@ -1,30 +1,57 @@
 /** The window around the workbench. Everything else is the workbench's; the page gets no Node and no way out. */
-import { app, BrowserWindow, dialog, ipcMain, protocol, net, session, shell } from 'electron';
-import type { IpcMainEvent, IpcMainInvokeEvent } from 'electron';
+import { app, BrowserWindow, dialog, ipcMain, Menu, protocol, session, shell } from 'electron';
 import { RPCHandler } from '@orpc/server/message-port';
+import { mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { TritsmithError } from '../../contract/errors.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
 import { openApplication } from '../../workbench/application.ts';
 import type { Application } from '../../workbench/application.ts';
 import { workbenchRouter } from '../../workbench/procedures/router.ts';
-import { contentSecurityPolicy } from '../server/page-files.ts';
+import { defaultWorkspaceFolder, prepareWorkspace } from '../../workbench/workspace-folder.ts';
+import { contentType, pageHeaders } from '../server/page-files.ts';
+import { isOurAddress, isTrustedSender, mayRequest, mayUse, origin, pageFile, scheme } from './policy.ts';
 
-const origin = 'tritsmith://workbench';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const pageFolder = join(root, 'out', 'renderer');
+const { values } = parseArgs({
+  args: process.argv.slice(1),
+  strict: false,
+  options: { workspace: { type: 'string' } },
+});
 
+// What the app writes is for its user alone.
+process.umask(0o077);
 protocol.registerSchemesAsPrivileged([
-  { scheme: 'tritsmith', privileges: { standard: true, secure: true, supportFetchAPI: true } },
+  { scheme, privileges: { standard: true, secure: true, supportFetchAPI: true, codeCache: true } },
 ]);
-if (!app.requestSingleInstanceLock()) app.quit();
-else void app.whenReady().then(start);
+// Chromium would look for new versions of its own parts.
+for (const name of ['disable-background-networking', 'disable-component-update', 'disable-domain-reliability'])
+  app.commandLine.appendSwitch(name);
 
-async function start(): Promise<void> {
+try {
+  const folder = typeof values.workspace === 'string' ? values.workspace : defaultWorkspaceFolder();
+  const paths = prepareWorkspace(folder);
+  // The window's profile belongs to the workspace, and so does "one window at a time".
+  const profile = join(paths.folder, 'window');
+  mkdirSync(profile, { recursive: true, mode: 0o700 });
+  app.setPath('userData', profile);
+  if (!app.requestSingleInstanceLock()) app.quit();
+  else void app.whenReady().then(() => start(paths.folder));
+} catch (thrown) {
+  void app.whenReady().then(() => {
+    giveUp(thrown);
+  });
+}
+
+async function start(folder: string): Promise<void> {
   let application: Application;
   try {
     application = await openApplication({
+      folder,
       shell: 'electron',
       jobs: forkPort(),
       runtime: forkPort(join(root, 'main', 'jobs', 'runtime-worker.ts')),
@@ -33,35 +60,79 @@ async function start(): Promise<void> {
       },
     });
   } catch (thrown) {
-    const { message, reason, remedy } = TritsmithError.from(thrown);
-    dialog.showErrorBox(message, [reason, remedy].filter((part) => part !== undefined).join('\n'));
-    app.quit();
+    giveUp(thrown);
     return;
   }
-  protocol.handle('tritsmith', servePage);
-  session.defaultSession.setPermissionRequestHandler((_contents, permission, answer) => {
-    answer(permission === 'notifications');
-  });
+  restrict();
+  protocol.handle(scheme, servePage);
   connectPages(application);
   const window = openWindow();
   askBeforeClosing(window, application);
-  app.on('window-all-closed', () => {
+  app.on('second-instance', () => {
+    if (window.isMinimized()) window.restore();
+    window.focus();
+  });
+  const end = (): void => {
     void application.close().finally(() => {
       app.exit(0);
     });
+  };
+  app.on('window-all-closed', end);
+  // Ctrl-C in the terminal and the end of the user's session pause what runs, without a question.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
+}
+
+function giveUp(thrown: unknown): void {
+  const { message, reason, remedy } = TritsmithError.from(thrown);
+  dialog.showErrorBox(message, [reason, remedy].filter((part) => part !== undefined).join('\n'));
+  app.exit(1);
+}
+
+/** No way out for any page of this process: no navigation, no window, no permission, no request that leaves the machine. */
+function restrict(): void {
+  const { defaultSession } = session;
+  defaultSession.setPermissionRequestHandler((contents, permission, answer) => {
+    answer(mayUse(permission, contents.getURL()));
   });
+  defaultSession.setPermissionCheckHandler((_contents, permission, requester) => mayUse(permission, `${requester}/`));
+  defaultSession.setDevicePermissionHandler(() => false);
+  defaultSession.webRequest.onBeforeRequest(({ url }, answer) => {
+    answer({ cancel: !mayRequest(url) });
+  });
+  app.on('web-contents-created', (_event, contents) => {
+    contents.setWindowOpenHandler(() => ({ action: 'deny' }));
+    contents.setWebRTCIPHandlingPolicy('disable_non_proxied_udp');
+    contents.on('will-frame-navigate', (event) => {
+      if (!isOurAddress(event.url)) event.preventDefault();
+    });
+    contents.on('will-redirect', (event) => {
+      event.preventDefault();
+    });
+    contents.on('will-attach-webview', (event) => {
+      event.preventDefault();
+    });
+  });
+  // The menu that comes by default opens pages of the web.
+  Menu.setApplicationMenu(
+    Menu.buildFromTemplate([
+      ...(process.platform === 'darwin' ? [{ role: 'appMenu' as const }] : []),
+      { role: 'editMenu' },
+      { role: 'viewMenu' },
+      { role: 'windowMenu' },
+    ]),
+  );
 }
 
 /** Files of the built page, each with the strict policy. */
 async function servePage(request: Request): Promise<Response> {
-  const { pathname } = new URL(request.url);
-  const file = join(pageFolder, /\.\w+$/.test(pathname) ? decodeURIComponent(pathname) : 'index.html');
-  if (!file.startsWith(pageFolder)) return new Response('Not found.', { status: 404 });
-  const response = await net.fetch(pathToFileURL(file).href);
-  const headers = new Headers(response.headers);
-  headers.set('Content-Security-Policy', contentSecurityPolicy(''));
-  headers.set('X-Content-Type-Options', 'nosniff');
-  return new Response(response.body, { status: response.status, headers });
+  const file = pageFile(pageFolder, request.url);
+  if (file === null || request.method !== 'GET') return new Response('Not found.', { status: 404 });
+  try {
+    const headers = { ...pageHeaders(''), 'Content-Type': contentType(file) ?? 'application/octet-stream' };
+    return new Response(await readFile(file), { headers });
+  } catch {
+    return new Response('Not found.', { status: 404 });
+  }
 }
 
 function openWindow(): BrowserWindow {
@@ -71,20 +142,17 @@ function openWindow(): BrowserWindow {
     minWidth: 900,
     minHeight: 600,
     show: false,
+    autoHideMenuBar: true,
     webPreferences: {
       preload: join(root, 'out', 'preload', 'preload.cjs'),
       contextIsolation: true,
       sandbox: true,
       nodeIntegration: false,
       webSecurity: true,
+      webviewTag: false,
+      // Its dictionaries would be downloaded.
+      spellcheck: false,
     },
-  });
-  window.webContents.setWindowOpenHandler(() => ({ action: 'deny' }));
-  window.webContents.on('will-navigate', (event, url) => {
-    if (!url.startsWith(`${origin}/`)) event.preventDefault();
-  });
-  window.webContents.on('will-attach-webview', (event) => {
-    event.preventDefault();
   });
   window.once('ready-to-show', () => {
     window.show();
@@ -93,22 +161,20 @@ function openWindow(): BrowserWindow {
   return window;
 }
 
-/** Only the main frame of our own page is heard. */
-function isTrusted(event: IpcMainEvent | IpcMainInvokeEvent): boolean {
-  const frame = event.senderFrame;
-  return frame !== null && frame.parent === null && frame.url.startsWith(`${origin}/`);
-}
-
 function connectPages(application: Application): void {
   const handler = new RPCHandler(workbenchRouter());
   ipcMain.on('tritsmith:connect', (event) => {
     const [port] = event.ports;
-    if (!isTrusted(event) || port === undefined) return;
+    if (port === undefined) return;
+    if (!isTrustedSender(event.senderFrame)) {
+      port.close();
+      return;
+    }
     handler.upgrade(port, { context: { application } });
     port.start();
   });
   ipcMain.handle('tritsmith:choose', async (event, what: unknown) => {
-    if (!isTrusted(event)) return null;
+    if (!isTrustedSender(event.senderFrame)) return null;
     const { filePaths } = await dialog.showOpenDialog({
       properties: [what === 'folder' ? 'openDirectory' : 'openFile'],
     });

@@ -1,4 +1,7 @@
-/** Who may talk to the server: one browser that was given the one-time link, from this machine, on our own page. */
+/**
+ * Who may talk to the server: one browser that was given the one-time link, from this machine, on our own page. The session is no
+ * cookie, since a browser sends cookies to every port of a host, so to any other user's server on this machine too.
+ */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
@@ -19,32 +22,25 @@ export class Access {
     return this.#token;
   }
 
-  /** Exchanges the token for a session cookie; null when it is wrong or was used. */
+  /** Exchanges the token for a session; null when it is wrong or was used. */
   redeem(token: string): string | null {
     if (this.#token === null || !same(token, this.#token)) return null;
     this.#token = null;
     const session = randomBytes(32).toString('base64url');
     this.#sessions.add(session);
-    return `${this.#cookieName}=${session}; HttpOnly; SameSite=Strict; Path=/`;
+    return session;
   }
 
-  /** Why a request is refused, or null. Whatever changes state (`origin: 'required'`) must come from our own page. */
+  knows(session: string | undefined): boolean {
+    return session !== undefined && [...this.#sessions].some((known) => same(session, known));
+  }
+
+  /** Why a request is refused whoever sends it, or null. Whatever is more than a page's file must come from our own page. */
   refusal(request: IncomingMessage, origin: 'required' | 'optional'): Refusal | null {
     if (!this.#isOurHost(request.headers.host)) return 'host';
     const from = request.headers.origin;
     if (from === undefined ? origin === 'required' : !this.#isOurOrigin(from)) return 'origin';
-    const cookies = (request.headers.cookie ?? '').split(';').map((part) => part.trim());
-    const session = cookies.find((part) => part.startsWith(`${this.#cookieName}=`))?.slice(this.#cookieName.length + 1);
-    return session !== undefined && [...this.#sessions].some((known) => same(session, known)) ? null : 'session';
-  }
-
-  hostIsOurs(request: IncomingMessage): boolean {
-    return this.#isOurHost(request.headers.host);
-  }
-
-  /** Cookies are shared by all ports of a host, so the name carries ours. */
-  get #cookieName(): string {
-    return `tritsmith-${String(this.#port)}`;
+    return null;
   }
 
   #isOurHost(host: string | undefined): boolean {

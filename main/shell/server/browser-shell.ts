@@ -10,6 +10,8 @@ export interface BrowserShellOptions {
   readonly port: number;
   /** Shows a link to the user: prints it, or opens a browser. */
   readonly present: (link: string) => void;
+  /** Called when a link has been used. */
+  readonly onOpened?: () => void;
 }
 
 const runtimeWorker = fileURLToPath(new URL('../../jobs/runtime-worker.ts', import.meta.url));
@@ -23,7 +25,10 @@ export async function openBrowserShell(options: BrowserShellOptions): Promise<vo
     jobs: forkPort(),
     runtime: forkPort(runtimeWorker),
   });
-  const server = await startServer(application, pageFolder, options.port);
+  const server = await startServer(application, pageFolder, {
+    port: options.port,
+    ...(options.onOpened === undefined ? {} : { onOpened: options.onOpened }),
+  });
   options.present(server.newLink());
 
   let ending = false;

@@ -13,8 +13,13 @@ const types: Record<string, string> = {
   '.json': 'application/json',
 };
 
+/** The type of a file of the page; undefined for what a page has not. */
+export function contentType(path: string): string | undefined {
+  return types[extname(path)];
+}
+
 /** No inline script, no other origin, no frames. `style-src` allows attributes, which positioned popovers need. */
-export function contentSecurityPolicy(connect: string): string {
+function contentSecurityPolicy(connect: string): string {
   return [
     "default-src 'none'",
     "script-src 'self'",
@@ -29,9 +34,15 @@ export function contentSecurityPolicy(connect: string): string {
   ].join('; ');
 }
 
+/** Of every answer of the loopback server. */
 export function securityHeaders(port: number): Record<string, string> {
+  return pageHeaders(`ws://127.0.0.1:${String(port)} ws://localhost:${String(port)}`);
+}
+
+/** The same for every shell; `connect`: what the page may connect to beside its own origin. */
+export function pageHeaders(connect: string): Record<string, string> {
   return {
-    'Content-Security-Policy': contentSecurityPolicy(`ws://127.0.0.1:${String(port)} ws://localhost:${String(port)}`),
+    'Content-Security-Policy': contentSecurityPolicy(connect),
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
     'Cross-Origin-Opener-Policy': 'same-origin',
@@ -49,7 +60,7 @@ export function sendPageFile(folder: string, path: string, response: ServerRespo
   } catch {
     file = '';
   }
-  const type = types[extname(file)];
+  const type = contentType(file);
   if (!file.startsWith(folder + sep) || type === undefined || !isFile(file)) {
     response.writeHead(404, { 'Content-Type': 'text/plain' }).end('Not found.\n');
     return;
@@ -57,7 +68,10 @@ export function sendPageFile(folder: string, path: string, response: ServerRespo
   // Names under assets/ carry a hash of their content.
   const cached = path.startsWith('/assets/') ? 'private, max-age=31536000, immutable' : 'no-cache';
   response.writeHead(200, { 'Content-Type': type, 'Cache-Control': cached });
-  createReadStream(file).pipe(response);
+  // A file that a new build took away in the meantime ends this answer, not the workbench.
+  createReadStream(file)
+    .once('error', () => response.destroy())
+    .pipe(response);
 }
 
 function isFile(path: string): boolean {

@@ -14,44 +14,66 @@ import { receiveUpload } from './upload.ts';
 
 export interface RunningServer {
   readonly port: number;
-  /** A link that opens the interface once. */
+  /** A link that opens the interface once. The token is in the fragment, which browsers send to nobody. */
   newLink(): string;
   close(): Promise<void>;
 }
 
+export interface ServerOptions {
+  /** 0 takes any free one. */
+  readonly port?: number;
+  /** Called when the link has been used. */
+  readonly onOpened?: () => void;
+}
+
 const MOST_MESSAGE_BYTES = 16 * 1024 * 1024;
+const MOST_CREDENTIAL_BYTES = 4096;
+/** The WebSocket's subprotocol; the session follows it as a second one, since a page can't set headers there. */
+const SUBPROTOCOL = 'tritsmith';
 const refusals: Record<Refusal, string> = {
   host: 'This address is not served here.',
   origin: 'Requests from other pages are refused.',
-  session:
-    'This link was used already, or the workbench was started anew.\nPress Enter in the terminal of "npm run serve" for a new link, or start it again.',
+  session: 'This link was used already, or the workbench was started anew.',
 };
 
-/** Serves `application` with the page in `pageFolder` on 127.0.0.1. `port` 0 takes any free one. */
-export async function startServer(application: Application, pageFolder: string, port = 0): Promise<RunningServer> {
-  const http = createServer();
-  await listen(http, port);
-  const actual = (http.address() as AddressInfo).port;
-  const access = new Access(actual);
-  const headers = securityHeaders(actual);
+/** Serves `application` with the page in `pageFolder` on 127.0.0.1. */
+export async function startServer(
+  application: Application,
+  pageFolder: string,
+  options: ServerOptions = {},
+): Promise<RunningServer> {
+  const http = createServer({ maxHeaderSize: 16 * 1024 });
+  await listen(http, options.port ?? 0);
+  const { port } = http.address() as AddressInfo;
+  const access = new Access(port);
+  const headers = securityHeaders(port);
   http.on('request', (request, response) => {
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-    void answer(request, response, access, application, pageFolder);
+    void answer(request, response, access, application, pageFolder, options.onOpened);
   });
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: MOST_MESSAGE_BYTES });
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MOST_MESSAGE_BYTES,
+    perMessageDeflate: false,
+    handleProtocols: () => SUBPROTOCOL,
+  });
   const handler = new RPCHandler(workbenchRouter());
   http.on('upgrade', (request, socket, head) => {
-    if (request.url !== '/procedures' || access.refusal(request, 'required') !== null) {
+    const [name, session] = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((part) => part.trim());
+    const allowed = access.refusal(request, 'required') === null && name === SUBPROTOCOL && access.knows(session);
+    if (request.url !== '/procedures' || !allowed) {
       socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
       return;
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      // A message beyond the limit ends the connection; the page connects again.
+      webSocket.on('error', () => undefined);
       void handler.upgrade(webSocket, { context: { application } });
     });
   });
   return {
-    port: actual,
-    newLink: () => `http://127.0.0.1:${String(actual)}/?token=${access.issueToken()}`,
+    port,
+    newLink: () => `http://127.0.0.1:${String(port)}/#token=${access.issueToken()}`,
     close: async () => {
       for (const client of sockets.clients) client.terminate();
       http.closeAllConnections();
@@ -66,26 +88,66 @@ async function answer(
   access: Access,
   application: Application,
   pageFolder: string,
+  onOpened: (() => void) | undefined,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://127.0.0.1');
-  const token = url.searchParams.get('token');
-  if (request.method === 'GET' && token !== null && access.hostIsOurs(request)) {
-    const cookie = access.redeem(token);
-    if (cookie !== null) {
-      // A page of our own sends the browser on: a redirect after a click elsewhere would not carry a strict cookie.
-      response.writeHead(200, { 'Set-Cookie': cookie, Refresh: '0; url=/', 'Content-Type': 'text/html' });
-      response.end('<!doctype html><title>Tritsmith</title><link rel="icon" href="data:,">');
-      return;
-    }
-  }
+  const url = URL.parse(request.url ?? '/', 'http://127.0.0.1');
+  const refuse = (why: Refusal): void => {
+    request.resume();
+    response.writeHead(403, { 'Content-Type': 'text/plain' }).end(`${refusals[why]}\n`);
+  };
   const refusal = access.refusal(request, request.method === 'GET' ? 'optional' : 'required');
   if (refusal !== null) {
-    response.writeHead(403, { 'Content-Type': 'text/plain' }).end(`${refusals[refusal]}\n`);
+    refuse(refusal);
     return;
   }
-  if (request.method === 'GET') sendPageFile(pageFolder, url.pathname, response);
-  else if (request.method === 'POST' && url.pathname === '/upload') await upload(request, response, application, url);
-  else response.writeHead(405).end();
+  if (url === null) {
+    response.writeHead(400).end();
+    return;
+  }
+  if (request.method === 'GET') {
+    // The page itself holds nothing of anyone's; what it shows comes over the WebSocket.
+    sendPageFile(pageFolder, url.pathname, response);
+    return;
+  }
+  if (request.method !== 'POST') {
+    response.writeHead(405).end();
+    return;
+  }
+  if (url.pathname === '/session') {
+    const session = await openSession(request, access, onOpened);
+    if (session === null) refuse('session');
+    else sendJson(response, 200, { session });
+    return;
+  }
+  if (!access.knows(/^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1])) refuse('session');
+  else if (url.pathname === '/upload') await upload(request, response, application, url);
+  else response.writeHead(404).end();
+}
+
+/** The session of a one-time token, or the one that the page had and that is still good; null for neither. */
+async function openSession(
+  request: IncomingMessage,
+  access: Access,
+  onOpened: (() => void) | undefined,
+): Promise<string | null> {
+  let text = '';
+  try {
+    for await (const chunk of request) {
+      text += String(chunk);
+      if (text.length > MOST_CREDENTIAL_BYTES) return null;
+    }
+    const { token, session } = JSON.parse(text) as { token?: unknown; session?: unknown };
+    if (typeof token === 'string') {
+      const redeemed = access.redeem(token);
+      if (redeemed !== null) {
+        onOpened?.();
+        return redeemed;
+      }
+    }
+    return typeof session === 'string' && access.knows(session) ? session : null;
+  } catch {
+    return null;
+  }
 }
 
 async function upload(
@@ -94,16 +156,18 @@ async function upload(
   application: Application,
   url: URL,
 ): Promise<void> {
-  const send = (status: number, body: unknown): void => {
-    response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
-  };
   try {
     const name = url.searchParams.get('name') ?? '';
-    send(200, { path: await receiveUpload(request, name, application.workspace.paths.folder) });
+    sendJson(response, 200, { path: await receiveUpload(request, name, application.workspace.paths.folder) });
   } catch (thrown) {
     request.resume();
-    send(422, TritsmithError.from(thrown).serialise());
+    sendJson(response, 422, TritsmithError.from(thrown).serialise());
   }
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
+  response.end(JSON.stringify(body));
 }
 
 function listen(http: Server, port: number): Promise<void> {

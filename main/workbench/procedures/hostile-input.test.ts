@@ -1,15 +1,15 @@
 import { createRouterClient } from '@orpc/server';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { contract } from '../../contract/procedures.ts';
-import { recipeSchema } from '../../contract/recipe.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
 import { openApplication } from '../application.ts';
 import type { Application } from '../application.ts';
+import { claimExperimentFolder } from '../experiment-file.ts';
 import { workbenchRouter } from './router.ts';
 
 type JsonSchema = Record<string, unknown> & {
@@ -58,6 +58,7 @@ const meaning: Record<string, 'name' | 'path' | 'text'> = {
   id: 'name',
   a: 'name',
   b: 'name',
+  'ids[]': 'name',
   'names[]': 'text',
   'tags[]': 'text',
   notes: 'text',
@@ -201,20 +202,11 @@ describe('what the interface sends', () => {
       expect(() => application.workspace.experimentFolder(text), text).toThrow(/There is no experiment/);
   });
 
-  it('as name of a recipe becomes a plain folder in the workspace', async () => {
-    const demo = join(import.meta.dirname, '..', '..', '..', 'resources', 'demo');
-    if (!existsSync(demo)) return;
-    for (const text of hostile.map((each) => each.slice(0, 200))) {
-      const recipe = recipeSchema.safeParse({
-        name: text,
-        teacher: join(folder, 'no-such-teacher'),
-        task: { name: text, train: join(folder, 'none.tsv'), textColumns: ['text'], labelColumn: 'label' },
-      });
-      if (!recipe.success) continue;
-      await outcome('experiments.start', { recipe: recipe.data });
-    }
-    const made = readdirSync(join(folder, 'workspace', 'experiments'));
-    for (const name of made) expect(name).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*-\d+$/);
+  it('as name of a recipe becomes a plain folder in the workspace', () => {
+    const { experiments } = application.workspace.paths;
+    for (const text of hostile)
+      expect(claimExperimentFolder(experiments, text), text).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*-\d+$/);
+    expect(readdirSync(experiments)).toHaveLength(hostile.length);
     expect(readdirSync(folder).sort()).toEqual(['outside', 'workspace']);
   });
 });

@@ -1,0 +1,25 @@
+/** The Node that package.json pins: one package per system, each in the lockfile with its digest, without an install script. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const system = process.platform === 'win32' ? 'win' : process.platform;
+const pinnedFolder = join(root, 'node_modules', `node-${system}-${process.arch}`);
+const binary = join(pinnedFolder, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+/** Systems without such a package run on the Node that is there, when it can strip types. */
+const runningIsNewEnough = Number(process.versions.node.split('.', 1)[0]) >= 24;
+
+/** Path of the Node to run on; null before installation, and where there is neither a package nor a new enough Node. */
+export function findNode() {
+  if (existsSync(binary)) return binary;
+  return ['linux-x64', 'linux-arm64', 'win32-x64'].includes(`${process.platform}-${process.arch}`) ||
+    !runningIsNewEnough
+    ? null
+    : process.execPath;
+}
+
+/** Where that Node's C++ headers are, for node-gyp's `--nodedir`. */
+export function nodeHeaders() {
+  return existsSync(join(pinnedFolder, 'include', 'node')) ? pinnedFolder : dirname(dirname(process.execPath));
+}
