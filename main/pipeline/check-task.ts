@@ -15,6 +15,8 @@ import { LengthHistogram } from './length-histogram.ts';
 import { defaultAnswerTokens, defaultTemplate } from './task-data.ts';
 
 const SAMPLE_ROWS = 2000;
+/** Rows that are looked at in one file: time and memory end there, the rest is counted by its bytes. */
+const MOST_ROWS = 1_000_000;
 const MOST_CLASSES = 1000;
 const SHOWN_LABELS = 50;
 const SHOWN_ROWS = 5;
@@ -33,6 +35,8 @@ interface Split {
   readonly labels: ReadonlyMap<string, number>;
   /** First row of each text, by the text's digest. */
   readonly texts: ReadonlyMap<string, { row: number; label: string }>;
+  /** How many of the rows were looked at; null: all. */
+  readonly checkedRows: number | null;
 }
 
 /**
@@ -101,8 +105,15 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
   const tally = new Tally();
   let rows = 0;
   let usableRows = 0;
+  let more = false;
+  let readBytes = 0;
   for await (const { row, values } of dataset.rows()) {
+    if (rows >= MOST_ROWS) {
+      more = true;
+      break;
+    }
     rows++;
+    for (const value of Object.values(values)) readBytes += Buffer.byteLength(value) + 1;
     const label = (values[mapping.labelColumn] ?? '').trim();
     const empty = mapping.textColumns.every((column) => (values[column] ?? '').trim() === '');
     if (label === '') tally.add('empty-label', row);
@@ -122,12 +133,15 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     else tally.add(earlier.label === label ? 'duplicate' : 'duplicate-conflict', row);
     if (train?.texts.has(key) === true) tally.add('shared-between-splits', row);
   }
+  const { size: bytes } = await stat(dataset.path);
+  // What a row's names and marks take beside its values is not known in every format: an estimate, and said to be one.
+  const times = more ? Math.max(1, bytes / Math.max(1, readBytes)) : 1;
   const report: SplitReport = {
     path: dataset.path,
     format: dataset.format,
-    bytes: (await stat(dataset.path)).size,
-    rows: rows + dataset.problemCount,
-    usableRows,
+    bytes,
+    rows: Math.round((rows + dataset.problemCount) * times),
+    usableRows: Math.round(usableRows * times),
     labels: [...labels]
       .sort((a, b) => b[1] - a[1])
       .slice(0, SHOWN_LABELS)
@@ -136,7 +150,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     problems: [...unreadableRows(dataset), ...tally.problems(reading)],
     lengths: { unit: tokenizer === null ? 'characters' : 'tokens', ...lengths.summary() },
   };
-  return { report, labels, texts };
+  return { report, labels, texts, checkedRows: more ? rows : null };
 }
 
 /** Tokens that the answer takes: a class is one token where that is possible, a reference is cut at the longest answer. */
@@ -243,6 +257,13 @@ function warningsOf(
   const largest = labels[0];
   const rare = labels.filter((label) => label.rows < 8);
   return [
+    ...[train, dev].flatMap((split) =>
+      split === null || split.checkedRows === null
+        ? []
+        : [
+            `Only the first ${split.checkedRows.toLocaleString('en')} rows of ${split.report.path} were looked at; there are about ${split.report.rows.toLocaleString('en')}. Training reads them all unless you set a limit.`,
+          ],
+    ),
     ...(dev === null
       ? [`No evaluation file: ${String(Math.round(devFraction * 100))} % of the training rows will be held out.`]
       : []),

@@ -31,7 +31,7 @@ export function changeAnnotations(
 
 /** Deletes for good what was removed and not restored; done when a workspace is opened, so undo lasts a whole session. */
 export function emptyBin(workspace: Workspace): void {
-  for (const { id } of workspace.experiments.list()) {
+  for (const id of workspace.experiments.ids()) {
     if (!readAnnotations(workspace, id).removed) continue;
     rmSync(workspace.experimentFolder(id), { recursive: true, force: true });
     workspace.database.prepare('DELETE FROM experiments WHERE id = ?').run(id);

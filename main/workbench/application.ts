@@ -1,16 +1,15 @@
 /** The whole application behind every shell that shows the interface: an open workspace and all that works in it. */
 import { homedir } from 'node:os';
-import type { ExperimentSummary } from '../contract/views.ts';
 import type { SpawnPort } from '../jobs/spawn-port.ts';
-import { emptyBin, readAnnotations } from './annotations.ts';
+import { emptyBin } from './annotations.ts';
 import { BenchmarkStore } from './benchmarks.ts';
-import { readComparison } from './comparison.ts';
 import { DraftStore, SettingsStore } from './drafts.ts';
 import { EventHub } from './event-hub.ts';
 import { ExperimentQueue } from './experiment-queue.ts';
 import type { RunExperimentOptions } from './run-experiment.ts';
 import { TeacherDownloads } from './teacher-downloads.ts';
 import { SideJobs } from './side-jobs.ts';
+import { Summaries } from './summaries.ts';
 import { openWorkspace } from './workspace.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -33,6 +32,7 @@ export interface Application {
   readonly workspace: Workspace;
   readonly hub: EventHub;
   readonly queue: ExperimentQueue;
+  readonly summaries: Summaries;
   readonly drafts: DraftStore;
   readonly settings: SettingsStore;
   readonly benchmarks: BenchmarkStore;
@@ -60,6 +60,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
     workspace,
     hub,
     queue,
+    summaries: new Summaries(workspace, queue),
     drafts: new DraftStore(workspace.paths.folder),
     settings: new SettingsStore(workspace.paths.folder),
     benchmarks: new BenchmarkStore(workspace.paths.folder),
@@ -71,43 +72,4 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
       workspace.close();
     },
   };
-}
-
-/** The rows of the experiments table, newest first. */
-export function summaries({ workspace, queue }: Application): ExperimentSummary[] {
-  return workspace.experiments.list().flatMap((record) => {
-    const { tags, notes, removed } = readAnnotations(workspace, record.id);
-    if (removed) return [];
-    const rows = readComparison(workspace, record)?.rows ?? [];
-    const place = queue.waiting.indexOf(record.id);
-    const weights = record.stages.reduce((sum, { weight }) => sum + weight, 0);
-    const done = record.stages.reduce((sum, stage) => sum + stage.weight * shareDone(stage), 0);
-    return [
-      {
-        id: record.id,
-        name: record.name,
-        state: record.state,
-        queuePosition: place < 0 ? null : place,
-        preset: record.recipe.preset,
-        teacher: lastPart(record.recipe.teacher),
-        task: record.recipe.task.name,
-        created: record.created,
-        ended: record.ended,
-        seconds: record.stages.reduce((sum, { seconds }) => sum + seconds, 0),
-        fraction: weights === 0 ? 0 : done / weights,
-        scores: rows.map(({ name, accuracy }) => ({ name, value: accuracy })),
-        studentFileBytes: rows.find(({ name }) => name === 'bitdistill')?.fileBytes ?? null,
-        tags,
-        notes,
-      },
-    ];
-  });
-}
-
-function shareDone(stage: { state: string; done: number; total: number }): number {
-  return stage.state === 'done' ? 1 : stage.total > 0 ? Math.min(1, stage.done / stage.total) : 0;
-}
-
-function lastPart(path: string): string {
-  return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
 }

@@ -8,7 +8,10 @@ import type { Comparison } from '../contract/results.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Null as long as nothing has been evaluated. `seconds` is the time spent in all stages over all sessions; the export's path is absolute. */
-export function readComparison(workspace: Workspace, record: ExperimentRecord): Comparison | null {
+export function readComparison(
+  workspace: Workspace,
+  record: Pick<ExperimentRecord, 'id' | 'stages'>,
+): Comparison | null {
   const folder = workspace.experimentFolder(record.id);
   const path = join(folder, 'comparison.json');
   if (!existsSync(path)) return null;

@@ -14,6 +14,21 @@ export interface LogLine {
   readonly text: string;
 }
 
+export interface ExperimentOverview {
+  readonly id: string;
+  readonly name: string;
+  readonly state: ExperimentState;
+  readonly created: number;
+  readonly ended: number | null;
+  readonly preset: string;
+  /** Path of the teacher's folder. */
+  readonly teacher: string;
+  readonly task: string;
+  readonly seconds: number;
+  /** Weighted share of the stages that is done. */
+  readonly fraction: number;
+}
+
 interface ExperimentRow {
   id: string;
   name: string;
@@ -58,11 +73,33 @@ export class ExperimentStore {
 
   /** Newest first. */
   list(): ExperimentRecord[] {
-    const ids = this.#database
+    return this.ids().map((id) => this.get(id));
+  }
+
+  /** All ids, newest first. */
+  ids(): string[] {
+    return this.#database
       .prepare<[], string>('SELECT id FROM experiments ORDER BY created DESC, id DESC')
       .pluck()
       .all() as unknown as string[];
-    return ids.map((id) => this.get(id));
+  }
+
+  /** What a table of all experiments shows, newest first: one query, no recipe is taken apart. */
+  overview(): ExperimentOverview[] {
+    return this.#database
+      .prepare<[], ExperimentOverview>(
+        `SELECT e.id, e.name, e.state, e.created, e.ended,
+                json_extract(e.recipe, '$.preset') AS preset,
+                json_extract(e.recipe, '$.teacher') AS teacher,
+                json_extract(e.recipe, '$.task.name') AS task,
+                coalesce(sum(s.seconds), 0) AS seconds,
+                coalesce(sum(s.weight * CASE WHEN s.state = 'done' THEN 1.0
+                                             WHEN s.total > 0 THEN min(1.0, s.done / s.total) ELSE 0.0 END)
+                         / nullif(sum(s.weight), 0), 0) AS fraction
+         FROM experiments e LEFT JOIN stages s ON s.experiment = e.id
+         GROUP BY e.id ORDER BY e.created DESC, e.id DESC`,
+      )
+      .all();
   }
 
   has(id: string): boolean {
@@ -98,10 +135,7 @@ export class ExperimentStore {
   /** The experiment that `reference` names: its id, the only id that begins so, or `latest`. */
   find(reference: string): ExperimentRecord {
     if (this.has(reference)) return this.get(reference);
-    const ids = this.#database
-      .prepare<[], string>('SELECT id FROM experiments ORDER BY created DESC, id DESC')
-      .pluck()
-      .all() as unknown as string[];
+    const ids = this.ids();
     const [newest] = ids;
     if (reference === 'latest' && newest !== undefined) return this.get(newest);
     const matches = reference === '' ? [] : ids.filter((id) => id.startsWith(reference));

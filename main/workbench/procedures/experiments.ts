@@ -1,6 +1,5 @@
 /** Experiments: started, watched, stopped, annotated, hidden and brought back. */
 import { changeAnnotations } from '../annotations.ts';
-import { summaries } from '../application.ts';
 import { demoRecipe } from '../demo.ts';
 import { recipeDifferences } from '../recipe-differences.ts';
 import { readTernaryWeights } from '../ternary-weights.ts';
@@ -9,7 +8,7 @@ import type { Procedures } from './router.ts';
 export function experimentProcedures({ experiments }: Procedures) {
   return {
     experiments: {
-      list: experiments.list.handler(({ context: { application } }) => summaries(application)),
+      list: experiments.list.handler(({ context: { application } }) => application.summaries.all()),
       get: experiments.get.handler(({ context: { application }, input }) => application.queue.view(input.id)),
       start: experiments.start.handler(({ context: { application }, input }) => application.queue.start(input.recipe)),
       startDemo: experiments.startDemo.handler(async ({ context: { application } }) =>
