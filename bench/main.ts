@@ -6,6 +6,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   fidelity: () => import('./fidelity.ts'),
   memory: () => import('./memory.ts'),
   agreement: () => import('./agreement.ts'),
+  interface: () => import('./interface.ts'),
   faults: () => import('./faults.ts'),
   load: () => import('./load.ts'),
   fuzz: () => import('./fuzz.ts'),
