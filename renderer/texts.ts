@@ -35,7 +35,7 @@ export const texts = {
     earlier: (name: string) => `${name}: earlier`,
     later: (name: string) => `${name}: later`,
     leave: 'Take out',
-    leaveOf: (name: string) => `Take ${name} out of the queue`,
+    leaveOf: (name: string) => `Take out ${name}`,
   },
   navigation: {
     label: 'Main',
