@@ -129,7 +129,7 @@ export const texts = {
     demoButton: 'Run the demo',
     demoMissing: 'The demo is not part of this copy. Start with a model of your own.',
     ownTitle: 'Use your own model and data',
-    own: 'Pick a model folder and a table of examples. Five steps, each with a sensible default; nothing starts before you say so.',
+    own: 'Pick a model folder, or a model of the Hugging Face Hub, and a table of examples. Five steps, each with a sensible default; nothing starts before you say so.',
     ownButton: 'New experiment',
     howTitle: 'What happens in a run',
     how: [
