@@ -1,21 +1,19 @@
 /**
  * `npm run bench -- agreement --model <gguf> [--ours <gguf>] [--tokenizer <folder> --text <file>] [--prompts 64] [--json]`: the file in
- * llama.cpp (node-llama-cpp, fetched into the cache) beside our own runtime: greedy tokens and log-probabilities. `--ours` names a file of
+ * llama.cpp (installed first if need be) beside our own runtime: greedy tokens and log-probabilities. `--ours` names a file of
  * the same student that our runtime executes, where it does not execute the other (TQ1_0, Q4_0).
  *
  * llama.cpp multiplies ternary weights by activations that it rounds to int8 in blocks of 256, ours rounds once per token as in training.
  * So the two are also compared with the student on unrounded activations: llama.cpp may be as far from it as our runtime is, not farther.
  */
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type GgufTensorToWrite, openGguf, writeGguf } from '../main/formats/gguf/index.ts';
 import { loadTokenizer } from '../main/formats/tokenizers/index.ts';
 import { loadModel, type StudentModel } from '../native/runtime.ts';
-import { cacheFolder, peerFolder } from './peer.ts';
+import { installLlamaCpp, startLlamaCpp } from '../main/evaluation/llama-cpp/index.ts';
+import { cacheFolder } from './cache.ts';
 
 const continuation = 8;
 
@@ -83,41 +81,6 @@ function scores(model: StudentModel, ids: Int32Array, from: number): Float32Arra
   );
 }
 
-async function startPeer(
-  path: string,
-  context: number,
-): Promise<(ids: Int32Array, from: number) => Promise<Float32Array[]>> {
-  const child: ChildProcess = fork(
-    fileURLToPath(new URL('./engines/llama-scores.ts', import.meta.url)),
-    [peerFolder(), path, String(context)],
-    { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] },
-  );
-  const next = async (): Promise<unknown> => {
-    const stop = new AbortController();
-    const message = once(child, 'message', { signal: stop.signal }).then(([said]) => said as unknown);
-    const death = once(child, 'exit', { signal: stop.signal }).then(([code]) => {
-      throw new Error(`llama.cpp ended with code ${String(code)}.`);
-    });
-    death.catch(() => undefined);
-    try {
-      return await Promise.race([message, death]);
-    } finally {
-      stop.abort();
-      message.catch(() => undefined);
-    }
-  };
-  const first = await next();
-  if (first !== 'ready') {
-    child.kill();
-    throw new Error(`llama.cpp does not load ${path}: ${String(first)}`);
-  }
-  child.unref();
-  return async (ids, from) => {
-    child.send({ ids, from });
-    return (await next()) as Float32Array[];
-  };
-}
-
 async function promptsFrom(
   count: number,
   vocabulary: number,
@@ -148,7 +111,7 @@ export async function agreementWithLlama(
   const own = loadModel(ours, { kvType: 'f32' });
   const unroundedPath = await unroundedCopy(path);
   const unrounded = unroundedPath === null ? null : loadModel(unroundedPath, { kvType: 'f32' });
-  const peer = await startPeer(path, Math.max(256, longest));
+  const peer = await startLlamaCpp(await installLlamaCpp(), path, { contextLength: Math.max(256, longest) });
   const report: AgreementReport = {
     model: basename(path),
     prompts: prompts.length,
@@ -167,7 +130,7 @@ export async function agreementWithLlama(
     const ids = Int32Array.from([...prompt, ...tokens.slice(0, -1)]);
     const from = prompt.length - 1;
     const mine = scores(own, ids, from);
-    const theirs = await peer(ids, from);
+    const theirs = (await peer.logits(ids, from)).map(logSoftmax);
     const exact = unrounded === null ? null : scores(unrounded, ids, from);
     let same = 0;
     for (const [step, row] of mine.entries()) {
@@ -197,6 +160,7 @@ export async function agreementWithLlama(
     report.rmsOursFromUnrounded = rms(squares.ours);
     report.rmsTheirsFromUnrounded = rms(squares.theirs);
   }
+  await peer.close();
   own.close();
   unrounded?.close();
   if (unroundedPath !== null) rmSync(unroundedPath);

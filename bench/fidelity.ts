@@ -17,7 +17,7 @@ import { decisive, gapClosed, lineOf, meanValue, resultRows, writeReport } from 
 import { type FinishedRun, finishedRun, taskRows } from './fidelity/runs.ts';
 import { type FidelityTask, type TaskName, tasks } from './fidelity/tasks.ts';
 import { variants } from './fidelity/variants.ts';
-import { cacheFolder } from './peer.ts';
+import { cacheFolder } from './cache.ts';
 import { table } from './table.ts';
 
 const options = {

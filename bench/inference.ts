@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { measureMachine } from '../native/runtime.ts';
 import type { Ready, Round, RoundResult } from './engines/protocol.ts';
-import { cacheFolder, peerFolder } from './peer.ts';
+import { installLlamaCpp } from '../main/evaluation/llama-cpp/index.ts';
+import { cacheFolder } from './cache.ts';
 import { shapes, writeStudent, type WeightType } from './student.ts';
 import { loadNote, median, table } from './table.ts';
 
@@ -133,7 +134,7 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
       args: [ours, String(count), settings.layout],
     });
   if (settings.peer) {
-    const folder = peerFolder();
+    const folder = await installLlamaCpp();
     const files =
       shape === undefined
         ? [[basename(ours), ours] as const]

@@ -26,8 +26,8 @@ export type ComparisonRow = z.infer<typeof comparisonRow>;
 
 /** One proof that was tried on an exported file. */
 export const exportCheck = z.object({
-  /** `tensors`: read back and compared; `parser`: `@huggingface/gguf`; `runtime`: our runtime beside the graph engine; `onnx`: ONNX Runtime. */
-  name: z.enum(['tensors', 'parser', 'runtime', 'onnx', 'accuracy']),
+  /** `tensors`: read back and compared; `parser`: `@huggingface/gguf`; `runtime`: our runtime beside the graph engine; `onnx`: ONNX Runtime; `llama.cpp`: that program, where it is installed. */
+  name: z.enum(['tensors', 'parser', 'runtime', 'llama.cpp', 'onnx', 'accuracy']),
   passed: z.boolean(),
   /** One sentence with the figures. */
   text: z.string(),
@@ -63,6 +63,8 @@ export const exportedFile = z.object({
   checks: z.array(exportCheck).optional(),
   /** Which programs run it, from what is in it; absent for what is no GGUF file. */
   verdicts: z.array(runVerdict).optional(),
+  /** Programs that are meant to run the file but that it was not tried in here, and why. */
+  untried: z.array(z.object({ program: z.string(), reason: z.string() })).optional(),
   /** Restrictions that a user should know. */
   notes: z.array(z.string()).optional(),
   /** Which weights it was made of: size and time of the model's file. */

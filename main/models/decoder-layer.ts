@@ -13,6 +13,7 @@ import {
   swiGlu,
   ternaryLinear,
 } from '../graph/operations.ts';
+import { type ActivationRounding, roundActivations } from '../graph/rounded-activations.ts';
 import { hasSubln, type ModelConfiguration, type Projection, projectionShape } from './configuration.ts';
 
 export interface DecoderLayer {
@@ -34,8 +35,15 @@ export function deltaName(projection: Projection): string {
   return `${projection}.delta`;
 }
 
-/** Adds a decoder layer to the graph. Inputs besides the parameters: `x`, `mask` [T, T], `cos` and `sin` [P, D/2]. */
-export function decoderLayer(graph: Graph, configuration: ModelConfiguration): DecoderLayer {
+/**
+ * Adds a decoder layer to the graph. Inputs besides the parameters: `x`, `mask` [T, T], `cos` and `sin` [P, D/2].
+ * @param rounding of what enters the projections of a full-precision layer; it has no gradient
+ */
+export function decoderLayer(
+  graph: Graph,
+  configuration: ModelConfiguration,
+  rounding: ActivationRounding = 'none',
+): DecoderLayer {
   const { hiddenSize, heads, kvHeads, headSize, rmsNormEpsilon } = configuration;
   const parameters = new Map<string, Value>();
   const projectionInputs = new Map<Projection, Value>();
@@ -55,7 +63,7 @@ export function decoderLayer(graph: Graph, configuration: ModelConfiguration): D
         ? rmsNorm(graph, input, parameter(`${name}.subln`, [shape[1]]), rmsNormEpsilon)
         : input;
       const weight = parameter(name, shape);
-      if (!configuration.ternary) return linear(graph, normed, weight);
+      if (!configuration.ternary) return linear(graph, roundActivations(graph, normed, rounding), weight);
       const quantised =
         normed === input ? (shared ??= quantiseActivation(graph, input)) : quantiseActivation(graph, normed);
       return ternaryLinear(graph, quantised, { values: weight, delta: graph.input(deltaName(name), [1]) });

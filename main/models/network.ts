@@ -9,6 +9,7 @@ import { BufferPool } from '../graph/buffer-pool.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
+import type { ActivationRounding } from '../graph/rounded-activations.ts';
 import { type Bindings, elementCount, type EngineOptions, Session, threadCount } from '../graph/session.ts';
 import type { ModelConfiguration, Projection } from './configuration.ts';
 import { decoderLayer, deltaName } from './decoder-layer.ts';
@@ -33,6 +34,8 @@ export interface NetworkOptions extends EngineOptions {
   /** `training` compiles the backward pass too. */
   readonly mode: 'inference' | 'training';
   readonly recomputeActivations?: boolean;
+  /** Full-precision models in inference alone: how what enters the projections is rounded. */
+  readonly rounding?: ActivationRounding;
 }
 
 /** Of the ternary weights of one layer. */
@@ -70,9 +73,9 @@ function layerPasses(configuration: ModelConfiguration, recompute: boolean, rela
   );
 }
 
-function inferenceProgram(configuration: ModelConfiguration): Program {
+function inferenceProgram(configuration: ModelConfiguration, rounding: ActivationRounding | undefined): Program {
   const graph = new Graph('layer');
-  const { output, q, k, v, projectionInputs } = decoderLayer(graph, configuration);
+  const { output, q, k, v, projectionInputs } = decoderLayer(graph, configuration, rounding);
   const inputs = Object.fromEntries([...projectionInputs].map(([name, value]) => [`input.${name}`, value]));
   return program('layer.inference', graph, { output, 'state.q': q, 'state.k': k, 'state.v': v, ...inputs });
 }
@@ -126,7 +129,7 @@ export class Network {
         backward: await Session.create(passes.backward, options),
       };
     } else {
-      const forward = await Session.create(inferenceProgram(configuration), options);
+      const forward = await Session.create(inferenceProgram(configuration, options.rounding), options);
       sessions = { forward, passes: null, backward: null };
     }
     const network = new Network(configuration, parameters, options, sessions);

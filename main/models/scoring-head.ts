@@ -4,6 +4,7 @@ import { BufferPool } from '../graph/buffer-pool.ts';
 import { Graph } from '../graph/graph.ts';
 import { linear, rmsNorm } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
+import { type ActivationRounding, roundActivations } from '../graph/rounded-activations.ts';
 import { type EngineOptions, Session } from '../graph/session.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import type { Network } from './network.ts';
@@ -17,13 +18,14 @@ export function chunkRows(vocabSize: number): number {
   return Math.max(16, Math.min(512, Math.floor(largestLogits / vocabSize)));
 }
 
-function buildProgram(configuration: ModelConfiguration) {
+function buildProgram(configuration: ModelConfiguration, rounding: ActivationRounding) {
   const { hiddenSize, vocabSize, rmsNormEpsilon } = configuration;
   const graph = new Graph('scoring-head');
   const rows = graph.input('rows', ['n', hiddenSize]);
   const norm = graph.input('norm', [hiddenSize]);
   const head = graph.input('head', [vocabSize, hiddenSize]);
-  const logits = linear(graph, rmsNorm(graph, rows, norm, rmsNormEpsilon), head);
+  const normed = roundActivations(graph, rmsNorm(graph, rows, norm, rmsNormEpsilon), rounding);
+  const logits = linear(graph, normed, head);
   const logP = graph.node1('LogSoftmax', [logits], logits.shape, { attributes: { axis: { int: -1 } } });
   const targets = graph.input('targets', ['n', 'C'], 'int64');
   const picked = graph.node1('GatherElements', [logP, targets], ['n', 'C'], { attributes: { axis: { int: 1 } } });
@@ -42,8 +44,13 @@ export class ScoringHead {
     this.logitsSession = logits;
   }
 
-  static async create(network: Network, options: EngineOptions): Promise<ScoringHead> {
-    const { scores, logits } = buildProgram(network.configuration);
+  /** @param rounding of what enters the head */
+  static async create(
+    network: Network,
+    options: EngineOptions,
+    rounding: ActivationRounding = 'none',
+  ): Promise<ScoringHead> {
+    const { scores, logits } = buildProgram(network.configuration, rounding);
     return new ScoringHead(network, await Session.create(scores, options), await Session.create(logits, options));
   }
 

@@ -5,6 +5,7 @@ import type { JobSpec } from '../../contract/jobs.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
 import type { ExportType, Recipe } from '../../contract/recipe.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
+import { findLlamaCpp } from '../../evaluation/llama-cpp/index.ts';
 import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
@@ -59,6 +60,7 @@ interface Written {
   readonly zeroFraction?: number;
   readonly checks: readonly ExportCheck[];
   readonly notes: readonly string[];
+  readonly untried?: ExportedFile['untried'];
 }
 
 async function writeDraft(
@@ -87,7 +89,7 @@ async function writeDraft(
     draft,
     { name, configuration, tensors, tokenizer: tokenizerFolder },
     encodingOf(settings.type, settings),
-    { prompts, threads: recipe.threads, onProgress },
+    { prompts, threads: recipe.threads, llamaCpp: findLlamaCpp(), onProgress },
   );
 }
 
@@ -148,6 +150,7 @@ async function exportTarget(
       ...(verdicts === null ? {} : { verdicts }),
       checks: [...written.checks, ...subject.checks],
       notes: [...written.notes],
+      untried: written.untried ?? [],
       source: await sourceOf(folder),
     };
   } catch (error) {
@@ -218,6 +221,8 @@ export async function exportModels(
     });
     for (const text of file.notes ?? []) context.emit({ type: 'log', level: 'warning', text: `${note}: ${text}` });
     for (const { text } of file.checks ?? []) context.emit({ type: 'log', level: 'info', text: `${note}: ${text}` });
+    for (const { program, reason } of file.untried ?? [])
+      context.emit({ type: 'log', level: 'info', text: `${note}: not tried in ${program}. ${reason}` });
     files.push(file);
     context.emit({ type: 'artifact', artifact: await describeArtifact(folder, `export-${note}`, weightsOf(file)) });
   }

@@ -48,7 +48,7 @@ export interface TernaryValues {
 /** Values of a planned tensor before any packing, in file order. */
 export async function plannedValues(tensor: GgufTensorPlan, source: TensorSource): Promise<Float32Array> {
   const values = typeof tensor.source === 'string' ? await source.read(tensor.source) : tensor.source;
-  return tensor.permuteHeads === null ? values : permuteRotaryRows(values, tensor.permuteHeads, tensor.shape[1]!);
+  return tensor.permuteHeads === null ? values : permuteRotaryRows(values, tensor.permuteHeads, tensor.shape[1] ?? 1);
 }
 
 /** The absmean quantisation of a linear layer (METHOD.md section 2), the same that the student trains with. */

@@ -60,7 +60,7 @@ export async function writeGgufModel(
   onTensor: (done: number, total: number) => Promise<void> = () => Promise.resolve(),
 ): Promise<{ plan: GgufPlan; notes: readonly string[] }> {
   const { name, configuration, tensors, tokenizer } = model;
-  const plan = planGguf(configuration);
+  const plan = planGguf(configuration, encoding.linear === 'TQ2_0' || encoding.linear === 'TQ1_0');
   const keys = await tokenizerMetadata(tokenizer, configuration.vocabSize);
   let done = 0;
   const encoded = plan.tensors.flatMap((tensor) => encodeTensor(tensor, tensors, encoding));

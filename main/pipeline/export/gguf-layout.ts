@@ -44,10 +44,11 @@ const moduleNames: Record<Projection, string> = {
   down: 'ffn_down',
 };
 
-function architectureFor(configuration: ModelConfiguration): GgufPlan['architecture'] {
+/** @param separateScales the file has `*.scale` tensors, which llama.cpp's "qwen2" does not apply to the feed-forward layers; its "llama" does, and takes the bias */
+function architectureFor(configuration: ModelConfiguration, separateScales: boolean): GgufPlan['architecture'] {
   const { architecture, subln, qkvBias } = configuration;
   if (architecture === 'qwen3') return 'qwen3';
-  if (subln === 'none') return architecture === 'qwen2' && !qkvBias ? 'llama' : (architecture as 'llama' | 'qwen2');
+  if (subln === 'none') return architecture === 'qwen2' && qkvBias && !separateScales ? 'qwen2' : 'llama';
   if (qkvBias)
     throw new TritsmithError('unsupported', 'A Qwen2 student with SubLN and QKV bias fits no GGUF architecture.', {
       reason: 'bitnet.cpp does not load the bias where SubLN is.',
@@ -78,9 +79,12 @@ function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array |
   return Float32Array.from(inverseFrequencies(configuration), (scaled, index) => plain[index]! / scaled);
 }
 
-/** @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model */
-export function planGguf(configuration: ModelConfiguration): GgufPlan {
-  const architecture = architectureFor(configuration);
+/**
+ * @param separateScales ternary matrices are of a type without room for their scale (TQ2_0, TQ1_0)
+ * @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model
+ */
+export function planGguf(configuration: ModelConfiguration, separateScales = false): GgufPlan {
+  const architecture = architectureFor(configuration, separateScales);
   const { heads, kvHeads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
   const notes: string[] = [];
   if (architecture === 'bitnet' && heads * headSize !== hiddenSize)
@@ -96,7 +100,10 @@ export function planGguf(configuration: ModelConfiguration): GgufPlan {
     notes.push('llama.cpp refuses SubLN in a "qwen3" file; it runs in Tritsmith and, as I2_S, in bitnet.cpp.');
   // Qwen3 with SubLN before o and down alone: bitnet.cpp applies ffn_down_norm_in only beside ffn_gate_norm_in, so the FFN norm moves there.
   const moveFfnNorm = architecture === 'qwen3' && subln === 'paper';
-  const permutes = architecture === 'llama';
+  const rotatedHeads = (local: string): number | null => {
+    if (architecture !== 'llama') return null;
+    return local === 'q' ? heads : local === 'k' ? kvHeads : null;
+  };
 
   const tensors: GgufTensorPlan[] = [];
   const push = (name: string, specification: ParameterSpecification, kind: GgufTensorPlan['kind'], more = {}): void => {
@@ -135,10 +142,12 @@ export function planGguf(configuration: ModelConfiguration): GgufPlan {
       push(`${block}${sublnTensor(architecture, local)}.weight`, specification, 'norm');
     else if (local.endsWith('.bias')) {
       const projection = local[0] as 'q' | 'k' | 'v';
-      push(`${block}${moduleNames[projection]}.bias`, specification, 'norm');
+      push(`${block}${moduleNames[projection]}.bias`, specification, 'norm', {
+        permuteHeads: rotatedHeads(projection),
+      });
     } else
       push(`${block}${moduleNames[local as Projection]}.weight`, specification, 'linear', {
-        permuteHeads: permutes && local === 'q' ? heads : permutes && local === 'k' ? kvHeads : null,
+        permuteHeads: rotatedHeads(local),
       });
   }
   const ropeFactors = ropeFrequencyFactors(configuration);
@@ -189,7 +198,7 @@ function rotaryRows(
 }
 
 /**
- * Rows of a query or key matrix `[heads * D, K]` from the half-split order of Hugging Face to the interleaved order of the
+ * Rows of a query or key matrix `[heads * D, K]`, or values of its bias (K = 1), from the half-split order of Hugging Face to the interleaved order of the
  * `llama` architecture: row `i + j * D/2` of a head becomes row `2 i + j`.
  */
 export function permuteRotaryRows(values: Float32Array, heads: number, columns: number): Float32Array {

@@ -42,6 +42,7 @@ async function continued(
   await writeVerifiedGguf(path, { name: 'tiny', configuration, tensors, tokenizer: tokenizerFolder }, encoding, {
     prompts: tinyPrompts(1, configuration.vocabSize),
     threads: 1,
+    llamaCpp: null,
     onProgress: () => Promise.resolve(),
   });
   const parameters = await parametersOfFile(path, planGguf(configuration), configuration, tensors);

@@ -3,7 +3,7 @@ import { loadModel } from '../../../native/runtime.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
 import type { GgufFile } from '../../formats/gguf/index.ts';
 
-type Verdict = Omit<RunVerdict, 'program'>;
+export type Verdict = Omit<RunVerdict, 'program'>;
 
 const no = (reason: string): Verdict => ({ runs: false, reason });
 const yes = (reason: string): Verdict => ({ runs: true, reason });
@@ -51,12 +51,19 @@ function sharedObstacle({ architecture, has, preTokenizer }: Facts): Verdict | n
   return null;
 }
 
+/** Whether llama.cpp runs a file that is open, and why. */
+export function llamaCppVerdict(file: GgufFile): Verdict {
+  return llama(factsOf(file));
+}
+
 function llama(facts: Facts): Verdict {
   if (facts.types.has('I2_S'))
     return no('Tensor type 36 (I2_S) is known to bitnet.cpp alone; export TQ2_0 for llama.cpp.');
   if (facts.has(/_norm_in\.weight$/)) return no('It has no place for SubLN (*_norm_in) in this architecture.');
   if (!['llama', 'bitnet', 'qwen2', 'qwen3', 'gemma3'].includes(facts.architecture))
     return no(`Not known here for the architecture "${facts.architecture}".`);
+  if (facts.architecture === 'qwen2' && facts.has(/ffn_(gate|up|down)\.scale$/))
+    return no('Its "qwen2" leaves the scales of the feed-forward layers out; export again, as "llama".');
   return (
     sharedObstacle(facts) ??
     yes(facts.has(/\.scale$/) ? 'Its scales are in tensors of their own, which llama.cpp applies.' : 'A known layout.')

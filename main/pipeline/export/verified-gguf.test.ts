@@ -34,6 +34,7 @@ function write(
     {
       prompts: tinyPrompts(options.prompts ?? 16, configuration.vocabSize),
       threads: 1,
+      llamaCpp: null,
       onProgress: options.onProgress ?? (() => Promise.resolve()),
     },
   );
@@ -201,7 +202,12 @@ describe.skipIf(!existsSync(story))('a trained model (story-656k; skipped where 
       path,
       { name: 'story', configuration, tensors, tokenizer: story },
       { linear: 'F16', embedding: 'F16' },
-      { prompts: tinyPrompts(64, configuration.vocabSize), threads: 1, onProgress: () => Promise.resolve() },
+      {
+        prompts: tinyPrompts(64, configuration.vocabSize),
+        threads: 1,
+        llamaCpp: null,
+        onProgress: () => Promise.resolve(),
+      },
     );
     expect(checks[2]!.figures).toMatchObject({ prompts: 64, tokens: 512, sameTokens: 512 });
     expect(checks[2]!.figures.largestDifference).toBeLessThan(1e-4);

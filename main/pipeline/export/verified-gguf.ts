@@ -2,11 +2,13 @@
 import { stat } from 'node:fs/promises';
 import { gguf } from '@huggingface/gguf';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { ExportCheck } from '../../contract/results.ts';
+import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { type GgufModel, writeGgufModel } from './gguf-file.ts';
 import { readBackGguf } from './gguf-readback.ts';
+import { compareWithLlamaCpp, llamaCppCheck } from './llama-cpp-check.ts';
+import { llamaCppVerdict, type Verdict } from './run-verdicts.ts';
 import { compareWithGraph, parametersOfFile, type RuntimeAgreement } from './runtime-check.ts';
 
 export interface VerifiedGguf {
@@ -16,6 +18,7 @@ export interface VerifiedGguf {
   readonly zeroFraction: number;
   readonly checks: readonly ExportCheck[];
   readonly notes: readonly string[];
+  readonly untried: NonNullable<ExportedFile['untried']>;
 }
 
 export interface VerificationOptions {
@@ -24,6 +27,11 @@ export interface VerificationOptions {
   readonly threads: number;
   /** `done` of `total` units; may throw to stop. */
   readonly onProgress: (done: number, total: number) => Promise<void>;
+}
+
+export interface GgufVerificationOptions extends VerificationOptions {
+  /** Folder of llama.cpp, in which the file is then run too where it can be; null: it is not installed. */
+  readonly llamaCpp: string | null;
 }
 
 /** Whether the file is proven in the native runtime. It runs Q4_0 too, but those are for llama.cpp, to compare speeds. */
@@ -85,6 +93,18 @@ function refuseFailed(path: string, check: ExportCheck): void {
   });
 }
 
+const notInstalled =
+  'It is not installed here. `tritsmith components install llama.cpp` fetches it; exporting again then runs the file in it.';
+
+async function openVerdict(path: string): Promise<Verdict> {
+  const file = await openGguf(path);
+  try {
+    return llamaCppVerdict(file);
+  } finally {
+    await file.close();
+  }
+}
+
 /**
  * Writes `path` and proves it. The caller gives a draft name and renames or removes the file.
  * @throws TritsmithError `unsupported` for a model that the format can't hold, `damaged` when a check fails
@@ -93,10 +113,11 @@ export async function writeVerifiedGguf(
   path: string,
   model: GgufModel,
   encoding: GgufEncoding,
-  { prompts, threads, onProgress }: VerificationOptions,
+  { prompts, threads, llamaCpp, onProgress }: GgufVerificationOptions,
 ): Promise<VerifiedGguf> {
   const runs = prompts.length > 0 && runsInTritsmith(encoding);
-  const promptUnits = runs ? prompts.length : 0;
+  const inLlamaCpp = prompts.length > 0 && llamaCpp !== null;
+  const promptUnits = (runs ? prompts.length : 0) + (inLlamaCpp ? prompts.length : 0);
   let written = 0;
   const { plan, notes } = await writeGgufModel(path, model, encoding, (done, tensors) => {
     written = tensors;
@@ -124,6 +145,19 @@ export async function writeVerifiedGguf(
     );
     checks.push(runtimeCheck(found, encoding));
   }
+  const verdict = await openVerdict(path);
+  const untried: VerifiedGguf['untried'] = [];
+  if (verdict.runs && prompts.length > 0) {
+    if (llamaCpp === null) untried.push({ program: 'llama.cpp', reason: notInstalled });
+    else {
+      const before = total - prompts.length;
+      const subject = { path, ours: path, plan, configuration: model.configuration, encoding };
+      const found = await compareWithLlamaCpp(llamaCpp, subject, { prompts, threads }, (done) =>
+        onProgress(before + done, total),
+      );
+      checks.push(llamaCppCheck(found));
+    }
+  }
   for (const check of checks) refuseFailed(path, check);
   return {
     architecture: plan.architecture,
@@ -132,5 +166,6 @@ export async function writeVerifiedGguf(
     zeroFraction: readBack.zeroFraction,
     checks,
     notes,
+    untried,
   };
 }

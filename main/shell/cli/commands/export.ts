@@ -8,6 +8,7 @@ import type { EmbeddingType, ExportType } from '../../../contract/recipe.ts';
 import { readComparison } from '../../../workbench/comparison.ts';
 import { parseRecipe } from '../../../workbench/recipe-inputs.ts';
 import { guarded, newCommand } from '../command.ts';
+import { exportProofs } from '../export-proofs.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { assertFinished } from './finished.ts';
@@ -49,7 +50,7 @@ export function exportCommand(shell: Shell): Command {
             .map((stage) => stage.kind)
             .filter((kind) => kind === 'export' || kind.startsWith('measure-'));
           const done = await runSession(shell, workspace, record.id, { ...options, again });
-          if (options.output === undefined || done.state !== 'done') return;
+          if (done.state !== 'done') return;
           const found = readComparison(workspace, done);
           const file = found?.exports?.findLast(
             (each) =>
@@ -58,6 +59,8 @@ export function exportCommand(shell: Shell): Command {
               (each.embedding ?? 'f16') === embedding &&
               (each.pruning != null) === (pruneVocabulary === true),
           );
+          if (file !== undefined && options.json !== true) shell.out(`\n${exportProofs([file])}`);
+          if (options.output === undefined) return;
           const path = file === undefined ? found?.export?.path : join(workspace.experimentFolder(done.id), file.path);
           if (path === undefined)
             throw new TritsmithError('internal', 'The export left no file.', {

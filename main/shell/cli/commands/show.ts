@@ -4,6 +4,7 @@ import { readComparison } from '../../../workbench/comparison.ts';
 import type { Workspace } from '../../../workbench/workspace.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { comparisonTable } from '../comparison-table.ts';
+import { exportProofs } from '../export-proofs.ts';
 import { bytes, count, date, elapsed } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
@@ -65,6 +66,8 @@ function show(shell: Shell, workspace: Workspace, record: ExperimentRecord, opti
   shell.out(describe(record, workspace.experimentFolder(record.id)));
   if (metrics.length > 0) shell.out(`\nCurves: ${metrics.map(({ name }) => name).join(', ')}\n`);
   if (comparison !== null) shell.out(`\n${comparisonTable(comparison, record.recipe.task.kind)}`);
+  if (comparison?.exports !== undefined && comparison.exports.length > 0)
+    shell.out(`\n${exportProofs(comparison.exports)}`);
   if (options.logs === true)
     shell.out(`\n${logs.map(({ time, stage, level, text }) => `${date(time)} ${stage} ${level}: ${text}\n`).join('')}`);
 }
