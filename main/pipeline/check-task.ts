@@ -140,7 +140,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     path: dataset.path,
     format: dataset.format,
     bytes,
-    rows: Math.round((rows + dataset.problemCount) * times),
+    rows: Math.round((rows + unreadRows(dataset)) * times),
     usableRows: Math.round(usableRows * times),
     labels: [...labels]
       .sort((a, b) => b[1] - a[1])
@@ -188,18 +188,19 @@ class Tally {
   }
 }
 
+/** Rows that are in the file and could not be read. */
+function unreadRows(dataset: Dataset): number {
+  return [...dataset.problemKinds.values()].reduce((sum, { count, rowsKept }) => sum + (rowsKept ? 0 : count), 0);
+}
+
 function unreadableRows(dataset: Dataset): RowProblem[] {
-  const [first] = dataset.problems;
-  if (first === undefined) return [];
-  return [
-    {
-      kind: 'unreadable',
-      effect: 'dropped',
-      rows: dataset.problemCount,
-      examples: dataset.problems.slice(0, SHOWN_ROWS).map(({ row }) => row),
-      explanation: first.message,
-    },
-  ];
+  return [...dataset.problemKinds.values()].map(({ count, rows, message, rowsKept }) => ({
+    kind: 'unreadable',
+    effect: rowsKept ? 'kept' : 'dropped',
+    rows: count,
+    examples: [...rows],
+    explanation: message,
+  }));
 }
 
 function blockersOf(

@@ -1,6 +1,7 @@
 /** What every reader of dataset files gives: rows of text by column, and what was wrong on the way. */
 
-export type ProblemKind = 'empty-line' | 'ragged' | 'invalid-json' | 'not-an-object' | 'too-long' | 'invalid-utf8';
+export type ProblemKind =
+  'empty-line' | 'ragged' | 'invalid-json' | 'not-an-object' | 'too-long' | 'invalid-utf8' | 'nul';
 
 /** Something in the file that a person should know; the row it names was left out unless the message says otherwise. */
 export interface Problem {
@@ -8,6 +9,16 @@ export interface Problem {
   readonly row: number;
   readonly kind: ProblemKind;
   readonly message: string;
+}
+
+export interface ProblemSummary {
+  readonly count: number;
+  /** The first few. */
+  readonly rows: readonly number[];
+  /** Of the first of them. */
+  readonly message: string;
+  /** Whether the rows are read all the same. */
+  readonly rowsKept: boolean;
 }
 
 export interface DatasetRow {
@@ -27,24 +38,33 @@ export interface Dataset {
   readonly problems: readonly Problem[];
   /** How many problems there were, kept or not. */
   readonly problemCount: number;
+  /** The same by kind, with the first rows of each. */
+  readonly problemKinds: ReadonlyMap<ProblemKind, ProblemSummary>;
   /** Reads the file from its beginning; may be called again. Memory does not grow with the file (plain JSON apart). */
   rows(): AsyncIterable<DatasetRow>;
 }
 
 const mostKept = 1000;
+const shownRows = 5;
 
 /** Collects problems up to a cap. */
 export class Problems {
   readonly kept: Problem[] = [];
+  readonly kinds = new Map<ProblemKind, { count: number; rows: number[]; message: string; rowsKept: boolean }>();
   count = 0;
 
   add(row: number, kind: ProblemKind, message: string): void {
     this.count++;
+    const summary = this.kinds.get(kind) ?? { count: 0, rows: [], message, rowsKept: kind === 'invalid-utf8' };
+    summary.count++;
+    if (summary.rows.length < shownRows) summary.rows.push(row);
+    this.kinds.set(kind, summary);
     if (this.kept.length < mostKept) this.kept.push({ row, kind, message });
   }
 
   clear(): void {
     this.kept.length = 0;
+    this.kinds.clear();
     this.count = 0;
   }
 }

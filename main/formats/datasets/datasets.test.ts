@@ -65,7 +65,7 @@ describe('TSV', () => {
   it.each([
     ['empty', ''],
     ['only a BOM', '\ufeff'],
-    ['a column without a name', 'a\t\n1\t2'],
+    ['no column names at all', '\t\n1\t2'],
     ['a column twice', 'a\ta\n1\t2'],
   ])('refuses a file with %s', async (_, content) => {
     await expect(refused('header.tsv', content)).rejects.toMatchObject({ name: 'TritsmithError', code: 'bad-input' });

@@ -4,7 +4,9 @@ import type { Info } from 'csv-parse';
 import { TritsmithError } from '../../contract/errors.ts';
 import { openRegularFile } from '../regular-file.ts';
 import type { DatasetRow, Problems, Source } from './dataset.ts';
+import type { Delimiter } from './delimiter.ts';
 import { readLines } from './lines.ts';
+import { notUtf8 } from './text-encoding.ts';
 
 const mostColumns = 10_000;
 
@@ -13,11 +15,9 @@ function checkHeader(file: string, names: readonly string[]): void {
   const reason =
     names.length > mostColumns
       ? `Its first line has ${names.length} columns.`
-      : names.some((name) => name === '')
-        ? 'Its first line, which should name the columns, has an empty name.'
-        : doubled !== undefined
-          ? `Its first line names the column "${doubled.slice(0, 60)}" twice.`
-          : null;
+      : doubled !== undefined
+        ? `Its first line names the column "${doubled.slice(0, 60)}" twice (columns ${names.indexOf(doubled) + 1} and ${names.lastIndexOf(doubled) + 1}).`
+        : null;
   if (reason)
     throw new TritsmithError('bad-input', `${file} has no usable column names.`, {
       reason,
@@ -25,8 +25,20 @@ function checkHeader(file: string, names: readonly string[]): void {
     });
 }
 
-const noRows = (file: string) =>
+export const noRows = (file: string) =>
   new TritsmithError('bad-input', `${file} is empty.`, { remedy: 'Choose a file with a header line and rows.' });
+
+/** Names of the columns; one without a name (as pandas writes its index) is called by its place. */
+function columnNames(file: string, fields: readonly string[]): string[] {
+  const names = fields.map((name, i) => (name.trim() === '' ? `column ${i + 1}` : name));
+  if (fields.every((name) => name.trim() === ''))
+    throw new TritsmithError('bad-input', `${file} has no usable column names.`, {
+      reason: 'Its first line names no column.',
+      remedy: 'Put a line with the names of the columns first.',
+    });
+  checkHeader(file, names);
+  return names;
+}
 
 /** The row, or null (with a problem noted) when the number of fields is not that of the header. */
 function asRow(
@@ -34,16 +46,26 @@ function asRow(
   fields: readonly string[],
   row: number,
   problems: Problems,
+  waysOut: string,
 ): DatasetRow | null {
   if (fields.length !== columns.length) {
-    problems.add(row, 'ragged', `${fields.length} fields instead of ${columns.length}; the row is left out`);
+    problems.add(
+      row,
+      'ragged',
+      `${fields.length} fields instead of ${columns.length}; the row is left out. ${waysOut}`,
+    );
+    return null;
+  }
+  if (fields.some((field) => field.includes('\0'))) {
+    problems.add(row, 'nul', 'a NUL character, which no text has; the row is left out. The file may be damaged there.');
     return null;
   }
   const values = Object.fromEntries(columns.map((name, i) => [name, fields[i]!]));
-  if (fields.some((field) => field.includes('\ufffd')))
-    problems.add(row, 'invalid-utf8', 'some bytes are no UTF-8 and are shown as \ufffd; the row is kept');
+  if (fields.some((field) => field.includes('\ufffd'))) problems.add(row, 'invalid-utf8', notUtf8);
   return { row, values };
 }
+
+const tabsInTexts = 'Take tabs and line breaks out of the texts, or save the table as CSV with quotation marks.';
 
 export async function openTsv(file: string): Promise<Source> {
   let header: { columns: string[]; line: number } | undefined;
@@ -53,8 +75,8 @@ export async function openTsv(file: string): Promise<Source> {
     break;
   }
   if (!header) throw noRows(file);
-  const { columns, line } = header;
-  checkHeader(file, columns);
+  const { line } = header;
+  const columns = columnNames(file, header.columns);
   return {
     format: 'tsv',
     columns,
@@ -64,7 +86,7 @@ export async function openTsv(file: string): Promise<Source> {
         if (text === null) problems.add(number, 'too-long', 'more than 16 MB; the line is left out');
         else if (text === '') problems.add(number, 'empty-line', 'an empty line');
         else {
-          const row = asRow(columns, text.split('\t'), number, problems);
+          const row = asRow(columns, text.split('\t'), number, problems, tabsInTexts);
           if (row) yield row;
         }
       }
@@ -112,8 +134,7 @@ async function* csvRecords(file: string, delimiter: string): AsyncGenerator<{ fi
 
 const isEmpty = (fields: readonly string[]) => fields.length === 0 || (fields.length === 1 && fields[0] === '');
 
-/** `delimiter`: comma, or semicolon where the header has no comma (spreadsheets of many countries). */
-export async function openCsv(file: string, delimiter: ',' | ';'): Promise<Source> {
+export async function openCsv(file: string, delimiter: Exclude<Delimiter, '\t'>): Promise<Source> {
   let header: { columns: string[]; line: number } | undefined;
   for await (const { fields, line } of csvRecords(file, delimiter)) {
     if (isEmpty(fields)) continue;
@@ -121,8 +142,9 @@ export async function openCsv(file: string, delimiter: ',' | ';'): Promise<Sourc
     break;
   }
   if (!header) throw noRows(file);
-  const { columns, line: headerLine } = header;
-  checkHeader(file, columns);
+  const { line: headerLine } = header;
+  const columns = columnNames(file, header.columns);
+  const waysOut = `Put texts that hold "${delimiter}" or line breaks in quotation marks, and double the quotation marks in them.`;
   return {
     format: 'csv',
     columns,
@@ -131,7 +153,7 @@ export async function openCsv(file: string, delimiter: ',' | ';'): Promise<Sourc
         if (line <= headerLine) continue;
         if (isEmpty(fields) && columns.length > 1) problems.add(line, 'empty-line', 'an empty line');
         else {
-          const row = asRow(columns, fields, line, problems);
+          const row = asRow(columns, fields, line, problems, waysOut);
           if (row) yield row;
         }
       }

@@ -4,9 +4,11 @@ import { TritsmithError } from '../../contract/errors.ts';
 import { openRegularFile } from '../regular-file.ts';
 import { Problems } from './dataset.ts';
 import type { Dataset, Source } from './dataset.ts';
-import { openCsv, openTsv } from './delimited.ts';
+import { noRows, openCsv, openTsv } from './delimited.ts';
+import { findDelimiter } from './delimiter.ts';
 import { openJson, openJsonLines } from './json.ts';
 import { openParquet } from './parquet.ts';
+import { refuseOtherThanText } from './text-encoding.ts';
 
 const sniffedBytes = 64 * 1024;
 
@@ -38,20 +40,24 @@ async function openSource(file: string): Promise<Source> {
   const bytes = await beginning(file);
   const text = bytes.toString('utf8').replace(/^\ufeff/, '');
   const extension = path.extname(file).toLowerCase();
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b)
-    throw new TritsmithError('unsupported', `${file} is compressed.`, { remedy: 'Unpack it first.' });
   if (extension === '.parquet' || bytes.subarray(0, 4).toString('latin1') === 'PAR1') return openParquet(file);
+  refuseOtherThanText(file, bytes);
   if (extension === '.jsonl' || extension === '.ndjson') return openJsonLines(file);
-  const header = text.trimStart().split(/\r?\n/, 1)[0]!;
   if (extension === '.json' || (extension !== '.tsv' && extension !== '.csv' && /^\s*[[{]/.test(text)))
     return looksLikeJsonLines(text) ? openJsonLines(file) : openJson(file);
-  if (extension === '.tsv' || (header.includes('\t') && !header.includes(','))) return openTsv(file);
-  if (extension === '.csv' || header.includes(',') || header.includes(';'))
-    return openCsv(file, !header.includes(',') && header.includes(';') ? ';' : ',');
-  if (text.trim() === '') throw new TritsmithError('bad-input', `${file} is empty.`);
+  const favourite = extension === '.tsv' ? '\t' : extension === '.csv' ? ',' : null;
+  const delimiter = findDelimiter(text.trimStart(), favourite) ?? favourite;
+  if (delimiter === '\t' && /\r(?!\n)/.test(text) && !text.includes('\n'))
+    throw new TritsmithError('bad-input', `${file} has line ends of another kind.`, {
+      reason: 'Its lines end with CR alone, as on very old Macs.',
+      remedy: 'Save it with line ends of Unix (LF) or Windows (CRLF).',
+    });
+  if (text.trim() === '') throw noRows(file);
+  if (delimiter === '\t') return openTsv(file);
+  if (delimiter !== null) return openCsv(file, delimiter);
   throw new TritsmithError('unsupported', `${file} is no table that can be read.`, {
     reason:
-      'Its name ends in none of .tsv, .csv, .jsonl, .json, .parquet, and its first line has no tab, comma or semicolon.',
+      'Its name ends in none of .tsv, .csv, .jsonl, .json, .parquet, and its first line has no tab, comma, semicolon or bar.',
     remedy: 'Save the rows as TSV, CSV, JSONL, JSON or Parquet.',
   });
 }
@@ -77,6 +83,7 @@ export async function openDataset(file: string): Promise<Dataset> {
     get problemCount() {
       return problems.count;
     },
+    problemKinds: problems.kinds,
     rows() {
       problems.clear();
       return source.rows(problems);

@@ -6,10 +6,10 @@ import type { ParquetReply, ParquetRequest } from './parquet-process.ts';
 
 const mostMegabytes = 3072;
 
-/** For something of `bytes` compressed bytes: 2 s and 1 s per MB, 512 MB and 40 times the size. */
+/** For something of `bytes` compressed bytes: 1 s of processor time and 1 s per MB, 512 MB and 40 times the size. */
 function limitsFor(bytes: number): Limits {
   const size = bytes / 1024 ** 2;
-  return { seconds: 2 + size, megabytes: Math.min(mostMegabytes, 512 + 40 * size) };
+  return { seconds: 1 + size, megabytes: Math.min(mostMegabytes, 512 + 40 * size) };
 }
 
 export interface ParquetReader {

@@ -1,0 +1,41 @@
+/** Refuses files that are no text in UTF-8, and says what they seem to be and how to save them instead. */
+import { TritsmithError } from '../../contract/errors.ts';
+
+const asUtf8 = 'Save it as UTF-8 (in Excel: "CSV UTF-8"; in LibreOffice: character set "Unicode (UTF-8)").';
+
+function utf16(bytes: Uint8Array): boolean {
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return true;
+  // Latin text in UTF-16 has a zero in every other byte.
+  const zeros = [0, 0];
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] === 0) zeros[i % 2]!++;
+  return bytes.length >= 8 && Math.max(...zeros) > bytes.length * 0.3 && Math.min(...zeros) < bytes.length * 0.05;
+}
+
+const startsWith = (bytes: Uint8Array, ...start: number[]) => start.every((byte, i) => bytes[i] === byte);
+
+/**
+ * Looks at the first bytes of a file that should be a table or JSON.
+ * @throws TritsmithError `unsupported` (compressed, spreadsheet, UTF-16), `bad-input` (no text)
+ */
+export function refuseOtherThanText(file: string, bytes: Uint8Array): void {
+  if (startsWith(bytes, 0x1f, 0x8b) || startsWith(bytes, 0x28, 0xb5, 0x2f, 0xfd))
+    throw new TritsmithError('unsupported', `${file} is compressed.`, { remedy: 'Unpack it first.' });
+  if (startsWith(bytes, 0x50, 0x4b, 3, 4) || startsWith(bytes, 0xd0, 0xcf, 0x11, 0xe0))
+    throw new TritsmithError('unsupported', `${file} is a spreadsheet or an archive, not a table in text.`, {
+      remedy: 'Open it and save the sheet as CSV (in Excel: "CSV UTF-8"), or unpack the archive first.',
+    });
+  if (utf16(bytes))
+    throw new TritsmithError('unsupported', `${file} is text in UTF-16.`, {
+      reason: 'Only UTF-8 is read.',
+      remedy: asUtf8,
+    });
+  const zero = bytes.indexOf(0);
+  if (zero >= 0)
+    throw new TritsmithError('bad-input', `${file} is no text.`, {
+      reason: `Line ${bytes.subarray(0, zero).filter((byte) => byte === 10).length + 1} has a NUL byte, which no text has.`,
+      remedy: 'Choose the file that holds the rows, or copy it again: it may be damaged.',
+    });
+}
+
+/** What is said of a row with bytes that are no UTF-8. */
+export const notUtf8 = `some bytes are no UTF-8 and are shown as \ufffd; the row is kept. ${asUtf8}`;
