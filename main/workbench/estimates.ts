@@ -15,6 +15,9 @@ import { distillationBytes } from './memory-estimate.ts';
 /** Useful float32 work of one core in training, before anything has been measured: from an old laptop to a server. */
 const SLOW_CORE = 4e9;
 const FAST_CORE = 30e9;
+/** Starting the processes, evaluating, exporting and measuring a small model: seconds that no formula of tokens has. */
+const LEAST_SECONDS = 10;
+const MOST_SECONDS = 90;
 const REHEARSAL_STEPS = 20;
 /** A ternary step quantises its weights, a distilling one also runs the teacher forward. */
 const TERNARY = 1.15;
@@ -36,15 +39,15 @@ export async function estimate(port: SpawnPort, recipe: Recipe, workspaceFolder:
   const work = workOf(recipe, facts.report);
   const flops = 6 * facts.card.parameters * work.weighted;
   const machine = describeMachine();
-  const low = flops / (machine.cores * FAST_CORE);
-  const high = flops / (machine.cores * SLOW_CORE);
+  const low = LEAST_SECONDS + flops / (machine.cores * FAST_CORE);
+  const high = MOST_SECONDS + flops / (machine.cores * SLOW_CORE);
   return {
     ...resources(recipe, facts, workspaceFolder),
     time: {
       low,
       high,
       measured: false,
-      formula: `${millions(work.tokens)} tokens in all stages x 6 x ${millions(facts.card.parameters)} parameters, at ${String(SLOW_CORE / 1e9)} to ${String(FAST_CORE / 1e9)} GFLOP/s for each of ${String(machine.cores)} cores. A rehearsal replaces this guess by a measurement.`,
+      formula: `${millions(work.tokens)} tokens in all stages x 6 x ${millions(facts.card.parameters)} parameters, at ${String(SLOW_CORE / 1e9)} to ${String(FAST_CORE / 1e9)} GFLOP/s for each of ${String(machine.cores)} cores; ${String(LEAST_SECONDS)} to ${String(MOST_SECONDS)} s for starting, evaluating and exporting. A rehearsal replaces this guess by a measurement.`,
     },
     machine,
   };
