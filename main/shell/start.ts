@@ -1,52 +1,91 @@
-/** `npm start`: the workbench in Electron where its binary is, else in an app window of an installed browser, else in the default browser. */
+/** `npm start`: the workbench in Electron where its binary can be had, else in an app window of an installed browser, else in the default browser. */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { TritsmithError } from '../contract/errors.ts';
+import { electronBinary, electronFolder } from './electron/binary.ts';
 import { installedBrowsers, openInDefaultBrowser } from './server/browsers.ts';
 import { openBrowserShell } from './server/browser-shell.ts';
+import { handOff } from './server/hand-off.ts';
+import type { HandOff } from './server/hand-off.ts';
 import { buildPageWhenDue, root } from './server/page-build.ts';
 
+process.umask(0o077);
+const { values } = parseArgs({ options: { workspace: { type: 'string' } } });
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-/** Path of Electron's binary, fetched by its own installer on the first start; null where it can't be had. */
-async function electronBinary(): Promise<string | null> {
-  const folder = dirname(createRequire(import.meta.url).resolve('electron/package.json'));
-  const names: Partial<Record<NodeJS.Platform, string>> = {
-    darwin: 'Electron.app/Contents/MacOS/Electron',
-    win32: 'electron.exe',
+/** Electron's binary, fetched by its own installer on the first start (it checks the digest); a line says why where it can't be had. */
+async function findElectron(): Promise<string | null> {
+  const present = electronBinary();
+  if (present !== null) return present;
+  if (process.platform === 'linux' && !process.env['DISPLAY'] && !process.env['WAYLAND_DISPLAY']) {
+    say('There is no screen here for a window of our own.');
+    return null;
+  }
+  say('Fetching Electron for the first start (about 120 MB) ...');
+  const installer = spawn(process.execPath, [join(electronFolder(), 'install.js')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: 300_000,
+  });
+  let complaint = '';
+  installer.stderr.on('data', (chunk: Buffer) => {
+    complaint = (complaint + chunk.toString()).slice(0, 4000);
+  });
+  await new Promise((resolve) => installer.once('close', resolve));
+  const fetched = electronBinary();
+  if (fetched === null)
+    say(
+      `Electron cannot be had now (${reasonIn(complaint)}), so the workbench opens in a browser. The next start tries again.`,
+    );
+  return fetched;
+}
+
+function reasonIn(complaint: string): string {
+  const lines = complaint.split('\n').map((line) => line.trim());
+  return (lines.find((line) => /error|ENOTFOUND|EAI_AGAIN|refused/i.test(line)) ?? lines[0] ?? '').slice(0, 160);
+}
+
+async function openInBrowser(): Promise<void> {
+  const browser = installedBrowsers()[0] ?? null;
+  let waiting: HandOff | null = null;
+  let first = true;
+  const end = (): void => {
+    waiting?.end();
+    waiting = null;
   };
-  const binary = join(folder, 'dist', names[process.platform] ?? 'electron');
-  if (existsSync(binary)) return binary;
-  if (process.platform === 'linux' && !process.env['DISPLAY'] && !process.env['WAYLAND_DISPLAY']) return null;
-  say('Fetching Electron for the first start ...');
-  const fetched = spawn(process.execPath, [join(folder, 'install.js')], { stdio: 'ignore', timeout: 180_000 });
-  await new Promise((resolve) => fetched.once('close', resolve));
-  return existsSync(binary) ? binary : null;
+  process.once('exit', end);
+  const present = async (link: string): Promise<void> => {
+    if (!first) {
+      say(`Tritsmith is at ${link}`);
+      return;
+    }
+    first = false;
+    waiting = handOff(link, browser?.path ?? null);
+    const { address } = waiting;
+    const started = browser === null ? await openInDefaultBrowser(address) : await browser.openAppWindow(address);
+    if (started)
+      say(`Tritsmith opens in ${browser?.name ?? 'the default browser'}. If it does not, press Enter for a link.`);
+    else say(`Tritsmith is at ${link}`);
+  };
+  await openBrowserShell({
+    ...(values.workspace === undefined ? {} : { workspace: values.workspace }),
+    port: 0,
+    present: (link) => void present(link),
+    onOpened: end,
+  });
 }
 
 try {
-  const electron = await electronBinary();
-  if (electron !== null) {
+  const electron = await findElectron();
+  if (electron === null) await openInBrowser();
+  else {
     buildPageWhenDue((line) => process.stderr.write(line));
-    const window = spawn(electron, [root], { stdio: 'inherit' });
+    const args = values.workspace === undefined ? [root] : [root, '--workspace', values.workspace];
+    const window = spawn(electron, args, { stdio: 'inherit' });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => window.kill(signal));
     window.once('close', (code) => process.exit(code ?? 0));
-  } else {
-    const browser = installedBrowsers()[0] ?? null;
-    say(
-      `Electron's binary is not here, so the workbench opens in ${browser === null ? 'the default browser' : browser.name}.`,
-    );
-    await openBrowserShell({
-      port: 0,
-      present: (link) => {
-        say(`Tritsmith is at ${link}`);
-        if (browser === null) openInDefaultBrowser(link);
-        else browser.openAppWindow(link);
-      },
-    });
   }
 } catch (thrown) {
   const { message, reason, remedy, details } = TritsmithError.from(thrown);

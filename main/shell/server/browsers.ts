@@ -6,7 +6,8 @@ import { delimiter, join } from 'node:path';
 export interface InstalledBrowser {
   readonly name: string;
   readonly path: string;
-  openAppWindow(link: string): void;
+  /** Shows `address` as an app window; resolves to whether the browser started. */
+  openAppWindow(address: string): Promise<boolean>;
 }
 
 const onPath = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'microsoft-edge', 'msedge'];
@@ -36,21 +37,25 @@ export function installedBrowsers(platform: NodeJS.Platform = process.platform):
     .map((path) => ({
       name: /edge/i.test(path) ? 'Edge' : /chromium/i.test(path) ? 'Chromium' : 'Chrome',
       path,
-      openAppWindow: (link) => {
-        launch(path, [`--app=${link}`, '--window-size=1280,860']);
-      },
+      openAppWindow: (address) => launch(path, [`--app=${address}`, '--window-size=1280,860']),
     }));
 }
 
-export function openInDefaultBrowser(link: string): void {
-  if (process.platform === 'darwin') launch('open', [link]);
-  else if (process.platform === 'win32') launch('explorer', [link]);
-  else launch('xdg-open', [link]);
+/** Resolves to whether the system's opener started. */
+export function openInDefaultBrowser(address: string): Promise<boolean> {
+  if (process.platform === 'darwin') return launch('open', [address]);
+  return launch(process.platform === 'win32' ? 'explorer' : 'xdg-open', [address]);
 }
 
-/** A browser that does not start leaves the printed link to be opened by hand. */
-function launch(program: string, args: readonly string[]): void {
-  const child = spawn(program, args, { stdio: 'ignore', detached: true });
-  child.once('error', () => undefined);
-  child.unref();
+function launch(program: string, args: readonly string[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: 'ignore', detached: true });
+    child.once('spawn', () => {
+      resolve(true);
+    });
+    child.once('error', () => {
+      resolve(false);
+    });
+    child.unref();
+  });
 }

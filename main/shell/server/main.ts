@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util';
 import { TritsmithError } from '../../contract/errors.ts';
 import { openBrowserShell } from './browser-shell.ts';
 
+// What the workbench and its workers write is for its user alone.
+process.umask(0o077);
 const usage = `npm run serve -- [--workspace <folder>] [--port <number>]
 
 Serves the workbench on 127.0.0.1 and prints a link that opens it once. Press Enter for a new link, Ctrl-C to end:
