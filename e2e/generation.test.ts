@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { findViolations, overflow } from './accessibility.ts';
 import { screenshot } from './harness.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
@@ -59,6 +60,11 @@ describeInBrowser('a task whose answers are written', () => {
     await button('Later rows').click();
     await expect.poll(() => first.locator('pre').textContent(), { timeout: 60_000 }).toContain('Parcel 5 ');
     await screenshot(page, 'wizard-generation');
+    expect(await findViolations(page)).toEqual([]);
+    // 1024 pixels at 125 %.
+    await page.setViewportSize({ width: 819, height: 800 });
+    expect(await overflow(page)).toBeLessThanOrEqual(0);
+    await page.setViewportSize({ width: 1280, height: 860 });
     await expect.poll(() => button('Next').isEnabled(), { timeout: 60_000 }).toBe(true);
     await button('Next').click();
   });
