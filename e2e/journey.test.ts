@@ -228,11 +228,9 @@ describeInBrowser('every screen', () => {
           await page.waitForTimeout(name === 'results' || name === 'machine' ? 2500 : 400);
           for (const line of await findViolations(page)) found.push(`${name} ${line}`);
           if ((await overflow(page)) > 0) found.push(`${name} is wider than the window`);
-          if (theme === 'Dark') {
-            await page.setViewportSize({ width: 1280, height: 860 });
-            await screenshot(page, `${name}-dark`);
-            await page.setViewportSize({ width: 819, height: 800 });
-          }
+          await page.setViewportSize({ width: 1280, height: 860 });
+          await screenshot(page, `${name}-${theme.toLowerCase()}`);
+          await page.setViewportSize({ width: 819, height: 800 });
         }
         expect(found).toEqual([]);
       },
