@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- fidelity --task sst2|qnli|mnli|scitldr [--teacher <folder>] [--seeds 1,2,3] [--ablation-seeds 1] [--epochs N] [--teacher-epochs N]
- * [--rows N] [--only a,b] [--budget minutes] [--workspace <folder>] [--no-page] [--json]`: teacher, BitNet-SFT, BitDistill and ablations on real data,
+ * `npm run bench -- fidelity --task sst2|qnli|mnli|scitldr|tinystories [--teacher <folder>] [--seeds 1,2,3] [--ablation-seeds 1] [--epochs N] [--teacher-epochs N]
+ * [--rows N] [--split test|validation] [--only a,b] [--budget minutes] [--workspace <folder>] [--no-page] [--json]`: teacher, BitNet-SFT, BitDistill and ablations on real data,
  * every student with the same number of steps. Finished runs are kept as experiments and not repeated, so a run with a budget goes on where it stopped.
  */
 import { existsSync } from 'node:fs';
@@ -13,10 +13,12 @@ import { countParameters } from '../main/models/parameters.ts';
 import { pretrainSteps } from '../main/pipeline/models-of-recipe.ts';
 import { learningRateFor } from '../main/pipeline/presets.ts';
 import { openWorkspace } from '../main/workbench/workspace.ts';
+import { defaultCorpus } from './fidelity/language.ts';
+import { runLanguage } from './fidelity/language-report.ts';
 import { decisive, gapClosed, lineOf, meanValue, resultRows, writeReport } from './fidelity/report.ts';
 import { type FinishedRun, finishedRun, taskRows } from './fidelity/runs.ts';
 import { type FidelityTask, type TaskName, tasks } from './fidelity/tasks.ts';
-import { variants } from './fidelity/variants.ts';
+import { ablations, choices } from './fidelity/variants.ts';
 import { cacheFolder } from './cache.ts';
 import { table } from './table.ts';
 
@@ -28,8 +30,12 @@ const options = {
   epochs: { type: 'string', default: '1' },
   'teacher-epochs': { type: 'string', default: '2' },
   rows: { type: 'string' },
+  split: { type: 'string', default: 'test' },
   only: { type: 'string' },
   budget: { type: 'string' },
+  corpus: { type: 'string' },
+  tokens: { type: 'string', default: '1000000' },
+  'teacher-tokens': { type: 'string', default: '600000' },
   workspace: { type: 'string' },
   threads: { type: 'string', default: '0' },
   'no-page': { type: 'boolean', default: false },
@@ -45,23 +51,25 @@ interface Plan {
   readonly epochs: number;
   readonly teacherEpochs: number;
   readonly rows: number | undefined;
+  /** Measure on rows held out of the training rows, to choose settings; the dev set and the tail stay unseen. */
+  readonly validation: boolean;
   readonly threads: number;
 }
 
 /** BitDistill as the presets make it, with teacher and BitNet-SFT in the same experiment. */
 async function mainRecipe(plan: Plan, seed: number): Promise<Recipe> {
-  const { task, taskName, base, epochs, teacherEpochs, rows, threads } = plan;
+  const { task, taskName, base, epochs, teacherEpochs, rows, validation, threads } = plan;
   const configuration = await readFolderConfiguration(base);
   const optimiser = { learningRate: learningRateFor(countParameters(configuration).total) };
   const recipe = recipeSchema.parse({
-    name: `${taskName}, ${basename(base)}, seed ${seed}: BitDistill`,
+    name: `${taskName}${validation ? ' validation' : ''}, ${basename(base)}, seed ${seed}: BitDistill`,
     seed,
     teacher: base,
     task: {
       name: taskName,
       kind: task.kind,
       train: sharedData('tasks', task.folder, task.train),
-      ...(task.dev === undefined ? {} : { dev: sharedData('tasks', task.folder, task.dev) }),
+      ...(task.dev === undefined || validation ? {} : { dev: sharedData('tasks', task.folder, task.dev) }),
       textColumns: task.textColumns,
       labelColumn: task.labelColumn,
       maxLength: Math.min(task.maxLength, configuration.maxPositions),
@@ -75,7 +83,6 @@ async function mainRecipe(plan: Plan, seed: number): Promise<Recipe> {
       optimiser,
       gamma: 'balanced',
       studentInit: 'teacher',
-      anneal: 0.5,
       ...(task.kind === 'generation' ? { lambda: 1 } : {}),
     },
     baseline: true,
@@ -110,35 +117,52 @@ function variantRecipe(main: Recipe, run: FinishedRun, name: string, change: (re
 
 export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
+  const say = (text: string): void => void process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`);
+  const base = resolve(values.teacher ?? sharedData('models', 'story-656k'));
+  const workspaceFolder = values.workspace ?? join(cacheFolder(), 'fidelity');
+  if (values.task === 'tinystories')
+    return runLanguage({
+      base,
+      corpus: resolve(values.corpus ?? defaultCorpus),
+      workFolder: join(workspaceFolder, 'language', basename(base)),
+      seeds: numbers(values.seeds),
+      tokens: Number(values.tokens),
+      teacherTokens: Number(values['teacher-tokens']),
+      threads: Number(values.threads),
+      page: !values['no-page'],
+      json: values.json,
+      say,
+    });
   const taskName = values.task as TaskName | undefined;
   if (taskName === undefined || !(taskName in tasks))
-    throw new Error(`--task is one of ${Object.keys(tasks).join(', ')}.`);
+    throw new Error(`--task is one of ${[...Object.keys(tasks), 'tinystories'].join(', ')}.`);
   const task = tasks[taskName];
   const train = sharedData('tasks', task.folder, task.train);
   if (!existsSync(train)) throw new Error(`The rows of ${taskName} are not there: ${train}.`);
   const plan: Plan = {
     task,
     taskName,
-    base: resolve(values.teacher ?? sharedData('models', 'story-656k')),
+    base,
     epochs: Number(values.epochs),
     teacherEpochs: Number(values['teacher-epochs']),
     rows: values.rows === undefined ? undefined : Number(values.rows),
+    validation: values.split === 'validation',
     threads: Number(values.threads),
   };
-  const tail = task.tail === undefined ? undefined : sharedData('tasks', task.folder, task.tail);
+  const tail = task.tail === undefined || plan.validation ? undefined : sharedData('tasks', task.folder, task.tail);
   const deadline = values.budget === undefined ? Infinity : performance.now() + Number(values.budget) * 60_000;
+  const variants = plan.validation ? choices : ablations;
   const chosen =
     values.only === undefined ? variants : variants.filter(({ name }) => values.only!.split(',').includes(name));
-  const say = (text: string): void => void process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`);
 
   const workspace = await openWorkspace({
-    folder: values.workspace ?? join(cacheFolder(), 'fidelity'),
+    folder: workspaceFolder,
     mode: 'write',
     purpose: 'bench fidelity',
   });
   try {
     const mains = new Map<number, { recipe: Recipe; run: FinishedRun }>();
-    const ablations = new Map<string, FinishedRun[]>();
+    const variantRuns = new Map<string, FinishedRun[]>();
     let skipped = 0;
     const inTime = (what: string): boolean => {
       if (performance.now() < deadline) return true;
@@ -159,15 +183,16 @@ export async function run(args: string[]): Promise<void> {
         const recipe = variantRecipe(main.recipe, main.run, name, change);
         if (!inTime(recipe.name)) continue;
         say(recipe.name);
-        ablations.set(name, [...(ablations.get(name) ?? []), await finishedRun(workspace, recipe, tail)]);
+        variantRuns.set(name, [...(variantRuns.get(name) ?? []), await finishedRun(workspace, recipe, tail)]);
       }
     }
     const mainRuns = [...mains.values()].map((main) => main.run);
-    const all = [...mainRuns, ...[...ablations.values()].flat()];
+    const all = [...mainRuns, ...[...variantRuns.values()].flat()];
     const [first] = mains.values();
     const { train: rows } = await taskRows(first!.recipe, undefined);
     const report = {
       taskName,
+      validation: plan.validation,
       task,
       baseName: basename(plan.base),
       baseParameters: countParameters(await readFolderConfiguration(plan.base)).total,
@@ -178,7 +203,7 @@ export async function run(args: string[]): Promise<void> {
       bitnetSft: lineOf('BitNet-SFT', '', 'bitnet-sft', mainRuns),
       bitdistill: lineOf('BitDistill', '', 'bitdistill', mainRuns),
       others: chosen.flatMap(({ name, text }) => {
-        const runs = ablations.get(name);
+        const runs = variantRuns.get(name);
         return runs ? [lineOf(name, text, 'bitdistill', runs)] : [];
       }),
       recipe: JSON.stringify(

@@ -35,7 +35,7 @@ export function intervalPlot(title: string, unit: string, values: readonly Plott
   const bottom = height - 28;
   const lines = values.map(({ label, value, low: from, high: to, emphasised }, row) => {
     const y = 46 + row * rowHeight;
-    return `<text x="${left - 14}" y="${y + 4}" text-anchor="end"${emphasised ? ' font-weight="600"' : ''}>${escape(label)}</text>
+    return `<text x="${left - 14}" y="${y + 4}" text-anchor="end"${emphasised ? ' class="strong"' : ''}>${escape(label)}</text>
 <line x1="${x(from).toFixed(1)}" x2="${x(to).toFixed(1)}" y1="${y}" y2="${y}" class="interval"/>
 <circle cx="${x(value).toFixed(1)}" cy="${y}" r="5" class="${emphasised ? 'filled' : 'ring'}"/>
 <text x="${(x(to) + 8).toFixed(1)}" y="${y + 4}">${value.toFixed(1)}</text>`;
@@ -47,6 +47,7 @@ export function intervalPlot(title: string, unit: string, values: readonly Plott
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escape(title)}">
 <style>
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+.strong { font-weight: 600 }
 .quiet { fill: #59636e; font-size: 12px }
 .grid { stroke: #d1d9e0 }
 .interval { stroke: #1a6a8c; stroke-width: 2 }
@@ -57,7 +58,7 @@ text { fill: #f0f6fc } .quiet { fill: #9198a1 } .grid { stroke: #3d444d }
 .interval { stroke: #6cc0e0 } .filled { fill: #6cc0e0 } .ring { fill: #0d1117; stroke: #6cc0e0 }
 }
 </style>
-<text x="0" y="16" font-weight="600">${escape(title)}</text><text x="${width}" y="16" text-anchor="end" class="quiet">${escape(unit)}</text>
+<text x="0" y="16" class="strong">${escape(title)}</text><text x="${width}" y="16" text-anchor="end" class="quiet">${escape(unit)}</text>
 ${axis.join('\n')}
 ${lines.join('\n')}
 </svg>

@@ -4,6 +4,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   inference: () => import('./inference.ts'),
   training: () => import('./training.ts'),
   fidelity: () => import('./fidelity.ts'),
+  'make-base': () => import('./make-base.ts'),
   memory: () => import('./memory.ts'),
   agreement: () => import('./agreement.ts'),
   interface: () => import('./interface.ts'),

@@ -59,6 +59,8 @@ const shareText = (share: number | null): string => (share === null ? 'no gap' :
 
 export interface FidelityReport {
   readonly taskName: string;
+  /** The rows are held out of the training rows. */
+  readonly validation: boolean;
   readonly task: FidelityTask;
   readonly baseName: string;
   readonly baseParameters: number;
@@ -97,7 +99,14 @@ export function resultRows(report: FidelityReport): string[][] {
   };
   const what = report.task.kind === 'classification' ? 'accuracy' : 'ROUGE-L';
   return [
-    ['', `dev ${what}`, ...(hasTail ? [`held-out ${what}`] : []), 'cross-entropy', 'agrees with teacher', 'gap closed'],
+    [
+      '',
+      `${report.validation ? 'validation' : 'dev'} ${what}`,
+      ...(hasTail ? [`held-out ${what}`] : []),
+      'cross-entropy',
+      'agrees with teacher',
+      'gap closed',
+    ],
     line(teacher, false),
     line(bitnetSft, false),
     line(bitdistill, true),
@@ -107,7 +116,7 @@ export function resultRows(report: FidelityReport): string[][] {
 
 /** Writes the section of docs/results.md and its plot. */
 export function writeReport(report: FidelityReport): void {
-  const { taskName, task, seeds, teacher, bitnetSft, bitdistill, others } = report;
+  const { taskName, validation, task, seeds, teacher, bitnetSft, bitdistill, others } = report;
   const set = decisive(report);
   const rows = set === 'tail' ? teacher.tail[0]!.rows : teacher.dev[0]!.rows;
   const [paperTeacher, paperSft, paperStudent] = task.paper;
@@ -117,19 +126,19 @@ export function writeReport(report: FidelityReport): void {
     return { label: line.name, value, low: value - half, high: value + half, emphasised: index < 3 };
   });
   const what = task.kind === 'classification' ? 'accuracy, %' : 'ROUGE-L';
-  const name = `fidelity --task ${taskName}`;
+  const name = `fidelity --task ${taskName}${validation ? ' --split validation' : ''}`;
+  const plotName = `fidelity-${taskName}${validation ? '-validation' : ''}`;
+  const rowsName = validation ? 'validation' : set === 'tail' ? 'held-out' : 'dev';
   writeSection(
     name,
     [
-      `## ${taskName}: teacher, BitNet-SFT and BitDistill`,
+      validation
+        ? `## ${taskName}: what was tried, on rows held out of training`
+        : `## ${taskName}: teacher, BitNet-SFT and BitDistill`,
       `${circumstances()}. Base: ${report.baseName}, ${(report.baseParameters / 1e6).toFixed(2)} M parameters. Seeds ${seeds.join(', ')}; each ablation with as many seeds as its cell lists. ${report.teacherSteps} steps for the teacher; ${report.studentSteps} steps for every student (all its stages together). ${report.minutes.toFixed(0)} minutes of training in all.`,
       writePlot(
-        `fidelity-${taskName}`,
-        intervalPlot(
-          `${taskName}: ${rows} ${set === 'tail' ? 'held-out' : 'dev'} rows`,
-          `${what}, 95 % interval`,
-          plotted,
-        ),
+        plotName,
+        intervalPlot(`${taskName}: ${rows} ${rowsName} rows`, `${what}, 95 % interval`, plotted),
         `Every variant's ${what} on ${taskName} with its interval`,
       ),
       markdownTable(resultRows(report)),

@@ -33,27 +33,43 @@ const withStage2 = (recipe: Recipe): Recipe => ({
 
 /** Cross-entropy alone: the student learns from the labels only. */
 const labelsOnly = { lambda: 0, gamma: 0 } as const;
-/** The paper's start: the base model's weights, ternary from the first step. */
-const fromBase = { studentInit: 'base', anneal: 0 } as const;
-
-export const variants: readonly Variant[] = [
-  { name: 'from-base', text: 'started from the base, ternary from the first step', change: distil(fromBase) },
+/** Groups of variants: what the paper ablates, and what was tried to choose the main recipe. */
+export const ablations: readonly Variant[] = [
+  { name: 'from-base', text: 'started from the base, as in the paper', change: distil({ studentInit: 'base' }) },
   {
     name: 'from-base-stage-2',
     text: 'the same with Stage 2 (1 M tokens)',
-    change: (recipe) => withStage2(distil(fromBase)(recipe)),
+    change: (recipe) => withStage2(distil({ studentInit: 'base' })(recipe)),
   },
-  {
-    name: 'from-base-annealed',
-    text: 'started from the base, annealed',
-    change: distil({ studentInit: 'base' }),
-  },
-  { name: 'not-annealed', text: 'ternary from the first step', change: distil({ anneal: 0 }) },
-  { name: 'labels-only', text: 'the same start, learning from labels alone', change: distil(labelsOnly) },
+  { name: 'labels-only', text: 'the same start as BitDistill, labels alone', change: distil(labelsOnly) },
   { name: 'logits-only', text: 'logits term alone (gamma 0)', change: distil({ gamma: 0 }) },
   { name: 'attention-only', text: 'attention-relation term alone (lambda 0)', change: distil({ lambda: 0 }) },
   { name: 'first-layer', text: 'attention relation at the first layer', change: distil({ layer: 0 }) },
   { name: 'fixed-gamma', text: 'gamma 1e5 as in the paper', change: distil({ gamma: 1e5 }) },
   { name: 'subln-all', text: 'SubLN before all seven projections', change: subln('all') },
   { name: 'subln-none', text: 'no SubLN', change: subln('none') },
+];
+
+const learningRate =
+  (factor: number) =>
+  (recipe: Recipe): Recipe =>
+    distil({
+      optimiser: { ...recipe.distil.optimiser, learningRate: recipe.distil.optimiser.learningRate * factor },
+    })(recipe);
+
+export const choices: readonly Variant[] = [
+  { name: 'annealed', text: 'full precision to ternary over half the steps', change: distil({ anneal: 0.5 }) },
+  {
+    name: 'briefly-annealed',
+    text: 'full precision to ternary over a fifth of the steps',
+    change: distil({ anneal: 0.2 }),
+  },
+  {
+    name: 'gamma-ratio-1',
+    text: 'attention term balanced to the other terms, not to half',
+    change: distil({ gammaRatio: 1 }),
+  },
+  { name: 'lower-rate', text: 'two thirds of the learning rate', change: learningRate(2 / 3) },
+  { name: 'higher-rate', text: 'one and a half times the learning rate', change: learningRate(1.5) },
+  { name: 'tau-2', text: 'temperature 2', change: distil({ tau: 2 }) },
 ];

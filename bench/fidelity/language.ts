@@ -1,0 +1,253 @@
+/**
+ * The language-modelling gap: held-out cross-entropy of a base, of the base trained on in full precision, quantised without training, and of ternary
+ * students trained on as many tokens with and without distillation.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type OptimiserSettings, optimiserSettings } from '../../main/contract/recipe.ts';
+import { perplexity } from '../../main/evaluation/perplexity.ts';
+import { readCorpus } from '../../main/formats/datasets/index.ts';
+import { sharedData } from '../../main/formats/shared-data.ts';
+import { loadTokenizer } from '../../main/formats/tokenizers/index.ts';
+import type { ModelConfiguration } from '../../main/models/configuration.ts';
+import { loadParameters, readFolderConfiguration } from '../../main/models/model-folder.ts';
+import { Network } from '../../main/models/network.ts';
+import type { ParameterBuffer } from '../../main/models/parameters.ts';
+import { ScoringHead } from '../../main/models/scoring-head.ts';
+import { calibrateSubln } from '../../main/pipeline/calibrate-subln.ts';
+import { corpusBatches, tokeniseCorpus } from '../../main/pipeline/corpus-tokens.ts';
+import { digest } from '../../main/pipeline/experiment-folder.ts';
+import { learningRateFor } from '../../main/pipeline/presets.ts';
+import { countParameters } from '../../main/models/parameters.ts';
+import { type MicroBatch, TrainingStep } from '../../main/training/training-step.ts';
+import { train } from '../../main/training/trainer.ts';
+
+const sequenceLength = 256;
+const batchSize = 16;
+/** Share of the corpus, from its end, that nothing is trained on. */
+const heldOutShare = 0.05;
+
+interface Corpus {
+  readonly batches: Awaited<ReturnType<typeof corpusBatches>>;
+  readonly heldOut: readonly MicroBatch[];
+}
+
+export interface LanguageSettings {
+  readonly base: string;
+  readonly corpus: string;
+  /** For the token cache and checkpoints. */
+  readonly workFolder: string;
+  readonly tokens: number;
+  /** Of the teacher's further training in full precision. */
+  readonly teacherTokens: number;
+  readonly seed: number;
+  readonly threads: number;
+}
+
+/** Splits the corpus's documents into a training and a held-out file, tokenises both. */
+async function openCorpus(settings: LanguageSettings, vocabSize: number): Promise<Corpus> {
+  const { base, corpus, workFolder, seed } = settings;
+  mkdirSync(workFolder, { recursive: true });
+  const documents: string[] = [];
+  for await (const { text } of readCorpus(corpus)) documents.push(text);
+  const cut = Math.max(1, Math.floor(documents.length * (1 - heldOutShare)));
+  const tokenizer = await loadTokenizer(base, { vocabSize });
+  const tokenised = async (name: string, texts: readonly string[]) => {
+    const path = join(workFolder, `${name}.jsonl`);
+    writeFileSync(path, texts.map((text) => `${JSON.stringify({ text })}\n`).join(''));
+    const key = digest(JSON.stringify([texts.length, texts[0], texts.at(-1), tokenizer.sha256]));
+    return tokeniseCorpus(path, tokenizer, join(workFolder, `${name}.tokens`), Infinity, key, () => Promise.resolve());
+  };
+  const packing = { sequenceLength, batchSize, microBatchTokens: 4096 };
+  const batches = await corpusBatches(await tokenised('train', documents.slice(0, cut)), { ...packing, seed });
+  const held = await corpusBatches(await tokenised('held-out', documents.slice(cut)), { ...packing, seed: 0 });
+  const heldOut: MicroBatch[] = [];
+  for (let step = 1; step <= held.stepsPerEpoch; step += 1) heldOut.push(...(await held.at(step)));
+  await held.close();
+  return { batches, heldOut };
+}
+
+/** Copies every weight that the source has; a SubLN that only the target has stays. */
+function copyWeights(source: ParameterBuffer, target: ParameterBuffer): void {
+  for (const { name } of source.specifications) target.view(name).set(source.view(name));
+}
+
+/** Mean cross-entropy over the held-out tokens, nats per token. */
+async function heldOutCrossEntropy(
+  configuration: ModelConfiguration,
+  parameters: ParameterBuffer,
+  heldOut: readonly MicroBatch[],
+  threads: number,
+): Promise<number> {
+  const network = await Network.create(configuration, parameters, { threads, mode: 'inference' });
+  const head = await ScoringHead.create(network, { threads });
+  const parts = [];
+  for (const micro of heldOut) {
+    const { hidden } = await network.forward(micro);
+    const scores = await head.logProbabilities(hidden, micro.targetPositions, micro.targets, 1);
+    parts.push({ nll: -scores.reduce((sum, score) => sum + score, 0), tokens: scores.length });
+  }
+  await head.release();
+  await network.release();
+  return perplexity(parts).nllPerToken;
+}
+
+export interface LanguageResult {
+  readonly name: string;
+  readonly text: string;
+  readonly steps: number;
+  readonly crossEntropy: number;
+}
+
+interface StudentSettings {
+  readonly text: string;
+  readonly subln: ModelConfiguration['subln'];
+  readonly start: 'base' | 'teacher';
+  readonly anneal: number;
+  /** Null: cross-entropy alone. */
+  readonly distil: { readonly tau: number; readonly lambda: number; readonly attention: boolean } | null;
+}
+
+const students: Record<string, StudentSettings> = {
+  'BitNet training': { text: 'ternary, cross-entropy', subln: 'none', start: 'base', anneal: 0, distil: null },
+  'with SubLN': { text: 'SubLN, calibrated', subln: 'paper', start: 'base', anneal: 0, distil: null },
+  'BitDistill as published': {
+    text: 'SubLN, both terms, tau 5, from the base',
+    subln: 'paper',
+    start: 'base',
+    anneal: 0,
+    distil: { tau: 5, lambda: 10, attention: true },
+  },
+  'from the teacher': {
+    text: 'cross-entropy, start from the teacher',
+    subln: 'paper',
+    start: 'teacher',
+    anneal: 0,
+    distil: null,
+  },
+  'from the teacher, annealed': {
+    text: 'the same, annealed over half the steps',
+    subln: 'paper',
+    start: 'teacher',
+    anneal: 0.5,
+    distil: null,
+  },
+  BitDistill: {
+    text: 'SubLN, both terms, tau 1, lambda 1, from the teacher, annealed',
+    subln: 'paper',
+    start: 'teacher',
+    anneal: 0.5,
+    distil: { tau: 1, lambda: 1, attention: true },
+  },
+  'BitDistill without attention': {
+    text: 'the same, logits term alone',
+    subln: 'paper',
+    start: 'teacher',
+    anneal: 0.5,
+    distil: { tau: 1, lambda: 1, attention: false },
+  },
+};
+
+/** All rows of the comparison in order; `onResult` sees each as it is there. */
+export async function measureLanguage(
+  settings: LanguageSettings,
+  onResult: (result: LanguageResult) => void,
+): Promise<LanguageResult[]> {
+  const { base, threads, tokens, teacherTokens } = settings;
+  const configuration = await readFolderConfiguration(base);
+  const { batches, heldOut } = await openCorpus(settings, configuration.vocabSize);
+  const optimiser: OptimiserSettings = optimiserSettings.parse({
+    learningRate: learningRateFor(countParameters(configuration).total),
+    batchSize,
+  });
+  const stepsOf = (count: number): number => Math.ceil(count / (sequenceLength * batchSize));
+  const results: LanguageResult[] = [];
+  const add = async (
+    name: string,
+    text: string,
+    steps: number,
+    shape: ModelConfiguration,
+    parameters: ParameterBuffer,
+  ): Promise<void> => {
+    const crossEntropy = await heldOutCrossEntropy(shape, parameters, heldOut, threads);
+    const result = { name, text, steps, crossEntropy };
+    results.push(result);
+    onResult(result);
+  };
+  /** Trains in place. */
+  const trained = async (
+    shape: ModelConfiguration,
+    parameters: ParameterBuffer,
+    steps: number,
+    student?: StudentSettings,
+    teacher?: ParameterBuffer,
+  ): Promise<void> => {
+    const network = await Network.create(shape, parameters, { threads, mode: 'training' });
+    const distil = student?.distil;
+    const last = configuration.layers - 1;
+    const distillation =
+      distil && teacher
+        ? {
+            teacher: await Network.create(configuration, teacher, { threads, mode: 'inference' }),
+            lambda: distil.lambda,
+            tau: distil.tau,
+            tauSquared: false,
+            logitsTokens: 'all' as const,
+            teacherLayer: last,
+            studentLayer: last,
+            splitHeads: 'auto' as const,
+            gamma: distil.attention ? ('balanced' as const) : 0,
+            gammaRatio: 0.5,
+          }
+        : null;
+    const trainingStep = await TrainingStep.create(network, distillation, { threads });
+    const settingsOfRun = { optimiser, totalSteps: steps, anneal: student?.anneal ?? 0 };
+    await train(
+      {
+        network,
+        trainingStep,
+        batches,
+        ...settingsOfRun,
+        checkpoint: { folder: join(settings.workFolder, 'checkpoints'), steps: 1_000_000, minutes: 1_000_000 },
+        configuration: digest(JSON.stringify([settingsOfRun, student, shape, Math.random()])),
+      },
+      {
+        stopRequested: () => null,
+        onStep: () => undefined,
+        onCheckpoint: () => undefined,
+        onWarning: () => undefined,
+      },
+    );
+    await trainingStep.release();
+    await distillation?.teacher.release();
+    await network.release();
+  };
+
+  const original = await loadParameters(base, configuration);
+  await add('base', 'full precision, as it was', 0, configuration, original);
+  const teacher = await loadParameters(base, configuration);
+  await trained(configuration, teacher, stepsOf(teacherTokens));
+  await add('teacher', 'full precision, trained on', stepsOf(teacherTokens), configuration, teacher);
+  const bare: ModelConfiguration = { ...configuration, ternary: true, subln: 'none' };
+  const quantised = await loadParameters(base, bare);
+  copyWeights(teacher, quantised);
+  await add('quantised without training', 'the teacher, ternary', 0, bare, quantised);
+  for (const [name, student] of Object.entries(students)) {
+    const shape: ModelConfiguration = { ...configuration, ternary: true, subln: student.subln };
+    const source = student.start === 'base' ? original : teacher;
+    const parameters = await loadParameters(base, shape);
+    copyWeights(source, parameters);
+    if (student.subln !== 'none') {
+      const dense = await Network.create(configuration, source, { threads, mode: 'inference' });
+      await calibrateSubln(parameters, shape, dense, (await batches.at(1)).slice(0, 2));
+      await dense.release();
+    }
+    await trained(shape, parameters, stepsOf(tokens), student, teacher);
+    await add(name, student.text, stepsOf(tokens), shape, parameters);
+  }
+  await batches.close();
+  return results;
+}
+
+/** Text of the corpus that the language-modelling comparison reads unless told otherwise: lower-cased TinyStories, about a million tokens. */
+export const defaultCorpus = sharedData('corpus', 'tinystories', 'tinystories_lower_first85pct.txt');
