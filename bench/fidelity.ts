@@ -210,7 +210,7 @@ export async function run(args: string[]): Promise<void> {
         {
           ...first!.recipe,
           teacher: basename(plan.base),
-          task: { ...first!.recipe.task, train: task.train, dev: task.dev },
+          task: { ...first!.recipe.task, train: task.train, ...(plan.validation ? {} : { dev: task.dev }) },
         },
         null,
         2,

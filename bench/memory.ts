@@ -1,6 +1,7 @@
 /**
- * `npm run bench -- memory [--shape demo|0.6b] [--batch N] [--length N] [--recompute] [--threads N]`: one distillation step
- * (teacher and student of the shape, random weights, balanced gamma, AdamW) in a process of its own; its peak resident memory and its time.
+ * `npm run bench -- memory [--shape demo|base|0.6b|all] [--batch N] [--length N] [--recompute] [--threads N] [--json]`: one optimiser step of each training
+ * stage (random weights; the distillation with teacher, balanced gamma and the logits term on all tokens), each in a process of its own: its peak
+ * resident memory beside the estimate that the machine check shows.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -13,8 +14,9 @@ import { countParameters, ParameterBuffer } from '../main/models/parameters.ts';
 import { packMicroBatch } from '../main/training/batches.ts';
 import { AdamW } from '../main/training/optimiser.ts';
 import { Random } from '../main/training/random.ts';
-import { TrainingStep } from '../main/training/training-step.ts';
-import { distillationBytes } from '../main/workbench/memory-estimate.ts';
+import { type Distillation, TrainingStep } from '../main/training/training-step.ts';
+import { stageBytes } from '../main/workbench/memory-estimate.ts';
+import { circumstances, markdownTable, writeSection } from './results-page.ts';
 import { table } from './table.ts';
 
 const qwen3 = {
@@ -30,22 +32,64 @@ const qwen3 = {
   subln: 'none',
 } as const;
 
-const shapes: Record<string, ModelConfiguration> = {
-  demo: { ...qwen3, vocabSize: 1536, hiddenSize: 128, layers: 4, heads: 4, kvHeads: 2, headSize: 32, ffnSize: 384 },
+interface Shape {
+  readonly configuration: ModelConfiguration;
+  /** Rows of a micro-batch and their tokens, where none are asked for. */
+  readonly batch: number;
+  readonly length: number;
+}
+
+const shapes: Record<string, Shape> = {
+  demo: {
+    configuration: {
+      ...qwen3,
+      vocabSize: 1536,
+      hiddenSize: 128,
+      layers: 4,
+      heads: 4,
+      kvHeads: 2,
+      headSize: 32,
+      ffnSize: 384,
+    },
+    batch: 32,
+    length: 128,
+  },
+  base: {
+    configuration: {
+      ...qwen3,
+      vocabSize: 2048,
+      hiddenSize: 256,
+      layers: 4,
+      heads: 8,
+      kvHeads: 4,
+      headSize: 32,
+      ffnSize: 768,
+    },
+    batch: 16,
+    length: 256,
+  },
   '0.6b': {
-    ...qwen3,
-    vocabSize: 151_936,
-    hiddenSize: 1024,
-    layers: 28,
-    heads: 16,
-    kvHeads: 8,
-    headSize: 128,
-    ffnSize: 3072,
+    configuration: {
+      ...qwen3,
+      vocabSize: 151_936,
+      hiddenSize: 1024,
+      layers: 28,
+      heads: 16,
+      kvHeads: 8,
+      headSize: 128,
+      ffnSize: 3072,
+    },
+    batch: 4,
+    length: 128,
   },
 };
 
+const stages = ['finetune', 'pretrain', 'distil'] as const;
+type Stage = (typeof stages)[number];
+
 interface Measured {
   shape: string;
+  stage: Stage;
   parameters: number;
   batch: number;
   length: number;
@@ -56,116 +100,152 @@ interface Measured {
   loss: number;
 }
 
-/** Runs in the child: allocates, makes one step, reports. */
+/** Runs in the child: allocates, makes two steps (the second meets every buffer at its size), reports. */
 async function measure(
   shape: string,
+  stage: Stage,
   batch: number,
   length: number,
   recompute: boolean,
   threads: number,
 ): Promise<Measured> {
-  const base = shapes[shape]!;
+  const base = shapes[shape]!.configuration;
   const random = new Random(1);
   // Uniform numbers of the same deviation: 600 million normal ones would take longer than the step.
   const spread = (): number => (random.uniform() - 0.5) * Math.sqrt(12);
-  const teacher = await Network.create(base, initialParameters(base, spread), { threads, mode: 'inference' });
-  const ternary: ModelConfiguration = { ...base, ternary: true, subln: 'paper' };
-  const student = await Network.create(ternary, initialParameters(ternary, spread), {
+  const teacher =
+    stage === 'distil'
+      ? await Network.create(base, initialParameters(base, spread), { threads, mode: 'inference' })
+      : null;
+  const own: ModelConfiguration = stage === 'finetune' ? base : { ...base, ternary: true, subln: 'paper' };
+  const network = await Network.create(own, initialParameters(own, spread), {
     threads,
     mode: 'training',
     recomputeActivations: recompute,
   });
-  const step = await TrainingStep.create(
-    student,
-    {
-      teacher,
-      lambda: 10,
-      tau: 5,
-      tauSquared: false,
-      logitsTokens: 'all',
-      teacherLayer: base.layers - 1,
-      studentLayer: base.layers - 1,
-      splitHeads: 'auto',
-      gamma: 'balanced',
-      gammaRatio: 0.5,
-    },
-    { threads },
-  );
-  const gradients = new ParameterBuffer(student.parameters.specifications);
-  const optimiser = new AdamW(student.parameters, optimiserSettings.parse({ learningRate: 1e-5 }));
+  const distillation: Distillation | null = teacher && {
+    teacher,
+    lambda: 10,
+    tau: 5,
+    tauSquared: false,
+    logitsTokens: 'all',
+    teacherLayer: base.layers - 1,
+    studentLayer: base.layers - 1,
+    splitHeads: 'auto',
+    gamma: 'balanced',
+    gammaRatio: 0.5,
+  };
+  const step = await TrainingStep.create(network, distillation, { threads });
+  const gradients = new ParameterBuffer(network.parameters.specifications);
+  const optimiser = new AdamW(network.parameters, optimiserSettings.parse({ learningRate: 1e-5 }));
   const rows = Array.from({ length: batch }, () => ({
     ids: Int32Array.from({ length }, () => random.below(base.vocabSize)),
-    responseStart: length - 8,
+    responseStart: stage === 'pretrain' ? 1 : length - 8,
   }));
-  const started = performance.now();
-  const losses = await step.run(1, [packMicroBatch(rows)], gradients);
-  optimiser.step(gradients, 1, 1e-5);
-  student.refreshTernary();
-  const { total } = countParameters(base);
+  let started = performance.now();
+  let loss = 0;
+  for (let index = 1; index <= 2; index += 1) {
+    started = performance.now();
+    loss = (await step.run(index, [packMicroBatch(rows)], gradients)).total;
+    optimiser.step(gradients, index, 1e-5);
+    network.refreshTernary();
+  }
+  const { total, body } = countParameters(base);
   return {
     shape,
+    stage,
     parameters: total,
     batch,
     length,
     recompute,
     stepSeconds: (performance.now() - started) / 1000,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
-    estimatedBytes: distillationBytes(
-      { ...base, name: shape, parameters: total, headDim: base.headSize },
+    estimatedBytes: stageBytes(
+      stage,
+      {
+        ...base,
+        name: shape,
+        parameters: total,
+        bodyParameters: body,
+        vocabularySize: base.vocabSize,
+        headDim: base.headSize,
+      },
       batch * length,
       length,
       recompute,
     ),
-    loss: losses.total,
+    loss,
   };
 }
 
 const options = {
-  shape: { type: 'string', default: '0.6b' },
-  batch: { type: 'string', default: '4' },
-  length: { type: 'string', default: '128' },
+  shape: { type: 'string', default: 'all' },
+  stage: { type: 'string' },
+  batch: { type: 'string' },
+  length: { type: 'string' },
   threads: { type: 'string', default: '0' },
   recompute: { type: 'boolean', default: false },
+  page: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
 
-export async function run(args: string[]): Promise<void> {
+export function run(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
-  if (shapes[values.shape] === undefined)
-    throw new Error(`unknown shape ${values.shape}; known are ${Object.keys(shapes).join(', ')}`);
-  const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (child.status !== 0) throw new Error(`the measured process ended with ${child.signal ?? child.status}`);
-  if (values.json) {
-    process.stdout.write(child.stdout);
-    return;
+  const names = values.shape === 'all' ? Object.keys(shapes) : [values.shape];
+  const found: Measured[] = [];
+  for (const name of names) {
+    if (shapes[name] === undefined)
+      throw new Error(`unknown shape ${name}; known are ${Object.keys(shapes).join(', ')}, all`);
+    for (const stage of values.stage === undefined ? stages : [values.stage]) {
+      process.stderr.write(`${name}, ${stage} ...\n`);
+      const child = spawnSync(
+        process.execPath,
+        [fileURLToPath(import.meta.url), ...args, '--shape', name, '--stage', stage],
+        { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
+      );
+      if (child.status !== 0) throw new Error(`the measured process ended with ${child.signal ?? child.status}`);
+      found.push(JSON.parse(child.stdout) as Measured);
+    }
   }
-  const found = JSON.parse(child.stdout) as Measured;
+  if (values.json) {
+    process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
+    return Promise.resolve();
+  }
   const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(2);
-  process.stdout.write(
-    `${table([
-      ['shape', 'parameters', 'batch x length', 'recompute', 'step s', 'peak RSS GB', 'estimate GB'],
+  const cells = [
+    ['shape', 'stage', 'parameters', 'batch x length', 'step s', 'peak RSS GB', 'estimate GB', 'estimate is'],
+    ...found.map((one) => [
+      one.shape,
+      one.stage,
+      `${(one.parameters / 1e6).toFixed(1)} M`,
+      `${one.batch} x ${one.length}${one.recompute ? ', recomputed' : ''}`,
+      one.stepSeconds.toFixed(1),
+      gigabytes(one.peakRssBytes),
+      gigabytes(one.estimatedBytes),
+      `${one.estimatedBytes >= one.peakRssBytes ? '+' : '−'}${Math.abs(100 * (one.estimatedBytes / one.peakRssBytes - 1)).toFixed(0)} %`,
+    ]),
+  ];
+  if (values.page)
+    writeSection(
+      'memory',
       [
-        found.shape,
-        `${(found.parameters / 1e6).toFixed(1)} M`,
-        `${found.batch} x ${found.length}`,
-        found.recompute ? 'yes' : 'no',
-        found.stepSeconds.toFixed(1),
-        gigabytes(found.peakRssBytes),
-        gigabytes(found.estimatedBytes),
-      ],
-    ])}\n`,
-  );
+        '## Memory: what each stage takes beside what the machine check says',
+        `${circumstances()}. One optimiser step with random weights.`,
+        markdownTable(cells),
+      ].join('\n\n'),
+    );
+  process.stdout.write(`${table(cells)}\n`);
+  return Promise.resolve();
 }
 
 if (import.meta.main) {
   const { values } = parseArgs({ options });
+  const { batch, length } = shapes[values.shape]!;
   const found = await measure(
     values.shape,
-    Number(values.batch),
-    Number(values.length),
+    values.stage as Stage,
+    Number(values.batch ?? batch),
+    Number(values.length ?? length),
     values.recompute,
     Number(values.threads),
   );

@@ -7,6 +7,11 @@ import { fileURLToPath } from 'node:url';
 
 const documents = fileURLToPath(new URL('../docs', import.meta.url));
 
+const introduction = `# Results
+
+What the benchmarks measured. Each section is written by the command in its first line and replaced when that runs again. Intervals are 95 %.
+`;
+
 /** A Markdown table; the first row is the head. */
 export function markdownTable(rows: readonly (readonly string[])[]): string {
   const [head, ...body] = rows.map((cells) => `| ${cells.join(' | ')} |`);
@@ -28,7 +33,7 @@ export function circumstances(): string {
 /** Replaces the section `name` of docs/results.md, or adds it at the end. */
 export function writeSection(name: string, markdown: string): void {
   const path = join(documents, 'results.md');
-  const before = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  const before = existsSync(path) ? readFileSync(path, 'utf8') : introduction;
   const begin = `<!-- written by: npm run bench -- ${name} -->`;
   const end = `<!-- end of: ${name} -->`;
   const section = `${begin}\n\n${markdown.trim()}\n\n${end}`;

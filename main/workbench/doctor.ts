@@ -89,7 +89,8 @@ function memory(total: number, free: number, largest: string | undefined): Docto
   const smallest = qwen3Shapes[0]!;
   const need = (shape = smallest): string => gigabytes(distillationBytes(shape, ROW_TOKENS, ROW_TOKENS, false));
   const shape = qwen3Shapes.find(({ name }) => name === largest);
-  const formula = '24 bytes a parameter for student and teacher, activations of one row of 512 tokens, 10 % kept free';
+  const formula =
+    'weights and training state of student and teacher, activations of one row of 512 tokens, 10 % kept free';
   return {
     name: 'Memory',
     value: `${gigabytes(total)} (${gigabytes(free)} free now)`,

@@ -179,7 +179,7 @@ function resources(recipe: Recipe, { card }: Facts, folder: string): Pick<Recipe
       needed: memory,
       available,
       fits: memory <= available * 0.9,
-      formula: `${millions(card.parameters)} parameters x 24 bytes (student: weight, ternary copy, gradient, two moments; teacher: weight) + activations of ${tokens.toLocaleString('en')} tokens a micro-batch${recipe.recomputeActivations ? ', recomputed' : ''} + 0.5 GB for the engine`,
+      formula: `${millions(card.parameters)} parameters x 20 bytes (student: weight, gradient, two moments; teacher: weight) + 4 bytes for each of the ${millions(card.bodyParameters)} that become ternary + activations of ${tokens.toLocaleString('en')} tokens a micro-batch${recipe.recomputeActivations ? ', recomputed' : ''} + the head's logits + 0.2 GB for the engine`,
     },
     disk: {
       needed: disk,

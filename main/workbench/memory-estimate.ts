@@ -1,8 +1,12 @@
-/** How much memory a distillation takes, from shapes alone, with every assumption in the open. */
+/** How much memory a training stage takes, from shapes alone, with every assumption in the open. */
 
 export interface ModelShape {
   readonly name: string;
+  /** A tied head counts once. */
   readonly parameters: number;
+  /** Those of the linear layers, which become ternary. */
+  readonly bodyParameters: number;
+  readonly vocabularySize: number;
   readonly layers: number;
   readonly hiddenSize: number;
   readonly ffnSize: number;
@@ -11,11 +15,15 @@ export interface ModelShape {
   readonly headDim: number;
 }
 
-/** The published Qwen3 shapes; parameters count a tied embedding once. */
+const vocabularySize = 151_936;
+
+/** The published Qwen3 shapes. */
 export const qwen3Shapes: readonly ModelShape[] = [
   {
     name: 'Qwen3-0.6B',
     parameters: 596e6,
+    bodyParameters: 440e6,
+    vocabularySize,
     layers: 28,
     hiddenSize: 1024,
     ffnSize: 3072,
@@ -26,6 +34,8 @@ export const qwen3Shapes: readonly ModelShape[] = [
   {
     name: 'Qwen3-1.7B',
     parameters: 1_720e6,
+    bodyParameters: 1_409e6,
+    vocabularySize,
     layers: 28,
     hiddenSize: 2048,
     ffnSize: 6144,
@@ -36,6 +46,8 @@ export const qwen3Shapes: readonly ModelShape[] = [
   {
     name: 'Qwen3-4B',
     parameters: 4_022e6,
+    bodyParameters: 3_633e6,
+    vocabularySize,
     layers: 36,
     hiddenSize: 2560,
     ffnSize: 9728,
@@ -46,6 +58,8 @@ export const qwen3Shapes: readonly ModelShape[] = [
   {
     name: 'Qwen3-8B',
     parameters: 8_191e6,
+    bodyParameters: 6_945e6,
+    vocabularySize,
     layers: 36,
     hiddenSize: 4096,
     ffnSize: 12288,
@@ -55,20 +69,70 @@ export const qwen3Shapes: readonly ModelShape[] = [
   },
 ];
 
-/** Student: weight, ternary copy, gradient and two AdamW moments in float32. Teacher: its weight. */
-const STUDENT_BYTES = 5 * 4;
+export type TrainingStage = 'finetune' | 'pretrain' | 'distil';
+
+/** Weight, gradient and two AdamW moments in float32. */
+const TRAINED_BYTES = 4 * 4;
+const TERNARY_COPY_BYTES = 4;
 const TEACHER_BYTES = 4;
-/** The engine, its graphs and the workspace of its matrix products. */
-const ENGINE_BYTES = 0.5e9;
+/** The process with the engine and its graphs before any model. */
+const ENGINE_BYTES = 0.2e9;
+/** Logits that the head holds at a time: at most so many, of at most so many rows (`chunkRows`). */
+const HEAD_LOGITS = 40e6;
+const HEAD_ROWS = 512;
+
+/** Buffers of the size of the head's logits that are alive together: logits, their softmax and gradient; with a teacher its own and both at tau. */
+const headBuffers: Record<TrainingStage, number> = { finetune: 3, pretrain: 3, distil: 6 };
+/** The same of the relation's `[S, T, T]` matrices: scores, logarithms, probabilities and gradients of both models. */
+const RELATION_BUFFERS = 8;
+const MOST_RELATION_HEADS = 32;
 
 /**
- * Bytes for one distillation step of a student of this shape with a teacher of the same shape, `tokens` per micro-batch in rows
- * of `rowLength`. Activations in float32: per token and layer five vectors of the hidden size, three of the heads' width,
- * two each of keys and values, four of the feed-forward size, and the attention probabilities.
+ * Floats per token that one layer keeps for its backward pass, its input included (main/models/decoder-layer.ts): vectors of the hidden size, of the
+ * heads' width, of keys and values, of the feed-forward size, and the attention probabilities; a ternary layer also keeps what was quantised.
  */
+function keptPerLayer(shape: ModelShape, rowLength: number, ternary: boolean): number {
+  const { hiddenSize, ffnSize, heads, kvHeads, headDim } = shape;
+  const attention = 3 * heads * headDim + 3 * kvHeads * headDim + heads * rowLength;
+  return 4 * hiddenSize + attention + 3 * ffnSize + (ternary ? heads * headDim + ffnSize : 0);
+}
+
+/** Relation heads that `auto` takes: the largest power of two up to 32 that leaves pieces of at least 8. */
+function relationHeads({ kvHeads, headDim }: ModelShape): number {
+  let split = MOST_RELATION_HEADS;
+  while (split > 1 && ((kvHeads * headDim) % split !== 0 || (kvHeads * headDim) / split < 8)) split /= 2;
+  return split;
+}
+
+/**
+ * Bytes for one step of a stage on this shape (the teacher has it too), `tokens` per micro-batch in rows of `rowLength`: weights with their
+ * training state, what the layers keep, what the engine's sessions hold while they run (about one layer's worth in the forward pass, two in the
+ * backward pass, three when it computes the layer again), the head's logits, the relation's matrices, the engine.
+ */
+export function stageBytes(
+  stage: TrainingStage,
+  shape: ModelShape,
+  tokens: number,
+  rowLength: number,
+  recompute: boolean,
+): number {
+  const { parameters, bodyParameters, vocabularySize: vocabulary, layers, hiddenSize } = shape;
+  const distils = stage === 'distil';
+  const ternary = stage !== 'finetune';
+  const weights =
+    parameters * (TRAINED_BYTES + (distils ? TEACHER_BYTES : 0)) + (ternary ? bodyParameters * TERNARY_COPY_BYTES : 0);
+  const perLayer = keptPerLayer(shape, rowLength, ternary);
+  const kept = layers * (recompute ? hiddenSize : perLayer);
+  const backward = recompute ? 3 : 2;
+  // A distillation has a second backward session, in which the relation's gradients enter, and the teacher's forward pass.
+  const sessions = (1 + backward * (distils ? 2 : 1) + (distils ? 1 : 0)) * perLayer;
+  const relation = distils ? RELATION_BUFFERS * relationHeads(shape) * rowLength : 0;
+  const rows = Math.min(tokens, HEAD_ROWS, Math.max(16, Math.floor(HEAD_LOGITS / vocabulary)));
+  const head = rows * vocabulary * headBuffers[stage];
+  return weights + 4 * (tokens * (kept + sessions + relation) + head) + ENGINE_BYTES;
+}
+
+/** Bytes of the stage that takes most: the distillation, with teacher and student in memory. */
 export function distillationBytes(shape: ModelShape, tokens: number, rowLength: number, recompute: boolean): number {
-  const { layers, hiddenSize, ffnSize, heads, kvHeads, headDim } = shape;
-  const perLayer = 5 * hiddenSize + 3 * heads * headDim + 4 * kvHeads * headDim + 4 * ffnSize + heads * rowLength;
-  const perToken = recompute ? perLayer + layers * hiddenSize : layers * perLayer;
-  return shape.parameters * (STUDENT_BYTES + TEACHER_BYTES) + tokens * perToken * 4 + ENGINE_BYTES;
+  return stageBytes('distil', shape, tokens, rowLength, recompute);
 }
