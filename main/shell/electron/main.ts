@@ -12,6 +12,7 @@ import { openApplication } from '../../workbench/application.ts';
 import type { Application } from '../../workbench/application.ts';
 import { workbenchRouter } from '../../workbench/procedures/router.ts';
 import { defaultWorkspaceFolder, prepareWorkspace } from '../../workbench/workspace-folder.ts';
+import { closeOnRequest } from '../closing.ts';
 import { contentType, pageHeaders } from '../server/page-files.ts';
 import { isOurAddress, isTrustedSender, mayRequest, mayUse, origin, pageFile, scheme } from './policy.ts';
 
@@ -72,14 +73,16 @@ async function start(folder: string): Promise<void> {
     if (window.isMinimized()) window.restore();
     window.focus();
   });
-  const end = (): void => {
-    void application.close().finally(() => {
-      app.exit(0);
-    });
-  };
-  app.on('window-all-closed', end);
   // Ctrl-C in the terminal and the end of the user's session pause what runs, without a question.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
+  const { end } = closeOnRequest(application, {
+    say: (line) => {
+      process.stderr.write(`${line}\n`);
+    },
+    exit: (code) => {
+      app.exit(code);
+    },
+  });
+  app.on('window-all-closed', () => void end());
 }
 
 function giveUp(thrown: unknown): void {

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { forkPort } from '../../jobs/fork-port.ts';
 import { openApplication } from '../../workbench/application.ts';
+import { closeOnRequest } from '../closing.ts';
 import { buildPageWhenDue, pageFolder } from './page-build.ts';
 import { startServer } from './server.ts';
 
@@ -18,31 +19,32 @@ const runtimeWorker = fileURLToPath(new URL('../../jobs/runtime-worker.ts', impo
 
 /** Resolves when the workbench is served; it ends with the process. Throws when the page can't be built or the workspace is held. */
 export async function openBrowserShell(options: BrowserShellOptions): Promise<void> {
-  buildPageWhenDue((line) => process.stderr.write(line));
   const application = await openApplication({
     ...(options.workspace === undefined ? {} : { folder: options.workspace }),
     shell: 'browser',
     jobs: forkPort(),
     runtime: forkPort(runtimeWorker),
   });
+  try {
+    // After the workspace: that another workbench holds it is said at once.
+    buildPageWhenDue((line) => process.stderr.write(line));
+  } catch (thrown) {
+    await application.close();
+    throw thrown;
+  }
   const server = await startServer(application, pageFolder, {
     port: options.port,
     ...(options.onOpened === undefined ? {} : { onOpened: options.onOpened }),
   });
   options.present(server.newLink());
 
-  let ending = false;
-  const end = (): void => {
-    if (ending) process.exit(1);
-    ending = true;
-    if (application.queue.running !== null)
-      process.stderr.write('Pausing: saving the state after the current step. Ctrl-C again ends at once.\n');
-    void application
-      .close()
-      .then(() => server.close())
-      .then(() => process.exit(0));
-  };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
+  closeOnRequest(application, {
+    say: (line) => {
+      process.stderr.write(`${line}\n`);
+    },
+    exit: (code) => process.exit(code),
+    after: () => server.close(),
+  });
   if (process.stdin.isTTY)
     process.stdin.on('data', () => {
       options.present(server.newLink());
