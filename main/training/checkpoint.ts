@@ -13,7 +13,8 @@ import type { ParameterBuffer } from '../models/parameters.ts';
 
 const manifest = z.object({
   step: z.int().min(0),
-  file: z.string(),
+  /** Beside the manifest: a manifest must not lead to another folder. */
+  file: z.string().regex(/^step-\d{9}\.safetensors$/),
   sha256: z.string(),
   /** What else the trainer must know to go on bit for bit. */
   state: z.object({ gamma: z.number(), configuration: z.string() }),
