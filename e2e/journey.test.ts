@@ -144,11 +144,29 @@ describeInBrowser('from first start to an exported file', () => {
   it('leads to the verified GGUF file', async () => {
     const { page } = scene;
     await page.getByRole('navigation', { name: 'Journey' }).getByRole('link', { name: 'Export' }).click();
-    await page.getByRole('heading', { name: 'Student as a file' }).waitFor();
+    await page.getByRole('heading', { name: 'Student: GGUF, I2_S' }).waitFor();
     const path = join(experimentFolder(), 'exports', 'bitdistill-i2_s.gguf');
     await page.getByText(path, { exact: true }).waitFor();
     expect(readFileSync(path).subarray(0, 4).toString()).toBe('GGUF');
     await screenshot(page, 'exports');
+  });
+
+  it('says why a format cannot hold this student, and makes another file of it', { timeout: 170_000 }, async () => {
+    const { page } = scene;
+    await page.getByRole('radio', { name: /GGUF, TQ2_0/ }).check();
+    await button('Make this file').click();
+    await page.getByText('TQ2_0 needs rows of a multiple of 256 values').waitFor({ timeout: 80_000 });
+    await page.getByRole('radio', { name: /GGUF, I2_S/ }).check();
+    await page.getByText('This file is there already.').waitFor();
+    await page.getByLabel('Embedding').selectOption('q8_0');
+    await button('Make this file').click();
+    const path = join(experimentFolder(), 'exports', 'bitdistill-i2_s-q8_0.gguf');
+    await page.getByText(path, { exact: true }).waitFor({ timeout: 80_000 });
+    expect(readFileSync(path).subarray(0, 4).toString()).toBe('GGUF');
+    const commands = await page.getByTestId('file-i2_s').first().locator('pre').allTextContents();
+    expect(commands.some((command) => command.includes('tritsmith -- classify journey-1'))).toBe(true);
+    expect(commands.some((command) => command.startsWith('python run_inference.py -m'))).toBe(true);
+    await screenshot(page, 'exports-two');
   });
 
   it('answers in the playground, teacher and student side by side', async () => {
@@ -169,9 +187,11 @@ describeInBrowser('from first start to an exported file', () => {
     await page.getByLabel('Threads').fill('1');
     await page.getByLabel('Prompt lengths in tokens').fill('16');
     await button('Measure').click();
-    await page.getByText('Charts: 1 thread(s), 16 prompt tokens').waitFor({ timeout: 60_000 });
+    await expect
+      .poll(() => page.getByLabel('Charts show').textContent(), { timeout: 60_000 })
+      .toBe('1 thread, 16 prompt tokens');
     await page.reload();
-    await page.getByText('Charts: 1 thread(s), 16 prompt tokens').waitFor();
+    await page.getByLabel('Charts show').waitFor();
     await screenshot(page, 'benchmarks');
   });
 

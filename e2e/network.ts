@@ -23,7 +23,12 @@ export interface NoNetwork {
 /** `folder`: where its log may lie. */
 export async function withoutNetwork(folder: string): Promise<NoNetwork> {
   const log = join(folder, 'network.log');
-  const env = { ...process.env, TRITSMITH_NETWORK_LOG: log, NODE_OPTIONS: `--import=${hook}` };
+  const env = {
+    ...process.env,
+    TRITSMITH_COMPONENTS: join(folder, 'components'),
+    TRITSMITH_NETWORK_LOG: log,
+    NODE_OPTIONS: `--import=${hook}`,
+  };
   const attempts = (): string[] =>
     existsSync(log)
       ? readFileSync(log, 'utf8')

@@ -838,21 +838,26 @@ export const texts = {
     noneText: 'Let an experiment run to its end, then try it here.',
     experiment: 'Experiment',
     answer: 'Answer',
-    effectLabels: 'Both models score every label. Ctrl+Enter works too.',
-    effectText: 'Both models write an answer. Ctrl+Enter works too.',
+    effectLabels:
+      'Both models score every label, one after the other. Texts beyond the longest row lose their middle, as in training. Ctrl+Enter works too.',
+    effectText:
+      'Both models write an answer, one after the other. Texts beyond the longest row lose their middle, as in training. Ctrl+Enter works too.',
     waiting: 'Waits for a text.',
     loading: 'Loading the model…',
     scores: 'Label scores',
     time: 'Time',
     prompt: 'Prompt',
     promptOf: (tokens: string, time: string) => `${tokens} tokens in ${time}`,
+    written: 'Answer',
+    ends: { length: 'cut at its longest length', context: 'cut at the end of the context' },
+    cancelled: 'Cancelled.',
     memory: 'Weights and cache',
     loadTime: 'Loaded in',
     kernel: (name: string) => `kernel ${name}`,
   },
   benchmarks: {
     title: 'Benchmarks',
-    lead: 'Speed and memory of the exported files on this machine, in the built-in runtime.',
+    lead: 'Speed and memory of the exported files on this machine, in Tritsmith and in llama.cpp.',
     none: 'There is no exported model to measure yet.',
     noneText: 'Let an experiment run to its end first.',
     new: 'New benchmark',
@@ -866,8 +871,16 @@ export const texts = {
     measuring: (model: string) => (model === '' ? 'Starting…' : `Measuring: ${model}`),
     prompt: 'Prompt tokens',
     request: 'One request',
-    shown: (threads: number, prompt: number) =>
-      `Charts: ${String(threads)} thread(s), ${String(prompt)} prompt tokens, 32 answer tokens. The table has the rest.`,
+    combination: (threads: number, prompt: number) =>
+      `${String(threads)} ${threads === 1 ? 'thread' : 'threads'}, ${String(prompt)} prompt tokens`,
+    showing: 'Charts show',
+    shown: 'Medians of three rounds after one to warm up, 32 answer tokens each. The table has every combination.',
+    subject: (model: string, type: string | null, program: string) =>
+      `${model}${type === null ? '' : ` ${type}`} in ${program}`,
+    subjects: 'What to measure',
+    llamaWhy: 'To measure the teacher in llama.cpp beside them, llama.cpp is needed, which is not part of Tritsmith.',
+    noFourBit: 'There is no 4-bit teacher yet to measure in llama.cpp.',
+    toResults: 'Add it on the results page',
   },
   recipe: {
     title: 'Recipe',

@@ -8,7 +8,7 @@ import { hubAccess, hubDownload, hubModel, hubModelCard, hubModelId, hubSearchRe
 import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
-import { runtimeMessage, runtimeModelName, savedBenchmark } from './runtime-protocol.ts';
+import { benchmarkSubject, runtimeMessage, runtimeModelName, savedBenchmark } from './runtime-protocol.ts';
 import { sideJob, sideTask } from './side-jobs.ts';
 import {
   annotations,
@@ -162,7 +162,7 @@ export const contract = {
     run: procedure
       .input(
         byId.extend({
-          models: z.array(runtimeModelName).min(1),
+          subjects: z.array(benchmarkSubject).min(1).max(8),
           threads: z.array(z.int().min(1).max(256)).min(1).max(8),
           promptLengths: z.array(z.int().min(1).max(32_768)).min(1).max(8),
         }),
@@ -170,7 +170,8 @@ export const contract = {
       .output(
         eventIterator(
           z.object({
-            model: runtimeModelName,
+            /** Which of the subjects, from 0. */
+            subject: z.int(),
             message: runtimeMessage,
             /** Set with the last message. */
             saved: savedBenchmark.nullable(),

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { componentName, componentProgress, componentState } from './components.ts';
 import { serialisedError } from './jobs.ts';
-import { taskSettings } from './recipe.ts';
+import { exportType, taskSettings } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
 
 export const runtimeModelName = z.enum(['teacher', 'bitnet-sft', 'bitdistill']);
@@ -144,6 +144,14 @@ export const runtimeMessage = z.discriminatedUnion('type', [
 ]);
 export type RuntimeMessage = z.infer<typeof runtimeMessage>;
 
+/** One exported file in one program. Without `type` the file that our runtime takes for the model. */
+export const benchmarkSubject = z.object({
+  model: runtimeModelName,
+  engine: runtimeEngine.default('tritsmith'),
+  type: exportType.optional(),
+});
+export type BenchmarkSubject = z.infer<typeof benchmarkSubject>;
+
 /** Benchmarks that were kept. */
 export const savedBenchmark = z.object({
   id: z.string(),
@@ -152,7 +160,13 @@ export const savedBenchmark = z.object({
   time: z.number(),
   processor: z.string(),
   models: z.array(
-    z.object({ model: runtimeModelName, type: z.string(), fileBytes: z.number(), points: z.array(benchmarkPoint) }),
+    z.object({
+      model: runtimeModelName,
+      engine: runtimeEngine.default('tritsmith'),
+      type: z.string(),
+      fileBytes: z.number(),
+      points: z.array(benchmarkPoint),
+    }),
   ),
 });
 export type SavedBenchmark = z.infer<typeof savedBenchmark>;

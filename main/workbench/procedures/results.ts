@@ -1,11 +1,14 @@
 /** What experiments found out: tables, differing rows, reports, answers of exported models and benchmarks. */
 import { randomUUID } from 'node:crypto';
-import type { RuntimeMessage, RuntimeModelName, SavedBenchmark } from '../../contract/runtime-protocol.ts';
+import { existsSync } from 'node:fs';
+import type { ExperimentRecord } from '../../contract/experiments.ts';
+import type { BenchmarkSubject, RuntimeMessage, SavedBenchmark } from '../../contract/runtime-protocol.ts';
+import type { ExportedModel } from '../../contract/views.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { Application } from '../application.ts';
 import { describeMachine } from '../machine.ts';
 import { htmlCard, markdownCard } from '../model-card.ts';
-import { exportOf, readResults } from '../results.ts';
+import { exportOf, readExports, readResults } from '../results.ts';
 import { ask, converse } from '../runtime-host.ts';
 import { toProcedureError } from './errors.ts';
 import type { Procedures } from './router.ts';
@@ -81,18 +84,30 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
 
 interface BenchmarkInput {
   readonly id: string;
-  readonly models: RuntimeModelName[];
+  readonly subjects: readonly BenchmarkSubject[];
   readonly threads: number[];
   readonly promptLengths: number[];
 }
 
-/** One process per model, so that each one's memory is its own. */
+/** The file that a subject names. Throws `not-found`. */
+function fileOf({ workspace }: Application, record: ExperimentRecord, subject: BenchmarkSubject): ExportedModel {
+  const { model, type } = subject;
+  if (type === undefined) return exportOf(workspace, record, model);
+  const file = readExports(workspace, record).find((each) => each.model === model && each.type === type);
+  if (file !== undefined && existsSync(file.path)) return file;
+  throw new TritsmithError('not-found', `There is no ${type.toUpperCase()} file of this model in ${record.name}.`, {
+    remedy: 'Make it on the page "Export" of the experiment.',
+  });
+}
+
+/** One process per subject, so that each one's memory is its own; the same threads and prompts for all. */
 async function* runBenchmark(
-  { workspace, options, benchmarks }: Application,
-  input: BenchmarkInput,
+  application: Application,
+  { id, subjects, threads, promptLengths }: BenchmarkInput,
   signal?: AbortSignal,
-): AsyncGenerator<{ model: RuntimeModelName; message: RuntimeMessage; saved: SavedBenchmark | null }, void> {
-  const record = workspace.experiments.get(input.id);
+): AsyncGenerator<{ subject: number; message: RuntimeMessage; saved: SavedBenchmark | null }, void> {
+  const record = application.workspace.experiments.get(id);
+  const files = subjects.map((subject) => fileOf(application, record, subject));
   const saved: SavedBenchmark = {
     id: randomUUID(),
     experiment: record.id,
@@ -101,18 +116,17 @@ async function* runBenchmark(
     processor: describeMachine().processor,
     models: [],
   };
-  for (const model of input.models) {
-    const file = exportOf(workspace, record, model);
-    const entry: SavedBenchmark['models'][number] = { model, type: file.type, fileBytes: file.fileBytes, points: [] };
+  for (const [index, { model, engine }] of subjects.entries()) {
+    const { path, type, fileBytes } = files[index]!;
+    const entry: SavedBenchmark['models'][number] = { model, engine, type, fileBytes, points: [] };
     saved.models.push(entry);
-    const { threads, promptLengths } = input;
-    const request = { path: file.path, threads, promptLengths, decodeTokens: 32 };
-    for await (const message of converse(options.runtime, { type: 'benchmark', request }, signal)) {
+    const request = { path, engine, threads, promptLengths, decodeTokens: 32 };
+    for await (const message of converse(application.options.runtime, { type: 'benchmark', request }, signal)) {
       if (message.type === 'point') entry.points.push(message.point);
-      yield { model, message, saved: null };
+      yield { subject: index, message, saved: null };
     }
     if (signal?.aborted === true) return;
   }
-  benchmarks.save(saved);
-  yield { model: input.models.at(-1) ?? 'bitdistill', message: { type: 'finished' }, saved };
+  application.benchmarks.save(saved);
+  yield { subject: subjects.length - 1, message: { type: 'finished' }, saved };
 }
