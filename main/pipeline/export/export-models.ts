@@ -3,7 +3,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promis
 import { join } from 'node:path';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
-import type { ExportType, Recipe } from '../../contract/recipe.ts';
+import type { ExportSettings, ExportType, Recipe } from '../../contract/recipe.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { findLlamaCpp } from '../../evaluation/llama-cpp/index.ts';
 import { writeFileAtomically } from '../../formats/atomic-file.ts';
@@ -16,7 +16,15 @@ import { type JobContext, JobStopped } from '../job.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { type PreparedTask, prepareTask } from '../task-data.ts';
 import { prunedSubject, promptsOf, pruningOf, type Subject } from './export-subject.ts';
-import { baseName, encodingOf, exportTargets, measurable, type Target, targetsFor } from './export-targets.ts';
+import {
+  baseName,
+  encodingOf,
+  exportTargets,
+  measurable,
+  type Target,
+  targetsFor,
+  storedEmbedding,
+} from './export-targets.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { modelCard } from './model-card.ts';
 import { ggufVerdicts } from './run-verdicts.ts';
@@ -75,13 +83,13 @@ async function writeDraft(
   const name = `${recipe.name} (${model})`;
   if (settings.type === 'hf') {
     const replacedFiles = pruned ? await jsonFiles(tokenizerFolder) : {};
-    const embedding = settings.embedding === 'f32' ? 'F32' : 'F16';
+    const embedding = storedEmbedding(settings) === 'f32' ? 'F32' : 'F16';
     const card = modelCard({ name, recipe, configuration, evaluation: await readEvaluation(target.experiment, model) });
     const source = { configuration, tensors, source: folder, replacedFiles, card };
     return { ...(await writeHuggingFaceFolder(draft, source, embedding, onProgress)), notes: [] };
   }
   if (settings.type === 'onnx') {
-    const embedding = settings.embedding === 'f32' ? 'F32' : 'F16';
+    const embedding = storedEmbedding(settings) === 'f32' ? 'F32' : 'F16';
     const options = { prompts, threads: recipe.threads, onProgress };
     return writeVerifiedOnnx(draft, configuration, tensors, embedding, options);
   }
@@ -140,7 +148,7 @@ async function exportTarget(
       model,
       path: join('exports', fileName),
       type: settings.type,
-      embedding: settings.embedding,
+      embedding: storedEmbedding(settings),
       ...(written.architecture === undefined ? {} : { architecture: written.architecture }),
       verified: true,
       bodyBytes: written.bodyBytes,
@@ -149,7 +157,7 @@ async function exportTarget(
       pruning: pruningOf(subject, configuration.vocabSize, settings),
       ...(verdicts === null ? {} : { verdicts }),
       checks: [...written.checks, ...subject.checks],
-      notes: [...written.notes],
+      notes: [...written.notes, ...embeddingNotes(settings)],
       untried: written.untried ?? [],
       source: await sourceOf(folder),
     };
@@ -160,6 +168,13 @@ async function exportTarget(
     await rm(scratch, { recursive: true, force: true });
     await tensors.close();
   }
+}
+
+/** What a user should know who asked for an embedding that the format has no place for. */
+function embeddingNotes(settings: ExportSettings): string[] {
+  if (storedEmbedding(settings) === settings.embedding) return [];
+  const asked = settings.embedding.toUpperCase();
+  return [`The embedding is F16: ${asked} is for GGUF files alone.`];
 }
 
 /** Exports of earlier sessions that are still there and of the same weights. */

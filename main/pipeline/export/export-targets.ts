@@ -19,6 +19,11 @@ export function encodingOf(type: GgufType, { embedding }: ExportSettings): GgufE
   return { linear: linearTypes[type], embedding: embedding.toUpperCase() as GgufEncoding['embedding'] };
 }
 
+/** The embedding as it is stored: quantised ones are a matter of GGUF, the other formats keep F16 then. */
+export function storedEmbedding({ type, embedding }: ExportSettings): ExportSettings['embedding'] {
+  return (type === 'hf' || type === 'onnx') && embedding !== 'f32' ? 'f16' : embedding;
+}
+
 export interface Target {
   readonly model: ExportedFile['model'];
   /** Folder of the model. */

@@ -41,6 +41,7 @@ export function exportCommand(shell: Shell): Command {
           const record = workspace.experiments.find(reference);
           assertFinished(record, 'exported');
           const { type, embedding, pruneVocabulary } = options;
+          assertHolds(type, embedding);
           const wanted = { type, embedding, ...(pruneVocabulary === true ? { pruneVocabulary } : {}) };
           const others = record.recipe.exports.filter((each) => JSON.stringify(each) !== JSON.stringify(wanted));
           // First, because the table names the first one.
@@ -71,6 +72,15 @@ export function exportCommand(shell: Shell): Command {
         }),
       ),
     );
+}
+
+/** Quantised embeddings are a matter of GGUF. */
+function assertHolds(type: ExportType, embedding: EmbeddingType): void {
+  if ((type !== 'hf' && type !== 'onnx') || embedding === 'f16' || embedding === 'f32') return;
+  throw new TritsmithError('bad-input', `The type ${type} has no ${embedding} embedding.`, {
+    reason: 'Only GGUF files hold quantised embeddings.',
+    remedy: 'Export it with --embedding f16 or f32, or as GGUF (--type i2_s, tq2_0 or tq1_0).',
+  });
 }
 
 /** The target, a file or a folder, appears whole or not at all. */
