@@ -22,6 +22,7 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
     'Resident',
     'Prefill tok/s',
     'Decode tok/s',
+    'One request',
   ];
   const lines = rows.map((row) => [
     names[row.name],
@@ -32,9 +33,10 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
     row.rssBytes === null ? 'not measured' : bytes(row.rssBytes),
     rate(row.prefillTokensPerSecond),
     rate(row.decodeTokensPerSecond),
+    row.requestSeconds === null ? 'not measured' : `${(row.requestSeconds * 1000).toPrecision(3)} ms`,
   ]);
   const student = results.evaluations.find(({ model }) => model === 'bitdistill');
-  const paired = student?.scores['mcnemarP.teacher'];
+  const request = results.comparison?.request ?? null;
   return [
     `# ${record.name}`,
     '',
@@ -44,12 +46,26 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
     '',
     results.comparison === null ? 'Nothing has been evaluated yet.' : table(head, lines),
     ...(student === undefined ? [] : ['', `Evaluated on ${student.rows.toLocaleString('en')} held-out rows.`]),
-    ...(paired === undefined
+    ...pairedSentences(student),
+    ...(request === null
       ? []
       : [
           '',
-          `Student against teacher on the same rows: difference ${points(student?.scores['differenceFrom.teacher'])}, McNemar p = ${paired.toPrecision(2)}.`,
+          `One request: ${String(request.promptTokens)} prompt tokens (the median of the held-out rows), ${request.answerTokens > 1 ? `${String(request.answerTokens)} answer tokens` : 'the scores of the labels'}. Speeds are medians of five rounds on one thread, a prompt of 128 tokens and 64 decoded ones.`,
         ]),
+    '',
+    '## All scores',
+    '',
+    table(
+      ['Model', 'Score', 'Value'],
+      results.evaluations.flatMap(({ model, value, crossEntropy, scores }) => [
+        [names[model], metric, percent(value)],
+        [names[model], 'cross-entropy, nats per token', crossEntropy.toFixed(3)],
+        ...Object.entries(scores)
+          .filter(([name]) => !/^(differenceFrom|mcnemarP)/.test(name))
+          .map(([name, score]) => [names[model], name, score.toPrecision(4)]),
+      ]),
+    ),
     '',
     'Body is the packed linear layers alone; the whole file also holds the embedding, the norms and the tokenizer.',
     '',
@@ -84,6 +100,22 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
     '```',
     '',
   ].join('\n');
+}
+
+/** The student against each other model on the same rows. */
+function pairedSentences(student: ExperimentResults['evaluations'][number] | undefined): string[] {
+  return (['teacher', 'teacher-q4_0', 'bitnet-sft'] as const).flatMap((other) => {
+    const [difference, low, high] = ['', '.low', '.high'].map(
+      (end) => student?.scores[`differenceFrom.${other}${end}`],
+    );
+    if (difference === undefined) return [];
+    const p = student?.scores[`mcnemarP.${other}`];
+    const test = p === undefined ? 'bootstrap over the rows' : `exact McNemar p = ${p.toPrecision(2)}`;
+    return [
+      '',
+      `Student against ${names[other]} on the same rows: ${points(difference)} (95 %: ${points(low)} to ${points(high)}; ${test}).`,
+    ];
+  });
 }
 
 /** The same card as one HTML file without any outside resource. */
