@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recipeSchema } from '../main/contract/recipe.ts';
@@ -48,7 +48,7 @@ describe.skipIf(process.platform === 'win32' || !existsSync(demo))('without a ne
         name: 'demo',
         kind: 'classification',
         train: join(demo, 'task', 'train.tsv'),
-        dev: join(demo, 'task', 'dev.tsv'),
+        dev: join(folder, 'dev.tsv'),
         textColumns: ['text'],
         labelColumn: 'queue',
         limit: 64,
@@ -57,9 +57,13 @@ describe.skipIf(process.platform === 'win32' || !existsSync(demo))('without a ne
       refine: {},
       pretrain: null,
       distil: steps,
+      baseline: false,
       exports: [{ type: 'i2_s' }],
     });
-    mkdirSync(folder, { recursive: true });
+    const rows40 = readFileSync(join(demo, 'task', 'dev.tsv'), 'utf8')
+      .split('\n')
+      .slice(0, 41);
+    writeFileSync(join(folder, 'dev.tsv'), `${rows40.join('\n')}\n`);
     writeFileSync(join(folder, 'recipe.json'), JSON.stringify(recipe));
     const run = await cli('run', join(folder, 'recipe.json'), '--json');
     expect(run.code, run.err).toBe(0);

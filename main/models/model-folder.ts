@@ -1,5 +1,5 @@
 /** A model in a Hugging Face folder: configuration and weights in, configuration and weights out. */
-import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
@@ -105,7 +105,8 @@ export async function saveModelFolder(
   await mkdir(folder, { recursive: true });
   const present = new Set(await readdir(source));
   for (const name of [...companionFiles, 'generation_config.json'])
-    if (present.has(name) && source !== folder) await copyFile(join(source, name), join(folder, name));
+    if (present.has(name) && source !== folder)
+      await writeFileAtomically(join(folder, name), await readFile(join(source, name)));
   const config = await derivedConfig(source, configuration, dtype);
   await writeFileAtomically(join(folder, 'config.json'), config);
   await writeSafetensors(

@@ -43,8 +43,9 @@ async function findElectron(): Promise<string | null> {
 }
 
 function reasonIn(complaint: string): string {
+  if (/ENOTFOUND|EAI_AGAIN|ENETUNREACH|ECONNREFUSED|ETIMEDOUT|fetch failed/.test(complaint)) return 'no connection';
   const lines = complaint.split('\n').map((line) => line.trim());
-  return (lines.find((line) => /error|ENOTFOUND|EAI_AGAIN|refused/i.test(line)) ?? lines[0] ?? '').slice(0, 160);
+  return (lines.find((line) => /error/i.test(line)) ?? lines[0] ?? 'its installer failed').slice(0, 160);
 }
 
 async function openInBrowser(): Promise<void> {
@@ -81,7 +82,7 @@ try {
   const electron = await findElectron();
   if (electron === null) await openInBrowser();
   else {
-    buildPageWhenDue((line) => process.stderr.write(line));
+    buildPageWhenDue((line) => process.stderr.write(line), 'window');
     const args = values.workspace === undefined ? [root] : [root, '--workspace', values.workspace];
     const window = spawn(electron, args, { stdio: 'inherit' });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => window.kill(signal));

@@ -1,5 +1,5 @@
 /** Writes a student as a Hugging Face folder (`quant_method: "bitnet"`, offline autobitlinear) and reads it back. */
-import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { native } from '../../../native/index.ts';
 import { TritsmithError } from '../../contract/errors.ts';
@@ -151,7 +151,7 @@ export async function writeHuggingFaceFolder(
   const pruned = replacedFiles['tokenizer.json'] !== undefined;
   for (const name of companionFiles)
     if (present.has(name) && replacedFiles[name] === undefined && !(pruned && obsoleteTokenizerFiles.includes(name)))
-      await copyFile(join(source, name), join(folder, name));
+      await writeFileAtomically(join(folder, name), await readFile(join(source, name)));
   const texts = {
     'generation_config.json': await generationConfig(source, present),
     'README.md': card,

@@ -1,5 +1,5 @@
 /** A student with a pruned vocabulary: fewer rows in embedding and head, a tokenizer to match, the same answers on the task. */
-import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExportCheck } from '../../contract/results.ts';
@@ -55,7 +55,7 @@ export async function pruneVocabulary(
   await mkdir(folder, { recursive: true });
   for (const name of await readdir(source))
     if (/\.(json|jinja)$/.test(name) && !obsoleteTokenizerFiles.includes(name) && !name.endsWith('.index.json'))
-      await copyFile(join(source, name), join(folder, name));
+      await writeFile(join(folder, name), await readFile(join(source, name)));
   for (const [name, text] of Object.entries(await prunedTokenizerFiles(source, full, kept)))
     await writeFile(join(folder, name), text);
   const tokenizer = await loadTokenizer(folder, { vocabSize: kept.length });

@@ -9,17 +9,17 @@ import { TritsmithError } from '../../contract/errors.ts';
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 export const pageFolder = join(root, 'out', 'renderer');
 
-/** Returns whether it had to build. Throws `internal` with the build's output when that fails. */
-export function buildPageWhenDue(tell: (line: string) => void): boolean {
+/**
+ * Builds the page, and with `window` also looks whether Electron's main process is current, which bundles the workbench. Returns whether
+ * it had to build. Throws `internal` with the build's output when that fails.
+ */
+export function buildPageWhenDue(tell: (line: string) => void, what: 'page' | 'window' = 'page'): boolean {
   const sources = join(root, 'renderer');
   if (!existsSync(sources)) return false;
-  const stamp = join(root, 'out', 'renderer.stamp');
-  const now = digest([
-    sources,
-    join(root, 'main', 'contract'),
-    join(root, 'main', 'shell', 'electron'),
-    join(root, 'preload'),
-  ]);
+  const stamp = join(root, 'out', what === 'page' ? 'renderer.stamp' : 'window.stamp');
+  const shared = [sources, join(root, 'main', 'contract')];
+  const bundled = ['workbench', 'jobs', 'shell'].map((room) => join(root, 'main', room));
+  const now = digest(what === 'page' ? shared : [...shared, ...bundled, join(root, 'preload')]);
   if (existsSync(join(pageFolder, 'index.html')) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now)
     return false;
   if (!takeTurn()) return false;
