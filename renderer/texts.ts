@@ -151,6 +151,7 @@ export const texts = {
     etaUnknown: 'time left not known yet',
     etaSoon: 'a few seconds',
     elapsed: (time: string) => `${time} so far`,
+    took: (time: string) => `in ${time}`,
     stages: 'Stages',
     stage: 'Stage',
     step: 'Step',
