@@ -55,12 +55,15 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
   const queue = new ExperimentQueue(workspace, options.jobs, hub, options.silence);
   const downloads = new TeacherDownloads(workspace, options.jobs, hub);
   const sideJobs = new SideJobs(workspace, options.jobs, hub);
+  const summaries = new Summaries(workspace, queue);
+  // What cannot be read now is told when it is asked for.
+  summaries.warm().catch(() => undefined);
   return {
     options,
     workspace,
     hub,
     queue,
-    summaries: new Summaries(workspace, queue),
+    summaries,
     drafts: new DraftStore(workspace.paths.folder),
     settings: new SettingsStore(workspace.paths.folder),
     benchmarks: new BenchmarkStore(workspace.paths.folder),
