@@ -17,7 +17,7 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
     'Model',
     metric,
     '95 % interval',
-    'Ternary body',
+    'Linear layers',
     'Whole file',
     'Resident',
     'Prefill tok/s',
