@@ -5,14 +5,17 @@
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { cpus, loadavg } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { measureMachine } from '../native/runtime.ts';
+import './engines/llama.ts';
 import type { Ready, Round, RoundResult } from './engines/protocol.ts';
 import { installLlamaCpp } from '../main/evaluation/llama-cpp/index.ts';
 import { cacheFolder } from './cache.ts';
+import './engines/tritsmith.ts';
 import { shapes, writeStudent, type WeightType } from './student.ts';
 import { loadNote, median, table } from './table.ts';
 
@@ -30,6 +33,9 @@ interface Engine {
   decodeCpu: number[];
   decodeLater: number[];
   rss: number;
+  anonymous: number | null;
+  /** Memory bandwidth right before and after the engine's turn, their mean, by round. */
+  limits: number[];
 }
 
 /** One line of the result. `rssBytes` is the whole process (Node included) after prefill 128 and decode 64; `bareBytes` is Node before loading. */
@@ -47,6 +53,8 @@ export interface InferenceRun {
   prefillTokensPerCpuSecond: number;
   decodeTokensPerCpuSecond: number;
   rssBytes: number;
+  /** Part of rssBytes that is no mapped file (Node's program text, llama.cpp's weights): null where the system doesn't tell. */
+  anonymousBytes: number | null;
   bareBytes: number;
   fileBytes: number;
   loadSeconds: number;
@@ -156,6 +164,8 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
   }
 
   const engines: Engine[] = [];
+  // Engines then load compiled code: Node's type stripper would take 23 MiB of each process.
+  flushCompileCache();
   try {
     for (const { script, args, ...plan } of plans) {
       note(`Loading ${plan.engine} ${plan.type}, ${plan.threads} threads ...`);
@@ -171,6 +181,8 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
           decodeCpu: [],
           decodeLater: [],
           rss: 0,
+          anonymous: null,
+          limits: [],
         });
       } catch (error) {
         if (plan.engine === 'tritsmith') throw error;
@@ -183,12 +195,18 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
       note(`Round ${round + 1} of ${settings.rounds} ...`);
       for (const count of threads) bandwidth.get(count)!.push(measureMachine(count).memoryBandwidthBytesPerSecond);
       for (const engine of engines) {
+        const limit = () => measureMachine(engine.threads).memoryBandwidthBytesPerSecond;
         const short = await ask(engine.process, { prompt: 128, decode: 64 });
-        if (round === 0) engine.rss = short.rssBytes;
+        if (round === 0) {
+          engine.rss = short.rssBytes;
+          engine.anonymous = short.anonymousBytes;
+        }
         engine.prefill.push(128 / short.prefillSeconds);
         engine.decodeLater.push(64 / short.decodeSeconds);
         engine.prefillCpu.push(128 / short.prefillCpuSeconds);
+        const before = engine.engine === 'tritsmith' ? limit() : 0;
         const fresh = await ask(engine.process, { prompt: 1, decode: 64 });
+        if (engine.engine === 'tritsmith') engine.limits.push((before + limit()) / 2);
         engine.decode.push(64 / fresh.decodeSeconds);
         engine.decodeCpu.push(64 / fresh.decodeCpuSeconds);
         const long = await ask(engine.process, { prompt: 512, decode: 0 });
@@ -210,15 +228,14 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
         prefillTokensPerCpuSecond: median(e.prefillCpu),
         decodeTokensPerCpuSecond: median(e.decodeCpu),
         rssBytes: e.rss,
+        anonymousBytes: e.anonymous,
         bareBytes: e.ready.bareBytes,
         fileBytes: statSync(e.path).size,
         loadSeconds: e.ready.loadSeconds,
         ...(e.ready.bytesPerToken === undefined
           ? {}
           : {
-              bandwidthShare: median(
-                e.decode.map((speed, i) => (speed * e.ready.bytesPerToken!) / bandwidth.get(e.threads)![i]!),
-              ),
+              bandwidthShare: median(e.decode.map((speed, i) => (speed * e.ready.bytesPerToken!) / e.limits[i]!)),
             }),
       })),
       memoryBandwidthBytesPerSecond: byThreads[String(threads[0]!)]!,
@@ -246,6 +263,7 @@ function print(report: InferenceReport): string {
       'decode/CPU s',
       'of bandwidth',
       'RSS MiB',
+      'anonymous',
       'bare MiB',
       'file MiB',
       'load s',
@@ -262,6 +280,7 @@ function print(report: InferenceReport): string {
       r.decodeTokensPerCpuSecond.toFixed(1),
       r.bandwidthShare === undefined ? '' : `${(r.bandwidthShare * 100).toFixed(0)} %`,
       mebi(r.rssBytes),
+      r.anonymousBytes === null ? '' : mebi(r.anonymousBytes),
       mebi(r.bareBytes),
       mebi(r.fileBytes),
       r.loadSeconds.toFixed(2),

@@ -1,4 +1,5 @@
 /** What the inference benchmark and the process of one engine say to each other. */
+import { existsSync, readFileSync } from 'node:fs';
 
 /** Sent once by the engine's process. */
 export interface Ready {
@@ -24,6 +25,8 @@ export interface RoundResult {
   prefillCpuSeconds: number;
   decodeCpuSeconds: number;
   rssBytes: number;
+  /** Its part that belongs to no file: weights in own memory, cache, buffers, heap. Null where the system doesn't tell. */
+  anonymousBytes: number | null;
 }
 
 /** The prompt: printable, never a special token. */
@@ -36,12 +39,22 @@ export function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
+function anonymousBytes(): number | null {
+  const status = '/proc/self/status';
+  const found = existsSync(status) ? /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(status, 'utf8')) : null;
+  return found === null ? null : Number(found[1]) * 1024;
+}
+
 /** Answers rounds until the parent hangs up. */
-export function serve(ready: Ready, measure: (round: Round) => Promise<Omit<RoundResult, 'rssBytes'>>): void {
+export function serve(
+  ready: Ready,
+  measure: (round: Round) => Promise<Omit<RoundResult, 'rssBytes' | 'anonymousBytes'>>,
+): void {
   process.on('message', (round: Round) => {
-    void measure(round).then((result) =>
-      process.send!({ ...result, rssBytes: process.memoryUsage().rss } satisfies RoundResult),
-    );
+    void measure(round).then((result) => {
+      const rssBytes = process.memoryUsage.rss();
+      process.send!({ ...result, rssBytes, anonymousBytes: anonymousBytes() } satisfies RoundResult);
+    });
   });
   process.on('disconnect', () => process.exit(0));
   process.send!(ready);

@@ -11,7 +11,7 @@ export type RuntimeModelName = z.infer<typeof runtimeModelName>;
 export const answerRequest = z.object({
   /** GGUF file. */
   path: z.string(),
-  /** Folder whose tokenizer the file was made with. */
+  /** Folder whose tokenizer the file was made with, or a GGUF file that holds one. */
   tokenizer: z.string(),
   task: taskSettings,
   /** Seed of the recipe: it decides which rows were held out. */

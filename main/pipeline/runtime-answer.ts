@@ -1,10 +1,11 @@
 /** One exported model's answer to one input, for the playground: label scores for classification, streamed text for generation. */
 import { loadModel } from '../../native/runtime.ts';
 import type { AnswerRequest, RuntimeMessage } from '../contract/runtime-protocol.ts';
-import { compileTemplate, loadTokenizer } from '../formats/tokenizers/index.ts';
+import { compileTemplate } from '../formats/tokenizers/index.ts';
 import { scoreLabels } from './label-scores.ts';
 import { politeThreads } from './polite-threads.ts';
 import { streamAnswer } from './runtime-generate.ts';
+import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { StreamedText } from './streamed-text.ts';
 import { defaultTemplate, promptTokens, readLabelWords } from './task-data.ts';
 
@@ -16,7 +17,7 @@ export async function answerOnce(request: AnswerRequest, say: Say): Promise<void
   const model = loadModel(request.path, { threads: politeThreads() });
   try {
     const { loadSeconds, weightBytes, kernel, vocabularySize, contextLength } = model.info;
-    const tokenizer = await loadTokenizer(request.tokenizer, { vocabSize: vocabularySize });
+    const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
     const render = compileTemplate(task.template === '' ? defaultTemplate(task.textColumns) : task.template);
     const prompt = render(request.input);
     const longest = Math.min(task.maxLength, contextLength);

@@ -4,11 +4,12 @@ import { TritsmithError } from '../contract/errors.ts';
 import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../contract/runtime-protocol.ts';
 import { openInLlamaCpp, requireLlamaCpp } from '../evaluation/llama-cpp/index.ts';
 import { openDataset } from '../formats/datasets/index.ts';
-import { compileTemplate, loadTokenizer } from '../formats/tokenizers/index.ts';
+import { compileTemplate } from '../formats/tokenizers/index.ts';
 import { ggufFacts } from './gguf-facts.ts';
 import { scoreLabels, scoreLabelsInLlamaCpp } from './label-scores.ts';
 import type { LabelWords } from './label-words.ts';
 import { politeThreads } from './polite-threads.ts';
+import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { defaultTemplate, promptTokens, readLabelWords } from './task-data.ts';
 
 interface ClassifiedInput {
@@ -68,7 +69,7 @@ export async function classifyTexts(
   const model = await openScorer(request);
   try {
     const { vocabularySize, contextLength } = model;
-    const tokenizer = await loadTokenizer(request.tokenizer, { vocabSize: vocabularySize });
+    const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
     const labels = await readLabelWords(task, tokenizer, request.seed);
     const render = compileTemplate(task.template === '' ? defaultTemplate(task.textColumns) : task.template);
     const reserved = Math.max(...labels.ids.map((ids) => ids.length));

@@ -3,9 +3,9 @@ import { loadModel } from '../../native/runtime.ts';
 import type { GenerationOptions, StudentModel } from '../../native/runtime.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { GenerateRequest, RuntimeMessage } from '../contract/runtime-protocol.ts';
-import { loadTokenizer } from '../formats/tokenizers/index.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import { politeThreads } from './polite-threads.ts';
+import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { StreamedText } from './streamed-text.ts';
 
 type Say = (message: RuntimeMessage) => void;
@@ -16,7 +16,7 @@ export async function generateText(request: GenerateRequest, say: Say, signal: A
   const model = loadModel(path, { threads });
   try {
     const { loadSeconds, weightBytes, kernel, vocabularySize } = model.info;
-    const tokenizer = await loadTokenizer(request.tokenizer, { vocabSize: vocabularySize });
+    const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
     say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
     const ids = Int32Array.from(tokenizer.encode(prompt));
     if (ids.length === 0)

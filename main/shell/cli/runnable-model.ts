@@ -20,8 +20,8 @@ export const modelOption = (): Option =>
 
 export interface RunnableModel {
   readonly path: string;
-  /** Folder of the tokenizer; null where nothing tells. */
-  readonly tokenizer: string | null;
+  /** Folder of the tokenizer, or the file itself, which holds one. */
+  readonly tokenizer: string;
   /** Null for a file that was named by itself. */
   readonly record: ExperimentRecord | null;
 }
@@ -43,7 +43,7 @@ export async function runnableModel(
       remedy: 'Check the path; an experiment is named by its id or "latest".',
     });
   const beside = existsSync(join(dirname(path), 'tokenizer.json')) ? dirname(path) : null;
-  return { path, tokenizer: given ?? beside, record: null };
+  return { path, tokenizer: given ?? beside ?? path, record: null };
 }
 
 /** The exported file of an experiment's model, with the tokenizer it was made with. */

@@ -132,6 +132,13 @@ describe.skipIf(!ready)('generate', () => {
     expect(other.text).not.toBe(same.text);
   }, 30_000);
 
+  it('needs nothing but the file, which holds its tokenizer', () => {
+    const greedy = ['--max-tokens', '20', '--json'];
+    const alone = json<Written>(cli('generate', student, '--prompt', 'The film was', ...greedy));
+    expect(alone).toMatchObject({ text: json<Written>(cli('generate', student, ...prompt, ...greedy)).text });
+    expect(alone.text).not.toBe('');
+  }, 30_000);
+
   it('ends before a stop text', () => {
     const sampling = ['--temperature', '1.5', '--max-tokens', '40', '--seed', '3', '--json'];
     const whole = json<Written>(cli('generate', student, ...prompt, ...sampling));
@@ -164,14 +171,14 @@ describe.skipIf(!ready)('generate', () => {
     }
   }, 60_000);
 
-  it('says what is wrong with a file, a missing tokenizer and an option', () => {
+  it('says what is wrong with a file, a folder without a tokenizer and an option', () => {
     const missing = cli('generate', join(folder, 'none.gguf'), ...prompt, '--json');
     expect(missing.code).toBe(2);
     expect(json(missing)).toMatchObject({ error: { code: 'not-found' } });
     const noModel = cli('generate', dev, ...prompt);
     expect([noModel.code, noModel.err]).toEqual([2, expect.stringContaining('not a GGUF file')]);
-    const noTokenizer = cli('generate', student, '--prompt', 'a');
-    expect([noTokenizer.code, noTokenizer.err]).toEqual([2, expect.stringContaining('--tokenizer')]);
+    const noFolder = cli('generate', student, '--tokenizer', folder, '--prompt', 'a');
+    expect([noFolder.code, noFolder.err]).toEqual([2, expect.stringContaining('has no tokenizer')]);
     expect(cli('generate', student, ...prompt, '--temperature', '-1').code).toBe(2);
     const long = cli('generate', student, '--tokenizer', tokenizer, '--prompt', 'a '.repeat(400));
     expect([long.code, long.err]).toEqual([2, expect.stringContaining('context')]);

@@ -34,7 +34,10 @@ export function generateCommand(shell: Shell): Command {
     .argument('<model>', 'a .gguf file, or an experiment: its id, the beginning of its id, or "latest"')
     .requiredOption('--prompt <text>', 'what the model goes on from')
     .addOption(modelOption())
-    .option('--tokenizer <folder>', "folder with tokenizer.json (default: the experiment's, or the file's own folder)")
+    .option(
+      '--tokenizer <folder>',
+      "folder with tokenizer.json (default: the experiment's, the file's own folder, or what the file holds)",
+    )
     .option('--max-tokens <number>', 'most tokens to write', wholeNumber(1), 128)
     .option('--temperature <number>', '0 always takes the likeliest token', numberFrom(0, 100), 0)
     .option('--top-k <number>', 'choose among the k likeliest tokens; 0: among all', wholeNumber(0), 0)
@@ -50,11 +53,6 @@ export function generateCommand(shell: Shell): Command {
 
 async function generate(shell: Shell, reference: string, options: GenerateOptions): Promise<void> {
   const { path, tokenizer } = await runnableModel(shell, reference, options);
-  if (tokenizer === null)
-    throw new TritsmithError('bad-input', `Nothing says which tokenizer ${path} was made with.`, {
-      reason: 'There is no tokenizer.json beside it.',
-      remedy: 'Give its folder: --tokenizer <folder of the model it was made from>.',
-    });
   const parsed = generateRequest.safeParse({ ...options, path, tokenizer });
   if (!parsed.success)
     throw new TritsmithError('bad-input', 'These options cannot be used.', {
