@@ -30,7 +30,9 @@ export function readExports(workspace: Workspace, record: ExperimentRecord): Exp
   return files.map((file) => ({
     ...file,
     path: resolve(folder, file.path),
-    sha256: record.artifacts.find(({ path }) => path === file.path || path === `${file.path}/model.safetensors`)?.sha256 ?? null,
+    sha256:
+      record.artifacts.find(({ path }) => path === file.path || path === `${file.path}/model.safetensors`)?.sha256 ??
+      null,
   }));
 }
 
