@@ -13,9 +13,12 @@ export class MemoryWatch {
   peak: number | null = null;
 
   constructor(pid: number | undefined) {
-    this.#timer = setInterval(() => {
+    const read = (): void => {
       this.peak = (pid === undefined ? null : peakBytes(pid)) ?? this.peak;
-    }, 500);
+    };
+    read();
+    // Often: a worker can take all memory within a second.
+    this.#timer = setInterval(read, 100);
     this.#timer.unref();
   }
 

@@ -107,7 +107,7 @@ describe.runIf(linux)('out of memory', () => {
       rmdirSync(group!);
       expect(error.code).toBe('out-of-memory');
       expect(error.reason).toMatch(
-        /^The system ended it to free memory; the worker held up to 0\.[2-5] GB of this machine's/,
+        /^The system ended it to free memory; the worker held up to 0\.[1-5] GB of this machine's/,
       );
     },
   );

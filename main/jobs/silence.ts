@@ -23,6 +23,8 @@ export class SilenceWatch {
   /** Milliseconds of the longest silence that a computation explains. */
   #ordinary = 0;
   #silent = false;
+  /** The silence before the first message is the start of the process, no measure of its work. */
+  #started = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: SilenceOptions) {
@@ -36,7 +38,8 @@ export class SilenceWatch {
     const gap = now - this.#last;
     this.#last = now;
     if (gap > Math.max(3 * this.#heartbeat, 5 * this.#ordinary)) this.#options.onGap?.(gap / 1000);
-    else this.#ordinary = Math.max(this.#ordinary, gap);
+    else if (this.#started) this.#ordinary = Math.max(this.#ordinary, gap);
+    this.#started = true;
     if (this.#silent) this.#options.onSilent?.(0);
     this.#silent = false;
     this.#arm(this.#limit());
