@@ -275,8 +275,15 @@ describe('a download', () => {
     const { plan } = await describeModel(client, 'acme/tiny-qwen3');
     server.faults.drop = { name: weights, afterBytes: 300_000, times: 1000 };
     const before = readdirSync(folder);
+    const stop = new AbortController();
     const error = await refused(
-      downloadModel(client, plan, target('cancelled'), { ...quick, signal: AbortSignal.timeout(300) }),
+      downloadModel(client, plan, target('cancelled'), {
+        ...quick,
+        signal: stop.signal,
+        onProgress: ({ file, doneBytes }) => {
+          if (file === weights && doneBytes > 100_000) stop.abort();
+        },
+      }),
     );
     expect(error.code).toBe('stopped');
     await discardDownload(target('cancelled'));
