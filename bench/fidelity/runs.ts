@@ -9,10 +9,9 @@ import { classifyRows } from '../../main/evaluation/answer-classes.ts';
 import { writeFileAtomically } from '../../main/formats/atomic-file.ts';
 import { loadTokenizer } from '../../main/formats/tokenizers/index.ts';
 import { forkPort } from '../../main/jobs/fork-port.ts';
-import { loadParameters, readFolderConfiguration } from '../../main/models/model-folder.ts';
-import { Network } from '../../main/models/network.ts';
-import { ScoringHead } from '../../main/models/scoring-head.ts';
-import { evaluatedModels, readEvaluation } from '../../main/pipeline/evaluations.ts';
+import { readFolderConfiguration } from '../../main/models/model-folder.ts';
+import { onGraphEngine } from '../../main/pipeline/evaluate.ts';
+import { classifierEvaluation, evaluatedModels, readEvaluation } from '../../main/pipeline/evaluations.ts';
 import { prepareTask, type PreparedTask } from '../../main/pipeline/task-data.ts';
 import { runExperiment } from '../../main/workbench/run-experiment.ts';
 import type { Workspace } from '../../main/workbench/workspace.ts';
@@ -81,25 +80,11 @@ async function classify(folder: string, model: ModelName, path: string, task: Pr
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  const configuration = await readFolderConfiguration(path);
-  const options = { threads: 1 };
-  const network = await Network.create(configuration, await loadParameters(path, configuration), {
-    ...options,
-    mode: 'inference',
-  });
-  const head = await ScoringHead.create(network, options);
   const labels = task.labels!;
-  const found = await classifyRows(
-    network,
-    head,
-    task.dev.map(({ prompt }) => prompt),
-    labels.ids,
-  );
-  await head.release();
-  await network.release();
-  const tokens = task.dev.reduce((sum, { label }) => sum + labels.ids[label]!.length, 0);
-  const likelihood = found.reduce((sum, { scores }, row) => sum + scores[task.dev[row]!.label]!, 0);
-  const scores = { predictions: found.map(({ predicted }) => predicted), crossEntropy: -likelihood / tokens };
+  const prompts = task.dev.map(({ prompt }) => prompt);
+  const found = await onGraphEngine(path, 1, (network, head) => classifyRows(network, head, prompts, labels.ids));
+  const { predictions, crossEntropy } = classifierEvaluation(model, task, labels, found);
+  const scores = { predictions, crossEntropy };
   await writeFileAtomically(file, `${JSON.stringify(scores)}\n`);
   return scores;
 }

@@ -53,8 +53,9 @@ interface Subject {
 }
 
 /** A loaded model for the time of `work`. */
-async function onGraphEngine<T>(
-  { path, recipe: { threads } }: Subject,
+export async function onGraphEngine<T>(
+  path: string,
+  threads: number,
   work: (network: Network, head: ScoringHead) => Promise<T>,
 ): Promise<T> {
   const configuration = await readFolderConfiguration(path);
@@ -74,7 +75,9 @@ async function onGraphEngine<T>(
 /** Classes are scored by the graph engine, which computes what was trained: a prompt is one pass, so it loses nothing by having no cache. */
 function classify(subject: Subject, { ids }: LabelWords, onRows: OnRows): Promise<ClassifiedRow[]> {
   const prompts = subject.task.dev.map(({ prompt }) => prompt);
-  return onGraphEngine(subject, (network, head) => classifyRows(network, head, prompts, ids, onRows));
+  return onGraphEngine(subject.path, subject.recipe.threads, (network, head) =>
+    classifyRows(network, head, prompts, ids, onRows),
+  );
 }
 
 /** Texts are written by the native runtime; a model that no GGUF file holds by the graph engine, slowly. */
@@ -94,7 +97,7 @@ async function write(subject: Subject, context: JobContext, onRows: OnRows): Pro
     level: 'warning',
     text: 'No GGUF file can hold this model, so its answers are written by the training engine, which takes much longer.',
   });
-  return onGraphEngine(subject, async (network, head) => {
+  return onGraphEngine(subject.path, subject.recipe.threads, async (network, head) => {
     const prompts = task.dev.map(({ prompt }) => prompt);
     return {
       answers: await generateRows(network, head, prompts, tokenizer.eosId, maxNewTokens, onRows),
