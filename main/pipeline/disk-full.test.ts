@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { TritsmithError } from '../contract/errors.ts';
-import type { JobEvent, JobKind } from '../contract/jobs.ts';
+import type { JobKind } from '../contract/jobs.ts';
 import type { Recipe } from '../contract/recipe.ts';
 import { mountSmallDisk, noSmallDisk } from '../formats/small-disk.ts';
 import { forkPort } from '../jobs/fork-port.ts';
@@ -19,8 +19,8 @@ const whole = join(root, 'whole');
 let recipe: Recipe;
 let folder: string;
 
-const run = (kind: JobKind, where: string, onEvent: (event: JobEvent) => void = () => undefined) =>
-  runInWorker(forkPort(), { kind, recipe, folder: where }, { onEvent });
+const run = (kind: JobKind, where: string) =>
+  runInWorker(forkPort(), { kind, recipe, folder: where }, { onEvent: () => undefined });
 
 beforeAll(async () => {
   if (disk === null) {
@@ -64,48 +64,27 @@ function before(kind: JobKind, products: readonly string[]): void {
   for (const path of ['checkpoints', ...products]) rmSync(join(folder, path), { recursive: true, force: true });
 }
 
-async function failure(kind: JobKind, onEvent?: (event: JobEvent) => void): Promise<TritsmithError> {
-  const thrown: unknown = await run(kind, folder, onEvent).catch((error: unknown) => error);
+async function failure(kind: JobKind): Promise<TritsmithError> {
+  const thrown: unknown = await run(kind, folder).catch((error: unknown) => error);
   expect(thrown).toBeInstanceOf(TritsmithError);
   return thrown as TritsmithError;
 }
 
 describe.skipIf(disk === null)('a full disk', () => {
-  it.each<
-    [
-      what: string,
-      kind: JobKind,
-      products: string[],
-      full: 'at the start' | 'at the first progress',
-      left: number,
-      file: RegExp,
-    ]
-  >([
-    ['a checkpoint', 'finetune', ['teacher'], 'at the first progress', 200_000, /step-\d+\.safetensors/],
-    [
-      'the manifest of a checkpoint',
-      'finetune',
-      ['teacher'],
-      'at the first progress',
-      3_600_000,
-      /step-\d+\.(json|safetensors)/,
-    ],
-    ['a stage’s model', 'refine', ['refined'], 'at the start', 300_000, /refined.model\.safetensors/],
-    ['the tokens of a corpus', 'pretrain', ['cache', 'pretrained'], 'at the start', 0, /corpus\.tokens/],
-    ['an evaluation', 'evaluate', ['evaluations'], 'at the start', 0, /evaluations.*\.json/],
-    ['an export', 'export', ['exports'], 'at the start', 40_000, /exports/],
-    ['a measurement', 'measure-student', ['measurements'], 'at the start', 0, /measurements/],
+  it.each<[what: string, kind: JobKind, products: string[], left: number, file: RegExp]>([
+    ['a checkpoint', 'finetune', ['teacher'], 200_000, /step-\d+\.safetensors/],
+    ['the manifest of a checkpoint', 'finetune', ['teacher'], 3_600_000, /step-\d+\.(json|safetensors)/],
+    ['a stage’s model', 'refine', ['refined'], 300_000, /refined.model\.safetensors/],
+    ['the tokens of a corpus', 'pretrain', ['cache', 'pretrained'], 0, /corpus\.tokens/],
+    ['an evaluation', 'evaluate', ['evaluations'], 0, /evaluations.*\.json/],
+    ['an export', 'export', ['exports'], 40_000, /exports/],
+    ['a measurement', 'measure-student', ['measurements'], 0, /measurements/],
   ])(
     'at %s is told with what is needed, where and what to do; nothing half-written stays, and it goes on',
-    async (_, kind, products, full, left, file) => {
+    async (_, kind, products, left, file) => {
       before(kind, products);
-      if (full === 'at the start') disk!.fill(left);
-      let filled = full === 'at the start';
-      const error = await failure(kind, (event) => {
-        if (filled || event.type !== 'progress') return;
-        filled = true;
-        disk!.fill(left);
-      });
+      disk!.fill(left);
+      const error = await failure(kind);
       expect(error.code).toBe('no-space');
       expect(error.message).toMatch(/^The disk is full: .* could not be written\.$/);
       expect(error.message).toMatch(file);
