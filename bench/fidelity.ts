@@ -18,7 +18,7 @@ import { runLanguage } from './fidelity/language-report.ts';
 import { decisive, gapClosed, lineOf, meanValue, resultRows, writeReport } from './fidelity/report.ts';
 import { type FinishedRun, finishedRun, taskRows } from './fidelity/runs.ts';
 import { type FidelityTask, type TaskName, tasks } from './fidelity/tasks.ts';
-import { ablations, choices } from './fidelity/variants.ts';
+import { ablations, choices, type Variant } from './fidelity/variants.ts';
 import { cacheFolder } from './cache.ts';
 import { table } from './table.ts';
 
@@ -94,24 +94,27 @@ async function mainRecipe(plan: Plan, seed: number): Promise<Recipe> {
   return { ...recipe, distil: { ...recipe.distil, steps: Math.ceil(epochs * perEpoch) } };
 }
 
-/** A variant's recipe: it learns from the main run's teacher and takes as many steps in all. */
-function variantRecipe(main: Recipe, run: FinishedRun, name: string, change: (recipe: Recipe) => Recipe): Recipe {
-  const changed = change({
+const teacherSteps = (plan: Plan, main: Recipe): number =>
+  Math.round((plan.teacherEpochs * main.distil.steps!) / plan.epochs);
+
+/** A variant's recipe: it learns from the main run's teacher and takes as many steps in all, unless the variant says otherwise. */
+function variantRecipe(main: Recipe, run: FinishedRun, variant: Variant, teacherSteps: number): Recipe {
+  const { name } = variant;
+  const changed = variant.change({
     ...main,
     name: main.name.replace(/BitDistill$/, name),
     teacher: join(run.folder, 'teacher'),
     finetune: null,
     baseline: false,
   });
+  const steps = main.distil.steps! + (variant.teacherSteps ? teacherSteps : 0);
   const stage2 = changed.pretrain ? pretrainSteps(changed.pretrain) : 0;
-  if (stage2 >= main.distil.steps!)
-    throw new Error(
-      `Stage 2 takes ${stage2} steps, a run has ${main.distil.steps} in all: train on more rows or epochs.`,
-    );
+  if (stage2 >= steps)
+    throw new Error(`Stage 2 takes ${stage2} steps, a run has ${steps} in all: train on more rows or epochs.`);
   return recipeSchema.parse({
     ...changed,
     ...(changed.distil.studentInit === 'base' ? { studentBase: main.teacher } : {}),
-    distil: { ...changed.distil, steps: main.distil.steps! - stage2 },
+    distil: { ...changed.distil, steps: steps - stage2 },
   });
 }
 
@@ -179,8 +182,9 @@ export async function run(args: string[]): Promise<void> {
     for (const seed of numbers(values['ablation-seeds'])) {
       const main = mains.get(seed);
       if (!main) continue;
-      for (const { name, change } of chosen) {
-        const recipe = variantRecipe(main.recipe, main.run, name, change);
+      for (const variant of chosen) {
+        const { name } = variant;
+        const recipe = variantRecipe(main.recipe, main.run, variant, teacherSteps(plan, main.recipe));
         if (!inTime(recipe.name)) continue;
         say(recipe.name);
         variantRuns.set(name, [...(variantRuns.get(name) ?? []), await finishedRun(workspace, recipe, tail)]);
@@ -189,7 +193,6 @@ export async function run(args: string[]): Promise<void> {
     const mainRuns = [...mains.values()].map((main) => main.run);
     const all = [...mainRuns, ...[...variantRuns.values()].flat()];
     const [first] = mains.values();
-    const { train: rows } = await taskRows(first!.recipe, undefined);
     const report = {
       taskName,
       validation: plan.validation,
@@ -197,7 +200,7 @@ export async function run(args: string[]): Promise<void> {
       baseName: basename(plan.base),
       baseParameters: countParameters(await readFolderConfiguration(plan.base)).total,
       seeds: [...mains.keys()],
-      teacherSteps: Math.ceil(plan.teacherEpochs * Math.ceil(rows.length / first!.recipe.distil.optimiser.batchSize)),
+      teacherSteps: teacherSteps(plan, first!.recipe),
       studentSteps: first!.recipe.distil.steps!,
       teacher: lineOf('teacher', '', 'teacher', mainRuns),
       bitnetSft: lineOf('BitNet-SFT', '', 'bitnet-sft', mainRuns),

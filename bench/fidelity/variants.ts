@@ -8,6 +8,8 @@ export interface Variant {
   readonly text: string;
   /** Changes of the main BitDistill recipe. */
   change(recipe: Recipe): Recipe;
+  /** Takes the teacher's steps as well: what the same time buys without a teacher. */
+  readonly teacherSteps?: true;
 }
 
 const distil =
@@ -41,6 +43,12 @@ export const ablations: readonly Variant[] = [
     text: 'the same with Stage 2 (1 M tokens)',
     change: (recipe) => withStage2(distil({ studentInit: 'base' })(recipe)),
   },
+  {
+    name: 'bitnet-sft-longer',
+    text: 'BitNet-SFT with the teacher’s steps on top of a student’s',
+    change: (recipe) => subln('none')(distil({ ...labelsOnly, studentInit: 'base' })(recipe)),
+    teacherSteps: true,
+  },
   { name: 'labels-only', text: 'the same start as BitDistill, labels alone', change: distil(labelsOnly) },
   { name: 'logits-only', text: 'logits term alone (gamma 0)', change: distil({ gamma: 0 }) },
   { name: 'attention-only', text: 'attention-relation term alone (lambda 0)', change: distil({ lambda: 0 }) },
@@ -72,4 +80,9 @@ export const choices: readonly Variant[] = [
   { name: 'lower-rate', text: 'two thirds of the learning rate', change: learningRate(2 / 3) },
   { name: 'higher-rate', text: 'one and a half times the learning rate', change: learningRate(1.5) },
   { name: 'tau-2', text: 'temperature 2', change: distil({ tau: 2 }) },
+  {
+    name: 'logits-all',
+    text: 'logits term on all tokens, not the answer alone',
+    change: distil({ logitsTokens: 'all' }),
+  },
 ];
