@@ -28,8 +28,13 @@ export const router = createRouter({
   scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
 });
 
-// A screen reader hears the new page's heading.
+// A screen reader hears the new page's heading, and the keyboard goes on behind it. Between the parts of an experiment the focus stays.
 router.afterEach((to, from) => {
   if (to.path === from.path || from.matched.length === 0) return;
-  requestAnimationFrame(() => document.getElementById('content')?.focus({ preventScroll: true }));
+  if (to.params['id'] !== undefined && to.params['id'] === from.params['id']) return;
+  requestAnimationFrame(() => {
+    const place = document.querySelector<HTMLElement>('main h1') ?? document.getElementById('content');
+    if (place?.tagName === 'H1') place.tabIndex = -1;
+    place?.focus({ preventScroll: true });
+  });
 });

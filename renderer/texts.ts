@@ -14,6 +14,8 @@ export const texts = {
   product: 'Tritsmith',
   none: '–',
   to: 'to',
+  upTo: (end: string) => `up to ${end}`,
+  about: (amount: string) => `about ${amount}`,
   connection: {
     lost: 'The connection to the workbench was lost.',
     lostRemedy:
@@ -49,6 +51,24 @@ export const texts = {
     theme: 'Colours',
     themes: { system: 'As the system', light: 'Light', dark: 'Dark' },
     runningNow: 'Running now',
+  },
+  charts: {
+    course: (label: string, [first, last]: readonly [string, string], [from, to]: readonly [string, string]) =>
+      `${label}: ${first} at step ${from}, ${last} at step ${to}`,
+  },
+  /** Of the window, by page. */
+  titles: {
+    home: 'Home',
+    run: 'Run',
+    results: 'Results',
+    exports: 'Export',
+    recipe: 'Recipe',
+    create: 'New experiment',
+    experiments: 'Experiments',
+    compare: 'Compare',
+    playground: 'Playground',
+    benchmarks: 'Benchmarks',
+    machine: 'This machine',
   },
   actions: {
     pause: 'Pause',
@@ -141,6 +161,8 @@ export const texts = {
     recent: 'Recent experiments',
     drafts: 'Unfinished',
     all: 'All experiments',
+    outcome: (score: string) => `student ${score}`,
+    share: (share: string) => `${share} done`,
     continueDraft: 'Go on',
     discardDraft: 'Discard',
   },
@@ -185,6 +207,7 @@ export const texts = {
     log: 'Log',
     noLog: 'Nothing has been written yet.',
     noCurves: 'Curves appear with the first training steps.',
+    curves: 'Curves',
     curvesOf: 'Curves of',
     stoppingPause: 'Pausing: the state is being saved after the current step.',
     stoppingCancel: 'Cancelling.',
@@ -441,6 +464,8 @@ export const texts = {
     clearSearch: 'Show all',
     compare: (count: number) => (count < 2 ? 'Compare' : `Compare ${String(count)}`),
     found: (count: number) => `${String(count)} experiments`,
+    shown: (shown: string, all: string) => `The first ${shown} of ${all} are shown; the search looks at all.`,
+    more: 'Show more',
   },
   compare: {
     title: 'Compare',
@@ -481,6 +506,12 @@ export const texts = {
     names: { teacher: 'Teacher', data: 'Data', recipe: 'Recipe', machine: 'Machine check', review: 'Review' },
     kept: 'What you enter is kept; you can leave and come back.',
     run: 'Run the experiment',
+    lacks: {
+      teacher: 'Choose a model to go on.',
+      train: 'Choose a file of training rows to go on.',
+      columns: 'Choose the columns to go on.',
+      trainable: 'What is wrong with the data is said above.',
+    },
     runAnyway: 'Run anyway',
     expert: 'Expert settings',
     draftTitle: (teacher: string, train: string) => [train, teacher].filter((part) => part !== '').join(' with '),
@@ -829,6 +860,7 @@ export const texts = {
       changes: 'Changed settings',
       noChanges: 'none',
       exports: 'Exports',
+      cost: 'Takes about',
       whole: 'The whole recipe',
     },
   },
@@ -844,6 +876,7 @@ export const texts = {
     effectText:
       'Both models write an answer, one after the other. Texts beyond the longest row lose their middle, as in training. Ctrl+Enter works too.',
     waiting: 'Waits for a text.',
+    spoken: (model: string, answer: string) => `${model}: ${answer}`,
     loading: 'Loading the model…',
     scores: 'Label scores',
     time: 'Time',

@@ -51,11 +51,17 @@ export function taskOf(draft: DraftContent) {
   };
 }
 
+/** What a step still lacks before the next one can be gone to; null: nothing. */
+export function lackOf(draft: DraftContent, step: Step): 'teacher' | 'train' | 'columns' | 'trainable' | null {
+  if (step === 'teacher') return draft.teacher === '' ? 'teacher' : null;
+  if (step !== 'data') return null;
+  if (draft.train === '') return 'train';
+  if (!draft.trainable) return 'trainable';
+  return draft.textColumns.length === 0 || draft.labelColumn === '' ? 'columns' : null;
+}
+
 export function isComplete(draft: DraftContent, step: Step): boolean {
-  if (step === 'teacher') return draft.teacher !== '';
-  if (step === 'data')
-    return draft.trainable && draft.train !== '' && draft.textColumns.length > 0 && draft.labelColumn !== '';
-  return true;
+  return lackOf(draft, step) === null;
 }
 
 /** The recipe of the draft's or of another preset, with everything that the wizard knows, and the expert's changes. */
