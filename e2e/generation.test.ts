@@ -109,6 +109,16 @@ describeInBrowser('a task whose answers are written', () => {
     });
     expect(record.recipe.baseline).toBe(false);
     await screenshot(page, 'run-generation');
+  });
+
+  it('writes answers side by side in the playground', { timeout: 120_000 }, async () => {
+    const { page } = scene;
+    await page.getByRole('link', { name: 'Playground' }).click();
+    await page.getByLabel('context', { exact: true }).fill('Parcel 3 was sent to Oslo on day 4.');
+    await page.getByLabel('question', { exact: true }).fill('Where was parcel 3 sent?');
+    await button('Answer').click();
+    await expect.poll(() => page.getByText('Weights and cache').count(), { timeout: 60_000 }).toBe(2);
+    await screenshot(page, 'playground-texts');
     expect(scene.allComplaints()).toEqual([]);
   });
 });

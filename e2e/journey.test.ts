@@ -169,16 +169,32 @@ describeInBrowser('from first start to an exported file', () => {
     await screenshot(page, 'exports-two');
   });
 
-  it('answers in the playground, teacher and student side by side', async () => {
+  it('answers in the playground, teacher and student at the same time, and times each alone', async () => {
     const { page } = scene;
     await page.getByRole('link', { name: 'Playground' }).click();
     await page.getByLabel('text', { exact: true }).fill('I never got the parcel with my new lamp.');
+    // How many models load at the same moment, however short it is.
+    await page.evaluate(`
+      const count = () => [...document.querySelectorAll('[role=status]')]
+        .filter(({ textContent }) => textContent.includes('Loading the model')).length;
+      globalThis.atOnce = 0;
+      new MutationObserver(() => { globalThis.atOnce = Math.max(globalThis.atOnce, count()); })
+        .observe(document.body, { childList: true, subtree: true, characterData: true });
+    `);
     await button('Answer').click();
     await expect.poll(() => page.getByTestId('label').count(), { timeout: 30_000 }).toBe(2);
     for (const label of await page.getByTestId('label').allTextContents())
       expect(['account', 'billing', 'cancel', 'delivery', 'refund', 'repair']).toContain(label.trim());
     await expect.poll(() => page.getByText('Weights and cache').count()).toBe(2);
+    expect(await page.getByText(', beside the other model').count()).toBe(2);
+    expect(await page.evaluate('globalThis.atOnce')).toBe(2);
     await screenshot(page, 'playground');
+    await page.evaluate('globalThis.atOnce = 0');
+    await button('Time each alone').click();
+    await button('Time each alone').waitFor({ state: 'hidden' });
+    await expect.poll(() => page.getByText('Weights and cache').count(), { timeout: 30_000 }).toBe(2);
+    expect(await page.getByText(', beside the other model').count()).toBe(0);
+    expect(await page.evaluate('globalThis.atOnce')).toBe(1);
   });
 
   it('measures and keeps a benchmark', async () => {

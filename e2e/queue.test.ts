@@ -43,6 +43,22 @@ describeInBrowser('the queue', () => {
     await page.getByText('It is next: it starts when the running experiment ends.').waitFor();
   });
 
+  it('is kept when the workbench is killed, and waits for a word', { timeout: 120_000 }, async () => {
+    await scene.reopen('kill');
+    const { page } = scene;
+    const left = page.getByTestId('interrupted');
+    await left.getByText('“demo” was running when the workbench ended.', { exact: false }).waitFor();
+    expect(await waiting()).toHaveLength(1);
+    expect(await page.locator('.badge', { hasText: 'Running' }).count()).toBe(0);
+    expect(await findViolations(page)).toEqual([]);
+    await screenshot(page, 'queue-left');
+    await button('Resume demo').click();
+    await left.waitFor({ state: 'hidden' });
+    await page.getByText('One experiment runs at a time').waitFor();
+    expect(await waiting()).toHaveLength(1);
+    await expect.poll(() => page.locator('.badge', { hasText: 'Running' }).count()).toBeGreaterThan(0);
+  });
+
   it.skipIf(shell === 'electron')(
     'asks before the page is closed while something runs, and says what it would mean',
     async () => {

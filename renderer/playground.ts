@@ -1,4 +1,4 @@
-/** One model's answer as it comes in. */
+/** Answers of models as they come in. */
 import { client, problemOf } from './client.ts';
 import type { Problem } from './client.ts';
 import type { ModelName } from './models.ts';
@@ -17,17 +17,51 @@ export interface Answer {
     reason?: 'stop' | 'length' | 'context' | 'cancelled' | undefined;
   } | null;
   readonly problem: Problem | null;
+  /** Another model answered at the same time, so this one had a share of the processor only. */
+  readonly shared: boolean;
 }
 
-const nothing: Answer = { state: 'loading', text: '', labels: [], loaded: null, timing: null, problem: null };
+export interface Question {
+  readonly id: string;
+  readonly input: Record<string, string>;
+  readonly maxTokens: number;
+}
 
-/** Asks one model and tells each change of its answer; never throws. */
-export async function ask(
-  request: { id: string; model: ModelName; input: Record<string, string>; maxTokens: number },
+const nothing: Omit<Answer, 'shared'> = {
+  state: 'loading',
+  text: '',
+  labels: [],
+  loaded: null,
+  timing: null,
+  problem: null,
+};
+
+/**
+ * Asks `models` and tells each change of an answer: all at the same time, or (`together` false) one after the other, so that the time
+ * of each is its own. Never throws.
+ */
+export async function askAll(
+  models: readonly ModelName[],
+  question: Question,
+  together: boolean,
+  signal: AbortSignal,
+  tell: (model: ModelName, answer: Answer) => void,
+): Promise<void> {
+  const answering = together ? models.length : 1;
+  const one = (model: ModelName): Promise<void> =>
+    ask({ ...question, model, answering }, signal, (answer) => {
+      tell(model, answer);
+    });
+  if (together) await Promise.all(models.map(one));
+  else for (const model of models) if (!signal.aborted) await one(model);
+}
+
+async function ask(
+  request: Question & { readonly model: ModelName; readonly answering: number },
   signal: AbortSignal,
   tell: (answer: Answer) => void,
 ): Promise<void> {
-  let answer = nothing;
+  let answer: Answer = { ...nothing, shared: request.answering > 1 };
   const change = (part: Partial<Answer>): void => {
     answer = { ...answer, ...part };
     tell(answer);

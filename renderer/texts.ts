@@ -34,6 +34,14 @@ export const texts = {
   queue: {
     title: 'Waiting',
     note: 'One experiment runs at a time; these follow in this order.',
+    leftTitle: 'Left from last time',
+    interrupted: (name: string) =>
+      `“${name}” was running when the workbench ended. Everything up to its last checkpoint is safe.`,
+    interruptedPaused: (name: string) =>
+      `“${name}” was running when the workbench was closed, and is paused with its state saved.`,
+    resume: (name: string) => `Resume ${name}`,
+    held: 'Those that waited have kept their places. Nothing starts on its own: they follow what you start or resume next.',
+    goOn: 'Start those now',
     earlier: (name: string) => `${name}: earlier`,
     later: (name: string) => `${name}: later`,
     leave: 'Take out',
@@ -219,6 +227,7 @@ export const texts = {
       place === 0
         ? 'It is next: it starts when the running experiment ends.'
         : `It waits behind ${String(place)} other(s).`,
+    held: 'It was waiting when the workbench ended, and waits for you now: resume it, or start the whole queue on the home page.',
     paused: 'Paused. The state is saved; memory and processor are free.',
     interrupted: 'The workbench ended while this was running. Everything up to the last checkpoint is safe.',
     cancelled: 'Cancelled. Resuming goes on from the last checkpoint, if there is one.',
@@ -872,11 +881,18 @@ export const texts = {
     experiment: 'Experiment',
     answer: 'Answer',
     effectLabels:
-      'Both models score every label, one after the other. Texts beyond the longest row lose their middle, as in training. Ctrl+Enter works too.',
+      'Both models score every label at the same time. Texts beyond the longest row lose their middle, as in training. Ctrl+Enter works too.',
     effectText:
-      'Both models write an answer, one after the other. Texts beyond the longest row lose their middle, as in training. Ctrl+Enter works too.',
+      'Both models write an answer at the same time. Texts beyond the longest row lose their middle, as in training. Ctrl+Enter works too.',
     waiting: 'Waits for a text.',
     spoken: (model: string, answer: string) => `${model}: ${answer}`,
+    turn: 'Waits for its turn.',
+    alone: 'Time each alone',
+    aloneEffect:
+      'Both answered at once and shared the processor, so each took longer than it does alone. This asks them again, one after the other.',
+    sharedTime: ', beside the other model',
+    experimentRuns: (name: string) =>
+      `“${name}” is running and takes most of the processor: answers take longer than they do on a quiet machine.`,
     loading: 'Loading the model…',
     scores: 'Label scores',
     time: 'Time',

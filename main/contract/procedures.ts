@@ -21,6 +21,7 @@ import {
   experimentSummary,
   experimentView,
   logLine,
+  queueState,
   recipeEstimate,
   settings,
   ternaryWeights,
@@ -57,6 +58,9 @@ export const contract = {
     restart: procedure.input(byId).output(experimentView),
     /** Moves one that waits to another place in the queue, 0 being next. */
     moveInQueue: procedure.input(byId.extend({ place: z.int().min(0) })).output(experimentView),
+    queue: procedure.output(queueState),
+    /** Starts what waits since the last workbench ended; `resume` starts the experiment that ran then, and what waits follows. */
+    goOn: procedure.output(queueState),
     /** Hides it; `restore` undoes that until the program ends. */
     remove: procedure.input(byId).output(z.null()),
     restore: procedure.input(byId).output(experimentView),
@@ -145,6 +149,8 @@ export const contract = {
           model: runtimeModelName,
           input: z.record(z.string(), z.string().max(100_000)),
           maxTokens: z.int().min(1).max(2048).default(128),
+          /** How many models are asked at the same time; each is given its share of the processor. */
+          answering: z.int().min(1).max(8).default(1),
         }),
       )
       .output(eventIterator(runtimeMessage)),

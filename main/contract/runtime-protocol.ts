@@ -19,6 +19,8 @@ export const answerRequest = z.object({
   /** The text columns of the task by name. */
   input: z.record(z.string(), z.string()),
   maxTokens: z.int().min(1).max(2048),
+  /** How many models answer at this moment, this one included: they share the processor. */
+  answering: z.int().min(1).max(8).default(1),
 });
 export type AnswerRequest = z.infer<typeof answerRequest>;
 

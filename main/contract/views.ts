@@ -66,6 +66,14 @@ export const experimentView = z.object({
 });
 export type ExperimentView = z.infer<typeof experimentView>;
 
+export const queueState = z.object({
+  /** Experiments wait since the last workbench ended; none of them starts before a person says so. */
+  held: z.boolean(),
+  /** What ran when the last workbench ended and can be resumed. */
+  interrupted: z.string().nullable(),
+});
+export type QueueState = z.infer<typeof queueState>;
+
 /** A row of the experiments table. */
 export const experimentSummary = z.object({
   id: z.string(),

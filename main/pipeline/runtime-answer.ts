@@ -14,7 +14,7 @@ type Say = (message: RuntimeMessage) => void;
 /** @throws TritsmithError or StudentError for a file that is no model, a template that does not compile, a task without labels */
 export async function answerOnce(request: AnswerRequest, say: Say): Promise<void> {
   const { task } = request;
-  const model = loadModel(request.path, { threads: politeThreads() });
+  const model = loadModel(request.path, { threads: politeThreads(request.answering) });
   try {
     const { loadSeconds, weightBytes, kernel, vocabularySize, contextLength } = model.info;
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);

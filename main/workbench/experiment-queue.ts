@@ -3,7 +3,7 @@ import { TritsmithError } from '../contract/errors.ts';
 import type { SerialisedError } from '../contract/errors.ts';
 import type { ExperimentRecord } from '../contract/experiments.ts';
 import type { Recipe } from '../contract/recipe.ts';
-import type { ExperimentView } from '../contract/views.ts';
+import type { ExperimentView, QueueState } from '../contract/views.ts';
 import type { SpawnPort } from '../jobs/spawn-port.ts';
 import { StopSignal } from '../jobs/stop-signal.ts';
 import { readAnnotations } from './annotations.ts';
@@ -11,6 +11,7 @@ import type { EventHub } from './event-hub.ts';
 import { writeExperimentFile } from './experiment-file.ts';
 import { isResumable } from './experiment-state.ts';
 import { LiveTracker } from './live-tracker.ts';
+import { QueueStore } from './queue-store.ts';
 import { createExperiment, runExperiment } from './run-experiment.ts';
 import type { RunExperimentOptions } from './run-experiment.ts';
 import type { Workspace } from './workspace.ts';
@@ -29,7 +30,12 @@ export class ExperimentQueue {
   readonly #port: SpawnPort;
   readonly #hub: EventHub;
   readonly #silence: NonNullable<RunExperimentOptions['silence']>;
-  readonly #waiting: string[] = [];
+  readonly #store: QueueStore;
+  readonly #waiting: string[];
+  /** The queue is as the last workbench left it, and nothing of it starts before a person says so. */
+  #held: boolean;
+  /** What ran when the last workbench ended, as long as nothing has been decided about it. */
+  #interrupted: string | null;
   #running: Running | null = null;
   /** Why experiments of this session failed, also where the disk was too full to write it down. */
   readonly #failures = new Map<string, SerialisedError>();
@@ -40,6 +46,11 @@ export class ExperimentQueue {
     this.#port = port;
     this.#hub = hub;
     this.#silence = silence;
+    this.#store = new QueueStore(workspace.database);
+    const { running, waiting } = this.#store.read();
+    this.#waiting = waiting.filter((id) => isResumable(this.#state(id)));
+    this.#held = this.#waiting.length > 0;
+    this.#interrupted = [running, ...workspace.interrupted].find((id) => id !== null && this.#stoppedEarly(id)) ?? null;
   }
 
   /** Id of the experiment that runs now. */
@@ -51,15 +62,31 @@ export class ExperimentQueue {
     return this.#waiting;
   }
 
+  get state(): QueueState {
+    return { held: this.#held, interrupted: this.#interrupted };
+  }
+
+  /** Starts the queue that the last workbench left, without the experiment that ran then. */
+  goOn(): void {
+    this.#interrupted = null;
+    this.#release();
+    this.#next();
+    for (const waiting of this.#waiting) this.#tell(waiting);
+    this.#hub.say({ type: 'list' });
+  }
+
   /** Stores and queues a new experiment. Throws before anything is stored when the recipe or its inputs are wrong. */
   async start(recipe: Recipe): Promise<ExperimentView> {
     const record = await createExperiment(this.#workspace, recipe, this.#port);
     return this.#enqueue(record.id);
   }
 
-  /** Queues an experiment that has ended early; nothing changes for one that waits or runs already. */
+  /**
+   * Queues an experiment that has ended early; nothing changes for one that waits or runs already. In a queue that the last
+   * workbench left it runs first, and the others follow.
+   */
   resume(id: string): ExperimentView {
-    if (this.#waiting.includes(id) || this.#running?.id === id) return this.view(id);
+    if (this.#running?.id === id || (this.#waiting.includes(id) && !this.#held)) return this.view(id);
     let record = this.#workspace.experiments.get(id);
     if (record.state === 'running') {
       this.#workspace.experiments.markInterrupted();
@@ -74,6 +101,8 @@ export class ExperimentQueue {
   stop(id: string, request: 'pause' | 'cancel'): ExperimentView {
     const place = this.#waiting.indexOf(id);
     if (place >= 0) this.#waiting.splice(place, 1);
+    if (this.#waiting.length === 0) this.#held = false;
+    if (request === 'cancel' && this.#interrupted === id) this.#interrupted = null;
     if (this.#running?.id === id) {
       this.#running.signal.ask(request);
       this.#running.tracker.stopping(request);
@@ -81,6 +110,7 @@ export class ExperimentQueue {
       this.#workspace.experiments.setState(id, 'cancelled');
       this.#writeFile(id);
     }
+    this.#keep();
     this.#tell(id);
     this.#hub.say({ type: 'list' });
     return this.view(id);
@@ -92,6 +122,7 @@ export class ExperimentQueue {
     if (from >= 0) {
       this.#waiting.splice(from, 1);
       this.#waiting.splice(place, 0, id);
+      this.#keep();
       for (const waiting of this.#waiting) this.#tell(waiting);
       this.#hub.say({ type: 'list' });
     }
@@ -118,7 +149,7 @@ export class ExperimentQueue {
       live: running?.tracker.live ?? null,
       queuePosition: place < 0 ? null : place,
       pausable: running !== null && running.signal.request === null,
-      resumable: running === null && place < 0 && isResumable(record.state),
+      resumable: running === null && (place < 0 || this.#held) && isResumable(record.state),
       annotations: { tags, notes },
       folder: this.#workspace.experimentFolder(id),
     };
@@ -133,16 +164,20 @@ export class ExperimentQueue {
     return { ...record, state: 'failed', error: this.#failures.get(record.id) ?? null, stages };
   }
 
-  /** Pauses what runs, forgets what waits, and resolves when the worker is gone. */
+  /** Pauses what runs and resolves when the worker is gone. The next workbench finds the queue as it is now. */
   async close(): Promise<void> {
     this.#closing = true;
-    this.#waiting.length = 0;
     this.#running?.signal.ask('pause');
     await this.#running?.ended;
   }
 
   #enqueue(id: string): ExperimentView {
-    this.#waiting.push(id);
+    const place = this.#waiting.indexOf(id);
+    if (place >= 0) this.#waiting.splice(place, 1);
+    if (this.#held) this.#waiting.unshift(id);
+    else this.#waiting.push(id);
+    this.#release();
+    if (this.#interrupted === id) this.#interrupted = null;
     this.#next();
     this.#tell(id);
     this.#hub.say({ type: 'list' });
@@ -150,7 +185,7 @@ export class ExperimentQueue {
   }
 
   #next(): void {
-    if (this.#running !== null || this.#closing) return;
+    if (this.#running !== null || this.#closing || this.#held) return;
     const id = this.#waiting.shift();
     if (id === undefined) return;
     const signal = new StopSignal();
@@ -168,9 +203,33 @@ export class ExperimentQueue {
       this.#running = null;
       this.#announceEnd(id);
       this.#next();
+      this.#keep();
       for (const waiting of this.#waiting) this.#tell(waiting);
     });
     this.#running = { id, signal, tracker, ended, restarts: false };
+    this.#keep();
+  }
+
+  #release(): void {
+    this.#held = false;
+    this.#keep();
+  }
+
+  /** Writes the queue down. A full disk does not stop it; then it only does not outlive this workbench. */
+  #keep(): void {
+    if (this.#closing) return;
+    try {
+      this.#store.write({ running: this.#running?.id ?? this.#interrupted, waiting: this.#waiting });
+    } catch {
+      // The experiment that runs meets the same disk and tells.
+    }
+  }
+
+  /** Ended by something else than its own end or a person's cancel. */
+  #stoppedEarly(id: string): boolean {
+    return (
+      ['paused', 'interrupted', 'failed'].includes(this.#state(id)) && !readAnnotations(this.#workspace, id).removed
+    );
   }
 
   async #run(id: string, signal: StopSignal, tracker: LiveTracker): Promise<void> {

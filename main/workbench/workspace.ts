@@ -24,7 +24,9 @@ export interface Workspace {
   readonly experiments: ExperimentStore;
   readonly metrics: MetricStore;
   readonly teachers: TeacherLibrary;
-  /** What happened while opening that the user should know. */
+  /** Experiments that were found running, although their workbench is gone. */
+  readonly interrupted: readonly string[];
+  /** What else happened while opening that the user should know. */
   readonly notices: readonly string[];
   /** What a full disk did not take of the curves and logs of this session, by experiment. */
   readonly unwritten: Map<string, { samples: MetricSample[]; logs: LogLine[] }>;
@@ -51,7 +53,13 @@ export async function openWorkspace(options: OpenOptions): Promise<Workspace> {
     const lock = tryLock(paths.lock, options.purpose);
     if (!isHolder(lock)) return openHeld(paths, lock);
     if (options.mode === 'read')
-      return assemble(paths, openDatabaseReadOnly(paths.database), true, [], () => undefined);
+      return assemble(
+        paths,
+        openDatabaseReadOnly(paths.database),
+        true,
+        { notices: [], interrupted: [] },
+        () => undefined,
+      );
     if (performance.now() >= deadline) throw lockedBy(paths.folder, paths.lock, lock);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -62,7 +70,8 @@ function openHeld(paths: WorkspacePaths, lock: WorkspaceLock): Workspace {
     sweepWorkspace(paths);
     const { database, keptAside } = openDatabase(paths.database, lock.tookOverFrom !== null);
     const notices: string[] = [];
-    const workspace = assemble(paths, database, false, notices, () => {
+    const interrupted: string[] = [];
+    const workspace = assemble(paths, database, false, { notices, interrupted }, () => {
       lock.release();
     });
     try {
@@ -71,7 +80,7 @@ function openHeld(paths: WorkspacePaths, lock: WorkspaceLock): Workspace {
           `The database was damaged. It is kept as ${keptAside}; experiments, curves, logs and teachers are rebuilt from the files in the workspace.`,
         );
       notices.push(...rebuild(workspace));
-      settleInterrupted(workspace, notices);
+      interrupted.push(...settleInterrupted(workspace));
     } catch (error) {
       database.close();
       throw error;
@@ -87,7 +96,7 @@ function assemble(
   paths: WorkspacePaths,
   database: Sqlite,
   readOnly: boolean,
-  notices: string[],
+  found: Pick<Workspace, 'notices' | 'interrupted'>,
   release: () => void,
 ): Workspace {
   let open = true;
@@ -95,7 +104,7 @@ function assemble(
     paths,
     readOnly,
     database,
-    notices,
+    ...found,
     experiments: new ExperimentStore(database),
     metrics: new MetricStore(database),
     teachers: new TeacherLibrary(database, paths.teachers),
@@ -140,9 +149,8 @@ function rebuild(workspace: Workspace): string[] {
 }
 
 /** We hold the lock, so whatever says `running` is not. */
-function settleInterrupted(workspace: Workspace, notices: string[]): void {
-  for (const id of workspace.experiments.markInterrupted()) {
-    writeExperimentFile(workspace.experimentFolder(id), workspace.experiments.get(id));
-    notices.push(`Experiment ${id} was interrupted. "tritsmith resume ${id}" goes on from its last checkpoint.`);
-  }
+function settleInterrupted(workspace: Workspace): string[] {
+  const ids = workspace.experiments.markInterrupted();
+  for (const id of ids) writeExperimentFile(workspace.experimentFolder(id), workspace.experiments.get(id));
+  return ids;
 }

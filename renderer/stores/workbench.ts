@@ -7,6 +7,7 @@ import type {
   ExperimentSummary,
   ExperimentView,
   LogLine,
+  QueueState,
   Settings,
   WorkbenchEvent,
 } from '../../main/contract/views.ts';
@@ -23,6 +24,7 @@ export const useWorkbench = defineStore('workbench', () => {
   const settings = ref<Settings>({ theme: 'system' });
   const experiments = ref<ExperimentSummary[]>([]);
   const listed = ref(false);
+  const queue = ref<QueueState>({ held: false, interrupted: null });
   const views = shallowReactive(new Map<string, ExperimentView>());
   const logs = shallowReactive(new Map<string, readonly LogLine[]>());
   const downloads = shallowReactive(new Map<string, HubDownload>());
@@ -37,7 +39,7 @@ export const useWorkbench = defineStore('workbench', () => {
   );
 
   async function refreshList(): Promise<void> {
-    experiments.value = await client.experiments.list();
+    [experiments.value, queue.value] = await Promise.all([client.experiments.list(), client.experiments.queue()]);
     listed.value = true;
   }
 
@@ -129,6 +131,7 @@ export const useWorkbench = defineStore('workbench', () => {
     settings,
     experiments,
     listed,
+    queue,
     views,
     logs,
     downloads,

@@ -28,6 +28,8 @@ export async function withWorkspace<T>(
   });
   try {
     for (const notice of workspace.notices) shell.err(`Note: ${notice}\n`);
+    for (const id of workspace.interrupted)
+      shell.err(`Note: Experiment ${id} was interrupted. "tritsmith resume ${id}" goes on from its last checkpoint.\n`);
     return await work(workspace);
   } finally {
     workspace.close();

@@ -196,7 +196,7 @@ function askBeforeClosing(window: BrowserWindow, application: Application): void
         type: 'question',
         message: training ? 'An experiment is running.' : 'A model is being downloaded.',
         detail:
-          'Closing pauses it: its state is saved, and it can be resumed next time. Experiments that wait are kept among the experiments.',
+          'Closing pauses it: its state is saved, and it can be resumed next time. Experiments that wait keep their places.',
         buttons: ['Pause and close', 'Keep running'],
         defaultId: 0,
         cancelId: 1,

@@ -27,6 +27,11 @@ export function experimentProcedures({ experiments }: Procedures) {
       moveInQueue: experiments.moveInQueue.handler(({ context: { application }, input }) =>
         application.queue.move(input.id, input.place),
       ),
+      queue: experiments.queue.handler(({ context: { application } }) => application.queue.state),
+      goOn: experiments.goOn.handler(({ context: { application } }) => {
+        application.queue.goOn();
+        return application.queue.state;
+      }),
       remove: experiments.remove.handler(({ context: { application }, input }) => {
         application.workspace.experiments.get(input.id);
         application.queue.stop(input.id, 'cancel');

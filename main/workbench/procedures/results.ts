@@ -58,6 +58,7 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
             seed: record.recipe.seed,
             input: input.input,
             maxTokens: input.maxTokens,
+            answering: input.answering,
           };
           yield* converse(options.runtime, { type: 'answer', request }, signal);
         } catch (thrown) {
