@@ -77,6 +77,7 @@ describeInBrowser('with the keyboard alone', () => {
       .toBe('true');
     await page.keyboard.press('ArrowLeft');
     await press(/^Expert settings/);
+    await page.getByLabel('Stage 3: distil: Learning rate').waitFor(soon);
     await tabTo('Stage 3: distil: Learning rate');
     await page.keyboard.press('Control+A');
     await page.keyboard.type('-1');
