@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { hasSharedData, sharedData } from '../shared-data.ts';
-import { loadTokenizer } from '../tokenizers/index.ts';
-import { embeddedTokenizer, string, tokenizerMetadata, writeGguf } from './index.ts';
+import { loadTokenizer, type Tokenizer } from '../tokenizers/index.ts';
+import { embeddedTokenizer, int32s, string, strings, tokenizerMetadata, uint32, writeGguf } from './index.ts';
 import type { GgufValue } from './index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tritsmith-embedded-'));
@@ -40,12 +40,58 @@ describe.skipIf(!hasSharedData)('the tokenizer inside a GGUF file', () => {
     },
   );
 
-  it('is refused with a way out where its pieces are not bytes (SentencePiece), or where there is none', async () => {
-    const { entries } = await tokenizerMetadata(sharedData('models/story-656k'));
+  it('of Llama 2 (SentencePiece) passes all of the vectors of llama.cpp, from the GGUF file alone', async () => {
+    const original = await loadTokenizer(sharedData('tokenizers/llama2'));
+    const { entries, warnings } = await tokenizerMetadata(original, 32_016);
+    expect(warnings).toEqual([]);
+    expect(entries.has('tokenizer.ggml.merges')).toBe(false);
+    const embedded = await embeddedTokenizer(await write('llama2', entries));
+    const read = (end: string) =>
+      readFileSync(sharedData(`tokenizers/vectors/ggml-vocab-llama-spm.gguf.${end}`), 'utf8');
+    const vectors = read('inp').split('\n__ggml_vocab_test__\n');
+    const expected = read('out').split('\n');
+    for (const [index, text] of vectors.entries()) {
+      const ids = embedded.encode(text, { addSpecialTokens: false });
+      expect(ids.join(' '), JSON.stringify(text)).toBe(expected[index]!.trim());
+      expect(embedded.encode(text)).toEqual([1, ...ids]);
+      expect(embedded.decode(ids)).toBe(original.decode(ids));
+    }
+    const facts = ({ vocabSize, bosId, eosId, padId, unkId }: Tokenizer) => [vocabSize, bosId, eosId, padId, unkId];
+    expect(facts(embedded)).toEqual(facts(original));
+  });
+
+  it('of a SentencePiece-like vocabulary that merges by pair splits as the folder does, not as llama.cpp would', async () => {
+    const original = await loadTokenizer(sharedData('models/story-656k'));
+    const { entries } = await tokenizerMetadata(original);
+    const embedded = await embeddedTokenizer(await write('story', entries));
+    for (const text of ['Once upon a time, there was a little girl.', ' two  spaces\n', 'unk: é </s> and <s>']) {
+      expect(embedded.encode(text), text).toEqual(original.encode(text));
+      expect(embedded.decode(embedded.encode('Once upon'), { skipSpecialTokens: true })).toBe('Once upon');
+    }
+  });
+
+  it('is refused with a way out where it is of another kind, or where there is none', async () => {
+    const entries = new Map([
+      ['tokenizer.ggml.model', string('t5')],
+      ['tokenizer.ggml.tokens', strings(['a', 'b'])],
+    ]);
     await expect(embeddedTokenizer(await write('pieces', entries))).rejects.toMatchObject({
       code: 'unsupported',
       remedy: expect.stringContaining('folder') as string,
     });
     await expect(embeddedTokenizer(await write('none', new Map()))).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it.each<[string, string[], number[]]>([
+    ['two tokens of the same text', ['<unk>', 'a', 'a'], [2, 1, 1]],
+    ['a token of a thousand characters', ['<unk>', 'a'.repeat(1000)], [2, 1]],
+  ])('is refused as damaged with %s', async (_title, tokens, types) => {
+    const entries = new Map<string, GgufValue>([
+      ['tokenizer.ggml.model', string('llama')],
+      ['tokenizer.ggml.tokens', strings(tokens)],
+      ['tokenizer.ggml.token_type', int32s(types)],
+      ['tokenizer.ggml.bos_token_id', uint32(7)],
+    ]);
+    await expect(embeddedTokenizer(await write('damaged', entries))).rejects.toMatchObject({ code: 'damaged' });
   });
 });

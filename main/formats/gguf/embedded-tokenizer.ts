@@ -1,17 +1,14 @@
 /** The tokenizer inside a GGUF file: the `tokenizer.ggml.*` keys turned back into a definition. */
 import { TritsmithError } from '../../contract/errors.ts';
 import type { Json, JsonObject } from '../bounded-json.ts';
-import { checkDefinition } from '../tokenizers/definition.ts';
+import { checkDefinition, type TokenizerDefinition } from '../tokenizers/definition.ts';
+import { definitionOfPieces } from '../tokenizers/from-sentencepiece.ts';
 import { llama3Pattern, qwen2Pattern } from '../tokenizers/known-patterns.ts';
+import { pieceType } from '../tokenizers/sentencepiece-model.ts';
 import { createTokenizer } from '../tokenizers/tokenizer.ts';
 import type { Tokenizer } from '../tokenizers/tokenizer.ts';
 import type { GgufMetadata } from './metadata.ts';
 import { openGguf } from './reader.ts';
-
-/** llama.cpp's types of tokens that are found in a text as a whole, and of those that stand for no text. */
-const control = 3;
-const userDefined = 4;
-const unused = 5;
 
 const byteLevel = (useRegex: boolean): JsonObject => ({
   type: 'ByteLevel',
@@ -60,42 +57,30 @@ function begin(token: string, id: number): JsonObject {
   };
 }
 
-/**
- * The tokenizer of a GGUF file, for byte-level vocabularies (GPT-2, SmolLM, Qwen2/2.5/3, Llama 3).
- * @throws TritsmithError `unsupported` for other ways of splitting (SentencePiece: `tokenizer.ggml.model = llama`), `not-found` where the file has
- * none, `damaged`, and what `openGguf` throws
- */
-export async function embeddedTokenizer(path: string): Promise<Tokenizer> {
-  const file = await openGguf(path);
-  await file.close();
-  const { metadata } = file;
-  const tokens = list<string>(metadata, 'tokens');
-  const remedy = 'Name the folder of the model that it was made from as its tokenizer (--tokenizer <folder>).';
-  if (tokens.length === 0) throw new TritsmithError('not-found', `${path} holds no tokenizer.`, { remedy });
-  const model = single(metadata, 'tokenizer.ggml.model');
-  const pre = single(metadata, 'tokenizer.ggml.pre');
-  const family = model === 'gpt2' && typeof pre === 'string' && Object.hasOwn(families, pre) ? families[pre]! : null;
-  if (family === null)
-    throw new TritsmithError('unsupported', `The tokenizer inside ${path} can't be used.`, {
-      reason: `It is of kind "${String(model)}", "${String(pre)}"; known are gpt2 with ${Object.keys(families).join(', ')}.`,
-      remedy,
-    });
+function tokenId(metadata: GgufMetadata, kind: string, tokens: readonly string[]): number | null {
+  const value = single(metadata, `tokenizer.ggml.${kind}_token_id`);
+  return typeof value === 'number' && tokens[value] !== undefined ? value : null;
+}
+
+/** A byte-level vocabulary (`tokenizer.ggml.model = gpt2`): pairs merge by rank. */
+function byteLevelDefinition(
+  path: string,
+  metadata: GgufMetadata,
+  tokens: readonly string[],
+  family: (typeof families)[string],
+): TokenizerDefinition {
   const types = list<number>(metadata, 'token_type');
   const vocab = Object.create(null) as Record<string, Json>;
   const added: Json[] = [];
   tokens.forEach((content, id) => {
-    if (types[id] === unused) return;
-    if (types[id] === control || types[id] === userDefined)
-      added.push({ id, content, special: types[id] === control, normalized: false });
+    if (types[id] === pieceType.unused) return;
+    if (types[id] === pieceType.control || types[id] === pieceType.userDefined)
+      added.push({ id, content, special: types[id] === pieceType.control, normalized: false });
     else vocab[content] = id;
   });
-  const id = (kind: string) => {
-    const value = single(metadata, `tokenizer.ggml.${kind}_token_id`);
-    return typeof value === 'number' && tokens[value] !== undefined ? value : null;
-  };
-  const bos = id('bos');
+  const bos = tokenId(metadata, 'bos', tokens);
   const first = bos !== null && single(metadata, 'tokenizer.ggml.add_bos_token') === true;
-  const definition = checkDefinition(path, {
+  return checkDefinition(path, {
     added_tokens: added,
     normalizer: family.normalizer,
     pre_tokenizer: family.preTokenizer,
@@ -111,11 +96,66 @@ export async function embeddedTokenizer(path: string): Promise<Tokenizer> {
       merges: [...list<string>(metadata, 'merges')],
     },
   });
+}
+
+/** SentencePiece (`tokenizer.ggml.model = llama`): the neighbours whose joint piece has the highest score merge; defaults are llama.cpp's. */
+function piecesDefinition(path: string, metadata: GgufMetadata, tokens: readonly string[]): TokenizerDefinition {
+  const types = list<number>(metadata, 'token_type');
+  const scores = list<number>(metadata, 'scores');
+  const pairs = list<string>(metadata, 'merges').map((pair) => pair.split(' ') as [string, string]);
+  let count = tokens.length;
+  while (count > 0 && types[count - 1] === pieceType.unused && tokens[count - 1] === `[PAD${count - 1}]`) count -= 1;
+  const asked = (key: string, otherwise: boolean): boolean =>
+    (single(metadata, `tokenizer.ggml.${key}`) ?? otherwise) === true;
+  const texts = tokens.slice(0, count);
+  const pieces = texts.map((text, id) => ({ text, score: scores[id] ?? 0, type: types[id] ?? pieceType.normal }));
+  const around = (kind: string, otherwise: boolean): number | null =>
+    asked(`add_${kind}_token`, otherwise) ? tokenId(metadata, kind, texts) : null;
+  const rules = {
+    pieces,
+    byteFallback: texts.includes('<0x00>'),
+    dummyPrefix: asked('add_space_prefix', true),
+    removeExtraSpaces: false,
+    unknownId: tokenId(metadata, 'unknown', texts),
+    before: around('bos', true),
+    after: around('eos', false),
+  };
+  return definitionOfPieces(path, rules, [], pairs.length > 0 ? pairs : undefined);
+}
+
+function definitionIn(path: string, metadata: GgufMetadata, tokens: readonly string[]): TokenizerDefinition | null {
+  const model = single(metadata, 'tokenizer.ggml.model');
+  if (model === 'llama') return piecesDefinition(path, metadata, tokens);
+  const pre = single(metadata, 'tokenizer.ggml.pre');
+  if (model !== 'gpt2' || typeof pre !== 'string' || !Object.hasOwn(families, pre)) return null;
+  return byteLevelDefinition(path, metadata, tokens, families[pre]!);
+}
+
+/**
+ * The tokenizer of a GGUF file: byte-level vocabularies (GPT-2, SmolLM, Qwen2/2.5/3, Llama 3) and SentencePiece (Llama 2).
+ * @throws TritsmithError `unsupported` for other ways of splitting, `not-found` where the file has none, `damaged`, and what `openGguf` throws
+ */
+export async function embeddedTokenizer(path: string): Promise<Tokenizer> {
+  const file = await openGguf(path);
+  await file.close();
+  const { metadata } = file;
+  const tokens = list<string>(metadata, 'tokens');
+  const remedy = 'Name the folder of the model that it was made from as its tokenizer (--tokenizer <folder>).';
+  if (tokens.length === 0) throw new TritsmithError('not-found', `${path} holds no tokenizer.`, { remedy });
+  const definition = definitionIn(path, metadata, tokens);
+  if (definition === null) {
+    const [model, pre] = ['model', 'pre'].map((key) => String(single(metadata, `tokenizer.ggml.${key}`)));
+    throw new TritsmithError('unsupported', `The tokenizer inside ${path} can't be used.`, {
+      reason: `It is of kind "${model}", "${pre}"; known are llama, and gpt2 with ${Object.keys(families).join(', ')}.`,
+      remedy,
+    });
+  }
+  const id = (kind: string): number | null => tokenId(metadata, kind, tokens);
   const template = single(metadata, 'tokenizer.chat_template');
   return createTokenizer(
     path,
     definition,
-    { bos, eos: id('eos'), pad: id('padding'), unk: id('unknown') },
+    { bos: id('bos'), eos: id('eos'), pad: id('padding'), unk: id('unknown') },
     typeof template === 'string' ? template : null,
   );
 }

@@ -78,33 +78,56 @@ function tokenList(tokenizer: Tokenizer, vocabSize: number): { tokens: string[];
   return { tokens, types };
 }
 
-/** Scores in whose order llama.cpp merges: SentencePiece's own, or minus the rank of the first merge that makes the token. */
+/**
+ * Scores in whose order llama.cpp merges: SentencePiece's own, or minus the rank of the first merge that makes the token; tokens that no
+ * merge makes come last.
+ */
 function mergeScores(definition: TokenizerDefinition, tokens: readonly string[]): number[] {
   if (definition.scores) return tokens.map((_, id) => definition.scores![id] ?? 0);
+  const { merges } = definition.model;
   const rank = new Map<string, number>();
-  definition.model.merges.forEach(([left, right], i) => {
+  merges.forEach(([left, right], i) => {
     if (!rank.has(left + right)) rank.set(left + right, i + 1);
   });
-  return tokens.map((token) => -(rank.get(token) ?? 0));
+  return tokens.map((token) => -(rank.get(token) ?? merges.length + 1));
 }
 
-function sentencePieceWarnings(definition: TokenizerDefinition): string[] {
-  const { vocab, merges } = definition.model;
-  const warnings: string[] = [];
-  if (!Object.hasOwn(vocab, '<0x00>'))
-    warnings.push('The vocabulary has no byte tokens: llama.cpp fails on characters that the vocabulary lacks.');
+/** Pairs that llama.cpp, which knows scores of tokens alone, merges although the tokenizer does not, or in another order. */
+function pairsMergedOtherwise({ model, scores, addedTokens }: TokenizerDefinition): number {
+  if (scores) return 0;
+  const { vocab, merges } = model;
+  let found = 0;
+  const made = new Set<string>();
+  let last = '';
+  for (const [left, right] of merges) {
+    const token = left + right;
+    if (token !== last && made.has(token)) found++;
+    made.add((last = token));
+  }
   const known = new Set(merges.map((pair) => pair.join(' ')));
-  let other = 0;
-  for (const token of new Set(merges.map(([left, right]) => left + right))) {
+  const whole = new Set(addedTokens.map(({ content }) => content));
+  for (const token of Object.keys(vocab)) {
+    if (whole.has(token)) continue;
     const characters = [...token];
     for (let cut = 1; cut < characters.length; cut++) {
       const [left, right] = [characters.slice(0, cut).join(''), characters.slice(cut).join('')];
-      if (Object.hasOwn(vocab, left) && Object.hasOwn(vocab, right) && !known.has(`${left} ${right}`)) other++;
+      if (Object.hasOwn(vocab, left) && Object.hasOwn(vocab, right) && !known.has(`${left} ${right}`)) found++;
     }
   }
-  if (other > 0)
+  return found;
+}
+
+function sentencePieceWarnings(definition: TokenizerDefinition, otherPairs: number): string[] {
+  const warnings: string[] = [];
+  if (!Object.hasOwn(definition.model.vocab, '<0x00>'))
+    warnings.push('The vocabulary has no byte tokens: llama.cpp fails on characters that the vocabulary lacks.');
+  if (otherPairs > 0)
     warnings.push(
-      `llama.cpp merges by token, this tokenizer by pair: ${other} more pairs can merge there, so some texts are split differently.`,
+      `llama.cpp merges by token, this tokenizer by pair: ${otherPairs} pairs merge otherwise there, so some texts are split differently.`,
+    );
+  if (steps(definition.preTokenizer, 'pretokenizers')[0]?.['prepend_scheme'] === 'first')
+    warnings.push(
+      'llama.cpp marks a space after every special token, this tokenizer only at the beginning of a text: chats may be split differently.',
     );
   return warnings;
 }
@@ -126,6 +149,7 @@ export async function tokenizerMetadata(source: string | Tokenizer, vocabSize?: 
   const warnings: string[] = [];
   const family = byteLevelFamily(definition);
   const spaces = family === null ? metaspace(definition) : null;
+  const otherPairs = spaces === null ? 0 : pairsMergedOtherwise(definition);
   if (family !== null) {
     const normalizers = steps(definition.normalizer, 'normalizers');
     if (normalizers.some((step) => step['type'] !== 'NFC'))
@@ -137,12 +161,13 @@ export async function tokenizerMetadata(source: string | Tokenizer, vocabSize?: 
   } else if (spaces !== null) {
     entries.set('tokenizer.ggml.model', string('llama'));
     entries.set('tokenizer.ggml.pre', string('default'));
-    warnings.push(...sentencePieceWarnings(definition));
+    warnings.push(...sentencePieceWarnings(definition, otherPairs));
   } else throw unknown(`Its pre-tokenizer is ${JSON.stringify(definition.preTokenizer).slice(0, 300)}.`);
   entries.set('tokenizer.ggml.tokens', strings(tokens));
   if (spaces !== null) entries.set('tokenizer.ggml.scores', float32s(mergeScores(definition, tokens)));
   entries.set('tokenizer.ggml.token_type', int32s(types));
-  if (family !== null)
+  // Where scores do not say all, our own reader takes the pairs; llama.cpp reads them for byte-level vocabularies alone.
+  if (family !== null || otherPairs > 0)
     entries.set('tokenizer.ggml.merges', strings(definition.model.merges.map((pair) => pair.join(' '))));
   for (const [key, id] of [
     ['bos', tokenizer.bosId],

@@ -45,15 +45,29 @@ function checkKind(file: string, model: SentencePieceModel): void {
   if (model.kind !== 'bpe') throw unsupported(file, `It is a ${model.kind} model, not BPE.`);
   if (model.hasCharacterMap) throw unsupported(file, 'It rewrites characters before splitting.');
   if (model.spacesAtEnd) throw unsupported(file, 'It puts the mark of a space behind words.');
-  const long = model.pieces.find(({ text }) => text.length > longestPiece);
-  if (long)
-    throw new TritsmithError('damaged', `${file} can't be used.`, {
-      reason: `It has a token of ${long.text.length} characters.`,
-      remedy: 'Download the tokenizer files of the model again.',
-    });
 }
 
-function normalizers(model: SentencePieceModel): JsonObject {
+function damaged(file: string, reason: string): TritsmithError {
+  return new TritsmithError('damaged', `${file} can't be used.`, {
+    reason,
+    remedy: 'Download the tokenizer files of the model again.',
+  });
+}
+
+/** What splits text as SentencePiece does. */
+export interface PieceRules {
+  /** By id; an id may be missing. */
+  readonly pieces: readonly Piece[];
+  readonly byteFallback: boolean;
+  readonly dummyPrefix: boolean;
+  readonly removeExtraSpaces: boolean;
+  readonly unknownId: number | null;
+  /** Ids that are put before and behind a text. */
+  readonly before: number | null;
+  readonly after: number | null;
+}
+
+function normalizers(model: PieceRules): JsonObject {
   const replace = (pattern: JsonObject, content: string): JsonObject => ({ type: 'Replace', pattern, content });
   return {
     type: 'Sequence',
@@ -65,7 +79,7 @@ function normalizers(model: SentencePieceModel): JsonObject {
   };
 }
 
-function decoder(model: SentencePieceModel): JsonObject {
+function decoder(model: PieceRules): JsonObject {
   return {
     type: 'Sequence',
     decoders: [
@@ -77,31 +91,57 @@ function decoder(model: SentencePieceModel): JsonObject {
   };
 }
 
-/** What is put around a text: begin-of-text unless the configuration says no, end-of-text where it says so. */
-function postProcessor(model: SentencePieceModel, config: JsonObject): JsonObject | null {
-  const special = (id: number): JsonObject => ({ SpecialToken: { id: model.pieces[id]!.text, type_id: 0 } });
-  const before = model.bosId !== null && ownValue(config, 'add_bos_token') !== false ? [special(model.bosId)] : [];
-  const after = model.eosId !== null && ownValue(config, 'add_eos_token') === true ? [special(model.eosId)] : [];
-  if (before.length + after.length === 0) return null;
-  const single: Json[] = [...before, { Sequence: { id: 'A', type_id: 0 } }, ...after];
-  return { type: 'TemplateProcessing', single, pair: [], special_tokens: {} };
+function postProcessor({ pieces, before, after }: PieceRules): JsonObject | null {
+  const special = (id: number | null): Json[] =>
+    id === null ? [] : [{ SpecialToken: { id: pieces[id]!.text, type_id: 0 } }];
+  const single: Json[] = [...special(before), { Sequence: { id: 'A', type_id: 0 } }, ...special(after)];
+  return single.length === 1 ? null : { type: 'TemplateProcessing', single, pair: [], special_tokens: {} };
 }
 
-async function allAddedTokens(
-  folder: string,
-  model: SentencePieceModel,
-  vocab: ReadonlyMap<string, number>,
-  config: JsonObject,
-  special: JsonObject,
-): Promise<Json[]> {
-  const own = model.pieces.flatMap(({ text, type }, id): JsonObject[] =>
-    type === pieceType.control || type === pieceType.unknown || type === pieceType.userDefined
-      ? [{ id, content: text, special: type !== pieceType.userDefined, normalized: false }]
-      : [],
+/** The pieces that are found in a text as a whole. */
+function wholePieces(pieces: readonly Piece[]): JsonObject[] {
+  const types: readonly number[] = [pieceType.control, pieceType.unknown, pieceType.userDefined];
+  return pieces.flatMap(({ text, type }, id) =>
+    types.includes(type) ? [{ id, content: text, special: type !== pieceType.userDefined, normalized: false }] : [],
   );
-  const known = new Set(own.map(({ content }) => content));
-  const more = await addedTokens(folder, config, special, Object.fromEntries(vocab));
-  return [...own, ...more.filter((token) => !known.has((token as JsonObject)['content'] as string))];
+}
+
+/**
+ * The definition of a vocabulary of pieces; `source` names it in errors.
+ * @param more added tokens that are no pieces
+ * @param merges pairs that merge, where they are not simply all ways to cut a piece
+ * @throws TritsmithError `damaged`
+ */
+export function definitionOfPieces(
+  source: string,
+  rules: PieceRules,
+  more: readonly Json[] = [],
+  merges?: readonly (readonly [string, string])[],
+): TokenizerDefinition {
+  const { pieces } = rules;
+  const long = pieces.find(({ text }) => text.length > longestPiece);
+  if (long) throw damaged(source, `It has a token of ${long.text.length} characters.`);
+  const vocab = new Map<string, number>();
+  pieces.forEach(({ text }, id) => {
+    if (vocab.has(text)) throw damaged(source, 'Two of its tokens have the same text.');
+    vocab.set(text, id);
+  });
+  const definition = checkDefinition(source, {
+    added_tokens: [...wholePieces(pieces), ...more],
+    normalizer: normalizers(rules),
+    pre_tokenizer: null,
+    post_processor: postProcessor(rules),
+    decoder: decoder(rules),
+    model: {
+      type: 'BPE',
+      vocab: Object.fromEntries(vocab),
+      merges: (merges ?? mergesOf(pieces, vocab)).map(([left, right]) => [left, right]),
+      unk_token: rules.unknownId === null ? null : pieces[rules.unknownId]!.text,
+      fuse_unk: true,
+      byte_fallback: rules.byteFallback,
+    },
+  });
+  return { ...definition, scores: pieces.map(({ score }) => score), tokenTypes: pieces.map(({ type }) => type) };
 }
 
 /**
@@ -116,34 +156,19 @@ export async function definitionFromSentencePiece(
   const file = path.join(folder, 'tokenizer.model');
   const model = parseSentencePieceModel(file, await readBoundedFile(file, largestFile));
   checkKind(file, model);
-  const { pieces } = model;
-  const vocab = new Map(pieces.map(({ text }, id) => [text, id]));
-  if (vocab.size < pieces.length)
-    throw new TritsmithError('damaged', `${file} can't be used.`, {
-      reason: 'Two of its tokens have the same text.',
-      remedy: 'Download the tokenizer files of the model again.',
-    });
-  const definition = checkDefinition(file, {
-    added_tokens: await allAddedTokens(folder, model, vocab, config, specialMap),
-    normalizer: normalizers(model),
-    pre_tokenizer: null,
-    post_processor: postProcessor(model, config),
-    decoder: decoder(model),
-    model: {
-      type: 'BPE',
-      vocab: Object.fromEntries(vocab),
-      merges: mergesOf(pieces, vocab),
-      unk_token: pieces[model.unknownId]!.text,
-      fuse_unk: true,
-      byte_fallback: model.byteFallback,
-    },
-  });
+  const { bosId, eosId, padId, unknownId } = model;
+  const rules: PieceRules = {
+    ...model,
+    before: ownValue(config, 'add_bos_token') === false ? null : bosId,
+    after: ownValue(config, 'add_eos_token') === true ? eosId : null,
+  };
+  const ids = Object.fromEntries(model.pieces.map(({ text }, id) => [text, id]));
+  const known = new Set(wholePieces(model.pieces).map(({ content }) => content));
+  const more = (await addedTokens(folder, config, specialMap, ids)).filter(
+    (token) => !known.has((token as JsonObject)['content']),
+  );
   return {
-    definition: {
-      ...definition,
-      scores: pieces.map(({ score }) => score),
-      tokenTypes: pieces.map(({ type }) => type),
-    },
-    special: { bos: model.bosId, eos: model.eosId, pad: model.padId, unk: model.unknownId },
+    definition: definitionOfPieces(file, rules, more),
+    special: { bos: bosId, eos: eosId, pad: padId, unk: unknownId },
   };
 }

@@ -9,6 +9,7 @@ import { ScoringHead } from '../../models/scoring-head.ts';
 /**
  * Logits at every place of every prompt. Both run the same operators in float32, so they agree but for the order of sums.
  * @param parameters with the embedding as the file holds it
+ * @param onPrompt called before each prompt with how many are done; may throw to stop
  */
 export async function onnxCheck(
   path: string,
@@ -16,6 +17,7 @@ export async function onnxCheck(
   parameters: ParameterBuffer,
   prompts: readonly Int32Array[],
   threads: number,
+  onPrompt: (done: number) => Promise<void> = () => Promise.resolve(),
 ): Promise<ExportCheck> {
   const session = await InferenceSession.create(path, { intraOpNumThreads: Math.max(1, threads), logSeverityLevel: 3 });
   const network = await Network.create(configuration, parameters, { threads, mode: 'inference' });
@@ -27,7 +29,8 @@ export async function onnxCheck(
   let samePlaces = 0;
   let exact = 0;
   try {
-    for (const prompt of prompts) {
+    for (const [index, prompt] of prompts.entries()) {
+      await onPrompt(index);
       const { hidden } = await network.forward({ ids: prompt, batch: 1, length: prompt.length });
       const expected = await head.logits(hidden, Int32Array.from(prompt.keys()));
       const ids = new Tensor('int64', BigInt64Array.from(prompt, BigInt), [1, prompt.length]);

@@ -1,11 +1,12 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { tinyConfiguration, tinyParameters, tinyPrompts } from './fixtures.ts';
 import { onnxCheck } from './onnx-check.ts';
-import { blockSize, packTwoBits, writeOnnxModel } from './onnx-file.ts';
+import { writeOnnxModel } from './onnx-file.ts';
+import { blockSize, packTwoBits } from './onnx-model.ts';
 import { tensorsInMemory } from './tensor-source.ts';
 import { writeVerifiedOnnx } from './verified-onnx.ts';
 
@@ -66,19 +67,5 @@ describe('packing', () => {
     expect((await write({ ffnSize: 520 })).bodyBytes).toBe(packed / 4 + (packed / 256) * 4 + down + 14 * 4);
     expect([blockSize(2048), blockSize(384), blockSize(48), blockSize(520)]).toEqual([256, 128, 16, null]);
     expect([...packTwoBits(Float32Array.of(-1, 0, 1, 1))]).toEqual([1 | (2 << 2) | (3 << 4) | (3 << 6)]);
-  });
-
-  it('leaves nothing when it is stopped', async () => {
-    const configuration = tinyConfiguration();
-    const before = await readdir(folder);
-    const stopping = writeOnnxModel(
-      join(folder, 'stopped.onnx'),
-      configuration,
-      tensorsInMemory(tinyParameters(configuration)),
-      'F16',
-      (done) => (done === 1 ? Promise.reject(new Error('stopped')) : Promise.resolve()),
-    );
-    await expect(stopping).rejects.toThrowError('stopped');
-    expect(await readdir(folder)).toEqual(before);
   });
 });

@@ -37,13 +37,15 @@ export async function writeVerifiedOnnx(
   embedding: 'F16' | 'F32',
   { prompts, threads, onProgress }: VerificationOptions,
 ): Promise<{ bodyBytes: number; fileBytes: number; checks: readonly ExportCheck[]; notes: readonly string[] }> {
-  const total = configuration.layers + 1;
-  const { bodyBytes } = await writeOnnxModel(path, configuration, tensors, embedding, (done) =>
-    onProgress(done, total),
-  );
-  await onProgress(configuration.layers, total);
+  let written = 0;
+  const { bodyBytes } = await writeOnnxModel(path, configuration, tensors, embedding, (done, constants) => {
+    written = constants;
+    return onProgress(done, constants + prompts.length);
+  });
   const parameters = await storedParameters(configuration, tensors, embedding);
-  const check = await onnxCheck(path, configuration, parameters, prompts, threads);
+  const check = await onnxCheck(path, configuration, parameters, prompts, threads, (done) =>
+    onProgress(written + done, written + prompts.length),
+  );
   if (!check.passed)
     throw new TritsmithError('damaged', `The export ${path} did not pass its check in ONNX Runtime.`, {
       reason: check.text,

@@ -1,0 +1,284 @@
+/**
+ * A model as an ONNX graph: token ids `[B, T]` in, logits `[B, T, V]` out, no key-value cache. Ternary matrices are 2-bit
+ * `com.microsoft.MatMulNBits` with scale 1 on whole-number activations, which is exact; where the rows are no multiple of 16, `MatMulInteger`.
+ */
+import { native } from '../../../native/index.ts';
+import { encodeF16 } from '../../formats/half-precision.ts';
+import { Graph, type GraphNode, type Value } from '../../graph/graph.ts';
+import type { ConstantType, OnnxConstantHeader, OnnxGraph, OnnxNode } from '../../graph/onnx-format.ts';
+import { linear, rmsNorm } from '../../graph/operations.ts';
+import { type ModelConfiguration, projections, projectionShape } from '../../models/configuration.ts';
+import { decoderLayer, deltaName } from '../../models/decoder-layer.ts';
+import { embeddingName, finalNormName, headName, parameterSpecifications } from '../../models/parameters.ts';
+import { rotaryTables } from '../../models/rotary-tables.ts';
+import type { TensorSource } from './tensor-source.ts';
+
+/** A constant whose values are made when they are written. */
+export interface OnnxModelConstant extends OnnxConstantHeader {
+  /** Called once, in the order of the constants. */
+  readonly data: () => ArrayBufferView | Promise<ArrayBufferView>;
+}
+
+const microsoft = 'com.microsoft';
+
+function constant(
+  name: string,
+  type: ConstantType,
+  shape: readonly number[],
+  data: OnnxModelConstant['data'],
+): OnnxModelConstant {
+  return { name, type, shape, data };
+}
+
+function node(
+  operator: string,
+  inputs: readonly string[],
+  output: string,
+  attributes: OnnxNode['attributes'] = {},
+  domain = '',
+): OnnxNode {
+  return { operator, domain, inputs, outputs: [output], attributes };
+}
+
+/** Weights in a block of `MatMulNBits`: the largest power of two up to 256 that divides a row; null below 16. */
+export function blockSize(columns: number): number | null {
+  for (let size = 256; size >= 16; size /= 2) if (columns % size === 0) return size;
+  return null;
+}
+
+/** Codes w + 2 (the zero point of 2 bits), four to a byte, the first in the lowest bits. */
+export function packTwoBits(values: Float32Array): Uint8Array {
+  const packed = new Uint8Array(values.length / 4);
+  const code = (index: number): number => values[index]! + 2;
+  for (let at = 0, index = 0; at < packed.length; at += 1, index += 4)
+    packed[at] = code(index) | (code(index + 1) << 2) | (code(index + 2) << 4) | (code(index + 3) << 6);
+  return packed;
+}
+
+/** `[O, K]` as `[K, O]`, a byte a value. */
+function turned(values: Float32Array, [rows, columns]: readonly [number, number]): Int8Array {
+  const result = new Int8Array(values.length);
+  for (let row = 0; row < rows; row += 1)
+    for (let column = 0; column < columns; column += 1) result[column * rows + row] = values[row * columns + column]!;
+  return result;
+}
+
+interface TernaryProduct {
+  readonly nodes: readonly OnnxNode[];
+  readonly constants: readonly OnnxModelConstant[];
+}
+
+/** `integers T^T` for a ternary matrix `[O, K]`; `name` is unique in the model, `values` makes the matrix when it is written. */
+function ternaryProduct(
+  name: string,
+  input: string,
+  output: string,
+  values: () => Promise<Float32Array>,
+  shape: readonly [number, number],
+): TernaryProduct {
+  const [rows, columns] = shape;
+  const block = blockSize(columns);
+  if (block !== null) {
+    const blocks = columns / block;
+    return {
+      nodes: [
+        node(
+          'MatMulNBits',
+          [input, `${name}.packed`, `${name}.ones`],
+          output,
+          // Level 1: products in float32, so that whole numbers stay exact.
+          {
+            K: { int: columns },
+            N: { int: rows },
+            bits: { int: 2 },
+            block_size: { int: block },
+            accuracy_level: { int: 1 },
+          },
+          microsoft,
+        ),
+      ],
+      constants: [
+        constant(`${name}.packed`, 'uint8', [rows, blocks, block / 4], async () => packTwoBits(await values())),
+        constant(`${name}.ones`, 'float32', [rows, blocks], () => new Float32Array(rows * blocks).fill(1)),
+      ],
+    };
+  }
+  return {
+    nodes: [
+      node('Cast', [input], `${name}.int8`, { to: { int: 3 } }),
+      node('MatMulInteger', [`${name}.int8`, `${name}.turned`], `${name}.int32`),
+      node('Cast', [`${name}.int32`], output, { to: { int: 1 } }),
+    ],
+    constants: [constant(`${name}.turned`, 'int8', [columns, rows], async () => turned(await values(), shape))],
+  };
+}
+
+/** Collects the model's nodes and constants; names of the parts get a prefix. */
+class ModelBuilder {
+  readonly nodes: OnnxNode[] = [];
+  readonly constants = new Map<string, OnnxModelConstant>();
+
+  add(constants: Iterable<OnnxModelConstant>): void {
+    for (const entry of constants) this.constants.set(entry.name, entry);
+  }
+
+  /** Adds the nodes of a graph; `names` says what its inputs are called in the model. */
+  graph(
+    graph: Graph,
+    prefix: string,
+    names: ReadonlyMap<string, string>,
+    replace?: (entry: GraphNode, rename: (name: string) => string) => boolean,
+  ): void {
+    for (const { name, type, shape, bytes } of graph.constants.values())
+      this.add([constant(name, type, shape, () => bytes)]);
+    const rename = (name: string): string =>
+      graph.constants.has(name) ? name : (names.get(name) ?? `${prefix}${name}`);
+    for (const entry of graph.nodes) {
+      if (replace?.(entry, rename) === true) continue;
+      const { operator, domain, attributes } = entry;
+      this.nodes.push({
+        operator,
+        domain,
+        attributes,
+        inputs: entry.inputs.map(rename),
+        outputs: entry.outputs.map(rename),
+      });
+    }
+  }
+}
+
+/** `[T, T]`: 0 where a token may look, -1e9 ahead of it; made from the length of `ids`. */
+function causalMask(builder: ModelBuilder): void {
+  const integer = (name: string, values: number[], shape: number[]): OnnxModelConstant =>
+    constant(name, 'int64', shape, () => BigInt64Array.from(values, BigInt));
+  builder.add([
+    integer('mask.zero', [0], []),
+    integer('mask.one', [1], []),
+    integer('mask.axis', [1], [1]),
+    constant('mask.may', 'float32', [], () => Float32Array.of(0)),
+    constant('mask.not', 'float32', [], () => Float32Array.of(-1e9)),
+  ]);
+  builder.nodes.push(
+    node('Shape', ['input_ids'], 'mask.shape'),
+    node('Gather', ['mask.shape', 'mask.one'], 'mask.length'),
+    node('Range', ['mask.zero', 'mask.length', 'mask.one'], 'mask.columns'),
+    node('Unsqueeze', ['mask.columns', 'mask.axis'], 'mask.rows'),
+    node('Greater', ['mask.columns', 'mask.rows'], 'mask.ahead'),
+    node('Where', ['mask.ahead', 'mask.not', 'mask.may'], 'mask'),
+  );
+}
+
+function addLayer(
+  builder: ModelBuilder,
+  layer: number,
+  configuration: ModelConfiguration,
+  source: TensorSource,
+  input: string,
+): string {
+  const graph = new Graph('layer');
+  const built = decoderLayer(graph, configuration);
+  const prefix = `layers.${layer}.`;
+  const output = `${prefix}output`;
+  /** Names of the ternary parameters by what they are called in the layer. */
+  const ternary = new Map<string, string>();
+  for (const specification of parameterSpecifications(configuration).filter((entry) => entry.layer === layer)) {
+    const { local, name, shape } = specification;
+    if (specification.ternary) ternary.set(local, name);
+    else builder.add([constant(`${prefix}${local}`, 'float32', shape, () => source.read(name))]);
+  }
+  const names = new Map([
+    ['x', input],
+    ['mask', 'mask'],
+    ['cos', 'cos'],
+    ['sin', 'sin'],
+    [built.output.name, output],
+  ]);
+  builder.graph(graph, prefix, names, (entry, rename) => {
+    const local = projections.find((projection) => entry.inputs[1] === projection && ternary.has(projection));
+    if (entry.operator !== 'FusedMatMul' || local === undefined) return false;
+    // The scale is known once the matrix was rounded; its constant comes after that of the matrix.
+    let delta = Number.NaN;
+    const values = async (): Promise<Float32Array> => {
+      const latent = await source.read(ternary.get(local)!);
+      const rounded = new Float32Array(latent.length);
+      delta = native.quantiseTernary(latent, rounded).delta;
+      return rounded;
+    };
+    const product = ternaryProduct(
+      `${prefix}${local}`,
+      rename(entry.inputs[0]!),
+      rename(entry.outputs[0]!),
+      values,
+      projectionShape(configuration, local),
+    );
+    builder.nodes.push(...product.nodes);
+    builder.add(product.constants);
+    builder.add([constant(`${prefix}${deltaName(local)}`, 'float32', [1], () => Float32Array.of(delta))]);
+    return true;
+  });
+  return output;
+}
+
+function addHead(builder: ModelBuilder, configuration: ModelConfiguration, hidden: string, head: string): void {
+  const { hiddenSize, vocabSize, rmsNormEpsilon } = configuration;
+  const graph = new Graph('head');
+  const x = graph.input('x', ['B', 'T', hiddenSize]);
+  const normed = rmsNorm(graph, x, graph.input('norm', [hiddenSize]), rmsNormEpsilon);
+  const logits: Value = linear(graph, normed, graph.input('head', [vocabSize, hiddenSize]));
+  const names = new Map([
+    ['x', hidden],
+    ['norm', 'finalNorm'],
+    ['head', head],
+    [logits.name, 'logits'],
+  ]);
+  builder.graph(graph, 'head.', names);
+}
+
+/** A table in F16 with a cast to float32 behind it, or in F32; gives the name of the float32 value. */
+function addTable(
+  builder: ModelBuilder,
+  name: string,
+  shape: readonly number[],
+  values: () => Promise<Float32Array>,
+  type: 'F16' | 'F32',
+): string {
+  if (type === 'F32') {
+    builder.add([constant(name, 'float32', shape, values)]);
+    return name;
+  }
+  builder.add([constant(`${name}.half`, 'float16', shape, async () => encodeF16(await values()))]);
+  builder.nodes.push(node('Cast', [`${name}.half`], name, { to: { int: 1 } }));
+  return name;
+}
+
+/** The whole model; nothing is read before a constant's values are asked for. */
+export function onnxModel(
+  configuration: ModelConfiguration,
+  source: TensorSource,
+  embedding: 'F16' | 'F32',
+): OnnxGraph<OnnxModelConstant> {
+  const { vocabSize, hiddenSize, headSize, layers, maxPositions } = configuration;
+  const builder = new ModelBuilder();
+  const table = (name: string, parameter: string): string =>
+    addTable(builder, name, [vocabSize, hiddenSize], () => source.read(parameter), embedding);
+  const embeddings = table('embedding', embeddingName);
+  const head = configuration.tiedEmbeddings ? embeddings : table('head', headName(configuration));
+  const { cos, sin } = rotaryTables(configuration, maxPositions);
+  builder.add([
+    constant('cos', 'float32', [maxPositions, headSize / 2], () => cos),
+    constant('sin', 'float32', [maxPositions, headSize / 2], () => sin),
+    constant('finalNorm', 'float32', [hiddenSize], () => source.read(finalNormName)),
+  ]);
+  causalMask(builder);
+  builder.nodes.push(node('Gather', [embeddings, 'input_ids'], 'hidden'));
+  let hidden = 'hidden';
+  for (let layer = 0; layer < layers; layer += 1) hidden = addLayer(builder, layer, configuration, source, hidden);
+  addHead(builder, configuration, hidden, head);
+  return {
+    name: 'student',
+    nodes: builder.nodes,
+    inputs: [{ name: 'input_ids', type: 'int64', shape: ['B', 'T'] }],
+    outputs: [{ name: 'logits', type: 'float32', shape: ['B', 'T', vocabSize] }],
+    constants: [...builder.constants.values()],
+  };
+}
