@@ -37,7 +37,8 @@ export async function makeSampleWorkspace(folder: string, samples: readonly Samp
     );
     const path = join(workspace.experimentFolder(id), 'comparison.json');
     const found = JSON.parse(readFileSync(path, 'utf8')) as { rows: ComparisonRow[] };
-    for (const row of found.rows) if (row.name === 'bitdistill') Object.assign(row, { accuracy, fileBytes });
+    const ci95 = [accuracy - 0.01, accuracy + 0.01];
+    for (const row of found.rows) if (row.name === 'bitdistill') Object.assign(row, { accuracy, ci95, fileBytes });
     writeFileSync(path, JSON.stringify(found));
     ids.push(id);
   }
