@@ -11,5 +11,5 @@ export type { GgufFile } from './reader.ts';
 export { tokenizerMetadata } from './tokenizer-metadata.ts';
 export { packTq1, packTq2 } from './tq.ts';
 export type { TensorTypeName } from './tensor-types.ts';
-export { writeGguf } from './writer.ts';
+export { ggufBytes, writeGguf } from './writer.ts';
 export type { GgufTensorToWrite } from './writer.ts';

@@ -79,16 +79,15 @@ class ByteSink {
   }
 }
 
-/**
- * Writes metadata and tensors to `path`, whole or not at all (see `writeFileAtomically`), in the order given, data 32-byte aligned.
- * @throws TritsmithError `unsupported` (a shape that a type can't hold), `no-space`, `not-writable`, `not-found`; `internal` where data does not
- * fit its shape, a name comes twice, or a metadata value does not fit its type
- */
-export async function writeGguf(
-  path: string,
-  metadata: GgufMetadata,
-  tensors: Iterable<GgufTensorToWrite>,
-): Promise<void> {
+interface Layout {
+  readonly header: Uint8Array;
+  readonly placed: readonly { readonly tensor: GgufTensorToWrite; readonly bytes: number }[];
+  /** Of the whole file. */
+  readonly bytes: number;
+}
+
+/** Header and places; `path` is for errors alone. */
+function layOut(path: string, metadata: GgufMetadata, tensors: Iterable<GgufTensorToWrite>): Layout {
   const names = new Set<string>();
   let offset = 0;
   const placed = [...tensors].map((tensor) => {
@@ -131,6 +130,25 @@ export async function writeGguf(
     sink.item('uint64', at);
   }
   const header = sink.finish();
+  return { header, placed, bytes: header.length + offset };
+}
+
+/** Bytes of the file that `writeGguf` makes of the same; no tensor is asked for its data. @throws as `writeGguf` */
+export function ggufBytes(metadata: GgufMetadata, tensors: Iterable<GgufTensorToWrite>): number {
+  return layOut('a GGUF file', metadata, tensors).bytes;
+}
+
+/**
+ * Writes metadata and tensors to `path`, whole or not at all (see `writeFileAtomically`), in the order given, data 32-byte aligned.
+ * @throws TritsmithError `unsupported` (a shape that a type can't hold), `no-space`, `not-writable`, `not-found`; `internal` where data does not
+ * fit its shape, a name comes twice, or a metadata value does not fit its type
+ */
+export async function writeGguf(
+  path: string,
+  metadata: GgufMetadata,
+  tensors: Iterable<GgufTensorToWrite>,
+): Promise<void> {
+  const { header, placed, bytes: total } = layOut(path, metadata, tensors);
   const write = async (file: AtomicFile): Promise<void> => {
     await file.write(header);
     for (const { tensor, bytes } of placed) {
@@ -144,5 +162,5 @@ export async function writeGguf(
       if (bytes % alignment !== 0) await file.write(new Uint8Array(alignment - (bytes % alignment)));
     }
   };
-  await writeFileAtomically(path, write, header.length + offset);
+  await writeFileAtomically(path, write, total);
 }

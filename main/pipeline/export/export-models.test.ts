@@ -144,17 +144,23 @@ describe('the export job', () => {
     expect(readdirSync(join(root, 'experiment', 'exports'))).toEqual([]);
   }, 30_000);
 
-  it.each(['i2_s', 'hf', 'onnx'] as const)('leaves nothing when writing %s fails in the middle', async (type) => {
-    const folder = join(root, `failing-${type}`);
-    const student = tinyConfiguration();
-    const parameters = tinyParameters(student, 7);
-    parameters.view('model.layers.1.mlp.down_proj.weight')[5] = Number.NaN;
-    await saveModelFolder(join(folder, 'student'), join(root, 'source'), student, parameters);
-    const context = { emit: () => undefined, stopRequested: () => null };
-    const recipe = recipeWith([{ type, embedding: 'f16' }]);
-    await expect(exportModels({ kind: 'export', recipe, folder }, context)).rejects.toMatchObject({ code: 'damaged' });
-    expect(readdirSync(join(folder, 'exports'))).toEqual([]);
-  }, 60_000);
+  it.each(['i2_s', 'hf', 'onnx'] as const)(
+    'leaves nothing when writing %s fails in the middle',
+    async (type) => {
+      const folder = join(root, `failing-${type}`);
+      const student = tinyConfiguration();
+      const parameters = tinyParameters(student, 7);
+      parameters.view('model.layers.1.mlp.down_proj.weight')[5] = Number.NaN;
+      await saveModelFolder(join(folder, 'student'), join(root, 'source'), student, parameters);
+      const context = { emit: () => undefined, stopRequested: () => null };
+      const recipe = recipeWith([{ type, embedding: 'f16' }]);
+      await expect(exportModels({ kind: 'export', recipe, folder }, context)).rejects.toMatchObject({
+        code: 'damaged',
+      });
+      expect(readdirSync(join(folder, 'exports'))).toEqual([]);
+    },
+    60_000,
+  );
 });
 
 describe('pruning the vocabulary', () => {

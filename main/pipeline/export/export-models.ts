@@ -138,7 +138,7 @@ async function exportTarget(
   try {
     const subject: Subject =
       settings.pruneVocabulary === true
-        ? await prunedSubject(target, configuration, tensors, task, recipe, scratch)
+        ? await prunedSubject(target, configuration, tensors, task, recipe, scratch, onProgress)
         : { configuration, tensors, tokenizerFolder: folder, prompts: promptsOf(task), pruned: null, checks: [] };
     const written = await writeDraft(draft, target, subject, recipe, onProgress);
     const fileBytes = await sizeOf(draft);

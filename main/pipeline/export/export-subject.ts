@@ -4,9 +4,16 @@ import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
 import type { ExportCheck, VocabularyPruning } from '../../contract/results.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
+import { readEvaluation } from '../evaluations.ts';
 import type { PreparedTask } from '../task-data.ts';
 import type { Target } from './export-targets.ts';
-import { prunedAnswersCheck, prunedTensors, type PrunedVocabulary, pruneVocabulary } from './pruned-model.ts';
+import {
+  type OnRow,
+  prunedAnswersCheck,
+  prunedTensors,
+  type PrunedVocabulary,
+  pruneVocabulary,
+} from './pruned-model.ts';
 import type { TensorSource } from './tensor-source.ts';
 
 /** Prompts that each export is checked on. */
@@ -28,17 +35,26 @@ export interface Subject {
   readonly checks: readonly ExportCheck[];
 }
 
+/**
+ * The model of a target with a pruned vocabulary, which answers the held-out rows as the whole one does.
+ * @param scratch folder for the pruned tokenizer
+ * @throws TritsmithError `unsupported` where an answer would change
+ */
 export async function prunedSubject(
-  { folder }: Target,
+  { folder, experiment, model }: Target,
   configuration: ModelConfiguration,
   tensors: TensorSource,
   task: PreparedTask,
   recipe: Recipe,
   scratch: string,
+  onRow: OnRow,
 ): Promise<Subject> {
   const pruned = await pruneVocabulary(folder, configuration, task, scratch);
   const full = await loadTokenizer(folder);
-  const check = await prunedAnswersCheck(configuration, tensors, pruned, task, full.eosId, recipe.threads);
+  const evaluated = (await readEvaluation(experiment, model))?.predictions ?? [];
+  const known = task.labels && evaluated.length === task.dev.length ? evaluated : null;
+  const whole = { configuration, source: tensors, endId: full.eosId };
+  const check = await prunedAnswersCheck(whole, pruned, task, { known, threads: recipe.threads, onRow });
   if (!check.passed)
     throw new TritsmithError('unsupported', 'Pruning the vocabulary would change the answers on the task.', {
       reason: check.text,

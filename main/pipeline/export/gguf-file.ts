@@ -1,6 +1,7 @@
 /** Writes a model as a GGUF file, tensor by tensor. */
 import {
   float32,
+  ggufBytes,
   type GgufMetadata,
   type GgufValue,
   string,
@@ -47,6 +48,23 @@ export interface GgufModel {
   readonly tokenizer: string | Tokenizer;
 }
 
+async function contentOf({ name, configuration, tensors, tokenizer }: GgufModel, encoding: GgufEncoding) {
+  const plan = planGguf(configuration, encoding.linear === 'TQ2_0' || encoding.linear === 'TQ1_0');
+  const keys = await tokenizerMetadata(tokenizer, configuration.vocabSize);
+  return {
+    plan,
+    notes: [...plan.notes, ...keys.warnings],
+    metadata: metadataOf(name, plan, encoding, keys.entries),
+    encoded: plan.tensors.flatMap((tensor) => encodeTensor(tensor, tensors, encoding)),
+  };
+}
+
+/** Bytes of the file that `writeGgufModel` makes, without reading a weight. @throws as `writeGgufModel` */
+export async function ggufModelBytes(model: GgufModel, encoding: GgufEncoding): Promise<number> {
+  const { metadata, encoded } = await contentOf(model, encoding);
+  return ggufBytes(metadata, encoded);
+}
+
 /**
  * Writes `path` whole or not at all.
  * @param onTensor called before each tensor with how many are done out of how many; may throw to stop
@@ -59,11 +77,8 @@ export async function writeGgufModel(
   encoding: GgufEncoding,
   onTensor: (done: number, total: number) => Promise<void> = () => Promise.resolve(),
 ): Promise<{ plan: GgufPlan; notes: readonly string[] }> {
-  const { name, configuration, tensors, tokenizer } = model;
-  const plan = planGguf(configuration, encoding.linear === 'TQ2_0' || encoding.linear === 'TQ1_0');
-  const keys = await tokenizerMetadata(tokenizer, configuration.vocabSize);
+  const { plan, notes, metadata, encoded } = await contentOf(model, encoding);
   let done = 0;
-  const encoded = plan.tensors.flatMap((tensor) => encodeTensor(tensor, tensors, encoding));
   const written = encoded.map((tensor) => ({
     ...tensor,
     data: async () => {
@@ -71,6 +86,6 @@ export async function writeGgufModel(
       return tensor.data();
     },
   }));
-  await writeGguf(path, metadataOf(name, plan, encoding, keys.entries), written);
-  return { plan, notes: [...plan.notes, ...keys.warnings] };
+  await writeGguf(path, metadata, written);
+  return { plan, notes };
 }
