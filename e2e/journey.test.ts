@@ -165,7 +165,7 @@ describeInBrowser('from first start to an exported file', () => {
     expect(readFileSync(path).subarray(0, 4).toString()).toBe('GGUF');
     const commands = await page.getByTestId('file-i2_s').first().locator('pre').allTextContents();
     expect(commands.some((command) => command.includes('tritsmith -- classify journey-1'))).toBe(true);
-    expect(commands.some((command) => command.startsWith('python run_inference.py -m'))).toBe(true);
+    expect(commands.some((command) => command.startsWith('build/bin/llama-completion -m'))).toBe(true);
     await screenshot(page, 'exports-two');
   });
 

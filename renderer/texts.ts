@@ -402,7 +402,8 @@ export const texts = {
     runIn: (runtime: string) => `Run it in ${runtime}`,
     runNotes: {
       Tritsmith: 'From the folder of Tritsmith.',
-      'bitnet.cpp': 'From the folder of bitnet.cpp, built for your processor.',
+      'bitnet.cpp':
+        'From the folder of bitnet.cpp of July 2026 or later, built for your processor. In an older one the program is build/bin/llama-cli, and “-no-cnv” is left out.',
       'llama.cpp': 'A program of llama.cpp (of December 2025 or later; before that it was called llama-cli).',
       transformers: 'With Python, torch and a current transformers.',
     },

@@ -34,11 +34,14 @@ export interface Runnable extends Pick<ExportedModel, 'path' | 'type' | 'verdict
   readonly teacher: string;
 }
 
-/** Tritsmith scores the labels of a class and writes texts; a pruned file has a tokenizer of its own, which only other programs read from it. */
+/** Tritsmith writes texts, and scores the labels of a class; a pruned file has its tokenizer inside, the classifier's is the experiment's. */
 function ownCommand(file: Runnable, task: TaskSettings, windows: boolean): string | null {
+  if (task.kind === 'generation') {
+    const tokenizer = file.pruning == null ? ` --tokenizer ${quoted(file.teacher, windows)}` : '';
+    const prompt = quoted(examplePrompt(task).replaceAll('\\n', '\n'), windows);
+    return `npm run tritsmith -- generate ${quoted(file.path, windows)}${tokenizer} --prompt ${prompt} --max-tokens ${String(task.maxNewTokens)}`;
+  }
   if (file.pruning != null) return null;
-  if (task.kind === 'generation')
-    return `npm run tritsmith -- generate ${quoted(file.path, windows)} --tokenizer ${quoted(file.teacher, windows)} --prompt ${quoted(examplePrompt(task).replaceAll('\\n', '\n'), windows)} --max-tokens ${String(task.maxNewTokens)}`;
   const texts = task.textColumns.map((column) => `--text ${quoted(`<${column}>`, windows)}`).join(' ');
   const model = file.model === 'bitdistill' ? '' : ` --model ${file.model}`;
   return `npm run tritsmith -- classify ${file.experiment}${model} ${texts}`;
@@ -56,23 +59,12 @@ export function runCommands(file: Runnable, task: TaskSettings, windows: boolean
   const runs = (program: RunCommand['program']): boolean =>
     file.verdicts?.some((verdict) => verdict.program === program && verdict.runs) ?? false;
   const own = runs('Tritsmith') ? ownCommand(file, task, windows) : null;
+  // A text as it is, not as a message of a chat.
+  const completion = `-m ${path} -no-cnv -p ${quoted(prompt, windows)} -n ${length} --temp 0`;
+  const built = windows ? 'build\\bin\\Release\\llama-completion' : 'build/bin/llama-completion';
   return [
     ...(own === null ? [] : [{ program: 'Tritsmith' as const, text: own }]),
-    ...(runs('bitnet.cpp')
-      ? [
-          {
-            program: 'bitnet.cpp' as const,
-            text: `python run_inference.py -m ${path} -p ${quoted(prompt, windows)} -n ${length} -temp 0`,
-          },
-        ]
-      : []),
-    ...(runs('llama.cpp')
-      ? [
-          {
-            program: 'llama.cpp' as const,
-            text: `llama-completion -m ${path} -no-cnv -p ${quoted(prompt, windows)} -n ${length} --temp 0`,
-          },
-        ]
-      : []),
+    ...(runs('bitnet.cpp') ? [{ program: 'bitnet.cpp' as const, text: `${built} ${completion}` }] : []),
+    ...(runs('llama.cpp') ? [{ program: 'llama.cpp' as const, text: `llama-completion ${completion}` }] : []),
   ];
 }

@@ -40,9 +40,21 @@ describe('the commands that run an exported file', () => {
     expect(quoted('C:\\a b.gguf', true)).toBe('"C:\\a b.gguf"');
   });
 
-  it('leave Tritsmith out for a pruned vocabulary', () => {
+  it('in bitnet.cpp is its own build of the same program', () => {
+    const ternary = { ...file, type: 'i2_s', verdicts: [verdict('bitnet.cpp', true)] } as const;
+    const command = (windows: boolean) => runCommands(ternary, task, windows)[0]!.text;
+    expect(command(false)).toMatch(/^build\/bin\/llama-completion -m .* -no-cnv -p .* -n 8 --temp 0$/);
+    expect(command(true)).toMatch(/^build\\bin\\Release\\llama-completion -m "/);
+  });
+
+  it('leave Tritsmith out for a classifier with a pruned vocabulary; a student that writes has its tokenizer in the file', () => {
     const pruning = { tokensBefore: 10, tokensAfter: 5, savedBytes: 1 };
     expect(runCommands({ ...file, pruning }, task, false).map(({ program }) => program)).toEqual(['llama.cpp']);
+    const writing = taskSettings.parse({ ...task, kind: 'generation', maxNewTokens: 20 });
+    expect(runCommands({ ...file, pruning }, writing, false)[0]!.text).toBe(
+      "npm run tritsmith -- generate '/it'\\''s here/student.gguf' --prompt '<text>\nQueue:' --max-tokens 20",
+    );
+    expect(runCommands(file, writing, false)[0]!.text).toContain(" --tokenizer '/teacher' --prompt ");
   });
 });
 
