@@ -108,12 +108,27 @@ describeInBrowser('from first start to an exported file', () => {
     await button('Next').click();
   });
 
+  it('says what may not fit, and leaves it to the user', async () => {
+    const { page } = scene;
+    for (const heading of ['Memory', 'How thorough shall it be?']) {
+      await button('Back').click();
+      await page.getByRole('heading', { name: heading }).waitFor();
+    }
+    await type('Stage 3: distil: Tokens at once', '1048576');
+    await button('Next').click();
+    await page.getByText('It may not fit.').waitFor();
+    await page.getByText('You can run it anyway', { exact: false }).waitFor();
+    await screenshot(page, 'wizard-machine-tight');
+    await button('Go on anyway').click();
+    await button('Run anyway').waitFor();
+  });
+
   it('runs to the end', { timeout: 170_000 }, async () => {
     const { page } = scene;
     await page.getByLabel('Name').fill('Journey');
     await page.getByText(`text → queue`).waitFor();
     await screenshot(page, 'wizard-review');
-    await button('Run the experiment').click();
+    await button('Run anyway').click();
     await page.waitForURL('**/experiments/journey-1');
     await page.getByRole('link', { name: 'See the results' }).waitFor({ timeout: 160_000 });
     expect(await page.getByTestId('fraction').textContent()).toBe('100 %');

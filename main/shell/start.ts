@@ -11,6 +11,9 @@ import type { HandOff } from './server/hand-off.ts';
 import { buildPageWhenDue, root } from './server/page-build.ts';
 
 process.umask(0o077);
+const FETCH_MILLISECONDS = 600_000;
+/** A window that ends later than this was open. */
+const START_MILLISECONDS = 20_000;
 const { values } = parseArgs({ options: { workspace: { type: 'string' } } });
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
@@ -18,26 +21,34 @@ const say = (line: string): void => {
 
 /** Electron's binary, fetched by its own installer on the first start (it checks the digest); a line says why where it can't be had. */
 async function findElectron(): Promise<string | null> {
-  const present = electronBinary();
-  if (present !== null) return present;
   if (process.platform === 'linux' && !process.env['DISPLAY'] && !process.env['WAYLAND_DISPLAY']) {
     say('There is no screen here for a window of our own.');
     return null;
   }
+  if (process.platform === 'linux' && process.getuid?.() === 0) {
+    say("Electron's sandbox does not work for root, so the workbench opens in a browser.");
+    return null;
+  }
+  const present = electronBinary();
+  if (present !== null) return present;
   say('Fetching Electron for the first start (about 120 MB) ...');
   const installer = spawn(process.execPath, [join(electronFolder(), 'install.js')], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: 300_000,
+    timeout: FETCH_MILLISECONDS,
   });
   let complaint = '';
   installer.stderr.on('data', (chunk: Buffer) => {
     complaint = (complaint + chunk.toString()).slice(0, 4000);
   });
-  await new Promise((resolve) => installer.once('close', resolve));
+  const signal = await new Promise((resolve) => {
+    installer.once('close', (_code, ended) => {
+      resolve(ended);
+    });
+  });
   const fetched = electronBinary();
   if (fetched === null)
     say(
-      `Electron cannot be had now (${reasonIn(complaint)}), so the workbench opens in a browser. The next start tries again.`,
+      `Electron cannot be had now (${signal === null ? reasonIn(complaint) : 'it took longer than ten minutes'}), so the workbench opens in a browser. The next start tries again.`,
     );
   return fetched;
 }
@@ -46,6 +57,34 @@ function reasonIn(complaint: string): string {
   if (/ENOTFOUND|EAI_AGAIN|ENETUNREACH|ECONNREFUSED|ETIMEDOUT|fetch failed/.test(complaint)) return 'no connection';
   const lines = complaint.split('\n').map((line) => line.trim());
   return (lines.find((line) => /error/i.test(line)) ?? lines[0] ?? 'its installer failed').slice(0, 160);
+}
+
+/** Opens the window and ends with it; where Electron breaks down before that (no sandbox, a library that lacks), says so and returns. */
+async function openWindow(electron: string): Promise<void> {
+  buildPageWhenDue((line) => process.stderr.write(line), 'window');
+  const begun = performance.now();
+  let asked = false;
+  const window = spawn(electron, values.workspace === undefined ? [root] : [root, '--workspace', values.workspace], {
+    stdio: 'inherit',
+  });
+  const pass = (signal: NodeJS.Signals): void => {
+    asked = true;
+    window.kill(signal);
+  };
+  process.on('SIGINT', pass).on('SIGTERM', pass);
+  const failure = await new Promise<string>((resolve) => {
+    window.once('error', ({ message }) => {
+      resolve(message);
+    });
+    window.once('close', (code, signal) => {
+      // What the app itself ends with is 0 or 1.
+      const brokeDown = signal !== null || (code ?? 0) > 1;
+      if (asked || !brokeDown || performance.now() - begun > START_MILLISECONDS) process.exit(code ?? 1);
+      resolve(signal ?? `exit code ${String(code)}`);
+    });
+  });
+  process.off('SIGINT', pass).off('SIGTERM', pass);
+  say(`Electron does not start on this system (${failure}), so the workbench opens in a browser.`);
 }
 
 async function openInBrowser(): Promise<void> {
@@ -80,14 +119,8 @@ async function openInBrowser(): Promise<void> {
 
 try {
   const electron = await findElectron();
-  if (electron === null) await openInBrowser();
-  else {
-    buildPageWhenDue((line) => process.stderr.write(line), 'window');
-    const args = values.workspace === undefined ? [root] : [root, '--workspace', values.workspace];
-    const window = spawn(electron, args, { stdio: 'inherit' });
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => window.kill(signal));
-    window.once('close', (code) => process.exit(code ?? 0));
-  }
+  if (electron !== null) await openWindow(electron);
+  await openInBrowser();
 } catch (thrown) {
   const { message, reason, remedy, details } = TritsmithError.from(thrown);
   say([message, reason, remedy, details].filter((part) => part !== undefined).join('\n'));

@@ -18,6 +18,7 @@ import { isOurAddress, isTrustedSender, mayRequest, mayUse, origin, pageFile, sc
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const pageFolder = join(root, 'out', 'renderer');
+const RELOAD_PAUSE_MILLISECONDS = 10_000;
 const { values } = parseArgs({
   args: process.argv.slice(1),
   strict: false,
@@ -29,6 +30,8 @@ process.umask(0o077);
 protocol.registerSchemesAsPrivileged([
   { scheme, privileges: { standard: true, secure: true, supportFetchAPI: true, codeCache: true } },
 ]);
+// Windows shows notifications of a program that has no installer under its path only.
+if (process.platform === 'win32') app.setAppUserModelId(process.execPath);
 // Chromium would look for new versions of its own parts.
 for (const name of ['disable-background-networking', 'disable-component-update', 'disable-domain-reliability'])
   app.commandLine.appendSwitch(name);
@@ -83,6 +86,13 @@ async function start(folder: string): Promise<void> {
     },
   });
   app.on('window-all-closed', () => void end());
+  // Cmd-Q and the like close the windows without the event above.
+  app.on('will-quit', (event) => {
+    event.preventDefault();
+    void end();
+  });
+  // Windows, at the end of the user's session: as much is saved as there is time for.
+  window.on('session-end', () => void end());
 }
 
 function giveUp(thrown: unknown): void {
@@ -94,8 +104,8 @@ function giveUp(thrown: unknown): void {
 /** No way out for any page of this process: no navigation, no window, no permission, no request that leaves the machine. */
 function restrict(): void {
   const { defaultSession } = session;
-  defaultSession.setPermissionRequestHandler((contents, permission, answer) => {
-    answer(mayUse(permission, contents.getURL()));
+  defaultSession.setPermissionRequestHandler((_contents, permission, answer, { requestingUrl, isMainFrame }) => {
+    answer(isMainFrame && mayUse(permission, requestingUrl));
   });
   defaultSession.setPermissionCheckHandler((_contents, permission, requester) => mayUse(permission, `${requester}/`));
   defaultSession.setDevicePermissionHandler(() => false);
@@ -159,6 +169,13 @@ function openWindow(): BrowserWindow {
   });
   window.once('ready-to-show', () => {
     window.show();
+  });
+  // What runs does not need the page: it comes back, unless it breaks down again at once.
+  let lastReload = -Infinity;
+  window.webContents.on('render-process-gone', (_event, { reason }) => {
+    if (reason === 'clean-exit' || performance.now() - lastReload < RELOAD_PAUSE_MILLISECONDS) return;
+    lastReload = performance.now();
+    window.webContents.reload();
   });
   void window.loadURL(`${origin}/`);
   return window;
