@@ -41,7 +41,7 @@ describe('the commands that run an exported file', () => {
   });
 
   it('in bitnet.cpp is its own build of the same program', () => {
-    const ternary = { ...file, type: 'i2_s', verdicts: [verdict('bitnet.cpp', true)] } as const;
+    const ternary: Runnable = { ...file, type: 'i2_s', verdicts: [verdict('bitnet.cpp', true)] };
     const command = (windows: boolean) => runCommands(ternary, task, windows)[0]!.text;
     expect(command(false)).toMatch(/^build\/bin\/llama-completion -m .* -no-cnv -p .* -n 8 --temp 0$/);
     expect(command(true)).toMatch(/^build\\bin\\Release\\llama-completion -m "/);
