@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { TritsmithError } from '../contract/errors.ts';
+import { noSpace, TritsmithError } from '../contract/errors.ts';
 import { hubPlan } from '../contract/hub.ts';
 import type { HubFile, HubPlan } from '../contract/hub.ts';
 import type { HubClient } from './hub-client.ts';
@@ -180,6 +180,10 @@ async function fetchRest(
     }
     await handle.sync();
   } catch (thrown) {
+    if (['ENOSPC', 'EDQUOT'].includes((thrown as NodeJS.ErrnoException).code ?? '')) {
+      const { bavail, bsize } = await statfs(dirname(growing));
+      throw noSpace(growing, { needed: file.bytes - position, free: bavail * bsize });
+    }
     if (thrown instanceof TritsmithError || isOfTheDisk(thrown)) throw thrown;
     throw brokeOff(file.name, thrown instanceof Error ? thrown.message : String(thrown));
   } finally {

@@ -12,7 +12,8 @@ import { guessMapping } from './column-mapping.ts';
 import type { ColumnMapping } from './column-mapping.ts';
 import { chooseLabelWords } from './label-words.ts';
 import { LengthHistogram } from './length-histogram.ts';
-import { defaultAnswerTokens, defaultTemplate } from './task-data.ts';
+import { defaultAnswerTokens, mostHeldRows } from './task-data.ts';
+import { defaultTemplate } from './task-rows.ts';
 
 const SAMPLE_ROWS = 2000;
 /** Rows that are looked at in one file: time and memory end there, the rest is counted by its bytes. */
@@ -266,7 +267,9 @@ function warningsOf(
           ],
     ),
     ...(dev === null
-      ? [`No evaluation file: ${String(Math.round(devFraction * 100))} % of the training rows will be held out.`]
+      ? [
+          `No evaluation file: ${String(Math.round(devFraction * 100))} % of the training rows will be held out, at most ${mostHeldRows.toLocaleString('en')}.`,
+        ]
       : []),
     ...(mapping.kind === 'classification' &&
     largest !== undefined &&

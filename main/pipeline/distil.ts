@@ -3,29 +3,13 @@ import type { JobSpec } from '../contract/jobs.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { loadParameters, readFolderConfiguration, saveModelFolder } from '../models/model-folder.ts';
 import { Network } from '../models/network.ts';
-import { exampleBatches } from '../training/batches.ts';
 import type { Distillation } from '../training/training-step.ts';
 import { trainingEvaluation } from './evaluate.ts';
 import { describeArtifact, modelFolder, teacherFolder } from './experiment-folder.ts';
 import type { JobContext } from './job.ts';
-import {
-  baselineConfiguration,
-  pretrainSteps,
-  recipeTokenizer,
-  relationLayers,
-  stageSteps,
-  studentConfiguration,
-} from './models-of-recipe.ts';
+import { baselineConfiguration, pretrainSteps, relationLayers, studentConfiguration } from './models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
-import { prepareTask } from './task-data.ts';
-
-async function taskBatches({ recipe }: JobSpec, context: JobContext) {
-  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const task = await prepareTask(recipe.task, tokenizer, recipe.seed);
-  for (const text of task.notes) context.emit({ type: 'log', level: 'info', text });
-  const batches = exampleBatches(task.train, { ...recipe.distil.optimiser, seed: recipe.seed });
-  return { task, batches, steps: stageSteps(recipe.distil, batches.stepsPerEpoch) };
-}
+import { taskBatches } from './task-batches.ts';
 
 async function loadTeacher(spec: JobSpec, student: ModelConfiguration): Promise<Distillation> {
   const { recipe, folder } = spec;
@@ -42,7 +26,7 @@ async function loadTeacher(spec: JobSpec, student: ModelConfiguration): Promise<
 
 export async function distilStudent(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
   const { recipe, folder } = spec;
-  const { task, batches, steps } = await taskBatches(spec, context);
+  const { task, batches, steps, close } = await taskBatches(spec, recipe.distil, context);
   const configuration = await studentConfiguration(recipe);
   const source = modelFolder(folder, recipe.pretrain ? 'pretrained' : 'refined');
   const parameters = await loadParameters(source, configuration);
@@ -67,6 +51,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
       context,
     );
   } finally {
+    await close();
     await distillation?.teacher.release();
   }
   await saveModelFolder(modelFolder(folder, 'student'), source, configuration, parameters);
@@ -80,26 +65,30 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
 /** Trains for as many steps as the student had in all its stages, so that the comparison is one of method, not of effort. */
 export async function trainBaseline(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
   const { recipe, folder } = spec;
-  const { task, batches, steps: distilSteps } = await taskBatches(spec, context);
+  const { task, batches, steps: distilSteps, close } = await taskBatches(spec, recipe.distil, context);
   const steps = distilSteps + (recipe.pretrain ? pretrainSteps(recipe.pretrain) : 0);
   const configuration = await baselineConfiguration(recipe);
   const source = recipe.studentBase ?? recipe.teacher;
   const parameters = await loadParameters(source, configuration);
-  await trainStage(
-    {
-      job: 'baseline',
-      folder,
-      recipe,
-      configuration,
-      parameters,
-      distillation: null,
-      batches,
-      optimiser: recipe.distil.optimiser,
-      totalSteps: steps,
-      ...trainingEvaluation(recipe, task),
-    },
-    context,
-  );
+  try {
+    await trainStage(
+      {
+        job: 'baseline',
+        folder,
+        recipe,
+        configuration,
+        parameters,
+        distillation: null,
+        batches,
+        optimiser: recipe.distil.optimiser,
+        totalSteps: steps,
+        ...trainingEvaluation(recipe, task),
+      },
+      context,
+    );
+  } finally {
+    await close();
+  }
   await saveModelFolder(modelFolder(folder, 'baseline'), source, configuration, parameters);
   context.emit({
     type: 'artifact',

@@ -4,7 +4,8 @@ import { openDataset } from '../formats/datasets/index.ts';
 import { compileTemplate, loadTokenizer } from '../formats/tokenizers/index.ts';
 import { readFolderConfiguration } from '../models/model-folder.ts';
 import { guessMapping } from './column-mapping.ts';
-import { defaultAnswerTokens, defaultTemplate } from './task-data.ts';
+import { defaultAnswerTokens } from './task-data.ts';
+import { defaultTemplate } from './task-rows.ts';
 
 const SAMPLE_ROWS = 2000;
 

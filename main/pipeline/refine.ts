@@ -3,7 +3,7 @@ import type { JobSpec } from '../contract/jobs.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { loadParameters, readFolderConfiguration, saveModelFolder } from '../models/model-folder.ts';
 import { Network } from '../models/network.ts';
-import { microBatches } from '../training/batches.ts';
+import { type Example, microBatches } from '../training/batches.ts';
 import { calibrateSubln } from './calibrate-subln.ts';
 import { describeArtifact, modelFolder, teacherFolder } from './experiment-folder.ts';
 import type { JobContext } from './job.ts';
@@ -23,12 +23,14 @@ export async function refineStudent({ recipe, folder }: JobSpec, context: JobCon
     const teacher = await readFolderConfiguration(recipe.teacher);
     const tokenizer = await recipeTokenizer(recipe, teacher);
     const task = await prepareTask({ ...recipe.task, limit: calibrationRows }, tokenizer, recipe.seed);
+    const examples: Example[] = [];
+    for await (const example of task.train()) examples[example.index] = example;
     const dense: ModelConfiguration = { ...configuration, ternary: false, subln: 'none' };
     const network = await Network.create(dense, await loadParameters(source, dense), {
       threads: recipe.threads,
       mode: 'inference',
     });
-    await calibrateSubln(parameters, configuration, network, microBatches(task.train, 4096));
+    await calibrateSubln(parameters, configuration, network, microBatches(examples, 4096));
     await network.release();
   }
   await saveModelFolder(modelFolder(folder, 'refined'), source, configuration, parameters);

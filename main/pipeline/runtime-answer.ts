@@ -7,7 +7,8 @@ import { politeThreads } from './polite-threads.ts';
 import { streamAnswer } from './runtime-generate.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { StreamedText } from './streamed-text.ts';
-import { defaultTemplate, promptTokens, readLabelWords } from './task-data.ts';
+import { promptTokens, readLabelWords } from './task-data.ts';
+import { defaultTemplate } from './task-rows.ts';
 
 type Say = (message: RuntimeMessage) => void;
 

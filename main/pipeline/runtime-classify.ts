@@ -10,7 +10,8 @@ import { scoreLabels, scoreLabelsInLlamaCpp } from './label-scores.ts';
 import type { LabelWords } from './label-words.ts';
 import { politeThreads } from './polite-threads.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
-import { defaultTemplate, promptTokens, readLabelWords } from './task-data.ts';
+import { promptTokens, readLabelWords } from './task-data.ts';
+import { defaultTemplate } from './task-rows.ts';
 
 interface ClassifiedInput {
   readonly values: Readonly<Record<string, string>>;

@@ -1,11 +1,14 @@
-/** A task's files as tokens: training examples and evaluation rows. */
+/**
+ * A task's files as tokens: training examples and evaluation rows. The training file is read once to count its rows, once to see which
+ * are held out and which classes there are, and once more for the examples, so that memory does not grow with its text.
+ */
 import { TritsmithError } from '../contract/errors.ts';
 import type { TaskSettings } from '../contract/recipe.ts';
-import { openDataset } from '../formats/datasets/index.ts';
-import { compileTemplate, type Tokenizer } from '../formats/tokenizers/index.ts';
+import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import type { Example } from '../training/batches.ts';
 import { Random } from '../training/random.ts';
 import { answerTokens, chooseLabelWords, type LabelWords } from './label-words.ts';
+import { type OnRows, usableRows } from './task-rows.ts';
 
 /** A row to be answered. */
 export interface EvaluationRow {
@@ -18,15 +21,25 @@ export interface EvaluationRow {
   readonly referenceIds: Int32Array;
 }
 
+/** An example and its place in the order of the seed. */
+export interface PlacedExample extends Example {
+  readonly index: number;
+  /** It fills the longest length. */
+  readonly full: boolean;
+}
+
 export interface PreparedTask {
   /** null for generation. */
   readonly labels: LabelWords | null;
-  readonly train: readonly Example[];
   readonly dev: readonly EvaluationRow[];
   /** Rows that could not be used, with the reason, for the log. */
   readonly notes: readonly string[];
+  readonly trainRows: number;
+  /** Tokenises the training rows, in the order of the file. @throws TritsmithError `bad-input` when the file has changed meanwhile */
+  train(onRows?: OnRows): AsyncIterable<PlacedExample>;
 }
 
+/** A row whose text is kept. */
 interface Row {
   readonly prompt: string;
   readonly answer: string;
@@ -34,48 +47,19 @@ interface Row {
 
 /** How much of a prompt's end is looked at to see how an answer joins it. */
 const tailCharacters = 8;
+const mostClasses = 1000;
+/** Rows that a file without an evaluation file gives up for evaluation at most: more would sharpen no figure and take hours. */
+export const mostHeldRows = 100_000;
+const noWait: OnRows = () => Promise.resolve();
 
 /** A reference answer as it follows the prompt: after a space unless the prompt ends with white space. */
 function generatedAnswer(promptTail: string, answer: string): string {
   return /\s$/.test(promptTail) ? answer : ` ${answer}`;
 }
 
-/** The default prompt: the columns one below the other, and a cue to answer when several columns need telling apart. */
-export function defaultTemplate(textColumns: readonly string[]): string {
-  return textColumns.map((column) => `{{ row[${JSON.stringify(column)}] }}`).join('\n') + '\n';
-}
-
 /** Room for a written answer where nobody said how long one may be: a quarter of the row, at most 128 tokens. */
 export function defaultAnswerTokens(maxLength: number): number {
   return Number.isFinite(maxLength) ? Math.min(128, Math.floor(maxLength / 4)) : 128;
-}
-
-async function readRows(path: string, settings: TaskSettings, notes: string[]): Promise<Row[]> {
-  const dataset = await openDataset(path);
-  const missing = [...settings.textColumns, settings.labelColumn].filter((name) => !dataset.columns.includes(name));
-  if (missing.length > 0)
-    throw new TritsmithError('bad-input', `${path} has no column "${missing[0]}".`, {
-      reason: `Its columns are ${dataset.columns.join(', ')}.`,
-      remedy: 'Choose the text and label columns again.',
-    });
-  const render = compileTemplate(settings.template === '' ? defaultTemplate(settings.textColumns) : settings.template);
-  const rows: Row[] = [];
-  let dropped = 0;
-  for await (const { values } of dataset.rows()) {
-    const answer = (values[settings.labelColumn] ?? '').trim();
-    if (answer === '' || settings.textColumns.every((column) => (values[column] ?? '').trim() === '')) {
-      dropped += 1;
-      continue;
-    }
-    rows.push({ prompt: render(values), answer });
-  }
-  if (dropped > 0) notes.push(`${dropped} rows of ${path} have no text or no label and are left out.`);
-  for (const { row, message } of dataset.problems.slice(0, 5)) notes.push(`${path}, row ${row}: ${message}`);
-  if (rows.length === 0)
-    throw new TritsmithError('bad-input', `${path} holds no usable row.`, {
-      remedy: 'Check that the text and label columns are the right ones and not empty.',
-    });
-  return rows;
 }
 
 /** Prompt tokens, cut in the middle when they leave no room for `reserved` response tokens. */
@@ -101,24 +85,74 @@ function classIndex(labels: LabelWords, value: string, path: string): number {
   return index;
 }
 
-/** Training rows in the order of the seed, and the rows held out of them where the task has no evaluation file. */
-async function trainingRows(
-  settings: TaskSettings,
-  seed: number,
-  notes: string[],
-): Promise<{ train: Row[]; held: Row[] }> {
-  const all = new Random(seed).shuffle(await readRows(settings.train, settings, notes));
-  const count = settings.dev === undefined ? Math.max(1, Math.round(all.length * settings.devFraction)) : 0;
-  const train = all.slice(count, settings.limit === undefined ? undefined : count + settings.limit);
-  if (train.length === 0)
+/** What has to be known of the training file before any of its rows can be tokenised. */
+interface Survey {
+  /** Usable rows of the file. */
+  readonly rows: number;
+  /** Places below this one, in the order of the seed, are held out for evaluation. */
+  readonly held: number;
+  /** Places from this one on are not used. */
+  readonly end: number;
+  readonly heldRows: readonly Row[];
+  /** Class values of the training rows, sorted; empty for generation. */
+  readonly classes: readonly string[];
+  /** End of the first training row's prompt. */
+  readonly promptTail: string;
+}
+
+/** Place of each usable row, by its number in the file, in the order of the seed. */
+function placesOf(rows: number, seed: number): Int32Array {
+  const order = new Random(seed).shuffle(Int32Array.from({ length: rows }, (_, index) => index));
+  const places = new Int32Array(rows);
+  order.forEach((row, place) => {
+    places[row] = place;
+  });
+  return places;
+}
+
+function changedWhileRead(path: string): TritsmithError {
+  return new TritsmithError('bad-input', `${path} has changed while it was being read.`, {
+    remedy: 'Start again when nothing writes to it any more.',
+  });
+}
+
+async function countRows(settings: TaskSettings, notes: string[], onRows: OnRows): Promise<number> {
+  const rows = usableRows(settings.train, settings, notes, onRows);
+  let count = 0;
+  while (!(await rows.next()).done) count += 1;
+  return count;
+}
+
+async function surveyTraining(settings: TaskSettings, seed: number, notes: string[], onRows: OnRows): Promise<Survey> {
+  const rows = await countRows(settings, notes, onRows);
+  const held =
+    settings.dev === undefined ? Math.min(mostHeldRows, Math.max(1, Math.round(rows * settings.devFraction))) : 0;
+  const end = Math.min(rows, settings.limit === undefined ? rows : held + settings.limit);
+  if (held >= end)
     throw new TritsmithError('bad-input', 'No training row is left after holding rows out for evaluation.', {
       remedy: 'Give a separate evaluation file, or more rows.',
     });
-  return { train, held: all.slice(0, count) };
+  const places = placesOf(rows, seed);
+  const heldRows: Row[] = new Array<Row>(held);
+  const classes = new Set<string>();
+  let promptTail = '';
+  let row = 0;
+  for await (const { answer, prompt } of usableRows(settings.train, settings, [], onRows)) {
+    const place = places[row++] ?? end;
+    if (place < held) heldRows[place] = { prompt: prompt(), answer };
+    else if (place < end && settings.kind === 'classification' && classes.size <= mostClasses) classes.add(answer);
+    if (place === held) promptTail = prompt().slice(-tailCharacters);
+  }
+  if (row !== rows) throw changedWhileRead(settings.train);
+  return { rows, held, end, heldRows, classes: [...classes].sort(), promptTail };
 }
 
-function labelWords(settings: TaskSettings, tokenizer: Tokenizer, train: readonly Row[]): LabelWords {
-  const classes = [...new Set(train.map(({ answer }) => answer))].sort();
+function labelWords(settings: TaskSettings, tokenizer: Tokenizer, { classes, promptTail }: Survey): LabelWords {
+  if (classes.length > mostClasses)
+    throw new TritsmithError('bad-input', `The label column "${settings.labelColumn}" has too many values.`, {
+      reason: `There are more than ${mostClasses}: it looks like free text.`,
+      remedy: 'Choose another label column, or the task kind "generation".',
+    });
   const empty = Object.keys(settings.labelWords).filter((value) => !classes.includes(value));
   if (empty.length > 0)
     throw new TritsmithError('bad-input', `The class "${empty[0]}" has no training row.`, {
@@ -129,12 +163,7 @@ function labelWords(settings: TaskSettings, tokenizer: Tokenizer, train: readonl
     throw new TritsmithError('bad-input', `All training rows have the same label, "${classes[0]}".`, {
       remedy: 'A classifier needs rows of at least two classes. Check the label column.',
     });
-  if (classes.length > 1000)
-    throw new TritsmithError('bad-input', `The label column "${settings.labelColumn}" has ${classes.length} values.`, {
-      reason: 'It looks like free text.',
-      remedy: 'Choose another label column, or the task kind "generation".',
-    });
-  return chooseLabelWords(tokenizer, classes, settings.labelWords, train[0]!.prompt.slice(-tailCharacters));
+  return chooseLabelWords(tokenizer, classes, settings.labelWords, promptTail);
 }
 
 /**
@@ -147,61 +176,97 @@ export async function readLabelWords(settings: TaskSettings, tokenizer: Tokenize
       reason: 'Its students write text.',
       remedy: 'Let it write: tritsmith generate.',
     });
-  return labelWords(settings, tokenizer, (await trainingRows(settings, seed, [])).train);
+  return labelWords(settings, tokenizer, await surveyTraining(settings, seed, [], noWait));
+}
+
+async function evaluationTexts(
+  settings: TaskSettings,
+  { heldRows }: Survey,
+  notes: string[],
+  onRows: OnRows,
+): Promise<readonly Row[]> {
+  if (settings.dev === undefined) return heldRows;
+  const rows: Row[] = [];
+  for await (const { answer, prompt } of usableRows(settings.dev, settings, notes, onRows))
+    rows.push({ prompt: prompt(), answer });
+  return rows;
+}
+
+/** How many rows lose text, for the log; nothing where none does. */
+export function fullRowsNote(rows: number, kind: string, { maxLength }: TaskSettings): string[] {
+  if (rows === 0) return [];
+  return [`${rows} ${kind} rows fill the longest length of ${maxLength} tokens; longer ones lose text in the middle.`];
 }
 
 /**
- * Reads and tokenises a task. The order of rows depends on the seed alone.
+ * Reads a task and tokenises its evaluation rows. The order of rows depends on the seed alone.
+ * @param onRows called now and then with the rows that the present reading has seen; may throw to stop
  * @throws TritsmithError `bad-input` for missing columns, empty files, a single class, an evaluation label never seen in training
  */
-export async function prepareTask(settings: TaskSettings, tokenizer: Tokenizer, seed: number): Promise<PreparedTask> {
+export async function prepareTask(
+  settings: TaskSettings,
+  tokenizer: Tokenizer,
+  seed: number,
+  onRows: OnRows = noWait,
+): Promise<PreparedTask> {
   const notes: string[] = [];
-  const { train: trainRows, held } = await trainingRows(settings, seed, notes);
-  const devRows = settings.dev === undefined ? held : await readRows(settings.dev, settings, notes);
-  const promptTail = trainRows[0]!.prompt.slice(-tailCharacters);
-  const labels = settings.kind === 'classification' ? labelWords(settings, tokenizer, trainRows) : null;
-
-  const end = tokenizer.eosId === null ? [] : [tokenizer.eosId];
-  const response = (row: Row, path: string): Int32Array =>
-    labels
-      ? labels.ids[classIndex(labels, row.answer, path)]!
-      : Int32Array.from([
-          ...tokenizer
-            .encode(` ${row.answer}`, { addSpecialTokens: false })
-            .slice(0, settings.maxNewTokens - end.length),
-          ...end,
-        ]);
+  const survey = await surveyTraining(settings, seed, notes, onRows);
+  const { held, end, promptTail } = survey;
+  const texts = await evaluationTexts(settings, survey, notes, onRows);
+  const labels = settings.kind === 'classification' ? labelWords(settings, tokenizer, survey) : null;
   const longestLabel = labels ? Math.max(...labels.ids.map((ids) => ids.length)) : settings.maxNewTokens;
   if (longestLabel >= settings.maxLength)
     throw new TritsmithError('bad-input', 'The answers leave no room for the prompt.', {
       reason: `An answer may take ${longestLabel} tokens; the longest row is set to ${settings.maxLength}.`,
       remedy: 'Raise the longest length, or lower the longest answer.',
     });
-  let cut = 0;
-  const prompt = (row: Row, reserved: number): Int32Array => {
-    const ids = promptTokens(tokenizer, row.prompt, settings.maxLength, reserved);
-    if (ids.length === settings.maxLength - reserved) cut += 1;
-    return ids;
-  };
-  const train = trainRows.map((row): Example => {
-    const answer = response(row, settings.train);
-    const head = prompt(row, answer.length);
-    const ids = new Int32Array(head.length + answer.length);
-    ids.set(head);
-    ids.set(answer, head.length);
-    return { ids, responseStart: head.length };
+  const dev = texts.map(({ prompt, answer }): EvaluationRow => {
+    const label = labels ? classIndex(labels, answer, settings.dev ?? settings.train) : -1;
+    return {
+      prompt: promptTokens(tokenizer, prompt, settings.maxLength, longestLabel),
+      label,
+      reference: answer,
+      referenceIds: labels
+        ? labels.ids[label]!
+        : answerTokens(tokenizer, promptTail, generatedAnswer(promptTail, answer)).slice(0, settings.maxNewTokens),
+    };
   });
-  const dev = devRows.map((row): EvaluationRow => ({
-    prompt: prompt(row, longestLabel),
-    label: labels ? classIndex(labels, row.answer, settings.dev ?? settings.train) : -1,
-    reference: row.answer,
-    referenceIds: labels
-      ? labels.ids[classIndex(labels, row.answer, settings.dev ?? settings.train)]!
-      : answerTokens(tokenizer, promptTail, generatedAnswer(promptTail, row.answer)).slice(0, settings.maxNewTokens),
-  }));
-  if (cut > 0)
-    notes.push(
-      `${cut} rows fill the longest length of ${settings.maxLength} tokens; longer ones lose text in the middle.`,
-    );
-  return { labels, train, dev, notes };
+  const fullRows = dev.filter(({ prompt }) => prompt.length === settings.maxLength - longestLabel).length;
+  notes.push(...fullRowsNote(fullRows, 'evaluation', settings));
+  return {
+    labels,
+    dev,
+    notes,
+    trainRows: end - held,
+    train: (whenRead = noWait) => tokenised(settings, tokenizer, seed, survey, labels, whenRead),
+  };
+}
+
+async function* tokenised(
+  settings: TaskSettings,
+  tokenizer: Tokenizer,
+  seed: number,
+  { rows, held, end }: Survey,
+  labels: LabelWords | null,
+  onRows: OnRows,
+): AsyncGenerator<PlacedExample> {
+  const stop = tokenizer.eosId === null ? [] : [tokenizer.eosId];
+  const response = (answer: string): ArrayLike<number> => {
+    if (labels) return labels.ids[classIndex(labels, answer, settings.train)]!;
+    const ids = tokenizer.encode(` ${answer}`, { addSpecialTokens: false });
+    return [...ids.slice(0, settings.maxNewTokens - stop.length), ...stop];
+  };
+  const places = placesOf(rows, seed);
+  let row = 0;
+  for await (const { answer, prompt } of usableRows(settings.train, settings, [], onRows)) {
+    const place = places[row++] ?? end;
+    if (place < held || place >= end) continue;
+    const answerIds = response(answer);
+    const head = promptTokens(tokenizer, prompt(), settings.maxLength, answerIds.length);
+    const ids = new Int32Array(head.length + answerIds.length);
+    ids.set(head);
+    ids.set(answerIds, head.length);
+    yield { index: place - held, ids, responseStart: head.length, full: ids.length === settings.maxLength };
+  }
+  if (row !== rows) throw changedWhileRead(settings.train);
 }

@@ -16,17 +16,28 @@ export interface Example {
 /** Batches whose rows are drawn from a window of this many batches and sorted by length inside it. */
 const windowBatches = 32;
 
-/** The order of one epoch: indices of examples, batch after batch. */
-export function epochOrder(lengths: Int32Array, batchSize: number, seed: number, epoch: number): Int32Array[] {
+/** The batches of one epoch. */
+export interface EpochOrder {
+  readonly batches: number;
+  /** Indices of the examples of a batch. */
+  at(batch: number): Int32Array;
+}
+
+/** Which examples make up which batch of an epoch. Only the window around a batch is sorted, so that a step's work does not grow with the rows. */
+export function epochOrder(lengths: Int32Array, batchSize: number, seed: number, epoch: number): EpochOrder {
   const random = new Random((seed ^ Math.imul(epoch + 1, 0x9e3779b1)) >>> 0);
-  const order = random.shuffle(Int32Array.from(lengths.keys()));
-  const batches: Int32Array[] = [];
-  for (let start = 0; start < order.length; start += batchSize * windowBatches) {
-    const window = order.subarray(start, start + batchSize * windowBatches);
-    const sorted = Int32Array.from([...window].sort((a, b) => lengths[a]! - lengths[b]! || a - b));
-    for (let at = 0; at < sorted.length; at += batchSize) batches.push(sorted.slice(at, at + batchSize));
-  }
-  return random.shuffle(batches);
+  const rows = random.shuffle(Int32Array.from(lengths.keys()));
+  const turns = random.shuffle(Int32Array.from({ length: Math.ceil(rows.length / batchSize) }, (_, index) => index));
+  return {
+    batches: turns.length,
+    at: (batch) => {
+      const turn = turns[batch]!;
+      const first = (turn % windowBatches) * batchSize;
+      const start = turn * batchSize - first;
+      const window = rows.slice(start, start + batchSize * windowBatches);
+      return window.sort((a, b) => lengths[a]! - lengths[b]! || a - b).slice(first, first + batchSize);
+    },
+  };
 }
 
 /** Pads rows to one micro-batch. Token 0 is the padding; it is never learned and never looked at. */
@@ -77,26 +88,39 @@ export interface BatchSource {
   at(step: number): Promise<MicroBatch[]>;
 }
 
-/** Steps over labelled rows: shuffled anew each epoch. */
-export function exampleBatches(
-  examples: readonly Example[],
-  settings: { batchSize: number; microBatchTokens: number; seed: number },
-): BatchSource {
+/** Labelled rows by number, wherever they are kept. */
+export interface ExampleRows {
+  /** Tokens of each row. */
+  readonly lengths: Int32Array;
+  /** Hex digest of all of them. */
+  readonly fingerprint: string;
+  read(index: number): Promise<Example>;
+}
+
+export function rowsInMemory(examples: readonly Example[]): ExampleRows {
   const lengths = Int32Array.from(examples, ({ ids }) => ids.length);
-  const stepsPerEpoch = Math.ceil(examples.length / settings.batchSize);
-  let cached: { epoch: number; order: Int32Array[] } | null = null;
   const hash = createHash('sha256').update(lengths);
   for (const { ids } of examples) hash.update(ids);
+  return { lengths, fingerprint: hash.digest('hex'), read: (index) => Promise.resolve(examples[index]!) };
+}
+
+/** Steps over labelled rows: shuffled anew each epoch. */
+export function exampleBatches(
+  { lengths, fingerprint, read }: ExampleRows,
+  settings: { batchSize: number; microBatchTokens: number; seed: number },
+): BatchSource {
+  const stepsPerEpoch = Math.ceil(lengths.length / settings.batchSize);
+  let cached: { epoch: number; order: EpochOrder } | null = null;
   return {
     stepsPerEpoch,
-    fingerprint: hash.digest('hex'),
-    at: (step) => {
+    fingerprint,
+    at: async (step) => {
       const epoch = Math.floor((step - 1) / stepsPerEpoch);
       if (cached?.epoch !== epoch)
         cached = { epoch, order: epochOrder(lengths, settings.batchSize, settings.seed, epoch) };
-      const batch = cached.order[(step - 1) % stepsPerEpoch]!;
-      const rows = [...batch].map((index) => examples[index]!);
-      return Promise.resolve(microBatches(rows, settings.microBatchTokens));
+      const rows = [];
+      for (const index of cached.order.at((step - 1) % stepsPerEpoch)) rows.push(await read(index));
+      return microBatches(rows, settings.microBatchTokens);
     },
   };
 }

@@ -41,21 +41,32 @@ function baseName(step: number): string {
   return `step-${String(step).padStart(9, '0')}`;
 }
 
-/** Manifests in a folder, newest first. */
-async function generations(folder: string): Promise<string[]> {
+/** Files of checkpoints in a folder, newest first. */
+async function checkpointFiles(folder: string): Promise<{ base: string; kind: string }[]> {
   try {
-    const names = await readdir(folder);
-    return names
-      .filter((name) => /^step-\d{9}\.json$/.test(name))
-      .sort()
-      .reverse();
+    const names = (await readdir(folder)).sort().reverse();
+    return names.flatMap((name) => {
+      const [, base, kind] = /^(step-\d{9})\.(json|safetensors)$/.exec(name) ?? [];
+      return base === undefined ? [] : [{ base, kind: kind! }];
+    });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
 }
 
-/** Saves a checkpoint and removes the generations before the last. Returns the file's path. */
+async function readManifest(path: string): Promise<z.infer<typeof manifest>> {
+  try {
+    return manifest.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new Error('it is missing: deleted, or the process ended before the checkpoint was complete', {
+      cause: error,
+    });
+  }
+}
+
+/** Saves a checkpoint and removes the generations before the last, and what has no manifest. Returns the file's path. */
 export async function saveCheckpoint(
   folder: string,
   step: number,
@@ -79,28 +90,34 @@ export async function saveCheckpoint(
   );
   const content = { step, file, sha256: await sha256(path), state } satisfies z.infer<typeof manifest>;
   await writeFileAtomically(join(folder, `${baseName(step)}.json`), `${JSON.stringify(content)}\n`);
-  for (const old of (await generations(folder)).slice(keptGenerations)) {
-    await rm(join(folder, old), { force: true });
-    await rm(join(folder, old.replace(/json$/, 'safetensors')), { force: true });
-  }
+  const files = await checkpointFiles(folder);
+  // Later steps than this one are damaged or of another configuration.
+  const manifests = files.filter(({ base, kind }) => kind === 'json' && base <= baseName(step));
+  const kept = new Set(manifests.slice(0, keptGenerations).map(({ base }) => base));
+  for (const { base, kind } of files.toReversed())
+    if (!kept.has(base)) await rm(join(folder, `${base}.${kind}`), { force: true });
   return path;
 }
 
 /**
  * Fills the buffers from the newest checkpoint that is whole.
  * @param configuration digest of everything that must be the same for a resume; a checkpoint of another run is not used
- * @returns its step and state, or null when there is none; `damaged` names those that were passed over
+ * @returns its step and state, or null when there is none; `passedOver` says which were not used and why
  */
 export async function restoreCheckpoint(
   folder: string,
   buffers: TrainingBuffers,
   configuration: string,
-): Promise<{ found: { step: number; state: CheckpointState } | null; damaged: string[] }> {
-  const damaged: string[] = [];
-  for (const name of await generations(folder)) {
+): Promise<{ found: { step: number; state: CheckpointState } | null; passedOver: string[] }> {
+  const passedOver: string[] = [];
+  for (const base of new Set((await checkpointFiles(folder)).map((file) => file.base))) {
+    const name = `${base}.json`;
     try {
-      const content = manifest.parse(JSON.parse(await readFile(join(folder, name), 'utf8')));
-      if (content.state.configuration !== configuration) continue;
+      const content = await readManifest(join(folder, name));
+      if (content.state.configuration !== configuration) {
+        passedOver.push(`A checkpoint was passed over, because settings or rows have changed since: ${name}`);
+        continue;
+      }
       const path = join(folder, content.file);
       if ((await sha256(path)) !== content.sha256) throw new Error('its checksum does not fit');
       const file = await openSafetensors(path);
@@ -111,10 +128,11 @@ export async function restoreCheckpoint(
       } finally {
         await file.close();
       }
-      return { found: { step: content.step, state: content.state }, damaged };
+      return { found: { step: content.step, state: content.state }, passedOver };
     } catch (error) {
-      damaged.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      const why = error instanceof Error ? error.message : String(error);
+      passedOver.push(`A damaged checkpoint was passed over: ${name}: ${why}`);
     }
   }
-  return { found: null, damaged };
+  return { found: null, passedOver };
 }

@@ -7,7 +7,7 @@ import { optimiserSettings } from '../contract/recipe.ts';
 import { parseConfiguration } from '../models/architectures/index.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
-import { epochOrder, type Example, exampleBatches, microBatches } from './batches.ts';
+import { epochOrder, type Example, exampleBatches, microBatches, rowsInMemory } from './batches.ts';
 import { restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
 import { GammaBalance } from './gamma-balance.ts';
 import { Random } from './random.ts';
@@ -19,13 +19,19 @@ const examples = Array.from({ length: 103 }, (_, index): Example => {
 });
 const lengths = Int32Array.from(examples, ({ ids }) => ids.length);
 
+/** All batches of an epoch of 8 rows each. */
+function epoch(seed: number, number: number): Int32Array[] {
+  const order = epochOrder(lengths, 8, seed, number);
+  return Array.from({ length: order.batches }, (_, batch) => order.at(batch));
+}
+
 describe('order of training rows', () => {
   it('shows each row once an epoch, another order each epoch, the same for the same seed', () => {
-    const first = epochOrder(lengths, 8, 1, 0);
+    const first = epoch(1, 0);
     expect(first.flatMap((batch) => [...batch]).sort((a, b) => a - b)).toEqual([...examples.keys()]);
-    expect(epochOrder(lengths, 8, 1, 0)).toEqual(first);
-    expect(epochOrder(lengths, 8, 1, 1)).not.toEqual(first);
-    expect(epochOrder(lengths, 8, 2, 0)).not.toEqual(first);
+    expect(epoch(1, 0)).toEqual(first);
+    expect(epoch(1, 1)).not.toEqual(first);
+    expect(epoch(2, 0)).not.toEqual(first);
   });
 
   it('puts rows of similar length together', () => {
@@ -34,7 +40,7 @@ describe('order of training rows', () => {
         const longest = Math.max(...batch.map((index) => lengths[index]!));
         return sum + batch.reduce((inner, index) => inner + longest - lengths[index]!, 0);
       }, 0);
-    const grouped = waste(epochOrder(lengths, 8, 1, 0));
+    const grouped = waste(epoch(1, 0));
     const plain = waste(
       Array.from({ length: 13 }, (_, at) => Int32Array.from(examples.keys()).slice(at * 8, at * 8 + 8)),
     );
@@ -43,9 +49,9 @@ describe('order of training rows', () => {
 
   it('gives any step without the ones before it', async () => {
     const settings = { batchSize: 8, microBatchTokens: 64, seed: 3 };
-    const straight = exampleBatches(examples, settings);
+    const straight = exampleBatches(rowsInMemory(examples), settings);
     for (let step = 1; step < 20; step += 1) await straight.at(step);
-    expect(await exampleBatches(examples, settings).at(20)).toEqual(await straight.at(20));
+    expect(await exampleBatches(rowsInMemory(examples), settings).at(20)).toEqual(await straight.at(20));
   });
 
   it('cuts a step into micro-batches within the token limit, losing no target', () => {
@@ -63,7 +69,9 @@ describe('order of training rows', () => {
     const settings = { batchSize: 8, microBatchTokens: 64, seed: 3 };
     const changed = [...examples];
     changed[50] = { ...examples[50]!, ids: examples[50]!.ids.map((id, at) => (at === 0 ? id + 1 : id)) };
-    expect(exampleBatches(changed, settings).fingerprint).not.toBe(exampleBatches(examples, settings).fingerprint);
+    expect(exampleBatches(rowsInMemory(changed), settings).fingerprint).not.toBe(
+      exampleBatches(rowsInMemory(examples), settings).fingerprint,
+    );
   });
 });
 
@@ -170,6 +178,7 @@ describe('checkpoints', () => {
   it.each([
     ['truncated', (path: string) => truncateSync(path, 500)],
     ['missing', (path: string) => rmSync(path)],
+    ['without its manifest', (path: string) => rmSync(path.replace(/safetensors$/, 'json'))],
     [
       'with one flipped bit',
       (path: string) => {
@@ -182,15 +191,20 @@ describe('checkpoints', () => {
     for (const step of [1, 2]) await saveCheckpoint(folder, step, buffers(step), state);
     damage(join(folder, 'step-000000002.safetensors'));
     const loaded = buffers(9);
-    const { found, damaged } = await restoreCheckpoint(folder, loaded, 'a');
+    const { found, passedOver } = await restoreCheckpoint(folder, loaded, 'a');
     expect(found?.step).toBe(1);
     expect(loaded.parameters.values).toEqual(buffers(1).parameters.values);
-    expect(damaged).toHaveLength(1);
-    expect(damaged[0]).toContain('step-000000002');
+    expect(passedOver).toEqual([
+      expect.stringMatching(/^A damaged checkpoint was passed over: step-000000002\.json: ./),
+    ]);
   });
 
-  it('of another configuration are not used', async () => {
-    await saveCheckpoint(folder, 1, buffers(1), state);
-    expect((await restoreCheckpoint(folder, buffers(2), 'b')).found).toBeNull();
+  it('of another configuration are not used, which is said, and make room for those of this one', async () => {
+    for (const step of [7, 8]) await saveCheckpoint(folder, step, buffers(step), state);
+    const { found, passedOver } = await restoreCheckpoint(folder, buffers(2), 'b');
+    expect(found).toBeNull();
+    expect(passedOver[0]).toMatch(/settings or rows have changed since: step-000000008\.json$/);
+    await saveCheckpoint(folder, 3, buffers(3), { ...state, configuration: 'b' });
+    expect(readdirSync(folder).sort()).toEqual(['step-000000003.json', 'step-000000003.safetensors']);
   });
 });

@@ -60,8 +60,8 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     secondMoment: optimiser.secondMoment,
   };
   const state: CheckpointState = { gamma: 0, configuration: settings.configuration };
-  const { found, damaged } = await restoreCheckpoint(checkpoint.folder, buffers, settings.configuration);
-  for (const text of damaged) hooks.onWarning(`A damaged checkpoint was passed over: ${text}`);
+  const { found, passedOver } = await restoreCheckpoint(checkpoint.folder, buffers, settings.configuration);
+  for (const text of passedOver) hooks.onWarning(text);
   const resumedAt = found?.step ?? 0;
   if (found) {
     Object.assign(state, found.state);

@@ -63,6 +63,7 @@ describe('a resume whose newest checkpoint', () => {
       },
     ],
     ['is missing', (path) => rmSync(path)],
+    ['lost its manifest', (path) => rmSync(path.replace(/safetensors$/, 'json'))],
   ])(
     '%s takes the one before, says so in the log, and ends with the same teacher',
     async (_, damage) => {

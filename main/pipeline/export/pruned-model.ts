@@ -1,9 +1,10 @@
 /** A student with a pruned vocabulary: fewer rows in embedding and head, a tokenizer to match, the same answers on the task. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import { classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
+import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
@@ -25,12 +26,12 @@ export interface PrunedVocabulary {
 }
 
 /** Ids that the task's rows and answers hold. */
-export function usedTokens(task: PreparedTask): Set<number> {
+async function usedTokens(task: PreparedTask): Promise<Set<number>> {
   const used = new Set<number>();
   const add = (ids: Int32Array): void => {
     for (const id of ids) used.add(id);
   };
-  for (const { ids } of task.train) add(ids);
+  for await (const { ids } of task.train()) add(ids);
   for (const { prompt, referenceIds } of task.dev) {
     add(prompt);
     add(referenceIds);
@@ -50,14 +51,14 @@ export async function pruneVocabulary(
   folder: string,
 ): Promise<PrunedVocabulary> {
   const full = await loadTokenizer(source, { vocabSize: configuration.vocabSize });
-  const kept = keptTokens(full, usedTokens(task));
+  const kept = keptTokens(full, await usedTokens(task));
   const to = renumbering(kept);
   await mkdir(folder, { recursive: true });
   for (const name of await readdir(source))
     if (/\.(json|jinja)$/.test(name) && !obsoleteTokenizerFiles.includes(name) && !name.endsWith('.index.json'))
-      await writeFile(join(folder, name), await readFile(join(source, name)));
+      await writeFileAtomically(join(folder, name), await readFile(join(source, name)));
   for (const [name, text] of Object.entries(await prunedTokenizerFiles(source, full, kept)))
-    await writeFile(join(folder, name), text);
+    await writeFileAtomically(join(folder, name), text);
   const tokenizer = await loadTokenizer(folder, { vocabSize: kept.length });
   const renumber = (ids: Int32Array): Int32Array =>
     ids.map((id) => {

@@ -8,7 +8,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { initialParameters } from '../../models/initial-parameters.ts';
 import { Network } from '../../models/network.ts';
 import { ParameterBuffer } from '../../models/parameters.ts';
-import { exampleBatches } from '../../training/batches.ts';
+import { exampleBatches, rowsInMemory } from '../../training/batches.ts';
 import { AdamW } from '../../training/optimiser.ts';
 import { Random } from '../../training/random.ts';
 import { TrainingStep } from '../../training/training-step.ts';
@@ -53,7 +53,7 @@ export async function trainedStudent(
   const optimiser = new AdamW(parameters, optimiserSettings.parse({ learningRate: 3e-3 }));
   const gradients = new ParameterBuffer(parameters.specifications);
   const examples = rows.slice(64).map((ids) => ({ ids, responseStart: 1 }));
-  const batches = exampleBatches(examples, { batchSize: 16, microBatchTokens: 512, seed: 1 });
+  const batches = exampleBatches(rowsInMemory(examples), { batchSize: 16, microBatchTokens: 512, seed: 1 });
   const losses: number[] = [];
   try {
     for (let at = 1; at <= steps; at += 1) {
