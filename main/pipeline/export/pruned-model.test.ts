@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { taskSettings } from '../../contract/recipe.ts';
@@ -131,7 +132,8 @@ describe('a student that writes', () => {
   const source = tensorsInMemory(tinyParameters(configuration));
   const task = (referenceIds: Int32Array): PreparedTask => ({
     labels: null,
-    train: [],
+    trainRows: 0,
+    train: () => Readable.from([]),
     dev: tinyPrompts(4, 1536).map((prompt) => ({ prompt, label: -1, reference: '', referenceIds })),
     notes: [],
   });
