@@ -33,6 +33,8 @@ export interface NativeTraining {
    * double. With a `share` below 1 (annealing) `out[i] = W[i] / delta + share * (T[i] - W[i] / delta)`; zeros and flips count T either way.
    */
   quantiseTernary(weights: Float32Array, out: Float32Array, share?: number): TernaryStatistics;
+  /** Ternary values `[O, columns]` as int8 `[columns, O]`, the layout that ONNX Runtime's integer product takes. */
+  transposeTernary(values: Float32Array, columns: number, out: Int8Array): void;
   /** `target[i] += source[i]`. */
   accumulate(target: Float32Array, source: Float32Array): void;
   /** Row i of `out` [n, width] becomes row `ids[i]` of `table` [V, width]; throws RangeError on an id outside the table. */

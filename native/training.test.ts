@@ -31,6 +31,37 @@ function quantiseByDefinition(weights: Float32Array): { delta: number; ternary: 
 
 afterEach(() => native.setThreads(1));
 
+describe('transposeTernary', () => {
+  it.each([
+    [1, 1],
+    [3, 5],
+    [8, 64],
+    [67, 129],
+    [200, 72],
+  ])('turns %i rows of %i ternary values into int8 columns, on one thread and on three', (rows, columns) => {
+    const ternary = values(rows * columns, rows).map((value) => Math.sign(Math.round(value * 0.9)));
+    const expected = new Int8Array(rows * columns);
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++) expected[column * rows + row] = ternary[row * columns + column]!;
+    expect(new Set(expected).size).toBeGreaterThan(rows > 1 ? 2 : 0);
+    for (const threads of [1, 3]) {
+      native.setThreads(threads);
+      const out = new Int8Array(rows * columns).fill(77);
+      native.transposeTernary(ternary, columns, out);
+      expect(out).toEqual(expected);
+    }
+    native.setThreads(1);
+  });
+
+  it('refuses what is no matrix of that width', () => {
+    const six = new Float32Array(6);
+    expect(() => native.transposeTernary(six, 4, new Int8Array(6))).toThrow(RangeError);
+    expect(() => native.transposeTernary(six, 0, new Int8Array(6))).toThrow(RangeError);
+    expect(() => native.transposeTernary(six, 3, new Int8Array(5))).toThrow(RangeError);
+    expect(() => native.transposeTernary(six, 3, new Uint8Array(6) as unknown as Int8Array)).toThrow(TypeError);
+  });
+});
+
 describe('quantiseTernary', () => {
   it.each([1, 5, 127, 4096, 100_003])('equals the definition on %i values', (count) => {
     const weights = values(count, count);

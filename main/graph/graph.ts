@@ -32,6 +32,8 @@ export interface NodeOptions {
   readonly domain?: 'com.microsoft';
   readonly attributes?: Readonly<Record<string, Attribute>>;
   readonly cheap?: boolean;
+  /** Element type of the outputs; absent: float32. */
+  readonly type?: ElementType;
 }
 
 /** The value of a dimension when the named ones are bound, such as `evaluateDimension('2*T', { T: 8 }) === 16`. */
@@ -75,6 +77,11 @@ export class Graph {
     return this.addConstant('float32', shape, new Uint8Array(data.buffer), `${[...data].join(',')}`);
   }
 
+  /** A uint8 constant without dimensions, such as a zero point. */
+  byte(value: number): Value {
+    return this.addConstant('uint8', [], new Uint8Array([value]), `${value}`);
+  }
+
   /** A one-dimensional int64 constant: shapes and axes. */
   integers(values: readonly number[]): Value {
     const data = new BigInt64Array(values.map(BigInt));
@@ -87,7 +94,7 @@ export class Graph {
     return { name, type, shape };
   }
 
-  /** Adds one node with the given output shapes; outputs of element type float32 unless `types` says otherwise. */
+  /** Adds one node with the given output shapes. */
   node(
     operator: string,
     inputs: readonly Value[],
@@ -96,7 +103,7 @@ export class Graph {
   ): Value[] {
     const values = outputShapes.map((shape): Value => {
       this.counter += 1;
-      return { name: `${operator}_${this.counter}`, type: 'float32', shape };
+      return { name: `${operator}_${this.counter}`, type: options.type ?? 'float32', shape };
     });
     this.nodes.push({
       operator,

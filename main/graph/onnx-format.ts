@@ -1,10 +1,10 @@
 /** Writes ONNX `ModelProto` bytes (onnx.proto3, IR version 9). Only what the graph engine emits. */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
-export type ElementType = 'float32' | 'int32' | 'int64';
+export type ElementType = 'float32' | 'int32' | 'int64' | 'uint8' | 'int8';
 
-/** Types of constants; the engine's own values are of the first three, exported models also pack. */
-export type ConstantType = ElementType | 'uint8' | 'int8' | 'float16';
+/** Types of constants; exported models also hold float16. */
+export type ConstantType = ElementType | 'float16';
 
 /** ONNX `TensorProto.DataType`. */
 const elementCode: Record<ConstantType, number> = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 };

@@ -1,5 +1,6 @@
 /** Every operation's gradient against central finite differences of its own forward pass. */
 import { describe, expect, it } from 'vitest';
+import { native } from '../../native/index.ts';
 import { differentiate } from './differentiate.ts';
 import { Graph, type Value } from './graph.ts';
 import {
@@ -211,7 +212,11 @@ describe('ternaryLinear on quantised activations', () => {
   it('equals the definition, and its gradient is the straight-through one', async () => {
     const graph = new Graph('bitlinear');
     const input = graph.input('x', ['B', 'T', width]);
-    const weight = { values: graph.input('values', [outputs, width]), delta: graph.input('delta', [1]) };
+    const weight = {
+      values: graph.input('values', [outputs, width]),
+      transposed: null,
+      delta: graph.input('delta', [1]),
+    };
     const output = ternaryLinear(graph, quantiseActivation(graph, input), weight);
     const seed = graph.input('seed', output.shape);
     const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
@@ -257,6 +262,44 @@ describe('ternaryLinear on quantised activations', () => {
         for (let row = 0; row < rows; row += 1) sum += dy[row * outputs + out]! * quantised[row * width + column]!;
         expect(dw[out * width + column]).toBeCloseTo(sum, 5);
       }
+  });
+
+  it('gives the same bits in int8 and in float32, and lets a token that is no number through', async () => {
+    const many = { rows: 64, width: 1536, outputs: 48 };
+    const graph = new Graph('bitlinear');
+    const input = graph.input('x', ['B', 'T', many.width]);
+    const quantised = quantiseActivation(graph, input);
+    const values = graph.input('values', [many.outputs, many.width]);
+    const transposed = graph.input('transposed', [many.width, many.outputs], 'int8');
+    const delta = graph.input('delta', [1]);
+    const results = {
+      int8: ternaryLinear(graph, quantised, { values, transposed, delta }),
+      float32: ternaryLinear(graph, quantised, { values, transposed: null, delta }),
+    };
+    const session = await Session.create(program('bitlinear', graph, results), { threads: 2 });
+    const x = new Float32Array(many.rows * many.width).map(() => random() * 3);
+    // Sums as large as they get, and nothing but zeros.
+    x.fill(5, 0, many.width).fill(0, many.width, 2 * many.width);
+    const ternary = new Float32Array(many.outputs * many.width).map(() => Math.round(random() * 1.4));
+    ternary.fill(1, 0, many.width).fill(-1, many.width, 2 * many.width);
+    const turned = new Int8Array(ternary.length);
+    native.transposeTernary(ternary, many.width, turned);
+    const feeds = { x, values: ternary, transposed: turned, delta: new Float32Array([0.125]) };
+    const run = async () => {
+      const int8 = new Float32Array(many.rows * many.outputs);
+      const float32 = new Float32Array(int8.length);
+      await session.run({ B: 2, T: many.rows / 2 }, feeds, { int8, float32 });
+      return { int8, float32 };
+    };
+    const { int8, float32 } = await run();
+    expect(int8).toEqual(float32);
+    expect(int8[0]! / int8[1]!).toBe(-1);
+    // What stands before a projection is normalised: one NaN in a token makes all of it NaN.
+    x.fill(NaN, 3 * many.width, 4 * many.width);
+    const broken = (await run()).int8;
+    expect([...broken.subarray(3 * many.outputs, 4 * many.outputs)].every(Number.isNaN)).toBe(true);
+    expect(broken.subarray(0, 3 * many.outputs)).toEqual(int8.subarray(0, 3 * many.outputs));
+    await session.release();
   });
 
   it('rounds half to even, as the other implementations do', async () => {

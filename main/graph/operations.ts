@@ -84,14 +84,16 @@ export function linear(graph: Graph, x: Value, weight: Value): Value {
 export interface QuantisedActivation {
   /** Stands for the dequantised activation on the tape; never computed. */
   readonly source: Value;
+  /** `round(x * 127 / gamma) + 128` as uint8, `[B, T, K]`: what is kept for the backward pass. */
+  readonly packed: Value;
   /** `round(x * 127 / gamma)`, whole numbers in float32, `[B, T, K]`. */
   readonly integers: Value;
   /** `gamma / 127` per token, `[B, T, 1]`. */
   readonly scale: Value;
 }
 
-/** 1.5 * 2^23: adding and subtracting it rounds float32 half to even for |x| < 2^22. */
-const roundingConstant = 12582912;
+/** Stands for 0 in packed activations. */
+const zeroPoint = 128;
 
 /**
  * Per-token absmax quantisation to int8 (METHOD.md section 2): gamma = max(max|x|, 1e-5). The clamp to [-128, 127] cannot
@@ -103,26 +105,37 @@ export function quantiseActivation(graph: Graph, x: Value): QuantisedActivation 
   const gamma = graph.node1('Max', [largest, graph.constant(1e-5)], perToken);
   const inverse = graph.node1('Div', [graph.constant(127), gamma], perToken);
   const scale = graph.node1('Div', [gamma, graph.constant(127)], perToken);
-  const shifted = graph.node1('Add', [multiply(graph, x, inverse, false), graph.constant(roundingConstant)], x.shape);
-  const integers = graph.node1('Sub', [shifted, graph.constant(roundingConstant)], x.shape);
+  // Rounds half to even.
+  const grid = [graph.constant(1), graph.byte(zeroPoint)];
+  const scaled = multiply(graph, x, inverse, false);
+  const packed = graph.node1('QuantizeLinear', [scaled, ...grid], x.shape, { type: 'uint8' });
+  const integers = graph.node1('DequantizeLinear', [packed, ...grid], x.shape, { cheap: true });
   const source: Value = { ...x, name: `${x.name}.quantised` };
   graph.record([x], [source], ([dx]) => [dx!]);
-  return { source, integers, scale };
+  return { source, packed, integers, scale };
 }
 
 /** A ternary matrix: values in {-1, 0, 1} as float32 `[O, K]` and the scale that a +1 stands for, `[1]`. */
 export interface TernaryWeight {
   readonly values: Value;
+  /** The values as int8 `[K, O]`, for the product in the forward pass; null: computed in float32, as values between ternary ones need. */
+  readonly transposed: Value | null;
   readonly delta: Value;
 }
 
 /**
- * BitLinear: y = (xi T^T) * (s * delta). The product of whole numbers stays below 2^24 and is exact in float32 in any order.
+ * BitLinear: y = (xi T^T) * (s * delta). The product of whole numbers stays below 2^24: exact in int8 and in float32 alike, in any order.
  * The gradient of the latent weight (straight-through) is reported as the gradient of `weight.values`.
  */
 export function ternaryLinear(graph: Graph, x: QuantisedActivation, weight: TernaryWeight): Value {
   const [outputs] = weight.values.shape;
-  const product = matmul(graph, x.integers, weight.values, withLast(x.integers, outputs!), { transposeB: true });
+  const shape = withLast(x.integers, outputs!);
+  const one = graph.constant(1);
+  const product = weight.transposed
+    ? graph.node1('MatMulIntegerToFloat', [x.packed, weight.transposed, one, one, graph.byte(zeroPoint)], shape, {
+        domain: microsoft,
+      })
+    : matmul(graph, x.integers, weight.values, shape, { transposeB: true });
   const y = multiply(graph, product, multiply(graph, x.scale, weight.delta), false);
   graph.record([x.source, weight.values], [y], ([dy]) => [
     multiply(graph, matmul(graph, dy!, weight.values, x.source.shape), weight.delta),

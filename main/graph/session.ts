@@ -19,9 +19,7 @@ export function threadCount({ threads }: EngineOptions): number {
 /** Sizes of the named dimensions, such as `{ B: 4, T: 128 }`. */
 export type Bindings = Readonly<Record<string, number>>;
 
-export type Buffer32 = Float32Array | Int32Array | BigInt64Array;
-
-const elementName = { float32: 'float32', int32: 'int32', int64: 'int64' } as const;
+export type ElementBuffer = Float32Array | Int32Array | BigInt64Array | Uint8Array | Int8Array;
 
 function shapeOf(value: Value, bindings: Bindings): number[] {
   return value.shape.map((dimension) => evaluateDimension(dimension, bindings));
@@ -72,10 +70,10 @@ export class Session {
    */
   async run(
     bindings: Bindings,
-    feeds: Readonly<Record<string, Buffer32>>,
-    results: Readonly<Record<string, Float32Array>>,
+    feeds: Readonly<Record<string, ElementBuffer>>,
+    results: Readonly<Record<string, ElementBuffer>>,
   ): Promise<void> {
-    const tensor = (value: Value, buffer: Buffer32 | undefined): Tensor => {
+    const tensor = (value: Value, buffer: ElementBuffer | undefined): Tensor => {
       if (!buffer) throw new Error(`program ${this.program.name}: no buffer for ${value.name}`);
       const shape = shapeOf(value, bindings);
       const count = shape.reduce((product, dimension) => product * dimension, 1);
@@ -84,7 +82,7 @@ export class Session {
           `program ${this.program.name}: ${value.name} needs ${count} elements [${shape.join(', ')}], its buffer has ${buffer.length}`,
         );
       const exact = buffer.length === count ? buffer : buffer.subarray(0, count);
-      return new Tensor(elementName[value.type], exact as Float32Array, shape);
+      return new Tensor(value.type as 'float32', exact as Float32Array, shape);
     };
     const inputs: Record<string, Tensor> = {};
     for (const value of this.program.inputs) inputs[value.name] = tensor(value, feeds[value.name]);

@@ -30,6 +30,14 @@ export interface DecoderLayer {
   readonly projectionInputs: ReadonlyMap<Projection, Value>;
 }
 
+/** What a ternary layer's products are computed in: the same numbers either way, but weights between latent and ternary (annealing) need float32. */
+export type TernaryArithmetic = 'int8' | 'float32';
+
+/** Name of the graph input that holds a ternary weight as int8 `[K, O]`. */
+export function transposedName(projection: Projection): string {
+  return `${projection}.transposed`;
+}
+
 /** Name of the graph input that holds a ternary weight's scale. */
 export function deltaName(projection: Projection): string {
   return `${projection}.delta`;
@@ -42,6 +50,7 @@ export function deltaName(projection: Projection): string {
 export function decoderLayer(
   graph: Graph,
   configuration: ModelConfiguration,
+  arithmetic: TernaryArithmetic = 'int8',
   rounding: ActivationRounding = 'none',
 ): DecoderLayer {
   const { hiddenSize, heads, kvHeads, headSize, rmsNormEpsilon } = configuration;
@@ -66,7 +75,11 @@ export function decoderLayer(
       if (!configuration.ternary) return linear(graph, roundActivations(graph, normed, rounding), weight);
       const quantised =
         normed === input ? (shared ??= quantiseActivation(graph, input)) : quantiseActivation(graph, normed);
-      return ternaryLinear(graph, quantised, { values: weight, delta: graph.input(deltaName(name), [1]) });
+      return ternaryLinear(graph, quantised, {
+        values: weight,
+        transposed: arithmetic === 'int8' ? graph.input(transposedName(name), [shape[1], shape[0]], 'int8') : null,
+        delta: graph.input(deltaName(name), [1]),
+      });
     });
   };
 

@@ -8,11 +8,18 @@ import { TritsmithError } from '../contract/errors.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
-import { type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
+import { type KeptValue, type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
 import type { ActivationRounding } from '../graph/rounded-activations.ts';
-import { type Bindings, elementCount, type EngineOptions, Session, threadCount } from '../graph/session.ts';
+import {
+  type Bindings,
+  elementCount,
+  type ElementBuffer,
+  type EngineOptions,
+  Session,
+  threadCount,
+} from '../graph/session.ts';
 import type { ModelConfiguration, Projection } from './configuration.ts';
-import { decoderLayer, deltaName } from './decoder-layer.ts';
+import { decoderLayer, deltaName, type TernaryArithmetic, transposedName } from './decoder-layer.ts';
 import { embeddingName, ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
 import { rotaryTables } from './rotary-tables.ts';
 
@@ -34,6 +41,8 @@ export interface NetworkOptions extends EngineOptions {
   /** `training` compiles the backward pass too. */
   readonly mode: 'inference' | 'training';
   readonly recomputeActivations?: boolean;
+  /** Of ternary models; `float32` where weights will be annealed. Absent: `int8`, which is quicker. */
+  readonly arithmetic?: TernaryArithmetic;
   /** Full-precision models in inference alone: how what enters the projections is rounded. */
   readonly rounding?: ActivationRounding;
 }
@@ -52,9 +61,9 @@ interface Sessions {
 }
 
 /** Builds the layer's programs; `relation` adds gradients that enter at q, k and v. */
-function layerPasses(configuration: ModelConfiguration, recompute: boolean, relation: boolean): Passes {
+function layerPasses(configuration: ModelConfiguration, options: NetworkOptions, relation: boolean): Passes {
   const graph = new Graph('layer');
-  const layer = decoderLayer(graph, configuration);
+  const layer = decoderLayer(graph, configuration, options.arithmetic);
   const forwardNodes = graph.nodes.length;
   const seeds = new Map<Value, Value>([[layer.output, graph.input('d.output', layer.output.shape)]]);
   if (relation)
@@ -69,13 +78,18 @@ function layerPasses(configuration: ModelConfiguration, recompute: boolean, rela
     forwardNodes,
     { output, 'state.q': q, 'state.k': k, 'state.v': v },
     named,
-    recompute,
+    options.recomputeActivations ?? false,
   );
 }
 
-function inferenceProgram(configuration: ModelConfiguration, rounding: ActivationRounding | undefined): Program {
+function inferenceProgram(configuration: ModelConfiguration, options: NetworkOptions): Program {
   const graph = new Graph('layer');
-  const { output, q, k, v, projectionInputs } = decoderLayer(graph, configuration, rounding);
+  const { output, q, k, v, projectionInputs } = decoderLayer(
+    graph,
+    configuration,
+    options.arithmetic,
+    options.rounding,
+  );
   const inputs = Object.fromEntries([...projectionInputs].map(([name, value]) => [`input.${name}`, value]));
   return program('layer.inference', graph, { output, 'state.q': q, 'state.k': k, 'state.v': v, ...inputs });
 }
@@ -89,6 +103,8 @@ export class Network {
   /** Local name -> specification, per layer. */
   private readonly layers: Map<string, ParameterSpecification>[];
   private readonly ternaryValues: ParameterBuffer | null;
+  /** The ternary values as int8 `[K, O]`. */
+  private readonly transposed = new Map<string, Int8Array>();
   private readonly deltas = new Map<string, Float32Array>();
   private readonly pool = new BufferPool();
   private tables: { cos: Float32Array; sin: Float32Array; positions: number } | null = null;
@@ -110,7 +126,10 @@ export class Network {
       if (specification.layer !== null) this.layers[specification.layer]!.set(specification.local, specification);
     const ternary = parameters.specifications.filter((specification) => specification.ternary);
     this.ternaryValues = ternary.length > 0 ? new ParameterBuffer(ternary) : null;
-    for (const { name } of ternary) this.deltas.set(name, new Float32Array(1));
+    for (const { name, size } of ternary) {
+      this.deltas.set(name, new Float32Array(1));
+      if (options.arithmetic !== 'float32') this.transposed.set(name, new Int8Array(size));
+    }
   }
 
   /** Compiles the sessions. `parameters` stay the caller's and may change between calls; see `refreshTernary`. */
@@ -122,14 +141,14 @@ export class Network {
     native.setThreads(threadCount(options));
     let sessions: Sessions;
     if (options.mode === 'training') {
-      const passes = layerPasses(configuration, options.recomputeActivations ?? false, false);
+      const passes = layerPasses(configuration, options, false);
       sessions = {
         forward: await Session.create(passes.forward, options),
         passes,
         backward: await Session.create(passes.backward, options),
       };
     } else {
-      const forward = await Session.create(inferenceProgram(configuration, options.rounding), options);
+      const forward = await Session.create(inferenceProgram(configuration, options), options);
       sessions = { forward, passes: null, backward: null };
     }
     const network = new Network(configuration, parameters, options, sessions);
@@ -150,12 +169,12 @@ export class Network {
   refreshTernary(share = 1): TernaryCounts[] {
     if (!this.ternaryValues) return [];
     const layers = this.layers.map(() => ({ zeros: 0, flips: 0, total: 0 }));
-    for (const { name, size, layer } of this.ternaryValues.specifications) {
-      const found = this.quantise(name, share);
-      const counts = layers[layer!]!;
+    for (const specification of this.ternaryValues.specifications) {
+      const found = this.quantise(specification, share);
+      const counts = layers[specification.layer!]!;
       counts.zeros += found.zeros;
       counts.flips += found.flips;
-      counts.total += size;
+      counts.total += specification.size;
     }
     return layers;
   }
@@ -172,9 +191,15 @@ export class Network {
     return positives;
   }
 
-  private quantise(name: string, share: number): TernaryStatistics {
-    const found = native.quantiseTernary(this.parameters.view(name), this.ternaryValues!.view(name), share);
+  private quantise({ name, shape }: ParameterSpecification, share: number): TernaryStatistics {
+    const values = this.ternaryValues!.view(name);
+    const found = native.quantiseTernary(this.parameters.view(name), values, share);
     this.deltas.get(name)![0] = found.delta;
+    const transposed = this.transposed.get(name);
+    if (transposed) {
+      if (share < 1) throw new Error('annealed weights need a network that computes in float32');
+      native.transposeTernary(values, shape[1]!, transposed);
+    }
     return found;
   }
 
@@ -204,12 +229,15 @@ export class Network {
     return mask;
   }
 
-  private layerFeeds(layer: number, tokens: TokenBatch): { bindings: Bindings; feeds: Record<string, Float32Array> } {
+  private layerFeeds(layer: number, tokens: TokenBatch): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
     const { cos, sin, positions } = this.rotary(tokens.length);
-    const feeds: Record<string, Float32Array> = { cos, sin, mask: this.mask(tokens.length) };
+    const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.mask(tokens.length) };
     for (const [local, { name, ternary }] of this.layers[layer]!) {
       feeds[local] = ternary ? this.ternaryValues!.view(name) : this.parameters.view(name);
-      if (ternary) feeds[deltaName(local as Projection)] = this.deltas.get(name)!;
+      if (!ternary) continue;
+      feeds[deltaName(local as Projection)] = this.deltas.get(name)!;
+      const transposed = this.transposed.get(name);
+      if (transposed) feeds[transposedName(local as Projection)] = transposed;
     }
     return { bindings: { B: tokens.batch, T: tokens.length, P: positions }, feeds };
   }
@@ -218,6 +246,13 @@ export class Network {
   private hidden(layer: number, tokens: TokenBatch): Float32Array {
     const name = this.options.mode === 'training' ? `hidden.${layer}` : `hidden.${layer % 2}`;
     return this.pool.take(name, tokens.batch * tokens.length * this.configuration.hiddenSize);
+  }
+
+  /** Buffer of a value that lives from a layer's forward to its backward pass. */
+  private kept(layer: number, value: KeptValue, bindings: Bindings): ElementBuffer {
+    const name = `${layer}.${value.name}`;
+    const count = elementCount(value, bindings);
+    return value.type === 'uint8' ? this.pool.takeBytes(name, count) : this.pool.take(name, count);
   }
 
   /** Width of q, k and v of a layer. */
@@ -264,15 +299,14 @@ export class Network {
     let states: AttentionStates | null = null;
     for (let layer = 0; layer < layers; layer += 1) {
       const { bindings, feeds } = this.layerFeeds(layer, tokens);
-      const results: Record<string, Float32Array> = { output: this.hidden(layer + 1, tokens) };
-      for (const kept of passes?.kept ?? [])
-        results[kept.forwardName] = this.pool.take(`${layer}.${kept.name}`, elementCount(kept, bindings));
+      const results: Record<string, ElementBuffer> = { output: this.hidden(layer + 1, tokens) };
+      for (const value of passes?.kept ?? []) results[value.forwardName] = this.kept(layer, value, bindings);
       if (layer === capture) {
         const own = this.stateBuffers('state', tokens);
         states = {
-          q: (results['state.q'] ??= own.q),
-          k: (results['state.k'] ??= own.k),
-          v: (results['state.v'] ??= own.v),
+          q: (results['state.q'] ??= own.q) as Float32Array,
+          k: (results['state.k'] ??= own.k) as Float32Array,
+          v: (results['state.v'] ??= own.v) as Float32Array,
         };
       }
       const probes = new Map<Projection, Float32Array>();
@@ -292,7 +326,7 @@ export class Network {
   /** Takes the compiled backward pass that accepts gradients at q, k and v. */
   private async relationSession(): Promise<{ session: Session; passes: Passes }> {
     if (!this.relationBackward) {
-      const passes = layerPasses(this.configuration, this.options.recomputeActivations ?? false, true);
+      const passes = layerPasses(this.configuration, this.options, true);
       this.relationBackward = { session: await Session.create(passes.backward, this.options), passes };
     }
     return this.relationBackward;
@@ -326,14 +360,13 @@ export class Network {
       const { bindings, feeds } = this.layerFeeds(layer, tokens);
       const dInput = this.pool.take(`gradient.${layer % 2}`, count);
       dOutput ??= this.pool.take('gradient.none', count).fill(0);
-      const all: Record<string, Float32Array> = { ...feeds, x: this.hidden(layer, tokens), 'd.output': dOutput };
+      const all: Record<string, ElementBuffer> = { ...feeds, x: this.hidden(layer, tokens), 'd.output': dOutput };
       if (enters) {
         all['d.q'] = enters.q;
         all['d.k'] = enters.k;
         all['d.v'] = enters.v;
       }
-      for (const kept of used.kept)
-        all[kept.name] = this.pool.take(`${layer}.${kept.name}`, elementCount(kept, bindings));
+      for (const value of used.kept) all[value.name] = this.kept(layer, value, bindings);
       const results: Record<string, Float32Array> = { 'grad.x': dInput };
       const scratch: [Float32Array, Float32Array][] = [];
       for (const [local, { name, size }] of this.layers[layer]!) {

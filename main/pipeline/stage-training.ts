@@ -43,6 +43,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     ...options,
     mode: 'training',
     recomputeActivations: recipe.recomputeActivations,
+    arithmetic: stage.anneal ? 'float32' : 'int8',
   });
   const trainingStep = await TrainingStep.create(network, distillation, options);
   const evaluate = stage.evaluate;

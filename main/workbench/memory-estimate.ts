@@ -73,7 +73,8 @@ export type TrainingStage = 'finetune' | 'pretrain' | 'distil';
 
 /** Weight, gradient and two AdamW moments in float32. */
 const TRAINED_BYTES = 4 * 4;
-const TERNARY_COPY_BYTES = 4;
+/** Of a ternary weight: float32 for the backward pass, int8 for the forward one. */
+const TERNARY_COPY_BYTES = 4 + 1;
 const TEACHER_BYTES = 4;
 /** The process with the engine and its graphs before any model. */
 const ENGINE_BYTES = 0.2e9;
@@ -88,13 +89,17 @@ const RELATION_BUFFERS = 8;
 const MOST_RELATION_HEADS = 32;
 
 /**
- * Floats per token that one layer keeps for its backward pass, its input included (main/models/decoder-layer.ts): vectors of the hidden size, of the
- * heads' width, of keys and values, of the feed-forward size, and the attention probabilities; a ternary layer also keeps what was quantised.
+ * Floats per token of one layer, its input included (main/models/decoder-layer.ts): vectors of the hidden size, of the heads' width, of keys and
+ * values, of the feed-forward size, and the attention probabilities. `kept` for the backward pass: a ternary layer keeps what enters its
+ * projections in a byte each; `working`: what a session that runs holds.
  */
-function keptPerLayer(shape: ModelShape, rowLength: number, ternary: boolean): number {
+function floatsPerLayer(shape: ModelShape, rowLength: number, ternary: boolean): { kept: number; working: number } {
   const { hiddenSize, ffnSize, heads, kvHeads, headDim } = shape;
   const attention = 3 * heads * headDim + 3 * kvHeads * headDim + heads * rowLength;
-  return 4 * hiddenSize + attention + 3 * ffnSize + (ternary ? heads * headDim + ffnSize : 0);
+  const other = 2 * hiddenSize + attention + 3 * ffnSize;
+  const entering = 2 * hiddenSize + heads * headDim + ffnSize;
+  if (!ternary) return { kept: other + 2 * hiddenSize, working: other + 2 * hiddenSize };
+  return { kept: other + entering / 4, working: other + entering };
 }
 
 /** Relation heads that `auto` takes: the largest power of two up to 32 that leaves pieces of at least 8. */
@@ -121,11 +126,11 @@ export function stageBytes(
   const ternary = stage !== 'finetune';
   const weights =
     parameters * (TRAINED_BYTES + (distils ? TEACHER_BYTES : 0)) + (ternary ? bodyParameters * TERNARY_COPY_BYTES : 0);
-  const perLayer = keptPerLayer(shape, rowLength, ternary);
-  const kept = layers * (recompute ? hiddenSize : perLayer);
+  const perLayer = floatsPerLayer(shape, rowLength, ternary);
+  const kept = layers * (recompute ? hiddenSize : perLayer.kept);
   const backward = recompute ? 3 : 2;
   // A distillation has a second backward session, in which the relation's gradients enter, and the teacher's forward pass.
-  const sessions = (1 + backward * (distils ? 2 : 1) + (distils ? 1 : 0)) * perLayer;
+  const sessions = (1 + backward * (distils ? 2 : 1) + (distils ? 1 : 0)) * perLayer.working;
   const relation = distils ? RELATION_BUFFERS * relationHeads(shape) * rowLength : 0;
   const rows = Math.min(tokens, HEAD_ROWS, Math.max(16, Math.floor(HEAD_LOGITS / vocabulary)));
   const head = rows * vocabulary * headBuffers[stage];

@@ -1,6 +1,7 @@
 /** The training functions of native/index.ts: argument checks, fixed partition over threads, one table of vectorised loops. */
 #include "training/training.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -82,6 +83,14 @@ View<int32_t> integers(const Napi::CallbackInfo& info, size_t index, const char*
   return {array.Data(), array.ElementLength()};
 }
 
+View<int8_t> bytes(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  const Napi::Value value = info[index];
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int8_array)
+    throw Napi::TypeError::New(info.Env(), std::string(name) + " must be an Int8Array.");
+  auto array = value.As<Napi::Int8Array>();
+  return {array.Data(), array.ElementLength()};
+}
+
 double number(Napi::Env env, const Napi::Value& value, const char* name) {
   if (!value.IsNumber()) throw Napi::TypeError::New(env, std::string(name) + " must be a number.");
   return value.As<Napi::Number>().DoubleValue();
@@ -116,6 +125,57 @@ Napi::Value quantiseTernary(const Napi::CallbackInfo& info) {
   result.Set("zeros", Napi::Number::New(env, static_cast<double>(zeros)));
   result.Set("flips", Napi::Number::New(env, static_cast<double>(flips)));
   return result;
+}
+
+constexpr size_t kBlock = 8;
+
+/** Transposes 8 x 8 bytes: exchanges bytes, then pairs, then fours, across the diagonal. */
+void transposeBytes(uint64_t (&rows)[kBlock]) {
+  const uint64_t masks[] = {0x00FF00FF00FF00FF, 0x0000FFFF0000FFFF, 0x00000000FFFFFFFF};
+  for (size_t level = 0; level < 3; level++) {
+    const size_t apart = size_t{1} << level;
+    const unsigned shift = 8u << level;
+    for (size_t i = 0; i < kBlock; i++) {
+      if ((i & apart) != 0) continue;
+      const uint64_t exchanged = ((rows[i] >> shift) ^ rows[i + apart]) & masks[level];
+      rows[i + apart] ^= exchanged;
+      rows[i] ^= exchanged << shift;
+    }
+  }
+}
+
+void transposeTernary(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const View<float> values = floats(info, 0, "values");
+  const double columnsNumber = number(env, info[1], "columns");
+  const View<int8_t> out = bytes(info, 2, "out");
+  sameLength(env, "out", out.length, "values", values.length);
+  if (!(columnsNumber >= 1) || std::fmod(static_cast<double>(values.length), columnsNumber) != 0)
+    throw Napi::RangeError::New(env, "values is no whole number of rows of that many columns.");
+  const size_t columns = static_cast<size_t>(columnsNumber);
+  const size_t rows = values.length / columns;
+  // In tiles: both sides are touched in whole cache lines.
+  constexpr size_t kTile = 64;
+  inPieces(columns, kTile, [&](size_t left, size_t right) {
+    int8_t tile[kTile][kTile] = {};
+    for (size_t top = 0; top < rows; top += kTile) {
+      const size_t height = std::min(kTile, rows - top);
+      for (size_t row = 0; row < height; row++) {
+        const float* const source = values.data + (top + row) * columns + left;
+        for (size_t column = 0; column < right - left; column++)
+          tile[row][column] = static_cast<int8_t>((source[column] > 0.5f) - (source[column] < -0.5f));
+      }
+      for (size_t row = 0; row < height; row += kBlock)
+        for (size_t column = 0; column < right - left; column += kBlock) {
+          uint64_t block[kBlock];
+          for (size_t i = 0; i < kBlock; i++) std::memcpy(&block[i], &tile[row + i][column], kBlock);
+          transposeBytes(block);
+          const size_t width = std::min(kBlock, right - left - column);
+          for (size_t i = 0; i < width; i++)
+            std::memcpy(&out.data[(left + column + i) * rows + top + row], &block[i], std::min(kBlock, height - row));
+        }
+    }
+  });
 }
 
 void accumulate(const Napi::CallbackInfo& info) {
@@ -221,6 +281,7 @@ void setThreads(const Napi::CallbackInfo& info) {
 
 void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("quantiseTernary", Napi::Function::New(env, quantiseTernary, "quantiseTernary"));
+  exports.Set("transposeTernary", Napi::Function::New(env, transposeTernary, "transposeTernary"));
   exports.Set("accumulate", Napi::Function::New(env, accumulate, "accumulate"));
   exports.Set("gatherRows", Napi::Function::New(env, gatherRows, "gatherRows"));
   exports.Set("scatterAddRows", Napi::Function::New(env, scatterAddRows, "scatterAddRows"));
