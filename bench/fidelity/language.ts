@@ -182,7 +182,12 @@ export async function measureLanguage(
     student?: StudentSettings,
     teacher?: ParameterBuffer,
   ): Promise<void> => {
-    const network = await Network.create(shape, parameters, { threads, mode: 'training' });
+    const anneal = student?.anneal ?? 0;
+    const network = await Network.create(shape, parameters, {
+      threads,
+      mode: 'training',
+      arithmetic: anneal > 0 ? 'float32' : 'int8',
+    });
     const distil = student?.distil;
     const last = configuration.layers - 1;
     const distillation =
@@ -201,15 +206,17 @@ export async function measureLanguage(
           }
         : null;
     const trainingStep = await TrainingStep.create(network, distillation, { threads });
-    const settingsOfRun = { optimiser, totalSteps: steps, anneal: student?.anneal ?? 0 };
+    const settingsOfRun = { optimiser, totalSteps: steps, anneal };
+    // What decides the run names its checkpoints: an interrupted one goes on, a finished one is not done again.
+    const run = digest(JSON.stringify([settingsOfRun, student, shape, batches.fingerprint, settings.seed, teacherTokens]));
     await train(
       {
         network,
         trainingStep,
         batches,
         ...settingsOfRun,
-        checkpoint: { folder: join(settings.workFolder, 'checkpoints'), steps: 1_000_000, minutes: 1_000_000 },
-        configuration: digest(JSON.stringify([settingsOfRun, student, shape, Math.random()])),
+        checkpoint: { folder: join(settings.workFolder, 'checkpoints', run), steps: 1_000_000, minutes: 5 },
+        configuration: run,
       },
       {
         stopRequested: () => null,
