@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- inference (--model <gguf> | --shape 124m|729m|0.6b) [--threads 1,2] [--peer llama.cpp] [--rounds 5] [--layout auto|2bit|1.6bit]
- * [--json]`: prefill of 128 and 512 tokens, decode of 64 (from nothing, and after 128), load time, memory. Every engine runs in its own process; rounds are interleaved, and the
- * median is taken.
+ * [--page] [--json]`: prefill of 128 and 512 tokens, decode of 64 (from nothing, and after 128), load time, memory. Every engine runs in its own process; rounds are interleaved, and the
+ * median is taken. `--page` writes the table into docs/results.md.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -16,8 +16,10 @@ import type { Ready, Round, RoundResult } from './engines/protocol.ts';
 import { installLlamaCpp } from '../main/evaluation/llama-cpp/index.ts';
 import { cacheFolder } from './cache.ts';
 import './engines/tritsmith.ts';
+import { type InferenceReport, inferencePage, inferenceText } from './inference-report.ts';
+import { writeSection } from './results-page.ts';
 import { shapes, writeStudent, type WeightType } from './student.ts';
-import { loadNote, median, table } from './table.ts';
+import { median } from './table.ts';
 
 interface Engine {
   engine: 'tritsmith' | 'llama.cpp';
@@ -36,39 +38,6 @@ interface Engine {
   anonymous: number | null;
   /** Memory bandwidth right before and after the engine's turn, their mean, by round. */
   limits: number[];
-}
-
-/** One line of the result. `rssBytes` is the whole process (Node included) after prefill 128 and decode 64; `bareBytes` is Node before loading. */
-export interface InferenceRun {
-  engine: 'tritsmith' | 'llama.cpp';
-  type: string;
-  threads: number;
-  prefillTokensPerSecond: number;
-  prefill512TokensPerSecond: number;
-  /** 64 tokens from an empty conversation, as llama.cpp's own benchmark counts. */
-  decodeTokensPerSecond: number;
-  /** 64 tokens after a prompt of 128. */
-  decodeAfter128TokensPerSecond: number;
-  /** Tokens per second of processor time (all threads): less disturbed by other work on the machine. */
-  prefillTokensPerCpuSecond: number;
-  decodeTokensPerCpuSecond: number;
-  rssBytes: number;
-  /** Part of rssBytes that is no mapped file (Node's program text, llama.cpp's weights): null where the system doesn't tell. */
-  anonymousBytes: number | null;
-  bareBytes: number;
-  fileBytes: number;
-  loadSeconds: number;
-  /** Share of the memory-bandwidth limit for the weights that a token reads. */
-  bandwidthShare?: number;
-}
-
-export interface InferenceReport {
-  model: string;
-  runs: InferenceRun[];
-  memoryBandwidthBytesPerSecond: number;
-  memoryBandwidthByThreads: Record<string, number>;
-  loadAverage: number;
-  cores: number;
 }
 
 const isReady = (message: unknown): message is Ready => typeof (message as Ready).loadSeconds === 'number';
@@ -248,60 +217,6 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
   }
 }
 
-function print(report: InferenceReport): string {
-  const mebi = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
-  const rows = [
-    [
-      'engine',
-      'type',
-      'threads',
-      'prefill 128',
-      'prefill 512',
-      'decode 64',
-      'after 128',
-      'prefill/CPU s',
-      'decode/CPU s',
-      'of bandwidth',
-      'RSS MiB',
-      'anonymous',
-      'bare MiB',
-      'file MiB',
-      'load s',
-    ],
-    ...report.runs.map((r) => [
-      r.engine,
-      r.type,
-      String(r.threads),
-      r.prefillTokensPerSecond.toFixed(1),
-      r.prefill512TokensPerSecond.toFixed(1),
-      r.decodeTokensPerSecond.toFixed(1),
-      r.decodeAfter128TokensPerSecond.toFixed(1),
-      r.prefillTokensPerCpuSecond.toFixed(1),
-      r.decodeTokensPerCpuSecond.toFixed(1),
-      r.bandwidthShare === undefined ? '' : `${(r.bandwidthShare * 100).toFixed(0)} %`,
-      mebi(r.rssBytes),
-      r.anonymousBytes === null ? '' : mebi(r.anonymousBytes),
-      mebi(r.bareBytes),
-      mebi(r.fileBytes),
-      r.loadSeconds.toFixed(2),
-    ]),
-  ];
-  const lines = [`${report.model}: tokens per second, median of interleaved rounds`, table(rows)];
-  for (const run of report.runs.filter((r) => r.engine === 'tritsmith')) {
-    const peer = report.runs.find((r) => r.type.startsWith('TQ2_0') && r.threads === run.threads);
-    if (peer !== undefined) {
-      const ratio = (key: keyof InferenceRun) => ((run[key] as number) / (peer[key] as number)).toFixed(2);
-      lines.push(
-        `${run.threads} threads against TQ2_0: prefill ${ratio('prefillTokensPerSecond')}x, decode ${ratio('decodeTokensPerSecond')}x; by processor time ${ratio('prefillTokensPerCpuSecond')}x and ${ratio('decodeTokensPerCpuSecond')}x`,
-      );
-    }
-  }
-  for (const [threads, speed] of Object.entries(report.memoryBandwidthByThreads))
-    lines.push(`Memory bandwidth with ${threads} threads: ${(speed / 1e9).toFixed(1)} GB/s`);
-  lines.push(loadNote(report.loadAverage, report.cores));
-  return lines.join('\n');
-}
-
 export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -312,6 +227,7 @@ export async function run(args: string[]): Promise<void> {
       peer: { type: 'string' },
       rounds: { type: 'string', default: '5' },
       layout: { type: 'string', default: 'auto' },
+      page: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
   });
@@ -331,5 +247,7 @@ export async function run(args: string[]): Promise<void> {
     layout: values.layout,
     note: (text) => process.stderr.write(`${text}\n`),
   });
-  process.stdout.write(`${values.json ? JSON.stringify(report, null, 2) : print(report)}\n`);
+  if (values.page)
+    writeSection(`inference ${args.filter((word) => word !== '--page').join(' ')}`, inferencePage(report));
+  process.stdout.write(`${values.json ? JSON.stringify(report, null, 2) : inferenceText(report)}\n`);
 }

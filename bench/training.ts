@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- training [--shape 15m|110m] [--threads N] [--rounds N] [--steps N] [--json]`: one optimiser step (forward, backward, update) of a
+ * `npm run bench -- training [--shape 15m|110m] [--threads N] [--rounds N] [--steps N] [--page] [--json]`: one optimiser step (forward, backward, update) of a
  * Qwen3-shaped student with BitLinear and SubLN, beside the same model in PyTorch eager (fp32 and bf16 autocast) where `python3` has torch,
- * interleaved, each in a process of its own, on the same threads; and beside this machine's fp32 matrix-multiply peak.
+ * interleaved, each in a process of its own, on the same threads; and beside this machine's fp32 matrix-multiply peak. `--page` writes the tables into
+ * docs/results.md.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -22,6 +23,7 @@ import { packMicroBatch } from '../main/training/batches.ts';
 import { AdamW } from '../main/training/optimiser.ts';
 import { Random } from '../main/training/random.ts';
 import { TrainingStep } from '../main/training/training-step.ts';
+import { circumstances, markdownTable, writeSection } from './results-page.ts';
 import { loadNote, median, table } from './table.ts';
 
 const student = {
@@ -220,6 +222,7 @@ const options = {
   threads: { type: 'string', default: String(availableParallelism()) },
   rounds: { type: 'string', default: '5' },
   steps: { type: 'string', default: '3' },
+  page: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
 
@@ -259,28 +262,32 @@ export function run(args: string[]): Promise<void> {
     (speed.peakRssBytes / 1e9).toFixed(2),
   ];
   const { configuration, batch } = shapes[shape];
-  process.stdout.write(
-    `${shape}: ${(countParameters(configuration).total / 1e6).toFixed(1)} M parameters, ${batch} x ${length} tokens, ${threads} threads, median of ${values.rounds} rounds\n\n`,
-  );
-  process.stdout.write(
-    `${table([
-      ['engine', 'tokens/s', 'tritsmith is', 'peak RSS GB'],
-      row('tritsmith', own),
-      ...(peers.pytorch ? [row('PyTorch eager fp32', peers.pytorch)] : []),
-      ...(peers.pytorchBf16 ? [row('PyTorch bf16 autocast', peers.pytorchBf16)] : []),
-    ])}\n\n`,
-  );
-  if (!hasTorch) process.stdout.write(`PyTorch was not measured: ${python} cannot import torch.\n\n`);
-  process.stdout.write(
-    `Matrix products: ${achievedGflops.toFixed(0)} of ${matmulPeakGflops.toFixed(0)} GFLOP/s (${((100 * achievedGflops) / matmulPeakGflops).toFixed(0)} % of the measured peak over the whole step); ${(100 * profile.matmulShare).toFixed(0)} % of the step's time is in them.\n\n`,
-  );
-  process.stdout.write(
-    `${table([
-      ['operator (last round, profiled step)', 'ms'],
-      ...profile.operators.slice(0, 12).map(([name, ms]) => [name, ms.toFixed(1)]),
-      ['outside the graphs (update, gather, calls)', profile.outsideMilliseconds.toFixed(1)],
-    ])}\n${loadNote(loadavg()[0]!, availableParallelism())}\n`,
-  );
+  const title = `${shape}: ${(countParameters(configuration).total / 1e6).toFixed(1)} M parameters, ${batch} x ${length} tokens, ${threads} threads, median of ${values.rounds} rounds`;
+  const speeds = [
+    ['engine', 'tokens/s', 'tritsmith is', 'peak RSS GB'],
+    row('tritsmith', own),
+    ...(peers.pytorch ? [row('PyTorch eager fp32', peers.pytorch)] : []),
+    ...(peers.pytorchBf16 ? [row('PyTorch bf16 autocast', peers.pytorchBf16)] : []),
+  ];
+  const products = `Matrix products: ${achievedGflops.toFixed(0)} of ${matmulPeakGflops.toFixed(0)} GFLOP/s (${((100 * achievedGflops) / matmulPeakGflops).toFixed(0)} % of the measured fp32 peak over the whole step); ${(100 * profile.matmulShare).toFixed(0)} % of the step's time is in them.${hasTorch ? '' : ` PyTorch was not measured: ${python} cannot import torch.`}`;
+  const operators = [
+    ['operator (last round, profiled step)', 'ms'],
+    ...profile.operators.slice(0, 12).map(([name, ms]) => [name, ms.toFixed(1)]),
+    ['outside the graphs (update, gather, calls, first use of buffers)', profile.outsideMilliseconds.toFixed(1)],
+  ];
+  const load = loadNote(loadavg()[0]!, availableParallelism());
+  process.stdout.write(`${[title, table(speeds), products, table(operators)].join('\n\n')}\n${load}\n`);
+  if (values.page)
+    writeSection(
+      `training --shape ${shape}`,
+      [
+        `## Training speed: ${title}`,
+        `${circumstances()}. One optimiser step (forward, backward, update) of a Qwen3-shaped student with BitLinear and SubLN. ${load}`,
+        markdownTable(speeds),
+        products,
+        markdownTable(operators),
+      ].join('\n\n'),
+    );
   return Promise.resolve();
 }
 
