@@ -218,7 +218,7 @@ describeInBrowser('the link', () => {
     expect(scene.page.url()).not.toContain('token');
     const stranger = await scene.page.context().browser()!.newPage();
     await stranger.goto(`${scene.origin}/#token=wrong`);
-    await stranger.getByText('This page may not talk to the workbench.').waitFor();
+    await stranger.getByText('This link is no longer valid.').waitFor();
     await screenshot(stranger, 'refused');
     expect(stranger.url()).toBe(`${scene.origin}/`);
     await stranger.close();

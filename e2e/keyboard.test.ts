@@ -55,12 +55,12 @@ describeInBrowser('with the keyboard alone', () => {
   it('one gets from the first screen through every step of the wizard, each of them accessible in both themes', async () => {
     const { page } = scene;
     await press('New experiment');
-    await heading('Which model shall become small?');
+    await heading('Which model do you want to make small?');
     await press(/^Demo teacher/);
     await page.getByText('What the student will weigh').waitFor(soon);
     await check('teacher');
     await press('Next');
-    await heading('What shall it learn?');
+    await heading('What should it learn?');
     await press(/^Use the demo/);
     await page
       .getByText(/rows can be used/)
@@ -69,7 +69,7 @@ describeInBrowser('with the keyboard alone', () => {
     await page.getByTestId('preview').waitFor(soon);
     await check('data');
     await press('Next');
-    await heading('How thorough shall it be?');
+    await heading('How thorough should it be?');
     await tabTo('Quick');
     // As quick as fingers can be.
     await page.keyboard.press('ArrowRight');
