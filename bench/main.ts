@@ -8,6 +8,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   memory: () => import('./memory.ts'),
   agreement: () => import('./agreement.ts'),
   interface: () => import('./interface.ts'),
+  pictures: () => import('./pictures.ts'),
   faults: () => import('./faults.ts'),
   load: () => import('./load.ts'),
   fuzz: () => import('./fuzz.ts'),
