@@ -117,8 +117,8 @@ export function axisLabels(splits: readonly (number | null)[], shares = false): 
   return splits.map((value) => {
     if (value === null) return '';
     const scaled = value * factor;
+    if (Math.abs(scaled) < largest * 1e-9) return shares ? '0 %' : '0';
     if (shares) return `${scaled.toFixed(digits)} %`;
-    if (Math.abs(scaled) < largest * 1e-9) return '0';
     if (digits > 4) return scaled.toExponential(Math.max(0, digits + Math.floor(Math.log10(Math.abs(scaled)))));
     return new Intl.NumberFormat('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(scaled);
   });

@@ -531,7 +531,7 @@ export const texts = {
       note: 'It first learns your task, then teaches the small model: the student.',
       folder: 'Model folder',
       folderEffect:
-        'A folder on this machine as Hugging Face has them, with config.json, safetensors and tokenizer. You can also drop it here.',
+        'A model folder on this machine in the format of Hugging Face: config.json, safetensors and tokenizer. You can also drop it here.',
       known: 'Used before, or included',
       demo: 'Demo teacher',
       demoFacts: 'included · Qwen3 · 984 k',
