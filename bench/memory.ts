@@ -16,21 +16,9 @@ import { AdamW } from '../main/training/optimiser.ts';
 import { Random } from '../main/training/random.ts';
 import { type Distillation, TrainingStep } from '../main/training/training-step.ts';
 import { stageBytes } from '../main/workbench/memory-estimate.ts';
+import { qwen3 } from './qwen3.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';
 import { table } from './table.ts';
-
-const qwen3 = {
-  architecture: 'qwen3',
-  rmsNormEpsilon: 1e-6,
-  ropeTheta: 1e6,
-  ropeScaling: null,
-  maxPositions: 40_960,
-  tiedEmbeddings: true,
-  qkvBias: false,
-  qkNorm: true,
-  ternary: false,
-  subln: 'none',
-} as const;
 
 interface Shape {
   readonly configuration: ModelConfiguration;

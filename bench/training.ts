@@ -23,21 +23,11 @@ import { packMicroBatch } from '../main/training/batches.ts';
 import { AdamW } from '../main/training/optimiser.ts';
 import { Random } from '../main/training/random.ts';
 import { TrainingStep } from '../main/training/training-step.ts';
+import { qwen3 } from './qwen3.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';
 import { loadNote, median, table } from './table.ts';
 
-const student = {
-  architecture: 'qwen3',
-  rmsNormEpsilon: 1e-6,
-  ropeTheta: 10_000,
-  ropeScaling: null,
-  maxPositions: 512,
-  tiedEmbeddings: true,
-  qkvBias: false,
-  qkNorm: true,
-  ternary: true,
-  subln: 'paper',
-} as const;
+const student = { ...qwen3, ropeTheta: 10_000, maxPositions: 512, ternary: true, subln: 'paper' } as const;
 
 const length = 128;
 

@@ -208,7 +208,9 @@ export async function measureLanguage(
     const trainingStep = await TrainingStep.create(network, distillation, { threads });
     const settingsOfRun = { optimiser, totalSteps: steps, anneal };
     // What decides the run names its checkpoints: an interrupted one goes on, a finished one is not done again.
-    const run = digest(JSON.stringify([settingsOfRun, student, shape, batches.fingerprint, settings.seed, teacherTokens]));
+    const run = digest(
+      JSON.stringify([settingsOfRun, student, shape, batches.fingerprint, settings.seed, teacherTokens]),
+    );
     await train(
       {
         network,
