@@ -93,7 +93,7 @@ export async function startLlamaCpp(
     logits: (ids, from) => ask({ type: 'logits', ids, from }),
     greedy: (ids, count) => ask({ type: 'greedy', ids, count }),
     timed: (ids, count) => ask({ type: 'timed', ids, count }),
-    tokenize: (text) => ask({ type: 'tokenize', text }),
+    tokenize: (text, special = false) => ask({ type: 'tokenize', text, special }),
     residentBytes: () => ask({ type: 'memory' }),
     close: async () => {
       const closed = new Promise((resolve) => child.once('close', resolve));

@@ -69,8 +69,8 @@ export interface LlamaCppModel {
   greedy(prompt: Int32Array, count: number): Promise<number[]>;
   /** The same as `greedy`, timed; `count` tokens are decoded after the first. */
   timed(prompt: Int32Array, count: number): Promise<TimedRun>;
-  /** Token ids of `text` by the tokenizer in the file, without a first token. */
-  tokenize(text: string): Promise<number[]>;
+  /** Token ids of `text` by the tokenizer in the file, without a first token. `special`: special tokens written in it are recognised. */
+  tokenize(text: string, special?: boolean): Promise<number[]>;
   close(): Promise<void>;
 }
 
@@ -206,7 +206,7 @@ export async function openInLlamaCpp(
         decodeCpuSeconds: cpuSeconds() - firstCpu,
       };
     },
-    tokenize: (text) => Promise.resolve([...model._model.tokenize(text, false)]),
+    tokenize: (text, special = false) => Promise.resolve([...model._model.tokenize(text, special)]),
     close: async () => {
       await context.dispose();
       await model.dispose();

@@ -14,7 +14,7 @@ async function answer(model: LlamaCppModel, request: LlamaCppRequest): Promise<u
     case 'timed':
       return model.timed(request.ids, request.count);
     case 'tokenize':
-      return model.tokenize(request.text);
+      return model.tokenize(request.text, request.special);
     case 'memory':
       return process.memoryUsage.rss();
     case 'open':

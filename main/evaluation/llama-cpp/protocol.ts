@@ -7,7 +7,7 @@ export type LlamaCppRequest =
   | { type: 'logits'; ids: Int32Array; from: number }
   | { type: 'greedy'; ids: Int32Array; count: number }
   | { type: 'timed'; ids: Int32Array; count: number }
-  | { type: 'tokenize'; text: string }
+  | { type: 'tokenize'; text: string; special: boolean }
   | { type: 'memory' };
 
 export type LlamaCppReply =

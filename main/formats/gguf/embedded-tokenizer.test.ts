@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import golden from './golden/llama.json' with { type: 'json' };
 import { hasSharedData, sharedData } from '../shared-data.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizers/index.ts';
 import { embeddedTokenizer, int32s, string, strings, tokenizerMetadata, uint32, writeGguf } from './index.ts';
@@ -58,6 +60,28 @@ describe.skipIf(!hasSharedData)('the tokenizer inside a GGUF file', () => {
     }
     const facts = ({ vocabSize, bosId, eosId, padId, unkId }: Tokenizer) => [vocabSize, bosId, eosId, padId, unkId];
     expect(facts(embedded)).toEqual(facts(original));
+  });
+
+  it('of Llama 2 has the keys that the converter of llama.cpp makes, and the ids of SentencePiece', async () => {
+    const { entries } = await tokenizerMetadata(sharedData('tokenizers/llama2'));
+    const value = <T>(key: string): T => entries.get(`tokenizer.ggml.${key}`)!.value as T;
+    const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
+    expect({
+      count: value<string[]>('tokens').length,
+      sha256: sha256(value<string[]>('tokens').join('\n')),
+      scoresSha256: sha256(new Uint8Array(Float32Array.from(value<number[]>('scores')).buffer)),
+      typesSha256: sha256(Uint8Array.from(value<number[]>('token_type'))),
+    }).toEqual(golden.tokens);
+    expect(['model', 'pre', 'add_bos_token', 'add_eos_token', 'add_space_prefix'].map(value)).toEqual([
+      'llama',
+      'default',
+      true,
+      false,
+      true,
+    ]);
+    expect(['bos_token_id', 'eos_token_id', 'unknown_token_id'].map(value)).toEqual([1, 2, 0]);
+    const { encode } = await embeddedTokenizer(await write('llama2-keys', entries));
+    for (const { text, ids } of golden.texts) expect(encode(text, { addSpecialTokens: false }), text).toEqual(ids);
   });
 
   it('of a SentencePiece-like vocabulary that merges by pair splits as the folder does, not as llama.cpp would', async () => {
