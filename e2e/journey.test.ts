@@ -35,6 +35,8 @@ describeInBrowser('from first start to an exported file', () => {
     await page.getByRole('link', { name: 'New experiment' }).first().click();
     await type('Model folder', join(demo, 'task'));
     await page.getByRole('heading', { name: 'This model cannot be used' }).waitFor();
+    await page.getByText('This model cannot be used: choose another one.').waitFor();
+    expect(await button('Next').isDisabled()).toBe(true);
   });
 
   it('shows the teacher and what the student will weigh', async () => {

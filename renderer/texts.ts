@@ -518,6 +518,7 @@ export const texts = {
     kept: 'What you enter is kept; you can leave and come back.',
     run: 'Run the experiment',
     lacks: {
+      teachable: 'This model cannot be used: choose another one.',
       teacher: 'Choose a model to go on.',
       train: 'Choose a file of training rows to go on.',
       columns: 'Choose the columns to go on.',
@@ -531,7 +532,8 @@ export const texts = {
       note: 'It first learns your task, then teaches the small model: the student.',
       folder: 'Model folder',
       folderEffect:
-        'A model folder on this machine in the format of Hugging Face: config.json, safetensors and tokenizer. You can also drop it here.',
+        'A model folder on this machine in the format of Hugging Face: config.json, safetensors and tokenizer.',
+      folderDrop: 'You can also drop it here.',
       known: 'Used before, or included',
       demo: 'Demo teacher',
       demoFacts: 'included · Qwen3 · 984 k',
@@ -641,7 +643,9 @@ export const texts = {
       noPreset: 'Text alone',
       guessAgain: 'Guess the columns again',
       textColumns: 'Text that the model reads',
+      textColumnsEffect: 'Every ticked column goes into the prompt.',
       labelColumn: 'Right answer',
+      labelColumnEffect: 'What the student learns to answer.',
       kind: 'Kind of task',
       kinds: { classification: 'Classification', generation: 'Free text' },
       kindEffects: { classification: 'one of a few labels', generation: 'summaries, answers, rewriting' },
@@ -820,7 +824,8 @@ export const texts = {
         '*.optimiser.batchSize': { name: 'Batch size', effect: 'Rows per step.' },
         '*.optimiser.microBatchTokens': {
           name: 'Tokens at once',
-          effect: 'Halve it when memory runs out; the result stays the same.',
+          effect:
+            'Halve it when memory runs out: steps take a little longer, and the result is the same but for rounding. A stage that was begun with another value starts anew.',
         },
         'evaluation.everySteps': { name: 'Evaluate every so many steps', effect: '0: only at the end.' },
         'evaluation.rowsDuringTraining': {

@@ -46,7 +46,7 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
     '',
     results.comparison === null ? 'Nothing has been evaluated yet.' : table(head, lines),
     ...(student === undefined ? [] : ['', `Evaluated on ${student.rows.toLocaleString('en')} held-out rows.`]),
-    ...pairedSentences(student),
+    ...pairedSentences(results.evaluations).flatMap((sentence) => ['', sentence]),
     ...(request === null
       ? []
       : [
@@ -102,8 +102,9 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
   ].join('\n');
 }
 
-/** The student against each other model on the same rows. */
-function pairedSentences(student: ExperimentResults['evaluations'][number] | undefined): string[] {
+/** The student against each other model on the same rows, a sentence each. */
+export function pairedSentences(evaluations: ExperimentResults['evaluations']): string[] {
+  const student = evaluations.find(({ model }) => model === 'bitdistill');
   return (['teacher', 'teacher-q4_0', 'bitnet-sft'] as const).flatMap((other) => {
     const [difference, low, high] = ['', '.low', '.high'].map(
       (end) => student?.scores[`differenceFrom.${other}${end}`],
@@ -112,7 +113,6 @@ function pairedSentences(student: ExperimentResults['evaluations'][number] | und
     const p = student?.scores[`mcnemarP.${other}`];
     const test = p === undefined ? 'bootstrap over the rows' : `exact McNemar p = ${p.toPrecision(2)}`;
     return [
-      '',
       `Student against ${names[other]} on the same rows: ${points(difference)} (95 %: ${points(low)} to ${points(high)}; ${test}).`,
     ];
   });

@@ -23,6 +23,8 @@ export const draftContent = z.object({
   /** Longest written answer in tokens; null: a quarter of the row. */
   maxNewTokens: z.number().int().min(1).max(8192).nullable().catch(null),
   corpus: z.string().catch(''),
+  /** False while the model in the folder cannot be a teacher. */
+  teachable: z.boolean().catch(true),
   /** False while the data file has something that stops a training. */
   trainable: z.boolean().catch(true),
   /** Whether memory and disk of this machine suffice; null: not known. */
@@ -52,8 +54,14 @@ export function taskOf(draft: DraftContent) {
 }
 
 /** What a step still lacks before the next one can be gone to; null: nothing. */
-export function lackOf(draft: DraftContent, step: Step): 'teacher' | 'train' | 'columns' | 'trainable' | null {
-  if (step === 'teacher') return draft.teacher === '' ? 'teacher' : null;
+export function lackOf(
+  draft: DraftContent,
+  step: Step,
+): 'teacher' | 'teachable' | 'train' | 'columns' | 'trainable' | null {
+  if (step === 'teacher') {
+    if (draft.teacher === '') return 'teacher';
+    return draft.teachable ? null : 'teachable';
+  }
   if (step !== 'data') return null;
   if (draft.train === '') return 'train';
   if (!draft.trainable) return 'trainable';

@@ -77,8 +77,7 @@ function failure(said: string): TritsmithError {
         : 'npm ended with an error.';
   return new TritsmithError(/ENOSPC/.test(said) ? 'no-space' : 'not-found', 'llama.cpp could not be installed.', {
     reason,
-    remedy:
-      'Everything else works without it. Connect to the internet and try again: tritsmith components install llama.cpp',
+    remedy: 'Everything else works without it. Connect to the internet, then try again.',
     details: said,
   });
 }

@@ -92,6 +92,7 @@ describe('help', () => {
     'list',
     'show',
     'compare',
+    'report',
     'evaluate',
     'export',
     'inspect',
@@ -288,6 +289,13 @@ describe('looking at experiments', () => {
     );
     const text = (await inProcess(realPort, 'show', 'counts-1', '--workspace', workspace)).out;
     expect(text).toMatch(/distil +done +20\/20 steps/);
+    const card = join(parent, 'card.html');
+    expect((await inProcess(realPort, 'report', 'counts-1', '--output', card, '--workspace', workspace)).err).toContain(
+      `Written to ${card}`,
+    );
+    expect(readFileSync(card, 'utf8')).toContain('<td>Student (BitDistill)</td><td>85.5 %</td>');
+    const printed = await inProcess(realPort, 'report', 'counts-1', '--workspace', workspace);
+    expect(printed.out).toMatch(/^# counts\n/);
     const evaluated = await inProcess(countingPort, 'evaluate', 'counts-1', '--workspace', workspace);
     expect(evaluated.code).toBe(0);
     expect(evaluated.err).toMatch(/evaluate +done/);

@@ -12,6 +12,7 @@ import { exportCommand } from './commands/export.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
+import { reportCommand } from './commands/report.ts';
 import { resumeCommand } from './commands/resume.ts';
 import { runCommand } from './commands/run.ts';
 import { showCommand } from './commands/show.ts';
@@ -32,6 +33,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   listCommand,
   showCommand,
   compareCommand,
+  reportCommand,
   evaluateCommand,
   exportCommand,
   inspectCommand,

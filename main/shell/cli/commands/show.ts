@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import type { ExperimentRecord } from '../../../contract/experiments.ts';
 import { readComparison } from '../../../workbench/comparison.ts';
+import { pairedSentences } from '../../../workbench/model-card.ts';
+import { readResults } from '../../../workbench/results.ts';
 import type { Workspace } from '../../../workbench/workspace.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { comparisonTable } from '../comparison-table.ts';
@@ -65,7 +67,10 @@ function show(shell: Shell, workspace: Workspace, record: ExperimentRecord, opti
   }
   shell.out(describe(record, workspace.experimentFolder(record.id)));
   if (metrics.length > 0) shell.out(`\nCurves: ${metrics.map(({ name }) => name).join(', ')}\n`);
-  if (comparison !== null) shell.out(`\n${comparisonTable(comparison, record.recipe.task.kind)}`);
+  if (comparison !== null) {
+    shell.out(`\n${comparisonTable(comparison, record.recipe.task.kind)}`);
+    for (const sentence of pairedSentences(readResults(workspace, record).evaluations)) shell.out(`${sentence}\n`);
+  }
   if (comparison?.exports !== undefined && comparison.exports.length > 0)
     shell.out(`\n${exportProofs(comparison.exports)}`);
   if (options.logs === true)

@@ -1,0 +1,39 @@
+/** `report`: the model card of an experiment, as the interface saves it. */
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { htmlCard, markdownCard } from '../../../workbench/model-card.ts';
+import { readResults } from '../../../workbench/results.ts';
+import { guarded, newCommand, printJson } from '../command.ts';
+import { withWorkspace } from '../session.ts';
+import type { CommonOptions, Shell } from '../shell.ts';
+
+interface ReportOptions extends CommonOptions {
+  readonly output?: string;
+}
+
+export function reportCommand(shell: Shell): Command {
+  return newCommand(
+    'report',
+    'write the model card of an experiment: results, paired tests, recipe, hashes, machine, versions',
+    'report latest --output report.html',
+  )
+    .argument('<experiment>', 'its id, the beginning of its id, or "latest"')
+    .option('--output <path>', 'a .html file, else Markdown; without it Markdown is printed')
+    .action((reference: string, options: ReportOptions) =>
+      guarded(shell, options, () =>
+        withWorkspace(shell, options, 'read', 'report', (workspace) => {
+          const record = workspace.experiments.find(reference);
+          const found = readResults(workspace, record);
+          const html = /\.html?$/i.test(options.output ?? '');
+          const text = html ? htmlCard(record, found) : markdownCard(record, found);
+          const file = options.output === undefined ? null : resolve(options.output);
+          if (file !== null) writeFileSync(file, text);
+          if (options.json === true)
+            printJson(shell, { experiment: record.id, format: html ? 'html' : 'markdown', file, text });
+          else if (file === null) shell.out(text);
+          else shell.err(`Written to ${file}\n`);
+        }),
+      ),
+    );
+}
