@@ -15,7 +15,7 @@ import { learningRateFor } from '../main/pipeline/presets.ts';
 import { openWorkspace } from '../main/workbench/workspace.ts';
 import { defaultCorpus } from './fidelity/language.ts';
 import { runLanguage } from './fidelity/language-report.ts';
-import { decisive, gapClosed, lineOf, meanValue, resultRows, writeReport } from './fidelity/report.ts';
+import { decisive, defaultBase, gapClosed, lineOf, meanValue, resultRows, writeReport } from './fidelity/report.ts';
 import { type FinishedRun, finishedRun, taskRows } from './fidelity/runs.ts';
 import { type FidelityTask, type TaskName, tasks } from './fidelity/tasks.ts';
 import { ablations, choices, type Variant } from './fidelity/variants.ts';
@@ -121,7 +121,7 @@ function variantRecipe(main: Recipe, run: FinishedRun, variant: Variant, teacher
 export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
   const say = (text: string): void => void process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`);
-  const base = resolve(values.teacher ?? sharedData('models', 'story-656k'));
+  const base = resolve(values.teacher ?? sharedData('models', defaultBase));
   const workspaceFolder = values.workspace ?? join(cacheFolder(), 'fidelity');
   if (values.task === 'tinystories')
     return runLanguage({

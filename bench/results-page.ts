@@ -1,4 +1,4 @@
-/** Writes what a benchmark found into its own part of docs/results.md; nothing there is typed in by hand. */
+/** Writes what a benchmark found into its own part of docs/results.md or of the README; nothing there is typed in by hand. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -33,17 +33,27 @@ export function circumstances(): string {
 /** Replaces the section `name` of docs/results.md, or adds it at the end. */
 export function writeSection(name: string, markdown: string): void {
   const path = join(documents, 'results.md');
-  const before = existsSync(path) ? readFileSync(path, 'utf8') : introduction;
-  const begin = `<!-- written by: npm run bench -- ${name} -->`;
+  writeFileSync(path, withSection(existsSync(path) ? readFileSync(path, 'utf8') : introduction, name, markdown));
+}
+
+/** Replaces the section `name` of the README, if it has one. */
+export function updateReadme(name: string, markdown: string): void {
+  const path = join(documents, '..', 'README.md');
+  const before = readFileSync(path, 'utf8');
+  if (before.includes(beginning(name))) writeFileSync(path, withSection(before, name, markdown));
+}
+
+const beginning = (name: string): string => `<!-- written by: npm run bench -- ${name} -->`;
+
+function withSection(before: string, name: string, markdown: string): string {
+  const begin = beginning(name);
   const end = `<!-- end of: ${name} -->`;
   const section = `${begin}\n\n${markdown.trim()}\n\n${end}`;
   const from = before.indexOf(begin);
   const to = before.indexOf(end);
-  const after =
-    from >= 0 && to > from
-      ? before.slice(0, from) + section + before.slice(to + end.length)
-      : `${before.trimEnd()}\n\n${section}\n`;
-  writeFileSync(path, after);
+  return from >= 0 && to > from
+    ? before.slice(0, from) + section + before.slice(to + end.length)
+    : `${before.trimEnd()}\n\n${section}\n`;
 }
 
 /** Writes a plot beside the page; returns the Markdown that shows it. */

@@ -5,7 +5,7 @@ import { countParameters } from '../../main/models/parameters.ts';
 import { circumstances, markdownTable, writeSection } from '../results-page.ts';
 import { table } from '../table.ts';
 import { type LanguageResult, measureLanguage } from './language.ts';
-import { gapClosed } from './report.ts';
+import { gapClosed, sectionName } from './report.ts';
 
 export interface LanguageOptions {
   readonly base: string;
@@ -65,7 +65,7 @@ export async function runLanguage(options: LanguageOptions): Promise<void> {
   if (options.page) {
     const parameters = countParameters(await readFolderConfiguration(base)).total;
     writeSection(
-      'fidelity --task tinystories',
+      sectionName('tinystories', basename(base)),
       [
         '## Language modelling: what ternary weights cost, and what wins it back',
         `${circumstances()}. Base: ${basename(base)}, ${(parameters / 1e6).toFixed(2)} M parameters. Corpus: ${basename(corpus)}; its last twentieth is held out. Seeds ${seeds.join(', ')}. The teacher is the base after ${(teacherTokens / 1e6).toFixed(1)} M more tokens in full precision; every student takes ${(tokens / 1e6).toFixed(1)} M tokens.`,

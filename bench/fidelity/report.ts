@@ -2,9 +2,18 @@
 import { comparePaired } from '../../main/evaluation/mcnemar.ts';
 import { z95 } from '../../main/evaluation/wilson.ts';
 import { intervalPlot, type PlottedValue } from '../interval-plot.ts';
-import { circumstances, markdownTable, writePlot, writeSection } from '../results-page.ts';
+import { circumstances, markdownTable, updateReadme, writePlot, writeSection } from '../results-page.ts';
 import type { FinishedRun, ModelName, Score } from './runs.ts';
 import type { FidelityTask } from './tasks.ts';
+
+/** Folder name of the base that is taken unless another is named; sections of the page about another say so. */
+export const defaultBase = 'story-656k';
+
+/** The words after `npm run bench -- ` that name a section. */
+export function sectionName(task: string, baseName: string, validation = false): string {
+  const teacher = baseName === defaultBase ? '' : ` --teacher ${baseName}`;
+  return `fidelity --task ${task}${teacher}${validation ? ' --split validation' : ''}`;
+}
 
 /** All seeds' scores of one model. */
 export interface Line {
@@ -114,7 +123,7 @@ export function resultRows(report: FidelityReport): string[][] {
   ];
 }
 
-/** Writes the section of docs/results.md and its plot. */
+/** Writes the section of docs/results.md and its plot, and the README's share of both. */
 export function writeReport(report: FidelityReport): void {
   const { taskName, validation, task, seeds, teacher, bitnetSft, bitdistill, others } = report;
   const set = decisive(report);
@@ -126,21 +135,31 @@ export function writeReport(report: FidelityReport): void {
     return { label: line.name, value, low: value - half, high: value + half, emphasised: index < 3 };
   });
   const what = task.kind === 'classification' ? 'accuracy, %' : 'ROUGE-L';
-  const name = `fidelity --task ${taskName}${validation ? ' --split validation' : ''}`;
-  const plotName = `fidelity-${taskName}${validation ? '-validation' : ''}`;
+  const name = sectionName(taskName, report.baseName, validation);
+  const plotName = name.replace(/ ?--(task|teacher|split)? ?/g, '-');
   const rowsName = validation ? 'validation' : set === 'tail' ? 'held-out' : 'dev';
+  const plot = writePlot(
+    plotName,
+    intervalPlot(`${taskName}: ${rows} ${rowsName} rows`, `${what}, 95 % interval`, plotted),
+    `Every variant's ${what} on ${taskName} with its interval`,
+  );
+  const [head, ...lines] = resultRows(report);
+  updateReadme(
+    name,
+    [
+      `${taskName}, ${report.baseName} (${(report.baseParameters / 1e6).toFixed(2)} M parameters), ${rows} ${rowsName} rows, ${seeds.length} ${seeds.length === 1 ? 'seed' : 'seeds'}, ${report.studentSteps} steps for each student; BitDistill starts from the fine-tuned teacher, whose ${report.teacherSteps} steps come on top:`,
+      markdownTable([head!, ...lines.slice(0, 3)]),
+      plot.replace('](', '](docs/'),
+    ].join('\n\n'),
+  );
   writeSection(
     name,
     [
       validation
         ? `## ${taskName}: what was tried, on rows held out of training`
         : `## ${taskName}: teacher, BitNet-SFT and BitDistill`,
-      `${circumstances()}. Base: ${report.baseName}, ${(report.baseParameters / 1e6).toFixed(2)} M parameters. Seeds ${seeds.join(', ')}; each ablation with as many seeds as its cell lists. ${report.teacherSteps} steps for the teacher; ${report.studentSteps} steps for every student (all its stages together). ${report.minutes.toFixed(0)} minutes of training in all.`,
-      writePlot(
-        plotName,
-        intervalPlot(`${taskName}: ${rows} ${rowsName} rows`, `${what}, 95 % interval`, plotted),
-        `Every variant's ${what} on ${taskName} with its interval`,
-      ),
+      `${circumstances()}. Base: ${report.baseName}, ${(report.baseParameters / 1e6).toFixed(2)} M parameters. Seeds ${seeds.join(', ')}; each ablation with as many seeds as its cell lists. ${report.teacherSteps} steps for the teacher; ${report.studentSteps} steps for every student (all its stages together) where its line does not say otherwise. ${report.minutes.toFixed(0)} minutes of training in all.`,
+      plot,
       markdownTable(resultRows(report)),
       ...(set === 'tail' && task.kind === 'classification'
         ? [
