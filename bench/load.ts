@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- load [--experiments N] [--points N] [--task-gb N] [--corpus-gb N] [--folder F]`: how long the workbench takes for what the
+ * `npm run bench -- load [--experiments N] [--points N] [--task-gb N] [--train-rows N] [--corpus-gb N] [--folder F]`: how long the workbench takes for what the
  * interface asks of it when the workspace is full and files are large, and how much memory that takes. Wall time, and processor time beside it,
  * which other programs disturb less.
  */
@@ -27,6 +27,7 @@ import type { SpawnPort } from '../main/jobs/spawn-port.ts';
 import { openApplication } from '../main/workbench/application.ts';
 import { workbenchRouter } from '../main/workbench/procedures/router.ts';
 import { fillWorkspace, longestRun, writeTaskFile } from './load/full-workspace.ts';
+import { trainOnFile } from './load/train-on-file.ts';
 import { loadNote, median, table } from './table.ts';
 
 interface Timed {
@@ -56,6 +57,7 @@ export async function run(args: string[]): Promise<void> {
       experiments: { type: 'string', default: '1000' },
       points: { type: 'string', default: '10000000' },
       'task-gb': { type: 'string', default: '2' },
+      'train-rows': { type: 'string' },
       'corpus-gb': { type: 'string', default: '20' },
       folder: { type: 'string', default: tmpdir() },
       json: { type: 'boolean', default: false },
@@ -86,7 +88,9 @@ export async function run(args: string[]): Promise<void> {
       const rssBytes = process.memoryUsage.rss();
       const large: Large[] = [];
       if (Number(values['task-gb']) > 0)
-        large.push(...(await largeTask(client, folder, Number(values['task-gb']) * 1e9, peaks, say)));
+        large.push(
+          ...(await largeTask(client, folder, Number(values['task-gb']) * 1e9, values['train-rows'], peaks, say)),
+        );
       if (Number(values['corpus-gb']) > 0)
         large.push(await largeCorpus(folder, Number(values['corpus-gb']) * 1e9, say));
       const result = {
@@ -205,9 +209,11 @@ async function largeTask(
   client: Client,
   folder: string,
   bytes: number,
+  trainRows: string | undefined,
   peaks: Map<number, number>,
   say: (line: string) => void,
 ): Promise<Large[]> {
+  const limit = trainRows === undefined ? undefined : Number(trainRows);
   const train = join(folder, 'task.tsv');
   say(`writing a task file of ${(bytes / 1e9).toFixed(1)} GB`);
   writeTaskFile(train, bytes);
@@ -222,6 +228,7 @@ async function largeTask(
       const { train: report, warnings } = await client.tasks.check({ settings });
       return `${report.rows} rows; ${warnings.join(' ')}`;
     }),
+    await observed('training', peaks, () => trainOnFile(train, join(folder, 'training'), watched(peaks), limit)),
   ];
 }
 

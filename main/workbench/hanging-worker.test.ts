@@ -1,5 +1,5 @@
 /** What a person sees, and can do, when the training process stops answering: real processes, stopped and continued by signals. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,8 +35,8 @@ afterEach(async () => {
   rmSync(parent, { recursive: true, force: true });
 });
 
-function recipe(steps: number) {
-  return sampleRecipe('counts', { steps, teacher: join(parent, 'teacher'), train: join(parent, 'train.tsv') });
+function recipe(steps: number, name = 'counts') {
+  return sampleRecipe(name, { steps, teacher: join(parent, 'teacher'), train: join(parent, 'train.tsv') });
 }
 async function until<T>(found: () => T | null | undefined | false): Promise<T> {
   for (let waited = 0; waited < 20_000; waited += 10) {
@@ -68,6 +68,22 @@ describe('a worker that hangs', () => {
     const minutes = await until(() => live(hung.id)?.silentMinutes);
     expect(minutes).toBeGreaterThanOrEqual(0.59 / 60);
     expect(application.queue.restart(hung.id).live?.stopping).toBe('restart');
+    await until(() => state(hung.id) === 'done');
+    expect(() => process.kill(first, 0)).toThrow('ESRCH');
+    expect(value(hung.id)).toEqual(value(whole.id));
+  });
+
+  it('in a loop without end is noticed and restarted as well, though it uses the processor and hears nothing', async () => {
+    await open(0.6);
+    const { record: whole } = await application.queue.start(recipe(60));
+    await until(() => state(whole.id) === 'done');
+
+    const { record: hung } = await application.queue.start(recipe(60, 'spins once'));
+    await until(() => existsSync(join(application.workspace.experimentFolder(hung.id), 'spun')));
+    const first = worker(hung.id);
+    await until(() => live(hung.id)?.silentMinutes);
+    expect(live(hung.id)?.done).toBe(20);
+    application.queue.restart(hung.id);
     await until(() => state(hung.id) === 'done');
     expect(() => process.kill(first, 0)).toThrow('ESRCH');
     expect(value(hung.id)).toEqual(value(whole.id));
