@@ -25,24 +25,23 @@ export function scoreLabels(model: StudentModel, prompt: Int32Array, labels: Lab
   return shares(labels, scores);
 }
 
-/** The same scores from llama.cpp: the prompt is read once for each label of several tokens. */
+/** The same scores from llama.cpp. */
 export async function scoreLabelsInLlamaCpp(
-  model: LlamaCppModel,
+  model: Pick<LlamaCppModel, 'branches'>,
   prompt: Int32Array,
   labels: LabelWords,
 ): Promise<LabelScore[]> {
-  const [first] = await model.logits(prompt, prompt.length - 1);
-  const shift = logSumExp(first!);
-  const scores: number[] = [];
-  for (const answer of labels.ids) {
-    let score = first![answer[0]!]! - shift;
-    if (answer.length > 1) {
-      const ids = Int32Array.from([...prompt, ...answer.subarray(0, -1)]);
-      for (const [index, row] of (await model.logits(ids, prompt.length)).entries())
-        score += row[answer[index + 1]!]! - logSumExp(row);
-    }
-    scores.push(score);
-  }
+  const found = await model.branches(
+    prompt,
+    labels.ids.map((answer) => answer.subarray(0, -1)),
+  );
+  const shift = logSumExp(found.prompt);
+  const scores = labels.ids.map((answer, label) =>
+    found.branches[label]!.reduce(
+      (score, row, index) => score + row[answer[index + 1]!]! - logSumExp(row),
+      found.prompt[answer[0]!]! - shift,
+    ),
+  );
   return shares(labels, scores);
 }
 

@@ -91,6 +91,7 @@ export async function startLlamaCpp(
     trainedContext: ready.trainedContext,
     bareBytes: ready.bareBytes,
     logits: (ids, from) => ask({ type: 'logits', ids, from }),
+    branches: (prompt, branches) => ask({ type: 'branches', prompt, branches }),
     greedy: (ids, count) => ask({ type: 'greedy', ids, count }),
     timed: (ids, count) => ask({ type: 'timed', ids, count }),
     tokenize: (text, special = false) => ask({ type: 'tokenize', text, special }),

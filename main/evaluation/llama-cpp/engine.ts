@@ -58,6 +58,12 @@ export interface TimedRun {
   readonly decodeCpuSeconds: number;
 }
 
+/** Logits of the token after a prompt, and after each token of each branch that continues it. */
+export interface BranchLogits {
+  readonly prompt: Float32Array;
+  readonly branches: readonly (readonly Float32Array[])[];
+}
+
 export interface LlamaCppModel {
   readonly loadSeconds: number;
   readonly threads: number;
@@ -65,6 +71,8 @@ export interface LlamaCppModel {
   readonly trainedContext: number;
   /** Logits `[ids.length - from][V]` of the token after each position from `from` on, in a new conversation. */
   logits(ids: Int32Array, from: number): Promise<Float32Array[]>;
+  /** Continues a prompt in several ways, in a new conversation; the prompt is read once and stays in the cache. */
+  branches(prompt: Int32Array, branches: readonly Int32Array[]): Promise<BranchLogits>;
   /** The likeliest token again and again, `count` times, in a new conversation. */
   greedy(prompt: Int32Array, count: number): Promise<number[]>;
   /** The same as `greedy`, timed; `count` tokens are decoded after the first. */
@@ -176,6 +184,22 @@ export async function openInLlamaCpp(
       const rows: Float32Array[] = [];
       for (const place of await evaluate(ids, 0, wanted)) rows.push(await logitsAt(place));
       return rows;
+    },
+    branches: async (prompt, branches) => {
+      native.disposeSequence(0);
+      const [last] = await evaluate(prompt, 0, Uint32Array.of(prompt.length - 1));
+      const found = { prompt: await logitsAt(last!), branches: [] as Float32Array[][] };
+      for (const branch of branches) {
+        const rows: Float32Array[] = [];
+        if (branch.length > 0) {
+          const all = Uint32Array.from(branch.keys());
+          for (const place of await evaluate(branch, prompt.length, all)) rows.push(await logitsAt(place));
+          if (!native.removeTokenCellsFromSequence(0, prompt.length, -1))
+            throw new TritsmithError('internal', 'llama.cpp could not go back to the end of the prompt.');
+        }
+        found.branches.push(rows);
+      }
+      return found;
     },
     greedy: async (prompt, count) => {
       native.disposeSequence(0);

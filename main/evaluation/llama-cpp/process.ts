@@ -9,6 +9,8 @@ async function answer(model: LlamaCppModel, request: LlamaCppRequest): Promise<u
   switch (request.type) {
     case 'logits':
       return model.logits(request.ids, request.from);
+    case 'branches':
+      return model.branches(request.prompt, request.branches);
     case 'greedy':
       return model.greedy(request.ids, request.count);
     case 'timed':

@@ -5,6 +5,7 @@ import type { LlamaCppOptions } from './engine.ts';
 export type LlamaCppRequest =
   | { type: 'open'; component: string; path: string; options: LlamaCppOptions }
   | { type: 'logits'; ids: Int32Array; from: number }
+  | { type: 'branches'; prompt: Int32Array; branches: readonly Int32Array[] }
   | { type: 'greedy'; ids: Int32Array; count: number }
   | { type: 'timed'; ids: Int32Array; count: number }
   | { type: 'tokenize'; text: string; special: boolean }
