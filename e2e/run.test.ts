@@ -1,4 +1,5 @@
-import { readFileSync, readdirSync } from 'node:fs';
+/** The demo, started with one click on the first screen. TRITSMITH_TEST_DEMO=1 lets it go to its end, which takes two minutes. */
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { screenshot } from './harness.ts';
@@ -84,6 +85,30 @@ describeInBrowser('a run that is watched', () => {
     await dialog.getByRole('button', { name: 'Cancel the experiment' }).click();
     await status('Cancelled').waitFor({ timeout: 30_000 });
   });
+
+  it.skipIf(process.env['TRITSMITH_TEST_DEMO'] !== '1')(
+    'goes to its results and its verified file (TRITSMITH_TEST_DEMO=1)',
+    { timeout: 1_800_000 },
+    async () => {
+      const { page } = scene;
+      await page.getByRole('button', { name: 'Resume' }).click();
+      await page.getByRole('link', { name: 'See the results' }).click({ timeout: 1_790_000 });
+      const rows = page.getByTestId('comparison').locator('tbody tr');
+      await rows.first().waitFor();
+      expect(await rows.count()).toBeGreaterThanOrEqual(3);
+      const [id] = readdirSync(join(scene.workspace, 'experiments'));
+      const folder = join(scene.workspace, 'experiments', id!);
+      const { rows: found, export: file } = JSON.parse(readFileSync(join(folder, 'comparison.json'), 'utf8')) as {
+        rows: { name: string; accuracy: number }[];
+        export: { path: string; verified: boolean };
+      };
+      const student = found.find(({ name }) => name === 'bitdistill')!.accuracy;
+      expect(student).toBeGreaterThan(0.9);
+      expect(await rows.last().textContent()).toContain(`${(student * 100).toFixed(1)} %`);
+      expect([file.verified, existsSync(join(folder, file.path))]).toEqual([true, true]);
+      await screenshot(page, 'demo-results');
+    },
+  );
 
   it('leaves no error in the console of the browser', () => {
     expect(scene.allComplaints()).toEqual([]);

@@ -233,6 +233,9 @@ export const texts = {
     interrupted: 'The workbench ended while this was running. Everything up to the last checkpoint is safe.',
     cancelled: 'Cancelled. Resuming goes on from the last checkpoint, if there is one.',
     failedTitle: 'It stopped with an error',
+    lessMemory: 'Resume with half the tokens at once',
+    lessMemoryEffect:
+      'This stage starts anew and its steps take a little longer; the result is the same but for rounding.',
     done: 'Done. The results are ready.',
     seeResults: 'See the results',
     cancelTitle: 'Cancel this experiment?',

@@ -63,7 +63,7 @@ export function noSpace(
 
 /** What to do about memory where nothing more is known. */
 const memoryRemedy =
-  'Lower "Tokens at once" (microBatchTokens), or switch "Recompute activations" on (recomputeActivations), or end other programs; then resume.';
+  'End other programs and resume, or start it again with a lower "Tokens at once" (microBatchTokens) or with "Recompute activations" (recomputeActivations) on.';
 
 /** How V8, ONNX Runtime and C++ say that an allocation failed. */
 export function isAllocationFailure(text: string): boolean {

@@ -1,6 +1,8 @@
 /** Experiments: started, watched, stopped, annotated, hidden and brought back. */
 import { changeAnnotations } from '../annotations.ts';
+import { TritsmithError } from '../../contract/errors.ts';
 import { demoRecipe } from '../demo.ts';
+import { withLessMemory } from '../less-memory.ts';
 import { recipeDifferences } from '../recipe-differences.ts';
 import { readTernaryWeights } from '../ternary-weights.ts';
 import type { Procedures } from './router.ts';
@@ -24,6 +26,18 @@ export function experimentProcedures({ experiments }: Procedures) {
       restart: experiments.restart.handler(({ context: { application }, input }) =>
         application.queue.restart(input.id),
       ),
+      resumeWithLessMemory: experiments.resumeWithLessMemory.handler(({ context: { application }, input: { id } }) => {
+        const { recipe, error, name, stages } = application.workspace.experiments.get(id);
+        if (error?.code !== 'out-of-memory')
+          throw new TritsmithError('bad-input', `${name} did not run out of memory.`, {
+            remedy: 'Resume it as it is.',
+          });
+        application.workspace.experiments.setRecipe(id, withLessMemory(recipe));
+        const stage = stages.find(({ state }) => state === 'failed')?.kind ?? '';
+        const text = 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.';
+        application.workspace.experiments.addLog(id, { stage, time: Date.now(), level: 'info', text });
+        return application.queue.resume(id);
+      }),
       moveInQueue: experiments.moveInQueue.handler(({ context: { application }, input }) =>
         application.queue.move(input.id, input.place),
       ),
