@@ -900,7 +900,7 @@ export const texts = {
     turn: 'Waits for its turn.',
     alone: 'Time each alone',
     aloneEffect:
-      'Both answered at once and shared the processor, so each took longer than it does alone. This asks them again, one after the other.',
+      'Both answered at once and shared the processor, so each may have taken longer than it does alone. This asks them again, one after the other.',
     sharedTime: ', beside the other model',
     experimentRuns: (name: string) =>
       `“${name}” is running and takes most of the processor: answers take longer than they do on a quiet machine.`,
