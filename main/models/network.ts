@@ -3,7 +3,7 @@
  * sessions; only the weights fed to them differ. Between forward and backward pass live the layers' inputs and, unless
  * activations are recomputed, what each layer's forward session handed out.
  */
-import { native, type TernaryStatistics } from '../../native/index.ts';
+import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import { differentiate } from '../graph/differentiate.ts';
@@ -19,9 +19,10 @@ import {
   threadCount,
 } from '../graph/session.ts';
 import type { ModelConfiguration, Projection } from './configuration.ts';
-import { decoderLayer, deltaName, type TernaryArithmetic, transposedName } from './decoder-layer.ts';
+import { decoderLayer, type TernaryArithmetic } from './decoder-layer.ts';
 import { embeddingName, ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
 import { rotaryTables } from './rotary-tables.ts';
+import { type TernaryCounts, TernaryWeights } from './ternary-weights.ts';
 
 /** Token ids `[B, T]`, padded on the right; padding may be any valid id, because a causal model never looks ahead. */
 export interface TokenBatch {
@@ -45,13 +46,6 @@ export interface NetworkOptions extends EngineOptions {
   readonly arithmetic?: TernaryArithmetic;
   /** Full-precision models in inference alone: how what enters the projections is rounded. */
   readonly rounding?: ActivationRounding;
-}
-
-/** Of the ternary weights of one layer. */
-export interface TernaryCounts {
-  zeros: number;
-  flips: number;
-  total: number;
 }
 
 interface Sessions {
@@ -102,10 +96,7 @@ export class Network {
   private relationBackward: { session: Session; passes: Passes } | null = null;
   /** Local name -> specification, per layer. */
   private readonly layers: Map<string, ParameterSpecification>[];
-  private readonly ternaryValues: ParameterBuffer | null;
-  /** The ternary values as int8 `[K, O]`. */
-  private readonly transposed = new Map<string, Int8Array>();
-  private readonly deltas = new Map<string, Float32Array>();
+  private readonly ternaryWeights: TernaryWeights | null;
   private readonly pool = new BufferPool();
   private tables: { cos: Float32Array; sin: Float32Array; positions: number } | null = null;
   private readonly masks = new Map<number, Float32Array>();
@@ -124,12 +115,9 @@ export class Network {
     this.layers = Array.from({ length: configuration.layers }, () => new Map<string, ParameterSpecification>());
     for (const specification of parameters.specifications)
       if (specification.layer !== null) this.layers[specification.layer]!.set(specification.local, specification);
-    const ternary = parameters.specifications.filter((specification) => specification.ternary);
-    this.ternaryValues = ternary.length > 0 ? new ParameterBuffer(ternary) : null;
-    for (const { name, size } of ternary) {
-      this.deltas.set(name, new Float32Array(1));
-      if (options.arithmetic !== 'float32') this.transposed.set(name, new Int8Array(size));
-    }
+    this.ternaryWeights = configuration.ternary
+      ? new TernaryWeights(parameters, options.arithmetic ?? 'int8', options.mode === 'training')
+      : null;
   }
 
   /** Compiles the sessions. `parameters` stay the caller's and may change between calls; see `refreshTernary`. */
@@ -164,49 +152,21 @@ export class Network {
   /**
    * Quantises the latent weights again; to be called after they changed.
    * @param share below 1 while annealing: how far the weights that compute have gone from the latent ones (0) to the ternary ones (1)
-   * @returns counts over the ternary matrices of each layer, `flips` since the last call; empty for a full-precision model
+   * @returns counts over the ternary matrices of each layer, `flips` since the last call (of a training network); empty for a full-precision model
    */
   refreshTernary(share = 1): TernaryCounts[] {
-    if (!this.ternaryValues) return [];
-    const layers = this.layers.map(() => ({ zeros: 0, flips: 0, total: 0 }));
-    for (const specification of this.ternaryValues.specifications) {
-      const found = this.quantise(specification, share);
-      const counts = layers[specification.layer!]!;
-      counts.zeros += found.zeros;
-      counts.flips += found.flips;
-      counts.total += specification.size;
-    }
-    return layers;
+    return this.ternaryWeights?.refresh(share) ?? [];
   }
 
-  /** Weights of each layer that stand for +1, as the last `refreshTernary` left them. */
+  /** Weights of each layer that stand for +1, as the last `refreshTernary` left them; of a training network. */
   countPositives(): number[] {
-    const positives = this.layers.map(() => 0);
-    for (const { name, layer } of this.ternaryValues?.specifications ?? []) {
-      const values = this.ternaryValues!.view(name);
-      let count = 0;
-      for (const value of values) if (value > 0.5) count += 1;
-      positives[layer!]! += count;
-    }
-    return positives;
+    return this.ternaryWeights?.countPositives() ?? [];
   }
 
-  private quantise({ name, shape }: ParameterSpecification, share: number): TernaryStatistics {
-    const values = this.ternaryValues!.view(name);
-    const found = native.quantiseTernary(this.parameters.view(name), values, share);
-    this.deltas.get(name)![0] = found.delta;
-    const transposed = this.transposed.get(name);
-    if (transposed) {
-      if (share < 1) throw new Error('annealed weights need a network that computes in float32');
-      native.transposeTernary(values, shape[1]!, transposed);
-    }
-    return found;
-  }
-
-  /** Ternary values `[O, K]` and the scale of a quantised matrix, as the last `refreshTernary` left them. */
+  /** Ternary values `[O, K]` and the scale of a matrix, as the last `refreshTernary` left them; of a training network. */
   ternary(name: string): { values: Float32Array; delta: number } {
-    if (!this.ternaryValues) throw new Error(`${name} is not ternary`);
-    return { values: this.ternaryValues.view(name), delta: this.deltas.get(name)![0]! };
+    if (!this.ternaryWeights) throw new Error(`${name} is not ternary`);
+    return this.ternaryWeights.read(name);
   }
 
   private rotary(length: number): { cos: Float32Array; sin: Float32Array; positions: number } {
@@ -232,13 +192,9 @@ export class Network {
   private layerFeeds(layer: number, tokens: TokenBatch): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
     const { cos, sin, positions } = this.rotary(tokens.length);
     const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.mask(tokens.length) };
-    for (const [local, { name, ternary }] of this.layers[layer]!) {
-      feeds[local] = ternary ? this.ternaryValues!.view(name) : this.parameters.view(name);
-      if (!ternary) continue;
-      feeds[deltaName(local as Projection)] = this.deltas.get(name)!;
-      const transposed = this.transposed.get(name);
-      if (transposed) feeds[transposedName(local as Projection)] = transposed;
-    }
+    for (const [local, { name, ternary }] of this.layers[layer]!)
+      if (ternary) Object.assign(feeds, this.ternaryWeights!.feeds(local as Projection, name));
+      else feeds[local] = this.parameters.view(name);
     return { bindings: { B: tokens.batch, T: tokens.length, P: positions }, feeds };
   }
 

@@ -31,7 +31,7 @@ async function network(ternary = true): Promise<Network> {
   return Network.create(
     own,
     initialParameters(own, () => random.normal()),
-    { threads: 1, mode: 'inference' },
+    { threads: 1, mode: 'training' },
   );
 }
 function valuesOfLayer(model: Network, layer: number): number[] {

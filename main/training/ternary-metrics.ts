@@ -1,5 +1,6 @@
 /** What a run reports of its ternary weights: totals every step, shares of each layer now and then. Reads the model, never writes it. */
-import type { Network, TernaryCounts } from '../models/network.ts';
+import type { Network } from '../models/network.ts';
+import type { TernaryCounts } from '../models/ternary-weights.ts';
 
 /** Reports of each layer over a whole stage; a map of layers over time needs no more. */
 const REPORTS = 120;
