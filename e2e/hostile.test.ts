@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { experimentRecord } from '../main/contract/experiments.ts';
 import { recipeSchema } from '../main/contract/recipe.ts';
@@ -111,6 +112,30 @@ describeInBrowser('hostile texts', () => {
         expect(await scene.page.locator('main').innerText()).toContain('<img src=x');
       await expectOnlyText();
     });
+
+  it('of a model folder, its name, its model card and its configuration, are shown as text', async () => {
+    const { page } = scene;
+    const usable = join(scene.folder, image);
+    cpSync(fileURLToPath(new URL('../resources/demo/teacher', import.meta.url)), usable, { recursive: true });
+    const card = `---\nlicense: ${drawing.replaceAll('"', '')}\n---\n${all.join('\n\n')}\n`;
+    writeFileSync(join(usable, 'README.md'), card);
+    const strange = join(scene.folder, 'strange');
+    cpSync(usable, strange, { recursive: true });
+    writeFileSync(join(strange, 'config.json'), JSON.stringify({ model_type: image, architectures: [template] }));
+    await page.goto(`${scene.origin}/new`);
+    const folder = page.getByRole('textbox', { name: 'Model folder', exact: true });
+    await folder.fill(usable);
+    await folder.blur();
+    await page.getByText('What the student will weigh').waitFor();
+    expect(await page.locator('main').innerText()).toContain('<svg onload=globalThis.pwned=5>');
+    await expectOnlyText();
+    await folder.fill(strange);
+    await folder.blur();
+    await page.getByRole('heading', { name: 'This model cannot be used' }).waitFor();
+    expect(await page.locator('main').innerText()).toContain(image);
+    await screenshot(page, 'hostile-model');
+    await expectOnlyText();
+  });
 
   it('of rows, labels and column names are shown as text', async () => {
     const { page } = scene;

@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,6 +49,18 @@ describe('the card of a teacher', () => {
       expect(card.tokenizer).not.toBeNull();
     },
   );
+
+  it('reads no more than the beginning of a model card, and waits for no pipe in its place', async () => {
+    cpSync(demo, folder, { recursive: true });
+    const readme = join(folder, 'README.md');
+    writeFileSync(readme, `---\nlicense: ${'long '.repeat(1000)}\n---\n`);
+    truncateSync(readme, 100e9);
+    expect((await inspectTeacher(folder)).licence).toMatch(/^(long ?){20}$/);
+    if (process.platform === 'win32') return;
+    rmSync(readme);
+    execFileSync('mkfifo', [readme]);
+    expect((await inspectTeacher(folder)).supported).toBe(true);
+  });
 
   it('refuses another architecture by name and lists what is supported', async () => {
     writeFileSync(join(folder, 'config.json'), JSON.stringify({ model_type: 'mamba' }));

@@ -1,8 +1,10 @@
 /** What can be said about a Hugging Face folder from its headers alone: nothing is trained and no weight is loaded. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
 import type { RemoteModel, TeacherCard } from '../contract/queries.ts';
+import { isJsonObject, parseBoundedJson, readBoundedFile } from '../formats/bounded-json.ts';
+import { openRegularFile } from '../formats/regular-file.ts';
 import { openCheckpoint } from '../formats/safetensors/index.ts';
 import { loadTokenizer } from '../formats/tokenizers/index.ts';
 import {
@@ -191,7 +193,7 @@ async function licenceOf(folder: string): Promise<string | null> {
   const readme = await optionalText(join(folder, 'README.md'));
   const frontMatter = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme ?? '')?.[1];
   const field = /^license(?:_name)?:\s*["']?([^"'\r\n]+)/m.exec(frontMatter ?? '')?.[1];
-  if (field !== undefined) return field.trim();
+  if (field !== undefined) return field.trim().slice(0, 100);
   for (const name of ['LICENSE', 'LICENSE.md', 'LICENSE.txt']) {
     const line = (await optionalText(join(folder, name)))?.split('\n').find((text) => text.trim() !== '');
     if (line !== undefined) return line.trim().slice(0, 100);
@@ -201,16 +203,25 @@ async function licenceOf(folder: string): Promise<string | null> {
 
 async function modelType(folder: string): Promise<string> {
   try {
-    const json = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as { model_type?: unknown };
-    return typeof json.model_type === 'string' ? json.model_type : 'unknown';
+    const json = parseBoundedJson(await readBoundedFile(join(folder, 'config.json'), 1 << 20), 'config.json');
+    return isJsonObject(json) && typeof json['model_type'] === 'string' ? json['model_type'] : 'unknown';
   } catch {
     return 'unknown';
   }
 }
 
+const firstBytes = 100_000;
+
+/** The beginning of a text file; null where there is none, or something else than a file. */
 async function optionalText(path: string): Promise<string | null> {
   try {
-    return (await readFile(path, 'utf8')).slice(0, 100_000);
+    const { handle } = await openRegularFile(path);
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(firstBytes), 0, firstBytes, 0);
+      return buffer.toString('utf8', 0, bytesRead);
+    } finally {
+      await handle.close();
+    }
   } catch {
     return null;
   }
