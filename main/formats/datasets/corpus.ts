@@ -65,9 +65,10 @@ function forcedCut(bytes: Buffer): number {
 }
 
 async function* textDocuments(file: string, start: number): AsyncGenerator<{ text: string; end: number }> {
-  const { handle } = await openRegularFile(file);
+  const { handle, size } = await openRegularFile(file);
   try {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    const blockBytes = Math.max(1, Math.min(readBytes, size - start));
     let pending: Buffer = Buffer.alloc(0);
     let offset = start;
     const take = (length: number) => {
@@ -78,8 +79,8 @@ async function* textDocuments(file: string, start: number): AsyncGenerator<{ tex
       return { text: text.replaceAll('\r\n', '\n').replaceAll('\r', '\n'), end: offset };
     };
     for (;;) {
-      const block = Buffer.alloc(readBytes);
-      const { bytesRead } = await handle.read(block, 0, readBytes, offset + pending.length);
+      const block = Buffer.alloc(blockBytes);
+      const { bytesRead } = await handle.read(block, 0, blockBytes, offset + pending.length);
       pending = Buffer.concat([pending, block.subarray(0, bytesRead)]);
       for (;;) {
         const cut = pending.length > documentBytes ? afterBlankLine(pending, documentBytes) : -1;

@@ -100,8 +100,8 @@ interface Parsed {
 }
 
 async function* csvRecords(file: string, delimiter: string): AsyncGenerator<{ fields: string[]; line: number }> {
-  const { handle } = await openRegularFile(file);
-  const input = handle.createReadStream({ highWaterMark: 256 * 1024 });
+  const { handle, size } = await openRegularFile(file);
+  const input = handle.createReadStream({ highWaterMark: Math.max(1, Math.min(256 * 1024, size)) });
   const parser = parse({
     bom: true,
     delimiter,

@@ -20,10 +20,10 @@ export interface Line {
  * @throws TritsmithError `not-found`, `not-writable` (no permission)
  */
 export async function* readLines(file: string, start = 0): AsyncGenerator<Line> {
-  const { handle } = await openRegularFile(file);
+  const { handle, size } = await openRegularFile(file);
   try {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-    const block = Buffer.alloc(blockBytes);
+    const block = Buffer.alloc(Math.max(1, Math.min(blockBytes, size - start)));
     let parts: Buffer[] = [];
     let held = 0;
     let position = start;
@@ -40,7 +40,7 @@ export async function* readLines(file: string, start = 0): AsyncGenerator<Line> 
       return { number, text: text.endsWith('\r') ? text.slice(0, -1) : text, end };
     };
     for (;;) {
-      const { bytesRead } = await handle.read(block, 0, blockBytes, position).catch((thrown: unknown) => {
+      const { bytesRead } = await handle.read(block, 0, block.length, position).catch((thrown: unknown) => {
         throw TritsmithError.from(thrown);
       });
       if (bytesRead === 0) break;

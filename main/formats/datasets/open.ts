@@ -13,10 +13,10 @@ import { refuseOtherThanText } from './text-encoding.ts';
 const sniffedBytes = 64 * 1024;
 
 async function beginning(file: string): Promise<Buffer> {
-  const { handle } = await openRegularFile(file);
+  const { handle, size } = await openRegularFile(file);
   try {
-    const bytes = Buffer.alloc(sniffedBytes);
-    const { bytesRead } = await handle.read(bytes, 0, sniffedBytes, 0);
+    const bytes = Buffer.alloc(Math.max(1, Math.min(sniffedBytes, size)));
+    const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
     return bytes.subarray(0, bytesRead);
   } finally {
     await handle.close();
