@@ -112,7 +112,7 @@ describeInBrowser('from first start to an exported file', () => {
 
   it('says what may not fit, and leaves it to the user', async () => {
     const { page } = scene;
-    for (const heading of ['Memory', 'How thorough shall it be?']) {
+    for (const heading of ['Memory', 'How thorough should it be?']) {
       await button('Back').click();
       await page.getByRole('heading', { name: heading }).waitFor();
     }
