@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -99,5 +99,20 @@ describe('what is in a file', () => {
     await expect(inspectFile(join(folder, 'nothing'))).rejects.toMatchObject({ code: 'not-found' });
     await writeFile(path, 'GGUF and nothing else');
     await expect(inspectFile(path)).rejects.toMatchObject({ name: 'TritsmithError' });
+  });
+
+  it('a folder of several files of weights, or of none, and an empty file say what to name instead', async () => {
+    const shards = join(folder, 'shards');
+    await mkdir(shards);
+    await expect(inspectFile(shards)).rejects.toMatchObject({
+      code: 'bad-input',
+      reason: expect.stringContaining('neither'),
+    });
+    for (const name of ['b.safetensors', 'a.safetensors', 'c.json']) await writeFile(join(shards, name), '');
+    await expect(inspectFile(shards)).rejects.toMatchObject({
+      reason: 'It has 2: a.safetensors, b.safetensors.',
+      remedy: 'Name one of them.',
+    });
+    await expect(inspectFile(join(shards, 'a.safetensors'))).rejects.toMatchObject({ reason: 'It is empty.' });
   });
 });

@@ -1,5 +1,5 @@
 /** What is in a GGUF or safetensors file, and who can run it. Reads one tensor at a time. */
-import { open, readFile, stat } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { FileInspection, RunVerdict } from '../../contract/queries.ts';
@@ -152,12 +152,20 @@ function safetensorsVerdicts(config: FolderConfig | null): RunVerdict[] {
       : latent
         ? { runs: false, reason: 'It holds the latent weights of a student in training; export it first.' }
         : { runs: true, reason: `Load the folder; its model type is "${String(config.model_type)}".` };
-  const other = { runs: false, reason: 'It reads GGUF files; export the student as GGUF.' };
+  const packed = config?.quantization_config !== undefined;
+  const gguf =
+    latent || packed
+      ? 'export the student as GGUF.'
+      : 'a teacher is exported as F16, Q8_0 or Q4_0, its student as I2_S, TQ2_0 or TQ1_0.';
+  const other = { runs: false, reason: `It reads GGUF files; ${gguf}` };
   return [
     {
       program: 'Tritsmith',
       ...other,
-      reason: `The runtime reads GGUF files; ${latent ? 'export this student' : 'export'} as GGUF.`,
+      reason:
+        latent || packed
+          ? `Its runtime reads GGUF files; ${gguf}`
+          : 'It takes it as a teacher; its runtime reads GGUF files.',
     },
     { program: 'bitnet.cpp', ...other },
     { program: 'llama.cpp', ...other },
@@ -185,6 +193,27 @@ async function inspectSafetensors(path: string): Promise<FileInspection> {
   }
 }
 
+function otherKind(path: string, reason: string): TritsmithError {
+  return new TritsmithError('bad-input', `${path} is neither a GGUF nor a safetensors file.`, {
+    reason,
+    remedy: 'Name a .gguf or .safetensors file, or the folder of a Hugging Face model.',
+  });
+}
+
+/** The weights of a model folder; of one in several files each is to be named by itself. */
+async function weightsIn(folder: string): Promise<string> {
+  const names = (await readdir(folder)).filter((name) => /\.(safetensors|gguf)$/.test(name)).sort();
+  if (names.includes('model.safetensors')) return join(folder, 'model.safetensors');
+  if (names.length === 1) return join(folder, names[0]!);
+  throw new TritsmithError('bad-input', `The folder ${folder} holds no single file of weights.`, {
+    reason:
+      names.length === 0
+        ? 'It has neither a .safetensors nor a .gguf file.'
+        : `It has ${names.length}: ${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''}.`,
+    remedy: names.length === 0 ? 'Name the folder of a Hugging Face model, or a file.' : 'Name one of them.',
+  });
+}
+
 /**
  * Inspects a GGUF or safetensors file, told apart by its first bytes.
  * @throws TritsmithError `not-found`, `bad-input` (a folder, another kind of file), `damaged`, `unsupported`
@@ -192,16 +221,22 @@ async function inspectSafetensors(path: string): Promise<FileInspection> {
 export async function inspectFile(path: string): Promise<FileInspection> {
   const start = Buffer.alloc(9);
   try {
-    if ((await stat(path)).isDirectory()) return await inspectFile(join(path, 'model.safetensors'));
+    const status = await stat(path);
+    if (status.isDirectory()) return await inspectFile(await weightsIn(path));
+    if (status.size === 0) throw otherKind(path, 'It is empty.');
     const handle = await open(path, 'r');
     await handle.read(start, 0, 9, 0).finally(() => handle.close());
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new TritsmithError('not-found', `There is no file or folder ${path}.`, { remedy: 'Check the path.' });
     throw TritsmithError.from(error);
   }
   if (start.toString('latin1', 0, 4) === 'GGUF') return inspectGguf(path);
   if (start[8] === '{'.charCodeAt(0)) return inspectSafetensors(path);
-  throw new TritsmithError('bad-input', `${path} is neither a GGUF nor a safetensors file.`, {
-    reason: 'It begins with neither "GGUF" nor the header of a safetensors file.',
-    remedy: 'Name a .gguf or .safetensors file, or the folder of a Hugging Face model.',
-  });
+  throw otherKind(
+    path,
+    path.endsWith('.onnx')
+      ? 'By its name it is an ONNX file: what ONNX Runtime made of it when it was exported is shown with its experiment.'
+      : 'It begins with neither "GGUF" nor the header of a safetensors file.',
+  );
 }

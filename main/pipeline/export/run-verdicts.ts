@@ -7,6 +7,7 @@ export type Verdict = Omit<RunVerdict, 'program'>;
 
 const no = (reason: string): Verdict => ({ runs: false, reason });
 const yes = (reason: string): Verdict => ({ runs: true, reason });
+const loads = ({ architecture }: Facts): string => `It loads "${architecture}" models of these tensor types.`;
 
 function ours(path: string): Verdict {
   try {
@@ -66,7 +67,7 @@ function llama(facts: Facts): Verdict {
     return no('Its "qwen2" leaves the scales of the feed-forward layers out; export again, as "llama".');
   return (
     sharedObstacle(facts) ??
-    yes(facts.has(/\.scale$/) ? 'Its scales are in tensors of their own, which llama.cpp applies.' : 'A known layout.')
+    yes(facts.has(/\.scale$/) ? 'Its scales are in tensors of their own, which llama.cpp applies.' : loads(facts))
   );
 }
 
@@ -77,7 +78,7 @@ function bitnet(facts: Facts): Verdict {
     return no('SubLN (*_norm_in) is read for qwen3 and gemma3 alone.');
   if (!facts.types.has('I2_S')) return no('It is meant for ternary I2_S files; other types are for llama.cpp.');
   if (facts.architecture === 'qwen2' && facts.has(/attn_sub_norm/)) return no('QKV bias beside SubLN is not loaded.');
-  return sharedObstacle(facts) ?? yes(newer ? 'With the main branch of July 2026 or later.' : 'A known layout.');
+  return sharedObstacle(facts) ?? yes(newer ? 'With the main branch of July 2026 or later.' : loads(facts));
 }
 
 /** Verdicts on a GGUF file that is open. */
