@@ -133,6 +133,13 @@ const students: Record<string, StudentSettings> = {
     distil: null,
   },
   BitDistill: {
+    text: 'SubLN, both terms, tau 1, lambda 1, from the teacher',
+    subln: 'paper',
+    start: 'teacher',
+    anneal: 0,
+    distil: { tau: 1, lambda: 1, attention: true },
+  },
+  'BitDistill, annealed': {
     text: 'SubLN, both terms, tau 1, lambda 1, from the teacher, annealed',
     subln: 'paper',
     start: 'teacher',
@@ -140,10 +147,10 @@ const students: Record<string, StudentSettings> = {
     distil: { tau: 1, lambda: 1, attention: true },
   },
   'BitDistill without attention': {
-    text: 'the same, logits term alone',
+    text: 'not annealed, logits term alone',
     subln: 'paper',
     start: 'teacher',
-    anneal: 0.5,
+    anneal: 0,
     distil: { tau: 1, lambda: 1, attention: false },
   },
 };
