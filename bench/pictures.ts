@@ -1,4 +1,4 @@
-/** `npm run bench -- pictures [--workspace <folder>]`: takes the README's pictures of a finished demo, in both themes; without a workspace it runs the demo first. */
+/** `npm run bench -- pictures [--workspace <folder>]`: the README's pictures of a finished demo, in both themes, and its table; without a workspace it runs the demo first. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,9 +6,12 @@ import { parseArgs } from 'node:util';
 import type { Locator, Page } from 'playwright-core';
 import { remove, root, serve, temporaryFolder, visit } from '../e2e/harness.ts';
 import { forkPort } from '../main/jobs/fork-port.ts';
+import { comparisonLines } from '../main/shell/cli/comparison-table.ts';
+import { readComparison } from '../main/workbench/comparison.ts';
 import { demoRecipe } from '../main/workbench/demo.ts';
 import { runExperiment } from '../main/workbench/run-experiment.ts';
 import { openWorkspace } from '../main/workbench/workspace.ts';
+import { updateReadme } from './results-page.ts';
 
 const folder = join(root, 'docs', 'images');
 const WIDTH = 1280;
@@ -22,7 +25,9 @@ export async function run(args: string[]): Promise<void> {
   const temporary = values.workspace === undefined ? temporaryFolder() : null;
   try {
     if (temporary !== null) await runDemo(temporary);
-    await takePictures(values.workspace ?? temporary ?? '', values.experiment);
+    const workspace = values.workspace ?? temporary ?? '';
+    await writeTable(workspace, values.experiment);
+    await takePictures(workspace, values.experiment);
   } finally {
     if (temporary !== null) remove(temporary);
   }
@@ -33,6 +38,15 @@ async function runDemo(folder: string): Promise<void> {
   const workspace = await openWorkspace({ folder, mode: 'write', purpose: 'bench pictures' });
   const port = forkPort(fileURLToPath(new URL('../main/jobs/worker.ts', import.meta.url)));
   await runExperiment(workspace, await demoRecipe(port), { port });
+  workspace.close();
+}
+
+async function writeTable(folder: string, experiment: string): Promise<void> {
+  const workspace = await openWorkspace({ folder, mode: 'read', purpose: 'bench pictures' });
+  const record = workspace.experiments.get(experiment);
+  const comparison = readComparison(workspace, record);
+  if (comparison === null) throw new Error(`${experiment} has no results yet.`);
+  updateReadme('pictures', `\`\`\`\n${comparisonLines(comparison.rows, record.recipe.task.kind).trimEnd()}\n\`\`\``);
   workspace.close();
 }
 

@@ -91,7 +91,7 @@ export class LiveTracker {
       };
     else if (event.type === 'silent')
       this.#live = { ...live, silentMinutes: event.minutes === 0 ? null : event.minutes };
-    else if (event.type === 'gap') this.#lost(event.stage, event.seconds);
+    else if (event.type === 'gap') this.#lost(live, event.stage, event.seconds);
     else if (event.event.type === 'progress') {
       const { done, total, unit, note } = event.event;
       this.#live = { ...live, done, total, unit, note: note ?? null };
@@ -113,14 +113,24 @@ export class LiveTracker {
     this.#lines.push({ stage, time: Date.now(), level, text });
   }
 
-  #lost(stage: string, seconds: number): void {
+  #lost(live: LiveProgress, stage: string, seconds: number): void {
     this.#began += seconds * 1000;
+    this.#live = this.#timed(live);
     this.#told = -Infinity;
     this.#log(
       stage,
       'info',
       `The worker was stopped for ${seconds.toFixed(0)} s, or the machine slept; the time left is counted without that.`,
     );
+  }
+
+  #timed(live: LiveProgress): LiveProgress {
+    const seconds = Math.max(0, performance.now() - this.#began) / 1000;
+    return {
+      ...live,
+      elapsedSeconds: this.#before.whole + seconds,
+      stageElapsedSeconds: this.#before.stage + seconds,
+    };
   }
 
   #tell(): void {
@@ -133,13 +143,7 @@ export class LiveTracker {
     if (this.#live === null) return;
     if (now - this.#told > LEAST_OFTEN_MILLISECONDS) {
       this.#told = now;
-      const seconds = Math.max(0, now - this.#began) / 1000;
-      this.#live = {
-        ...this.#live,
-        elapsedSeconds: this.#before.whole + seconds,
-        stageElapsedSeconds: this.#before.stage + seconds,
-        workerBytes: residentBytes(this.#folder),
-      };
+      this.#live = { ...this.#timed(this.#live), workerBytes: residentBytes(this.#folder) };
     }
     this.#listener.live(this.#live);
   }

@@ -13,8 +13,8 @@ const names = {
 const missing = '-';
 
 /** One line a model, with units; body (the linear layers) and whole file apart; what was not measured is a dash. */
-export function comparisonTable({ rows, export: exported, seconds }: Comparison, kind: Recipe['task']['kind']): string {
-  const table = textTable(
+export function comparisonLines(rows: Comparison['rows'], kind: Recipe['task']['kind']): string {
+  return textTable(
     [
       { title: 'model' },
       { title: kind === 'classification' ? 'accuracy' : 'ROUGE-L' },
@@ -36,11 +36,15 @@ export function comparisonTable({ rows, export: exported, seconds }: Comparison,
       speed(row.decodeTokensPerSecond),
     ]),
   );
+}
+
+/** The lines of the models, how they were measured, and the exported file. */
+export function comparisonTable({ rows, export: exported, seconds }: Comparison, kind: Recipe['task']['kind']): string {
   const file =
     exported === null
       ? 'Nothing was exported.'
       : `${exported.verified ? 'Exported and read back' : 'Exported, NOT verified'} (${exported.type}): ${exported.path}`;
-  return `${table}\nSpeeds on one thread: a prompt of 128 tokens, then 64 decoded.\nTime: ${elapsed(seconds)}\n${file}\n`;
+  return `${comparisonLines(rows, kind)}\nSpeeds on one thread: a prompt of 128 tokens, then 64 decoded.\nTime: ${elapsed(seconds)}\n${file}\n`;
 }
 
 function speed(tokensPerSecond: number | null): string {
