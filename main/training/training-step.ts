@@ -73,6 +73,7 @@ export class TrainingStep {
     distillation: Distillation | null,
     options: EngineOptions,
   ): Promise<TrainingStep> {
+    native.keepFreedMemory();
     const usesLogits = distillation !== null && distillation.lambda > 0;
     const head = await LossHead.create(
       student.configuration,

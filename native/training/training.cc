@@ -9,6 +9,10 @@
 #include <string>
 #include <vector>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "kernels/kernels.h"
 #include "threads/pool.h"
 #include "training/elementwise.h"
@@ -178,6 +182,13 @@ void transposeTernary(const Napi::CallbackInfo& info) {
   });
 }
 
+void keepFreedMemory(const Napi::CallbackInfo&) {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+#endif
+}
+
 void accumulate(const Napi::CallbackInfo& info) {
   const View<float> target = floats(info, 0, "target");
   const View<float> source = floats(info, 1, "source");
@@ -281,6 +292,7 @@ void setThreads(const Napi::CallbackInfo& info) {
 
 void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("quantiseTernary", Napi::Function::New(env, quantiseTernary, "quantiseTernary"));
+  exports.Set("keepFreedMemory", Napi::Function::New(env, keepFreedMemory, "keepFreedMemory"));
   exports.Set("transposeTernary", Napi::Function::New(env, transposeTernary, "transposeTernary"));
   exports.Set("accumulate", Napi::Function::New(env, accumulate, "accumulate"));
   exports.Set("gatherRows", Napi::Function::New(env, gatherRows, "gatherRows"));
