@@ -89,8 +89,8 @@ async function mainRecipe(plan: Plan, seed: number): Promise<Recipe> {
     threads,
     exports: [{ type: 'i2_s' }],
   });
-  const { train } = await taskRows(recipe, undefined);
-  const perEpoch = Math.ceil(train.length / recipe.distil.optimiser.batchSize);
+  const { trainRows } = await taskRows(recipe, undefined);
+  const perEpoch = Math.ceil(trainRows / recipe.distil.optimiser.batchSize);
   return { ...recipe, distil: { ...recipe.distil, steps: Math.ceil(epochs * perEpoch) } };
 }
 
