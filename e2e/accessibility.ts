@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
+import { expect } from 'vitest';
+import { screenshot } from './harness.ts';
 
 const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -27,4 +29,21 @@ export function overflow(page: Page): Promise<number> {
   return page.evaluate(
     'document.documentElement.scrollWidth - document.documentElement.clientWidth',
   ) as Promise<number>;
+}
+
+/** What is wrong with the page in both themes at 1024 pixels and 125 %: what axe finds, and whether it is wider than the window. */
+export async function faultsInBothThemes(page: Page, name: string): Promise<string[]> {
+  const found: string[] = [];
+  await page.setViewportSize({ width: 819, height: 800 });
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await expect
+      .poll(() => page.evaluate('document.documentElement.dataset.theme'), { timeout: 30_000 })
+      .toBe(colorScheme);
+    for (const line of await findViolations(page)) found.push(`${name}, ${colorScheme}: ${line}`);
+    await screenshot(page, `${name}-${colorScheme}`);
+  }
+  if ((await overflow(page)) > 0) found.push(`${name} is wider than the window`);
+  await page.setViewportSize({ width: 1280, height: 860 });
+  return found;
 }

@@ -2,8 +2,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { fillWorkspace } from '../bench/load/full-workspace.ts';
-import { findViolations, overflow } from './accessibility.ts';
-import { screenshot } from './harness.ts';
+import { faultsInBothThemes, overflow } from './accessibility.ts';
 import { makeSampleWorkspace } from './sample-workspace.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
@@ -25,19 +24,9 @@ const scene = openScene({
 const soon = { timeout: 30_000 };
 
 /** What axe finds in both themes, and whether the page is wider than 1024 pixels at 125 %. */
-async function faults(): Promise<string[]> {
+function faults(): Promise<string[]> {
   const { page } = scene;
-  const found: string[] = [];
-  await page.setViewportSize({ width: 819, height: 800 });
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme });
-    await expect.poll(() => page.evaluate('document.documentElement.dataset.theme'), soon).toBe(colorScheme);
-    for (const line of await findViolations(page)) found.push(`${colorScheme}: ${line}`);
-    await screenshot(page, `${new URL(page.url()).pathname.slice(1)}-crowded-${colorScheme}`);
-  }
-  if ((await overflow(page)) > 0) found.push('wider than the window');
-  await page.setViewportSize({ width: 1280, height: 860 });
-  return found;
+  return faultsInBothThemes(page, `${new URL(page.url()).pathname.slice(1)}-crowded`);
 }
 
 describeInBrowser('hundreds of experiments', () => {

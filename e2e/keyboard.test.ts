@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
-import { findViolations, overflow } from './accessibility.ts';
-import { screenshot } from './harness.ts';
+import { faultsInBothThemes } from './accessibility.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
 const scene = openScene();
@@ -36,18 +35,7 @@ async function press(name: string | RegExp): Promise<void> {
 }
 /** Checks the screen as it is now in both themes, at 1024 pixels and 125 %. */
 async function check(name: string): Promise<void> {
-  const { page } = scene;
-  const found: string[] = [];
-  await page.setViewportSize({ width: 819, height: 800 });
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme });
-    await expect.poll(() => page.evaluate('document.documentElement.dataset.theme'), soon).toBe(colorScheme);
-    for (const line of await findViolations(page)) found.push(`${name}, ${colorScheme}: ${line}`);
-    await screenshot(page, `keyboard-${name}-${colorScheme}`);
-  }
-  if ((await overflow(page)) > 0) found.push(`${name} is wider than the window`);
-  await page.setViewportSize({ width: 1280, height: 860 });
-  expect(found).toEqual([]);
+  expect(await faultsInBothThemes(scene.page, `keyboard-${name}`)).toEqual([]);
 }
 const heading = (name: string | RegExp) => scene.page.getByRole('heading', { name }).first().waitFor(soon);
 

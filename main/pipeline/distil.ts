@@ -1,15 +1,16 @@
 /** Stage 3, distil (Eq. 8-14), and BitNet-SFT, the paper's baseline: the quantised base fine-tuned with cross-entropy alone. */
 import type { JobSpec } from '../contract/jobs.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
-import { loadParameters, readFolderConfiguration, saveModelFolder } from '../models/model-folder.ts';
+import { loadParameters, readFolderConfiguration } from '../models/model-folder.ts';
 import { Network } from '../models/network.ts';
 import type { Distillation } from '../training/training-step.ts';
 import { trainingEvaluation } from './evaluate.ts';
-import { describeArtifact, modelFolder, teacherFolder } from './experiment-folder.ts';
+import { modelFolder, teacherFolder } from './experiment-folder.ts';
 import type { JobContext } from './job.ts';
 import { baselineConfiguration, pretrainSteps, relationLayers, studentConfiguration } from './models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
 import { taskBatches } from './task-batches.ts';
+import { saveModel } from './save-model.ts';
 
 async function loadTeacher(spec: JobSpec, student: ModelConfiguration): Promise<Distillation> {
   const { recipe, folder } = spec;
@@ -54,11 +55,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
     await close();
     await distillation?.teacher.release();
   }
-  await saveModelFolder(modelFolder(folder, 'student'), source, configuration, parameters);
-  context.emit({
-    type: 'artifact',
-    artifact: await describeArtifact(folder, 'student', 'student/model.safetensors'),
-  });
+  await saveModel(context, folder, 'student', source, configuration, parameters);
   return { steps };
 }
 
@@ -89,10 +86,6 @@ export async function trainBaseline(spec: JobSpec, context: JobContext): Promise
   } finally {
     await close();
   }
-  await saveModelFolder(modelFolder(folder, 'baseline'), source, configuration, parameters);
-  context.emit({
-    type: 'artifact',
-    artifact: await describeArtifact(folder, 'baseline', 'baseline/model.safetensors'),
-  });
+  await saveModel(context, folder, 'baseline', source, configuration, parameters);
   return { steps };
 }

@@ -9,7 +9,7 @@ import { Network } from '../models/network.ts';
 import { ScoringHead } from '../models/scoring-head.ts';
 import { writeComparison } from './comparison.ts';
 import { classifierEvaluation, evaluatedModels, writeEvaluations, writerEvaluation } from './evaluations.ts';
-import { type JobContext, JobStopped } from './job.ts';
+import { type JobContext, obeyStop } from './job.ts';
 import type { LabelWords } from './label-words.ts';
 import { recipeTokenizer } from './models-of-recipe.ts';
 import { prepareTask, type PreparedTask } from './task-data.ts';
@@ -135,9 +135,7 @@ export async function evaluateModels(
   for (const [index, { name, path }] of models.entries()) {
     const subject: Subject = { recipe, folder, path, task, tokenizer };
     const onRows: OnRows = async (rows) => {
-      await new Promise((resolve) => setImmediate(resolve));
-      const request = context.stopRequested();
-      if (request) throw new JobStopped(request, 0);
+      await obeyStop(context);
       const done = index * task.dev.length + rows;
       context.emit({ type: 'progress', done, total, unit: 'rows', resumed: 0, note: name });
     };

@@ -1,10 +1,10 @@
 /** Where the artifacts of an experiment lie; every job agrees on these names. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Artifact, JobKind } from '../contract/jobs.ts';
 import type { Recipe } from '../contract/recipe.ts';
+import { fileSha256 } from '../formats/file-digest.ts';
 
 /** Model folders of an experiment. */
 export type ModelFolder = 'teacher' | 'refined' | 'pretrained' | 'student' | 'baseline';
@@ -34,7 +34,5 @@ export function digest(text: string): string {
 /** Describes a file that a job leaves. */
 export async function describeArtifact(experiment: string, name: string, path: string): Promise<Artifact> {
   const full = join(experiment, path);
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(full, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-  return { name, path, bytes: (await stat(full)).size, sha256: hash.digest('hex') };
+  return { name, path, bytes: (await stat(full)).size, sha256: await fileSha256(full) };
 }

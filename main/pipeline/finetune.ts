@@ -1,11 +1,11 @@
 /** Fine-tunes the full-precision teacher on the task. */
 import type { JobSpec } from '../contract/jobs.ts';
-import { loadParameters, readFolderConfiguration, saveModelFolder } from '../models/model-folder.ts';
-import { describeArtifact, modelFolder } from './experiment-folder.ts';
+import { loadParameters, readFolderConfiguration } from '../models/model-folder.ts';
 import type { JobContext } from './job.ts';
 import { trainStage } from './stage-training.ts';
 import { taskBatches } from './task-batches.ts';
 import { trainingEvaluation } from './evaluate.ts';
+import { saveModel } from './save-model.ts';
 
 export async function finetuneTeacher(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
   const { recipe, folder } = spec;
@@ -33,10 +33,6 @@ export async function finetuneTeacher(spec: JobSpec, context: JobContext): Promi
   } finally {
     await close();
   }
-  await saveModelFolder(modelFolder(folder, 'teacher'), recipe.teacher, configuration, parameters);
-  context.emit({
-    type: 'artifact',
-    artifact: await describeArtifact(folder, 'teacher', 'teacher/model.safetensors'),
-  });
+  await saveModel(context, folder, 'teacher', recipe.teacher, configuration, parameters);
   return { steps };
 }

@@ -8,6 +8,13 @@ export interface JobContext {
   stopRequested(): 'pause' | 'cancel' | null;
 }
 
+/** Lets messages in, and ends a job that was told to stop before its first step. @throws JobStopped */
+export async function obeyStop(context: JobContext): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  const request = context.stopRequested();
+  if (request) throw new JobStopped(request, 0);
+}
+
 /** Thrown by a job that obeyed a stop request; `step` is saved when the request was `pause`. */
 export class JobStopped extends Error {
   readonly request: 'pause' | 'cancel';

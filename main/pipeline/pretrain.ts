@@ -1,12 +1,13 @@
 /** Stage 2, pretrain: next-token cross-entropy on a general corpus with the quantised student (Eq. 7). */
 import { join } from 'node:path';
 import type { JobSpec } from '../contract/jobs.ts';
-import { loadParameters, readFolderConfiguration, saveModelFolder } from '../models/model-folder.ts';
+import { loadParameters, readFolderConfiguration } from '../models/model-folder.ts';
 import { corpusBatches, tokeniseCorpus } from './corpus-tokens.ts';
-import { cacheFolder, describeArtifact, digest, modelFolder } from './experiment-folder.ts';
-import { type JobContext, JobStopped } from './job.ts';
+import { cacheFolder, digest, modelFolder } from './experiment-folder.ts';
+import { type JobContext, obeyStop } from './job.ts';
 import { pretrainSteps, recipeTokenizer, studentConfiguration } from './models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
+import { saveModel } from './save-model.ts';
 
 export async function pretrainStudent(
   { recipe, folder }: JobSpec,
@@ -24,9 +25,7 @@ export async function pretrainStudent(
     wanted,
     digest(JSON.stringify([pretrain.corpus, wanted, tokenizer.sha256])),
     async (tokens) => {
-      await new Promise((resolve) => setImmediate(resolve));
-      const request = context.stopRequested();
-      if (request) throw new JobStopped(request, 0);
+      await obeyStop(context);
       context.emit({
         type: 'progress',
         done: 0,
@@ -65,10 +64,6 @@ export async function pretrainStudent(
   } finally {
     await batches.close();
   }
-  await saveModelFolder(modelFolder(folder, 'pretrained'), source, configuration, parameters);
-  context.emit({
-    type: 'artifact',
-    artifact: await describeArtifact(folder, 'pretrained', 'pretrained/model.safetensors'),
-  });
+  await saveModel(context, folder, 'pretrained', source, configuration, parameters);
   return { steps: totalSteps, tokens: wanted };
 }

@@ -1,14 +1,15 @@
 /** Stage 1, refine: inserts SubLN and turns the linear layers into BitLinears (Eq. 4-5). */
 import type { JobSpec } from '../contract/jobs.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
-import { loadParameters, readFolderConfiguration, saveModelFolder } from '../models/model-folder.ts';
+import { loadParameters, readFolderConfiguration } from '../models/model-folder.ts';
 import { Network } from '../models/network.ts';
 import { type Example, microBatches } from '../training/batches.ts';
 import { calibrateSubln } from './calibrate-subln.ts';
-import { describeArtifact, modelFolder, teacherFolder } from './experiment-folder.ts';
+import { teacherFolder } from './experiment-folder.ts';
 import type { JobContext } from './job.ts';
 import { recipeTokenizer, studentConfiguration, studentSource } from './models-of-recipe.ts';
 import { prepareTask } from './task-data.ts';
+import { saveModel } from './save-model.ts';
 
 /** Rows that calibration looks at. */
 const calibrationRows = 64;
@@ -33,11 +34,7 @@ export async function refineStudent({ recipe, folder }: JobSpec, context: JobCon
     await calibrateSubln(parameters, configuration, network, microBatches(examples, 4096));
     await network.release();
   }
-  await saveModelFolder(modelFolder(folder, 'refined'), source, configuration, parameters);
-  context.emit({
-    type: 'artifact',
-    artifact: await describeArtifact(folder, 'refined', 'refined/model.safetensors'),
-  });
+  await saveModel(context, folder, 'refined', source, configuration, parameters);
   context.emit({ type: 'progress', done: 1, total: 1, unit: 'models', resumed: 0 });
   return { norms };
 }

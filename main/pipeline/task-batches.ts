@@ -6,7 +6,7 @@ import type { OptimiserSettings } from '../contract/recipe.ts';
 import { readFolderConfiguration } from '../models/model-folder.ts';
 import { type BatchSource, exampleBatches } from '../training/batches.ts';
 import { cacheFolder, digest } from './experiment-folder.ts';
-import { type JobContext, JobStopped } from './job.ts';
+import { type JobContext, obeyStop } from './job.ts';
 import { recipeTokenizer, stageSteps } from './models-of-recipe.ts';
 import { fullRowsNote, prepareTask, type PreparedTask } from './task-data.ts';
 import { tokeniseRows } from './tokenised-rows.ts';
@@ -26,12 +26,7 @@ export async function taskBatches(
   context: JobContext,
 ): Promise<TaskBatches> {
   const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const mayGoOn = async (): Promise<void> => {
-    await new Promise((resolve) => setImmediate(resolve));
-    const request = context.stopRequested();
-    if (request) throw new JobStopped(request, 0);
-  };
-  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, mayGoOn);
+  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
   for (const text of task.notes) context.emit({ type: 'log', level: 'info', text });
   const steps = stageSteps(length, Math.ceil(task.trainRows / length.optimiser.batchSize));
   const { size, mtimeMs } = await stat(recipe.task.train);
@@ -41,7 +36,7 @@ export async function taskBatches(
     join(cacheFolder(folder), 'task.tokens'),
     digest(JSON.stringify([recipe.task, recipe.seed, tokenizer.sha256, size, mtimeMs])),
     async (read) => {
-      await mayGoOn();
+      await obeyStop(context);
       const note = `${read} rows read`;
       context.emit({ type: 'progress', done: 0, total: steps, unit: 'steps', resumed: 0, note });
     },

@@ -3,12 +3,12 @@
  * places in the file are held. Ids take two bytes where the vocabulary allows it.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../contract/errors.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
+import { fileSha256 } from '../formats/file-digest.ts';
 import type { ExampleRows } from '../training/batches.ts';
 import type { PreparedTask } from './task-data.ts';
 import type { OnRows } from './task-rows.ts';
@@ -51,9 +51,7 @@ async function earlier(path: string, key: string): Promise<FileInfo | null> {
   try {
     const info = fileInfo.parse(JSON.parse(await readFile(`${path}.json`, 'utf8')));
     if (info.key !== key) return null;
-    const hash = createHash('sha256');
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-    return hash.digest('hex') === info.sha256 ? info : null;
+    return (await fileSha256(path)) === info.sha256 ? info : null;
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     if (missing || error instanceof SyntaxError || error instanceof z.ZodError) return null;

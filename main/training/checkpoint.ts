@@ -2,12 +2,11 @@
  * Training checkpoints: parameters, both moments and the trainer's own state. A checkpoint counts once its manifest, written
  * last, is there and its checksum fits; two generations are kept, so that a damaged one falls back to the one before.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
+import { fileSha256 } from '../formats/file-digest.ts';
 import { openSafetensors, writeSafetensors } from '../formats/safetensors/index.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
 
@@ -30,12 +29,6 @@ export interface TrainingBuffers {
 
 const kinds = ['parameters', 'firstMoment', 'secondMoment'] as const;
 const keptGenerations = 2;
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-  return hash.digest('hex');
-}
 
 function baseName(step: number): string {
   return `step-${String(step).padStart(9, '0')}`;
@@ -88,7 +81,7 @@ export async function saveCheckpoint(
     ),
     { step: String(step) },
   );
-  const content = { step, file, sha256: await sha256(path), state } satisfies z.infer<typeof manifest>;
+  const content = { step, file, sha256: await fileSha256(path), state } satisfies z.infer<typeof manifest>;
   await writeFileAtomically(join(folder, `${baseName(step)}.json`), `${JSON.stringify(content)}\n`);
   const files = await checkpointFiles(folder);
   // Later steps than this one are damaged or of another configuration.
@@ -119,7 +112,7 @@ export async function restoreCheckpoint(
         continue;
       }
       const path = join(folder, content.file);
-      if ((await sha256(path)) !== content.sha256) throw new Error('its checksum does not fit');
+      if ((await fileSha256(path)) !== content.sha256) throw new Error('its checksum does not fit');
       const file = await openSafetensors(path);
       try {
         for (const kind of kinds)
