@@ -85,4 +85,32 @@ export const choices: readonly Variant[] = [
     text: 'logits term on all tokens, not the answer alone',
     change: distil({ logitsTokens: 'all' }),
   },
+  {
+    name: 'gamma-ratio-0.1',
+    text: 'attention term balanced to a tenth of the other terms',
+    change: distil({ gammaRatio: 0.1 }),
+  },
+  { name: 'labels-only', text: 'labels alone', change: distil(labelsOnly) },
+  { name: 'logits-only', text: 'logits term alone (gamma 0)', change: distil({ gamma: 0 }) },
+  { name: 'logits-only-tau-2', text: 'logits term alone, temperature 2', change: distil({ gamma: 0, tau: 2 }) },
+  {
+    name: 'logits-only-lambda-1',
+    text: 'logits term alone, temperature 1, lambda 1',
+    change: distil({ gamma: 0, tau: 1, lambda: 1 }),
+  },
+  {
+    name: 'logits-only-all',
+    text: 'logits term alone, on all tokens',
+    change: distil({ gamma: 0, logitsTokens: 'all' }),
+  },
+  {
+    name: 'logits-only-higher-rate',
+    text: 'logits term alone, one and a half times the learning rate',
+    change: (recipe) => learningRate(1.5)(distil({ gamma: 0 })(recipe)),
+  },
+  {
+    name: 'logits-only-subln-none',
+    text: 'logits term alone, no SubLN',
+    change: (recipe) => subln('none')(distil({ gamma: 0 })(recipe)),
+  },
 ];
