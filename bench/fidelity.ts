@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- fidelity --task sst2|qnli|mnli|scitldr|tinystories [--teacher <folder>] [--seeds 1,2,3] [--ablation-seeds 1] [--epochs N] [--teacher-epochs N]
  * [--rows N] [--split test|validation] [--only a,b] [--budget minutes] [--workspace <folder>] [--no-page] [--json]`: teacher, BitNet-SFT, BitDistill and ablations on real data,
- * every student with the same number of steps. Finished runs are kept as experiments and not repeated, so a run with a budget goes on where it stopped.
+ * every student with the same number of steps. Finished runs are kept as experiments and not repeated: a run with a budget goes on where it stopped, and one with
+ * `--budget 0` reports what there is.
  */
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
@@ -16,7 +17,7 @@ import { openWorkspace } from '../main/workbench/workspace.ts';
 import { defaultCorpus } from './fidelity/language.ts';
 import { runLanguage } from './fidelity/language-report.ts';
 import { decisive, defaultBase, gapClosed, lineOf, meanValue, resultRows, writeReport } from './fidelity/report.ts';
-import { type FinishedRun, finishedRun, taskRows } from './fidelity/runs.ts';
+import { type FinishedRun, finishedRun, isFinished, taskRows } from './fidelity/runs.ts';
 import { type FidelityTask, type TaskName, tasks } from './fidelity/tasks.ts';
 import { ablations, choices, type Variant } from './fidelity/variants.ts';
 import { cacheFolder } from './cache.ts';
@@ -167,15 +168,15 @@ export async function run(args: string[]): Promise<void> {
     const mains = new Map<number, { recipe: Recipe; run: FinishedRun }>();
     const variantRuns = new Map<string, FinishedRun[]>();
     let skipped = 0;
-    const inTime = (what: string): boolean => {
-      if (performance.now() < deadline) return true;
-      say(`left out, the budget is spent: ${what}`);
+    const inTime = (recipe: Recipe): boolean => {
+      if (performance.now() < deadline || isFinished(workspace, recipe)) return true;
+      say(`left out, the budget is spent: ${recipe.name}`);
       skipped += 1;
       return false;
     };
     for (const seed of numbers(values.seeds)) {
-      if (mains.size > 0 && !inTime(`seed ${seed}`)) continue;
       const recipe = await mainRecipe(plan, seed);
+      if (mains.size > 0 && !inTime(recipe)) continue;
       say(recipe.name);
       mains.set(seed, { recipe, run: await finishedRun(workspace, recipe, tail) });
     }
@@ -185,7 +186,7 @@ export async function run(args: string[]): Promise<void> {
       for (const variant of chosen) {
         const { name } = variant;
         const recipe = variantRecipe(main.recipe, main.run, variant, teacherSteps(plan, main.recipe));
-        if (!inTime(recipe.name)) continue;
+        if (!inTime(recipe)) continue;
         say(recipe.name);
         variantRuns.set(name, [...(variantRuns.get(name) ?? []), await finishedRun(workspace, recipe, tail)]);
       }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type Recipe, recipeSchema } from '../../main/contract/recipe.ts';
+import type { ExperimentRecord } from '../../main/contract/experiments.ts';
 import type { ModelEvaluation } from '../../main/contract/results.ts';
 import { agreement } from '../../main/evaluation/agreement.ts';
 import { classifyRows } from '../../main/evaluation/answer-classes.ts';
@@ -39,13 +40,20 @@ export interface FinishedRun {
   readonly tail: ReadonlyMap<ModelName, Score>;
 }
 
-/** The experiment of this recipe, run to its end now unless it is there. Errors of a stage come through. */
-async function finishedExperiment(workspace: Workspace, recipe: Recipe): Promise<{ id: string; seconds: number }> {
-  const stored = workspace.experiments
+const stored = (workspace: Workspace, recipe: Recipe): ExperimentRecord | undefined =>
+  workspace.experiments
     .list()
     .find((record) => record.name === recipe.name && isDeepStrictEqual(record.recipe, recipe));
+
+/** Whether this recipe's experiment has been run to its end, so that its scores cost next to nothing. */
+export const isFinished = (workspace: Workspace, recipe: Recipe): boolean =>
+  stored(workspace, recipeSchema.parse(recipe))?.state === 'done';
+
+/** The experiment of this recipe, run to its end now unless it is there. Errors of a stage come through. */
+async function finishedExperiment(workspace: Workspace, recipe: Recipe): Promise<{ id: string; seconds: number }> {
+  const found = stored(workspace, recipe);
   const record =
-    stored?.state === 'done' ? stored : await runExperiment(workspace, stored?.id ?? recipe, { port: forkPort() });
+    found?.state === 'done' ? found : await runExperiment(workspace, found?.id ?? recipe, { port: forkPort() });
   if (record.state !== 'done') throw new Error(`The experiment ${record.id} ended ${record.state}.`);
   return { id: record.id, seconds: record.stages.reduce((sum, { seconds }) => sum + seconds, 0) };
 }

@@ -51,6 +51,11 @@ export const ablations: readonly Variant[] = [
   },
   { name: 'labels-only', text: 'the same start as BitDistill, labels alone', change: distil(labelsOnly) },
   { name: 'logits-only', text: 'logits term alone (gamma 0)', change: distil({ gamma: 0 }) },
+  {
+    name: 'weak-attention',
+    text: 'attention term balanced to a tenth of the other terms, not to half',
+    change: distil({ gammaRatio: 0.1 }),
+  },
   { name: 'attention-only', text: 'attention-relation term alone (lambda 0)', change: distil({ lambda: 0 }) },
   { name: 'first-layer', text: 'attention relation at the first layer', change: distil({ layer: 0 }) },
   { name: 'fixed-gamma', text: 'gamma 1e5 as in the paper', change: distil({ gamma: 1e5 }) },
