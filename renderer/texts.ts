@@ -258,7 +258,11 @@ export const texts = {
     noneText: 'The table appears when the stage “Evaluate” has run.',
     watch: 'Watch the run',
     title: 'Teacher, baseline and student',
-    note: (rows: number) => `On ${rows.toLocaleString('en')} rows that none of them has seen.`,
+    /** `from`: rows of the evaluation file, where some of them were drawn. */
+    note: (rows: number, from: number | undefined) =>
+      `On ${rows.toLocaleString('en')} rows that none of them has seen${
+        from === undefined ? '' : `, drawn at random from the ${from.toLocaleString('en')} of the evaluation file`
+      }.`,
     html: 'Report as HTML',
     markdown: 'Report as Markdown',
     headline: (student: string, teacher: string, file: string | null, body: string | null) =>

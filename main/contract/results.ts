@@ -94,6 +94,8 @@ export const modelEvaluation = z.object({
   value: z.number(),
   ci95: z.tuple([z.number(), z.number()]),
   rows: z.number(),
+  /** Rows of the evaluation file, where only `rows` of them were drawn. */
+  drawnFrom: z.number().optional(),
   /** Mean cross-entropy of the response, nats per token. */
   crossEntropy: z.number(),
   /** Further scores: `rouge1`, `rouge2`, `rougeLsum`, `bleu4`, `agreementWithTeacher`, `mcnemarP`… */

@@ -12,7 +12,8 @@ import { guessMapping } from './column-mapping.ts';
 import type { ColumnMapping } from './column-mapping.ts';
 import { chooseLabelWords } from './label-words.ts';
 import { LengthHistogram } from './length-histogram.ts';
-import { defaultAnswerTokens, mostHeldRows } from './task-data.ts';
+import { mostEvaluationRows } from './evaluation-rows.ts';
+import { defaultAnswerTokens } from './task-data.ts';
 import { defaultTemplate } from './task-rows.ts';
 
 const SAMPLE_ROWS = 2000;
@@ -75,7 +76,7 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
     unseenDevLabels: unseen.slice(0, SHOWN_LABELS),
     trainable: blockers.length === 0,
     blockers,
-    warnings: warningsOf(trainSplit, devSplit, mapping, shared, settings.devFraction ?? 0.1),
+    warnings: warningsOf(trainSplit, devSplit, reading, shared, settings.devFraction ?? 0.1),
   };
 }
 
@@ -249,10 +250,11 @@ function blockersOf(
 function warningsOf(
   train: Split,
   dev: Split | null,
-  mapping: ColumnMapping,
+  { mapping, maxLength }: Reading,
   shared: number,
   devFraction: number,
 ): string[] {
+  const most = mostEvaluationRows(maxLength);
   const { usableRows, labels, problems } = train.report;
   const count = (kind: RowProblem['kind']): number => problems.find((problem) => problem.kind === kind)?.rows ?? 0;
   const percent = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
@@ -263,12 +265,17 @@ function warningsOf(
       split === null || split.checkedRows === null
         ? []
         : [
-            `Only the first ${split.checkedRows.toLocaleString('en')} rows of ${split.report.path} were looked at; there are about ${split.report.rows.toLocaleString('en')}. Training reads them all unless you set a limit.`,
+            `Only the first ${split.checkedRows.toLocaleString('en')} rows of ${split.report.path} were looked at; there are about ${split.report.rows.toLocaleString('en')}.${split === train ? ' Training reads them all unless you set a limit.' : ''}`,
           ],
     ),
     ...(dev === null
       ? [
-          `No evaluation file: ${String(Math.round(devFraction * 100))} % of the training rows will be held out, at most ${mostHeldRows.toLocaleString('en')}.`,
+          `No evaluation file: ${String(Math.round(devFraction * 100))} % of the training rows will be held out, at most ${most.toLocaleString('en')}.`,
+        ]
+      : []),
+    ...(dev !== null && dev.report.usableRows > most
+      ? [
+          `Of the ${dev.report.usableRows.toLocaleString('en')} evaluation rows, ${most.toLocaleString('en')} will be evaluated, drawn at random: more would take hours and say no more.`,
         ]
       : []),
     ...(mapping.kind === 'classification' &&

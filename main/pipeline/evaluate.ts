@@ -128,7 +128,7 @@ export async function evaluateModels(
   context: JobContext,
 ): Promise<Record<string, number>> {
   const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const task = await prepareTask(recipe.task, tokenizer, recipe.seed);
+  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
   const models = evaluatedModels(folder, recipe);
   const total = models.length * task.dev.length;
   const results: ModelEvaluation[] = [];

@@ -62,7 +62,7 @@ export async function writeEvaluations(
 /** The figures of a classifier from each row's scores. */
 export function classifierEvaluation(
   name: ModelName,
-  { dev }: PreparedTask,
+  { dev, drawnFrom }: PreparedTask,
   { ids }: LabelWords,
   found: readonly ClassifiedRow[],
 ): ModelEvaluation {
@@ -76,6 +76,7 @@ export function classifierEvaluation(
     value: right / rows,
     ci95: wilsonInterval(right, rows),
     rows,
+    ...(drawnFrom === null ? {} : { drawnFrom }),
     crossEntropy: -likelihood / tokens,
     scores: {},
     predictions: found.map(({ predicted }) => predicted),
@@ -87,7 +88,7 @@ export function classifierEvaluation(
 /** ROUGE and BLEU of written answers. */
 export function writerEvaluation(
   name: ModelName,
-  { dev }: PreparedTask,
+  { dev, drawnFrom }: PreparedTask,
   tokenizer: Tokenizer,
   { answers, crossEntropy }: WrittenAnswers,
   seed: number,
@@ -101,6 +102,7 @@ export function writerEvaluation(
     value: rougeL.mean,
     ci95: rougeL.ci95,
     rows: dev.length,
+    ...(drawnFrom === null ? {} : { drawnFrom }),
     crossEntropy,
     scores: {
       rouge1: rouge1.mean,

@@ -19,14 +19,15 @@ import {
   writerEvaluation,
 } from './evaluations.ts';
 import { exportModels } from './export/export-models.ts';
-import { type JobContext, JobStopped } from './job.ts';
+import { type JobContext, JobStopped, obeyStop } from './job.ts';
 import { logSumExp, scoreLabelsInLlamaCpp } from './label-scores.ts';
 import type { LabelWords } from './label-words.ts';
 import { measuredLengths, median, promptOf, rounds } from './measure.ts';
 import { recipeTokenizer } from './models-of-recipe.ts';
 import { politeThreads } from './polite-threads.ts';
 import type { JobResult } from './run-job.ts';
-import { type EvaluationRow, prepareTask, type PreparedTask } from './task-data.ts';
+import type { EvaluationRow } from './evaluation-rows.ts';
+import { prepareTask, type PreparedTask } from './task-data.ts';
 import type { WrittenAnswers } from './written-answers.ts';
 
 const name = 'teacher-q4_0';
@@ -165,7 +166,7 @@ async function compareInFourBits(component: string, spec: JobSpec, context: JobC
   const { recipe, folder } = spec;
   const path = join(folder, (await fourBitFile(spec, context)).path);
   const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const task = await prepareTask(recipe.task, tokenizer, recipe.seed);
+  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
   const evaluation = await evaluate(component, path, recipe, task, tokenizer, (done) => {
     const request = context.stopRequested();
     if (request) throw new JobStopped(request, 0);

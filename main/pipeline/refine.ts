@@ -6,7 +6,7 @@ import { Network } from '../models/network.ts';
 import { type Example, microBatches } from '../training/batches.ts';
 import { calibrateSubln } from './calibrate-subln.ts';
 import { teacherFolder } from './experiment-folder.ts';
-import type { JobContext } from './job.ts';
+import { type JobContext, obeyStop } from './job.ts';
 import { recipeTokenizer, studentConfiguration, studentSource } from './models-of-recipe.ts';
 import { prepareTask } from './task-data.ts';
 import { saveModel } from './save-model.ts';
@@ -23,7 +23,9 @@ export async function refineStudent({ recipe, folder }: JobSpec, context: JobCon
   if (norms > 0 && recipe.refine.sublnInit === 'calibrated') {
     const teacher = await readFolderConfiguration(recipe.teacher);
     const tokenizer = await recipeTokenizer(recipe, teacher);
-    const task = await prepareTask({ ...recipe.task, limit: calibrationRows }, tokenizer, recipe.seed);
+    const task = await prepareTask({ ...recipe.task, limit: calibrationRows }, tokenizer, recipe.seed, () =>
+      obeyStop(context),
+    );
     const examples: Example[] = [];
     for await (const example of task.train()) examples[example.index] = example;
     const dense: ModelConfiguration = { ...configuration, ternary: false, subln: 'none' };

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { taskSettings } from '../contract/recipe.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizers/index.ts';
 import { exampleBatches, rowsInMemory } from '../training/batches.ts';
+import { checkTask } from './check-task.ts';
 import { type PlacedExample, prepareTask, type PreparedTask } from './task-data.ts';
 import { tokeniseRows } from './tokenised-rows.ts';
 
@@ -69,6 +70,46 @@ describe('rows of a task', () => {
     const some = await prepareTask(settings({ limit: 100 }), tokenizer, 7);
     expect(some.dev).toEqual(all.dev);
     expect(await examplesOf(some)).toEqual((await examplesOf(all)).slice(0, 100));
+  });
+
+  it('evaluates rows of an evaluation file up to a bound, drawn by the seed, in its order, and says how many there are', async () => {
+    const dev = join(folder, 'dev.tsv');
+    const rows = readFileSync(train, 'utf8').trimEnd().split('\n').slice(0, 2101);
+    writeFileSync(dev, rows.join('\n'));
+    // 2^28 tokens in all: 2048 rows of the longest length.
+    const long = settings({ dev, maxLength: 131_072, limit: 100 });
+    const task = await prepareTask(long, tokenizer, 7);
+    const numbers = (rows: PreparedTask['dev']) =>
+      rows.map(({ prompt }) =>
+        Number(
+          tokenizer
+            .decode([...prompt])
+            .trim()
+            .split(' ')[0],
+        ),
+      );
+    const drawn = numbers(task.dev);
+    expect([drawn.length, task.drawnFrom, new Set(drawn).size]).toEqual([2048, 2100, 2048]);
+    expect(drawn).toEqual(drawn.toSorted((a, b) => a - b));
+    expect(drawn.at(-1)).toBeGreaterThan(2047);
+    expect(task.notes).toContainEqual(
+      expect.stringMatching(/^2,048 of the 2,100 rows of .*dev.tsv, drawn by the seed/),
+    );
+    expect(numbers((await prepareTask(long, tokenizer, 7)).dev)).toEqual(drawn);
+    expect(numbers((await prepareTask(long, tokenizer, 8)).dev)).not.toEqual(drawn);
+    const { warnings } = await checkTask({ settings: { ...long, maxLength: 131_072 } });
+    expect(warnings).toContainEqual(expect.stringContaining('Of the 2,100 evaluation rows, 2,048 will be evaluated'));
+    const all = await prepareTask(settings({ dev, maxLength: 16 }), tokenizer, 7);
+    expect([all.dev.length, all.drawnFrom]).toEqual([2100, null]);
+    expect(numbers(all.dev)).toEqual(Array.from({ length: 2100 }, (_, index) => index));
+  });
+
+  it('tells a label of the evaluation file that training never sees, in whatever row it stands', async () => {
+    const dev = join(folder, 'strange.tsv');
+    const [head, ...rows] = readFileSync(train, 'utf8').split('\n').slice(0, 2101);
+    writeFileSync(dev, [head, ...rows, 'one more\tnever seen'].join('\n'));
+    const task = prepareTask(settings({ dev, maxLength: 131_072, limit: 100 }), tokenizer, 7);
+    await expect(task).rejects.toMatchObject({ code: 'bad-input', message: /"never seen"/ });
   });
 
   it('refuses a file that changes between two readings', async () => {

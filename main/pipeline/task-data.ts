@@ -7,19 +7,16 @@ import type { TaskSettings } from '../contract/recipe.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import type { Example } from '../training/batches.ts';
 import { Random } from '../training/random.ts';
+import {
+  cutInTheMiddle,
+  drawRows,
+  type EvaluationRow,
+  type KeptRow,
+  KeptRows,
+  mostEvaluationRows,
+} from './evaluation-rows.ts';
 import { answerTokens, chooseLabelWords, type LabelWords } from './label-words.ts';
 import { type OnRows, usableRows } from './task-rows.ts';
-
-/** A row to be answered. */
-export interface EvaluationRow {
-  readonly prompt: Int32Array;
-  /** Index of the right class; -1 for generation. */
-  readonly label: number;
-  /** Reference answer (generation) or class value. */
-  readonly reference: string;
-  /** Tokens of the reference answer; for generation without the end token. */
-  readonly referenceIds: Int32Array;
-}
 
 /** An example and its place in the order of the seed. */
 export interface PlacedExample extends Example {
@@ -32,6 +29,8 @@ export interface PreparedTask {
   /** null for generation. */
   readonly labels: LabelWords | null;
   readonly dev: readonly EvaluationRow[];
+  /** Rows of the evaluation file where only some of them were drawn, else null. */
+  readonly drawnFrom: number | null;
   /** Rows that could not be used, with the reason, for the log. */
   readonly notes: readonly string[];
   readonly trainRows: number;
@@ -39,17 +38,9 @@ export interface PreparedTask {
   train(onRows?: OnRows): AsyncIterable<PlacedExample>;
 }
 
-/** A row whose text is kept. */
-interface Row {
-  readonly prompt: string;
-  readonly answer: string;
-}
-
 /** How much of a prompt's end is looked at to see how an answer joins it. */
 const tailCharacters = 8;
 const mostClasses = 1000;
-/** Rows that a file without an evaluation file gives up for evaluation at most: more would sharpen no figure and take hours. */
-export const mostHeldRows = 100_000;
 const noWait: OnRows = () => Promise.resolve();
 
 /** A reference answer as it follows the prompt: after a space unless the prompt ends with white space. */
@@ -64,11 +55,7 @@ export function defaultAnswerTokens(maxLength: number): number {
 
 /** Prompt tokens, cut in the middle when they leave no room for `reserved` response tokens. */
 export function promptTokens(tokenizer: Tokenizer, prompt: string, maxLength: number, reserved: number): Int32Array {
-  const ids = tokenizer.encode(prompt);
-  const room = Math.max(1, maxLength - reserved);
-  if (ids.length <= room) return Int32Array.from(ids);
-  const head = Math.ceil(room / 2);
-  return Int32Array.from([...ids.slice(0, head), ...ids.slice(ids.length - (room - head))]);
+  return cutInTheMiddle(tokenizer.encode(prompt), Math.max(1, maxLength - reserved));
 }
 
 function classIndex(labels: LabelWords, value: string, path: string): number {
@@ -93,7 +80,8 @@ interface Survey {
   readonly held: number;
   /** Places from this one on are not used. */
   readonly end: number;
-  readonly heldRows: readonly Row[];
+  /** Empty where nobody asked for them. */
+  readonly heldRows: readonly KeptRow[];
   /** Class values of the training rows, sorted; empty for generation. */
   readonly classes: readonly string[];
   /** End of the first training row's prompt. */
@@ -123,28 +111,36 @@ async function countRows(settings: TaskSettings, notes: string[], onRows: OnRows
   return count;
 }
 
-async function surveyTraining(settings: TaskSettings, seed: number, notes: string[], onRows: OnRows): Promise<Survey> {
+async function surveyTraining(
+  settings: TaskSettings,
+  seed: number,
+  kept: KeptRows | null,
+  notes: string[],
+  onRows: OnRows,
+): Promise<Survey> {
   const rows = await countRows(settings, notes, onRows);
   const held =
-    settings.dev === undefined ? Math.min(mostHeldRows, Math.max(1, Math.round(rows * settings.devFraction))) : 0;
+    settings.dev === undefined
+      ? Math.min(mostEvaluationRows(settings.maxLength), Math.max(1, Math.round(rows * settings.devFraction)))
+      : 0;
   const end = Math.min(rows, settings.limit === undefined ? rows : held + settings.limit);
   if (held >= end)
     throw new TritsmithError('bad-input', 'No training row is left after holding rows out for evaluation.', {
       remedy: 'Give a separate evaluation file, or more rows.',
     });
   const places = placesOf(rows, seed);
-  const heldRows: Row[] = new Array<Row>(held);
   const classes = new Set<string>();
   let promptTail = '';
   let row = 0;
-  for await (const { answer, prompt } of usableRows(settings.train, settings, [], onRows)) {
+  for await (const taskRow of usableRows(settings.train, settings, [], onRows)) {
     const place = places[row++] ?? end;
-    if (place < held) heldRows[place] = { prompt: prompt(), answer };
-    else if (place < end && settings.kind === 'classification' && classes.size <= mostClasses) classes.add(answer);
-    if (place === held) promptTail = prompt().slice(-tailCharacters);
+    if (place < held) kept?.put(place, taskRow);
+    else if (place < end && settings.kind === 'classification' && classes.size <= mostClasses)
+      classes.add(taskRow.answer);
+    if (place === held) promptTail = taskRow.prompt().slice(-tailCharacters);
   }
   if (row !== rows) throw changedWhileRead(settings.train);
-  return { rows, held, end, heldRows, classes: [...classes].sort(), promptTail };
+  return { rows, held, end, heldRows: kept?.all() ?? [], classes: [...classes].sort(), promptTail };
 }
 
 function labelWords(settings: TaskSettings, tokenizer: Tokenizer, { classes, promptTail }: Survey): LabelWords {
@@ -176,20 +172,7 @@ export async function readLabelWords(settings: TaskSettings, tokenizer: Tokenize
       reason: 'Its students write text.',
       remedy: 'Let it write: tritsmith generate.',
     });
-  return labelWords(settings, tokenizer, await surveyTraining(settings, seed, [], noWait));
-}
-
-async function evaluationTexts(
-  settings: TaskSettings,
-  { heldRows }: Survey,
-  notes: string[],
-  onRows: OnRows,
-): Promise<readonly Row[]> {
-  if (settings.dev === undefined) return heldRows;
-  const rows: Row[] = [];
-  for await (const { answer, prompt } of usableRows(settings.dev, settings, notes, onRows))
-    rows.push({ prompt: prompt(), answer });
-  return rows;
+  return labelWords(settings, tokenizer, await surveyTraining(settings, seed, null, [], noWait));
 }
 
 /** How many rows lose text, for the log; nothing where none does. */
@@ -210,9 +193,8 @@ export async function prepareTask(
   onRows: OnRows = noWait,
 ): Promise<PreparedTask> {
   const notes: string[] = [];
-  const survey = await surveyTraining(settings, seed, notes, onRows);
-  const { held, end, promptTail } = survey;
-  const texts = await evaluationTexts(settings, survey, notes, onRows);
+  const survey = await surveyTraining(settings, seed, new KeptRows(tokenizer, settings), notes, onRows);
+  const { held, end, heldRows, promptTail } = survey;
   const labels = settings.kind === 'classification' ? labelWords(settings, tokenizer, survey) : null;
   const longestLabel = labels ? Math.max(...labels.ids.map((ids) => ids.length)) : settings.maxNewTokens;
   if (longestLabel >= settings.maxLength)
@@ -220,10 +202,15 @@ export async function prepareTask(
       reason: `An answer may take ${longestLabel} tokens; the longest row is set to ${settings.maxLength}.`,
       remedy: 'Raise the longest length, or lower the longest answer.',
     });
-  const dev = texts.map(({ prompt, answer }): EvaluationRow => {
-    const label = labels ? classIndex(labels, answer, settings.dev ?? settings.train) : -1;
+  const labelOf = (answer: string) => (labels ? classIndex(labels, answer, settings.dev ?? settings.train) : -1);
+  const { drawn, fileRows } =
+    settings.dev === undefined
+      ? { drawn: heldRows, fileRows: held }
+      : await drawRows(settings.dev, settings, tokenizer, seed, { notes, onRows, check: labelOf });
+  const dev = drawn.map(({ prompt, answer }): EvaluationRow => {
+    const label = labelOf(answer);
     return {
-      prompt: promptTokens(tokenizer, prompt, settings.maxLength, longestLabel),
+      prompt: cutInTheMiddle(prompt, Math.max(1, settings.maxLength - longestLabel)),
       label,
       reference: answer,
       referenceIds: labels
@@ -236,6 +223,7 @@ export async function prepareTask(
   return {
     labels,
     dev,
+    drawnFrom: fileRows > dev.length ? fileRows : null,
     notes,
     trainRows: end - held,
     train: (whenRead = noWait) => tokenised(settings, tokenizer, seed, survey, labels, whenRead),

@@ -9,7 +9,7 @@ import { loadParameters, saveModelFolder } from '../models/model-folder.ts';
 import { Network } from '../models/network.ts';
 import { ScoringHead } from '../models/scoring-head.ts';
 import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './export/fixtures.ts';
-import type { EvaluationRow } from './task-data.ts';
+import type { EvaluationRow } from './evaluation-rows.ts';
 import { runsInRuntime, writeAnswers } from './written-answers.ts';
 
 const newTokens = 8;

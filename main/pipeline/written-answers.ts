@@ -11,7 +11,7 @@ import { writeGgufModel } from './export/gguf-file.ts';
 import { planGguf } from './export/gguf-layout.ts';
 import { openTensorSource } from './export/tensor-source.ts';
 import { logSumExp } from './label-scores.ts';
-import type { EvaluationRow } from './task-data.ts';
+import type { EvaluationRow } from './evaluation-rows.ts';
 
 export interface WrittenAnswers {
   /** Greedy answer of each row, without the end token. */

@@ -45,7 +45,7 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
     '## Results',
     '',
     results.comparison === null ? 'Nothing has been evaluated yet.' : table(head, lines),
-    ...(student === undefined ? [] : ['', `Evaluated on ${student.rows.toLocaleString('en')} held-out rows.`]),
+    ...(student === undefined ? [] : ['', evaluatedOn(student)]),
     ...pairedSentences(results.evaluations).flatMap((sentence) => ['', sentence]),
     ...(request === null
       ? []
@@ -100,6 +100,11 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
     '```',
     '',
   ].join('\n');
+}
+
+function evaluatedOn({ rows, drawnFrom }: ExperimentResults['evaluations'][number]): string {
+  const drawn = drawnFrom === undefined ? '' : `, drawn at random from ${drawnFrom.toLocaleString('en')}`;
+  return `Evaluated on ${rows.toLocaleString('en')} held-out rows${drawn}.`;
 }
 
 /** The student against each other model on the same rows, a sentence each. */

@@ -12,7 +12,7 @@ import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { readExports, writeComparison } from '../comparison.ts';
 import { readEvaluation } from '../evaluations.ts';
 import { describeArtifact } from '../experiment-folder.ts';
-import { type JobContext, JobStopped } from '../job.ts';
+import { type JobContext, JobStopped, obeyStop } from '../job.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { type PreparedTask, prepareTask } from '../task-data.ts';
 import { prunedSubject, promptsOf, pruningOf, type Subject } from './export-subject.ts';
@@ -32,9 +32,9 @@ import { openTensorSource } from './tensor-source.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 import { writeVerifiedOnnx } from './verified-onnx.ts';
 
-async function preparedTask(recipe: Recipe): Promise<PreparedTask> {
+async function preparedTask(recipe: Recipe, context: JobContext): Promise<PreparedTask> {
   const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  return prepareTask(recipe.task, tokenizer, recipe.seed);
+  return prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
 }
 
 async function sourceOf(folder: string): Promise<string> {
@@ -212,7 +212,7 @@ export async function exportModels(
   await mkdir(exportsFolder, { recursive: true });
   for (const name of await readdir(exportsFolder))
     if (name.startsWith(draftPrefix)) await rm(join(exportsFolder, name), { recursive: true, force: true });
-  const task = await preparedTask(recipe);
+  const task = await preparedTask(recipe, context);
   let files: ExportedFile[] = [];
   for (const [index, target] of targets.entries()) {
     const note = baseName(target);

@@ -132,6 +132,7 @@ describe('a student that writes', () => {
   const source = tensorsInMemory(tinyParameters(configuration));
   const task = (referenceIds: Int32Array): PreparedTask => ({
     labels: null,
+    drawnFrom: null,
     trainRows: 0,
     train: () => Readable.from([]),
     dev: tinyPrompts(4, 1536).map((prompt) => ({ prompt, label: -1, reference: '', referenceIds })),
