@@ -19,6 +19,8 @@ export function sectionName(task: string, baseName: string, validation = false):
 export interface Line {
   readonly name: string;
   readonly text: string;
+  /** Seed of each score. */
+  readonly seeds: readonly number[];
   readonly dev: readonly Score[];
   readonly tail: readonly Score[];
 }
@@ -28,7 +30,7 @@ export const meanValue = (scores: readonly Score[]): number => mean(scores.map((
 
 export function lineOf(name: string, text: string, model: ModelName, runs: readonly FinishedRun[]): Line {
   const scores = (which: 'dev' | 'tail'): Score[] => runs.flatMap((run) => run[which].get(model) ?? []);
-  return { name, text, dev: scores('dev'), tail: scores('tail') };
+  return { name, text, seeds: runs.map(({ seed }) => seed), dev: scores('dev'), tail: scores('tail') };
 }
 
 /** Half the 95 % interval of the mean accuracy: of the rows, which all seeds share, widened by the spread of the seeds. */
@@ -55,8 +57,29 @@ function paired(student: readonly Score[], other: readonly Score[]): string {
   if (!first || !against || first.right.length === 0 || first.right.length !== against.right.length) return '';
   const gold = first.right.map(() => true);
   const found = comparePaired(gold, against.right, first.right);
-  const points = (value: number): string => `${value >= 0 ? '+' : '−'}${Math.abs(100 * value).toFixed(1)}`;
-  return `${points(found.difference)} (${points(found.ci95[0])} to ${points(found.ci95[1])}, p ${found.pValue.toPrecision(2)})`;
+  return `${signed(found.difference)} (${signed(found.ci95[0])} to ${signed(found.ci95[1])}, p ${found.pValue.toPrecision(2)})`;
+}
+
+const signed = (share: number): string => `${share >= 0 ? '+' : '−'}${Math.abs(100 * share).toFixed(1)}`;
+
+/**
+ * Mean difference to the main student over the seeds that both have, in points, with its 95 % interval. Paired by row: what a row's answers differ by,
+ * averaged over the seeds, is one observation, because all seeds answer the same rows.
+ */
+export function difference(line: Line, main: Line, set: 'dev' | 'tail'): string {
+  const pairs = line.seeds.flatMap((seed, index) => {
+    const other = main.seeds.indexOf(seed);
+    const [own, against] = [line[set][index]?.right, main[set][other]?.right];
+    return own && against && own.length > 0 && own.length === against.length ? [{ own, against }] : [];
+  });
+  const [first] = pairs;
+  if (!first || line === main) return '';
+  const rows = first.own.map((_, row) =>
+    mean(pairs.map(({ own, against }) => Number(own[row]) - Number(against[row]))),
+  );
+  const found = mean(rows);
+  const half = z95 * Math.sqrt(mean(rows.map((row) => (row - found) ** 2)) / rows.length);
+  return `${signed(found)} (${signed(found - half)} to ${signed(found + half)})`;
 }
 
 const percent = (value: number): string => (100 * value).toFixed(1);
@@ -93,7 +116,8 @@ export function resultRows(report: FidelityReport): string[][] {
   const { teacher, bitnetSft, bitdistill, others } = report;
   const set = decisive(report);
   const hasTail = set === 'tail';
-  const line = ({ name, text, dev, tail }: Line, gap: boolean): string[] => {
+  const line = (of: Line, gap: boolean): string[] => {
+    const { name, text, dev, tail } = of;
     const scores = set === 'tail' ? tail : dev;
     return [
       text === '' ? name : `${name}: ${text}`,
@@ -104,6 +128,7 @@ export function resultRows(report: FidelityReport): string[][] {
         ? ''
         : percent(mean(scores.map((score) => score.agreement ?? 0))),
       gap ? shareText(gapClosed(meanValue(teacher[set]), meanValue(bitnetSft[set]), meanValue(scores))) : '',
+      difference(of, bitdistill, set),
     ];
   };
   const what = report.task.kind === 'classification' ? 'accuracy' : 'ROUGE-L';
@@ -115,6 +140,7 @@ export function resultRows(report: FidelityReport): string[][] {
       'cross-entropy',
       'agrees with teacher',
       'gap closed',
+      'against BitDistill, points',
     ],
     line(teacher, false),
     line(bitnetSft, false),

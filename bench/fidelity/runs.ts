@@ -34,6 +34,7 @@ export interface Score {
 
 export interface FinishedRun {
   readonly experiment: string;
+  readonly seed: number;
   readonly folder: string;
   readonly seconds: number;
   readonly dev: ReadonlyMap<ModelName, Score>;
@@ -140,5 +141,5 @@ export async function finishedRun(workspace: Workspace, input: Recipe, tail: str
     for (const { name, path } of models) stored.set(name, await classify(folder, name, path, tailRows));
     for (const [name, scores] of stored) tailScores.set(name, scoreOf(scores, tailRows, stored.get('teacher')!));
   }
-  return { experiment: id, folder, seconds, dev, tail: tailScores };
+  return { experiment: id, seed: recipe.seed, folder, seconds, dev, tail: tailScores };
 }
