@@ -78,6 +78,7 @@ export async function run(args: string[]): Promise<void> {
     const application = await openApplication({
       folder: workspace,
       shell: 'browser',
+      paths: { kind: 'sender-is-user' },
       jobs: watched(peaks),
       runtime: watched(peaks, runtimeWorker),
     });

@@ -19,6 +19,10 @@ export async function openElectron(workspace: string): Promise<ElectronScene> {
     executablePath,
     args: [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), root, '--workspace', workspace],
   });
+  // The specs type paths: the question whether the page may read them is answered "Allow".
+  await app.evaluate(({ dialog }) => {
+    dialog.showMessageBox = () => Promise.resolve({ response: 1, checkboxChecked: false });
+  });
   const page = await app.firstWindow();
   const complaints = listen(page);
   await page.getByRole('navigation', { name: 'Main' }).waitFor();

@@ -18,7 +18,9 @@ page.addEventListener('message', (event) => {
 });
 
 contextBridge.exposeInMainWorld('tritsmith', {
-  pathOfFile: (file: unknown) => webUtils.getPathForFile(file as never),
+  // The main process hears of the file from here, so that the page can't make up what was dropped.
+  pathOfFile: (file: unknown) =>
+    ipcRenderer.invoke('tritsmith:dropped', webUtils.getPathForFile(file as never)) as Promise<string | null>,
   chooseFolder: () => ipcRenderer.invoke('tritsmith:choose', 'folder') as Promise<string | null>,
   chooseFile: () => ipcRenderer.invoke('tritsmith:choose', 'file') as Promise<string | null>,
 });

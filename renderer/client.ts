@@ -12,7 +12,8 @@ type Link = ClientLink<Record<never, never>>;
 
 /** What Electron's preload offers; absent in a browser. */
 export interface Bridge {
-  pathOfFile(file: File): string;
+  /** Null for what was not dropped from a folder of this machine. */
+  pathOfFile(file: File): Promise<string | null>;
   chooseFolder(): Promise<string | null>;
   chooseFile(): Promise<string | null>;
 }

@@ -88,6 +88,7 @@ export const texts = {
     back: 'Back',
     next: 'Next',
     save: 'Save',
+    saveFile: 'Save as a file',
     copy: 'Copy',
     copied: 'Copied',
     choose: 'Choose',
@@ -393,6 +394,7 @@ export const texts = {
     prune: 'Keep only the words that this task can use',
     pruneEffect:
       'Drops tokens that neither your data nor its template contains; other words are spelled in smaller pieces. It is refused if an answer changed on the held-out rows. What it saves is shown with the file.',
+    more: 'How to run it, and what was checked',
     verification: 'Check',
     verified: 'Read back and checked before it was saved',
     unverified: 'Not checked',
@@ -515,6 +517,7 @@ export const texts = {
     folderText: 'Open the folder of the model, the one with config.json in it.',
     fileText: 'Choose a CSV, TSV, JSONL, JSON, Parquet or text file.',
     textText: 'Choose a text or JSONL file, or open a folder of such files and choose it.',
+    noFile: 'What was dropped is no file or folder of this machine. Choose it with “Browse…”.',
     noFolderDrop: 'Browsers do not say where a dropped folder is. Type its path or browse to it.',
   },
   wizard: {
@@ -543,7 +546,8 @@ export const texts = {
       folderDrop: 'You can also drop it here.',
       known: 'Used before, or included',
       demo: 'Demo teacher',
-      demoFacts: 'included · Qwen3 · 984 k',
+      demoFacts: 'included · Qwen3 · 984 k parameters',
+      amount: (parameters: string) => `${parameters} parameters`,
       reading: 'Reading the model…',
       refused: 'This model cannot be used',
       unsupported: 'Models of this kind are not supported.',
@@ -870,6 +874,7 @@ export const texts = {
     review: {
       title: 'Ready to run',
       note: 'It starts now, or when the experiments before it have ended.',
+      loading: 'Putting the recipe together…',
       name: 'Name',
       nameEffect: 'What it is called in the experiments table.',
       teacher: 'Teacher',

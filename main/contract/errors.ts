@@ -15,6 +15,8 @@ export type ErrorCode =
   | 'unreachable'
   /** A server wants another token, or a licence accepted. */
   | 'forbidden'
+  /** The person has not given this file to the interface. */
+  | 'not-granted'
   | 'internal';
 
 export interface SerialisedError {
@@ -110,10 +112,10 @@ export class TritsmithError extends Error {
   static from(thrown: unknown): TritsmithError {
     if (thrown instanceof TritsmithError) return thrown;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    const systemCode = (error as NodeJS.ErrnoException).code;
+    const { code: systemCode, path } = error as NodeJS.ErrnoException;
     const details = error.stack ?? error.message;
     if (systemCode === 'ENOSPC' || systemCode === 'EDQUOT')
-      return noSpace((error as { dest?: string }).dest ?? (error as NodeJS.ErrnoException).path, {
+      return noSpace((error as { dest?: string }).dest ?? path, {
         reason: error.message,
         details,
       });
@@ -124,17 +126,21 @@ export class TritsmithError extends Error {
         details,
       });
     if (systemCode === 'EACCES' || systemCode === 'EPERM' || systemCode === 'EROFS')
-      return new TritsmithError('not-writable', 'A file or folder may not be read or written.', {
-        reason: error.message,
+      return new TritsmithError('not-writable', `${path ?? 'A file or folder'} may not be read or written.`, {
+        ...(path === undefined ? { reason: error.message } : {}),
         remedy: 'Check its permissions, or choose another folder.',
         details,
       });
     if (systemCode === 'ENOENT')
-      return new TritsmithError('not-found', 'A file or folder is missing.', {
-        reason: error.message,
-        remedy: 'Check the path.',
-        details,
-      });
+      return new TritsmithError(
+        'not-found',
+        path === undefined ? 'A file or folder is missing.' : `There is no ${path}.`,
+        {
+          ...(path === undefined ? { reason: error.message } : {}),
+          remedy: 'Check the path.',
+          details,
+        },
+      );
     return new TritsmithError('internal', error.message, { details });
   }
 }

@@ -54,6 +54,7 @@ export const serialisedError = z.object({
     'damaged',
     'unreachable',
     'forbidden',
+    'not-granted',
     'internal',
   ]),
   message: z.string(),

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { componentName, componentProgress, componentState } from './components.ts';
 import { jobKind, serialisedError } from './jobs.ts';
 import { hubAccess, hubDownload, hubModel, hubModelCard, hubModelId, hubSearchRequest } from './hub.ts';
+import { localPath } from './local-path.ts';
 import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
@@ -105,7 +106,7 @@ export const contract = {
   teachers: {
     list: procedure.output(z.array(z.object({ name: z.string(), added: z.number(), card: teacherCard }))),
     /** Reads the headers of a model folder; a supported one is remembered. */
-    inspect: procedure.input(z.object({ folder: z.string().min(1) })).output(teacherCard),
+    inspect: procedure.input(z.object({ folder: localPath() })).output(teacherCard),
   },
   /** The Hugging Face Hub. `search`, `inspect` and `download` are the only procedures that use the network. */
   hub: {
@@ -139,9 +140,9 @@ export const contract = {
     remove: procedure.input(byId).output(z.null()),
   },
   files: {
-    browse: procedure.input(z.object({ folder: z.string().optional() })).output(directoryListing),
+    browse: procedure.input(z.object({ folder: localPath().optional() })).output(directoryListing),
     /** Electron: opens the file manager. Elsewhere the interface shows the path instead. */
-    reveal: procedure.input(z.object({ path: z.string() })).output(z.object({ shown: z.boolean() })),
+    reveal: procedure.input(z.object({ path: localPath() })).output(z.object({ shown: z.boolean() })),
   },
   playground: {
     /** Streams one model's answer to one input. Closing the stream ends the process. */

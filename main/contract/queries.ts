@@ -1,20 +1,21 @@
 /** Short questions that a worker process answers before or between jobs, and the shapes of its answers. */
 import { z } from 'zod';
 import { jobKind } from './jobs.ts';
+import { localPath } from './local-path.ts';
 import { exportType, recipeSchema, taskSettings } from './recipe.ts';
 
 /** What a preset needs to become a recipe; paths are absolute. */
 export const presetInputs = z.object({
   /** Default: the task's file name and the teacher's folder name. */
   name: z.string().optional(),
-  teacher: z.string(),
-  train: z.string(),
-  dev: z.string().optional(),
+  teacher: localPath(),
+  train: localPath(),
+  dev: localPath().optional(),
   textColumns: z.array(z.string()).min(1),
   labelColumn: z.string(),
   kind: z.enum(['classification', 'generation']).default('classification'),
   /** Text for Stage 2; without it Stage 2 is skipped. */
-  corpus: z.string().optional(),
+  corpus: localPath().optional(),
   limit: z.int().positive().optional(),
   seed: z.int().min(0).optional(),
   exports: z.array(exportType).optional(),
@@ -72,9 +73,9 @@ export type RemoteModel = z.infer<typeof remoteModel>;
 
 export const taskCheckRequest = z.object({
   /** The settings as far as the user gave them; what is missing is guessed from the file. */
-  settings: taskSettings.partial().extend({ train: z.string() }),
+  settings: taskSettings.partial().extend({ train: localPath() }),
   /** Folder whose tokenizer counts the tokens; without it lengths are in characters. */
-  teacher: z.string().optional(),
+  teacher: localPath().optional(),
 });
 export type TaskCheckRequest = z.infer<typeof taskCheckRequest>;
 

@@ -3,6 +3,7 @@
  * experiment stores it. Same recipe, same seed, same machine: same student, bit for bit.
  */
 import { z } from 'zod';
+import { localPath } from './local-path.ts';
 
 /** Where SubLN goes (METHOD.md section 3): before `o_proj` and `down_proj` (`paper`), before all seven projections (`all`), nowhere. */
 export const sublnPlacement = z.enum(['none', 'paper', 'all']);
@@ -38,9 +39,9 @@ const length = z.object({
 export const taskSettings = z.object({
   name: z.string().min(1).max(200),
   kind: z.enum(['classification', 'generation']),
-  train: z.string().min(1),
+  train: localPath(),
   /** Evaluation rows; without it `devFraction` of the training rows is held out. */
-  dev: z.string().optional(),
+  dev: localPath().optional(),
   devFraction: z.number().min(0.01).max(0.5).default(0.1),
   /** Columns that the template may use, by their names in the file. */
   textColumns: z.array(z.string()).min(1),
@@ -87,7 +88,7 @@ export type DistilSettings = z.infer<typeof distilSettings>;
 
 export const pretrainSettings = z.object({
   /** Text or JSONL file, or a folder of such files. */
-  corpus: z.string().min(1),
+  corpus: localPath(),
   /** Tokens to train on. */
   tokens: z.int().positive(),
   sequenceLength: z.int().min(8).max(131_072).default(256),
@@ -123,9 +124,9 @@ export const recipeSchema = z.object({
   preset: z.enum(['quick', 'balanced', 'paper', 'custom']).default('custom'),
   seed: z.int().min(0).max(0xffff_ffff).default(1),
   /** Hugging Face folder of the full-precision base model. */
-  teacher: z.string().min(1),
+  teacher: localPath(),
   /** Smaller base for the student with the same tokenizer; absent: the teacher's own base. */
-  studentBase: z.string().optional(),
+  studentBase: localPath().optional(),
   task: taskSettings,
   /** Fine-tuning of the teacher on the task; null: the folder already holds a fine-tuned teacher. */
   finetune: finetuneSettings.nullable(),

@@ -1,11 +1,12 @@
 /** Questions about single rows: what the model sees of a data file, and where two models answer differently. */
 import { z } from 'zod';
+import { localPath } from './local-path.ts';
 import { taskSettings } from './recipe.ts';
 import { comparedModel } from './results.ts';
 
 export const previewRequest = z.object({
-  settings: taskSettings.partial().extend({ train: z.string() }),
-  teacher: z.string().optional(),
+  settings: taskSettings.partial().extend({ train: localPath() }),
+  teacher: localPath().optional(),
   /** First row, from 0. */
   offset: z.int().min(0).default(0),
   count: z.int().min(1).max(50).default(8),

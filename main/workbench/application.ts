@@ -10,6 +10,8 @@ import type { RunExperimentOptions } from './run-experiment.ts';
 import { TeacherDownloads } from './teacher-downloads.ts';
 import { SideJobs } from './side-jobs.ts';
 import { Summaries } from './summaries.ts';
+import { pathAccess } from './path-access.ts';
+import type { PathAccess, PathPolicy } from './path-access.ts';
 import { openWorkspace } from './workspace.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -21,6 +23,8 @@ export interface ApplicationOptions {
   readonly jobs: SpawnPort;
   /** Single rows and exported models. */
   readonly runtime: SpawnPort;
+  /** Which files of this machine the interface may have read. */
+  readonly paths: PathPolicy;
   /** Opens the file manager at a path; absent where there is none. */
   readonly reveal?: (path: string) => void;
   /** When a worker counts as silent; for tests. */
@@ -38,6 +42,8 @@ export interface Application {
   readonly benchmarks: BenchmarkStore;
   readonly downloads: TeacherDownloads;
   readonly sideJobs: SideJobs;
+  readonly paths: PathAccess;
+  /** Where folder lists begin. */
   readonly home: string;
   /** Pauses what runs and what is being downloaded, then closes the workspace. */
   close(): Promise<void>;
@@ -69,7 +75,8 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
     benchmarks: new BenchmarkStore(workspace.paths.folder),
     downloads,
     sideJobs,
-    home: homedir(),
+    paths: pathAccess(options.paths, workspace),
+    home: options.paths.kind === 'granted' ? workspace.paths.folder : homedir(),
     close: async () => {
       await Promise.all([queue.close(), downloads.close(), sideJobs.close()]);
       workspace.close();

@@ -39,7 +39,13 @@ describe.skipIf(disk === null)('a workbench whose disk is full', () => {
     writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\n');
     const port = forkPort(fileURLToPath(new URL('../jobs/fixtures/counting-worker.ts', import.meta.url)));
     const folder = join(disk!.folder, 'workspace');
-    const application = await openApplication({ folder, shell: 'browser', jobs: port, runtime: port });
+    const application = await openApplication({
+      folder,
+      shell: 'browser',
+      paths: { kind: 'sender-is-user' },
+      jobs: port,
+      runtime: port,
+    });
     const client = createRouterClient(workbenchRouter(), { context: { application } });
     const recipe = sampleRecipe('counts', {
       steps: 700,

@@ -52,6 +52,7 @@ async function open(): Promise<Application> {
   application = await openApplication({
     folder: join(parent, 'workspace'),
     shell: 'browser',
+    paths: { kind: 'sender-is-user' },
     jobs: port,
     runtime: port,
   });

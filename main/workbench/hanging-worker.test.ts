@@ -18,6 +18,7 @@ async function open(silentAfterSeconds: number): Promise<void> {
   application = await openApplication({
     folder: join(parent, 'workspace'),
     shell: 'browser',
+    paths: { kind: 'sender-is-user' },
     jobs: port,
     runtime: port,
     silence: { silentAfterMinutes: silentAfterSeconds / 60, heartbeatSeconds: 0.15 },

@@ -32,7 +32,13 @@ describe('an experiment that memory ended', () => {
     writeFileSync(join(parent, 'teacher', 'config.json'), '{}');
     writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\n');
     const port = forkPort(fileURLToPath(new URL('../jobs/fixtures/counting-worker.ts', import.meta.url)));
-    const options = { folder: join(parent, 'workspace'), shell: 'browser', jobs: port, runtime: port } as const;
+    const options = {
+      folder: join(parent, 'workspace'),
+      shell: 'browser',
+      paths: { kind: 'sender-is-user' },
+      jobs: port,
+      runtime: port,
+    } as const;
     const application = await openApplication(options);
     const client = createRouterClient(workbenchRouter(), { context: { application } });
     const { experiments } = application.workspace;

@@ -17,6 +17,7 @@ const codes: Record<ErrorCode, number> = {
   damaged: exitCodes.failed,
   unreachable: exitCodes.failed,
   forbidden: exitCodes.badInput,
+  'not-granted': exitCodes.badInput,
   internal: exitCodes.failed,
 };
 

@@ -1,5 +1,6 @@
 /** The window around the workbench. Everything else is the workbench's; the page gets no Node and no way out. */
 import { app, BrowserWindow, dialog, ipcMain, Menu, protocol, session, shell } from 'electron';
+import type { OpenDialogOptions } from 'electron';
 import { RPCHandler } from '@orpc/server/message-port';
 import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -57,6 +58,7 @@ async function start(folder: string): Promise<void> {
     application = await openApplication({
       folder,
       shell: 'electron',
+      paths: { kind: 'granted', shipped: [join(root, 'resources')], ask: askToRead },
       jobs: forkPort(),
       runtime: forkPort(join(root, 'main', 'jobs', 'runtime-worker.ts')),
       reveal: (path) => {
@@ -195,11 +197,37 @@ function connectPages(application: Application): void {
   });
   ipcMain.handle('tritsmith:choose', async (event, what: unknown) => {
     if (!isTrustedSender(event.senderFrame)) return null;
-    const { filePaths } = await dialog.showOpenDialog({
-      properties: [what === 'folder' ? 'openDirectory' : 'openFile'],
-    });
-    return filePaths[0] ?? null;
+    const options: OpenDialogOptions = { properties: [what === 'folder' ? 'openDirectory' : 'openFile'] };
+    const window = BrowserWindow.fromWebContents(event.sender);
+    const { filePaths } = await (window === null
+      ? dialog.showOpenDialog(options)
+      : dialog.showOpenDialog(window, options));
+    const [path] = filePaths;
+    if (path !== undefined) application.paths.grant(path);
+    return path ?? null;
   });
+  // The preload alone can send this, and only what `webUtils` told it of a file that the person dropped.
+  ipcMain.handle('tritsmith:dropped', (event, path: unknown) => {
+    if (!isTrustedSender(event.senderFrame) || typeof path !== 'string' || path === '') return null;
+    application.paths.grant(path);
+    return path;
+  });
+}
+
+/** A path that the page sent, and the person gave it neither by a dialog nor by dropping it. */
+async function askToRead(path: string): Promise<boolean> {
+  const [window] = BrowserWindow.getAllWindows();
+  if (window === undefined) return false;
+  const { response } = await dialog.showMessageBox(window, {
+    type: 'question',
+    message: 'The page asks to read a file or folder that you have not chosen.',
+    detail: `${path}\n\nAllow it if you have just typed this path. What is allowed stays allowed.`,
+    buttons: ['Refuse', 'Allow'],
+    defaultId: 0,
+    cancelId: 0,
+    noLink: true,
+  });
+  return response === 1;
 }
 
 function askBeforeClosing(window: BrowserWindow, application: Application): void {

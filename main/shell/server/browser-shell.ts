@@ -22,6 +22,8 @@ export async function openBrowserShell(options: BrowserShellOptions): Promise<vo
   const application = await openApplication({
     ...(options.workspace === undefined ? {} : { folder: options.workspace }),
     shell: 'browser',
+    // Its session was opened with the one-time token.
+    paths: { kind: 'sender-is-user' },
     jobs: forkPort(),
     runtime: forkPort(runtimeWorker),
   });

@@ -38,15 +38,16 @@ function procedures(node: object = contract, path: string[] = []): { name: strin
   return Object.entries(node).flatMap(([key, child]) => procedures(child as object, [...path, key]));
 }
 
-/** Every free text in an input, as a dotted path: `id`, `settings.train`, `tags[]`. */
-function texts(schema: JsonSchema, path = ''): string[] {
+/** Every free text in an input, as a dotted path: `id`, `settings.train`, `tags[]`; with `marked`, only those that are local paths. */
+function texts(schema: JsonSchema, marked = false, path = ''): string[] {
   const into = (key: string) => (path === '' ? key : `${path}.${key}`);
+  const free = schema.type === 'string' && schema.enum === undefined && schema['const'] === undefined;
   return [
-    ...(schema.type === 'string' && schema.enum === undefined && schema['const'] === undefined ? [path] : []),
-    ...Object.entries(schema.properties ?? {}).flatMap(([key, child]) => texts(child, into(key))),
-    ...(schema.items === undefined ? [] : texts(schema.items, `${path}[]`)),
-    ...[...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].flatMap((child) => texts(child, path)),
-    ...(typeof schema.additionalProperties === 'object' ? texts(schema.additionalProperties, `${path}{}`) : []),
+    ...(free && (!marked || schema['localPath'] === true) ? [path] : []),
+    ...Object.entries(schema.properties ?? {}).flatMap(([key, child]) => texts(child, marked, into(key))),
+    ...(schema.items === undefined ? [] : texts(schema.items, marked, `${path}[]`)),
+    ...[...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].flatMap((child) => texts(child, marked, path)),
+    ...(typeof schema.additionalProperties === 'object' ? texts(schema.additionalProperties, marked, `${path}{}`) : []),
   ];
 }
 
@@ -147,6 +148,7 @@ beforeAll(async () => {
   application = await openApplication({
     folder: join(folder, 'workspace'),
     shell: 'browser',
+    paths: { kind: 'sender-is-user' },
     jobs: forkPort(),
     runtime: forkPort(join(import.meta.dirname, '..', '..', 'jobs', 'runtime-worker.ts')),
   });
@@ -180,6 +182,27 @@ describe('what the interface sends', () => {
         .map((path) => `${name}: ${path}`),
     );
     expect(unknown).toEqual([]);
+  });
+
+  it('is marked where it is a path, so that a page which may not read everything is asked about it', () => {
+    const isPath = /(^|\.)(folder|path|teacher|studentBase|train|dev|corpus)$/;
+    const told = all.map(({ name, input }) => ({ name, paths: texts(input ?? {}, true) }));
+    const named = all.map(({ name, input }) => ({
+      name,
+      paths: texts(input ?? {}).filter((path) => isPath.test(path)),
+    }));
+    expect(told).toEqual(named);
+    expect(told.filter(({ paths }) => paths.length > 0).map(({ name }) => name)).toEqual([
+      'experiments.start',
+      'teachers.inspect',
+      'tasks.check',
+      'tasks.preview',
+      'recipes.preset',
+      'recipes.estimate',
+      'recipes.rehearse',
+      'files.browse',
+      'files.reveal',
+    ]);
   });
 
   const named = all.flatMap(({ name, input }) =>

@@ -1,5 +1,7 @@
 /** The contract's procedures, answered by an open application. Each shell puts this behind its transport. */
 import { implement } from '@orpc/server';
+import type { ZodType } from 'zod';
+import { localPathsIn } from '../../contract/local-path.ts';
 import { contract } from '../../contract/procedures.ts';
 import { noteDamage } from '../database-suspicion.ts';
 import type { Application } from '../application.ts';
@@ -15,7 +17,7 @@ export interface ProcedureContext {
   readonly application: Application;
 }
 
-/** Every procedure turns what it throws into the contract's error. */
+/** Every procedure turns what it throws into the contract's error, and gets no path that may not be read. */
 export const procedures = implement(contract)
   .$context<ProcedureContext>()
   .use(async ({ next, context }) => {
@@ -26,6 +28,13 @@ export const procedures = implement(contract)
       noteDamage(database, thrown);
       throw toProcedureError(thrown, database);
     }
+  })
+  .use(async ({ next, context, procedure }, input) => {
+    const { inputSchema } = procedure['~orpc'];
+    // Before the input is checked, so what it should be is not relied on.
+    if (inputSchema !== undefined)
+      for (const path of localPathsIn(inputSchema as ZodType, input)) await context.application.paths.demand(path);
+    return next();
   });
 
 export type Procedures = typeof procedures;
