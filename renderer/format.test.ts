@@ -3,8 +3,10 @@ import { axisLabels, date, duration, timeRange } from './format.ts';
 
 describe('a duration', () => {
   it('never counts 60 seconds beside a minute', () => {
+    expect(duration(59.4)).toBe('59 s');
+    expect(duration(59.6)).toBe('1 min 00 s');
     expect(duration(119.7)).toBe('2 min 00 s');
-    expect(duration(61)).toBe('61 s');
+    expect(duration(87)).toBe('1 min 27 s');
     expect(duration(599.6)).toBe('10 min');
   });
 });

@@ -39,8 +39,8 @@ export function parameters(value: number): string {
 /** Seconds as "42 s", "3 min 20 s", "2 h 05 min", "4 days". */
 export function duration(seconds: number): string {
   if (seconds < 1) return '< 1 s';
-  if (seconds < 90) return `${String(Math.round(seconds))} s`;
   const whole = Math.round(seconds);
+  if (whole < 60) return `${String(whole)} s`;
   if (whole < 600) return `${String(Math.floor(whole / 60))} min ${String(whole % 60).padStart(2, '0')} s`;
   if (seconds < 5400) return `${String(Math.round(seconds / 60))} min`;
   if (seconds < 48 * 3600)

@@ -80,6 +80,7 @@ export const comparison = z.object({
   rows: z.array(comparisonRow),
   /** What `requestSeconds` is of. */
   request: typicalRequest.nullable().default(null),
+  /** `path` is relative to the folder in the file, absolute in what the workbench tells. */
   export: z.object({ path: z.string(), type: z.string(), verified: z.boolean() }).nullable(),
   /** Every export, with its proofs and sizes. */
   exports: z.array(exportedFile).optional(),

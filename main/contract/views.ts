@@ -134,7 +134,11 @@ export const ternaryWeights = z.object({
 export type TernaryWeights = z.infer<typeof ternaryWeights>;
 
 /** An exported file with its absolute path and its hash (of a folder: of its weights). */
-export const exportedModel = exportedFile.omit({ source: true }).extend({ sha256: z.string().nullable() });
+export const exportedModel = exportedFile.omit({ source: true }).extend({
+  sha256: z.string().nullable(),
+  /** The one of its model that the playground and `tritsmith classify` use. */
+  preferred: z.boolean(),
+});
 export type ExportedModel = z.infer<typeof exportedModel>;
 
 export const experimentResults = z.object({

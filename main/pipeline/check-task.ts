@@ -286,7 +286,7 @@ function warningsOf(
       : []),
     ...(mapping.kind === 'classification' && rare.length > 0
       ? [
-          `Fewer than 8 training rows: ${rare
+          `Labels with fewer than 8 training rows, too few to learn from: ${rare
             .slice(0, 10)
             .map((label) => `"${label.label}"`)
             .join(', ')}.`,

@@ -79,7 +79,7 @@ export async function writeComparison(folder: string, recipe: Recipe): Promise<C
   const result: Comparison = {
     rows,
     request,
-    export: student ? { path: join(folder, student.path), type: student.type, verified: student.verified } : null,
+    export: student ? { path: student.path, type: student.type, verified: student.verified } : null,
     exports: files,
     seconds: 0,
   };

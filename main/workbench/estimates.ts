@@ -99,7 +99,7 @@ export async function rehearse(
       low: seconds * 0.8,
       high: seconds * 1.4 + 20,
       measured: true,
-      formula: `${String(last.step)} steps took ${perStep.toFixed(3)} s each here, ${Math.round(rate).toLocaleString('en')} tokens/s; ${millions(work.tokens)} tokens in all stages, weighted by what each stage costs (ternary x ${String(TERNARY)}, distilling + ${TEACHER_FORWARD.toFixed(2)}), -20 % to +40 %.`,
+      formula: `${String(last.step)} steps took ${perStep.toFixed(3)} s each here, ${Math.round(rate).toLocaleString('en')} tokens/s; ${millions(work.tokens)} tokens in all stages, weighted by what each stage costs (ternary × ${String(TERNARY)}, distilling + ${TEACHER_FORWARD.toFixed(2)}), −20 % to +40 %.`,
     },
     machine: describeMachine(),
   };

@@ -4,14 +4,14 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../contract/errors.ts';
 import type { ExperimentRecord } from '../contract/experiments.ts';
-import { comparedModel, exportedFile, modelEvaluation } from '../contract/results.ts';
+import { comparedModel, modelEvaluation } from '../contract/results.ts';
 import type { RuntimeModelName } from '../contract/runtime-protocol.ts';
 import { exportedModel } from '../contract/views.ts';
 import type { ExperimentResults, ExportedModel } from '../contract/views.ts';
 import { readComparison } from './comparison.ts';
 import type { Workspace } from './workspace.ts';
 
-const exportsFile = z.array(exportedModel.omit({ sha256: true }));
+const exportsFile = z.array(exportedModel.omit({ sha256: true, preferred: true }));
 
 export function readResults(workspace: Workspace, record: ExperimentRecord): Omit<ExperimentResults, 'job'> {
   const folder = workspace.experimentFolder(record.id);
@@ -30,6 +30,7 @@ export function readExports(workspace: Workspace, record: ExperimentRecord): Exp
   return files.map((file) => ({
     ...file,
     path: resolve(folder, file.path),
+    preferred: file === files.find((each) => each.model === file.model && answers(each)),
     sha256:
       record.artifacts.find(({ path }) => path === file.path || path === `${file.path}/model.safetensors`)?.sha256 ??
       null,
@@ -39,18 +40,14 @@ export function readExports(workspace: Workspace, record: ExperimentRecord): Exp
 /** Types that the native runtime executes. */
 const executed = ['i2_s', 'tq2_0', 'tq1_0', 'f16', 'q8_0'];
 
-/**
- * The newest file of `model` that the native runtime executes with the recipe's own tokenizer (a pruned one has its own).
- * Throws `not-found` while there is none.
- */
+/** The native runtime executes it with the recipe's own tokenizer (a pruned file has its own). */
+function answers({ type, pruning }: Pick<ExportedModel, 'type' | 'pruning'>): boolean {
+  return executed.includes(type) && pruning == null;
+}
+
+/** The file of `model` that answers: the newest one that can. Throws `not-found` while there is none. */
 export function exportOf(workspace: Workspace, record: ExperimentRecord, model: RuntimeModelName): ExportedModel {
-  const folder = workspace.experimentFolder(record.id);
-  const pruned = (readJson(z.array(exportedFile), join(folder, 'exports', 'exports.json')) ?? [])
-    .filter(({ pruning }) => pruning != null)
-    .map(({ path }) => resolve(folder, path));
-  const file = readExports(workspace, record).find(
-    (each) => each.model === model && executed.includes(each.type) && !pruned.includes(each.path),
-  );
+  const file = readExports(workspace, record).find((each) => each.model === model && each.preferred);
   if (file !== undefined && existsSync(file.path)) return file;
   throw new TritsmithError('not-found', `There is no exported file of this model in ${record.name}.`, {
     remedy: 'Let the experiment run to its end, or run its export again as I2_S with the whole vocabulary.',

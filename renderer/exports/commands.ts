@@ -29,19 +29,22 @@ function answerLength({ kind, maxNewTokens }: TaskSettings): number {
   return kind === 'classification' ? 8 : maxNewTokens;
 }
 
-export interface Runnable extends Pick<ExportedModel, 'path' | 'type' | 'verdicts' | 'pruning' | 'model'> {
+export interface Runnable extends Pick<
+  ExportedModel,
+  'path' | 'type' | 'verdicts' | 'pruning' | 'model' | 'preferred'
+> {
   readonly experiment: string;
   readonly teacher: string;
 }
 
-/** Tritsmith writes texts, and scores the labels of a class; a pruned file has its tokenizer inside, the classifier's is the experiment's. */
+/** Tritsmith writes texts with any file, and scores labels with the one that it prefers of a model. */
 function ownCommand(file: Runnable, task: TaskSettings, windows: boolean): string | null {
   if (task.kind === 'generation') {
     const tokenizer = file.pruning == null ? ` --tokenizer ${quoted(file.teacher, windows)}` : '';
     const prompt = quoted(examplePrompt(task).replaceAll('\\n', '\n'), windows);
     return `npm run tritsmith -- generate ${quoted(file.path, windows)}${tokenizer} --prompt ${prompt} --max-tokens ${String(task.maxNewTokens)}`;
   }
-  if (file.pruning != null) return null;
+  if (!file.preferred) return null;
   const texts = task.textColumns.map((column) => `--text ${quoted(`<${column}>`, windows)}`).join(' ');
   const model = file.model === 'bitdistill' ? '' : ` --model ${file.model}`;
   return `npm run tritsmith -- classify ${file.experiment}${model} ${texts}`;

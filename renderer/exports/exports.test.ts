@@ -19,6 +19,7 @@ const file: Runnable = {
   model: 'bitdistill',
   experiment: 'tickets-1',
   teacher: '/teacher',
+  preferred: true,
   verdicts: [verdict('Tritsmith', true), verdict('bitnet.cpp', false), verdict('llama.cpp', true)],
 };
 
@@ -47,9 +48,11 @@ describe('the commands that run an exported file', () => {
     expect(command(true)).toMatch(/^build\\bin\\Release\\llama-completion -m "/);
   });
 
-  it('leave Tritsmith out for a classifier with a pruned vocabulary; a student that writes has its tokenizer in the file', () => {
+  it('leave Tritsmith out for a classifier that it would not take; a student that writes has its tokenizer in the file', () => {
     const pruning = { tokensBefore: 10, tokensAfter: 5, savedBytes: 1 };
-    expect(runCommands({ ...file, pruning }, task, false).map(({ program }) => program)).toEqual(['llama.cpp']);
+    expect(runCommands({ ...file, pruning, preferred: false }, task, false).map(({ program }) => program)).toEqual([
+      'llama.cpp',
+    ]);
     const writing = taskSettings.parse({ ...task, kind: 'generation', maxNewTokens: 20 });
     expect(runCommands({ ...file, pruning }, writing, false)[0]!.text).toBe(
       "npm run tritsmith -- generate '/it'\\''s here/student.gguf' --prompt '<text>\nQueue:' --max-tokens 20",
