@@ -28,3 +28,8 @@ export async function openRegularFile(file: string): Promise<{ handle: FileHandl
     throw TritsmithError.from(thrown);
   }
 }
+
+/** Bytes to read of `size` at once: at most `block`, no more than there are (many files are small), and never none. */
+export function readSize(block: number, size: number): number {
+  return Math.max(1, Math.min(block, size));
+}

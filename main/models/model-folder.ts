@@ -1,26 +1,14 @@
 /** A model in a Hugging Face folder: configuration and weights in, configuration and weights out. */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
 import { encodeBf16 } from '../formats/half-precision.ts';
 import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
 import { architectureOf, readModelConfiguration } from './architectures/index.ts';
+import { companionFiles, copyCompanion, readModelSettings } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { headName, ParameterBuffer, parameterSpecifications } from './parameters.ts';
-
-/** Tokenizer and licence files, which travel with a model besides its weights and configuration. */
-export const companionFiles: readonly string[] = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-  'chat_template.jinja',
-  'LICENSE',
-];
 
 /** The folder's configuration, with tied embeddings also where the checkpoint holds no head although the config is silent. */
 export async function readFolderConfiguration(folder: string): Promise<ModelConfiguration> {
@@ -79,7 +67,7 @@ async function derivedConfig(
   configuration: ModelConfiguration,
   dtype: 'F32' | 'BF16',
 ): Promise<string> {
-  const original = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const original = await readModelSettings(source, 'config.json');
   const { ternary, subln, qkvBias } = configuration;
   const derived = {
     ...original,
@@ -105,8 +93,7 @@ export async function saveModelFolder(
   await mkdir(folder, { recursive: true });
   const present = new Set(await readdir(source));
   for (const name of [...companionFiles, 'generation_config.json'])
-    if (present.has(name) && source !== folder)
-      await writeFileAtomically(join(folder, name), await readFile(join(source, name)));
+    if (present.has(name) && source !== folder) await copyCompanion(source, folder, name);
   const config = await derivedConfig(source, configuration, dtype);
   await writeFileAtomically(join(folder, 'config.json'), config);
   await writeSafetensors(

@@ -3,7 +3,6 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
 import type { RemoteModel, TeacherCard } from '../contract/queries.ts';
-import { isJsonObject, parseBoundedJson, readBoundedFile } from '../formats/bounded-json.ts';
 import { openRegularFile } from '../formats/regular-file.ts';
 import { openCheckpoint } from '../formats/safetensors/index.ts';
 import { loadTokenizer } from '../formats/tokenizers/index.ts';
@@ -13,6 +12,7 @@ import {
   parseConfiguration,
   readModelConfiguration,
 } from '../models/architectures/index.ts';
+import { readModelSettings } from '../models/companion-files.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { projections, projectionShape } from '../models/configuration.ts';
 import { readFolderConfiguration } from '../models/model-folder.ts';
@@ -203,8 +203,8 @@ async function licenceOf(folder: string): Promise<string | null> {
 
 async function modelType(folder: string): Promise<string> {
   try {
-    const json = parseBoundedJson(await readBoundedFile(join(folder, 'config.json'), 1 << 20), 'config.json');
-    return isJsonObject(json) && typeof json['model_type'] === 'string' ? json['model_type'] : 'unknown';
+    const { model_type: type } = await readModelSettings(folder, 'config.json');
+    return typeof type === 'string' ? type : 'unknown';
   } catch {
     return 'unknown';
   }

@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { isJsonObject, ownValue, parseBoundedJson } from '../bounded-json.ts';
-import { openRegularFile } from '../regular-file.ts';
+import { openRegularFile, readSize } from '../regular-file.ts';
 import { readLines } from './lines.ts';
 
 const documentBytes = 64 * 1024;
@@ -68,7 +68,7 @@ async function* textDocuments(file: string, start: number): AsyncGenerator<{ tex
   const { handle, size } = await openRegularFile(file);
   try {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-    const blockBytes = Math.max(1, Math.min(readBytes, size - start));
+    const blockBytes = readSize(readBytes, size - start);
     let pending: Buffer = Buffer.alloc(0);
     let offset = start;
     const take = (length: number) => {

@@ -2,7 +2,7 @@
 import { parse } from 'csv-parse';
 import type { Info } from 'csv-parse';
 import { TritsmithError } from '../../contract/errors.ts';
-import { openRegularFile } from '../regular-file.ts';
+import { openRegularFile, readSize } from '../regular-file.ts';
 import type { DatasetRow, Problems, Source } from './dataset.ts';
 import type { Delimiter } from './delimiter.ts';
 import { readLines } from './lines.ts';
@@ -101,7 +101,7 @@ interface Parsed {
 
 async function* csvRecords(file: string, delimiter: string): AsyncGenerator<{ fields: string[]; line: number }> {
   const { handle, size } = await openRegularFile(file);
-  const input = handle.createReadStream({ highWaterMark: Math.max(1, Math.min(256 * 1024, size)) });
+  const input = handle.createReadStream({ highWaterMark: readSize(256 * 1024, size) });
   const parser = parse({
     bom: true,
     delimiter,

@@ -1,6 +1,6 @@
 /** Lines of a file of any size with their place in it. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { openRegularFile } from '../regular-file.ts';
+import { openRegularFile, readSize } from '../regular-file.ts';
 
 const blockBytes = 256 * 1024;
 const longestLine = 16 * 1024 * 1024;
@@ -23,7 +23,7 @@ export async function* readLines(file: string, start = 0): AsyncGenerator<Line> 
   const { handle, size } = await openRegularFile(file);
   try {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-    const block = Buffer.alloc(Math.max(1, Math.min(blockBytes, size - start)));
+    const block = Buffer.alloc(readSize(blockBytes, size - start));
     let parts: Buffer[] = [];
     let held = 0;
     let position = start;

@@ -1,7 +1,7 @@
 /** Finds out what a dataset file is and opens it. */
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { openRegularFile } from '../regular-file.ts';
+import { openRegularFile, readSize } from '../regular-file.ts';
 import { Problems } from './dataset.ts';
 import type { Dataset, Source } from './dataset.ts';
 import { noRows, openCsv, openTsv } from './delimited.ts';
@@ -15,7 +15,7 @@ const sniffedBytes = 64 * 1024;
 async function beginning(file: string): Promise<Buffer> {
   const { handle, size } = await openRegularFile(file);
   try {
-    const bytes = Buffer.alloc(Math.max(1, Math.min(sniffedBytes, size)));
+    const bytes = Buffer.alloc(readSize(sniffedBytes, size));
     const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
     return bytes.subarray(0, bytesRead);
   } finally {

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import golden from './golden/llama.json' with { type: 'json' };
 import { hasSharedData, sharedData } from '../shared-data.ts';
+import type { Json } from '../bounded-json.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizers/index.ts';
+import { createTokenizer } from '../tokenizers/tokenizer.ts';
 import { embeddedTokenizer, int32s, string, strings, tokenizerMetadata, uint32, writeGguf } from './index.ts';
 import type { GgufValue } from './index.ts';
 
@@ -92,6 +94,38 @@ describe.skipIf(!hasSharedData)('the tokenizer inside a GGUF file', () => {
       expect(embedded.encode(text), text).toEqual(original.encode(text));
       expect(embedded.decode(embedded.encode('Once upon'), { skipSpecialTokens: true })).toBe('Once upon');
     }
+  });
+
+  it('puts the end token after a text where the folder does, with a warning for the programs that refuse that', async () => {
+    const original = await loadTokenizer(sharedData('tokenizers/gpt2-hf'));
+    const content = '<|endoftext|>';
+    const special = { SpecialToken: { id: content, type_id: 0 } };
+    const surrounded = (single: Json[], ids: number[]): Tokenizer =>
+      createTokenizer(
+        'surrounded',
+        {
+          ...original.definition,
+          postProcessor: {
+            type: 'TemplateProcessing',
+            single,
+            pair: [],
+            special_tokens: { [content]: { id: content, ids, tokens: [content] } },
+          },
+        },
+        { bos: null, eos: 50_256, pad: null, unk: null },
+        null,
+      );
+    const ends = surrounded([{ Sequence: { id: 'A', type_id: 0 } }, special], [50_256]);
+    const { entries, warnings } = await tokenizerMetadata(ends);
+    expect(warnings).toEqual([expect.stringContaining('--override-kv tokenizer.ggml.add_eos_token=bool:false')]);
+    const embedded = await embeddedTokenizer(await write('ends', entries));
+    expect(embedded.encode('Hello')).toEqual([15_496, 50_256]);
+    expect(embedded.encode('Hello')).toEqual(ends.encode('Hello'));
+    // A token before the text that is not the begin token: no key can say that.
+    const begins = surrounded([special, { Sequence: { id: 'A', type_id: 0 } }], [50_256]);
+    expect((await tokenizerMetadata(begins)).warnings).toEqual([
+      expect.stringMatching(/other tokens around a text .*\(<\|endoftext\|>\)/),
+    ]);
   });
 
   it('is refused with a way out where it is of another kind, or where there is none', async () => {

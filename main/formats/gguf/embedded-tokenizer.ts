@@ -47,13 +47,16 @@ function single(metadata: GgufMetadata, key: string): string | number | boolean 
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null;
 }
 
-/** Puts the begin-of-text token before every text, as `add_bos_token` asks. */
-function begin(token: string, id: number): JsonObject {
+/** Puts tokens before and after every text, as `add_bos_token` and `add_eos_token` ask. */
+function surround(tokens: readonly string[], before: readonly number[], after: readonly number[]): JsonObject {
+  const special = (id: number): JsonObject => ({ SpecialToken: { id: tokens[id]!, type_id: 0 } });
   return {
     type: 'TemplateProcessing',
-    single: [{ SpecialToken: { id: token, type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+    single: [...before.map(special), { Sequence: { id: 'A', type_id: 0 } }, ...after.map(special)],
     pair: [],
-    special_tokens: { [token]: { id: token, ids: [id], tokens: [token] } },
+    special_tokens: Object.fromEntries(
+      [...before, ...after].map((id) => [tokens[id]!, { id: tokens[id]!, ids: [id], tokens: [tokens[id]!] }]),
+    ),
   };
 }
 
@@ -78,13 +81,16 @@ function byteLevelDefinition(
       added.push({ id, content, special: types[id] === pieceType.control, normalized: false });
     else vocab[content] = id;
   });
-  const bos = tokenId(metadata, 'bos', tokens);
-  const first = bos !== null && single(metadata, 'tokenizer.ggml.add_bos_token') === true;
+  const asked = (kind: string): number[] => {
+    const id = single(metadata, `tokenizer.ggml.add_${kind}_token`) === true ? tokenId(metadata, kind, tokens) : null;
+    return id === null ? [] : [id];
+  };
+  const [before, after] = [asked('bos'), asked('eos')];
   return checkDefinition(path, {
     added_tokens: added,
     normalizer: family.normalizer,
     pre_tokenizer: family.preTokenizer,
-    post_processor: first ? begin(tokens[bos]!, bos) : byteLevel(false),
+    post_processor: before.length + after.length > 0 ? surround(tokens, before, after) : byteLevel(false),
     decoder: byteLevel(true),
     model: {
       type: 'BPE',

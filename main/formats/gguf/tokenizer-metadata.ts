@@ -132,6 +132,27 @@ function sentencePieceWarnings(definition: TokenizerDefinition, otherPairs: numb
   return warnings;
 }
 
+/** What the tokenizer puts before and after a text. GGUF has a place for the begin and the end token alone. */
+function tokensAround(tokenizer: Tokenizer): { bos: boolean; eos: boolean; warnings: string[] } {
+  const { bosId, eosId } = tokenizer;
+  const [bare, whole] = [false, true].map((addSpecialTokens) => tokenizer.encode('a', { addSpecialTokens }));
+  const bos = bosId !== null && whole![0] === bosId;
+  const eos = eosId !== null && whole!.at(-1) === eosId;
+  const warnings: string[] = [];
+  const stored = [...(bos ? [bosId] : []), ...bare!, ...(eos ? [eosId] : [])];
+  if (stored.join() !== whole!.join()) {
+    const names = whole!.filter((id) => !stored.includes(id)).map((id) => tokenizer.idToToken(id) ?? String(id));
+    warnings.push(
+      `This tokenizer puts other tokens around a text than a GGUF file can ask for (${names.join(' ')}): write them into the prompt yourself in llama.cpp and bitnet.cpp.`,
+    );
+  }
+  if (eos)
+    warnings.push(
+      `This tokenizer puts its end token after every text, and so does the file (add_eos_token). The command-line programs of llama.cpp and bitnet.cpp refuse that: add --override-kv tokenizer.ggml.add_eos_token=bool:false there and end the prompt with ${tokenizer.idToToken(eosId)}.`,
+    );
+  return { bos, eos, warnings };
+}
+
 /**
  * The keys of a tokenizer, for a file whose embedding has `vocabSize` rows (default: as many as the tokenizer has ids); ids without
  * a token become unused `[PADn]` tokens.
@@ -176,9 +197,10 @@ export async function tokenizerMetadata(source: string | Tokenizer, vocabSize?: 
     ['padding', tokenizer.padId],
   ] as const)
     if (id !== null) entries.set(`tokenizer.ggml.${key}_token_id`, uint32(id));
-  const around = tokenizer.encode('a');
-  entries.set('tokenizer.ggml.add_bos_token', bool(tokenizer.bosId !== null && around[0] === tokenizer.bosId));
-  entries.set('tokenizer.ggml.add_eos_token', bool(tokenizer.eosId !== null && around.at(-1) === tokenizer.eosId));
+  const around = tokensAround(tokenizer);
+  entries.set('tokenizer.ggml.add_bos_token', bool(around.bos));
+  entries.set('tokenizer.ggml.add_eos_token', bool(around.eos));
+  warnings.push(...around.warnings);
   if (spaces !== null) entries.set('tokenizer.ggml.add_space_prefix', bool(spaces.prefix));
   if (tokenizer.chatTemplate !== null) entries.set('tokenizer.chat_template', string(tokenizer.chatTemplate));
   return { entries, warnings };

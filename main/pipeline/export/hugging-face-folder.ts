@@ -1,5 +1,5 @@
 /** Writes a student as a Hugging Face folder (`quant_method: "bitnet"`, offline autobitlinear) and reads it back. */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { native } from '../../../native/index.ts';
 import { TritsmithError } from '../../contract/errors.ts';
@@ -8,7 +8,7 @@ import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { companionFiles } from '../../models/model-folder.ts';
+import { companionFiles, copyCompanion, readModelSettings } from '../../models/companion-files.ts';
 import { type HuggingFacePlan, packRows, planHuggingFace, unpackRows } from './hugging-face-layout.ts';
 import { obsoleteTokenizerFiles } from './pruned-tokenizer.ts';
 import type { TensorSource } from './tensor-source.ts';
@@ -74,17 +74,18 @@ function tensorsToWrite(plan: HuggingFacePlan, source: TensorSource, embedding: 
   });
 }
 
+const asText = (settings: object): string => `${JSON.stringify(settings, null, 2)}\n`;
+
 async function generationConfig(source: string, present: ReadonlySet<string>): Promise<string> {
-  if (present.has('generation_config.json')) return readFile(join(source, 'generation_config.json'), 'utf8');
-  const config = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as Record<string, unknown>;
+  if (present.has('generation_config.json')) return asText(await readModelSettings(source, 'generation_config.json'));
+  const config = await readModelSettings(source, 'config.json');
   const ids = ['bos_token_id', 'eos_token_id', 'pad_token_id'].filter((key) => config[key] !== undefined);
-  return `${JSON.stringify(Object.fromEntries(ids.map((key) => [key, config[key]])), null, 2)}\n`;
+  return asText(Object.fromEntries(ids.map((key) => [key, config[key]])));
 }
 
-function configOf(base: string, plan: HuggingFacePlan): string {
-  const original = JSON.parse(base) as Record<string, unknown>;
-  const kept = Object.entries(original).filter(([key]) => key !== 'tritsmith' && key !== 'rope_scaling');
-  return `${JSON.stringify({ ...Object.fromEntries(kept), ...plan.settings }, null, 2)}\n`;
+function configOf(base: object, plan: HuggingFacePlan): string {
+  const kept = Object.entries(base).filter(([key]) => key !== 'tritsmith' && key !== 'rope_scaling');
+  return asText({ ...Object.fromEntries(kept), ...plan.settings });
 }
 
 function different(path: string, name: string): TritsmithError {
@@ -151,13 +152,15 @@ export async function writeHuggingFaceFolder(
   const pruned = replacedFiles['tokenizer.json'] !== undefined;
   for (const name of companionFiles)
     if (present.has(name) && replacedFiles[name] === undefined && !(pruned && obsoleteTokenizerFiles.includes(name)))
-      await writeFileAtomically(join(folder, name), await readFile(join(source, name)));
+      await copyCompanion(source, folder, name);
   const texts = {
     'generation_config.json': await generationConfig(source, present),
     'README.md': card,
     ...replacedFiles,
     'config.json': configOf(
-      replacedFiles['config.json'] ?? (await readFile(join(source, 'config.json'), 'utf8')),
+      replacedFiles['config.json'] === undefined
+        ? await readModelSettings(source, 'config.json')
+        : (JSON.parse(replacedFiles['config.json']) as object),
       plan,
     ),
   };

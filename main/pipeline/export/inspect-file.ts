@@ -1,10 +1,11 @@
 /** What is in a GGUF or safetensors file, and who can run it. Reads one tensor at a time. */
-import { open, readdir, readFile, stat } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { FileInspection, RunVerdict } from '../../contract/queries.ts';
 import { type GgufFile, openGguf } from '../../formats/gguf/index.ts';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/index.ts';
+import { readModelSettings } from '../../models/companion-files.ts';
 import { scaleName } from './gguf-encoding.ts';
 import { unpackRows } from './hugging-face-layout.ts';
 import { ggufVerdicts } from './run-verdicts.ts';
@@ -138,7 +139,7 @@ interface FolderConfig {
 
 async function configBeside(path: string): Promise<FolderConfig | null> {
   try {
-    return JSON.parse(await readFile(join(dirname(path), 'config.json'), 'utf8')) as FolderConfig;
+    return (await readModelSettings(dirname(path), 'config.json')) as FolderConfig;
   } catch {
     return null;
   }

@@ -1,11 +1,12 @@
 /** A student with a pruned vocabulary: fewer rows in embedding and head, a tokenizer to match, the same answers on the task. */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import { classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
 import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
+import { companionFiles, copyCompanion } from '../../models/companion-files.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
 import { embeddingName, ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
@@ -54,11 +55,12 @@ export async function pruneVocabulary(
   const kept = keptTokens(full, await usedTokens(task));
   const to = renumbering(kept);
   await mkdir(folder, { recursive: true });
-  for (const name of await readdir(source))
-    if (/\.(json|jinja)$/.test(name) && !obsoleteTokenizerFiles.includes(name) && !name.endsWith('.index.json'))
-      await writeFileAtomically(join(folder, name), await readFile(join(source, name)));
-  for (const [name, text] of Object.entries(await prunedTokenizerFiles(source, full, kept)))
-    await writeFileAtomically(join(folder, name), text);
+  const renumbered = await prunedTokenizerFiles(source, full, kept);
+  const present = new Set(await readdir(source));
+  for (const name of companionFiles)
+    if (present.has(name) && renumbered[name] === undefined && !obsoleteTokenizerFiles.includes(name))
+      await copyCompanion(source, folder, name);
+  for (const [name, text] of Object.entries(renumbered)) await writeFileAtomically(join(folder, name), text);
   const tokenizer = await loadTokenizer(folder, { vocabSize: kept.length });
   const renumber = (ids: Int32Array): Int32Array =>
     ids.map((id) => {

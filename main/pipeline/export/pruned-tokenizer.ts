@@ -1,11 +1,9 @@
 /** A tokenizer with fewer tokens: the files of a folder with ids renumbered. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Json, JsonObject } from '../../formats/bounded-json.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
-
-type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-type JsonObject = Record<string, Json>;
+import { readModelSettings } from '../../models/companion-files.ts';
 
 /** New id of an old one; undefined where it was dropped. */
 export type Renumbering = ReadonlyMap<number, number>;
@@ -86,8 +84,7 @@ function renumberedTokenizerConfig(config: JsonObject, to: Renumbering): JsonObj
 }
 
 async function readJson(folder: string, name: string): Promise<JsonObject | null> {
-  const path = join(folder, name);
-  return existsSync(path) ? (JSON.parse(await readFile(path, 'utf8')) as JsonObject) : null;
+  return existsSync(join(folder, name)) ? readModelSettings(folder, name) : null;
 }
 
 /** Files that hold the tokens in another form and would contradict the new tokenizer.json. */

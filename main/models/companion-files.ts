@@ -1,0 +1,36 @@
+/** The small files of a model folder beside its weights. Whoever made the folder made them: a pipe, a device or a huge file among them is refused. */
+import { join } from 'node:path';
+import { writeFileAtomically } from '../formats/atomic-file.ts';
+import { type JsonObject, readBoundedFile, readJsonObject } from '../formats/bounded-json.ts';
+
+/** Tokenizer and licence files, which travel with a model besides its weights and configuration. */
+export const companionFiles: readonly string[] = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+  'chat_template.jinja',
+  'LICENSE',
+];
+
+const largestFile = 256 * 1024 * 1024;
+const largestSettings = 16 * 1024 * 1024;
+
+/**
+ * Copies a file of one model folder to another, durably.
+ * @throws TritsmithError `bad-input` for what is no file or has more than 256 MB
+ */
+export async function copyCompanion(source: string, folder: string, name: string): Promise<void> {
+  await writeFileAtomically(join(folder, name), await readBoundedFile(join(source, name), largestFile));
+}
+
+/**
+ * Settings in a model folder: `config.json`, `generation_config.json`, `tokenizer_config.json`.
+ * @throws TritsmithError `not-found`, `bad-input` (no file, more than 16 MB), `damaged` (no JSON object)
+ */
+export function readModelSettings(folder: string, name: string): Promise<JsonObject> {
+  return readJsonObject(join(folder, name), largestSettings, 64);
+}
