@@ -157,7 +157,22 @@ describeInBrowser('hostile texts', () => {
   it('are text in the report, which runs no script and loads nothing', async () => {
     const record = experimentRecord.parse(recordOf('hostile-1', scene.folder));
     const path = join(scene.folder, 'report.html');
-    writeFileSync(path, htmlCard(record, { comparison: null, evaluations: [], exports: [] }));
+    const example = { row: 1, prompt: image, gold: drawing, first: '`<script>1</script>`', second: '', firstScore: 1 };
+    const differences = {
+      ...{ labels: [drawing, image], rows: 9, differing: 1, firstBetter: 1, secondBetter: 0 },
+      confusion: [
+        {
+          model: 'bitdistill' as const,
+          counts: [
+            [4, 1],
+            [0, 4],
+          ],
+          macroF1: 0.9,
+        },
+      ],
+      examples: [{ ...example, secondScore: 0 }],
+    };
+    writeFileSync(path, htmlCard(record, { comparison: null, evaluations: [], exports: [], differences }));
     const report = readFileSync(path, 'utf8');
     expect(report).toContain('&lt;img src=x onerror=');
     expect(report).not.toMatch(/<(img|script|svg|iframe|object|link)\b/);

@@ -155,6 +155,8 @@ describeInBrowser('from first start to an exported file', () => {
     const report = readFileSync(await download.path(), 'utf8');
     expect(report).toContain('Journey');
     expect(report).toContain(`${(value * 100).toFixed(1)} %`);
+    expect(report).toContain('Where teacher and student differ');
+    expect(report).toContain('Which class is taken for which');
     expect(report).not.toMatch(/<script|src=|https?:/);
   });
 

@@ -266,6 +266,7 @@ export const texts = {
       }.`,
     html: 'Report as HTML',
     markdown: 'Report as Markdown',
+    reportQuotes: 'A report quotes up to 20 of them.',
     headline: (student: string, teacher: string, file: string | null, body: string | null) =>
       `The student answers ${student} of the held-out rows right, the teacher ${teacher}.${smaller(file, body)}`,
     headlineTexts: (student: string, teacher: string, file: string | null, body: string | null) =>

@@ -1,6 +1,9 @@
 /** The report of an experiment as a model card: what was made, from what, how good and how fast it is, on which machine. */
 import type { ExperimentRecord } from '../contract/experiments.ts';
 import type { ExperimentResults } from '../contract/views.ts';
+import { differenceBlocks } from './card-differences.ts';
+import { percent, table } from './card-markdown.ts';
+import type { ReportedDifferences } from './differences.ts';
 
 const names = {
   teacher: 'Teacher (full precision)',
@@ -9,7 +12,12 @@ const names = {
   bitdistill: 'Student (BitDistill)',
 };
 
-export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentResults, 'job'>): string {
+export type CardResults = Omit<ExperimentResults, 'job'> & {
+  /** Null: the card says nothing of single rows. */
+  readonly differences: ReportedDifferences | null;
+};
+
+export function markdownCard(record: ExperimentRecord, results: CardResults): string {
   const { recipe } = record;
   const metric = results.evaluations[0]?.metric === 'rougeL' ? 'ROUGE-L' : 'Accuracy';
   const rows = results.comparison?.rows ?? [];
@@ -68,6 +76,7 @@ export function markdownCard(record: ExperimentRecord, results: Omit<ExperimentR
     ),
     '',
     'Body is the packed linear layers alone; the whole file also holds the embedding, the norms and the tokenizer.',
+    ...(results.differences === null ? [] : differenceBlocks(results.differences).flatMap((block) => ['', block])),
     '',
     '## Files',
     '',
@@ -124,7 +133,7 @@ export function pairedSentences(evaluations: ExperimentResults['evaluations']): 
 }
 
 /** The same card as one HTML file without any outside resource. */
-export function htmlCard(record: ExperimentRecord, results: Omit<ExperimentResults, 'job'>): string {
+export function htmlCard(record: ExperimentRecord, results: CardResults): string {
   const body = toHtml(markdownCard(record, results));
   return `<!doctype html>
 <html lang="en">
@@ -135,7 +144,7 @@ export function htmlCard(record: ExperimentRecord, results: Omit<ExperimentResul
 <style>
 :root{color-scheme:light dark;font:16px/1.55 system-ui,sans-serif}body{max-width:64rem;margin:2.5rem auto;padding:0 1.25rem}
 table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}th,td{text-align:left;padding:.4rem .9rem .4rem 0;border-bottom:1px solid #8885;font-variant-numeric:tabular-nums}
-code,pre{font:13px/1.5 ui-monospace,monospace}td code{word-break:break-all}pre{padding:1rem;border:1px solid #8885;border-radius:8px;overflow-x:auto}
+code,pre{font:13px/1.5 ui-monospace,monospace}td{vertical-align:top}td code{overflow-wrap:anywhere}pre{padding:1rem;border:1px solid #8885;border-radius:8px;overflow-x:auto}
 </style>
 ${body}
 </html>
@@ -178,16 +187,6 @@ function inline(text: string): string {
 
 function escape(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
-}
-
-function percent(value: number): string {
-  return `${(value * 100).toFixed(1)} %`;
 }
 
 function points(value: number | undefined): string {

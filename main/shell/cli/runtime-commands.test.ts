@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recipeSchema } from '../../contract/recipe.ts';
+import type { DifferencesAnswer } from '../../contract/result-queries.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
 import type { LabelScore } from '../../contract/runtime-protocol.ts';
 
@@ -65,6 +66,47 @@ beforeAll(() => {
 }, 120_000);
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
+});
+
+describe.skipIf(!ready)('show and report', () => {
+  it('tell on which rows teacher and student differ, and which class is taken for which', () => {
+    const { differences: found, comparison } = json<{
+      differences: DifferencesAnswer;
+      comparison: { rows: { name: string; accuracy: number }[] };
+    }>(cli('show', 'tiny', '--rows', '3', '--json'));
+    const right = (name: string): number =>
+      Math.round(comparison.rows.find((row) => row.name === name)!.accuracy * rowCount);
+    expect(found.rows).toBe(rowCount);
+    expect(found.firstBetter - found.secondBetter).toBe(right('teacher') - right('bitdistill'));
+    expect(found.examples).toHaveLength(Math.min(3, found.differing));
+    const { counts } = found.confusion.find(({ model }) => model === 'bitdistill')!;
+    expect(counts.flat().reduce((sum, rows) => sum + rows, 0)).toBe(rowCount);
+    expect(counts.reduce((sum, row, label) => sum + row[label]!, 0)).toBe(right('bitdistill'));
+    const sentence = `Teacher and student answer ${String(found.differing)} of ${String(rowCount)} held-out rows differently`;
+    const shown = cli('show', 'tiny').out;
+    expect(shown).toContain(sentence);
+    expect(shown).toMatch(/macro F1 [\d.]+ %\.\n +account +billing +cancel/);
+    const report = join(folder, 'card.html');
+    cli('report', 'tiny', '--output', report);
+    const card = readFileSync(report, 'utf8');
+    expect(card).toContain(sentence);
+    expect(card).toContain(
+      `<tr><td><code>${found.labels[0]!}</code></td>${counts[0]!.map((rows) => `<td>${String(rows)}</td>`).join('')}</tr>`,
+    );
+    expect(cli('report', 'tiny', '--rows', '0').out).not.toContain('differ');
+  });
+
+  it('say so when the rows are not those of the evaluation any more', () => {
+    const rows = readFileSync(dev, 'utf8');
+    writeFileSync(dev, `${rows.split('\n').slice(0, 11).join('\n')}\n`);
+    try {
+      expect(cli('show', 'tiny').out).toContain(
+        'The rows on which they differ cannot be read: The answers that were kept belong to other rows.',
+      );
+    } finally {
+      writeFileSync(dev, rows);
+    }
+  });
 });
 
 describe.skipIf(!ready)('classify', () => {

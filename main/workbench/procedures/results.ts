@@ -6,10 +6,11 @@ import type { BenchmarkSubject, RuntimeMessage, SavedBenchmark } from '../../con
 import type { ExportedModel } from '../../contract/views.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { Application } from '../application.ts';
+import { readDifferences, reportedDifferences } from '../differences.ts';
 import { describeMachine } from '../machine.ts';
 import { htmlCard, markdownCard } from '../model-card.ts';
 import { exportOf, readExports, readResults } from '../results.ts';
-import { ask, converse } from '../runtime-host.ts';
+import { converse } from '../runtime-host.ts';
 import { toProcedureError } from './errors.ts';
 import type { Procedures } from './router.ts';
 
@@ -29,16 +30,17 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
         application.sideJobs.cancel(input.id);
         return null;
       }),
-      differences: results.differences.handler(async ({ context: { application }, input }) => {
+      differences: results.differences.handler(({ context: { application }, input }) => {
         const { id, ...request } = input;
         application.workspace.experiments.get(id);
-        const folder = application.workspace.experimentFolder(id);
-        const command = { type: 'differences' as const, request: { ...request, folder } };
-        return (await ask(application.options.runtime, command, 'compared')).answer;
+        return readDifferences(application.options.runtime, application.workspace, id, request);
       }),
-      report: results.report.handler(({ context: { application }, input }) => {
-        const record = application.workspace.experiments.get(input.id);
-        const found = readResults(application.workspace, record);
+      report: results.report.handler(async ({ context: { application }, input }) => {
+        const { workspace, options } = application;
+        const record = workspace.experiments.get(input.id);
+        const results = readResults(workspace, record);
+        const differences = await reportedDifferences(options.runtime, workspace, record, results.evaluations, 20);
+        const found = { ...results, differences };
         const html = input.format === 'html';
         return {
           fileName: `${record.id}.${html ? 'html' : 'md'}`,

@@ -4,12 +4,15 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { htmlCard, markdownCard } from '../../../workbench/model-card.ts';
 import { readResults } from '../../../workbench/results.ts';
-import { guarded, newCommand, printJson } from '../command.ts';
+import { reportedDifferences } from '../../../workbench/differences.ts';
+import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
+import { runtimePort } from '../runnable-model.ts';
 import { withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 
 interface ReportOptions extends CommonOptions {
   readonly output?: string;
+  readonly rows: number;
 }
 
 export function reportCommand(shell: Shell): Command {
@@ -20,11 +23,20 @@ export function reportCommand(shell: Shell): Command {
   )
     .argument('<experiment>', 'its id, the beginning of its id, or "latest"')
     .option('--output <path>', 'a .html file, else Markdown; without it Markdown is printed')
+    .option(
+      '--rows <number>',
+      'most rows of the evaluation file that it quotes; 0: none, and no matrix',
+      wholeNumber(0),
+      20,
+    )
     .action((reference: string, options: ReportOptions) =>
       guarded(shell, options, () =>
-        withWorkspace(shell, options, 'read', 'report', (workspace) => {
+        withWorkspace(shell, options, 'read', 'report', async (workspace) => {
           const record = workspace.experiments.find(reference);
-          const found = readResults(workspace, record);
+          const results = readResults(workspace, record);
+          const { evaluations } = results;
+          const differences = await reportedDifferences(runtimePort, workspace, record, evaluations, options.rows);
+          const found = { ...results, differences };
           const html = /\.html?$/i.test(options.output ?? '');
           const text = html ? htmlCard(record, found) : markdownCard(record, found);
           const file = options.output === undefined ? null : resolve(options.output);

@@ -4,10 +4,13 @@ import { readComparison } from '../../../workbench/comparison.ts';
 import { pairedSentences } from '../../../workbench/model-card.ts';
 import { readResults } from '../../../workbench/results.ts';
 import type { Workspace } from '../../../workbench/workspace.ts';
+import { reportedDifferences } from '../../../workbench/differences.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { comparisonTable } from '../comparison-table.ts';
+import { differencesText } from '../differences-text.ts';
 import { exportProofs } from '../export-proofs.ts';
 import { bytes, count, date, elapsed } from '../quantities.ts';
+import { runtimePort } from '../runnable-model.ts';
 import { withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { facts, textTable } from '../text-table.ts';
@@ -17,6 +20,7 @@ interface ShowOptions extends CommonOptions {
   readonly recipe?: boolean;
   readonly metric?: string;
   readonly points: number;
+  readonly rows: number;
 }
 
 export function showCommand(shell: Shell): Command {
@@ -26,16 +30,22 @@ export function showCommand(shell: Shell): Command {
     .option('--recipe', 'print its recipe, nothing else')
     .option('--metric <stage/name>', 'print a curve, thinned without losing its extremes')
     .option('--points <number>', 'most points of the curve', wholeNumber(4), 100)
+    .option(
+      '--rows <number>',
+      'most rows shown on which teacher and student differ; 0: none, and no matrix',
+      wholeNumber(0),
+      10,
+    )
     .action((reference: string, options: ShowOptions) =>
       guarded(shell, options, () =>
-        withWorkspace(shell, options, 'read', 'show', (workspace) => {
-          show(shell, workspace, workspace.experiments.find(reference), options);
-        }),
+        withWorkspace(shell, options, 'read', 'show', (workspace) =>
+          show(shell, workspace, workspace.experiments.find(reference), options),
+        ),
       ),
     );
 }
 
-function show(shell: Shell, workspace: Workspace, record: ExperimentRecord, options: ShowOptions): void {
+async function show(shell: Shell, workspace: Workspace, record: ExperimentRecord, options: ShowOptions): Promise<void> {
   if (options.recipe === true) {
     shell.out(`${JSON.stringify(record.recipe, null, 2)}\n`);
     return;
@@ -55,11 +65,14 @@ function show(shell: Shell, workspace: Workspace, record: ExperimentRecord, opti
   const comparison = readComparison(workspace, record);
   const metrics = workspace.metrics.list(record.id);
   const logs = workspace.experiments.logs(record.id);
+  const { evaluations } = readResults(workspace, record);
+  const differences = await reportedDifferences(runtimePort, workspace, record, evaluations, options.rows);
   if (options.json === true) {
     printJson(shell, {
       ...record,
       folder: workspace.experimentFolder(record.id),
       comparison,
+      differences,
       metrics,
       ...(options.logs === true ? { logs } : {}),
     });
@@ -69,7 +82,8 @@ function show(shell: Shell, workspace: Workspace, record: ExperimentRecord, opti
   if (metrics.length > 0) shell.out(`\nCurves: ${metrics.map(({ name }) => name).join(', ')}\n`);
   if (comparison !== null) {
     shell.out(`\n${comparisonTable(comparison, record.recipe.task.kind)}`);
-    for (const sentence of pairedSentences(readResults(workspace, record).evaluations)) shell.out(`${sentence}\n`);
+    for (const sentence of pairedSentences(evaluations)) shell.out(`${sentence}\n`);
+    if (differences !== null) shell.out(`\n${differencesText(differences)}`);
   }
   if (comparison?.exports !== undefined && comparison.exports.length > 0)
     shell.out(`\n${exportProofs(comparison.exports)}`);
