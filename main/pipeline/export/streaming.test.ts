@@ -21,18 +21,18 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe('writing a student of 100 million parameters', () => {
+describe('writing a student of 50 million parameters', () => {
   it.each(['gguf', 'hf', 'onnx'])(
     'as %s takes memory for a few tensors, not for the model',
     async (format) => {
       const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', child, format, folder]);
       const found = JSON.parse(stdout) as Record<string, number>;
       const parameters = found['parameters']!;
-      expect(parameters).toBeGreaterThan(100e6);
-      // As values the model is 400 MB, packed 25 MB; the largest tensor is 3 MB.
+      expect(parameters).toBeGreaterThan(50e6);
+      // As values the model is 200 MB, packed 13 MB; the largest tensor is 3 MB.
       expect(found['heldBytes']).toBeLessThan(4 * found['largestTensorBytes']!);
       expect(found['heldBytes']).toBeLessThan(parameters / 4 / 2);
-      expect(found['residentBytes']).toBeLessThan(parameters);
+      expect(found['residentBytes']).toBeLessThan(2 * parameters);
     },
     600_000,
   );
