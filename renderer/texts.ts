@@ -385,8 +385,8 @@ export const texts = {
     embeddings: {
       f16: '16 bits: as good as trained',
       f32: '32 bits: exactly as trained',
-      q8_0: '8 bits: half as large, hardly a difference',
-      q6_k: '6 bits: smallest, a small difference',
+      q8_0: '8 bits: hardly a difference',
+      q6_k: '6 bits: a small difference',
     },
     embeddingEffect: 'The table of words, which is not ternary. In small models it is the largest part of the file.',
     vocabulary: 'Vocabulary',
@@ -426,6 +426,9 @@ export const texts = {
     ofStudent: 'The student',
     ofTeacher: 'The teacher, to compare with',
     about: (size: string) => `about ${size}`,
+    smallest: (format: string, size: string, times: string, embedding: string) =>
+      `Smallest whole file: ${format} with the embedding in ${{ f16: '16', f32: '32', q8_0: '8', q6_k: '6' }[embedding] ?? embedding} bits, about ${size}, ${times} times smaller than the teacher as F16. Keeping only the words of the task makes it smaller still.`,
+    chooseSmallest: 'Choose it',
     make: 'Make this file',
     there: 'This file is there already.',
     targets: {
@@ -435,11 +438,11 @@ export const texts = {
       },
       tq2_0: {
         name: 'GGUF, TQ2_0',
-        text: 'Two bits per weight for llama.cpp. Tritsmith runs it too.',
+        text: 'Two bits per weight for llama.cpp (Qwen3 students with extra norms excepted) and for Tritsmith.',
       },
       tq1_0: {
         name: 'GGUF, TQ1_0',
-        text: 'The smallest: 1.7 bits per weight, for llama.cpp; slower than TQ2_0.',
+        text: 'The smallest: 1.7 bits per weight. Runs where TQ2_0 does, slower.',
       },
       hf: {
         name: 'Hugging Face folder',

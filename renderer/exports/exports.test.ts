@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { taskSettings } from '../../main/contract/recipe.ts';
 import { examplePrompt, quoted, runCommands } from './commands.ts';
 import type { Runnable } from './commands.ts';
-import { embeddingsFor, estimatedBytes } from './sizes.ts';
+import { embeddingsFor, estimatedBytes, smallestStudent } from './sizes.ts';
 
 const task = taskSettings.parse({
   name: 'tickets',
@@ -73,6 +73,14 @@ describe('sizes before the export', () => {
   it('follow the bits per weight of linear layers and embedding', () => {
     expect(estimatedBytes(card, 'i2_s', 'f16')).toEqual({ body: 250_000, file: 250_000 + 256_000 + 5000 });
     expect(estimatedBytes(card, 'q4_0', 'q8_0')).toEqual({ body: 562_500, file: 562_500 + 136_000 + 5000 });
+  });
+
+  it('name the smallest whole file, which depends on the blocks that fit', () => {
+    const times = (2_000_000 + 256_000 + 5000) / (210_937.5 + 136_000 + 5000);
+    const smallest = { type: 'tq1_0', embedding: 'q8_0', bytes: 210_937.5 + 136_000 + 5000 };
+    expect(smallestStudent(card)).toEqual({ ...smallest, times });
+    expect(smallestStudent({ ...card, hiddenSize: 256 })).toMatchObject({ type: 'tq1_0', embedding: 'q6_k' });
+    expect(smallestStudent({ ...card, hiddenSize: 100 })).toMatchObject({ type: 'tq1_0', embedding: 'f16' });
   });
 
   it('offer only embeddings whose blocks fit the rows', () => {

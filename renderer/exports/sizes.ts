@@ -16,6 +16,7 @@ const linearBits: Record<ExportType, number> = {
 const embeddingBits: Record<EmbeddingType, number> = { f16: 16, f32: 32, q8_0: 8.5, q6_k: 6.5625 };
 
 export const studentTypes = ['i2_s', 'tq2_0', 'tq1_0', 'hf', 'onnx'] as const;
+export type StudentType = (typeof studentTypes)[number];
 export const teacherTypes = ['f16', 'q8_0', 'q4_0'] as const;
 
 /** Hugging Face folders and ONNX files keep the embedding as 16 or 32 bits. */
@@ -39,4 +40,18 @@ export function estimatedBytes(
   const rest = Math.max(0, card.student.fileBytes - card.student.bodyBytes - table * 2);
   const body = (card.bodyParameters * linearBits[type]) / 8;
   return { body, file: body + (table * embeddingBits[embedding]) / 8 + rest };
+}
+
+/** The choice that makes the student's smallest whole file, and how many times smaller than the teacher as F16 that is. */
+export function smallestStudent(card: TeacherCard): {
+  type: StudentType;
+  embedding: EmbeddingType;
+  bytes: number;
+  times: number;
+} {
+  const [smallest] = studentTypes
+    .flatMap((type) => embeddingsFor(type, card).map((embedding) => ({ type, embedding })))
+    .map((choice) => ({ ...choice, bytes: estimatedBytes(card, choice.type, choice.embedding).file }))
+    .sort((a, b) => a.bytes - b.bytes);
+  return { ...smallest!, times: estimatedBytes(card, 'f16', 'f16').file / smallest!.bytes };
 }

@@ -28,12 +28,22 @@ export function exportCommand(shell: Shell): Command {
   )
     .argument('<experiment>', 'its id, the beginning of its id, or "latest"')
     .addOption(
-      new Option('--type <type>', 'i2_s: bitnet.cpp; tq2_0, tq1_0: llama.cpp; f16, q8_0, q4_0: the teacher, to compare')
+      new Option(
+        '--type <type>',
+        'i2_s: Tritsmith, bitnet.cpp; tq2_0: Tritsmith, llama.cpp; tq1_0: as tq2_0, smallest, slower; f16, q8_0, q4_0: the teacher, to compare',
+      )
         .choices(exportType.options)
         .default('i2_s'),
     )
-    .addOption(new Option('--embedding <type>', 'type of the embedding').choices(embeddingType.options).default('f16'))
-    .option('--prune-vocabulary', 'keep only the tokens that the task can use')
+    .addOption(
+      new Option(
+        '--embedding <type>',
+        'type of the embedding; the smallest file has q6_k, with rows that 256 does not divide q8_0',
+      )
+        .choices(embeddingType.options)
+        .default('f16'),
+    )
+    .option('--prune-vocabulary', 'keep only the tokens that the task can use: often the greatest saving of all')
     .option('--output <path>', 'copy the file there as well')
     .action((reference: string, options: ExportOptions) =>
       guarded(shell, options, () =>
