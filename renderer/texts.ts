@@ -486,6 +486,7 @@ export const texts = {
     annotate: (name: string) => `Tags and notes of “${name}”`,
     onlyTag: (tag: string) => `Show only what has the tag ${tag}`,
     clearSearch: 'Show all',
+    origin: (id: string, teacher: string) => `${id}, from ${teacher}`,
     compare: (count: number) => (count < 2 ? 'Compare' : `Compare ${String(count)}`),
     found: (count: number) => `${String(count)} experiments`,
     shown: (shown: string, all: string) => `The first ${shown} of ${all} are shown; the search looks at all.`,

@@ -150,11 +150,11 @@ function workerDied(exit: WorkerExit, tail: string, remedy: string): TritsmithEr
     exit.startError !== undefined
       ? `it could not be started: ${exit.startError}`
       : exit.signal !== null
-        ? `signal ${exit.signal} ended it`
+        ? `the system or another program ended it (${exit.signal})`
         : `exit code ${String(exit.code)}`;
   const memory = exit.signal === 'SIGKILL' || exit.signal === 'SIGABRT' || exit.code === 134 || exit.code === 137;
   return new TritsmithError('worker-died', 'The worker process ended in the middle of its work.', {
-    reason: memory ? `${how}; systems do this when memory runs out, and people with kill` : how,
+    reason: memory ? `${how}: systems do this when memory runs out.` : how,
     remedy: memory
       ? `${remedy} If it happens again, lower "Tokens at once" (microBatchTokens) or switch "Recompute activations" (recomputeActivations) on.`
       : remedy,

@@ -9,10 +9,17 @@ import type { Workspace } from './workspace.ts';
 
 const FLUSH_MILLISECONDS = 250;
 
+export interface RecordedStage {
+  readonly kind: JobKind;
+  readonly position: number;
+  /** Time spent on it so far: written beside its progress, so that a workbench that is killed leaves it too. */
+  readonly seconds: () => number;
+}
+
 export class EventRecorder {
   readonly #workspace: Workspace;
   readonly #experiment: string;
-  readonly #stage: { kind: JobKind; position: number };
+  readonly #stage: RecordedStage;
   readonly #onFailure: (error: Error) => void;
   readonly #timer: NodeJS.Timeout;
   #samples: MetricSample[] = [];
@@ -22,12 +29,7 @@ export class EventRecorder {
   #failed = false;
 
   /** `onFailure` hears once of a database that cannot be written (a full disk, say); what comes after that is kept for the next session. */
-  constructor(
-    workspace: Workspace,
-    experiment: string,
-    stage: { kind: JobKind; position: number },
-    onFailure: (error: Error) => void,
-  ) {
+  constructor(workspace: Workspace, experiment: string, stage: RecordedStage, onFailure: (error: Error) => void) {
     this.#workspace = workspace;
     this.#experiment = experiment;
     this.#stage = stage;
@@ -65,7 +67,10 @@ export class EventRecorder {
       this.#file.append(samples, logs);
       const { database, experiments, metrics } = this.#workspace;
       database.transaction(() => {
-        if (progress !== null) experiments.setProgress(this.#experiment, this.#stage.position, progress);
+        if (progress !== null) {
+          const { position, seconds } = this.#stage;
+          experiments.setProgress(this.#experiment, position, { ...progress, seconds: seconds() });
+        }
         for (const line of logs) experiments.addLog(this.#experiment, line);
         metrics.append(this.#experiment, samples);
       })();

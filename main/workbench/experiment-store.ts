@@ -171,10 +171,15 @@ export class ExperimentStore {
     this.#database.prepare('UPDATE experiments SET recipe = ? WHERE id = ?').run(JSON.stringify(recipe), id);
   }
 
-  setProgress(id: string, position: number, progress: { done: number; total: number; unit: string }): void {
+  /** `seconds`: time spent on the stage so far. */
+  setProgress(
+    id: string,
+    position: number,
+    progress: { done: number; total: number; unit: string; seconds: number },
+  ): void {
     this.#database
-      .prepare('UPDATE stages SET done = ?, total = ?, unit = ? WHERE experiment = ? AND position = ?')
-      .run(progress.done, progress.total, progress.unit, id, position);
+      .prepare('UPDATE stages SET done = ?, total = ?, unit = ?, seconds = ? WHERE experiment = ? AND position = ?')
+      .run(progress.done, progress.total, progress.unit, progress.seconds, id, position);
   }
 
   putArtifact(id: string, stage: JobKind, artifact: Artifact): void {

@@ -187,6 +187,8 @@ describe('an experiment', () => {
     workspace = await open();
     const record = workspace.experiments.get('counts-1');
     expect(states(record)).toEqual(['interrupted', 'interrupted', 'pending', 'pending']);
+    // What was spent before is known, and counts on.
+    expect(record.stages[0]!.seconds).toBeGreaterThan(0);
     const done = await runExperiment(workspace, 'counts-1', { port });
     expect(done.state).toBe('done');
     for (const kind of ['finetune', 'distil', 'evaluate']) expect(valueOf(done, kind)).toEqual(valueOf(whole, kind));

@@ -154,7 +154,9 @@ class ExperimentRun {
     const started = performance.now();
     let lost = 0;
     const { recipe } = this.#record();
-    const recorder = new EventRecorder(this.#workspace, this.#id, stage, (error) => {
+    const seconds = (): number => stage.seconds + Math.max(0, (performance.now() - started) / 1000 - lost);
+    const { kind, position } = stage;
+    const recorder = new EventRecorder(this.#workspace, this.#id, { kind, position, seconds }, (error) => {
       this.#storeError = error;
       this.#stop.ask('pause');
     });
@@ -163,8 +165,7 @@ class ExperimentRun {
       const stored = this.#record().stages[stage.position] ?? stage;
       // A job that skips or bundles units need not count to its total.
       const now = changes.state === 'done' ? { ...stored, done: stored.total } : stored;
-      const seconds = stage.seconds + Math.max(0, (performance.now() - started) / 1000 - lost);
-      this.#setStage({ ...now, ended: Date.now(), seconds, ...changes });
+      this.#setStage({ ...now, ended: Date.now(), seconds: seconds(), ...changes });
     };
     this.#setStage({ ...stage, state: 'running', started: stage.started ?? Date.now(), ended: null, error: null });
     try {
@@ -184,10 +185,10 @@ class ExperimentRun {
           onSilent: (minutes) => {
             this.#say({ type: 'silent', stage: stage.kind, minutes });
           },
-          onGap: (seconds) => {
-            lost += seconds;
-            eta.skip(stage.position, seconds * 1000);
-            this.#say({ type: 'gap', stage: stage.kind, seconds });
+          onGap: (gap) => {
+            lost += gap;
+            eta.skip(position, gap * 1000);
+            this.#say({ type: 'gap', stage: kind, seconds: gap });
           },
           ...this.#options.silence,
         },

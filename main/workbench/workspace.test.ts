@@ -255,9 +255,14 @@ describe('the database', () => {
   ])('that was %s is kept aside and rebuilt from the experiment folders', async (_, damage) => {
     const workspace = await open();
     const record = addExperiment(workspace, 'precious');
-    const recorder = new EventRecorder(workspace, 'precious', { kind: 'distil', position: 0 }, (error) => {
-      throw error;
-    });
+    const recorder = new EventRecorder(
+      workspace,
+      'precious',
+      { kind: 'distil', position: 0, seconds: () => 0 },
+      (error) => {
+        throw error;
+      },
+    );
     for (let step = 1; step <= 300; step++)
       recorder.record({ type: 'metrics', step, values: { loss: step === 7 ? NaN : 1 / step } });
     recorder.record({ type: 'log', level: 'warning', text: 'A row was cut.' });
