@@ -17,6 +17,7 @@ import { hubModelId } from '../contract/hub.ts';
 import { discardDownload, downloadModel, partialFolder, unfinishedDownloads } from './download.ts';
 import { startHubServer } from './fixtures/hub-server.ts';
 import type { HubServer, ServedModel } from './fixtures/hub-server.ts';
+import { mountSmallDisk, noSmallDisk } from '../formats/small-disk.ts';
 import { HubClient } from './hub-client.ts';
 import { describeModel, searchModels } from './hub-models.ts';
 
@@ -179,6 +180,34 @@ describe('a download', () => {
       plan.files.map(({ name }) => name),
     );
     expect(existsSync(partialFolder(target('plain')))).toBe(false);
+  });
+
+  it('ends on a full disk with what it needs and what to do, and goes on from there when there is room', async () => {
+    const disk = mountSmallDisk(8);
+    if (disk === null) return void process.stdout.write(`${noSmallDisk}\n`);
+    try {
+      const { plan } = await describeModel(client, 'acme/tiny-qwen3');
+      const path = join(disk.folder, 'model');
+      for (const left of [0, 600_000]) {
+        disk.fill(left);
+        const error = await refused(downloadModel(client, plan, path, quick));
+        expect([error.code, existsSync(path)]).toEqual(['no-space', false]);
+        expect(error.message).toContain('The disk is full');
+        expect(error.remedy).toMatch(/^Free /);
+      }
+      const begun = sizeAt(join(partialFolder(path), `${weights}.incomplete`));
+      expect(begun).toBeGreaterThan(0);
+      disk.free();
+      server.requests.length = 0;
+      await downloadModel(client, plan, path, quick);
+      identical(
+        path,
+        plan.files.map(({ name }) => name),
+      );
+      expect(server.requests.map(({ range }) => range)).toContain(`bytes=${String(begun)}-`);
+    } finally {
+      disk.unmount();
+    }
   });
 
   it('goes on by itself after broken connections, with ranges, not from the start', async () => {

@@ -1,11 +1,14 @@
-/** JSON files that are either old or new, never half written. */
+/** Small files that are either old or new, never half written. */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { noSpace } from '../contract/errors.ts';
 
-/** Writes `value` beside `path`, flushes it to the disk and renames it into place. Mode 0600. */
 export function writeJsonAtomically(path: string, value: unknown): void {
-  const text = `${JSON.stringify(value, null, 2)}\n`;
+  writeTextAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Writes beside `path`, flushes to the disk and renames into place. Mode 0600. @throws TritsmithError `no-space`, and errors of the file system */
+export function writeTextAtomically(path: string, text: string): void {
   const temporary = `${path}.${String(process.pid)}.new`;
   try {
     const file = openSync(temporary, 'w', 0o600);
