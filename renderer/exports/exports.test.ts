@@ -65,6 +65,9 @@ describe('sizes before the export', () => {
   const card = {
     vocabularySize: 1000,
     hiddenSize: 128,
+    ffnSize: 512,
+    heads: 4,
+    headDim: 64,
     tiedEmbedding: true,
     bodyParameters: 1_000_000,
     student: { bodyBytes: 250_000, fileBytes: 250_000 + 256_000 + 5000 },
@@ -76,11 +79,15 @@ describe('sizes before the export', () => {
   });
 
   it('name the smallest whole file, which depends on the blocks that fit', () => {
-    const times = (2_000_000 + 256_000 + 5000) / (210_937.5 + 136_000 + 5000);
-    const smallest = { type: 'tq1_0', embedding: 'q8_0', bytes: 210_937.5 + 136_000 + 5000 };
-    expect(smallestStudent(card)).toEqual({ ...smallest, times });
+    const bytes = 250_000 + 136_000 + 5000;
+    expect(smallestStudent(card)).toEqual({
+      ...{ type: 'i2_s', embedding: 'q8_0', bytes },
+      times: (2_000_000 + 256_000 + 5000) / bytes,
+    });
     expect(smallestStudent({ ...card, hiddenSize: 256 })).toMatchObject({ type: 'tq1_0', embedding: 'q6_k' });
-    expect(smallestStudent({ ...card, hiddenSize: 100 })).toMatchObject({ type: 'tq1_0', embedding: 'f16' });
+    // A row of the feed-forward layer that 256 does not divide.
+    expect(smallestStudent({ ...card, hiddenSize: 256, ffnSize: 640 })).toMatchObject({ type: 'i2_s' });
+    expect(smallestStudent({ ...card, hiddenSize: 100 })).toMatchObject({ type: 'hf', embedding: 'f16' });
   });
 
   it('offer only embeddings whose blocks fit the rows', () => {

@@ -42,6 +42,13 @@ export function estimatedBytes(
   return { body, file: body + (table * embeddingBits[embedding]) / 8 + rest };
 }
 
+/** Weights that lie in one block: a row of every linear layer must be a multiple of that. */
+const blocks: Record<StudentType, number> = { i2_s: 128, tq2_0: 256, tq1_0: 256, hf: 1, onnx: 1 };
+
+function holds(type: StudentType, { hiddenSize, ffnSize, heads, headDim }: TeacherCard): boolean {
+  return [hiddenSize, ffnSize, heads * headDim].every((row) => row % blocks[type] === 0);
+}
+
 /** The choice that makes the student's smallest whole file, and how many times smaller than the teacher as F16 that is. */
 export function smallestStudent(card: TeacherCard): {
   type: StudentType;
@@ -50,6 +57,7 @@ export function smallestStudent(card: TeacherCard): {
   times: number;
 } {
   const [smallest] = studentTypes
+    .filter((type) => holds(type, card))
     .flatMap((type) => embeddingsFor(type, card).map((embedding) => ({ type, embedding })))
     .map((choice) => ({ ...choice, bytes: estimatedBytes(card, choice.type, choice.embedding).file }))
     .sort((a, b) => a.bytes - b.bytes);
