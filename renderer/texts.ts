@@ -426,6 +426,7 @@ export const texts = {
     ofStudent: 'The student',
     ofTeacher: 'The teacher, to compare with',
     about: (size: string) => `about ${size}`,
+    doesNotFit: 'not for this shape',
     smallest: (format: string, size: string, times: string, embedding: string) =>
       `Smallest whole file: ${format} with the embedding in ${{ f16: '16', f32: '32', q8_0: '8', q6_k: '6' }[embedding] ?? embedding} bits, about ${size}, ${times} times smaller than the teacher as F16. Keeping only the words of the task makes it smaller still.`,
     chooseSmallest: 'Choose it',

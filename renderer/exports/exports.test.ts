@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { taskSettings } from '../../main/contract/recipe.ts';
 import { examplePrompt, quoted, runCommands } from './commands.ts';
 import type { Runnable } from './commands.ts';
-import { embeddingsFor, estimatedBytes, smallestStudent } from './sizes.ts';
+import { embeddingsFor, estimatedBytes, holds, smallestStudent } from './sizes.ts';
 
 const task = taskSettings.parse({
   name: 'tickets',
@@ -85,6 +85,12 @@ describe('sizes before the export', () => {
       times: (2_000_000 + 256_000 + 5000) / bytes,
     });
     expect(smallestStudent({ ...card, hiddenSize: 256 })).toMatchObject({ type: 'tq1_0', embedding: 'q6_k' });
+    expect((['i2_s', 'tq2_0', 'onnx', 'q4_0'] as const).map((type) => holds(type, card))).toEqual([
+      true,
+      false,
+      true,
+      true,
+    ]);
     // A row of the feed-forward layer that 256 does not divide.
     expect(smallestStudent({ ...card, hiddenSize: 256, ffnSize: 640 })).toMatchObject({ type: 'i2_s' });
     expect(smallestStudent({ ...card, hiddenSize: 100 })).toMatchObject({ type: 'hf', embedding: 'f16' });

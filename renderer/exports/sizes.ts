@@ -43,10 +43,11 @@ export function estimatedBytes(
 }
 
 /** Weights that lie in one block: a row of every linear layer must be a multiple of that. */
-const blocks: Record<StudentType, number> = { i2_s: 128, tq2_0: 256, tq1_0: 256, hf: 1, onnx: 1 };
+const blocks: Partial<Record<ExportType, number>> = { i2_s: 128, tq2_0: 256, tq1_0: 256 };
 
-function holds(type: StudentType, { hiddenSize, ffnSize, heads, headDim }: TeacherCard): boolean {
-  return [hiddenSize, ffnSize, heads * headDim].every((row) => row % blocks[type] === 0);
+/** Whether a file of this type can hold the model's rows. */
+export function holds(type: ExportType, { hiddenSize, ffnSize, heads, headDim }: TeacherCard): boolean {
+  return [hiddenSize, ffnSize, heads * headDim].every((row) => row % (blocks[type] ?? 1) === 0);
 }
 
 /** The choice that makes the student's smallest whole file, and how many times smaller than the teacher as F16 that is. */
