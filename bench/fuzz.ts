@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- fuzz [--parser name,...] [--inputs 100000] [--seed N] [--only index] [--json]`: damaged files for every parser.
+ * `npm run bench -- fuzz [--parser name,...] [--inputs 100000] [--from index] [--seed N] [--only index] [--json]`: damaged files for every
+ * parser, from one index on where an earlier command of the same seed was stopped there.
  * Fails on a crash, a hang, an error that is no TritsmithError, a changed prototype, a file opened outside the input's folder, or
  * memory out of proportion.
  */
@@ -30,6 +31,7 @@ export async function run(args: string[]): Promise<void> {
     options: {
       parser: { type: 'string' },
       inputs: { type: 'string', default: '100000' },
+      from: { type: 'string', default: '0' },
       seed: { type: 'string' },
       only: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -44,7 +46,7 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
-  const from = values.only === undefined ? 0 : Number(values.only);
+  const from = Number(values.only ?? values.from);
   const to = values.only === undefined ? Number(values.inputs) : from + 1;
   process.stderr.write(`Seed ${seed}\n`);
   const results: FuzzResult[] = [];
