@@ -59,7 +59,12 @@ export const ablations: readonly Variant[] = [
   { name: 'attention-only', text: 'attention-relation term alone (lambda 0)', change: distil({ lambda: 0 }) },
   { name: 'first-layer', text: 'attention relation at the first layer', change: distil({ layer: 0 }) },
   { name: 'fixed-gamma', text: 'gamma 1e5 as in the paper', change: distil({ gamma: 1e5 }) },
-  { name: 'subln-all', text: 'SubLN before all seven projections', change: subln('all') },
+  {
+    name: 'subln-all',
+    text: 'SubLN before all seven projections',
+    // No GGUF file holds such a Llama student.
+    change: (recipe) => ({ ...subln('all')(recipe), exports: [{ type: 'hf', embedding: 'f16' }] }),
+  },
   { name: 'subln-none', text: 'no SubLN', change: subln('none') },
 ];
 

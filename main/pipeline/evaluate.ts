@@ -13,7 +13,8 @@ import { type JobContext, obeyStop } from './job.ts';
 import type { LabelWords } from './label-words.ts';
 import { recipeTokenizer } from './models-of-recipe.ts';
 import { prepareTask, type PreparedTask } from './task-data.ts';
-import { runsInRuntime, writeAnswers, type WrittenAnswers } from './written-answers.ts';
+import { whyNoGguf } from './export/gguf-layout.ts';
+import { writeAnswers, type WrittenAnswers } from './written-answers.ts';
 
 /** Accuracy on the first rows while training, for the trainer; empty when the recipe does not ask for it. */
 export function trainingEvaluation(
@@ -85,7 +86,7 @@ async function write(subject: Subject, context: JobContext, onRows: OnRows): Pro
   const { recipe, folder, path, task, tokenizer } = subject;
   const configuration = await readFolderConfiguration(path);
   const { maxNewTokens } = recipe.task;
-  if (runsInRuntime(configuration))
+  if (whyNoGguf(configuration) === null)
     return writeAnswers(folder, path, configuration, tokenizer, task.dev, {
       maxNewTokens,
       threads: recipe.threads,

@@ -9,6 +9,7 @@ import type { TypicalRequest } from '../contract/results.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
 import { measuredFile, type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
 import { readEvaluation } from './evaluations.ts';
+import { measurable } from './export/export-targets.ts';
 import type { JobContext } from './job.ts';
 
 const promptTokens = 128;
@@ -53,18 +54,24 @@ function requestTime(model: StudentModel, request: TypicalRequest | undefined): 
 
 /**
  * Medians of five rounds on one thread: tokens per second of a prompt of 128 tokens and of 64 decoded ones (less where the context is
- * shorter), seconds of one request of the task, and how much the process's resident memory grew by loading and running the model.
+ * shorter), seconds of one request of the task, and how much the process's resident memory grew by loading and running the model. A model that
+ * no file for our runtime can hold is not measured, and the log says so.
  */
 export async function measureModel(
   name: 'teacher' | 'bitnet-sft' | 'bitdistill',
   { recipe, folder }: JobSpec,
   context: JobContext,
-): Promise<Measurement> {
-  const file = measuredFile((await readExports(folder)) ?? [], name);
-  if (!file)
+): Promise<Measurement | { measured: false }> {
+  const files = await readExports(folder);
+  if (!files)
     throw new TritsmithError('not-found', `There is no exported file of ${name} to measure.`, {
       remedy: 'Run the export again.',
     });
+  const file = measuredFile(files, name);
+  if (!file || !measurable(file)) {
+    context.emit({ type: 'log', level: 'warning', text: `${name}: not measured. No file of it runs in our runtime.` });
+    return { measured: false };
+  }
   const request = (await readEvaluation(folder, name))?.request;
   const before = process.memoryUsage.rss();
   const model = loadModel(join(folder, file.path), { threads });

@@ -1,6 +1,7 @@
 /** Answers to the workbench's short questions; each is asked in a worker process, so that the workbench never loads the engine. */
 import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
 import { checkTask } from './check-task.ts';
+import { assertExportable } from './export/export-targets.ts';
 import { inspectFile } from './export/inspect-file.ts';
 import { foreseeTeacher, inspectTeacher } from './inspect-teacher.ts';
 import { planJobs } from './plan.ts';
@@ -21,6 +22,7 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
     case 'inspect-file':
       return inspectFile(query.path);
     case 'plan-jobs':
+      await assertExportable(query.recipe);
       return planJobs(query.recipe);
   }
 }

@@ -8,7 +8,6 @@ import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { cacheFolder } from './experiment-folder.ts';
 import { writeGgufModel } from './export/gguf-file.ts';
-import { planGguf } from './export/gguf-layout.ts';
 import { openTensorSource } from './export/tensor-source.ts';
 import { logSumExp } from './label-scores.ts';
 import type { EvaluationRow } from './evaluation-rows.ts';
@@ -27,16 +26,6 @@ export interface WritingOptions {
   readonly stopping: () => boolean;
   /** Called after each row with how many are done; may throw to stop. */
   readonly onRow: (done: number) => Promise<void>;
-}
-
-/** Whether the model fits a GGUF file at all; the few that do not are answered by the graph engine. */
-export function runsInRuntime(configuration: ModelConfiguration): boolean {
-  try {
-    planGguf(configuration);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**

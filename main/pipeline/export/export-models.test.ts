@@ -11,8 +11,10 @@ import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
 import { readExports } from '../comparison.ts';
 import { JobStopped } from '../job.ts';
+import { measureModel } from '../measure.ts';
 import { prepareTask } from '../task-data.ts';
 import { exportModels } from './export-models.ts';
+import { assertExportable } from './export-targets.ts';
 import { tinyConfiguration, tinyParameters, tokenizerFolder, writeTinySource } from './fixtures.ts';
 
 let root: string;
@@ -202,4 +204,45 @@ describe('pruning the vocabulary', () => {
     const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as { vocab_size: number };
     expect(config.vocab_size).toBe(tokensAfter);
   }, 60_000);
+});
+
+describe('a student that no GGUF file can hold (Llama, SubLN before all seven projections)', () => {
+  const asking = (exports: ExportSettings[]): Recipe => ({
+    ...recipeWith(exports),
+    refine: { subln: 'all', sublnInit: 'ones', dropQkvBias: false },
+  });
+
+  it('is refused before the training where such a file is asked for', async () => {
+    await expect(assertExportable(asking([{ type: 'i2_s', embedding: 'f16' }]))).rejects.toThrow(
+      /all seven projections/,
+    );
+    await expect(assertExportable(asking([{ type: 'hf', embedding: 'f16' }]))).resolves.toBeUndefined();
+  });
+
+  it('is exported as it can be and not measured, and the log says why', async () => {
+    const folder = join(root, 'unfit');
+    const configuration = tinyConfiguration({ subln: 'all' });
+    mkdirSync(folder);
+    await saveModelFolder(
+      join(folder, 'student'),
+      join(root, 'source'),
+      configuration,
+      tinyParameters(configuration, 7),
+    );
+    const recipe = asking([{ type: 'hf', embedding: 'f16' }]);
+    const warnings: string[] = [];
+    const context = {
+      emit: (event: JobEvent) => {
+        if (event.type === 'log' && event.level === 'warning') warnings.push(event.text);
+      },
+      stopRequested: () => null,
+    };
+    await exportModels({ kind: 'export', recipe, folder }, context);
+    const files = (await readExports(folder))!;
+    expect(files.filter(({ model }) => model === 'bitdistill').map(({ type }) => type)).toEqual(['hf']);
+    expect(warnings.join()).toMatch(/bitdistill is not measured\. SubLN before all seven projections/);
+    await expect(measureModel('bitdistill', { kind: 'measure-student', recipe, folder }, context)).resolves.toEqual({
+      measured: false,
+    });
+  });
 });

@@ -25,6 +25,7 @@ import {
   targetsFor,
   storedEmbedding,
 } from './export-targets.ts';
+import { whyNoGguf } from './gguf-layout.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { modelCard } from './model-card.ts';
 import { ggufVerdicts } from './run-verdicts.ts';
@@ -216,6 +217,15 @@ export async function exportModels(
   let files: ExportedFile[] = [];
   for (const [index, target] of targets.entries()) {
     const note = baseName(target);
+    const unfit = target.forMeasuring ? whyNoGguf(await readFolderConfiguration(target.folder)) : null;
+    if (unfit !== null) {
+      context.emit({
+        type: 'log',
+        level: 'warning',
+        text: `${note}: not written, so ${target.model} is not measured. ${unfit}`,
+      });
+      continue;
+    }
     // Writers wrap what is thrown in them; a stop must come out as what it is.
     let stopped: JobStopped | null = null;
     const file = await exportTarget(target, recipe, exportsFolder, task, async (done, total) => {

@@ -2,7 +2,9 @@
 import type { ExportSettings, ExportType, Recipe } from '../../contract/recipe.ts';
 import type { ExportedFile } from '../../contract/results.ts';
 import { evaluatedModels } from '../evaluations.ts';
+import { studentConfiguration } from '../models-of-recipe.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
+import { planGguf } from './gguf-layout.ts';
 
 export type GgufType = Exclude<ExportType, 'hf' | 'onnx'>;
 
@@ -31,6 +33,8 @@ export interface Target {
   /** Folder of the experiment. */
   readonly experiment: string;
   readonly settings: ExportSettings;
+  /** Nobody asked for it: it is written to be measured, and left out where no GGUF file can hold the model. */
+  readonly forMeasuring: boolean;
 }
 
 /** Whether the native runtime executes it, so that it can be measured. */
@@ -53,13 +57,28 @@ export function exportTargets(folder: string, recipe: Recipe): Target[] {
       const wanted =
         name === 'bitnet-sft' ? [] : recipe.exports.filter(({ type }) => teacherTypes.includes(type) === ofTeacher);
       const own: ExportSettings = ofTeacher ? { type: 'f16', embedding: 'f16' } : { type: 'i2_s', embedding };
-      return [...(wanted.some(measurable) ? [] : [own]), ...wanted].map((settings) => ({
+      const target = (settings: ExportSettings, forMeasuring: boolean): Target => ({
         model: name,
         folder: path,
         experiment: folder,
         settings,
-      }));
+        forMeasuring,
+      });
+      return [
+        ...(wanted.some(measurable) ? [] : [target(own, true)]),
+        ...wanted.map((settings) => target(settings, false)),
+      ];
     });
+}
+
+/**
+ * Looks before the training whether what the recipe asks for can hold the student that it makes.
+ * @throws TritsmithError `unsupported`, with the way out
+ */
+export async function assertExportable(recipe: Recipe): Promise<void> {
+  const configuration = await studentConfiguration(recipe);
+  for (const { type } of recipe.exports)
+    if (type !== 'hf' && type !== 'onnx' && !teacherTypes.includes(type)) planGguf(configuration);
 }
 
 /** The targets of trained models that `settings` names; the teacher's types are the teacher's, the others the student's. */

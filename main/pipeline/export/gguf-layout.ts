@@ -52,7 +52,8 @@ function architectureFor(configuration: ModelConfiguration, separateScales: bool
   if (qkvBias)
     throw new TritsmithError('unsupported', 'A Qwen2 student with SubLN and QKV bias fits no GGUF architecture.', {
       reason: 'bitnet.cpp does not load the bias where SubLN is.',
-      remedy: 'Train the student without QKV bias (the recipe\'s "dropQkvBias"), which exports as "bitnet".',
+      remedy:
+        'Train the student without QKV bias (the recipe\'s "dropQkvBias"), which exports as "bitnet"; or export the Hugging Face folder or ONNX alone.',
     });
   if (subln === 'paper') return 'bitnet';
   throw new TritsmithError(
@@ -60,7 +61,8 @@ function architectureFor(configuration: ModelConfiguration, separateScales: bool
     'SubLN before all seven projections fits no GGUF architecture for this family.',
     {
       reason: 'Only Qwen3 files have a place for it.',
-      remedy: 'Train the student with SubLN before o_proj and down_proj (placement "paper").',
+      remedy:
+        'Train the student with SubLN before o_proj and down_proj (placement "paper"), or export the Hugging Face folder or ONNX alone.',
     },
   );
 }
@@ -90,7 +92,7 @@ export function planGguf(configuration: ModelConfiguration, separateScales = fal
   if (architecture === 'bitnet' && heads * headSize !== hiddenSize)
     throw new TritsmithError('unsupported', 'This student does not fit the "bitnet" architecture.', {
       reason: `It needs heads * head size = hidden size; here ${heads} * ${headSize} is not ${hiddenSize}.`,
-      remedy: 'Keep the Hugging Face folder, which holds any shape.',
+      remedy: 'Export the Hugging Face folder or ONNX alone, which hold any shape.',
     });
   if (architecture === 'bitnet' && !tiedEmbeddings)
     notes.push('llama.cpp and bitnet.cpp refuse a "bitnet" file with a head of its own; it runs in Tritsmith.');
@@ -180,6 +182,17 @@ export function planGguf(configuration: ModelConfiguration, separateScales = fal
       'rope.freq_base': configuration.ropeTheta,
     },
   };
+}
+
+/** What keeps a model out of every GGUF file, and so out of our runtime; null where nothing does. */
+export function whyNoGguf(configuration: ModelConfiguration): string | null {
+  try {
+    planGguf(configuration);
+    return null;
+  } catch (error) {
+    if (error instanceof TritsmithError && error.code === 'unsupported') return error.message;
+    throw error;
+  }
 }
 
 /** Calls `visit` with the first value of each row in half-split order (Hugging Face) and in interleaved order (`llama`). */
