@@ -35,7 +35,9 @@ export function experimentProcedures({ experiments }: Procedures) {
         application.workspace.experiments.setRecipe(id, withLessMemory(recipe));
         const stage = stages.find(({ state }) => state === 'failed')?.kind ?? '';
         const text = 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.';
-        application.workspace.experiments.addLog(id, { stage, time: Date.now(), level: 'info', text });
+        const line = { stage, time: Date.now(), level: 'info' as const, text };
+        application.workspace.experiments.addLog(id, line);
+        application.hub.say({ type: 'log', id, lines: [line] });
         return application.queue.resume(id);
       }),
       moveInQueue: experiments.moveInQueue.handler(({ context: { application }, input }) =>
