@@ -1,4 +1,4 @@
-/** How quick the interface is: first paint, and the longest task of the page while a run with a million stored points streams. */
+/** How quick the interface is: first paint, and while a run with a million stored points streams, the page's longest task and how long input waits. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -102,12 +102,28 @@ async function traceTasks(browser: Browser, page: Page, milliseconds: number): P
   return { processor: longest('tdur'), clock: longest('dur'), count: tasks.length };
 }
 
+/** Milliseconds from each of `count` real clicks to the first of the page's code that hears of it, the longest first; by the clock. */
+async function inputDelays(page: Page, count: number): Promise<number[]> {
+  await page.evaluate(`
+    globalThis.inputDelays = [];
+    addEventListener('pointerdown', (event) => inputDelays.push(performance.now() - event.timeStamp), true);
+  `);
+  for (let click = 0; click < count; click += 1) {
+    // Both redraw every curve.
+    await page.getByText(click % 2 === 0 ? 'Logarithmic' : 'Smooth', { exact: true }).click();
+    await page.waitForTimeout(150);
+  }
+  return ((await page.evaluate('globalThis.inputDelays')) as number[]).sort((a, b) => b - a);
+}
+
 export interface InterfaceSpeed {
   readonly firstPaintMilliseconds: number;
   readonly storedPoints: number;
   /** Steps of the run that were watched. */
   readonly steps: number;
   readonly tasks: Tasks;
+  /** How long clicks waited while the steps streamed, in milliseconds, the longest first. */
+  readonly inputDelays: readonly number[];
   /** Bytes of script that the first page needs, and of all pages together. */
   readonly firstPageBytes: number;
   readonly allPagesBytes: number;
@@ -134,11 +150,13 @@ export async function measureInterface(
   await page.locator('figure canvas').first().waitFor();
   const before = await step();
   const tasks = await traceTasks(browser, page, milliseconds);
+  const clicks = await inputDelays(page, 12);
   return {
     firstPaintMilliseconds,
     storedPoints: METRICS.length * POINTS,
     steps: (await step()) - before,
     tasks,
+    inputDelays: clicks,
     firstPageBytes,
     allPagesBytes: scriptBytes(),
   };
