@@ -98,8 +98,11 @@ async function mainRecipe(plan: Plan, seed: number): Promise<Recipe> {
 const teacherSteps = (plan: Plan, main: Recipe): number =>
   Math.round((plan.teacherEpochs * main.distil.steps!) / plan.epochs);
 
-/** A variant's recipe: it learns from the main run's teacher and takes as many steps in all, unless the variant says otherwise. */
-function variantRecipe(main: Recipe, run: FinishedRun, variant: Variant, teacherSteps: number): Recipe {
+/**
+ * A variant's recipe: it learns from the main run's teacher and takes as many steps in all, unless the variant says otherwise. Null where its
+ * Stage 2 alone would take more.
+ */
+function variantRecipe(main: Recipe, run: FinishedRun, variant: Variant, teacherSteps: number): Recipe | null {
   const { name } = variant;
   const changed = variant.change({
     ...main,
@@ -110,8 +113,7 @@ function variantRecipe(main: Recipe, run: FinishedRun, variant: Variant, teacher
   });
   const steps = main.distil.steps! + (variant.teacherSteps ? teacherSteps : 0);
   const stage2 = changed.pretrain ? pretrainSteps(changed.pretrain) : 0;
-  if (stage2 >= steps)
-    throw new Error(`Stage 2 takes ${stage2} steps, a run has ${steps} in all: train on more rows or epochs.`);
+  if (stage2 >= steps) return null;
   return recipeSchema.parse({
     ...changed,
     ...(changed.distil.studentInit === 'base' ? { studentBase: main.teacher } : {}),
@@ -186,6 +188,10 @@ export async function run(args: string[]): Promise<void> {
       for (const variant of chosen) {
         const { name } = variant;
         const recipe = variantRecipe(main.recipe, main.run, variant, teacherSteps(plan, main.recipe));
+        if (recipe === null) {
+          say(`left out, a run has too few steps for its Stage 2: ${name}`);
+          continue;
+        }
         if (!inTime(recipe)) continue;
         say(recipe.name);
         variantRuns.set(name, [...(variantRuns.get(name) ?? []), await finishedRun(workspace, recipe, tail)]);
