@@ -148,10 +148,10 @@ function outcomeOf(
 function workerDied(exit: WorkerExit, tail: string, remedy: string): TritsmithError {
   const how =
     exit.startError !== undefined
-      ? `it could not be started: ${exit.startError}`
+      ? `It could not be started: ${exit.startError}`
       : exit.signal !== null
-        ? `the system or another program ended it (${exit.signal})`
-        : `exit code ${String(exit.code)}`;
+        ? `The system or another program ended it (${exit.signal})`
+        : `Exit code ${String(exit.code)}`;
   const memory = exit.signal === 'SIGKILL' || exit.signal === 'SIGABRT' || exit.code === 134 || exit.code === 137;
   return new TritsmithError('worker-died', 'The worker process ended in the middle of its work.', {
     reason: memory ? `${how}: systems do this when memory runs out.` : how,
