@@ -163,6 +163,7 @@ export function writeReport(report: FidelityReport): void {
   const what = task.kind === 'classification' ? 'accuracy, %' : 'ROUGE-L';
   const name = sectionName(taskName, report.baseName, validation);
   const plotName = name.replace(/ ?--(task|teacher|split)? ?/g, '-');
+  const subject = report.baseName === defaultBase ? taskName : `${taskName}, ${report.baseName}`;
   const rowsName = validation ? 'validation' : set === 'tail' ? 'held-out' : 'dev';
   const plot = writePlot(
     plotName,
@@ -182,8 +183,8 @@ export function writeReport(report: FidelityReport): void {
     name,
     [
       validation
-        ? `## ${taskName}: what was tried, on rows held out of training`
-        : `## ${taskName}: teacher, BitNet-SFT and BitDistill`,
+        ? `## ${subject}: what was tried, on rows held out of training`
+        : `## ${subject}: teacher, BitNet-SFT and BitDistill`,
       `${circumstances()}. Base: ${report.baseName}, ${(report.baseParameters / 1e6).toFixed(2)} M parameters. Seeds ${seeds.join(', ')}; each ablation with as many seeds as its cell lists. ${report.teacherSteps} steps for the teacher; ${report.studentSteps} steps for every student (all its stages together) where its line does not say otherwise. ${report.minutes.toFixed(0)} minutes of training in all.`,
       plot,
       markdownTable(resultRows(report)),
