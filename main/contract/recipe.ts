@@ -106,6 +106,11 @@ export type FinetuneSettings = z.infer<typeof finetuneSettings>;
 export const exportType = z.enum(['i2_s', 'tq2_0', 'tq1_0', 'hf', 'onnx', 'f16', 'q8_0', 'q4_0']);
 export type ExportType = z.infer<typeof exportType>;
 
+/** Whether our native runtime executes an export of this type, so that it answers and is measured. */
+export function runsInRuntime({ type }: { readonly type: string }): boolean {
+  return ['i2_s', 'tq2_0', 'tq1_0', 'f16', 'q8_0'].includes(type);
+}
+
 /** How embedding and head are stored in a GGUF file; the other formats keep them in F16 or F32. */
 export const embeddingType = z.enum(['f16', 'f32', 'q8_0', 'q6_k']);
 export type EmbeddingType = z.infer<typeof embeddingType>;

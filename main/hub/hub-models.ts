@@ -1,5 +1,6 @@
 /** What the Hub tells about models: a search among those that can be trained, and the files that one of them needs. */
 import { z } from 'zod';
+import { companionFiles } from '../contract/companion-files.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { hubFamilies } from '../contract/hub.ts';
 import type { HubFile, HubModel, HubPlan, HubSearchRequest } from '../contract/hub.ts';
@@ -15,16 +16,8 @@ const weightIndex = 'model.safetensors.index.json';
 const companions = [
   'config.json',
   'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-  'chat_template.jinja',
+  ...companionFiles,
   'README.md',
-  'LICENSE',
   'LICENSE.md',
   'LICENSE.txt',
 ];

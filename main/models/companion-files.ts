@@ -3,19 +3,6 @@ import { join } from 'node:path';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
 import { type JsonObject, readBoundedFile, readJsonObject } from '../formats/bounded-json.ts';
 
-/** Tokenizer and licence files, which travel with a model besides its weights and configuration. */
-export const companionFiles: readonly string[] = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-  'chat_template.jinja',
-  'LICENSE',
-];
-
 const largestFile = 256 * 1024 * 1024;
 const largestSettings = 16 * 1024 * 1024;
 

@@ -1,12 +1,13 @@
 /** A model in a Hugging Face folder: configuration and weights in, configuration and weights out. */
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { companionFiles } from '../contract/companion-files.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
 import { encodeBf16 } from '../formats/half-precision.ts';
 import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
 import { architectureOf, readModelConfiguration } from './architectures/index.ts';
-import { companionFiles, copyCompanion, readModelSettings } from './companion-files.ts';
+import { copyCompanion, readModelSettings } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { headName, ParameterBuffer, parameterSpecifications } from './parameters.ts';
 

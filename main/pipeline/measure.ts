@@ -5,11 +5,11 @@ import { loadModel } from '../../native/runtime.ts';
 import type { StudentModel } from '../../native/runtime.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobSpec } from '../contract/jobs.ts';
+import { runsInRuntime } from '../contract/recipe.ts';
 import type { TypicalRequest } from '../contract/results.ts';
 import { writeFileAtomically } from '../formats/atomic-file.ts';
 import { measuredFile, type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
 import { readEvaluation } from './evaluations.ts';
-import { measurable } from './export/export-targets.ts';
 import type { JobContext } from './job.ts';
 
 const promptTokens = 128;
@@ -68,7 +68,7 @@ export async function measureModel(
       remedy: 'Run the export again.',
     });
   const file = measuredFile(files, name);
-  if (!file || !measurable(file)) {
+  if (!file || !runsInRuntime(file)) {
     context.emit({ type: 'log', level: 'warning', text: `${name}: not measured. No file of it runs in our runtime.` });
     return { measured: false };
   }

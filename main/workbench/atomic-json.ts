@@ -3,6 +3,7 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, writeFi
 import { dirname } from 'node:path';
 import { noSpace } from '../contract/errors.ts';
 
+/** `value` as JSON text, written like `writeTextAtomically`. */
 export function writeJsonAtomically(path: string, value: unknown): void {
   writeTextAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
 }

@@ -1,15 +1,13 @@
 /** The workbench itself on a full disk: curves, settings, drafts, notes and new experiments. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createRouterClient, ORPCError } from '@orpc/server';
 import { mountSmallDisk, noSmallDisk } from '../formats/small-disk.ts';
 import { sampleRecipe } from '../jobs/fixtures/sample-recipe.ts';
-import { forkPort } from '../jobs/fork-port.ts';
-import { openApplication } from './application.ts';
+import { openCountingApplication, writeCountedFiles } from './fixtures/counting-application.ts';
 import { workbenchRouter } from './procedures/router.ts';
 
 const disk = mountSmallDisk(8);
@@ -34,24 +32,11 @@ async function told(action: Promise<unknown>): Promise<Told> {
 
 describe.skipIf(disk === null)('a workbench whose disk is full', () => {
   it('says so at every write, loses nothing that was there, and goes on when there is room', async () => {
-    mkdirSync(join(parent, 'teacher'));
-    writeFileSync(join(parent, 'teacher', 'config.json'), '{}');
-    writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\n');
-    const port = forkPort(fileURLToPath(new URL('../jobs/fixtures/counting-worker.ts', import.meta.url)));
+    const paths = writeCountedFiles(parent);
     const folder = join(disk!.folder, 'workspace');
-    const application = await openApplication({
-      folder,
-      shell: 'browser',
-      paths: { kind: 'sender-is-user' },
-      jobs: port,
-      runtime: port,
-    });
+    const application = await openCountingApplication(folder);
     const client = createRouterClient(workbenchRouter(), { context: { application } });
-    const recipe = sampleRecipe('counts', {
-      steps: 700,
-      teacher: join(parent, 'teacher'),
-      train: join(parent, 'train.tsv'),
-    });
+    const recipe = sampleRecipe('counts', { steps: 700, ...paths });
     const until = async (state: string, id: string): Promise<void> => {
       for (let waited = 0; waited < 60_000; waited += 20) {
         if ((await client.experiments.get({ id })).record.state === state) return;

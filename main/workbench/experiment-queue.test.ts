@@ -1,25 +1,21 @@
 /** What becomes of the queue when its workbench ends, or is killed: real processes. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sampleRecipe } from '../jobs/fixtures/sample-recipe.ts';
-import { forkPort } from '../jobs/fork-port.ts';
-import { openApplication } from './application.ts';
 import type { Application } from './application.ts';
+import { openCountingApplication, writeCountedFiles } from './fixtures/counting-application.ts';
 
-const port = forkPort(fileURLToPath(new URL('../jobs/fixtures/counting-worker.ts', import.meta.url)));
 const fixture = fileURLToPath(new URL('./fixtures/run-queue.ts', import.meta.url));
 let parent: string;
 let application: Application | null = null;
 
 beforeEach(() => {
   parent = mkdtempSync(join(tmpdir(), 'tritsmith-queue-'));
-  mkdirSync(join(parent, 'teacher'));
-  writeFileSync(join(parent, 'teacher', 'config.json'), '{}');
-  writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\n');
+  writeCountedFiles(parent);
 });
 afterEach(async () => {
   await application?.close();
@@ -49,13 +45,7 @@ async function closedWorkbench(): Promise<Application> {
 }
 async function open(): Promise<Application> {
   await application?.close();
-  application = await openApplication({
-    folder: join(parent, 'workspace'),
-    shell: 'browser',
-    paths: { kind: 'sender-is-user' },
-    jobs: port,
-    runtime: port,
-  });
+  application = await openCountingApplication(join(parent, 'workspace'));
   return application;
 }
 const state = (id: string) => application!.workspace.experiments.get(id).state;

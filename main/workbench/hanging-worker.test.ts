@@ -1,34 +1,24 @@
 /** What a person sees, and can do, when the training process stops answering: real processes, stopped and continued by signals. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { sampleRecipe } from '../jobs/fixtures/sample-recipe.ts';
-import { forkPort } from '../jobs/fork-port.ts';
-import { openApplication } from './application.ts';
 import type { Application } from './application.ts';
+import { openCountingApplication, writeCountedFiles } from './fixtures/counting-application.ts';
 
-const port = forkPort(fileURLToPath(new URL('../jobs/fixtures/counting-worker.ts', import.meta.url)));
 let parent: string;
 let application: Application;
 
 async function open(silentAfterSeconds: number): Promise<void> {
-  application = await openApplication({
-    folder: join(parent, 'workspace'),
-    shell: 'browser',
-    paths: { kind: 'sender-is-user' },
-    jobs: port,
-    runtime: port,
+  application = await openCountingApplication(join(parent, 'workspace'), {
     silence: { silentAfterMinutes: silentAfterSeconds / 60, heartbeatSeconds: 0.15 },
   });
 }
 beforeEach(() => {
   parent = mkdtempSync(join(tmpdir(), 'tritsmith-hang-'));
-  mkdirSync(join(parent, 'teacher'));
-  writeFileSync(join(parent, 'teacher', 'config.json'), '{}');
-  writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\n');
+  writeCountedFiles(parent);
 });
 afterEach(async () => {
   vi.restoreAllMocks();

@@ -1,13 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createRouterClient } from '@orpc/server';
 import { describe, expect, it } from 'vitest';
 import { TritsmithError } from '../contract/errors.ts';
 import { sampleRecipe } from '../jobs/fixtures/sample-recipe.ts';
-import { forkPort } from '../jobs/fork-port.ts';
-import { openApplication } from './application.ts';
+import { openCountingApplication, writeCountedFiles } from './fixtures/counting-application.ts';
 import { withLessMemory } from './less-memory.ts';
 import { workbenchRouter } from './procedures/router.ts';
 
@@ -28,21 +26,10 @@ describe('a recipe that needs less memory', () => {
 describe('an experiment that memory ended', () => {
   it('is resumed with it, and no other is', async () => {
     const parent = mkdtempSync(join(tmpdir(), 'tritsmith-memory-'));
-    mkdirSync(join(parent, 'teacher'));
-    writeFileSync(join(parent, 'teacher', 'config.json'), '{}');
-    writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\n');
-    const port = forkPort(fileURLToPath(new URL('../jobs/fixtures/counting-worker.ts', import.meta.url)));
-    const options = {
-      folder: join(parent, 'workspace'),
-      shell: 'browser',
-      paths: { kind: 'sender-is-user' },
-      jobs: port,
-      runtime: port,
-    } as const;
-    const application = await openApplication(options);
+    const paths = writeCountedFiles(parent);
+    const application = await openCountingApplication(join(parent, 'workspace'));
     const client = createRouterClient(workbenchRouter(), { context: { application } });
     const { experiments } = application.workspace;
-    const paths = { teacher: join(parent, 'teacher'), train: join(parent, 'train.tsv') };
     const { id } = (await application.queue.start(sampleRecipe('counts', { steps: 50_000, ...paths }))).record;
     application.queue.stop(id, 'cancel');
     await expect.poll(() => application.queue.running, { timeout: 30_000 }).toBeNull();

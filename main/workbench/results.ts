@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../contract/errors.ts';
 import type { ExperimentRecord } from '../contract/experiments.ts';
+import { runsInRuntime } from '../contract/recipe.ts';
 import { comparedModel, modelEvaluation } from '../contract/results.ts';
 import type { RuntimeModelName } from '../contract/runtime-protocol.ts';
 import { exportedModel } from '../contract/views.ts';
@@ -37,12 +38,9 @@ export function readExports(workspace: Workspace, record: ExperimentRecord): Exp
   }));
 }
 
-/** Types that the native runtime executes. */
-const executed = ['i2_s', 'tq2_0', 'tq1_0', 'f16', 'q8_0'];
-
 /** The native runtime executes it with the recipe's own tokenizer (a pruned file has its own). */
-function answers({ type, pruning }: Pick<ExportedModel, 'type' | 'pruning'>): boolean {
-  return executed.includes(type) && pruning == null;
+function answers(file: Pick<ExportedModel, 'type' | 'pruning'>): boolean {
+  return runsInRuntime(file) && file.pruning == null;
 }
 
 /** The file of `model` that answers: the newest one that can. Throws `not-found` while there is none. */

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promis
 import { join } from 'node:path';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
-import type { ExportSettings, ExportType, Recipe } from '../../contract/recipe.ts';
+import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { findLlamaCpp } from '../../evaluation/llama-cpp/index.ts';
 import { writeFileAtomically } from '../../formats/atomic-file.ts';
@@ -16,15 +16,7 @@ import { type JobContext, JobStopped, obeyStop } from '../job.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { type PreparedTask, prepareTask } from '../task-data.ts';
 import { prunedSubject, promptsOf, pruningOf, type Subject } from './export-subject.ts';
-import {
-  baseName,
-  encodingOf,
-  exportTargets,
-  measurable,
-  type Target,
-  targetsFor,
-  storedEmbedding,
-} from './export-targets.ts';
+import { baseName, encodingOf, exportTargets, type Target, targetsFor, storedEmbedding } from './export-targets.ts';
 import { whyNoGguf } from './gguf-layout.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { modelCard } from './model-card.ts';
@@ -252,7 +244,7 @@ export async function exportModels(
     context.emit({ type: 'artifact', artifact: await describeArtifact(folder, `export-${note}`, weightsOf(file)) });
   }
   files = [...files, ...(await stillValid(folder, files, all))].sort(
-    (a, b) => Number(measurable(b)) - Number(measurable(a)),
+    (a, b) => Number(runsInRuntime(b)) - Number(runsInRuntime(a)),
   );
   await writeFileAtomically(join(exportsFolder, 'exports.json'), `${JSON.stringify(files, null, 2)}\n`);
   await writeComparison(folder, recipe);

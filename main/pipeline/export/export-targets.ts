@@ -1,5 +1,5 @@
 /** What an export job writes: what the recipe asks for, and what the models are measured with. */
-import type { ExportSettings, ExportType, Recipe } from '../../contract/recipe.ts';
+import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
 import type { ExportedFile } from '../../contract/results.ts';
 import { evaluatedModels } from '../evaluations.ts';
 import { studentConfiguration } from '../models-of-recipe.ts';
@@ -37,11 +37,6 @@ export interface Target {
   readonly forMeasuring: boolean;
 }
 
-/** Whether the native runtime executes it, so that it can be measured. */
-export function measurable({ type }: { readonly type: string }): boolean {
-  return ['i2_s', 'tq2_0', 'tq1_0', 'f16', 'q8_0'].includes(type);
-}
-
 const teacherTypes: readonly ExportType[] = ['f16', 'q8_0', 'q4_0'];
 
 /**
@@ -65,7 +60,7 @@ export function exportTargets(folder: string, recipe: Recipe): Target[] {
         forMeasuring,
       });
       return [
-        ...(wanted.some(measurable) ? [] : [target(own, true)]),
+        ...(wanted.some(runsInRuntime) ? [] : [target(own, true)]),
         ...wanted.map((settings) => target(settings, false)),
       ];
     });
@@ -76,9 +71,10 @@ export function exportTargets(folder: string, recipe: Recipe): Target[] {
  * @throws TritsmithError `unsupported`, with the way out
  */
 export async function assertExportable(recipe: Recipe): Promise<void> {
-  const configuration = await studentConfiguration(recipe);
-  for (const { type } of recipe.exports)
-    if (type !== 'hf' && type !== 'onnx' && !teacherTypes.includes(type)) planGguf(configuration);
+  const asksForStudentGguf = recipe.exports.some(
+    ({ type }) => type !== 'hf' && type !== 'onnx' && !teacherTypes.includes(type),
+  );
+  if (asksForStudentGguf) planGguf(await studentConfiguration(recipe));
 }
 
 /** The targets of trained models that `settings` names; the teacher's types are the teacher's, the others the student's. */

@@ -1,6 +1,7 @@
 /** Writes a student as a Hugging Face folder (`quant_method: "bitnet"`, offline autobitlinear) and reads it back. */
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { companionFiles } from '../../contract/companion-files.ts';
 import { native } from '../../../native/index.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExportCheck } from '../../contract/results.ts';
@@ -8,7 +9,7 @@ import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { companionFiles, copyCompanion, readModelSettings } from '../../models/companion-files.ts';
+import { copyCompanion, readModelSettings } from '../../models/companion-files.ts';
 import { type HuggingFacePlan, packRows, planHuggingFace, unpackRows } from './hugging-face-layout.ts';
 import { obsoleteTokenizerFiles } from './pruned-tokenizer.ts';
 import type { TensorSource } from './tensor-source.ts';

@@ -1,12 +1,13 @@
 /** A student with a pruned vocabulary: fewer rows in embedding and head, a tokenizer to match, the same answers on the task. */
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { companionFiles } from '../../contract/companion-files.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import { classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
 import { writeFileAtomically } from '../../formats/atomic-file.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
-import { companionFiles, copyCompanion } from '../../models/companion-files.ts';
+import { copyCompanion } from '../../models/companion-files.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
 import { embeddingName, ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
