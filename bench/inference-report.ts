@@ -75,22 +75,25 @@ function resultRows(report: InferenceReport): string[][] {
   ];
 }
 
+const threadsText = (count: number): string => `${count} thread${count === 1 ? '' : 's'}`;
+
 function notes(report: InferenceReport): string[] {
   const lines: string[] = [];
   for (const run of report.runs.filter((r) => r.engine === 'tritsmith')) {
-    const peer = report.runs.find((r) => r.type.startsWith('TQ2_0') && r.threads === run.threads);
-    if (peer === undefined) continue;
+    const peers = report.runs.filter((r) => r.type.startsWith('TQ2_0') && r.threads === run.threads);
+    if (peers.length === 0) continue;
     const ratio = (
       key:
         'prefillTokensPerSecond' | 'decodeTokensPerSecond' | 'prefillTokensPerCpuSecond' | 'decodeTokensPerCpuSecond',
-    ): string => (run[key] / peer[key]).toFixed(2);
+    ): string => (run[key] / Math.max(...peers.map((peer) => peer[key]))).toFixed(2);
     lines.push(
-      `${run.threads} threads against TQ2_0: prefill ${ratio('prefillTokensPerSecond')}x, decode ${ratio('decodeTokensPerSecond')}x; by processor time ${ratio('prefillTokensPerCpuSecond')}x and ${ratio('decodeTokensPerCpuSecond')}x.`,
+      `${threadsText(run.threads)} against TQ2_0, the faster of its two ways of attention for each figure: prefill ${ratio('prefillTokensPerSecond')}x, decode ${ratio('decodeTokensPerSecond')}x; by processor time ${ratio('prefillTokensPerCpuSecond')}x and ${ratio('decodeTokensPerCpuSecond')}x.`,
     );
   }
   for (const [threads, speed] of Object.entries(report.memoryBandwidthByThreads))
-    lines.push(`Memory bandwidth with ${threads} threads: ${(speed / 1e9).toFixed(1)} GB/s.`);
-  lines.push(loadNote(report.loadAverage, report.cores));
+    lines.push(`Memory bandwidth with ${threadsText(Number(threads))}: ${(speed / 1e9).toFixed(1)} GB/s.`);
+  const ownThreads = report.runs.reduce((sum, run) => sum + run.threads, 0) / report.runs.length;
+  lines.push(loadNote(report.loadAverage, report.cores, ownThreads));
   return lines;
 }
 

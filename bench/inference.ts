@@ -114,13 +114,14 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
     const folder = await installLlamaCpp();
     const files =
       shape === undefined
-        ? [[basename(ours), ours] as const]
+        ? [[basename(ours), ours, 'plain'] as const]
         : ([
-            ['F16', studentFile(shape, 'f16', 'f16', note)],
-            ['Q4_0 + Q6_K', studentFile(shape, 'q4_0', 'q6_k', note)],
-            ['TQ2_0 + Q6_K', studentFile(shape, 'tq2_0', 'q6_k', note)],
+            ['F16', studentFile(shape, 'f16', 'f16', note), 'plain'],
+            ['Q4_0 + Q6_K', studentFile(shape, 'q4_0', 'q6_k', note), 'plain'],
+            ['TQ2_0 + Q6_K', studentFile(shape, 'tq2_0', 'q6_k', note), 'plain'],
+            ['TQ2_0 + Q6_K, flash attention', studentFile(shape, 'tq2_0', 'q6_k', note), 'flash'],
           ] as const);
-    for (const [type, path] of files)
+    for (const [type, path, attention] of files)
       for (const count of threads)
         plans.push({
           script: 'llama.ts',
@@ -128,7 +129,7 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
           type,
           threads: count,
           path,
-          args: [folder, path, String(count)],
+          args: [folder, path, String(count), attention],
         });
   }
 

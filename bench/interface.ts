@@ -52,7 +52,7 @@ export async function run(args: string[]): Promise<void> {
               `${milli(milliseconds)}, ${milli(processorMilliseconds)} of processor`,
             ] as const,
         ),
-      ])}\n${loadNote(loadavg()[0]!, cpus().length)}\n`,
+      ])}\n${loadNote(loadavg()[0]!, cpus().length, 1)}\n`,
     );
   } finally {
     remove(folder);

@@ -100,6 +100,8 @@ export function run(args: string[]): Promise<void> {
       percent(r.tokens === 1 ? 0 : r.shareOfIntegerPeak),
     ]),
   ];
-  process.stdout.write(`${table(rows)}\n${loadNote(loadavg()[0]!, cpus().length)}\n`);
+  process.stdout.write(
+    `${table(rows)}\n${loadNote(loadavg()[0]!, cpus().length, Math.max(...runs.map((r) => r.threads)))}\n`,
+  );
   return Promise.resolve();
 }

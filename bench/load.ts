@@ -270,7 +270,7 @@ function print(result: Result): string {
   const ms = (value: number): string => value.toFixed(1);
   const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
   return `${experiments} experiments, ${points} metric points, database ${megabytes(databaseBytes)}; opened in ${ms(openMs)} ms; the workbench holds ${megabytes(rssBytes)}
-${loadNote(loadavg()[0]!, availableParallelism())}
+${loadNote(loadavg()[0]!, availableParallelism(), 1)}
 
 ${table([
   ['procedure', 'first ms', 'median ms', 'worst ms', 'processor ms'],

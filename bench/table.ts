@@ -14,10 +14,9 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
-/** How busy the machine is besides us: runnable processes per core in the last minute. */
-export function loadNote(load: number, cores: number): string {
-  const share = load / cores;
-  return share > 0.3
+/** How busy the machine is besides the benchmark itself, which keeps `own` threads busy: runnable processes in the last minute. */
+export function loadNote(load: number, cores: number, own: number): string {
+  return (load - own) / cores > 0.3
     ? `Load average ${load.toFixed(1)} on ${cores} cores: other work was running, so absolute figures are low; compare within the run.`
     : `Load average ${load.toFixed(1)} on ${cores} cores.`;
 }

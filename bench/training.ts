@@ -265,7 +265,7 @@ export function run(args: string[]): Promise<void> {
     ...profile.operators.slice(0, 12).map(([name, ms]) => [name, ms.toFixed(1)]),
     ['outside the graphs (update, gather, calls, first use of buffers)', profile.outsideMilliseconds.toFixed(1)],
   ];
-  const load = loadNote(loadavg()[0]!, availableParallelism());
+  const load = loadNote(loadavg()[0]!, availableParallelism(), threads);
   process.stdout.write(`${[title, table(speeds), products, table(operators)].join('\n\n')}\n${load}\n`);
   if (values.page)
     writeSection(

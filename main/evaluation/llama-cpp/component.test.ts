@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { mountSmallDisk, noSmallDisk } from '../../formats/small-disk.ts';
 import { startLlamaCpp } from './client.ts';
 import { findLlamaCpp, llamaCppState, requireLlamaCpp } from './component.ts';
 import { llamaCppForTests, needsLlamaCpp } from './for-tests.ts';
@@ -44,6 +45,23 @@ describe('where it is not installed', () => {
     });
     expect(await readdir(components)).toEqual([]);
   }, 120_000);
+
+  it('an installation on a full disk says so and leaves nothing', async () => {
+    const disk = mountSmallDisk(1);
+    if (disk === null) return void process.stdout.write(`${noSmallDisk}\n`);
+    try {
+      disk.fill(8192);
+      const components = join(disk.folder, 'components');
+      await expect(installLlamaCpp(undefined, undefined, components)).rejects.toMatchObject({
+        code: 'no-space',
+        message: expect.stringContaining('The disk is full') as string,
+        remedy: expect.stringMatching(/^Free /) as string,
+      });
+      expect(await readdir(components)).toEqual([]);
+    } finally {
+      disk.unmount();
+    }
+  });
 
   it('a cancelled installation leaves nothing', async () => {
     vi.stubEnv('npm_config_cache', join(folder, 'cache'));

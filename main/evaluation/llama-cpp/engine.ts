@@ -47,6 +47,8 @@ export interface LlamaCppOptions {
   readonly contextLength?: number;
   /** Type of cached keys and values; `f32` for comparing logits, `f16` (default) as llama.cpp is used. */
   readonly kvType?: 'f32' | 'f16';
+  /** Attention as one operator, llama.cpp's own default: mostly faster to read a prompt and slower to write. Default false. */
+  readonly flashAttention?: boolean;
 }
 
 export interface TimedRun {
@@ -126,7 +128,7 @@ export async function openInLlamaCpp(
   path: string,
   options: LlamaCppOptions = {},
 ): Promise<LlamaCppModel> {
-  const { threads = 1, contextLength = 512, kvType = 'f16' } = options;
+  const { threads = 1, contextLength = 512, kvType = 'f16', flashAttention = false } = options;
   const complaints: string[] = [];
   const llama = await loadLlama(component, complaints);
   const started = performance.now();
@@ -143,7 +145,7 @@ export async function openInLlamaCpp(
   const context = await model.createContext({
     contextSize: contextLength,
     batchSize: contextLength,
-    flashAttention: false,
+    flashAttention,
     threads: { ideal: threads, min: threads },
     experimentalKvCacheKeyType: cache,
     experimentalKvCacheValueType: cache,

@@ -67,15 +67,23 @@ function runNpm(
   });
 }
 
+function diskFull(details: string): TritsmithError {
+  return new TritsmithError('no-space', 'The disk is full, so llama.cpp could not be installed.', {
+    reason: `It takes about ${String(installedBytes / 1e6)} MB, and npm’s cache keeps what it downloaded.`,
+    remedy:
+      'Free some space on the disk of the components folder and of npm’s cache, then try again. Everything else works without it.',
+    details,
+  });
+}
+
 function failure(said: string): TritsmithError {
+  if (/ENOSPC|EDQUOT/.test(said)) return diskFull(said);
   const reason = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ECONNRESET|network/i.test(said)
     ? 'The package registry could not be reached.'
     : /EINTEGRITY/.test(said)
       ? 'What was downloaded is not what was expected (EINTEGRITY).'
-      : /ENOSPC/.test(said)
-        ? 'The disk is full.'
-        : 'npm ended with an error.';
-  return new TritsmithError(/ENOSPC/.test(said) ? 'no-space' : 'not-found', 'llama.cpp could not be installed.', {
+      : 'npm ended with an error.';
+  return new TritsmithError('not-found', 'llama.cpp could not be installed.', {
     reason,
     remedy: 'Everything else works without it. Connect to the internet, then try again.',
     details: said,
@@ -142,7 +150,8 @@ export async function installLlamaCpp(
     report('Installed', installedBytes);
     return folder;
   } catch (error) {
-    throw TritsmithError.from(error);
+    const known = TritsmithError.from(error);
+    throw known.code === 'no-space' ? diskFull(known.details ?? known.message) : known;
   } finally {
     clearInterval(timer);
     await rm(draft, { recursive: true, force: true });
