@@ -63,6 +63,17 @@ describe('where it is not installed', () => {
     }
   });
 
+  it('what npm could not write whole is not taken for installed, although npm ends with 0', async () => {
+    const npm = join(folder, 'npm-cli.mjs');
+    // The words of npm 11 on a disk that became full while it unpacked.
+    const warning = 'npm warn tar TAR_ENTRY_ERROR ENOSPC: no space left on device, write';
+    await writeFile(npm, `console.error(${JSON.stringify(warning)});`);
+    vi.stubEnv('npm_execpath', npm);
+    const components = join(folder, 'components');
+    await expect(installLlamaCpp(undefined, undefined, components)).rejects.toMatchObject({ code: 'no-space' });
+    expect(await readdir(components)).toEqual([]);
+  });
+
   it('a cancelled installation leaves nothing', async () => {
     vi.stubEnv('npm_config_cache', join(folder, 'cache'));
     const components = join(folder, 'components');

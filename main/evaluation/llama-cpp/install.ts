@@ -54,7 +54,7 @@ function runNpm(
     process.once('exit', end);
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-4000);
+      said = (said + text).slice(-20_000);
     });
     child.once('error', (error) => {
       process.off('exit', end);
@@ -124,7 +124,7 @@ export async function installLlamaCpp(
         if (timer !== undefined) report('Downloading and unpacking', done);
       });
     }, PROGRESS_MILLISECONDS);
-    const options = ['--ignore-scripts', '--omit=optional', '--no-audit', '--no-fund', '--no-save', '--loglevel=error'];
+    const options = ['--ignore-scripts', '--omit=optional', '--no-audit', '--no-fund', '--no-save', '--loglevel=warn'];
     const { code, said } = await runNpm(draft, ['install', ...options], signal).catch((error: unknown) => {
       if (signal?.aborted === true) throw stopped();
       throw new TritsmithError('not-found', 'npm could not be started, so llama.cpp cannot be installed.', {
@@ -135,7 +135,8 @@ export async function installLlamaCpp(
     clearInterval(timer);
     timer = undefined;
     if (signal?.aborted === true) throw stopped();
-    if (code !== 0) throw failure(said);
+    // Where npm can't write a file whole (a full disk), it warns and ends with 0.
+    if (code !== 0 || said.includes('TAR_ENTRY_ERROR')) throw failure(said);
     await rename(draft, target).catch(async (error: unknown) => {
       // Another process may have been faster.
       if (findLlamaCpp(components) === null) {
