@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- training [--shape 15m|110m] [--threads N] [--rounds N] [--steps N] [--page] [--json]`: one optimiser step (forward, backward, update) of a
- * Qwen3-shaped student with BitLinear and SubLN, beside the same model in PyTorch eager (fp32 and bf16 autocast) where `python3` has torch,
+ * Qwen3-shaped student with BitLinear and SubLN, with gradients in 16-bit fixed point (as the presets train) and in float32, beside the same model in PyTorch eager (fp32 and bf16 autocast) where `python3` has torch,
  * interleaved, each in a process of its own, on the same threads; and beside this machine's fp32 matrix-multiply peak. `--page` writes the tables into
  * docs/results.md.
  */
@@ -12,7 +12,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { optimiserSettings } from '../main/contract/recipe.ts';
 import { Graph } from '../main/graph/graph.ts';
-import { matmul } from '../main/graph/operations.ts';
+import { exactByteProducts } from '../main/graph/exact-byte-products.ts';
+import { type GradientArithmetic, matmul } from '../main/graph/operations.ts';
 import { program } from '../main/graph/passes.ts';
 import { Session } from '../main/graph/session.ts';
 import type { ModelConfiguration } from '../main/models/configuration.ts';
@@ -122,7 +123,7 @@ function operatorTimes(folder: string): Map<string, number> {
 const profiledSteps = 3;
 
 /** Runs in the child: some steps, then three more under the profiler. */
-async function measure(shape: string, threads: number, steps: number): Promise<Own> {
+async function measure(shape: string, threads: number, steps: number, arithmetic: GradientArithmetic): Promise<Own> {
   const { configuration, batch } = shapes[shape]!;
   const random = new Random(1);
   const parameters = initialParameters(configuration, () => random.normal());
@@ -132,7 +133,11 @@ async function measure(shape: string, threads: number, steps: number): Promise<O
   let done = 0;
   const timed = async (count: number, profile?: string): Promise<number[]> => {
     const options = { threads, ...(profile === undefined ? {} : { profile }) };
-    const network = await Network.create(configuration, parameters, { ...options, mode: 'training' });
+    const network = await Network.create(configuration, parameters, {
+      ...options,
+      mode: 'training',
+      arithmetic: { gradients: arithmetic },
+    });
     const trainingStep = await TrainingStep.create(network, null, options);
     const seconds: number[] = [];
     for (let index = 0; index < count; index += 1) {
@@ -212,11 +217,13 @@ const options = {
   threads: { type: 'string', default: String(availableParallelism()) },
   rounds: { type: 'string', default: '5' },
   steps: { type: 'string', default: '3' },
+  /** Of the child that measures one of our ways. */
+  gradients: { type: 'string', default: 'float32' },
   page: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
 
-export function run(args: string[]): Promise<void> {
+export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
   const { shape } = values;
   if (shapes[shape] === undefined)
@@ -224,17 +231,22 @@ export function run(args: string[]): Promise<void> {
   const threads = Number(values.threads);
   const steps = Number(values.steps);
   const hasTorch = spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0;
+  const fixedPoint = await exactByteProducts();
   const ours: Own[] = [];
+  const float32: Own[] = [];
   const fp32: Speed[] = [];
   const bf16: Speed[] = [];
   for (let round = 0; round < Number(values.rounds); round += 1) {
-    ours.push(child(process.execPath, [fileURLToPath(import.meta.url), ...args]));
+    const own = (gradients: GradientArithmetic): Own =>
+      child(process.execPath, [fileURLToPath(import.meta.url), ...args, '--gradients', gradients]);
+    ours.push(own(fixedPoint ? 'int16' : 'float32'));
+    if (fixedPoint) float32.push(own('float32'));
     if (!hasTorch) continue;
     fp32.push(pytorch(shape, threads, steps, false));
     bf16.push(pytorch(shape, threads, steps, true));
   }
   const own = medianSpeed(ours)!;
-  const peers = { pytorch: medianSpeed(fp32), pytorchBf16: medianSpeed(bf16) };
+  const peers = { tritsmithFloat32: medianSpeed(float32), pytorch: medianSpeed(fp32), pytorchBf16: medianSpeed(bf16) };
   const matmulPeakGflops = Math.max(...ours.map((run) => run.matmulPeakGflops));
   const achievedGflops = median(ours.map((run) => run.achievedGflops));
   const profile = ours.at(-1)!;
@@ -243,7 +255,7 @@ export function run(args: string[]): Promise<void> {
     process.stdout.write(
       `${JSON.stringify({ ...answer, matmulShare: profile.matmulShare, operators: profile.operators }, null, 2)}\n`,
     );
-    return Promise.resolve();
+    return;
   }
   const row = (name: string, speed: Speed): string[] => [
     name,
@@ -255,7 +267,8 @@ export function run(args: string[]): Promise<void> {
   const title = `${shape}: ${(countParameters(configuration).total / 1e6).toFixed(1)} M parameters, ${batch} x ${length} tokens, ${threads} threads, median of ${values.rounds} rounds`;
   const speeds = [
     ['engine', 'tokens/s', 'tritsmith is', 'peak RSS GB'],
-    row('tritsmith', own),
+    row(fixedPoint ? 'tritsmith, 16-bit gradients' : 'tritsmith', own),
+    ...(peers.tritsmithFloat32 ? [row('tritsmith, float32 gradients', peers.tritsmithFloat32)] : []),
     ...(peers.pytorch ? [row('PyTorch eager fp32', peers.pytorch)] : []),
     ...(peers.pytorchBf16 ? [row('PyTorch bf16 autocast', peers.pytorchBf16)] : []),
   ];
@@ -278,12 +291,11 @@ export function run(args: string[]): Promise<void> {
         markdownTable(operators),
       ].join('\n\n'),
     );
-  return Promise.resolve();
 }
 
 if (import.meta.main) {
   const { values } = parseArgs({ options });
   process.stdout.write(
-    `${JSON.stringify(await measure(values.shape, Number(values.threads), Number(values.steps)))}\n`,
+    `${JSON.stringify(await measure(values.shape, Number(values.threads), Number(values.steps), values.gradients as GradientArithmetic))}\n`,
   );
 }

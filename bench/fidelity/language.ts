@@ -193,7 +193,7 @@ export async function measureLanguage(
     const network = await Network.create(shape, parameters, {
       threads,
       mode: 'training',
-      arithmetic: anneal > 0 ? 'float32' : 'int8',
+      arithmetic: anneal > 0 ? { products: 'float32' } : {},
     });
     const distil = student?.distil;
     const last = configuration.layers - 1;

@@ -66,6 +66,11 @@ export const ablations: readonly Variant[] = [
     change: (recipe) => ({ ...subln('all')(recipe), exports: [{ type: 'hf', embedding: 'f16' }] }),
   },
   { name: 'subln-none', text: 'no SubLN', change: subln('none') },
+  {
+    name: 'fixed-point-gradients',
+    text: 'gradients of the ternary layers in 16-bit fixed point',
+    change: (recipe) => ({ ...recipe, fixedPointGradients: true }),
+  },
 ];
 
 const learningRate =

@@ -32,8 +32,8 @@ export interface NodeOptions {
   readonly domain?: 'com.microsoft';
   readonly attributes?: Readonly<Record<string, Attribute>>;
   readonly cheap?: boolean;
-  /** Element type of the outputs; absent: float32. */
-  readonly type?: ElementType;
+  /** Element type of the outputs, or of each; absent: float32. */
+  readonly type?: ElementType | readonly ElementType[];
 }
 
 /** The value of a dimension when the named ones are bound, such as `evaluateDimension('2*T', { T: 8 }) === 16`. */
@@ -77,9 +77,9 @@ export class Graph {
     return this.addConstant('float32', shape, new Uint8Array(data.buffer), `${[...data].join(',')}`);
   }
 
-  /** A uint8 constant without dimensions, such as a zero point. */
-  byte(value: number): Value {
-    return this.addConstant('uint8', [], new Uint8Array([value]), `${value}`);
+  /** A constant of one byte without dimensions, such as a zero point. */
+  byte(value: number, type: 'uint8' | 'int8' = 'uint8'): Value {
+    return this.addConstant(type, [], new Uint8Array([value]), `${value}`);
   }
 
   /** A one-dimensional int64 constant: shapes and axes. */
@@ -101,9 +101,10 @@ export class Graph {
     outputShapes: readonly (readonly Dimension[])[],
     options: NodeOptions = {},
   ): Value[] {
-    const values = outputShapes.map((shape): Value => {
+    const { type = 'float32' } = options;
+    const values = outputShapes.map((shape, index): Value => {
       this.counter += 1;
-      return { name: `${operator}_${this.counter}`, type: options.type ?? 'float32', shape };
+      return { name: `${operator}_${this.counter}`, type: typeof type === 'string' ? type : type[index]!, shape };
     });
     this.nodes.push({
       operator,

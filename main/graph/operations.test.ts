@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { native } from '../../native/index.ts';
 import { differentiate } from './differentiate.ts';
+import { exactByteProducts } from './exact-byte-products.ts';
 import { Graph, type Value } from './graph.ts';
 import {
   add,
@@ -299,6 +300,80 @@ describe('ternaryLinear on quantised activations', () => {
     const broken = (await run()).int8;
     expect([...broken.subarray(3 * many.outputs, 4 * many.outputs)].every(Number.isNaN)).toBe(true);
     expect(broken.subarray(0, 3 * many.outputs)).toEqual(int8.subarray(0, 3 * many.outputs));
+    await session.release();
+  });
+
+  it('has the gradients of float32 in 16-bit fixed point, to some ten-thousandths, whatever the tokens hold', async ({
+    skip,
+  }) => {
+    if (!(await exactByteProducts())) skip('this processor has no exact products of bytes');
+    const many = { rows: 96, width: 320, outputs: 112 };
+    const graph = new Graph('bitlinear');
+    const input = graph.input('x', ['B', 'T', many.width]);
+    const weight = {
+      values: graph.input('values', [many.outputs, many.width]),
+      transposed: graph.input('transposed', [many.width, many.outputs], 'int8'),
+      delta: graph.input('delta', [1]),
+    };
+    const seed = graph.input('seed', ['B', 'T', many.outputs]);
+    const quantised = quantiseActivation(graph, input);
+    const results: Record<string, Value> = {};
+    for (const kind of ['float32', 'int16'] as const) {
+      const output = ternaryLinear(graph, quantised, weight, kind);
+      const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
+      results[`${kind}.dx`] = gradients.get(input)!;
+      results[`${kind}.dw`] = gradients.get(weight.values)!;
+    }
+    const session = await Session.create(program('bitlinear', graph, results), { threads: 2 });
+    const x = new Float32Array(many.rows * many.width).map(() => random() * 3);
+    // Integers as large as they get, and nothing but zeros.
+    x.fill(5, 0, 8 * many.width).fill(0, 8 * many.width, 9 * many.width);
+    const values = new Float32Array(many.outputs * many.width).map(() => Math.round(random() * 1.4));
+    const transposed = new Int8Array(values.length);
+    native.transposeTernary(values, many.width, transposed);
+    const relative = (actual: Float32Array, expected: Float32Array): number => {
+      let [error, size] = [0, 0];
+      expected.forEach((value, i) => {
+        error += (value - actual[i]!) ** 2;
+        size += value ** 2;
+      });
+      return Math.sqrt(error / size);
+    };
+    const run = async (dy: Float32Array) => {
+      const [dx, dw] = [x.length, values.length];
+      const out = {
+        'float32.dx': new Float32Array(dx),
+        'int16.dx': new Float32Array(dx),
+        'float32.dw': new Float32Array(dw),
+        'int16.dw': new Float32Array(dw),
+      };
+      const feeds = { x, values, transposed, delta: new Float32Array([0.125]), seed: dy };
+      await session.run({ B: 2, T: many.rows / 2 }, feeds, out);
+      return out;
+    };
+    const even = await run(new Float32Array(many.rows * many.outputs).map(() => random() * 1e-6));
+    const without = (dx: Float32Array) =>
+      new Float32Array([...dx.subarray(0, 8 * many.width), ...dx.subarray(9 * many.width)]);
+    expect(relative(without(even['int16.dx']), without(even['float32.dx']))).toBeLessThan(2e-4);
+    // The token of nothing but zeros has the smallest scale that there is.
+    const zeros = (dx: Float32Array) => dx.subarray(8 * many.width, 9 * many.width);
+    expect(relative(zeros(even['int16.dx']), zeros(even['float32.dx']))).toBeLessThan(0.05);
+    expect(relative(even['int16.dw'], even['float32.dw'])).toBeLessThan(2e-4);
+    // All of one sign and size: sums as large as they get.
+    const flat = await run(new Float32Array(many.rows * many.outputs).fill(7));
+    expect(relative(flat['int16.dw'], flat['float32.dw'])).toBeLessThan(2e-4);
+    // Tokens that matter a thousandth of others, as those before an answer.
+    const steep = await run(
+      new Float32Array(many.rows * many.outputs).map((_, i) => random() * (i < 4 * many.outputs ? 1 : 1e-3)),
+    );
+    expect(relative(without(steep['int16.dx']), without(steep['float32.dx']))).toBeLessThan(2e-4);
+    expect(relative(steep['int16.dw'], steep['float32.dw'])).toBeLessThan(2e-4);
+    const small = (name: 'int16.dx' | 'float32.dx') => steep[name].subarray(10 * many.width);
+    expect(relative(small('int16.dx'), small('float32.dx'))).toBeLessThan(0.05);
+    const none = await run(new Float32Array(many.rows * many.outputs));
+    expect([...none['int16.dx'], ...none['int16.dw']].every((value) => value === 0)).toBe(true);
+    const broken = await run(new Float32Array(many.rows * many.outputs).fill(Infinity, 0, 1));
+    expect(broken['int16.dw'].some(Number.isNaN)).toBe(true);
     await session.release();
   });
 

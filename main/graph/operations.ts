@@ -19,7 +19,7 @@ function asRows(graph: Graph, value: Value): Value {
   const width = lastOf(value);
   if (typeof width !== 'number') throw new Error(`rows of ${value.name}: the width must be a number`);
   const rows = value.shape.slice(0, -1).reduce(multiplyDimensions);
-  return graph.node1('Reshape', [value, graph.integers([-1, width])], [rows, width], { cheap: true });
+  return graph.node1('Reshape', [value, graph.integers([-1, width])], [rows, width], { cheap: true, type: value.type });
 }
 
 interface MatMulOptions {
@@ -84,8 +84,13 @@ export function linear(graph: Graph, x: Value, weight: Value): Value {
 export interface QuantisedActivation {
   /** Stands for the dequantised activation on the tape; never computed. */
   readonly source: Value;
-  /** `round(x * 127 / gamma) + 128` as uint8, `[B, T, K]`: what is kept for the backward pass. */
+  /** `round(x * 127 / gamma) + 128` as uint8, `[B, T, K]`: kept for a backward pass in float32. */
   readonly packed: Value;
+  /**
+   * What a backward pass in int16 keeps instead: `round(x / scale)` as int8, `[B, T, K]`, where no token's scale is below a 1024th of the largest
+   * one; for all others it is the integers above.
+   */
+  readonly signed: { readonly values: Value; readonly scale: Value };
   /** `round(x * 127 / gamma)`, whole numbers in float32, `[B, T, K]`. */
   readonly integers: Value;
   /** `gamma / 127` per token, `[B, T, 1]`. */
@@ -112,7 +117,23 @@ export function quantiseActivation(graph: Graph, x: Value): QuantisedActivation 
   const integers = graph.node1('DequantizeLinear', [packed, ...grid], x.shape, { cheap: true });
   const source: Value = { ...x, name: `${x.name}.quantised` };
   graph.record([x], [source], ([dx]) => [dx!]);
-  return { source, packed, integers, scale };
+  return { source, packed, signed: signedActivation(graph, x, inverse, scale), integers, scale };
+}
+
+/** Largest scale of a token in a micro-batch over the smallest one that its fixed-point gradients tell from zero. */
+const scaleRange = 1024;
+
+function signedActivation(graph: Graph, x: Value, inverse: Value, scale: Value): QuantisedActivation['signed'] {
+  const extreme = (operator: 'ReduceMax' | 'ReduceMin', value: Value): Value =>
+    graph.node1(operator, [value, graph.integers([0, 1, 2])], [1, 1, 1]);
+  const largest = multiply(graph, extreme('ReduceMin', inverse), graph.constant(scaleRange));
+  const smallest = multiply(graph, extreme('ReduceMax', scale), graph.constant(1 / scaleRange));
+  const scaled = multiply(graph, x, graph.node1('Min', [inverse, largest], inverse.shape));
+  const grid = [graph.constant(1), graph.byte(0, 'int8')];
+  return {
+    values: graph.node1('QuantizeLinear', [scaled, ...grid], x.shape, { type: 'int8' }),
+    scale: graph.node1('Max', [scale, smallest], scale.shape),
+  };
 }
 
 /** A ternary matrix: values in {-1, 0, 1} as float32 `[O, K]` and the scale that a +1 stands for, `[1]`. */
@@ -124,10 +145,64 @@ export interface TernaryWeight {
 }
 
 /**
+ * What the gradients of a BitLinear are computed from: the outputs' gradient as it is, or in 16-bit fixed point. Then all products are of
+ * bytes, which processors with integer dot products multiply several times as fast; see `fixedPointGradients`.
+ */
+export type GradientArithmetic = 'float32' | 'int16';
+
+/** `z ~ high + low`, two uint8 digits on grids of their own, each for the whole tensor: steps of about `(max z - min z) / 65025`. */
+function twoDigits(graph: Graph, z: Value): [bytes: Value, scale: Value, zero: Value][] {
+  const digit = (value: Value): [Value, Value, Value] =>
+    graph.node('DynamicQuantizeLinear', [value], [value.shape, [], []], { type: ['uint8', 'float32', 'uint8'] }) as [
+      Value,
+      Value,
+      Value,
+    ];
+  const high = digit(z);
+  const rest = graph.node1('Sub', [z, graph.node1('DequantizeLinear', high, z.shape)], z.shape);
+  return [high, digit(rest)];
+}
+
+/**
+ * Gradients of a BitLinear's input and weight from z = dy * s in two digits: dx = (z T) * (delta / s), dW = z^T xi, with `signed` as s and xi. The products of bytes are exact
+ * (int32) up to 65 536 tokens in a micro-batch; needs `exactByteProducts` of the processor.
+ */
+function fixedPointGradients(graph: Graph, x: QuantisedActivation, weight: TernaryWeight, dy: Value): [Value, Value] {
+  const one = graph.constant(1);
+  const [outputs] = weight.values.shape;
+  const ternary = graph.node1('QuantizeLinear', [weight.values, one, graph.byte(0, 'int8')], weight.values.shape, {
+    type: 'int8',
+  });
+  const digits = twoDigits(graph, multiply(graph, dy, x.signed.scale));
+  const sum = (product: (bytes: Value) => [Value, Value], shape: readonly Dimension[]): Value => {
+    const [high, low] = digits.map(([bytes, scale, zero]) =>
+      graph.node1('MatMulIntegerToFloat', [...product(bytes), scale, one, zero], shape, { domain: microsoft }),
+    ) as [Value, Value];
+    return graph.node1('Add', [high, low], shape);
+  };
+  const turned = (bytes: Value): Value => {
+    const rows = asRows(graph, bytes);
+    return graph.node1('Transpose', [rows], [outputs!, rows.shape[0]!], {
+      attributes: { perm: { ints: [1, 0] } },
+      type: 'uint8',
+    });
+  };
+  const dx = sum((bytes) => [bytes, ternary], x.source.shape);
+  const dWeight = sum((bytes) => [turned(bytes), asRows(graph, x.signed.values)], weight.values.shape);
+  const perToken = graph.node1('Div', [weight.delta, x.signed.scale], x.signed.scale.shape);
+  return [multiply(graph, dx, perToken), dWeight];
+}
+
+/**
  * BitLinear: y = (xi T^T) * (s * delta). The product of whole numbers stays below 2^24: exact in int8 and in float32 alike, in any order.
  * The gradient of the latent weight (straight-through) is reported as the gradient of `weight.values`.
  */
-export function ternaryLinear(graph: Graph, x: QuantisedActivation, weight: TernaryWeight): Value {
+export function ternaryLinear(
+  graph: Graph,
+  x: QuantisedActivation,
+  weight: TernaryWeight,
+  gradients: GradientArithmetic = 'float32',
+): Value {
   const [outputs] = weight.values.shape;
   const shape = withLast(x.integers, outputs!);
   const one = graph.constant(1);
@@ -137,12 +212,16 @@ export function ternaryLinear(graph: Graph, x: QuantisedActivation, weight: Tern
       })
     : matmul(graph, x.integers, weight.values, shape, { transposeB: true });
   const y = multiply(graph, product, multiply(graph, x.scale, weight.delta), false);
-  graph.record([x.source, weight.values], [y], ([dy]) => [
-    multiply(graph, matmul(graph, dy!, weight.values, x.source.shape), weight.delta),
-    matmul(graph, asRows(graph, multiply(graph, dy!, x.scale)), asRows(graph, x.integers), weight.values.shape, {
-      transposeA: true,
-    }),
-  ]);
+  graph.record([x.source, weight.values], [y], ([dy]) =>
+    gradients === 'int16'
+      ? fixedPointGradients(graph, x, weight, dy!)
+      : [
+          multiply(graph, matmul(graph, dy!, weight.values, x.source.shape), weight.delta),
+          matmul(graph, asRows(graph, multiply(graph, dy!, x.scale)), asRows(graph, x.integers), weight.values.shape, {
+            transposeA: true,
+          }),
+        ],
+  );
   return y;
 }
 

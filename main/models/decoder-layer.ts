@@ -7,6 +7,7 @@ import {
   headNorm,
   linear,
   quantiseActivation,
+  type GradientArithmetic,
   type QuantisedActivation,
   rmsNorm,
   rotary,
@@ -30,8 +31,13 @@ export interface DecoderLayer {
   readonly projectionInputs: ReadonlyMap<Projection, Value>;
 }
 
-/** What a ternary layer's products are computed in: the same numbers either way, but weights between latent and ternary (annealing) need float32. */
-export type TernaryArithmetic = 'int8' | 'float32';
+/** What a ternary layer is computed in. */
+export interface TernaryArithmetic {
+  /** Going forward: the same numbers either way, but weights between latent and ternary (annealing) need float32. Default `int8`. */
+  readonly products?: 'int8' | 'float32';
+  /** Going backward; `int16` needs int8 products. Default `float32`. */
+  readonly gradients?: GradientArithmetic;
+}
 
 /** Name of the graph input that holds a ternary weight as int8 `[K, O]`. */
 export function transposedName(projection: Projection): string {
@@ -50,7 +56,7 @@ export function deltaName(projection: Projection): string {
 export function decoderLayer(
   graph: Graph,
   configuration: ModelConfiguration,
-  arithmetic: TernaryArithmetic = 'int8',
+  { products = 'int8', gradients = 'float32' }: TernaryArithmetic = {},
   rounding: ActivationRounding = 'none',
 ): DecoderLayer {
   const { hiddenSize, heads, kvHeads, headSize, rmsNormEpsilon } = configuration;
@@ -75,11 +81,12 @@ export function decoderLayer(
       if (!configuration.ternary) return linear(graph, roundActivations(graph, normed, rounding), weight);
       const quantised =
         normed === input ? (shared ??= quantiseActivation(graph, input)) : quantiseActivation(graph, normed);
-      return ternaryLinear(graph, quantised, {
+      const ternary = {
         values: weight,
-        transposed: arithmetic === 'int8' ? graph.input(transposedName(name), [shape[1], shape[0]], 'int8') : null,
+        transposed: products === 'int8' ? graph.input(transposedName(name), [shape[1], shape[0]], 'int8') : null,
         delta: graph.input(deltaName(name), [1]),
-      });
+      };
+      return ternaryLinear(graph, quantised, ternary, gradients);
     });
   };
 

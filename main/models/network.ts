@@ -42,11 +42,14 @@ export interface NetworkOptions extends EngineOptions {
   /** `training` compiles the backward pass too. */
   readonly mode: 'inference' | 'training';
   readonly recomputeActivations?: boolean;
-  /** Of ternary models; `float32` where weights will be annealed. Absent: `int8`, which is quicker. */
+  /** Of ternary models. */
   readonly arithmetic?: TernaryArithmetic;
   /** Full-precision models in inference alone: how what enters the projections is rounded. */
   readonly rounding?: ActivationRounding;
 }
+
+/** 65 536 products of an unsigned and a signed byte fit into 32 bits. */
+const mostFixedPointTokens = 65_536;
 
 interface Sessions {
   readonly forward: Session;
@@ -116,7 +119,7 @@ export class Network {
     for (const specification of parameters.specifications)
       if (specification.layer !== null) this.layers[specification.layer]!.set(specification.local, specification);
     this.ternaryWeights = configuration.ternary
-      ? new TernaryWeights(parameters, options.arithmetic ?? 'int8', options.mode === 'training')
+      ? new TernaryWeights(parameters, options.arithmetic?.products ?? 'int8', options.mode === 'training')
       : null;
   }
 
@@ -208,7 +211,9 @@ export class Network {
   private kept(layer: number, value: KeptValue, bindings: Bindings): ElementBuffer {
     const name = `${layer}.${value.name}`;
     const count = elementCount(value, bindings);
-    return value.type === 'uint8' ? this.pool.takeBytes(name, count) : this.pool.take(name, count);
+    if (value.type === 'float32') return this.pool.take(name, count);
+    const bytes = this.pool.takeBytes(name, count);
+    return value.type === 'uint8' ? bytes : new Int8Array(bytes.buffer, bytes.byteOffset, count);
   }
 
   /** Width of q, k and v of a layer. */
@@ -303,6 +308,16 @@ export class Network {
     const { passes, backward } = this.sessions;
     const tokens = this.current;
     if (!passes || !backward || !tokens) throw new Error('backward needs a training network and a forward pass');
+    if (this.options.arithmetic?.gradients === 'int16' && tokens.batch * tokens.length > mostFixedPointTokens)
+      throw new TritsmithError(
+        'bad-input',
+        `A micro-batch of ${tokens.batch * tokens.length} tokens is too large for 16-bit gradients.`,
+        {
+          reason: `Their sums are exact up to ${mostFixedPointTokens} tokens.`,
+          remedy:
+            'Lower "Tokens at once" (microBatchTokens), or start again without "16-bit gradients" (fixedPointGradients).',
+        },
+      );
     const { layers, hiddenSize } = this.configuration;
     const count = tokens.batch * tokens.length * hiddenSize;
     let dOutput = dHidden;

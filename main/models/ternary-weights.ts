@@ -2,7 +2,7 @@
 import { native } from '../../native/index.ts';
 import type { ElementBuffer } from '../graph/session.ts';
 import type { Projection } from './configuration.ts';
-import { deltaName, type TernaryArithmetic, transposedName } from './decoder-layer.ts';
+import { deltaName, transposedName } from './decoder-layer.ts';
 import { ParameterBuffer, type ParameterSpecification } from './parameters.ts';
 
 /** Of the ternary weights of one layer. */
@@ -24,15 +24,15 @@ export class TernaryWeights {
   private readonly deltas = new Map<string, Float32Array>();
 
   /** @param backward whether a backward pass will run, which needs the float32 values */
-  constructor(latent: ParameterBuffer, arithmetic: TernaryArithmetic, backward: boolean) {
+  constructor(latent: ParameterBuffer, products: 'int8' | 'float32', backward: boolean) {
     this.latent = latent;
     this.specifications = latent.specifications.filter((specification) => specification.ternary);
-    this.values = backward || arithmetic === 'float32' ? new ParameterBuffer(this.specifications) : null;
+    this.values = backward || products === 'float32' ? new ParameterBuffer(this.specifications) : null;
     const largest = Math.max(0, ...this.specifications.map(({ size }) => size));
     this.scratch = new Float32Array(this.values ? 0 : largest);
     for (const { name, size } of this.specifications) {
       this.deltas.set(name, new Float32Array(1));
-      if (arithmetic === 'int8') this.transposed.set(name, new Int8Array(size));
+      if (products === 'int8') this.transposed.set(name, new Int8Array(size));
     }
   }
 

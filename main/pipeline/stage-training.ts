@@ -1,6 +1,9 @@
 /** What all training jobs share: from a loaded model and a source of batches to trained parameters, with events on the way. */
+import { TritsmithError } from '../contract/errors.ts';
 import type { JobKind } from '../contract/jobs.ts';
 import type { OptimiserSettings, Recipe } from '../contract/recipe.ts';
+import { exactByteProducts } from '../graph/exact-byte-products.ts';
+import type { TernaryArithmetic } from '../models/decoder-layer.ts';
 import { Network } from '../models/network.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
@@ -32,9 +35,22 @@ function trainingDigest({ job, recipe, totalSteps, configuration, batches }: Sta
   return digest(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
 }
 
+/** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */
+async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): Promise<TernaryArithmetic> {
+  if (anneal) return { products: 'float32' };
+  if (!recipe.fixedPointGradients || !configuration.ternary) return {};
+  if (await exactByteProducts()) return { gradients: 'int16' };
+  throw new TritsmithError('unsupported', 'This processor cannot compute gradients in 16-bit fixed point.', {
+    reason:
+      'It has no integer dot products (AVX-VNNI, AVX-512 VNNI or the ones of ARM), so large products of bytes would be cut off.',
+    remedy: 'Start the run again without "16-bit gradients" (fixedPointGradients in the recipe).',
+  });
+}
+
 /**
  * Trains `parameters` in place.
  * @throws JobStopped when the job was told to pause or cancel
+ * @throws TritsmithError `unsupported`, see `arithmeticOf`
  */
 export async function trainStage(stage: StageTraining, context: JobContext): Promise<void> {
   const { job, folder, recipe, configuration, parameters, distillation, batches, optimiser, totalSteps } = stage;
@@ -43,7 +59,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     ...options,
     mode: 'training',
     recomputeActivations: recipe.recomputeActivations,
-    arithmetic: stage.anneal ? 'float32' : 'int8',
+    arithmetic: await arithmeticOf(stage),
   });
   const trainingStep = await TrainingStep.create(network, distillation, options);
   const evaluate = stage.evaluate;

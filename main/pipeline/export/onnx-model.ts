@@ -176,7 +176,7 @@ function addLayer(
   input: string,
 ): string {
   const graph = new Graph('layer');
-  const built = decoderLayer(graph, configuration, 'float32');
+  const built = decoderLayer(graph, configuration, { products: 'float32' });
   const prefix = `layers.${layer}.`;
   const output = `${prefix}output`;
   /** Names of the ternary parameters by what they are called in the layer. */
