@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- training [--shape 15m|110m] [--threads N] [--rounds N] [--steps N] [--page] [--json]`: one optimiser step (forward, backward, update) of a
- * Qwen3-shaped student with BitLinear and SubLN, with gradients in 16-bit fixed point (as the presets train) and in float32, beside the same model in PyTorch eager (fp32 and bf16 autocast) where `python3` has torch,
+ * Qwen3-shaped student with BitLinear and SubLN, with float32 gradients (as the presets train) and with those in 16-bit fixed point, beside the same model in PyTorch eager (fp32 and bf16 autocast) where `python3` has torch,
  * interleaved, each in a process of its own, on the same threads; and beside this machine's fp32 matrix-multiply peak. `--page` writes the tables into
  * docs/results.md.
  */
@@ -233,20 +233,20 @@ export async function run(args: string[]): Promise<void> {
   const hasTorch = spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0;
   const fixedPoint = await exactByteProducts();
   const ours: Own[] = [];
-  const float32: Own[] = [];
+  const int16: Own[] = [];
   const fp32: Speed[] = [];
   const bf16: Speed[] = [];
   for (let round = 0; round < Number(values.rounds); round += 1) {
     const own = (gradients: GradientArithmetic): Own =>
       child(process.execPath, [fileURLToPath(import.meta.url), ...args, '--gradients', gradients]);
-    ours.push(own(fixedPoint ? 'int16' : 'float32'));
-    if (fixedPoint) float32.push(own('float32'));
+    ours.push(own('float32'));
+    if (fixedPoint) int16.push(own('int16'));
     if (!hasTorch) continue;
     fp32.push(pytorch(shape, threads, steps, false));
     bf16.push(pytorch(shape, threads, steps, true));
   }
   const own = medianSpeed(ours)!;
-  const peers = { tritsmithFloat32: medianSpeed(float32), pytorch: medianSpeed(fp32), pytorchBf16: medianSpeed(bf16) };
+  const peers = { tritsmithFixedPoint: medianSpeed(int16), pytorch: medianSpeed(fp32), pytorchBf16: medianSpeed(bf16) };
   const matmulPeakGflops = Math.max(...ours.map((run) => run.matmulPeakGflops));
   const achievedGflops = median(ours.map((run) => run.achievedGflops));
   const profile = ours.at(-1)!;
@@ -260,15 +260,15 @@ export async function run(args: string[]): Promise<void> {
   const row = (name: string, speed: Speed): string[] => [
     name,
     speed.tokensPerSecond.toFixed(0),
-    `${(own.tokensPerSecond / speed.tokensPerSecond).toFixed(2)}x`,
+    peers.pytorch ? `${(speed.tokensPerSecond / peers.pytorch.tokensPerSecond).toFixed(2)}x` : '',
     (speed.peakRssBytes / 1e9).toFixed(2),
   ];
   const { configuration, batch } = shapes[shape];
   const title = `${shape}: ${(countParameters(configuration).total / 1e6).toFixed(1)} M parameters, ${batch} x ${length} tokens, ${threads} threads, median of ${values.rounds} rounds`;
   const speeds = [
-    ['engine', 'tokens/s', 'tritsmith is', 'peak RSS GB'],
-    row(fixedPoint ? 'tritsmith, 16-bit gradients' : 'tritsmith', own),
-    ...(peers.tritsmithFloat32 ? [row('tritsmith, float32 gradients', peers.tritsmithFloat32)] : []),
+    ['engine', 'tokens/s', 'PyTorch fp32 = 1', 'peak RSS GB'],
+    row('tritsmith', own),
+    ...(peers.tritsmithFixedPoint ? [row('tritsmith, 16-bit gradients', peers.tritsmithFixedPoint)] : []),
     ...(peers.pytorch ? [row('PyTorch eager fp32', peers.pytorch)] : []),
     ...(peers.pytorchBf16 ? [row('PyTorch bf16 autocast', peers.pytorchBf16)] : []),
   ];

@@ -852,6 +852,11 @@ export const texts = {
         'checkpoint.steps': { name: 'Checkpoint every so many steps', effect: 'What can be lost in a crash.' },
         'checkpoint.minutes': { name: 'Checkpoint every so many minutes', effect: 'Whichever comes first.' },
         recomputeActivations: { name: 'Recompute activations', effect: 'Less memory, about a third more time.' },
+        fixedPointGradients: {
+          name: '16-bit gradients',
+          effect:
+            'Up to a fifth less time for every student; what comes out differs less than between two seeds. Needs a processor with integer dot products.',
+        },
         threads: { name: 'Threads', effect: '0: all cores.' },
       } as Record<string, { name: string; effect: string }>,
     },

@@ -156,8 +156,8 @@ export const recipeSchema = z.object({
   /** Recompute each layer's activations in the backward pass: less memory, about a third more time. */
   recomputeActivations: z.boolean().default(false),
   /**
-   * Gradients of the ternary layers in 16-bit fixed point instead of float32: a fifth to a third less time, and differences far below those between
-   * seeds. Needs a processor with integer dot products; without effect while weights are annealed.
+   * Gradients of the ternary layers in 16-bit fixed point instead of float32: up to a fifth less time, and differences far below those between seeds.
+   * Needs a processor with integer dot products; without effect while weights are annealed.
    */
   fixedPointGradients: z.boolean().optional(),
   threads: z.int().min(0).max(1024).default(0),

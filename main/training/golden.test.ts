@@ -5,7 +5,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { openSafetensors } from '../formats/safetensors/index.ts';
 import { parseConfiguration } from '../models/architectures/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
-import { Network } from '../models/network.ts';
+import { exactByteProducts } from '../graph/exact-byte-products.ts';
+import { Network, type NetworkOptions } from '../models/network.ts';
 import { ParameterBuffer, parameterSpecifications } from '../models/parameters.ts';
 import { optimiserSettings, type SublnPlacement } from '../contract/recipe.ts';
 import { AttentionRelation } from './attention-relation.ts';
@@ -75,7 +76,7 @@ async function loadNetwork(
   sources: Golden[],
   mode: 'training' | 'inference',
   change: (name: string, values: Float32Array) => Float32Array = (_, values) => values,
-  recomputeActivations = false,
+  more: Partial<NetworkOptions> = {},
 ): Promise<Network> {
   const parameters = new ParameterBuffer(parameterSpecifications(configuration));
   for (const { name } of parameters.specifications) {
@@ -83,7 +84,7 @@ async function loadNetwork(
     if (!source) throw new Error(`no golden parameter ${name}`);
     parameters.view(name).set(change(name, await source.read(name)));
   }
-  return Network.create(configuration, parameters, { ...options, mode, recomputeActivations });
+  return Network.create(configuration, parameters, { ...options, mode, ...more });
 }
 
 /** The valid rows of `[B, T, width]`. */
@@ -96,7 +97,13 @@ function valid(values: Float32Array, { lengths, length }: MicroBatch, width: num
 /** Where each golden model's base parameters are stored (models/golden/README.md). */
 const bases: Record<string, string> = { llama: 'fp-llama', llama3: 'fp-llama', qwen2: 'fp-llama', qwen3: 'fp-qwen3' };
 
-async function checkModel(name: string, architecture: string, placement: SublnPlacement | null, recompute: boolean) {
+async function checkModel(
+  name: string,
+  architecture: string,
+  placement: SublnPlacement | null,
+  more: Partial<NetworkOptions> = {},
+): Promise<ParameterBuffer> {
+  const fixedPoint = more.arithmetic?.gradients === 'int16';
   const file = await golden(name);
   const source = await golden(bases[architecture]!);
   const own = await golden(`fp-${architecture}`);
@@ -105,7 +112,7 @@ async function checkModel(name: string, architecture: string, placement: SublnPl
     ternary: placement !== null,
     subln: placement ?? 'none',
   };
-  const student = await loadNetwork(configuration, [file, own, source], 'training', undefined, recompute);
+  const student = await loadNetwork(configuration, [file, own, source], 'training', undefined, more);
   const micro = await microBatch(file);
   const { hidden, states } = await student.forward(micro, file.meta.layer as number);
   const { q, k } = student.stateWidths();
@@ -134,28 +141,46 @@ async function checkModel(name: string, architecture: string, placement: SublnPl
   for (const { name: parameter } of gradients.specifications)
     expect(
       note(
-        `gradients (${name.split('-')[0]})`,
+        `gradients (${name.split('-')[0]}${fixedPoint ? ', 16 bits' : ''})`,
         relativeError(gradients.view(parameter), await file.read(`grad.${parameter}`)),
       ),
       parameter,
-    ).toBeLessThan(2e-5);
+    ).toBeLessThan(fixedPoint ? 1e-3 : 2e-5);
   await file.close();
   await source.close();
   await own.close();
+  return gradients;
 }
 
 describe('models: hidden states, loss and every gradient equal PyTorch in float64', () => {
   for (const architecture of ['llama', 'llama3', 'qwen2', 'qwen3'])
-    it(`${architecture}, full precision`, () => checkModel(`fp-${architecture}`, architecture, null, false));
+    it(`${architecture}, full precision`, async () => {
+      await checkModel(`fp-${architecture}`, architecture, null);
+    });
   for (const [architecture, placements] of [
     ['llama', ['none', 'paper', 'all']],
     ['qwen2', ['paper']],
     ['qwen3', ['none', 'paper', 'all']],
   ] as const)
     for (const placement of placements)
-      it(`${architecture}, ternary, SubLN ${placement}`, () =>
-        checkModel(`ternary-${architecture}-${placement}`, architecture, placement, false));
-  it('qwen3, ternary, recomputed activations', () => checkModel('ternary-qwen3-paper', 'qwen3', 'paper', true));
+      it(`${architecture}, ternary, SubLN ${placement}`, async () => {
+        await checkModel(`ternary-${architecture}-${placement}`, architecture, placement);
+      });
+  it('qwen3, ternary, recomputed activations', async () => {
+    await checkModel('ternary-qwen3-paper', 'qwen3', 'paper', { recomputeActivations: true });
+  });
+  it('ternary, gradients in 16-bit fixed point: to a thousandth, the same bits recomputed and on one thread', async ({
+    skip,
+  }) => {
+    if (!(await exactByteProducts())) skip('this processor has no exact products of bytes');
+    const arithmetic = { gradients: 'int16' } as const;
+    for (const placement of ['none', 'all'] as const)
+      await checkModel(`ternary-llama-${placement}`, 'llama', placement, { arithmetic });
+    const runs = [];
+    for (const more of [{}, { recomputeActivations: true }, { threads: 1 }])
+      runs.push(await checkModel('ternary-qwen3-paper', 'qwen3', 'paper', { arithmetic, ...more }));
+    for (const run of runs.slice(1)) expect(run.values).toEqual(runs[0]!.values);
+  });
 });
 
 describe('attention relation (Algorithm 1) alone', () => {

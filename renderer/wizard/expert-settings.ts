@@ -68,5 +68,6 @@ export const expertSettings: readonly ExpertSetting[] = [
   { path: 'checkpoint.steps', kind: 'whole', paper: null, group: 'limits' },
   { path: 'checkpoint.minutes', kind: 'number', paper: null, group: 'limits' },
   { path: 'recomputeActivations', kind: 'switch', paper: null, group: 'limits' },
+  { path: 'fixedPointGradients', kind: 'switch', paper: 'no', group: 'limits' },
   { path: 'threads', kind: 'whole', paper: null, group: 'limits' },
 ];
