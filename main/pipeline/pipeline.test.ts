@@ -12,6 +12,7 @@ import { TritsmithError } from '../contract/errors.ts';
 import type { JobEvent, JobKind } from '../contract/jobs.ts';
 import { type Recipe, recipeSchema } from '../contract/recipe.ts';
 import { comparison, modelEvaluation } from '../contract/results.ts';
+import { exactByteProducts } from '../graph/exact-byte-products.ts';
 import { forkPort } from '../jobs/fork-port.ts';
 import { runInWorker } from '../jobs/host.ts';
 import { StopSignal } from '../jobs/stop-signal.ts';
@@ -60,6 +61,8 @@ beforeAll(async () => {
     refine: {},
     pretrain: { corpus: join(root, 'corpus.jsonl'), tokens: 2560, sequenceLength: 32, optimiser },
     distil: { steps: 12, optimiser, anneal: 0.5 },
+    // In Stage 2; distilling anneals.
+    fixedPointGradients: await exactByteProducts(),
     checkpoint: { steps: 3, minutes: 5 },
   });
 });
