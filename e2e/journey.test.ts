@@ -94,7 +94,10 @@ describeInBrowser('from first start to an exported file', () => {
     await page.getByText('Expert settings').click();
     await type('Evaluation, checkpoints, resources: Evaluate every so many steps', '5');
     await type('Evaluation, checkpoints, resources: Rows per evaluation', '24');
+    // At once, not when the workbench has answered with the changed recipe.
+    expect(await page.getByLabel('Evaluation, checkpoints, resources: Rows per evaluation').inputValue()).toBe('24');
     await page.getByText('Expert settings (2 changed)').waitFor();
+    await screenshot(page, 'wizard-expert');
     await button('Next').click();
   });
 
