@@ -316,10 +316,10 @@ describe('ternaryLinear on quantised activations', () => {
       delta: graph.input('delta', [1]),
     };
     const seed = graph.input('seed', ['B', 'T', many.outputs]);
-    const quantised = quantiseActivation(graph, input);
+    const quantised = quantiseActivation(graph, input, 'int16');
     const results: Record<string, Value> = {};
     for (const kind of ['float32', 'int16'] as const) {
-      const output = ternaryLinear(graph, quantised, weight, kind);
+      const output = ternaryLinear(graph, kind === 'int16' ? quantised : { ...quantised, signed: null }, weight);
       const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
       results[`${kind}.dx`] = gradients.get(input)!;
       results[`${kind}.dw`] = gradients.get(weight.values)!;

@@ -80,17 +80,23 @@ export function linear(graph: Graph, x: Value, weight: Value): Value {
   return y;
 }
 
+/**
+ * `round(x / scale)` as int8, `[B, T, K]`, where no token's scale is below a 1024th of the largest one; for all others the integers and scales of
+ * `QuantisedActivation`.
+ */
+interface SignedActivation {
+  readonly values: Value;
+  readonly scale: Value;
+}
+
 /** Activations on the int8 grid: `x ~ integers * scale`. */
 export interface QuantisedActivation {
   /** Stands for the dequantised activation on the tape; never computed. */
   readonly source: Value;
   /** `round(x * 127 / gamma) + 128` as uint8, `[B, T, K]`: kept for a backward pass in float32. */
   readonly packed: Value;
-  /**
-   * What a backward pass in int16 keeps instead: `round(x / scale)` as int8, `[B, T, K]`, where no token's scale is below a 1024th of the largest
-   * one; for all others it is the integers above.
-   */
-  readonly signed: { readonly values: Value; readonly scale: Value };
+  /** What a backward pass in int16 keeps instead; null where gradients are computed in float32. */
+  readonly signed: SignedActivation | null;
   /** `round(x * 127 / gamma)`, whole numbers in float32, `[B, T, K]`. */
   readonly integers: Value;
   /** `gamma / 127` per token, `[B, T, 1]`. */
@@ -104,7 +110,11 @@ const zeroPoint = 128;
  * Per-token absmax quantisation to int8 (METHOD.md section 2): gamma = max(max|x|, 1e-5). The clamp to [-128, 127] cannot
  * bind, because |x| * (127 / gamma) stays below 127.5. Straight-through estimator: the gradient passes as if identity.
  */
-export function quantiseActivation(graph: Graph, x: Value): QuantisedActivation {
+export function quantiseActivation(
+  graph: Graph,
+  x: Value,
+  gradients: GradientArithmetic = 'float32',
+): QuantisedActivation {
   const perToken = withLast(x, 1);
   const largest = graph.node1('ReduceMax', [graph.node1('Abs', [x], x.shape), graph.integers([-1])], perToken);
   const gamma = graph.node1('Max', [largest, graph.constant(1e-5)], perToken);
@@ -117,13 +127,14 @@ export function quantiseActivation(graph: Graph, x: Value): QuantisedActivation 
   const integers = graph.node1('DequantizeLinear', [packed, ...grid], x.shape, { cheap: true });
   const source: Value = { ...x, name: `${x.name}.quantised` };
   graph.record([x], [source], ([dx]) => [dx!]);
-  return { source, packed, signed: signedActivation(graph, x, inverse, scale), integers, scale };
+  const signed = gradients === 'int16' ? signedActivation(graph, x, inverse, scale) : null;
+  return { source, packed, signed, integers, scale };
 }
 
 /** Largest scale of a token in a micro-batch over the smallest one that its fixed-point gradients tell from zero. */
 const scaleRange = 1024;
 
-function signedActivation(graph: Graph, x: Value, inverse: Value, scale: Value): QuantisedActivation['signed'] {
+function signedActivation(graph: Graph, x: Value, inverse: Value, scale: Value): SignedActivation {
   const extreme = (operator: 'ReduceMax' | 'ReduceMin', value: Value): Value =>
     graph.node1(operator, [value, graph.integers([0, 1, 2])], [1, 1, 1]);
   const largest = multiply(graph, extreme('ReduceMin', inverse), graph.constant(scaleRange));
@@ -164,16 +175,16 @@ function twoDigits(graph: Graph, z: Value): [bytes: Value, scale: Value, zero: V
 }
 
 /**
- * Gradients of a BitLinear's input and weight from z = dy * s in two digits: dx = (z T) * (delta / s), dW = z^T xi, with `signed` as s and xi. The products of bytes are exact
+ * Gradients of a BitLinear's input and weight from z = dy * s in two digits: dx = (z T) * (delta / s), dW = z^T xi. The products of bytes are exact
  * (int32) up to 65 536 tokens in a micro-batch; needs `exactByteProducts` of the processor.
  */
-function fixedPointGradients(graph: Graph, x: QuantisedActivation, weight: TernaryWeight, dy: Value): [Value, Value] {
+function fixedPointGradients(graph: Graph, x: SignedActivation, weight: TernaryWeight, dy: Value): [Value, Value] {
   const one = graph.constant(1);
   const [outputs] = weight.values.shape;
   const ternary = graph.node1('QuantizeLinear', [weight.values, one, graph.byte(0, 'int8')], weight.values.shape, {
     type: 'int8',
   });
-  const digits = twoDigits(graph, multiply(graph, dy, x.signed.scale));
+  const digits = twoDigits(graph, multiply(graph, dy, x.scale));
   const sum = (product: (bytes: Value) => [Value, Value], shape: readonly Dimension[]): Value => {
     const [high, low] = digits.map(([bytes, scale, zero]) =>
       graph.node1('MatMulIntegerToFloat', [...product(bytes), scale, one, zero], shape, { domain: microsoft }),
@@ -187,9 +198,9 @@ function fixedPointGradients(graph: Graph, x: QuantisedActivation, weight: Terna
       type: 'uint8',
     });
   };
-  const dx = sum((bytes) => [bytes, ternary], x.source.shape);
-  const dWeight = sum((bytes) => [turned(bytes), asRows(graph, x.signed.values)], weight.values.shape);
-  const perToken = graph.node1('Div', [weight.delta, x.signed.scale], x.signed.scale.shape);
+  const dx = sum((bytes) => [bytes, ternary], x.values.shape);
+  const dWeight = sum((bytes) => [turned(bytes), asRows(graph, x.values)], weight.values.shape);
+  const perToken = graph.node1('Div', [weight.delta, x.scale], x.scale.shape);
   return [multiply(graph, dx, perToken), dWeight];
 }
 
@@ -197,12 +208,7 @@ function fixedPointGradients(graph: Graph, x: QuantisedActivation, weight: Terna
  * BitLinear: y = (xi T^T) * (s * delta). The product of whole numbers stays below 2^24: exact in int8 and in float32 alike, in any order.
  * The gradient of the latent weight (straight-through) is reported as the gradient of `weight.values`.
  */
-export function ternaryLinear(
-  graph: Graph,
-  x: QuantisedActivation,
-  weight: TernaryWeight,
-  gradients: GradientArithmetic = 'float32',
-): Value {
+export function ternaryLinear(graph: Graph, x: QuantisedActivation, weight: TernaryWeight): Value {
   const [outputs] = weight.values.shape;
   const shape = withLast(x.integers, outputs!);
   const one = graph.constant(1);
@@ -213,8 +219,8 @@ export function ternaryLinear(
     : matmul(graph, x.integers, weight.values, shape, { transposeB: true });
   const y = multiply(graph, product, multiply(graph, x.scale, weight.delta), false);
   graph.record([x.source, weight.values], [y], ([dy]) =>
-    gradients === 'int16'
-      ? fixedPointGradients(graph, x, weight, dy!)
+    x.signed
+      ? fixedPointGradients(graph, x.signed, weight, dy!)
       : [
           multiply(graph, matmul(graph, dy!, weight.values, x.source.shape), weight.delta),
           matmul(graph, asRows(graph, multiply(graph, dy!, x.scale)), asRows(graph, x.integers), weight.values.shape, {

@@ -80,13 +80,14 @@ export function decoderLayer(
       const weight = parameter(name, shape);
       if (!configuration.ternary) return linear(graph, roundActivations(graph, normed, rounding), weight);
       const quantised =
-        normed === input ? (shared ??= quantiseActivation(graph, input)) : quantiseActivation(graph, normed);
-      const ternary = {
+        normed === input
+          ? (shared ??= quantiseActivation(graph, input, gradients))
+          : quantiseActivation(graph, normed, gradients);
+      return ternaryLinear(graph, quantised, {
         values: weight,
         transposed: products === 'int8' ? graph.input(transposedName(name), [shape[1], shape[0]], 'int8') : null,
         delta: graph.input(deltaName(name), [1]),
-      };
-      return ternaryLinear(graph, quantised, ternary, gradients);
+      });
     });
   };
 
