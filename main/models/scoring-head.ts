@@ -15,7 +15,7 @@ const largestLogits = 40_000_000;
 
 /** How many rows the head computes at a time for a vocabulary, so that a large one needs no `[B*T, V]` buffer. */
 export function chunkRows(vocabSize: number): number {
-  return Math.max(16, Math.min(512, Math.floor(largestLogits / vocabSize)));
+  return Math.max(16, Math.min(1024, Math.floor(largestLogits / vocabSize)));
 }
 
 function buildProgram(configuration: ModelConfiguration, rounding: ActivationRounding) {

@@ -80,7 +80,7 @@ const TEACHER_BYTES = 4;
 const ENGINE_BYTES = 0.2e9;
 /** Logits that the head holds at a time: at most so many, of at most so many rows (`chunkRows`). */
 const HEAD_LOGITS = 40e6;
-const HEAD_ROWS = 512;
+const HEAD_ROWS = 1024;
 
 /** Buffers of the size of the head's logits that are alive together: logits, their softmax and gradient; with a teacher its own and both at tau. */
 const headBuffers: Record<TrainingStage, number> = { finetune: 3, pretrain: 3, distil: 6 };

@@ -6,7 +6,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { tinyConfiguration, tinyParameters, tinyPrompts } from './fixtures.ts';
 import { onnxCheck } from './onnx-check.ts';
 import { writeOnnxModel } from './onnx-file.ts';
-import { blockSize, packTwoBits } from './onnx-model.ts';
+import { blockSize, onnxModel, packTwoBits } from './onnx-model.ts';
 import { tensorsInMemory } from './tensor-source.ts';
 import { writeVerifiedOnnx } from './verified-onnx.ts';
 
@@ -46,6 +46,25 @@ describe('an ONNX file in ONNX Runtime', () => {
     await writeOnnxModel(path, configuration, tensorsInMemory(tinyParameters(configuration, 1)), 'F32');
     const check = await onnxCheck(path, configuration, tinyParameters(configuration, 2), tinyPrompts(3, 1536), 1);
     expect(check.passed).toBe(false);
+  });
+});
+
+describe('the graph of an ONNX file', () => {
+  it.each<[string, Partial<ModelConfiguration>]>([
+    ['Llama with SubLN', {}],
+    ['Qwen2 with bias', { architecture: 'qwen2' }],
+    ['Qwen3, SubLN before all seven', { architecture: 'qwen3', subln: 'all' }],
+    ['a full-precision model', { ternary: false, subln: 'none' }],
+  ])('%s: every node leads to the logits, every constant is read', (_title, changes) => {
+    const configuration = tinyConfiguration(changes);
+    const { nodes, constants, outputs } = onnxModel(
+      configuration,
+      tensorsInMemory(tinyParameters(configuration)),
+      'F16',
+    );
+    const read = new Set([...nodes.flatMap(({ inputs }) => inputs), ...outputs.map(({ name }) => name)]);
+    const made = [...nodes.map((node) => node.outputs), ...constants.map(({ name }) => [name])];
+    expect(made.filter((names) => !names.some((name) => read.has(name)))).toEqual([]);
   });
 });
 
