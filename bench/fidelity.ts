@@ -157,7 +157,8 @@ export async function run(args: string[]): Promise<void> {
   };
   const tail = task.tail === undefined || plan.validation ? undefined : sharedData('tasks', task.folder, task.tail);
   const deadline = values.budget === undefined ? Infinity : performance.now() + Number(values.budget) * 60_000;
-  const variants = plan.validation ? choices : ablations;
+  const configuration = await readFolderConfiguration(base);
+  const variants = plan.validation ? choices : ablations(configuration.layers);
   const chosen =
     values.only === undefined ? variants : variants.filter(({ name }) => values.only!.split(',').includes(name));
 
@@ -205,7 +206,7 @@ export async function run(args: string[]): Promise<void> {
       validation: plan.validation,
       task,
       baseName: basename(plan.base),
-      baseParameters: countParameters(await readFolderConfiguration(plan.base)).total,
+      baseParameters: countParameters(configuration).total,
       seeds: [...mains.keys()],
       teacherSteps: teacherSteps(plan, first!.recipe),
       studentSteps: first!.recipe.distil.steps!,

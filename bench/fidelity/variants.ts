@@ -35,8 +35,17 @@ const withStage2 = (recipe: Recipe): Recipe => ({
 
 /** Cross-entropy alone: the student learns from the labels only. */
 const labelsOnly = { lambda: 0, gamma: 0 } as const;
-/** Groups of variants: what the paper ablates, and what was tried to choose the main recipe. */
-export const ablations: readonly Variant[] = [
+
+/** The layers between the first, which has a variant of its own, and the last, which is the main recipe's. */
+const middleLayers = (layers: number): Variant[] =>
+  Array.from({ length: Math.max(0, layers - 2) }, (_, index) => ({
+    name: `layer-${index + 2}`,
+    text: `attention relation at layer ${index + 2} of ${layers}`,
+    change: distil({ layer: index + 1 }),
+  }));
+
+/** What the paper ablates, for a teacher of so many layers. */
+export const ablations = (layers: number): readonly Variant[] => [
   { name: 'from-base', text: 'started from the base, as in the paper', change: distil({ studentInit: 'base' }) },
   {
     name: 'from-base-stage-2',
@@ -58,6 +67,7 @@ export const ablations: readonly Variant[] = [
   },
   { name: 'attention-only', text: 'attention-relation term alone (lambda 0)', change: distil({ lambda: 0 }) },
   { name: 'first-layer', text: 'attention relation at the first layer', change: distil({ layer: 0 }) },
+  ...middleLayers(layers),
   { name: 'fixed-gamma', text: 'gamma 1e5 as in the paper', change: distil({ gamma: 1e5 }) },
   {
     name: 'subln-all',
@@ -80,6 +90,7 @@ const learningRate =
       optimiser: { ...recipe.distil.optimiser, learningRate: recipe.distil.optimiser.learningRate * factor },
     })(recipe);
 
+/** What was tried, on validation rows, to choose the main recipe. */
 export const choices: readonly Variant[] = [
   { name: 'annealed', text: 'full precision to ternary over half the steps', change: distil({ anneal: 0.5 }) },
   {

@@ -57,7 +57,7 @@ export function noSpace(
     path === undefined ? 'The disk is full.' : `The disk is full: ${path} could not be written.`,
     {
       ...(cause === undefined ? {} : { reason: cause }),
-      remedy: `Free ${missing === null ? 'some space' : `at least ${megabytes(missing)}`} on that disk (delete experiments or exports that are no longer needed), then resume: everything up to the last checkpoint is safe.`,
+      remedy: `Free ${missing === null ? 'some space' : `at least ${megabytes(missing)}`} on that disk (delete experiments or exports that are no longer needed), then resume, or do it again; a run goes on from its last checkpoint.`,
       ...(details === undefined ? {} : { details }),
     },
   );
