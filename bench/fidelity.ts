@@ -57,7 +57,7 @@ interface Plan {
   readonly threads: number;
 }
 
-/** BitDistill as the presets make it, with teacher and BitNet-SFT in the same experiment. */
+/** BitDistill with METHOD.md's settings from the fine-tuned teacher; teacher and BitNet-SFT are in the same experiment. */
 async function mainRecipe(plan: Plan, seed: number): Promise<Recipe> {
   const { task, taskName, base, epochs, teacherEpochs, rows, validation, threads } = plan;
   const configuration = await readFolderConfiguration(base);

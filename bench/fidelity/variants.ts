@@ -33,6 +33,9 @@ const withStage2 = (recipe: Recipe): Recipe => ({
   },
 });
 
+/** The variant that the presets take where the student starts from the teacher. */
+export const presetVariant = 'weak-attention';
+
 /** Cross-entropy alone: the student learns from the labels only. */
 const labelsOnly = { lambda: 0, gamma: 0 } as const;
 
@@ -61,8 +64,8 @@ export const ablations = (layers: number): readonly Variant[] => [
   { name: 'labels-only', text: 'the same start as BitDistill, labels alone', change: distil(labelsOnly) },
   { name: 'logits-only', text: 'logits term alone (gamma 0)', change: distil({ gamma: 0 }) },
   {
-    name: 'weak-attention',
-    text: 'attention term balanced to a tenth of the other terms, not to half',
+    name: presetVariant,
+    text: 'attention term balanced to a tenth of the other terms, not to half; the presets’ way',
     change: distil({ gammaRatio: 0.1 }),
   },
   { name: 'attention-only', text: 'attention-relation term alone (lambda 0)', change: distil({ lambda: 0 }) },
