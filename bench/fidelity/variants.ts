@@ -93,6 +93,10 @@ const learningRate =
       optimiser: { ...recipe.distil.optimiser, learningRate: recipe.distil.optimiser.learningRate * factor },
     })(recipe);
 
+/** Attention at a tenth, as in the presets, and the optimiser's settings changed. */
+const optimiser = (changes: Partial<Recipe['distil']['optimiser']>) => (recipe: Recipe) =>
+  distil({ gammaRatio: 0.1, optimiser: { ...recipe.distil.optimiser, ...changes } })(recipe);
+
 /** What was tried, on validation rows, to choose the main recipe. */
 export const choices: readonly Variant[] = [
   { name: 'annealed', text: 'full precision to ternary over half the steps', change: distil({ anneal: 0.5 }) },
@@ -141,5 +145,15 @@ export const choices: readonly Variant[] = [
     name: 'logits-only-subln-none',
     text: 'logits term alone, no SubLN',
     change: (recipe) => subln('none')(distil({ gamma: 0 })(recipe)),
+  },
+  { name: 'weak-cosine', text: 'attention at a tenth, cosine schedule', change: optimiser({ schedule: 'cosine' }) },
+  { name: 'weak-decay-0', text: 'attention at a tenth, no weight decay', change: optimiser({ weightDecay: 0 }) },
+  { name: 'weak-decay-0.1', text: 'attention at a tenth, weight decay 0.1', change: optimiser({ weightDecay: 0.1 }) },
+  { name: 'weak-beta2-0.98', text: 'attention at a tenth, beta2 0.98', change: optimiser({ beta2: 0.98 }) },
+  { name: 'weak-warmup-0.2', text: 'attention at a tenth, warm-up over a fifth', change: optimiser({ warmup: 0.2 }) },
+  {
+    name: 'weak-subln-none',
+    text: 'attention at a tenth, no SubLN',
+    change: (recipe) => subln('none')(optimiser({})(recipe)),
   },
 ];
