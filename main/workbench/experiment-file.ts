@@ -8,7 +8,9 @@ import { writeJsonAtomically } from './atomic-json.ts';
 
 const FILE = 'experiment.json';
 
+/** Makes the folder again where someone deleted it: its stages are then found undone, and a resumed run starts over. */
 export function writeExperimentFile(folder: string, record: ExperimentRecord): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeJsonAtomically(join(folder, FILE), record);
 }
 

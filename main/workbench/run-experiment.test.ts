@@ -235,6 +235,14 @@ describe('an experiment', () => {
     expect(existsSync(join(workspace.experimentFolder(record!.id), 'checkpoints', 'finetune', 'last.json'))).toBe(true);
   });
 
+  it('starts over when its folder was deleted', async () => {
+    const whole = await runExperiment(workspace, recipe('counts'), { port });
+    rmSync(workspace.experimentFolder(whole.id), { recursive: true });
+    const again = await runExperiment(workspace, whole.id, { port });
+    expect(states(again)).toEqual(['done', 'done', 'done', 'done']);
+    expect(existsSync(join(workspace.experimentFolder(whole.id), 'comparison.json'))).toBe(true);
+  });
+
   it('with missing inputs is refused before anything is created, and every one of them is named', async () => {
     const bad = sampleRecipe('counts', { teacher: join(parent, 'nowhere'), train: join(parent, 'none.tsv') });
     const thrown = (await runExperiment(workspace, bad, { port }).catch((error: unknown) => error)) as TritsmithError;

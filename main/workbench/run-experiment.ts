@@ -115,6 +115,7 @@ class ExperimentRun {
       this.#stop.ask(request);
     });
     try {
+      writeExperimentFile(this.#folder, this.#record());
       await clearOrphan(this.#folder);
       sweepDrafts(this.#folder);
       this.#warnOfOtherVersions();

@@ -341,6 +341,18 @@ describe('the database', () => {
     reopened.close();
   });
 
+  it('opens where someone deleted the folder of an experiment that was running', async () => {
+    const workspace = await open();
+    addExperiment(workspace, 'orphaned', 'running');
+    const lost = workspace.experimentFolder('orphaned');
+    workspace.close();
+    rmSync(lost, { recursive: true });
+    const reopened = await open();
+    expect(reopened.experiments.get('orphaned').state).toBe('interrupted');
+    expect(existsSync(join(lost, 'experiment.json'))).toBe(true);
+    reopened.close();
+  });
+
   it('refuses a state that may not follow', async () => {
     const workspace = await open();
     addExperiment(workspace, 'one');
