@@ -5,7 +5,7 @@ import { intervalPlot, type PlottedValue } from '../interval-plot.ts';
 import { circumstances, markdownTable, updateReadme, writePlot, writeSection } from '../results-page.ts';
 import type { FinishedRun, ModelName, Score } from './runs.ts';
 import type { FidelityTask } from './tasks.ts';
-import { presetVariant } from './variants.ts';
+import { readmeVariants } from './variants.ts';
 
 /** Folder name of the base that is taken unless another is named; sections of the page about another say so. */
 export const defaultBase = 'story-656k';
@@ -176,7 +176,10 @@ export function writeReport(report: FidelityReport): void {
     name,
     [
       `${taskName}, ${report.baseName} (${(report.baseParameters / 1e6).toFixed(2)} M parameters), ${rows} ${rowsName} rows, ${seeds.length} ${seeds.length === 1 ? 'seed' : 'seeds'}, ${report.studentSteps} steps for each student; BitDistill starts from the fine-tuned teacher, whose ${report.teacherSteps} steps come on top:`,
-      markdownTable([head!, ...lines.filter((_, index) => index < 3 || others[index - 3]!.name === presetVariant)]),
+      markdownTable([
+        head!,
+        ...lines.filter((_, index) => index < 3 || readmeVariants.includes(others[index - 3]!.name)),
+      ]),
       plot.replace('](', '](docs/'),
     ].join('\n\n'),
   );

@@ -114,7 +114,7 @@ function evaluationScore(found: ModelEvaluation, task: PreparedTask): Score {
     value: found.value,
     rows: found.rows,
     crossEntropy: found.crossEntropy,
-    agreement: found.scores.agreementWithTeacher ?? null,
+    agreement: task.labels === null ? null : (found.scores.agreementWithTeacher ?? null),
     right: found.predictions.map((predicted, row) => predicted === task.dev[row]!.label),
   };
 }

@@ -34,7 +34,12 @@ const withStage2 = (recipe: Recipe): Recipe => ({
 });
 
 /** The variant that the presets take where the student starts from the teacher. */
-export const presetVariant = 'weak-attention';
+const presetVariant = 'weak-attention';
+/** BitNet-SFT for as long as BitDistill and its teacher take together: what a user without a teacher would do with the same time. */
+const longerBaseline = 'bitnet-sft-longer';
+
+/** What the README shows beside the main line. */
+export const readmeVariants: readonly string[] = [presetVariant, longerBaseline];
 
 /** Cross-entropy alone: the student learns from the labels only. */
 const labelsOnly = { lambda: 0, gamma: 0 } as const;
@@ -56,7 +61,7 @@ export const ablations = (layers: number): readonly Variant[] => [
     change: (recipe) => withStage2(distil({ studentInit: 'base' })(recipe)),
   },
   {
-    name: 'bitnet-sft-longer',
+    name: longerBaseline,
     text: 'BitNet-SFT with the teacher’s steps on top of a student’s',
     change: (recipe) => subln('none')(distil({ ...labelsOnly, studentInit: 'base' })(recipe)),
     teacherSteps: true,
