@@ -9,6 +9,7 @@ import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Recipe, recipeSchema } from '../main/contract/recipe.ts';
 import { sharedData } from '../main/formats/shared-data.ts';
+import type { ModelConfiguration } from '../main/models/configuration.ts';
 import { readFolderConfiguration } from '../main/models/model-folder.ts';
 import { countParameters } from '../main/models/parameters.ts';
 import { pretrainSteps } from '../main/pipeline/models-of-recipe.ts';
@@ -49,6 +50,7 @@ interface Plan {
   readonly task: FidelityTask;
   readonly taskName: string;
   readonly base: string;
+  readonly configuration: ModelConfiguration;
   readonly epochs: number;
   readonly teacherEpochs: number;
   readonly rows: number | undefined;
@@ -59,8 +61,7 @@ interface Plan {
 
 /** BitDistill with METHOD.md's settings from the fine-tuned teacher; teacher and BitNet-SFT are in the same experiment. */
 async function mainRecipe(plan: Plan, seed: number): Promise<Recipe> {
-  const { task, taskName, base, epochs, teacherEpochs, rows, validation, threads } = plan;
-  const configuration = await readFolderConfiguration(base);
+  const { task, taskName, base, configuration, epochs, teacherEpochs, rows, validation, threads } = plan;
   const optimiser = { learningRate: learningRateFor(countParameters(configuration).total) };
   const recipe = recipeSchema.parse({
     name: `${taskName}${validation ? ' validation' : ''}, ${basename(base)}, seed ${seed}: BitDistill`,
@@ -149,6 +150,7 @@ export async function run(args: string[]): Promise<void> {
     task,
     taskName,
     base,
+    configuration: await readFolderConfiguration(base),
     epochs: Number(values.epochs),
     teacherEpochs: Number(values['teacher-epochs']),
     rows: values.rows === undefined ? undefined : Number(values.rows),
@@ -157,8 +159,7 @@ export async function run(args: string[]): Promise<void> {
   };
   const tail = task.tail === undefined || plan.validation ? undefined : sharedData('tasks', task.folder, task.tail);
   const deadline = values.budget === undefined ? Infinity : performance.now() + Number(values.budget) * 60_000;
-  const configuration = await readFolderConfiguration(base);
-  const variants = plan.validation ? choices : ablations(configuration.layers);
+  const variants = plan.validation ? choices : ablations(plan.configuration.layers);
   const chosen =
     values.only === undefined ? variants : variants.filter(({ name }) => values.only!.split(',').includes(name));
 
@@ -206,7 +207,7 @@ export async function run(args: string[]): Promise<void> {
       validation: plan.validation,
       task,
       baseName: basename(plan.base),
-      baseParameters: countParameters(configuration).total,
+      baseParameters: countParameters(plan.configuration).total,
       seeds: [...mains.keys()],
       teacherSteps: teacherSteps(plan, first!.recipe),
       studentSteps: first!.recipe.distil.steps!,
