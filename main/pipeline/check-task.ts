@@ -10,6 +10,7 @@ import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import { readFolderConfiguration } from '../models/model-folder.ts';
 import { guessMapping } from './column-mapping.ts';
 import type { ColumnMapping } from './column-mapping.ts';
+import { promptTail } from './answer-tokens.ts';
 import { chooseLabelWords } from './label-words.ts';
 import { LengthHistogram } from './length-histogram.ts';
 import { mostEvaluationRows } from './evaluation-rows.ts';
@@ -37,6 +38,8 @@ interface Split {
   readonly labels: ReadonlyMap<string, number>;
   /** First row of each text, by the text's digest. */
   readonly texts: ReadonlyMap<string, { row: number; label: string }>;
+  /** End of the first usable row's prompt. */
+  readonly tail: string;
   /** How many of the rows were looked at; null: all. */
   readonly checkedRows: number | null;
 }
@@ -106,6 +109,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
   const lengths = new LengthHistogram();
   const tally = new Tally();
   let rows = 0;
+  let tail = '';
   let usableRows = 0;
   let more = false;
   let readBytes = 0;
@@ -126,6 +130,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     if (train !== null && mapping.kind === 'classification' && !train.labels.has(label))
       tally.add('unknown-label', row);
     const prompt = reading.render(values);
+    if (usableRows === 1) tail = promptTail(prompt);
     const length = tokenizer === null ? prompt.length : tokenizer.encode(prompt).length;
     lengths.add(length);
     if (tokenizer !== null && length > reading.maxLength - answerLength(label, reading)) tally.add('too-long', row);
@@ -152,7 +157,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     problems: [...unreadableRows(dataset), ...tally.problems(reading)],
     lengths: { unit: tokenizer === null ? 'characters' : 'tokens', ...lengths.summary() },
   };
-  return { report, labels, texts, checkedRows: more ? rows : null };
+  return { report, labels, texts, tail, checkedRows: more ? rows : null };
 }
 
 /** Tokens that the answer takes: a class is one token where that is possible, a reference is cut at the longest answer. */
@@ -239,7 +244,7 @@ function blockersOf(
     );
   if (tokenizer !== null && blockers.length === 0) {
     try {
-      chooseLabelWords(tokenizer, [...train.labels.keys()].sort(), labelWords);
+      chooseLabelWords(tokenizer, [...train.labels.keys()].sort(), labelWords, train.tail);
     } catch (thrown) {
       blockers.push(TritsmithError.from(thrown).message);
     }

@@ -3,6 +3,7 @@ import { TritsmithError } from '../contract/errors.ts';
 import type { TaskSettings } from '../contract/recipe.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import { Random } from '../training/random.ts';
+import { promptTail } from './answer-tokens.ts';
 import { type OnRows, type TaskRow, usableRows } from './task-rows.ts';
 
 /** A row to be answered. */
@@ -12,13 +13,15 @@ export interface EvaluationRow {
   readonly label: number;
   /** Reference answer (generation) or class value. */
   readonly reference: string;
-  /** Tokens of the reference answer; for generation without the end token. */
+  /** Tokens of the reference answer; for generation with the end token, as in training. */
   readonly referenceIds: Int32Array;
 }
 
 /** A row whose prompt is cut to the longest length, but not yet to what the answers leave of it. */
 export interface KeptRow {
   readonly prompt: Int32Array;
+  /** How the prompt's text ends. */
+  readonly tail: string;
   readonly answer: string;
 }
 
@@ -54,14 +57,16 @@ export class KeptRows {
   }
 
   /** @throws TritsmithError `bad-input` when the answers together take too much memory */
-  put(place: number, { prompt, answer }: TaskRow): void {
+  put(place: number, { prompt: render, answer }: TaskRow): void {
     this.#characters += answer.length - (this.#rows[place]?.answer.length ?? 0);
     if (this.#characters > mostAnswerCharacters)
       throw new TritsmithError('bad-input', 'The answers of the evaluation rows do not fit in memory.', {
         reason: `They hold more than ${mostAnswerCharacters.toLocaleString('en')} characters.`,
         remedy: 'Give an evaluation file with fewer rows.',
       });
-    this.#rows[place] = { prompt: cutInTheMiddle(this.#tokenizer.encode(prompt()), this.#settings.maxLength), answer };
+    const prompt = render();
+    const ids = cutInTheMiddle(this.#tokenizer.encode(prompt), this.#settings.maxLength);
+    this.#rows[place] = { prompt: ids, tail: promptTail(prompt), answer };
   }
 
   all(): KeptRow[] {

@@ -1,6 +1,7 @@
 /** The words with which a model answers a classification prompt. */
 import { TritsmithError } from '../contract/errors.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
+import { answerTokens } from './answer-tokens.ts';
 
 export interface LabelWords {
   /** Class values in the order of their index. */
@@ -10,18 +11,6 @@ export interface LabelWords {
   readonly ids: readonly Int32Array[];
   /** Every answer is one token of its own, so comparing logits at one position decides. */
   readonly singleToken: boolean;
-}
-
-/**
- * Tokens of an answer where it follows a prompt that ends with `promptTail`: what the two together have more than the tail alone.
- * (Tokenised by itself, an answer would get the mark that some tokenizers put before the first word of a text.)
- */
-export function answerTokens(tokenizer: Tokenizer, promptTail: string, answer: string): Int32Array {
-  const tail = tokenizer.encode(promptTail, { addSpecialTokens: false });
-  const both = tokenizer.encode(promptTail + answer, { addSpecialTokens: false });
-  if (both.length > tail.length && tail.every((id, index) => both[index] === id))
-    return Int32Array.from(both.slice(tail.length));
-  return Int32Array.from(tokenizer.encode(answer, { addSpecialTokens: false }));
 }
 
 function distinct(ids: readonly Int32Array[]): boolean {
@@ -41,7 +30,7 @@ export function chooseLabelWords(
   tokenizer: Tokenizer,
   classes: readonly string[],
   given: Readonly<Record<string, string>>,
-  promptTail = '\n',
+  promptTail: string,
 ): LabelWords {
   const tokenise = (words: readonly string[]): Int32Array[] =>
     words.map((word) => answerTokens(tokenizer, promptTail, word));

@@ -121,6 +121,34 @@ describe('rows of a task', () => {
   });
 });
 
+describe('the answer of a row', () => {
+  const written = (changes: object = {}) => settings({ kind: 'generation', maxLength: 64, maxNewTokens: 32, ...changes });
+
+  it.each([
+    ['the default template, which ends with a line break', ''],
+    ['a template that ends with a word', '{{ text }} Queue:'],
+    ['a template whose end depends on the row', '{{ queue }}{{ text }}'],
+  ])('has the same tokens in training and in evaluation with %s', async (_, template) => {
+    const file = join(folder, 'one.tsv');
+    writeFileSync(file, 'text\tqueue\nThe invoice is wrong\tbilling and refunds\nIt never came \tshipping\n');
+    const task = await prepareTask(written({ train: file, dev: file, template }), tokenizer, 7);
+    const trained = (await examplesOf(task)).map(({ ids, responseStart }) => [...ids.subarray(responseStart)]);
+    const evaluated = task.dev.map(({ referenceIds }) => [...referenceIds]);
+    expect(evaluated.toSorted()).toEqual(trained.toSorted());
+    for (const ids of evaluated) expect(ids.at(-1)).toBe(tokenizer.eosId);
+    expect(evaluated.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: true }).trim())).toEqual([
+      'billing and refunds',
+      'shipping',
+    ]);
+  });
+
+  it('is cut so that its end token still fits', async () => {
+    const task = await prepareTask(written({ maxNewTokens: 3 }), tokenizer, 7);
+    for (const { referenceIds } of task.dev) expect(referenceIds.length).toBeLessThanOrEqual(3);
+    for (const { referenceIds } of task.dev) expect(referenceIds.at(-1)).toBe(tokenizer.eosId);
+  });
+});
+
 describe('training rows on disk', () => {
   const batchSettings = { batchSize: 16, microBatchTokens: 256, seed: 7 };
 

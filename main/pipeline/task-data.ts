@@ -15,7 +15,8 @@ import {
   KeptRows,
   mostEvaluationRows,
 } from './evaluation-rows.ts';
-import { answerTokens, chooseLabelWords, type LabelWords } from './label-words.ts';
+import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
+import { chooseLabelWords, type LabelWords } from './label-words.ts';
 import { type OnRows, usableRows } from './task-rows.ts';
 
 /** An example and its place in the order of the seed. */
@@ -38,15 +39,8 @@ export interface PreparedTask {
   train(onRows?: OnRows): AsyncIterable<PlacedExample>;
 }
 
-/** How much of a prompt's end is looked at to see how an answer joins it. */
-const tailCharacters = 8;
 const mostClasses = 1000;
 const noWait: OnRows = () => Promise.resolve();
-
-/** A reference answer as it follows the prompt: after a space unless the prompt ends with white space. */
-function generatedAnswer(promptTail: string, answer: string): string {
-  return /\s$/.test(promptTail) ? answer : ` ${answer}`;
-}
 
 /** Room for a written answer where nobody said how long one may be: a quarter of the row, at most 128 tokens. */
 export function defaultAnswerTokens(maxLength: number): number {
@@ -84,8 +78,8 @@ interface Survey {
   readonly heldRows: readonly KeptRow[];
   /** Class values of the training rows, sorted; empty for generation. */
   readonly classes: readonly string[];
-  /** End of the first training row's prompt. */
-  readonly promptTail: string;
+  /** End of the prompt of the file's first usable row. */
+  readonly tail: string;
 }
 
 /** Place of each usable row, by its number in the file, in the order of the seed. */
@@ -130,20 +124,20 @@ async function surveyTraining(
     });
   const places = placesOf(rows, seed);
   const classes = new Set<string>();
-  let promptTail = '';
+  let tail = '';
   let row = 0;
   for await (const taskRow of usableRows(settings.train, settings, [], onRows)) {
     const place = places[row++] ?? end;
     if (place < held) kept?.put(place, taskRow);
     else if (place < end && settings.kind === 'classification' && classes.size <= mostClasses)
       classes.add(taskRow.answer);
-    if (place === held) promptTail = taskRow.prompt().slice(-tailCharacters);
+    if (row === 1) tail = promptTail(taskRow.prompt());
   }
   if (row !== rows) throw changedWhileRead(settings.train);
-  return { rows, held, end, heldRows: kept?.all() ?? [], classes: [...classes].sort(), promptTail };
+  return { rows, held, end, heldRows: kept?.all() ?? [], classes: [...classes].sort(), tail };
 }
 
-function labelWords(settings: TaskSettings, tokenizer: Tokenizer, { classes, promptTail }: Survey): LabelWords {
+function labelWords(settings: TaskSettings, tokenizer: Tokenizer, { classes, tail }: Survey): LabelWords {
   if (classes.length > mostClasses)
     throw new TritsmithError('bad-input', `The label column "${settings.labelColumn}" has too many values.`, {
       reason: `There are more than ${mostClasses}: it looks like free text.`,
@@ -159,7 +153,7 @@ function labelWords(settings: TaskSettings, tokenizer: Tokenizer, { classes, pro
     throw new TritsmithError('bad-input', `All training rows have the same label, "${classes[0]}".`, {
       remedy: 'A classifier needs rows of at least two classes. Check the label column.',
     });
-  return chooseLabelWords(tokenizer, classes, settings.labelWords, promptTail);
+  return chooseLabelWords(tokenizer, classes, settings.labelWords, tail);
 }
 
 /**
@@ -194,7 +188,7 @@ export async function prepareTask(
 ): Promise<PreparedTask> {
   const notes: string[] = [];
   const survey = await surveyTraining(settings, seed, new KeptRows(tokenizer, settings), notes, onRows);
-  const { held, end, heldRows, promptTail } = survey;
+  const { held, end, heldRows } = survey;
   const labels = settings.kind === 'classification' ? labelWords(settings, tokenizer, survey) : null;
   const longestLabel = labels ? Math.max(...labels.ids.map((ids) => ids.length)) : settings.maxNewTokens;
   if (longestLabel >= settings.maxLength)
@@ -207,7 +201,7 @@ export async function prepareTask(
     settings.dev === undefined
       ? { drawn: heldRows, fileRows: held }
       : await drawRows(settings.dev, settings, tokenizer, seed, { notes, onRows, check: labelOf });
-  const dev = drawn.map(({ prompt, answer }): EvaluationRow => {
+  const dev = drawn.map(({ prompt, tail, answer }): EvaluationRow => {
     const label = labelOf(answer);
     return {
       prompt: cutInTheMiddle(prompt, Math.max(1, settings.maxLength - longestLabel)),
@@ -215,7 +209,7 @@ export async function prepareTask(
       reference: answer,
       referenceIds: labels
         ? labels.ids[label]!
-        : answerTokens(tokenizer, promptTail, generatedAnswer(promptTail, answer)).slice(0, settings.maxNewTokens),
+        : writtenAnswerTokens(tokenizer, tail, answer, settings.maxNewTokens),
     };
   });
   const fullRows = dev.filter(({ prompt }) => prompt.length === settings.maxLength - longestLabel).length;
@@ -238,19 +232,18 @@ async function* tokenised(
   labels: LabelWords | null,
   onRows: OnRows,
 ): AsyncGenerator<PlacedExample> {
-  const stop = tokenizer.eosId === null ? [] : [tokenizer.eosId];
-  const response = (answer: string): ArrayLike<number> => {
-    if (labels) return labels.ids[classIndex(labels, answer, settings.train)]!;
-    const ids = tokenizer.encode(` ${answer}`, { addSpecialTokens: false });
-    return [...ids.slice(0, settings.maxNewTokens - stop.length), ...stop];
-  };
+  const response = (prompt: string, answer: string): Int32Array =>
+    labels
+      ? labels.ids[classIndex(labels, answer, settings.train)]!
+      : writtenAnswerTokens(tokenizer, promptTail(prompt), answer, settings.maxNewTokens);
   const places = placesOf(rows, seed);
   let row = 0;
-  for await (const { answer, prompt } of usableRows(settings.train, settings, [], onRows)) {
+  for await (const { answer, prompt: render } of usableRows(settings.train, settings, [], onRows)) {
     const place = places[row++] ?? end;
     if (place < held || place >= end) continue;
-    const answerIds = response(answer);
-    const head = promptTokens(tokenizer, prompt(), settings.maxLength, answerIds.length);
+    const prompt = render();
+    const answerIds = response(prompt, answer);
+    const head = promptTokens(tokenizer, prompt, settings.maxLength, answerIds.length);
     const ids = new Int32Array(head.length + answerIds.length);
     ids.set(head);
     ids.set(answerIds, head.length);
