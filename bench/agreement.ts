@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { type GgufTensorToWrite, openGguf, writeGguf } from '../main/formats/gguf/index.ts';
 import { loadTokenizer } from '../main/formats/tokenizers/index.ts';
 import { loadModel, type StudentModel } from '../native/runtime.ts';
-import { installLlamaCpp, startLlamaCpp } from '../main/evaluation/llama-cpp/index.ts';
+import { installLlamaCpp, startLlamaCpp } from '../main/llama-cpp/index.ts';
 import { cacheFolder } from './cache.ts';
 
 const continuation = 8;

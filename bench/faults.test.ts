@@ -5,17 +5,17 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { killMarathon } from './faults/kill-marathon.ts';
 
-const KILLS = 50;
+const killCount = 50;
 const folder = mkdtempSync(join(tmpdir(), 'tritsmith-faults-'));
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
 describe('experiments that are killed again and again', () => {
-  it(`end with every file as in an undisturbed run, bit for bit, after ${KILLS} kills of worker, workbench and both`, async () => {
+  it(`end with every file as in an undisturbed run, bit for bit, after ${killCount} kills of worker, workbench and both`, async () => {
     // Another seed on another day; it is printed with whatever fails.
     const seed = Number(process.env['TRITSMITH_SEED'] ?? Math.floor(Date.now() / 86_400_000));
-    const result = await killMarathon(folder, KILLS, seed);
+    const result = await killMarathon(folder, killCount, seed);
     const { kills, faults, finished, seconds } = result;
     const of = (key: 'victim' | 'aim' | 'stage'): Map<string | null, number> => {
       const counts = new Map<string | null, number>();
@@ -28,7 +28,7 @@ describe('experiments that are killed again and again', () => {
       `seed ${seed}: ${kills.length} kills (${text(of('victim'))}; ${text(of('aim'))}; ${text(of('stage'))}), ${finished} experiments to their end, ${seconds.toFixed(0)} s\n`,
     );
     expect(faults, `seed ${seed}`).toEqual([]);
-    expect(kills.length).toBe(KILLS);
+    expect(kills.length).toBe(killCount);
     expect(finished).toBeGreaterThanOrEqual(1);
     for (const victim of ['worker', 'workbench', 'both']) expect(of('victim').get(victim)).toBeGreaterThan(0);
     for (const aim of ['stage', 'checkpoint']) expect(of('aim').get(aim)).toBeGreaterThan(0);

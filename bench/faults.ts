@@ -6,8 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { killMarathon } from './faults/kill-marathon.ts';
-import type { Kill } from './faults/kill-marathon.ts';
+import { type Kill, killMarathon } from './faults/kill-marathon.ts';
 import { table } from './table.ts';
 
 export async function run(args: string[]): Promise<void> {

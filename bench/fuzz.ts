@@ -6,8 +6,7 @@
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { fuzzParser } from './fuzz/campaign.ts';
-import type { FuzzResult } from './fuzz/campaign.ts';
+import { fuzzParser, type FuzzResult } from './fuzz/campaign.ts';
 import { fuzzTargets } from './fuzz/targets/index.ts';
 import { table } from './table.ts';
 

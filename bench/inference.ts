@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { measureMachine } from '../native/runtime.ts';
 import './engines/llama.ts';
 import type { Ready, Round, RoundResult } from './engines/protocol.ts';
-import { installLlamaCpp } from '../main/evaluation/llama-cpp/index.ts';
+import { installLlamaCpp } from '../main/llama-cpp/index.ts';
 import { cacheFolder } from './cache.ts';
 import './engines/tritsmith.ts';
 import { type InferenceReport, inferencePage, inferenceText } from './inference-report.ts';

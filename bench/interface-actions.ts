@@ -9,7 +9,7 @@ export interface TimedAction {
   readonly processorMilliseconds: number;
 }
 
-const ROUNDS = 5;
+const roundCount = 5;
 const rows = `document.querySelectorAll('[data-testid=experiments] tbody tr')`;
 const type = (text: string): string => `{
   const field = document.querySelector('main input[type=search]');
@@ -81,7 +81,7 @@ export async function measureActions(folder: string, experiments: number): Promi
     for (const { action, before, there, act, shown } of actions) {
       const times: number[] = [];
       const processorTimes: number[] = [];
-      for (let round = 0; round < ROUNDS; round += 1) {
+      for (let round = 0; round < roundCount; round += 1) {
         await page.evaluate(before);
         await page.waitForFunction(there);
         const used = await processor();

@@ -24,8 +24,8 @@ import { parseArgs } from 'node:util';
 import { readCorpus } from '../main/formats/datasets/index.ts';
 import { forkPort } from '../main/jobs/fork-port.ts';
 import type { SpawnPort } from '../main/jobs/spawn-port.ts';
-import { openApplication } from '../main/workbench/application.ts';
-import { workbenchRouter } from '../main/workbench/procedures/router.ts';
+import { openApplication } from '../main/workbench/interface/application.ts';
+import { workbenchRouter } from '../main/workbench/interface/procedures/router.ts';
 import { fillWorkspace, longestRun, writeTaskFile } from './load/full-workspace.ts';
 import { trainOnFile } from './load/train-on-file.ts';
 import { loadNote, median, table } from './table.ts';
@@ -47,8 +47,8 @@ interface Large {
   readonly note: string;
 }
 
-const ROUNDS = 15;
-const runtimeWorker = fileURLToPath(new URL('../main/jobs/runtime-worker.ts', import.meta.url));
+const roundCount = 15;
+const runtimeWorker = fileURLToPath(new URL('../main/jobs/helper-worker.ts', import.meta.url));
 
 export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -152,7 +152,7 @@ async function timeProcedures(client: Client): Promise<Timed[]> {
   for (const [procedure, act] of Object.entries(actions)) {
     const walls: number[] = [];
     const cpus: number[] = [];
-    for (let round = 0; round < ROUNDS; round += 1) {
+    for (let round = 0; round < roundCount; round += 1) {
       const cpu = process.cpuUsage();
       const started = performance.now();
       await act();

@@ -7,13 +7,13 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSyn
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { optimiserSettings } from '../main/contract/recipe.ts';
-import { sharedData } from '../main/formats/shared-data.ts';
+import { sharedData } from '../main/testing/shared-data.ts';
 import { loadTokenizer } from '../main/formats/tokenizers/index.ts';
 import { readModelConfiguration } from '../main/models/architectures/index.ts';
 import { countParameters } from '../main/models/parameters.ts';
 import { JobStopped } from '../main/pipeline/job.ts';
-import { makeBaseModel } from '../main/pipeline/make-base.ts';
-import { learningRateFor } from '../main/pipeline/presets.ts';
+import { makeBaseModel } from '../main/pipeline/stages/make-base.ts';
+import { learningRateFor } from '../main/pipeline/inspect/presets.ts';
 
 const shapes = {
   '3m': {

@@ -7,15 +7,15 @@ import type { Locator, Page } from 'playwright-core';
 import { remove, root, serve, temporaryFolder, visit } from '../e2e/harness.ts';
 import { forkPort } from '../main/jobs/fork-port.ts';
 import { comparisonLines } from '../main/shell/cli/comparison-table.ts';
-import { readComparison } from '../main/workbench/comparison.ts';
-import { demoRecipe } from '../main/workbench/demo.ts';
-import { runExperiment } from '../main/workbench/run-experiment.ts';
-import { openWorkspace } from '../main/workbench/workspace.ts';
+import { readComparison } from '../main/workbench/results/comparison.ts';
+import { demoRecipe } from '../main/workbench/interface/demo.ts';
+import { runExperiment } from '../main/workbench/experiments/run-experiment.ts';
+import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
 import { updateReadme } from './results-page.ts';
 
 const folder = join(root, 'docs', 'images');
-const WIDTH = 1280;
-const HEIGHT = 880;
+const pageWidth = 1280;
+const pageHeight = 880;
 
 export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -53,7 +53,7 @@ async function writeTable(folder: string, experiment: string): Promise<void> {
 async function takePictures(workspace: string, experiment: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const workbench = await serve(workspace);
-  const visitor = await visit(workbench.link, { width: WIDTH, height: HEIGHT });
+  const visitor = await visit(workbench.link, { width: pageWidth, height: pageHeight });
   const { page } = visitor;
   try {
     for (const theme of ['light', 'dark'] as const) {

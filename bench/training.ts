@@ -22,7 +22,7 @@ import { Network } from '../main/models/network.ts';
 import { countParameters, ParameterBuffer } from '../main/models/parameters.ts';
 import { packMicroBatch } from '../main/training/batches.ts';
 import { AdamW } from '../main/training/optimiser.ts';
-import { Random } from '../main/training/random.ts';
+import { Random } from '../main/basics/random.ts';
 import { TrainingStep } from '../main/training/training-step.ts';
 import { qwen3 } from './qwen3.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';

@@ -7,7 +7,7 @@ import { root, screenshot } from './harness.ts';
 import { registryOf } from './registry.ts';
 import { makeSampleWorkspace } from './sample-workspace.ts';
 import { describeInBrowser, openScene } from './scene.ts';
-import { llamaCppForTests } from '../main/evaluation/llama-cpp/for-tests.ts';
+import { llamaCppForTests } from '../main/testing/llama-cpp.ts';
 
 // An installation for other tests leaves its packages in npm's cache.
 await llamaCppForTests();

@@ -6,14 +6,14 @@ import { faultsInBothThemes, overflow } from './accessibility.ts';
 import { makeSampleWorkspace } from './sample-workspace.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
-const EXPERIMENTS = 250;
+const experimentCount = 250;
 const words = 'A name that somebody pasted from a ticket system without any thought of tables 2026-11-22T10:58:00Z';
 const oneWord = 'qwen3_0.6b_support_tickets_balanced_lambda10_tau5_seed1_second_try_really_final';
 let ids: string[] = [];
 const scene = openScene({
   prepare: async (folder) => {
     const workspace = join(folder, 'workspace');
-    await fillWorkspace(workspace, { experiments: EXPERIMENTS - 3, points: 0 }, () => undefined);
+    await fillWorkspace(workspace, { experiments: experimentCount - 3, points: 0 }, () => undefined);
     ids = await makeSampleWorkspace(workspace, [
       { name: words, steps: 30, accuracy: 0.95, fileBytes: 2_000_000, lambda: 1 },
       { name: oneWord, steps: 20, accuracy: 0.93, fileBytes: 3_000_000 },
@@ -35,7 +35,7 @@ describeInBrowser('hundreds of experiments', () => {
   it('are fifty rows on the page, more when asked, all of them in the search', async () => {
     const { page } = scene;
     await page.getByRole('link', { name: 'Experiments', exact: true }).click();
-    await page.getByText(`The first 50 of ${EXPERIMENTS.toLocaleString('en')} are shown`).waitFor(soon);
+    await page.getByText(`The first 50 of ${experimentCount.toLocaleString('en')} are shown`).waitFor(soon);
     expect(await rows().count()).toBe(50);
     await page.getByRole('button', { name: 'Show more' }).click();
     await expect.poll(() => rows().count(), soon).toBe(100);

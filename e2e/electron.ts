@@ -1,6 +1,5 @@
 /** The same workbench in Electron, for the specs: `TRITSMITH_TEST_SHELL=electron npx vitest run e2e`. */
-import { _electron } from 'playwright-core';
-import type { Page } from 'playwright-core';
+import { _electron, type Page } from 'playwright-core';
 import { electronBinary } from '../main/shell/electron/binary.ts';
 import { listen, root } from './harness.ts';
 

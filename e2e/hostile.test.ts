@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { experimentRecord } from '../main/contract/experiments.ts';
 import { recipeSchema } from '../main/contract/recipe.ts';
-import { htmlCard } from '../main/workbench/model-card.ts';
+import { htmlCard } from '../main/workbench/results/model-card.ts';
 import { screenshot } from './harness.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 

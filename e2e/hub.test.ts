@@ -2,8 +2,7 @@
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startHubServer } from '../main/hub/fixtures/hub-server.ts';
-import type { HubServer } from '../main/hub/fixtures/hub-server.ts';
+import { type HubServer, startHubServer } from '../main/hub/fixtures/hub-server.ts';
 import { findViolations, overflow } from './accessibility.ts';
 import { root, screenshot } from './harness.ts';
 import { describeInBrowser, openScene } from './scene.ts';

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { forkPort } from '../main/jobs/fork-port.ts';
-import { demoRecipe } from '../main/workbench/demo.ts';
-import { createExperiment } from '../main/workbench/run-experiment.ts';
-import { openWorkspace } from '../main/workbench/workspace.ts';
+import { demoRecipe } from '../main/workbench/interface/demo.ts';
+import { createExperiment } from '../main/workbench/experiments/run-experiment.ts';
+import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
 
-const METRICS = ['loss', 'tokens-per-second', 'gradient-norm', 'learning-rate'];
-const POINTS = 250_000;
-const RADIX = 16;
-const LEVELS = 6;
+const metricNames = ['loss', 'tokens-per-second', 'gradient-norm', 'learning-rate'];
+const mostPoints = 250_000;
+const radix = 16;
+const levelCount = 6;
 
 /** A workspace whose only experiment, the demo, has not run yet but holds a million points of its first stage. Returns its id. */
 export async function makeLongRun(folder: string): Promise<string> {
@@ -20,7 +20,7 @@ export async function makeLongRun(folder: string): Promise<string> {
   const { id } = await createExperiment(workspace, await demoRecipe(port), port);
   const { database } = workspace;
   database.transaction(() => {
-    for (const metric of METRICS) {
+    for (const metric of metricNames) {
       const series = Number(
         database.prepare('INSERT INTO series (experiment, name) VALUES (?, ?)').run(id, `finetune/${metric}`)
           .lastInsertRowid,
@@ -31,18 +31,18 @@ export async function makeLongRun(folder: string): Promise<string> {
           `WITH RECURSIVE steps (step) AS (SELECT 1000 UNION ALL SELECT step + 1 FROM steps WHERE step < 999 + ?)
            INSERT INTO points (series, step, value) SELECT ?, step, 5.0 - step / 80000.0 + (step * 7919 % 1000) / 1000.0 FROM steps`,
         )
-        .run(POINTS, series);
+        .run(mostPoints, series);
       database
         .prepare(
           `INSERT INTO extremes (series, level, bucket, low, low_step, high, high_step)
-           SELECT series, 1, step / ${String(RADIX)}, min(value), min(step), max(value), max(step) FROM points WHERE series = ? GROUP BY 3`,
+           SELECT series, 1, step / ${String(radix)}, min(value), min(step), max(value), max(step) FROM points WHERE series = ? GROUP BY 3`,
         )
         .run(series);
-      for (let level = 2; level <= LEVELS; level += 1)
+      for (let level = 2; level <= levelCount; level += 1)
         database
           .prepare(
             `INSERT INTO extremes (series, level, bucket, low, low_step, high, high_step)
-             SELECT series, ?, bucket / ${String(RADIX)}, min(low), min(low_step), max(high), max(high_step)
+             SELECT series, ?, bucket / ${String(radix)}, min(low), min(low_step), max(high), max(high_step)
              FROM extremes WHERE series = ? AND level = ? GROUP BY 3`,
           )
           .run(level, series, level - 1);
@@ -153,7 +153,7 @@ export async function measureInterface(
   const clicks = await inputDelays(page, 12);
   return {
     firstPaintMilliseconds,
-    storedPoints: METRICS.length * POINTS,
+    storedPoints: metricNames.length * mostPoints,
     steps: (await step()) - before,
     tasks,
     inputDelays: clicks,

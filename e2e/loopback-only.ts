@@ -28,7 +28,7 @@ function guard(owner: object, name: string, outside: (args: unknown[]) => unknow
     const error = refuse(name, host);
     const callback = args.at(-1);
     if (typeof callback === 'function' && name !== 'connect') {
-      process.nextTick(callback as Callable, error);
+      process.nextTick(callback, error);
       return undefined;
     }
     throw error;

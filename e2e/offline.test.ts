@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recipeSchema } from '../main/contract/recipe.ts';
 import { remove, root, temporaryFolder } from './harness.ts';
-import { withoutNetwork } from './network.ts';
-import type { NoNetwork } from './network.ts';
+import { type NoNetwork, withoutNetwork } from './network.ts';
 
 const demo = join(root, 'resources', 'demo');
 let folder: string;

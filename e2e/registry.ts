@@ -1,7 +1,6 @@
 /** A package registry on loopback with the packages of a lockfile, byte for byte as npm's own cache has them from an earlier download. */
 import { existsSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import type { ComparisonRow } from '../main/contract/results.ts';
 import { forkPort } from '../main/jobs/fork-port.ts';
 import { sampleRecipe } from '../main/jobs/fixtures/sample-recipe.ts';
-import { runExperiment } from '../main/workbench/run-experiment.ts';
-import { openWorkspace } from '../main/workbench/workspace.ts';
+import { runExperiment } from '../main/workbench/experiments/run-experiment.ts';
+import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
 
 const demo = fileURLToPath(new URL('../resources/demo', import.meta.url));
 

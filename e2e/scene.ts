@@ -7,8 +7,7 @@ import { browserPath } from './browser.ts';
 import { electronBinary } from '../main/shell/electron/binary.ts';
 import { openElectron } from './electron.ts';
 import { remove, serve, temporaryFolder, visit } from './harness.ts';
-import { withoutNetwork } from './network.ts';
-import type { NoNetwork } from './network.ts';
+import { type NoNetwork, withoutNetwork } from './network.ts';
 
 /** `TRITSMITH_TEST_SHELL=electron` runs the specs through Electron, where its binary is. */
 export const shell = process.env['TRITSMITH_TEST_SHELL'] === 'electron' ? 'electron' : 'browser';

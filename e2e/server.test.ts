@@ -1,14 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
-import { request } from 'node:http';
-import type { IncomingHttpHeaders } from 'node:http';
+import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { remove, serve, temporaryFolder } from './harness.ts';
-import type { ServedWorkbench } from './harness.ts';
+import { remove, serve, type ServedWorkbench, temporaryFolder } from './harness.ts';
 
 let folder: string;
 let workbench: ServedWorkbench;

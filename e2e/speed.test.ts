@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserPath } from './browser.ts';
 import { remove, serve, temporaryFolder, visit } from './harness.ts';
-import { makeLongRun, measureInterface } from './interface-speed.ts';
-import type { InterfaceSpeed } from './interface-speed.ts';
+import { type InterfaceSpeed, makeLongRun, measureInterface } from './interface-speed.ts';
 
 const looks = browserPath() !== null;
 let folder: string;

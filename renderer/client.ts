@@ -1,6 +1,5 @@
 /** The one connection to the workbench: WebSocket in a browser, a message port in Electron. Reconnects by itself. */
-import { createORPCClient, isDefinedError, ORPCError } from '@orpc/client';
-import type { ClientLink } from '@orpc/client';
+import { type ClientLink, createORPCClient, isDefinedError, ORPCError } from '@orpc/client';
 import { RPCLink as PortLink } from '@orpc/client/message-port';
 import { RPCLink as SocketLink } from '@orpc/client/websocket';
 import { ref } from 'vue';

@@ -2,7 +2,7 @@
  * What lets this page talk to the loopback server: the one-time token of the link is exchanged for a session, which this origin alone keeps.
  * Imported first, so that the token is out of the address before anything else reads it.
  */
-const KEY = 'tritsmith-session';
+const markerKey = 'tritsmith-session';
 const found = new URLSearchParams(location.hash.slice(1)).get('token');
 let token = found;
 if (found !== null) history.replaceState(null, '', location.pathname + location.search);
@@ -11,7 +11,7 @@ let kept: string | null = null;
 
 function read(): string | null {
   try {
-    return localStorage.getItem(KEY) ?? kept;
+    return localStorage.getItem(markerKey) ?? kept;
   } catch {
     return kept;
   }
@@ -20,7 +20,7 @@ function read(): string | null {
 function keep(session: string): void {
   kept = session;
   try {
-    localStorage.setItem(KEY, session);
+    localStorage.setItem(markerKey, session);
   } catch {
     // `kept` has it.
   }

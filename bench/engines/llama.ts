@@ -1,5 +1,5 @@
 /** llama.cpp in a process of its own: `llama.ts <component folder> <gguf> <threads> [flash]`. */
-import { openInLlamaCpp } from '../../main/evaluation/llama-cpp/index.ts';
+import { openInLlamaCpp } from '../../main/llama-cpp/index.ts';
 import { promptIds, serve } from './protocol.ts';
 
 async function main([component, path, threads, attention]: string[]): Promise<void> {

@@ -8,8 +8,8 @@ import { join, relative } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeTinyExperiment } from '../../main/pipeline/fixtures/tiny-experiment.ts';
-import { openWorkspace } from '../../main/workbench/workspace.ts';
-import { Random } from '../../main/training/random.ts';
+import { openWorkspace } from '../../main/workbench/workspace/workspace.ts';
+import { Random } from '../../main/basics/random.ts';
 import { WatchedRun } from './watched-run.ts';
 
 type Aim = 'start' | 'stage' | 'checkpoint' | 'export';

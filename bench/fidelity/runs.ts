@@ -7,15 +7,15 @@ import type { ExperimentRecord } from '../../main/contract/experiments.ts';
 import type { ModelEvaluation } from '../../main/contract/results.ts';
 import { agreement } from '../../main/evaluation/agreement.ts';
 import { classifyRows } from '../../main/evaluation/answer-classes.ts';
-import { writeFileAtomically } from '../../main/formats/atomic-file.ts';
+import { writeFileAtomically } from '../../main/basics/atomic-file.ts';
 import { loadTokenizer } from '../../main/formats/tokenizers/index.ts';
 import { forkPort } from '../../main/jobs/fork-port.ts';
 import { readFolderConfiguration } from '../../main/models/model-folder.ts';
-import { onGraphEngine } from '../../main/pipeline/evaluate.ts';
-import { classifierEvaluation, evaluatedModels, readEvaluation } from '../../main/pipeline/evaluations.ts';
-import { prepareTask, type PreparedTask } from '../../main/pipeline/task-data.ts';
-import { runExperiment } from '../../main/workbench/run-experiment.ts';
-import type { Workspace } from '../../main/workbench/workspace.ts';
+import { onGraphEngine } from '../../main/pipeline/evaluate/evaluate.ts';
+import { classifierEvaluation, evaluatedModels, readEvaluation } from '../../main/pipeline/evaluate/evaluations.ts';
+import { prepareTask, type PreparedTask } from '../../main/pipeline/task/task-data.ts';
+import { runExperiment } from '../../main/workbench/experiments/run-experiment.ts';
+import type { Workspace } from '../../main/workbench/workspace/workspace.ts';
 
 export type ModelName = 'teacher' | 'bitnet-sft' | 'bitdistill';
 

@@ -1,6 +1,6 @@
 /** What is compared: one recipe per way of making the student. All students of a task and seed take the same number of steps. */
 import type { Recipe } from '../../main/contract/recipe.ts';
-import { sharedData } from '../../main/formats/shared-data.ts';
+import { sharedData } from '../../main/testing/shared-data.ts';
 
 export interface Variant {
   readonly name: string;

@@ -65,7 +65,7 @@ function places(root: Json): { holder: Json[] | Record<string, Json>; key: strin
     const value = waiting.pop()!;
     if (typeof value !== 'object' || value === null) continue;
     for (const key of Array.isArray(value) ? value.keys() : Object.keys(value)) {
-      found.push({ holder: value as Json[], key });
+      found.push({ holder: value, key });
       waiting.push((value as Json[])[key as number]!);
     }
   }

@@ -5,10 +5,10 @@ import type { ExperimentRecord } from '../../main/contract/experiments.ts';
 import type { JobKind } from '../../main/contract/jobs.ts';
 import type { ModelEvaluation } from '../../main/contract/results.ts';
 import { sampleRecipe } from '../../main/jobs/fixtures/sample-recipe.ts';
-import { describeMachine, programVersions } from '../../main/workbench/machine.ts';
-import { openWorkspace } from '../../main/workbench/workspace.ts';
+import { describeMachine, programVersions } from '../../main/workbench/machine/machine.ts';
+import { openWorkspace } from '../../main/workbench/workspace/workspace.ts';
 
-const BATCH = 20_000;
+const batchRows = 20_000;
 const kinds: JobKind[] = ['finetune', 'refine', 'distil', 'baseline', 'evaluate', 'export', 'measure-student'];
 const metrics = [
   'loss',
@@ -55,7 +55,7 @@ export async function fillWorkspace(
   }
 
   function write(id: string, steps: number): void {
-    const perBatch = Math.floor(BATCH / metrics.length);
+    const perBatch = Math.floor(batchRows / metrics.length);
     for (let first = 1; first <= steps; first += perBatch) {
       const samples = [];
       for (let step = first; step < Math.min(steps + 1, first + perBatch); step += 1)

@@ -1,6 +1,5 @@
 /** The one contract between the interface and the workbench: typed procedures and event streams. Knows no transport. */
-import { eventIterator, oc } from '@orpc/contract';
-import type { ContractRouterClient } from '@orpc/contract';
+import { type ContractRouterClient, eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 import { componentName, componentProgress, componentState } from './components.ts';
 import { jobKind, serialisedError } from './jobs.ts';
@@ -9,7 +8,7 @@ import { localPath } from './local-path.ts';
 import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
-import { benchmarkSubject, runtimeMessage, runtimeModelName, savedBenchmark } from './runtime-protocol.ts';
+import { benchmarkSubject, runtimeMessage, runtimeModelName, savedBenchmark } from './helper-protocol.ts';
 import { sideJob, sideTask } from './side-jobs.ts';
 import {
   annotations,

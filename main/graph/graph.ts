@@ -58,7 +58,7 @@ export class Graph {
   readonly inputs = new Map<string, Value>();
   readonly constants = new Map<string, OnnxConstant>();
   readonly tape: TapeEntry[] = [];
-  private counter = 0;
+  #counter = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -74,21 +74,21 @@ export class Graph {
   /** A float32 constant; equal ones are stored once. */
   constant(values: number | readonly number[], shape: readonly number[] = []): Value {
     const data = new Float32Array(typeof values === 'number' ? [values] : values);
-    return this.addConstant('float32', shape, new Uint8Array(data.buffer), `${[...data].join(',')}`);
+    return this.#addConstant('float32', shape, new Uint8Array(data.buffer), `${[...data].join(',')}`);
   }
 
   /** A constant of one byte without dimensions, such as a zero point. */
   byte(value: number, type: 'uint8' | 'int8' = 'uint8'): Value {
-    return this.addConstant(type, [], new Uint8Array([value]), `${value}`);
+    return this.#addConstant(type, [], new Uint8Array([value]), `${value}`);
   }
 
   /** A one-dimensional int64 constant: shapes and axes. */
   integers(values: readonly number[]): Value {
     const data = new BigInt64Array(values.map(BigInt));
-    return this.addConstant('int64', [values.length], new Uint8Array(data.buffer), values.join(','));
+    return this.#addConstant('int64', [values.length], new Uint8Array(data.buffer), values.join(','));
   }
 
-  private addConstant(type: ElementType, shape: readonly number[], bytes: Uint8Array, key: string): Value {
+  #addConstant(type: ElementType, shape: readonly number[], bytes: Uint8Array, key: string): Value {
     const name = `const:${type}[${shape.join(',')}]:${key}`;
     if (!this.constants.has(name)) this.constants.set(name, { name, type, shape, bytes });
     return { name, type, shape };
@@ -103,8 +103,8 @@ export class Graph {
   ): Value[] {
     const { type = 'float32' } = options;
     const values = outputShapes.map((shape, index): Value => {
-      this.counter += 1;
-      return { name: `${operator}_${this.counter}`, type: typeof type === 'string' ? type : type[index]!, shape };
+      this.#counter += 1;
+      return { name: `${operator}_${this.#counter}`, type: typeof type === 'string' ? type : type[index]!, shape };
     });
     this.nodes.push({
       operator,

@@ -32,13 +32,13 @@ export function elementCount(value: Value, bindings: Bindings): number {
 
 export class Session {
   readonly program: Program;
-  private readonly session: InferenceSession;
-  private readonly profiled: boolean;
+  readonly #session: InferenceSession;
+  readonly #profiled: boolean;
 
   private constructor(program: Program, session: InferenceSession, profiled: boolean) {
     this.program = program;
-    this.session = session;
-    this.profiled = profiled;
+    this.#session = session;
+    this.#profiled = profiled;
   }
 
   static async create(program: Program, options: EngineOptions): Promise<Session> {
@@ -91,11 +91,11 @@ export class Session {
       const buffer = results[value.name];
       if (buffer) fetches[value.name] = tensor(value, buffer);
     }
-    await this.session.run(inputs, fetches);
+    await this.#session.run(inputs, fetches);
   }
 
   async release(): Promise<void> {
-    if (this.profiled) this.session.endProfiling();
-    await this.session.release();
+    if (this.#profiled) this.#session.endProfiling();
+    await this.#session.release();
   }
 }

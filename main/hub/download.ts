@@ -8,13 +8,12 @@ import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, writeFile } f
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { noSpace, TritsmithError } from '../contract/errors.ts';
-import { hubPlan } from '../contract/hub.ts';
-import type { HubFile, HubPlan } from '../contract/hub.ts';
+import { type HubFile, hubPlan, type HubPlan } from '../contract/hub.ts';
 import type { HubClient } from './hub-client.ts';
 import { resolvePath } from './hub-models.ts';
 
 /** Attempts that bring nothing new before it is given up. */
-const MOST_FAILURES = 5;
+const mostFailures = 5;
 const planName = 'download.json';
 
 export interface DownloadProgress {
@@ -119,7 +118,7 @@ async function fetchFile(
       if (options.signal?.aborted === true) throw new TritsmithError('stopped', 'The download was stopped.');
       if (error.code !== 'unreachable') throw error;
       failures = (await sizeOf(growing)) > size ? 1 : failures + 1;
-      if (failures >= MOST_FAILURES) throw error;
+      if (failures >= mostFailures) throw error;
       await delay((options.retryMilliseconds ?? 500) * 2 ** (failures - 1), undefined, {
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       }).catch(() => undefined);

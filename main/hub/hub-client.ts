@@ -6,10 +6,10 @@
 import { TritsmithError } from '../contract/errors.ts';
 
 /** A public address, read by nothing before the user searches or downloads. */
-const PUBLIC_HUB = 'https://huggingface.co';
-const MOST_REDIRECTS = 6;
-const ANSWER_MILLISECONDS = 20_000;
-const MOST_JSON_BYTES = 32 * 1024 * 1024;
+const publicHub = 'https://huggingface.co';
+const mostRedirects = 6;
+const answerMilliseconds = 20_000;
+const mostJsonBytes = 32 * 1024 * 1024;
 
 export interface HubClientOptions {
   /** Base address; default HF_ENDPOINT, else the public Hub. */
@@ -33,7 +33,7 @@ export class HubClient {
 
   /** Throws `bad-input` for an endpoint that is no http(s) address. */
   constructor(options: HubClientOptions = {}) {
-    const endpoint = (options.endpoint ?? process.env['HF_ENDPOINT'] ?? '') || PUBLIC_HUB;
+    const endpoint = (options.endpoint ?? process.env['HF_ENDPOINT'] ?? '') || publicHub;
     if (!/^https?:\/\//.test(endpoint) || !URL.canParse(endpoint))
       throw new TritsmithError('bad-input', `HF_ENDPOINT is "${endpoint}", which is no http(s) address.`, {
         remedy: 'Correct the environment variable, or remove it to use the public Hub.',
@@ -44,7 +44,7 @@ export class HubClient {
 
   /** Reads JSON. `path` begins with `/`. Throws like `open`, and `unreachable` for an answer that is no JSON. */
   async json(path: string, signal?: AbortSignal): Promise<unknown> {
-    const text = await this.text(path, MOST_JSON_BYTES, signal);
+    const text = await this.text(path, mostJsonBytes, signal);
     try {
       return JSON.parse(text) as unknown;
     } catch {
@@ -63,7 +63,7 @@ export class HubClient {
     const timer = setTimeout(() => {
       late = true;
       void reader.cancel();
-    }, ANSWER_MILLISECONDS);
+    }, answerMilliseconds);
     const parts: Uint8Array[] = [];
     let size = 0;
     try {
@@ -91,7 +91,7 @@ export class HubClient {
     let url = new URL(this.endpoint + path);
     const home = url.origin;
     let contentHash: string | null = null;
-    for (let hop = 0; hop <= MOST_REDIRECTS; hop += 1) {
+    for (let hop = 0; hop <= mostRedirects; hop += 1) {
       const answer = await this.#send(url, url.origin === home, headers, signal);
       if (hop === 0 || url.origin === home) contentHash = plainTag(answer.headers.get('x-linked-etag')) ?? contentHash;
       const location = answer.headers.get('location');
@@ -129,7 +129,7 @@ export class HubClient {
     const waited = new AbortController();
     const timer = setTimeout(() => {
       waited.abort();
-    }, ANSWER_MILLISECONDS);
+    }, answerMilliseconds);
     try {
       return await fetch(url, {
         redirect: 'manual',

@@ -2,14 +2,13 @@
 import { z } from 'zod';
 import { companionFiles } from '../contract/companion-files.ts';
 import { TritsmithError } from '../contract/errors.ts';
-import { hubFamilies } from '../contract/hub.ts';
-import type { HubFile, HubModel, HubPlan, HubSearchRequest } from '../contract/hub.ts';
+import { hubFamilies, type HubFile, type HubModel, type HubPlan, type HubSearchRequest } from '../contract/hub.ts';
 import type { HubClient } from './hub-client.ts';
 
-const ROWS_PER_FAMILY = 60;
-const MOST_ROWS = 40;
-const MOST_INDEX_BYTES = 64 * 1024 * 1024;
-const MOST_FILE_BYTES = 1e12;
+const rowsPerFamily = 60;
+const mostRows = 40;
+const mostIndexBytes = 64 * 1024 * 1024;
+const mostFileBytes = 1e12;
 const readable = new Set(['BF16', 'F16', 'F32', 'F64']);
 const weightIndex = 'model.safetensors.index.json';
 /** What a teacher's folder needs or is described by, besides its weights. */
@@ -46,7 +45,7 @@ const described = z.looseObject({
     .array(
       z.looseObject({
         rfilename: z.string(),
-        size: z.int().min(0).max(MOST_FILE_BYTES).nullish(),
+        size: z.int().min(0).max(mostFileBytes).nullish(),
         blobId: z.string().nullish(),
         lfs: z.looseObject({ sha256: z.string().nullish(), size: z.int().nullish() }).nullish(),
       }),
@@ -68,7 +67,7 @@ export async function searchModels(client: HubClient, { text, largest }: HubSear
         ['pipeline_tag', 'text-generation'],
         ['sort', 'downloads'],
         ['direction', '-1'],
-        ['limit', String(ROWS_PER_FAMILY)],
+        ['limit', String(rowsPerFamily)],
         ...['downloads', 'tags', 'gated', 'library_name', 'safetensors'].map((field): [string, string] => [
           'expand[]',
           field,
@@ -98,7 +97,7 @@ export async function searchModels(client: HubClient, { text, largest }: HubSear
     .filter(({ id }) => !seen.has(id) && seen.add(id))
     .filter(({ parameters }) => largest === null || (parameters !== null && parameters <= largest))
     .sort((a, b) => b.downloads - a.downloads)
-    .slice(0, MOST_ROWS);
+    .slice(0, mostRows);
 }
 
 export interface HubDescription {
@@ -122,7 +121,7 @@ export async function describeModel(client: HubClient, id: string, signal?: Abor
       remedy: 'Choose another one; adapters and GGUF files cannot be teachers.',
     });
   if (siblings.has(weightIndex)) {
-    const text = await client.text(resolvePath(id, answer.sha, weightIndex), MOST_INDEX_BYTES, signal);
+    const text = await client.text(resolvePath(id, answer.sha, weightIndex), mostIndexBytes, signal);
     names.push(weightIndex, ...shardsOf(id, text));
   } else names.push('model.safetensors');
   const files = names.map((name): HubFile => {

@@ -15,9 +15,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TritsmithError } from '../contract/errors.ts';
 import { hubModelId } from '../contract/hub.ts';
 import { discardDownload, downloadModel, partialFolder, unfinishedDownloads } from './download.ts';
-import { startHubServer } from './fixtures/hub-server.ts';
-import type { HubServer, ServedModel } from './fixtures/hub-server.ts';
-import { mountSmallDisk, noSmallDisk } from '../formats/small-disk.ts';
+import { type HubServer, type ServedModel, startHubServer } from './fixtures/hub-server.ts';
+import { mountSmallDisk, noSmallDisk } from '../testing/small-disk.ts';
 import { HubClient } from './hub-client.ts';
 import { describeModel, searchModels } from './hub-models.ts';
 

@@ -1,6 +1,5 @@
 /** Workers as child processes of Node: the port of every shell. */
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +8,7 @@ import { OutputTail } from './output-tail.ts';
 import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
 
 /** How long after its exit a worker's last words may still arrive through the pipes. */
-const LAST_WORDS_MILLISECONDS = 1000;
+const lastWordsMilliseconds = 1000;
 
 /**
  * A port that forks `entry` (default: the production worker) with Node and no further options. The child gets its own process
@@ -103,6 +102,6 @@ function whenGone(child: ChildProcess, listener: (exit: WorkerExit) => void): vo
   child.once('exit', (code, signal) => {
     exit = { code, signal };
     tellWhenAll();
-    setTimeout(tell, LAST_WORDS_MILLISECONDS, exit).unref();
+    setTimeout(tell, lastWordsMilliseconds, exit).unref();
   });
 }

@@ -1,13 +1,10 @@
 /** The workbench's side of a worker: runs one job or asks one question in a fresh process and sees that it ends. */
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobEvent, JobSpec } from '../contract/jobs.ts';
-import { queryAnswer } from '../contract/queries.ts';
-import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
-import { workerMessage } from '../contract/worker-protocol.ts';
-import type { WorkerCommand, WorkerMessage } from '../contract/worker-protocol.ts';
+import { queryAnswer, type QueryAnswer, type QueryType, type WorkerQuery } from '../contract/queries.ts';
+import { type WorkerCommand, workerMessage, type WorkerMessage } from '../contract/worker-protocol.ts';
 import { memoryDeath, MemoryWatch, outOfMemory } from './memory-death.ts';
-import { SilenceWatch } from './silence.ts';
-import type { SilenceOptions } from './silence.ts';
+import { type SilenceOptions, SilenceWatch } from './silence.ts';
 import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
 import type { StopSignal } from './stop-signal.ts';
 

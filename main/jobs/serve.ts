@@ -2,12 +2,10 @@
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobSpec } from '../contract/jobs.ts';
 import type { WorkerQuery } from '../contract/queries.ts';
-import { workerCommand } from '../contract/worker-protocol.ts';
-import type { WorkerMessage } from '../contract/worker-protocol.ts';
-import { JobStopped } from '../pipeline/job.ts';
-import type { JobContext } from '../pipeline/job.ts';
+import { workerCommand, type WorkerMessage } from '../contract/worker-protocol.ts';
+import { type JobContext, JobStopped } from '../pipeline/job.ts';
 import type { WorkerChannel } from './channel.ts';
-import { HEARTBEAT_SECONDS } from './silence.ts';
+import { heartbeatSeconds } from './silence.ts';
 import type { StopRequest } from './stop-signal.ts';
 
 export interface WorkerDuties {
@@ -92,7 +90,7 @@ export function serve(channel: WorkerChannel, duties: WorkerDuties): void {
     busy = true;
     setInterval(() => {
       if (!ending) void say({ type: 'alive' });
-    }, HEARTBEAT_SECONDS * 1000).unref();
+    }, heartbeatSeconds * 1000).unref();
     void (command.type === 'start' ? runJob(command.spec) : answer(command.query));
   });
 }

@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks';
 
 /** A worker says that it is alive this often, whenever its event loop turns (between micro-batches, during file access). */
-export const HEARTBEAT_SECONDS = 5;
+export const heartbeatSeconds = 5;
 
 export interface SilenceOptions {
   /** Nothing was heard for `minutes`; said again as it goes on, and once with 0 when the worker is heard again. */
@@ -29,7 +29,7 @@ export class SilenceWatch {
 
   constructor(options: SilenceOptions) {
     this.#options = options;
-    this.#heartbeat = (options.heartbeatSeconds ?? HEARTBEAT_SECONDS) * 1000;
+    this.#heartbeat = (options.heartbeatSeconds ?? heartbeatSeconds) * 1000;
     this.#arm(this.#limit());
   }
 

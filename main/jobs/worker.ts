@@ -9,7 +9,7 @@ serve(openChannel(), {
   },
   answerQuery: async (query) => {
     if (query.type === 'probe-runtime') {
-      const { probeRuntime } = await import('./runtime-probe.ts');
+      const { probeRuntime } = await import('./engine-probe.ts');
       return probeRuntime();
     }
     const { answerQuery } = await import('../pipeline/queries.ts');

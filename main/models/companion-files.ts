@@ -1,7 +1,7 @@
 /** The small files of a model folder beside its weights. Whoever made the folder made them: a pipe, a device or a huge file among them is refused. */
 import { join } from 'node:path';
-import { writeFileAtomically } from '../formats/atomic-file.ts';
-import { type JsonObject, readBoundedFile, readJsonObject } from '../formats/bounded-json.ts';
+import { writeFileAtomically } from '../basics/atomic-file.ts';
+import { type JsonObject, readBoundedFile, readJsonObject } from '../basics/bounded-json.ts';
 
 const largestFile = 256 * 1024 * 1024;
 const largestSettings = 16 * 1024 * 1024;

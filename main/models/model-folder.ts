@@ -3,7 +3,7 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { companionFiles } from '../contract/companion-files.ts';
 import { TritsmithError } from '../contract/errors.ts';
-import { writeFileAtomically } from '../formats/atomic-file.ts';
+import { writeFileAtomically } from '../basics/atomic-file.ts';
 import { encodeBf16 } from '../formats/half-precision.ts';
 import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
 import { architectureOf, readModelConfiguration } from './architectures/index.ts';

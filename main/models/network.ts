@@ -94,16 +94,16 @@ function inferenceProgram(configuration: ModelConfiguration, options: NetworkOpt
 export class Network {
   readonly configuration: ModelConfiguration;
   readonly parameters: ParameterBuffer;
-  private readonly options: NetworkOptions;
-  private readonly sessions: Sessions;
-  private relationBackward: { session: Session; passes: Passes } | null = null;
+  readonly #options: NetworkOptions;
+  readonly #sessions: Sessions;
+  #relationBackward: { session: Session; passes: Passes } | null = null;
   /** Local name -> specification, per layer. */
-  private readonly layers: Map<string, ParameterSpecification>[];
-  private readonly ternaryWeights: TernaryWeights | null;
-  private readonly pool = new BufferPool();
-  private tables: { cos: Float32Array; sin: Float32Array; positions: number } | null = null;
-  private readonly masks = new Map<number, Float32Array>();
-  private current: TokenBatch | null = null;
+  readonly #layers: Map<string, ParameterSpecification>[];
+  readonly #ternaryWeights: TernaryWeights | null;
+  readonly #pool = new BufferPool();
+  #tables: { cos: Float32Array; sin: Float32Array; positions: number } | null = null;
+  readonly #masks = new Map<number, Float32Array>();
+  #current: TokenBatch | null = null;
 
   private constructor(
     configuration: ModelConfiguration,
@@ -113,12 +113,12 @@ export class Network {
   ) {
     this.configuration = configuration;
     this.parameters = parameters;
-    this.options = options;
-    this.sessions = sessions;
-    this.layers = Array.from({ length: configuration.layers }, () => new Map<string, ParameterSpecification>());
+    this.#options = options;
+    this.#sessions = sessions;
+    this.#layers = Array.from({ length: configuration.layers }, () => new Map<string, ParameterSpecification>());
     for (const specification of parameters.specifications)
-      if (specification.layer !== null) this.layers[specification.layer]!.set(specification.local, specification);
-    this.ternaryWeights = configuration.ternary
+      if (specification.layer !== null) this.#layers[specification.layer]!.set(specification.local, specification);
+    this.#ternaryWeights = configuration.ternary
       ? new TernaryWeights(parameters, options.arithmetic?.products ?? 'int8', options.mode === 'training')
       : null;
   }
@@ -158,61 +158,61 @@ export class Network {
    * @returns counts over the ternary matrices of each layer, `flips` since the last call (of a training network); empty for a full-precision model
    */
   refreshTernary(share = 1): TernaryCounts[] {
-    return this.ternaryWeights?.refresh(share) ?? [];
+    return this.#ternaryWeights?.refresh(share) ?? [];
   }
 
   /** Weights of each layer that stand for +1, as the last `refreshTernary` left them; of a training network. */
   countPositives(): number[] {
-    return this.ternaryWeights?.countPositives() ?? [];
+    return this.#ternaryWeights?.countPositives() ?? [];
   }
 
   /** Ternary values `[O, K]` and the scale of a matrix, as the last `refreshTernary` left them; of a training network. */
   ternary(name: string): { values: Float32Array; delta: number } {
-    if (!this.ternaryWeights) throw new Error(`${name} is not ternary`);
-    return this.ternaryWeights.read(name);
+    if (!this.#ternaryWeights) throw new Error(`${name} is not ternary`);
+    return this.#ternaryWeights.read(name);
   }
 
-  private rotary(length: number): { cos: Float32Array; sin: Float32Array; positions: number } {
-    if (!this.tables || this.tables.positions < length) {
+  #rotary(length: number): { cos: Float32Array; sin: Float32Array; positions: number } {
+    if (!this.#tables || this.#tables.positions < length) {
       const positions = Math.max(length, 128);
-      this.tables = { ...rotaryTables(this.configuration, positions), positions };
+      this.#tables = { ...rotaryTables(this.configuration, positions), positions };
     }
-    return this.tables;
+    return this.#tables;
   }
 
   /** Additive causal mask `[T, T]`. */
-  private mask(length: number): Float32Array {
-    let mask = this.masks.get(length);
+  #mask(length: number): Float32Array {
+    let mask = this.#masks.get(length);
     if (!mask) {
       mask = new Float32Array(length * length);
       for (let row = 0; row < length; row += 1) mask.fill(-1e9, row * length + row + 1, (row + 1) * length);
-      if (this.masks.size > 64) this.masks.clear();
-      this.masks.set(length, mask);
+      if (this.#masks.size > 64) this.#masks.clear();
+      this.#masks.set(length, mask);
     }
     return mask;
   }
 
-  private layerFeeds(layer: number, tokens: TokenBatch): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
-    const { cos, sin, positions } = this.rotary(tokens.length);
-    const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.mask(tokens.length) };
-    for (const [local, { name, ternary }] of this.layers[layer]!)
-      if (ternary) Object.assign(feeds, this.ternaryWeights!.feeds(local as Projection, name));
+  #layerFeeds(layer: number, tokens: TokenBatch): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
+    const { cos, sin, positions } = this.#rotary(tokens.length);
+    const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.#mask(tokens.length) };
+    for (const [local, { name, ternary }] of this.#layers[layer]!)
+      if (ternary) Object.assign(feeds, this.#ternaryWeights!.feeds(local as Projection, name));
       else feeds[local] = this.parameters.view(name);
     return { bindings: { B: tokens.batch, T: tokens.length, P: positions }, feeds };
   }
 
   /** Input of a layer: kept for the backward pass when training, else two buffers taking turns. */
-  private hidden(layer: number, tokens: TokenBatch): Float32Array {
-    const name = this.options.mode === 'training' ? `hidden.${layer}` : `hidden.${layer % 2}`;
-    return this.pool.take(name, tokens.batch * tokens.length * this.configuration.hiddenSize);
+  #hidden(layer: number, tokens: TokenBatch): Float32Array {
+    const name = this.#options.mode === 'training' ? `hidden.${layer}` : `hidden.${layer % 2}`;
+    return this.#pool.take(name, tokens.batch * tokens.length * this.configuration.hiddenSize);
   }
 
   /** Buffer of a value that lives from a layer's forward to its backward pass. */
-  private kept(layer: number, value: KeptValue, bindings: Bindings): ElementBuffer {
+  #kept(layer: number, value: KeptValue, bindings: Bindings): ElementBuffer {
     const name = `${layer}.${value.name}`;
     const count = elementCount(value, bindings);
-    if (value.type === 'float32') return this.pool.take(name, count);
-    const bytes = this.pool.takeBytes(name, count);
+    if (value.type === 'float32') return this.#pool.take(name, count);
+    const bytes = this.#pool.takeBytes(name, count);
     return value.type === 'uint8' ? bytes : new Int8Array(bytes.buffer, bytes.byteOffset, count);
   }
 
@@ -222,13 +222,13 @@ export class Network {
     return { q: heads * headSize, k: kvHeads * headSize, v: kvHeads * headSize };
   }
 
-  private stateBuffers(prefix: string, tokens: TokenBatch): AttentionStates {
+  #stateBuffers(prefix: string, tokens: TokenBatch): AttentionStates {
     const rows = tokens.batch * tokens.length;
     const { q, k, v } = this.stateWidths();
     return {
-      q: this.pool.take(`${prefix}.q`, rows * q),
-      k: this.pool.take(`${prefix}.k`, rows * k),
-      v: this.pool.take(`${prefix}.v`, rows * v),
+      q: this.#pool.take(`${prefix}.q`, rows * q),
+      k: this.#pool.take(`${prefix}.k`, rows * k),
+      v: this.#pool.take(`${prefix}.v`, rows * v),
     };
   }
 
@@ -245,11 +245,11 @@ export class Network {
   ): Promise<{ hidden: Float32Array; states: AttentionStates | null }> {
     const { layers, vocabSize, hiddenSize } = this.configuration;
     const { ids, batch, length } = tokens;
-    const { passes, forward } = this.sessions;
-    this.current = tokens;
+    const { passes, forward } = this.#sessions;
+    this.#current = tokens;
     const embedding = this.parameters.view(embeddingName);
     try {
-      native.gatherRows(embedding, ids.subarray(0, batch * length), hiddenSize, this.hidden(0, tokens));
+      native.gatherRows(embedding, ids.subarray(0, batch * length), hiddenSize, this.#hidden(0, tokens));
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       throw new TritsmithError('bad-input', `A token id lies outside the model's vocabulary of ${vocabSize}.`, {
@@ -259,11 +259,11 @@ export class Network {
     }
     let states: AttentionStates | null = null;
     for (let layer = 0; layer < layers; layer += 1) {
-      const { bindings, feeds } = this.layerFeeds(layer, tokens);
-      const results: Record<string, ElementBuffer> = { output: this.hidden(layer + 1, tokens) };
-      for (const value of passes?.kept ?? []) results[value.forwardName] = this.kept(layer, value, bindings);
+      const { bindings, feeds } = this.#layerFeeds(layer, tokens);
+      const results: Record<string, ElementBuffer> = { output: this.#hidden(layer + 1, tokens) };
+      for (const value of passes?.kept ?? []) results[value.forwardName] = this.#kept(layer, value, bindings);
       if (layer === capture) {
-        const own = this.stateBuffers('state', tokens);
+        const own = this.#stateBuffers('state', tokens);
         states = {
           q: (results['state.q'] ??= own.q) as Float32Array,
           k: (results['state.k'] ??= own.k) as Float32Array,
@@ -274,23 +274,23 @@ export class Network {
       if (visit)
         for (const output of forward.program.outputs)
           if (output.name.startsWith('input.')) {
-            const buffer = this.pool.take(output.name, elementCount(output, bindings));
+            const buffer = this.#pool.take(output.name, elementCount(output, bindings));
             results[output.name] = buffer;
             probes.set(output.name.slice('input.'.length) as Projection, buffer);
           }
-      await forward.run(bindings, { ...feeds, x: this.hidden(layer, tokens) }, results);
+      await forward.run(bindings, { ...feeds, x: this.#hidden(layer, tokens) }, results);
       visit?.(layer, probes);
     }
-    return { hidden: this.hidden(layers, tokens), states };
+    return { hidden: this.#hidden(layers, tokens), states };
   }
 
   /** Takes the compiled backward pass that accepts gradients at q, k and v. */
-  private async relationSession(): Promise<{ session: Session; passes: Passes }> {
-    if (!this.relationBackward) {
-      const passes = layerPasses(this.configuration, this.options, true);
-      this.relationBackward = { session: await Session.create(passes.backward, this.options), passes };
+  async #relationSession(): Promise<{ session: Session; passes: Passes }> {
+    if (!this.#relationBackward) {
+      const passes = layerPasses(this.configuration, this.#options, true);
+      this.#relationBackward = { session: await Session.create(passes.backward, this.#options), passes };
     }
-    return this.relationBackward;
+    return this.#relationBackward;
   }
 
   /**
@@ -305,10 +305,10 @@ export class Network {
     accumulate: boolean,
     relation?: { layer: number; gradient: AttentionStates },
   ): Promise<void> {
-    const { passes, backward } = this.sessions;
-    const tokens = this.current;
+    const { passes, backward } = this.#sessions;
+    const tokens = this.#current;
     if (!passes || !backward || !tokens) throw new Error('backward needs a training network and a forward pass');
-    if (this.options.arithmetic?.gradients === 'int16' && tokens.batch * tokens.length > mostFixedPointTokens)
+    if (this.#options.arithmetic?.gradients === 'int16' && tokens.batch * tokens.length > mostFixedPointTokens)
       throw new TritsmithError(
         'bad-input',
         `A micro-batch of ${tokens.batch * tokens.length} tokens is too large for 16-bit gradients.`,
@@ -324,26 +324,26 @@ export class Network {
     for (let layer = layers - 1; layer >= 0; layer -= 1) {
       const enters = relation?.layer === layer ? relation.gradient : null;
       if (!dOutput && !enters) {
-        if (!accumulate) for (const { name } of this.layers[layer]!.values()) gradients.view(name).fill(0);
+        if (!accumulate) for (const { name } of this.#layers[layer]!.values()) gradients.view(name).fill(0);
         continue;
       }
-      const { session, passes: used } = enters ? await this.relationSession() : { session: backward, passes };
-      const { bindings, feeds } = this.layerFeeds(layer, tokens);
-      const dInput = this.pool.take(`gradient.${layer % 2}`, count);
-      dOutput ??= this.pool.take('gradient.none', count).fill(0);
-      const all: Record<string, ElementBuffer> = { ...feeds, x: this.hidden(layer, tokens), 'd.output': dOutput };
+      const { session, passes: used } = enters ? await this.#relationSession() : { session: backward, passes };
+      const { bindings, feeds } = this.#layerFeeds(layer, tokens);
+      const dInput = this.#pool.take(`gradient.${layer % 2}`, count);
+      dOutput ??= this.#pool.take('gradient.none', count).fill(0);
+      const all: Record<string, ElementBuffer> = { ...feeds, x: this.#hidden(layer, tokens), 'd.output': dOutput };
       if (enters) {
         all['d.q'] = enters.q;
         all['d.k'] = enters.k;
         all['d.v'] = enters.v;
       }
-      for (const value of used.kept) all[value.name] = this.kept(layer, value, bindings);
+      for (const value of used.kept) all[value.name] = this.#kept(layer, value, bindings);
       const results: Record<string, Float32Array> = { 'grad.x': dInput };
       const scratch: [Float32Array, Float32Array][] = [];
-      for (const [local, { name, size }] of this.layers[layer]!) {
+      for (const [local, { name, size }] of this.#layers[layer]!) {
         const target = gradients.view(name);
         if (accumulate) {
-          const buffer = this.pool.take(`scratch.${local}`, size);
+          const buffer = this.#pool.take(`scratch.${local}`, size);
           scratch.push([target, buffer]);
           results[`grad.${local}`] = buffer;
         } else results[`grad.${local}`] = target;
@@ -363,8 +363,8 @@ export class Network {
   }
 
   async release(): Promise<void> {
-    await this.sessions.forward.release();
-    await this.sessions.backward?.release();
-    await this.relationBackward?.session.release();
+    await this.#sessions.forward.release();
+    await this.#sessions.backward?.release();
+    await this.#relationBackward?.session.release();
   }
 }

@@ -104,14 +104,14 @@ export function countParameters(configuration: ModelConfiguration): ParameterCou
 export class ParameterBuffer {
   readonly specifications: readonly ParameterSpecification[];
   readonly values: Float32Array;
-  private readonly offsets = new Map<string, { offset: number; size: number }>();
+  readonly #offsets = new Map<string, { offset: number; size: number }>();
 
   /** @throws TritsmithError `out-of-memory` when the machine can't hold it */
   constructor(specifications: readonly ParameterSpecification[]) {
     this.specifications = specifications;
     let offset = 0;
     for (const { name, size } of specifications) {
-      this.offsets.set(name, { offset, size });
+      this.#offsets.set(name, { offset, size });
       offset += size;
     }
     try {
@@ -126,7 +126,7 @@ export class ParameterBuffer {
 
   /** The part of the buffer that belongs to a parameter; writing to it changes the buffer. */
   view(name: string): Float32Array {
-    const range = this.offsets.get(name);
+    const range = this.#offsets.get(name);
     if (!range) throw new Error(`no parameter ${name}`);
     return this.values.subarray(range.offset, range.offset + range.size);
   }

@@ -33,15 +33,15 @@ function buildProgram(configuration: ModelConfiguration, rounding: ActivationRou
 }
 
 export class ScoringHead {
-  private readonly scores: Session;
-  private readonly logitsSession: Session;
-  private readonly network: Network;
-  private readonly pool = new BufferPool();
+  readonly #scores: Session;
+  readonly #logitsSession: Session;
+  readonly #network: Network;
+  readonly #pool = new BufferPool();
 
   private constructor(network: Network, scores: Session, logits: Session) {
-    this.network = network;
-    this.scores = scores;
-    this.logitsSession = logits;
+    this.#network = network;
+    this.#scores = scores;
+    this.#logitsSession = logits;
   }
 
   /** @param rounding of what enters the head */
@@ -54,17 +54,17 @@ export class ScoringHead {
     return new ScoringHead(network, await Session.create(scores, options), await Session.create(logits, options));
   }
 
-  private async chunks(
+  async #chunks(
     hidden: Float32Array,
     positions: Int32Array,
     visit: (start: number, n: number, feeds: Record<string, Float32Array>) => Promise<void>,
   ): Promise<void> {
-    const { configuration, parameters } = this.network;
+    const { configuration, parameters } = this.#network;
     const width = configuration.hiddenSize;
     const chunk = chunkRows(configuration.vocabSize);
     for (let start = 0; start < positions.length; start += chunk) {
       const picked = positions.subarray(start, start + chunk);
-      const rows = this.pool.take('rows', picked.length * width);
+      const rows = this.#pool.take('rows', picked.length * width);
       native.gatherRows(hidden, picked, width, rows);
       await visit(start, picked.length, {
         rows,
@@ -87,20 +87,20 @@ export class ScoringHead {
     perRow: number,
   ): Promise<Float32Array> {
     const result = new Float32Array(positions.length * perRow);
-    await this.chunks(hidden, positions, async (start, n, feeds) => {
+    await this.#chunks(hidden, positions, async (start, n, feeds) => {
       const ids = BigInt64Array.from(targets.subarray(start * perRow, (start + n) * perRow), BigInt);
       const picked = result.subarray(start * perRow, (start + n) * perRow);
-      await this.scores.run({ n, C: perRow }, { ...feeds, targets: ids }, { picked });
+      await this.#scores.run({ n, C: perRow }, { ...feeds, targets: ids }, { picked });
     });
     return result;
   }
 
   /** Logits `[positions, V]`. */
   async logits(hidden: Float32Array, positions: Int32Array): Promise<Float32Array> {
-    const { vocabSize } = this.network.configuration;
+    const { vocabSize } = this.#network.configuration;
     const result = new Float32Array(positions.length * vocabSize);
-    await this.chunks(hidden, positions, async (start, n, feeds) => {
-      await this.logitsSession.run({ n }, feeds, {
+    await this.#chunks(hidden, positions, async (start, n, feeds) => {
+      await this.#logitsSession.run({ n }, feeds, {
         logits: result.subarray(start * vocabSize, (start + n) * vocabSize),
       });
     });
@@ -108,7 +108,7 @@ export class ScoringHead {
   }
 
   async release(): Promise<void> {
-    await this.scores.release();
-    await this.logitsSession.release();
+    await this.#scores.release();
+    await this.#logitsSession.release();
   }
 }

@@ -13,26 +13,26 @@ export interface TernaryCounts {
 }
 
 export class TernaryWeights {
-  private readonly latent: ParameterBuffer;
-  private readonly specifications: readonly ParameterSpecification[];
+  readonly #latent: ParameterBuffer;
+  readonly #specifications: readonly ParameterSpecification[];
   /** As float32 `[O, K]`; null where nothing but the forward pass in int8 runs. */
-  private readonly values: ParameterBuffer | null;
+  readonly #values: ParameterBuffer | null;
   /** Takes the float32 values of one matrix after the other where they are not kept. */
-  private readonly scratch: Float32Array;
+  readonly #scratch: Float32Array;
   /** As int8 `[K, O]`; empty where products run in float32. */
-  private readonly transposed = new Map<string, Int8Array>();
-  private readonly deltas = new Map<string, Float32Array>();
+  readonly #transposed = new Map<string, Int8Array>();
+  readonly #deltas = new Map<string, Float32Array>();
 
   /** @param backward whether a backward pass will run, which needs the float32 values */
   constructor(latent: ParameterBuffer, products: 'int8' | 'float32', backward: boolean) {
-    this.latent = latent;
-    this.specifications = latent.specifications.filter((specification) => specification.ternary);
-    this.values = backward || products === 'float32' ? new ParameterBuffer(this.specifications) : null;
-    const largest = Math.max(0, ...this.specifications.map(({ size }) => size));
-    this.scratch = new Float32Array(this.values ? 0 : largest);
-    for (const { name, size } of this.specifications) {
-      this.deltas.set(name, new Float32Array(1));
-      if (products === 'int8') this.transposed.set(name, new Int8Array(size));
+    this.#latent = latent;
+    this.#specifications = latent.specifications.filter((specification) => specification.ternary);
+    this.#values = backward || products === 'float32' ? new ParameterBuffer(this.#specifications) : null;
+    const largest = Math.max(0, ...this.#specifications.map(({ size }) => size));
+    this.#scratch = new Float32Array(this.#values ? 0 : largest);
+    for (const { name, size } of this.#specifications) {
+      this.#deltas.set(name, new Float32Array(1));
+      if (products === 'int8') this.#transposed.set(name, new Int8Array(size));
     }
   }
 
@@ -43,18 +43,18 @@ export class TernaryWeights {
    */
   refresh(share: number): TernaryCounts[] {
     const layers: TernaryCounts[] = [];
-    for (const { name, shape, size, layer } of this.specifications) {
-      const values = this.values?.view(name) ?? this.scratch.subarray(0, size);
-      const found = native.quantiseTernary(this.latent.view(name), values, share);
-      this.deltas.get(name)![0] = found.delta;
-      const transposed = this.transposed.get(name);
+    for (const { name, shape, size, layer } of this.#specifications) {
+      const values = this.#values?.view(name) ?? this.#scratch.subarray(0, size);
+      const found = native.quantiseTernary(this.#latent.view(name), values, share);
+      this.#deltas.get(name)![0] = found.delta;
+      const transposed = this.#transposed.get(name);
       if (transposed) {
         if (share < 1) throw new Error('annealed weights need a network that computes in float32');
         native.transposeTernary(values, shape[1]!, transposed);
       }
       const counts = (layers[layer!] ??= { zeros: 0, flips: 0, total: 0 });
       counts.zeros += found.zeros;
-      counts.flips += this.values ? found.flips : 0;
+      counts.flips += this.#values ? found.flips : 0;
       counts.total += size;
     }
     return layers;
@@ -63,9 +63,9 @@ export class TernaryWeights {
   /** Weights of each layer that stand for +1, as the last `refresh` left them. */
   countPositives(): number[] {
     const layers: number[] = [];
-    for (const { name, layer } of this.specifications) {
+    for (const { name, layer } of this.#specifications) {
       let count = 0;
-      for (const value of this.float32(name)) if (value > 0.5) count += 1;
+      for (const value of this.#float32(name)) if (value > 0.5) count += 1;
       layers[layer!] = (layers[layer!] ?? 0) + count;
     }
     return layers;
@@ -73,21 +73,21 @@ export class TernaryWeights {
 
   /** Values `[O, K]` and scale of a matrix, as the last `refresh` left them. */
   read(name: string): { values: Float32Array; delta: number } {
-    return { values: this.float32(name), delta: this.deltas.get(name)![0]! };
+    return { values: this.#float32(name), delta: this.#deltas.get(name)![0]! };
   }
 
   /** What a layer's graphs take for one projection. */
   feeds(projection: Projection, name: string): Record<string, ElementBuffer> {
-    const transposed = this.transposed.get(name);
+    const transposed = this.#transposed.get(name);
     return {
-      ...(this.values ? { [projection]: this.values.view(name) } : {}),
+      ...(this.#values ? { [projection]: this.#values.view(name) } : {}),
       ...(transposed ? { [transposedName(projection)]: transposed } : {}),
-      [deltaName(projection)]: this.deltas.get(name)!,
+      [deltaName(projection)]: this.#deltas.get(name)!,
     };
   }
 
-  private float32(name: string): Float32Array {
-    if (!this.values) throw new Error(`the float32 values of ${name} are not kept for inference`);
-    return this.values.view(name);
+  #float32(name: string): Float32Array {
+    if (!this.#values) throw new Error(`the float32 values of ${name} are not kept for inference`);
+    return this.#values.view(name);
   }
 }

@@ -7,11 +7,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobKind } from '../contract/jobs.ts';
 import type { Recipe } from '../contract/recipe.ts';
-import { mountSmallDisk, noSmallDisk } from '../formats/small-disk.ts';
+import { mountSmallDisk, noSmallDisk } from '../testing/small-disk.ts';
 import { forkPort } from '../jobs/fork-port.ts';
 import { runInWorker } from '../jobs/host.ts';
 import { makeTinyExperiment } from './fixtures/tiny-experiment.ts';
-import { planJobs } from './plan.ts';
+import { planJobs } from './inspect/plan.ts';
 
 const disk = mountSmallDisk(40);
 const root = mkdtempSync(join(tmpdir(), 'tritsmith-full-'));

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Artifact, JobKind } from '../contract/jobs.ts';
 import type { Recipe } from '../contract/recipe.ts';
-import { fileSha256 } from '../formats/file-digest.ts';
+import { fileSha256 } from '../basics/file-digest.ts';
 
 /** Model folders of an experiment. */
 export type ModelFolder = 'teacher' | 'refined' | 'pretrained' | 'student' | 'baseline';

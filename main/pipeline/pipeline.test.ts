@@ -18,7 +18,7 @@ import { runInWorker } from '../jobs/host.ts';
 import { StopSignal } from '../jobs/stop-signal.ts';
 import { readModelConfiguration } from '../models/architectures/index.ts';
 import { makeTinyBase } from './fixtures/tiny-experiment.ts';
-import { planJobs } from './plan.ts';
+import { planJobs } from './inspect/plan.ts';
 
 const demo = fileURLToPath(new URL('../../resources/demo/', import.meta.url));
 let root: string;

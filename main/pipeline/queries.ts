@@ -1,11 +1,11 @@
 /** Answers to the workbench's short questions; each is asked in a worker process, so that the workbench never loads the engine. */
 import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
-import { checkTask } from './check-task.ts';
+import { checkTask } from './task/check-task.ts';
 import { assertExportable } from './export/export-targets.ts';
 import { inspectFile } from './export/inspect-file.ts';
-import { foreseeTeacher, inspectTeacher } from './inspect-teacher.ts';
-import { planJobs } from './plan.ts';
-import { recipeFromPreset } from './presets.ts';
+import { foreseeTeacher, inspectTeacher } from './inspect/inspect-teacher.ts';
+import { planJobs } from './inspect/plan.ts';
+import { recipeFromPreset } from './inspect/presets.ts';
 
 type Answered = Exclude<QueryType, 'probe-runtime'>;
 

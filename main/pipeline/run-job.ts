@@ -1,14 +1,14 @@
 /** The one door to the pipeline: runs a job from a recipe and an experiment's folder to artifacts. */
 import type { JobKind, JobSpec } from '../contract/jobs.ts';
-import { distilStudent, trainBaseline } from './distil.ts';
-import { evaluateModels } from './evaluate.ts';
+import { distilStudent, trainBaseline } from './stages/distil.ts';
+import { evaluateModels } from './evaluate/evaluate.ts';
 import { exportModels } from './export/export-models.ts';
-import { finetuneTeacher } from './finetune.ts';
+import { finetuneTeacher } from './stages/finetune.ts';
 import type { JobContext } from './job.ts';
-import { fourBitBaseline } from './four-bit.ts';
-import { measureModel } from './measure.ts';
-import { pretrainStudent } from './pretrain.ts';
-import { refineStudent } from './refine.ts';
+import { fourBitBaseline } from './evaluate/four-bit.ts';
+import { measureModel } from './evaluate/measure.ts';
+import { pretrainStudent } from './stages/pretrain.ts';
+import { refineStudent } from './stages/refine.ts';
 
 /** What a job found out, as JSON. */
 export type JobResult = Readonly<Record<string, number | string | boolean | null>>;

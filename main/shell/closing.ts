@@ -1,5 +1,5 @@
 /** The one way in which a shell with an interface ends: what runs is paused with its state saved, then the workspace is given back. */
-import type { Application } from '../workbench/application.ts';
+import type { Application } from '../workbench/interface/application.ts';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 

@@ -6,14 +6,13 @@ import { TritsmithError } from '../contract/errors.ts';
 import { electronBinary, electronFolder } from './electron/binary.ts';
 import { installedBrowsers, openInDefaultBrowser } from './server/browsers.ts';
 import { openBrowserShell } from './server/browser-shell.ts';
-import { handOff } from './server/hand-off.ts';
-import type { HandOff } from './server/hand-off.ts';
+import { handOff, type HandOff } from './server/hand-off.ts';
 import { buildPageWhenDue, root } from './server/page-build.ts';
 
 process.umask(0o077);
-const FETCH_MILLISECONDS = 600_000;
+const fetchMilliseconds = 600_000;
 /** A window that ends later than this was open. */
-const START_MILLISECONDS = 20_000;
+const startMilliseconds = 20_000;
 const { values } = parseArgs({ options: { workspace: { type: 'string' } } });
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
@@ -34,7 +33,7 @@ async function findElectron(): Promise<string | null> {
   say('Fetching Electron for the first start (about 120 MB) ...');
   const installer = spawn(process.execPath, [join(electronFolder(), 'install.js')], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: FETCH_MILLISECONDS,
+    timeout: fetchMilliseconds,
   });
   let complaint = '';
   installer.stderr.on('data', (chunk: Buffer) => {
@@ -79,7 +78,7 @@ async function openWindow(electron: string): Promise<void> {
     window.once('close', (code, signal) => {
       // What the app itself ends with is 0 or 1.
       const brokeDown = signal !== null || (code ?? 0) > 1;
-      if (asked || !brokeDown || performance.now() - begun > START_MILLISECONDS) process.exit(code ?? 1);
+      if (asked || !brokeDown || performance.now() - begun > startMilliseconds) process.exit(code ?? 1);
       resolve(signal ?? `exit code ${String(code)}`);
     });
   });

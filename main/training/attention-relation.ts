@@ -104,17 +104,17 @@ function buildProgram(student: StateWidths, teacher: StateWidths, split: number)
 const largestRelation = 16_000_000;
 
 export class AttentionRelation {
-  private readonly session: Session;
-  private readonly student: StateWidths;
-  private readonly teacher: StateWidths;
-  private readonly split: number;
-  private readonly pool = new BufferPool();
+  readonly #session: Session;
+  readonly #student: StateWidths;
+  readonly #teacher: StateWidths;
+  readonly #split: number;
+  readonly #pool = new BufferPool();
 
   private constructor(session: Session, student: StateWidths, teacher: StateWidths, split: number) {
-    this.session = session;
-    this.student = student;
-    this.teacher = teacher;
-    this.split = split;
+    this.#session = session;
+    this.#student = student;
+    this.#teacher = teacher;
+    this.#split = split;
   }
 
   /** @param split relation heads; must divide every width of both sides */
@@ -144,10 +144,10 @@ export class AttentionRelation {
   ): Promise<{ loss: number; gradient: AttentionStates }> {
     const batch = lengths.length;
     const buffer = (kind: (typeof kinds)[number]): Float32Array =>
-      this.pool.take(kind, batch * length * this.student[kind]);
+      this.#pool.take(kind, batch * length * this.#student[kind]);
     const gradient = { q: buffer('q'), k: buffer('k'), v: buffer('v') };
-    const atOnce = Math.max(1, Math.floor(largestRelation / (this.split * length * length)));
-    const unit = 1 / (this.split * validTokens);
+    const atOnce = Math.max(1, Math.floor(largestRelation / (this.#split * length * length)));
+    const unit = 1 / (this.#split * validTokens);
     let loss = 0;
     for (let start = 0; start < batch; start += atOnce) {
       const size = Math.min(atOnce, batch - start);
@@ -163,12 +163,12 @@ export class AttentionRelation {
       for (const kind of kinds) {
         const cut = (values: Float32Array, width: number): Float32Array =>
           values.subarray(start * length * width, (start + size) * length * width);
-        feeds[`student.${kind}`] = cut(student[kind], this.student[kind]);
-        feeds[`teacher.${kind}`] = cut(teacher[kind], this.teacher[kind]);
-        results[`d.${kind}`] = cut(gradient[kind], this.student[kind]);
+        feeds[`student.${kind}`] = cut(student[kind], this.#student[kind]);
+        feeds[`teacher.${kind}`] = cut(teacher[kind], this.#teacher[kind]);
+        results[`d.${kind}`] = cut(gradient[kind], this.#student[kind]);
         results[`loss.${kind}`] = new Float32Array(1);
       }
-      await this.session.run({ B: size, T: length }, feeds, results);
+      await this.#session.run({ B: size, T: length }, feeds, results);
       for (const kind of kinds) loss += results[`loss.${kind}`]![0]!;
     }
     if (weight !== 1)
@@ -180,6 +180,6 @@ export class AttentionRelation {
   }
 
   async release(): Promise<void> {
-    await this.session.release();
+    await this.#session.release();
   }
 }

@@ -3,7 +3,7 @@
  * positions. Rows of similar length share a batch, so that little padding is computed.
  */
 import { createHash } from 'node:crypto';
-import { Random } from './random.ts';
+import { Random } from '../basics/random.ts';
 import type { MicroBatch } from './training-step.ts';
 
 /** A tokenised training row: prompt and response, of which only the response is learned. */

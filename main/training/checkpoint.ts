@@ -5,8 +5,8 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomically } from '../formats/atomic-file.ts';
-import { fileSha256 } from '../formats/file-digest.ts';
+import { writeFileAtomically } from '../basics/atomic-file.ts';
+import { fileSha256 } from '../basics/file-digest.ts';
 import { openSafetensors, writeSafetensors } from '../formats/safetensors/index.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
 

@@ -3,7 +3,7 @@ import { Graph } from '../graph/graph.ts';
 import { program } from '../graph/passes.ts';
 import { Session } from '../graph/session.ts';
 import { headGradient } from './loss-head.ts';
-import { Random } from './random.ts';
+import { Random } from '../basics/random.ts';
 
 test('the gradient of a large head and that of a small one, computed the other way round, are the sum over rows', async () => {
   const [n, vocabSize, hiddenSize] = [5, 7, 3];

@@ -131,15 +131,15 @@ function toInt64(values: Int32Array): BigInt64Array {
 }
 
 export class LossHead {
-  private readonly session: Session;
-  private readonly configuration: ModelConfiguration;
-  private readonly teacher: ModelConfiguration | null;
-  private readonly pool = new BufferPool();
+  readonly #session: Session;
+  readonly #configuration: ModelConfiguration;
+  readonly #teacher: ModelConfiguration | null;
+  readonly #pool = new BufferPool();
 
   private constructor(session: Session, configuration: ModelConfiguration, teacher: ModelConfiguration | null) {
-    this.session = session;
-    this.configuration = configuration;
-    this.teacher = teacher;
+    this.#session = session;
+    this.#configuration = configuration;
+    this.#teacher = teacher;
   }
 
   static async create(
@@ -165,10 +165,10 @@ export class LossHead {
     gradients: ParameterBuffer,
     teacher?: { network: Network; hidden: Float32Array },
   ): Promise<HeadLosses> {
-    const { hiddenSize, vocabSize } = this.configuration;
+    const { hiddenSize, vocabSize } = this.#configuration;
     const norm = student.parameters.view(finalNormName);
-    const head = student.parameters.view(headName(this.configuration));
-    const dHead = gradients.view(headName(this.configuration));
+    const head = student.parameters.view(headName(this.#configuration));
+    const dHead = gradients.view(headName(this.#configuration));
     const dNorm = gradients.view(finalNormName);
     const losses: HeadLosses = { crossEntropy: 0, distillation: 0 };
     const chunk = chunkRows(vocabSize);
@@ -177,7 +177,7 @@ export class LossHead {
       const n = positions.length;
       const targets = rows.targets.subarray(start, start + n);
       const weights = rows.weights.subarray(start, start + n);
-      const picked = this.pool.take('rows', n * hiddenSize);
+      const picked = this.#pool.take('rows', n * hiddenSize);
       native.gatherRows(hidden, positions, hiddenSize, picked);
       const feeds: Record<string, Float32Array | BigInt64Array> = {
         rows: picked,
@@ -188,24 +188,24 @@ export class LossHead {
         dHeadSoFar: dHead,
       };
       const results: Record<string, Float32Array> = {
-        nll: this.pool.take('nll', n),
-        dRows: this.pool.take('dRows', n * hiddenSize),
-        dNorm: this.pool.take('dNorm', hiddenSize),
+        nll: this.#pool.take('nll', n),
+        dRows: this.#pool.take('dRows', n * hiddenSize),
+        dNorm: this.#pool.take('dNorm', hiddenSize),
         dHead,
-        weightedRows: this.pool.take('weightedRows', n * hiddenSize),
+        weightedRows: this.#pool.take('weightedRows', n * hiddenSize),
       };
       const kdWeights = rows.kdWeights?.subarray(start, start + n);
-      if (this.teacher && teacher && kdWeights) {
-        const width = this.teacher.hiddenSize;
-        const teacherRows = this.pool.take('teacher.rows', n * width);
+      if (this.#teacher && teacher && kdWeights) {
+        const width = this.#teacher.hiddenSize;
+        const teacherRows = this.#pool.take('teacher.rows', n * width);
         native.gatherRows(teacher.hidden, positions, width, teacherRows);
         feeds['teacher.rows'] = teacherRows;
         feeds['teacher.norm'] = teacher.network.parameters.view(finalNormName);
-        feeds['teacher.head'] = teacher.network.parameters.view(headName(this.teacher));
+        feeds['teacher.head'] = teacher.network.parameters.view(headName(this.#teacher));
         feeds.kdWeights = kdWeights;
-        results.kl = this.pool.take('kl', n);
+        results.kl = this.#pool.take('kl', n);
       }
-      await this.session.run({ n }, feeds, results);
+      await this.#session.run({ n }, feeds, results);
       native.scatterAddRows(dHead, targets, hiddenSize, results.weightedRows!, -1);
       native.accumulate(dNorm, results.dNorm!);
       for (let row = 0; row < n; row += 1) {
@@ -219,6 +219,6 @@ export class LossHead {
   }
 
   async release(): Promise<void> {
-    await this.session.release();
+    await this.#session.release();
   }
 }

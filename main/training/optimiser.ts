@@ -7,12 +7,12 @@ import { ParameterBuffer } from '../models/parameters.ts';
 export class AdamW {
   readonly firstMoment: ParameterBuffer;
   readonly secondMoment: ParameterBuffer;
-  private readonly parameters: ParameterBuffer;
-  private readonly settings: OptimiserSettings;
+  readonly #parameters: ParameterBuffer;
+  readonly #settings: OptimiserSettings;
 
   constructor(parameters: ParameterBuffer, settings: OptimiserSettings) {
-    this.parameters = parameters;
-    this.settings = settings;
+    this.#parameters = parameters;
+    this.#settings = settings;
     this.firstMoment = new ParameterBuffer(parameters.specifications);
     this.secondMoment = new ParameterBuffer(parameters.specifications);
   }
@@ -30,12 +30,12 @@ export class AdamW {
         reason: 'The learning rate is too high for this model, or its weights are damaged.',
         remedy: 'Start again with a learning rate ten times smaller.',
       });
-    const { clipNorm, weightDecay, beta1, beta2, epsilon } = this.settings;
+    const { clipNorm, weightDecay, beta1, beta2, epsilon } = this.#settings;
     // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
     const gradientScale = clipNorm > 0 ? Math.min(1, clipNorm / (norm + 1e-6)) : 1;
-    for (const { name, decays } of this.parameters.specifications)
+    for (const { name, decays } of this.#parameters.specifications)
       native.adamW(
-        this.parameters.view(name),
+        this.#parameters.view(name),
         gradients.view(name),
         this.firstMoment.view(name),
         this.secondMoment.view(name),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';
-import { Random } from './random.ts';
+import { Random } from '../basics/random.ts';
 import { TernaryMetrics } from './ternary-metrics.ts';
 
 const configuration: ModelConfiguration = {

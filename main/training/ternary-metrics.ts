@@ -3,20 +3,20 @@ import type { Network } from '../models/network.ts';
 import type { TernaryCounts } from '../models/ternary-weights.ts';
 
 /** Reports of each layer over a whole stage; a map of layers over time needs no more. */
-const REPORTS = 120;
+const mostReports = 120;
 
 export class TernaryMetrics {
-  private readonly network: Network;
-  private readonly every: number;
-  private readonly totalSteps: number;
-  private readonly flips: number[];
-  private steps = 0;
+  readonly #network: Network;
+  readonly #every: number;
+  readonly #totalSteps: number;
+  readonly #flips: number[];
+  #steps = 0;
 
   constructor(network: Network, totalSteps: number) {
-    this.network = network;
-    this.totalSteps = totalSteps;
-    this.every = Math.max(1, Math.ceil(totalSteps / REPORTS));
-    this.flips = Array.from({ length: network.configuration.layers }, () => 0);
+    this.#network = network;
+    this.#totalSteps = totalSteps;
+    this.#every = Math.max(1, Math.ceil(totalSteps / mostReports));
+    this.#flips = Array.from({ length: network.configuration.layers }, () => 0);
   }
 
   /**
@@ -32,19 +32,19 @@ export class TernaryMetrics {
       'flip-rate': sum('flips') / sum('total'),
       'zero-fraction': sum('zeros') / sum('total'),
     };
-    layers.forEach(({ flips }, layer) => (this.flips[layer]! += flips));
-    this.steps += 1;
-    if (step % this.every !== 0 && step !== this.totalSteps) return values;
-    const positives = this.network.countPositives();
+    layers.forEach(({ flips }, layer) => (this.#flips[layer]! += flips));
+    this.#steps += 1;
+    if (step % this.#every !== 0 && step !== this.#totalSteps) return values;
+    const positives = this.#network.countPositives();
     layers.forEach(({ zeros, total }, layer) => {
       const positive = positives[layer]!;
       values[`ternary/${layer}/negative`] = (total - zeros - positive) / total;
       values[`ternary/${layer}/zero`] = zeros / total;
       values[`ternary/${layer}/positive`] = positive / total;
-      values[`ternary/${layer}/flip-rate`] = this.flips[layer]! / total / this.steps;
+      values[`ternary/${layer}/flip-rate`] = this.#flips[layer]! / total / this.#steps;
     });
-    this.flips.fill(0);
-    this.steps = 0;
+    this.#flips.fill(0);
+    this.#steps = 0;
     return values;
   }
 }

@@ -10,7 +10,7 @@ import type { ParameterBuffer } from '../models/parameters.ts';
 import { epochOrder, type Example, exampleBatches, microBatches, rowsInMemory } from './batches.ts';
 import { restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
 import { GammaBalance } from './gamma-balance.ts';
-import { Random } from './random.ts';
+import { Random } from '../basics/random.ts';
 import { learningRateAt, ternaryShareAt } from './schedule.ts';
 
 const examples = Array.from({ length: 103 }, (_, index): Example => {

@@ -49,11 +49,11 @@ export interface StepLosses {
 
 export class TrainingStep {
   readonly balance: GammaBalance | null;
-  private readonly student: Network;
-  private readonly head: LossHead;
-  private readonly distillation: Distillation | null;
-  private readonly relation: AttentionRelation | null;
-  private readonly pool = new BufferPool();
+  readonly #student: Network;
+  readonly #head: LossHead;
+  readonly #distillation: Distillation | null;
+  readonly #relation: AttentionRelation | null;
+  readonly #pool = new BufferPool();
 
   private constructor(
     student: Network,
@@ -61,10 +61,10 @@ export class TrainingStep {
     distillation: Distillation | null,
     relation: AttentionRelation | null,
   ) {
-    this.student = student;
-    this.head = head;
-    this.distillation = distillation;
-    this.relation = relation;
+    this.#student = student;
+    this.#head = head;
+    this.#distillation = distillation;
+    this.#relation = relation;
     this.balance = distillation?.gamma === 'balanced' ? new GammaBalance(distillation.gammaRatio) : null;
   }
 
@@ -90,8 +90,8 @@ export class TrainingStep {
   }
 
   /** Rows for the head: the targets, or every valid position when the logits term covers all tokens. */
-  private headRows(micro: MicroBatch, targetCount: number, logitRows: number): HeadRows {
-    const { distillation } = this;
+  #headRows(micro: MicroBatch, targetCount: number, logitRows: number): HeadRows {
+    const distillation = this.#distillation;
     const perTarget = 1 / targetCount;
     const kd =
       distillation && distillation.lambda > 0
@@ -136,7 +136,9 @@ export class TrainingStep {
     gradients: ParameterBuffer,
     betweenMicroBatches?: () => void,
   ): Promise<StepLosses> {
-    const { student, distillation, relation } = this;
+    const student = this.#student;
+    const distillation = this.#distillation;
+    const relation = this.#relation;
     const { configuration } = student;
     const targetCount = microBatches.reduce((sum, micro) => sum + micro.targets.length, 0);
     const validTokens = microBatches.reduce((sum, micro) => sum + micro.lengths.reduce((a, b) => a + b, 0), 0);
@@ -146,7 +148,7 @@ export class TrainingStep {
       crossEntropy: 0,
       distillation: 0,
       relation: 0,
-      gamma: this.gamma(),
+      gamma: this.#gamma(),
       gradientRatio: null,
       tokens: validTokens,
     };
@@ -176,11 +178,11 @@ export class TrainingStep {
         relationNorm = Math.sqrt(native.squaredNorm(gradients.values));
         clearAdded();
       }
-      const dHidden = this.pool.take('dHidden', micro.batch * micro.length * configuration.hiddenSize).fill(0);
-      const terms = await this.head.run(
+      const dHidden = this.#pool.take('dHidden', micro.batch * micro.length * configuration.hiddenSize).fill(0);
+      const terms = await this.#head.run(
         student,
         own.hidden,
-        this.headRows(micro, targetCount, logitRows),
+        this.#headRows(micro, targetCount, logitRows),
         dHidden,
         gradients,
         teacher ? { network: distillation!.teacher, hidden: teacher.hidden } : undefined,
@@ -190,8 +192,8 @@ export class TrainingStep {
       if (measures) {
         await student.backward(dHidden, gradients, false);
         const otherNorm = Math.sqrt(native.squaredNorm(gradients.values));
-        losses.gradientRatio = this.balance!.measure(step, otherNorm, relationNorm);
-        losses.gamma = this.balance!.gamma;
+        losses.gradientRatio = this.balance.measure(step, otherNorm, relationNorm);
+        losses.gamma = this.balance.gamma;
         const { loss, gradient } = await term(losses.gamma);
         losses.relation += loss;
         await student.backward(null, gradients, true, { layer, gradient });
@@ -205,13 +207,13 @@ export class TrainingStep {
     return losses;
   }
 
-  private gamma(): number {
+  #gamma(): number {
     if (this.balance) return this.balance.gamma;
-    return typeof this.distillation?.gamma === 'number' ? this.distillation.gamma : 0;
+    return typeof this.#distillation?.gamma === 'number' ? this.#distillation.gamma : 0;
   }
 
   async release(): Promise<void> {
-    await this.head.release();
-    await this.relation?.release();
+    await this.#head.release();
+    await this.#relation?.release();
   }
 }

@@ -1,7 +1,5 @@
-import { ref } from 'vue';
-import type { Ref } from 'vue';
-import { problemOf } from '../client.ts';
-import type { Problem } from '../client.ts';
+import { ref, type Ref } from 'vue';
+import { type Problem, problemOf } from '../client.ts';
 
 export interface Action {
   readonly busy: Ref<boolean>;

@@ -1,5 +1,4 @@
-import { onScopeDispose, ref } from 'vue';
-import type { Ref } from 'vue';
+import { onScopeDispose, ref, type Ref } from 'vue';
 import { bridge } from '../client.ts';
 import { useWorkbench } from '../stores/workbench.ts';
 

@@ -1,7 +1,5 @@
-import { ref, shallowRef, watch } from 'vue';
-import type { Ref, ShallowRef, WatchSource } from 'vue';
-import { connections, problemOf } from '../client.ts';
-import type { Problem } from '../client.ts';
+import { ref, type Ref, shallowRef, type ShallowRef, watch, type WatchSource } from 'vue';
+import { connections, type Problem, problemOf } from '../client.ts';
 
 export interface Loaded<T> {
   readonly value: ShallowRef<T | null>;

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { taskSettings } from '../../main/contract/recipe.ts';
-import { examplePrompt, quoted, runCommands } from './commands.ts';
-import type { Runnable } from './commands.ts';
+import { examplePrompt, quoted, runCommands, type Runnable } from './commands.ts';
 import { embeddingsFor, estimatedBytes, holds, smallestStudent } from './sizes.ts';
 
 const task = taskSettings.parse({

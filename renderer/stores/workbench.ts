@@ -12,12 +12,11 @@ import type {
   WorkbenchEvent,
 } from '../../main/contract/views.ts';
 import type { SideJob } from '../../main/contract/side-jobs.ts';
-import { client, connections, problemOf } from '../client.ts';
-import type { Problem } from '../client.ts';
+import { client, connections, type Problem, problemOf } from '../client.ts';
 import { notifyOfEnd } from '../notifications.ts';
 import { texts } from '../texts.ts';
 
-const MOST_LOG_LINES = 2000;
+const mostLogLines = 2000;
 
 export const useWorkbench = defineStore('workbench', () => {
   const information = ref<ApplicationInformation | null>(null);
@@ -68,7 +67,7 @@ export const useWorkbench = defineStore('workbench', () => {
       }
       case 'log':
         if (logs.has(event.id))
-          logs.set(event.id, [...(logs.get(event.id) ?? []), ...event.lines].slice(-MOST_LOG_LINES));
+          logs.set(event.id, [...(logs.get(event.id) ?? []), ...event.lines].slice(-mostLogLines));
         break;
       case 'side-job':
         sideJobs.set(event.job.experiment, event.job);

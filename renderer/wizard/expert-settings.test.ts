@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { recipeSchema } from '../../main/contract/recipe.ts';
-import type { Recipe } from '../../main/contract/recipe.ts';
+import { type Recipe, recipeSchema } from '../../main/contract/recipe.ts';
 import { texts } from '../texts.ts';
 import { expertSettings } from './expert-settings.ts';
 import { readSetting } from './read-setting.ts';

@@ -1,6 +1,5 @@
 /** What was typed into an expert setting, judged by the recipe's own schema. */
-import { recipeSchema } from '../../main/contract/recipe.ts';
-import type { Recipe } from '../../main/contract/recipe.ts';
+import { type Recipe, recipeSchema } from '../../main/contract/recipe.ts';
 import { texts } from '../texts.ts';
 import type { ExpertSetting } from './expert-settings.ts';
 import { setField } from './recipe-fields.ts';

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { checkTask } from '../../main/pipeline/check-task.ts';
-import { previewRows } from '../../main/pipeline/preview-rows.ts';
+import { checkTask } from '../../main/pipeline/task/check-task.ts';
+import { previewRows } from '../../main/pipeline/task/preview-rows.ts';
 import { applyPreset, fittingPresets, taskPresets } from './task-presets.ts';
 
 const tasks = fileURLToPath(new URL('../../../shared/data/tasks', import.meta.url));

@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { optimiserSettings } from '../../main/contract/recipe.ts';
 import { readModelConfiguration } from '../../main/models/architectures/index.ts';
 import { countParameters } from '../../main/models/parameters.ts';
-import { makeBaseModel } from '../../main/pipeline/make-base.ts';
+import { makeBaseModel } from '../../main/pipeline/stages/make-base.ts';
 import { corpusLines, drawDemo } from './make-data.ts';
 import { license, modelCard } from './model-card.ts';
 

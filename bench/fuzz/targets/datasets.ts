@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { openDataset, readCorpus } from '../../../main/formats/datasets/index.ts';
-import { parseBoundedJson } from '../../../main/formats/bounded-json.ts';
-import { parseRecipe } from '../../../main/workbench/recipe-inputs.ts';
+import { parseBoundedJson } from '../../../main/basics/bounded-json.ts';
+import { parseRecipe } from '../../../main/workbench/experiments/recipe-inputs.ts';
 import type { FuzzTarget, Sample } from '../target.ts';
 
 async function readRows(folder: string, damaged: string): Promise<void> {

@@ -1,8 +1,7 @@
 /** Tokenizers and templates. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { compileTemplate, loadTokenizer, renderChat } from '../../../main/formats/tokenizers/index.ts';
-import type { Tokenizer } from '../../../main/formats/tokenizers/index.ts';
+import { compileTemplate, loadTokenizer, renderChat, type Tokenizer } from '../../../main/formats/tokenizers/index.ts';
 import { smallSentencePieceModel } from '../../../main/formats/tokenizers/sentencepiece-writer.ts';
 import type { FuzzTarget, Sample } from '../target.ts';
 import { smallTokenizer, spacedTokenizer } from './small-tokenizer.ts';
@@ -137,10 +136,7 @@ const prompt: FuzzTarget = {
     })),
   consume(folder, damaged) {
     const render = compileTemplate(readFileSync(path.join(folder, damaged), 'utf8'));
-    render({ question: text, 'the context': 'x'.repeat(1000), __proto__: 'y', constructor: 'z' } as Record<
-      string,
-      string
-    >);
+    render({ question: text, 'the context': 'x'.repeat(1000), __proto__: 'y', constructor: 'z' });
   },
 };
 

@@ -2,8 +2,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { isJsonObject, ownValue, parseBoundedJson } from '../bounded-json.ts';
-import { openRegularFile, readSize } from '../regular-file.ts';
+import { isJsonObject, ownValue, parseBoundedJson } from '../../basics/bounded-json.ts';
+import { openRegularFile, readSize } from '../../basics/regular-file.ts';
 import { readLines } from './lines.ts';
 
 const documentBytes = 64 * 1024;

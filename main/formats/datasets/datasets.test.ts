@@ -4,9 +4,16 @@ import path from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TritsmithError } from '../../contract/errors.ts';
-import { hasSharedData, sharedData } from '../shared-data.ts';
-import { corpusFiles, openDataset, readCorpus } from './index.ts';
-import type { CorpusDocument, CorpusPosition, Dataset, DatasetRow } from './index.ts';
+import { hasSharedData, sharedData } from '../../testing/shared-data.ts';
+import {
+  type CorpusDocument,
+  corpusFiles,
+  type CorpusPosition,
+  type Dataset,
+  type DatasetRow,
+  openDataset,
+  readCorpus,
+} from './index.ts';
 
 let folder: string;
 beforeAll(async () => {

@@ -1,8 +1,7 @@
 /** TSV and CSV, streamed. TSV as GLUE has it: a tab separates, a quotation mark is a character like any other. */
-import { parse } from 'csv-parse';
-import type { Info } from 'csv-parse';
+import { type Info, parse } from 'csv-parse';
 import { TritsmithError } from '../../contract/errors.ts';
-import { openRegularFile, readSize } from '../regular-file.ts';
+import { openRegularFile, readSize } from '../../basics/regular-file.ts';
 import type { DatasetRow, Problems, Source } from './dataset.ts';
 import type { Delimiter } from './delimiter.ts';
 import { readLines } from './lines.ts';

@@ -1,10 +1,14 @@
 /** JSONL (streamed), a JSON array of objects, and `{id: row}` as GLUE subsets have it. */
 import { stat } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
-import { isJsonObject, parseBoundedJson, readBoundedFile } from '../bounded-json.ts';
-import type { Json, JsonObject } from '../bounded-json.ts';
-import { textOf } from './dataset.ts';
-import type { DatasetRow, Problems, Source } from './dataset.ts';
+import {
+  isJsonObject,
+  type Json,
+  type JsonObject,
+  parseBoundedJson,
+  readBoundedFile,
+} from '../../basics/bounded-json.ts';
+import { type DatasetRow, type Problems, type Source, textOf } from './dataset.ts';
 import { readLines } from './lines.ts';
 
 const largestJson = 512 * 1024 * 1024;

@@ -1,6 +1,6 @@
 /** Lines of a file of any size with their place in it. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { openRegularFile, readSize } from '../regular-file.ts';
+import { openRegularFile, readSize } from '../../basics/regular-file.ts';
 
 const blockBytes = 256 * 1024;
 const longestLine = 16 * 1024 * 1024;

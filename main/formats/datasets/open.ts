@@ -1,9 +1,8 @@
 /** Finds out what a dataset file is and opens it. */
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { openRegularFile, readSize } from '../regular-file.ts';
-import { Problems } from './dataset.ts';
-import type { Dataset, Source } from './dataset.ts';
+import { openRegularFile, readSize } from '../../basics/regular-file.ts';
+import { type Dataset, Problems, type Source } from './dataset.ts';
 import { noRows, openCsv, openTsv } from './delimited.ts';
 import { findDelimiter } from './delimiter.ts';
 import { openJson, openJsonLines } from './json.ts';

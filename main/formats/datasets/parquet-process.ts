@@ -1,11 +1,17 @@
 /** Decodes Parquet with hyparquet. Runs in a process of its own (parquet-reader.ts): a damaged file can make the library loop or allocate without end. */
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { parquetMetadataAsync, parquetRead, parquetSchema, snappyUncompress } from 'hyparquet';
-import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet';
-import { TritsmithError } from '../../contract/errors.ts';
-import type { SerialisedError } from '../../contract/errors.ts';
+import {
+  type AsyncBuffer,
+  type Compressors,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetRead,
+  parquetSchema,
+  snappyUncompress,
+} from 'hyparquet';
+import { type SerialisedError, TritsmithError } from '../../contract/errors.ts';
 import { serveIsolated } from '../isolation/serve-isolated.ts';
-import { openRegularFile } from '../regular-file.ts';
+import { openRegularFile } from '../../basics/regular-file.ts';
 import { textOf } from './dataset.ts';
 
 export type ParquetRequest =

@@ -1,7 +1,6 @@
 /** Asks the process that decodes Parquet (parquet-process.ts), within limits of time and memory. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { BeyondLimits, isolatedProcess } from '../isolation/isolated-process.ts';
-import type { IsolatedProcess, Limits } from '../isolation/isolated-process.ts';
+import { BeyondLimits, isolatedProcess, type IsolatedProcess, type Limits } from '../isolation/isolated-process.ts';
 import type { ParquetReply, ParquetRequest } from './parquet-process.ts';
 
 const mostMegabytes = 3072;

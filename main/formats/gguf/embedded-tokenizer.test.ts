@@ -4,12 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import golden from './golden/llama.json' with { type: 'json' };
-import { hasSharedData, sharedData } from '../shared-data.ts';
-import type { Json } from '../bounded-json.ts';
+import { hasSharedData, sharedData } from '../../testing/shared-data.ts';
+import type { Json } from '../../basics/bounded-json.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizers/index.ts';
 import { createTokenizer } from '../tokenizers/tokenizer.ts';
-import { embeddedTokenizer, int32s, string, strings, tokenizerMetadata, uint32, writeGguf } from './index.ts';
-import type { GgufValue } from './index.ts';
+import {
+  embeddedTokenizer,
+  type GgufValue,
+  int32s,
+  string,
+  strings,
+  tokenizerMetadata,
+  uint32,
+  writeGguf,
+} from './index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tritsmith-embedded-'));
 afterAll(() => rmSync(folder, { recursive: true }));

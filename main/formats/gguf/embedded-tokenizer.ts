@@ -1,12 +1,11 @@
 /** The tokenizer inside a GGUF file: the `tokenizer.ggml.*` keys turned back into a definition. */
 import { TritsmithError } from '../../contract/errors.ts';
-import type { Json, JsonObject } from '../bounded-json.ts';
+import type { Json, JsonObject } from '../../basics/bounded-json.ts';
 import { checkDefinition, type TokenizerDefinition } from '../tokenizers/definition.ts';
 import { definitionOfPieces } from '../tokenizers/from-sentencepiece.ts';
 import { llama3Pattern, qwen2Pattern } from '../tokenizers/known-patterns.ts';
 import { pieceType } from '../tokenizers/sentencepiece-model.ts';
-import { createTokenizer } from '../tokenizers/tokenizer.ts';
-import type { Tokenizer } from '../tokenizers/tokenizer.ts';
+import { createTokenizer, type Tokenizer } from '../tokenizers/tokenizer.ts';
 import type { GgufMetadata } from './metadata.ts';
 import { openGguf } from './reader.ts';
 

@@ -4,12 +4,14 @@ import path from 'node:path';
 import { gguf } from '@huggingface/gguf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeF16 } from '../half-precision.ts';
-import { hasSharedData, sharedData } from '../shared-data.ts';
+import { hasSharedData, sharedData } from '../../testing/shared-data.ts';
 import { loadTokenizer } from '../tokenizers/index.ts';
 import golden from './golden/values.json' with { type: 'json' };
 import {
   bool,
   float32,
+  type GgufMetadata,
+  type GgufTensorToWrite,
   int32s,
   openGguf,
   packI2s,
@@ -23,7 +25,6 @@ import {
   unpackI2s,
   writeGguf,
 } from './index.ts';
-import type { GgufMetadata, GgufTensorToWrite } from './index.ts';
 
 const reference = path.join(import.meta.dirname, 'golden', 'reference.gguf');
 const ternary = Float32Array.from(golden.ternary);

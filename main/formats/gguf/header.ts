@@ -1,8 +1,7 @@
 /** The header of a GGUF file, with every count and size checked against the file before anything is allocated by it. */
 import { TritsmithError } from '../../contract/errors.ts';
 import { elementCount } from '../safetensors/header.ts';
-import { leastBytes, typeOfNumber } from './metadata.ts';
-import type { GgufMetadata, GgufValue, NumberType } from './metadata.ts';
+import { type GgufMetadata, type GgufValue, leastBytes, type NumberType, typeOfNumber } from './metadata.ts';
 import { tensorBytes, tensorTypeById } from './tensor-types.ts';
 
 export interface GgufTensor {
@@ -29,31 +28,31 @@ export class MoreBytesNeeded extends Error {}
 
 class Cursor {
   position = 0;
-  private readonly bytes: Buffer;
-  private readonly fileBytes: number;
+  readonly #bytes: Buffer;
+  readonly #fileBytes: number;
 
   constructor(bytes: Buffer, fileBytes: number) {
-    this.bytes = bytes;
-    this.fileBytes = fileBytes;
+    this.#bytes = bytes;
+    this.#fileBytes = fileBytes;
   }
 
   /** Start of the next `count` bytes; refuses what the file can't hold. */
   take(count: number, what: string): number {
-    if (count > this.fileBytes - this.position) throw new RangeError(`${what} goes beyond the end of the file`);
-    if (count > this.bytes.length - this.position) throw new MoreBytesNeeded();
+    if (count > this.#fileBytes - this.position) throw new RangeError(`${what} goes beyond the end of the file`);
+    if (count > this.#bytes.length - this.position) throw new MoreBytesNeeded();
     const at = this.position;
     this.position += count;
     return at;
   }
 
   uint32(what: string): number {
-    return this.bytes.readUInt32LE(this.take(4, what));
+    return this.#bytes.readUInt32LE(this.take(4, what));
   }
 
   /** A count of things of at least `least` bytes each. */
   count(what: string, least: number): number {
-    const count = this.bytes.readBigUInt64LE(this.take(8, what));
-    if (count > BigInt(Math.floor((this.fileBytes - this.position) / least)))
+    const count = this.#bytes.readBigUInt64LE(this.take(8, what));
+    if (count > BigInt(Math.floor((this.#fileBytes - this.position) / least)))
       throw new RangeError(`${what}: ${count} is more than the file can hold`);
     return Number(count);
   }
@@ -62,30 +61,30 @@ class Cursor {
     const length = this.count(what, 1);
     if (length > longest) throw new RangeError(`${what} has ${length} bytes`);
     const at = this.take(length, what);
-    return this.bytes.toString('utf8', at, at + length);
+    return this.#bytes.toString('utf8', at, at + length);
   }
 
   number(type: NumberType, what: string): number | bigint {
     const at = this.take(leastBytes(type), what);
     switch (type) {
       case 'uint8':
-        return this.bytes.readUInt8(at);
+        return this.#bytes.readUInt8(at);
       case 'int8':
-        return this.bytes.readInt8(at);
+        return this.#bytes.readInt8(at);
       case 'uint16':
-        return this.bytes.readUInt16LE(at);
+        return this.#bytes.readUInt16LE(at);
       case 'int16':
-        return this.bytes.readInt16LE(at);
+        return this.#bytes.readInt16LE(at);
       case 'uint32':
-        return this.bytes.readUInt32LE(at);
+        return this.#bytes.readUInt32LE(at);
       case 'int32':
-        return this.bytes.readInt32LE(at);
+        return this.#bytes.readInt32LE(at);
       case 'float32':
-        return this.bytes.readFloatLE(at);
+        return this.#bytes.readFloatLE(at);
       case 'float64':
-        return this.bytes.readDoubleLE(at);
+        return this.#bytes.readDoubleLE(at);
       default: {
-        const large = type === 'uint64' ? this.bytes.readBigUInt64LE(at) : this.bytes.readBigInt64LE(at);
+        const large = type === 'uint64' ? this.#bytes.readBigUInt64LE(at) : this.#bytes.readBigInt64LE(at);
         return Number.isSafeInteger(Number(large)) ? Number(large) : large;
       }
     }

@@ -1,13 +1,11 @@
 /** Reads GGUF files: metadata and tensor list at once, one tensor's values at a time in bounded chunks. */
 import type { FileHandle } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
-import { openRegularFile } from '../regular-file.ts';
-import { MoreBytesNeeded, parseGgufHeader } from './header.ts';
-import type { GgufHeader, GgufTensor } from './header.ts';
+import { openRegularFile } from '../../basics/regular-file.ts';
+import { type GgufHeader, type GgufTensor, MoreBytesNeeded, parseGgufHeader } from './header.ts';
 import { unpackI2sBlocks } from './i2s.ts';
 import { dequantiseBlocks } from './quantised.ts';
-import { tensorTypeById } from './tensor-types.ts';
-import type { TensorType } from './tensor-types.ts';
+import { type TensorType, tensorTypeById } from './tensor-types.ts';
 
 const firstBytes = 1024 * 1024;
 const largestHeader = 512 * 1024 * 1024;

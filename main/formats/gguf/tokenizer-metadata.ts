@@ -1,12 +1,11 @@
 /** The `tokenizer.ggml.*` keys: what llama.cpp and bitnet.cpp need to split text as the model's own tokenizer does. */
 import { TritsmithError } from '../../contract/errors.ts';
-import type { JsonObject } from '../bounded-json.ts';
+import type { JsonObject } from '../../basics/bounded-json.ts';
 import type { TokenizerDefinition } from '../tokenizers/definition.ts';
 import { llama3Pattern, qwen2Pattern } from '../tokenizers/known-patterns.ts';
 import { loadTokenizer } from '../tokenizers/load.ts';
 import type { Tokenizer } from '../tokenizers/tokenizer.ts';
-import { bool, float32s, int32s, string, strings, uint32 } from './metadata.ts';
-import type { GgufValue } from './metadata.ts';
+import { bool, float32s, type GgufValue, int32s, string, strings, uint32 } from './metadata.ts';
 
 /** Token types of llama.cpp. */
 const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;

@@ -1,10 +1,8 @@
 /** Writes a GGUF file (version 3, little-endian) tensor by tensor: memory holds the metadata and one tensor. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { type AtomicFile, writeFileAtomically } from '../atomic-file.ts';
-import { leastBytes, typeNumber } from './metadata.ts';
-import type { GgufMetadata, GgufValue, ItemType } from './metadata.ts';
-import { checkShapeForType, tensorBytes, tensorTypeByName } from './tensor-types.ts';
-import type { TensorTypeName } from './tensor-types.ts';
+import { type AtomicFile, writeFileAtomically } from '../../basics/atomic-file.ts';
+import { type GgufMetadata, type GgufValue, type ItemType, leastBytes, typeNumber } from './metadata.ts';
+import { checkShapeForType, tensorBytes, tensorTypeByName, type TensorTypeName } from './tensor-types.ts';
 
 export interface GgufTensorToWrite {
   readonly name: string;
@@ -20,25 +18,25 @@ const aligned = (bytes: number) => Math.ceil(bytes / alignment) * alignment;
 
 /** Grows as it is written to. */
 class ByteSink {
-  private bytes = Buffer.alloc(64 * 1024);
-  private length = 0;
+  #bytes = Buffer.alloc(64 * 1024);
+  #length = 0;
 
-  private room(count: number): number {
-    if (this.length + count > this.bytes.length) {
-      const larger = Buffer.alloc(Math.max(this.bytes.length * 2, this.length + count));
-      this.bytes.copy(larger, 0, 0, this.length);
-      this.bytes = larger;
+  #room(count: number): number {
+    if (this.#length + count > this.#bytes.length) {
+      const larger = Buffer.alloc(Math.max(this.#bytes.length * 2, this.#length + count));
+      this.#bytes.copy(larger, 0, 0, this.#length);
+      this.#bytes = larger;
     }
-    const at = this.length;
-    this.length += count;
+    const at = this.#length;
+    this.#length += count;
     return at;
   }
 
   text(value: string): void {
     const bytes = Buffer.from(value, 'utf8');
     this.item('uint64', bytes.length);
-    const at = this.room(bytes.length);
-    bytes.copy(this.bytes, at);
+    const at = this.#room(bytes.length);
+    bytes.copy(this.#bytes, at);
   }
 
   item(type: ItemType, value: number | bigint | boolean | string): void {
@@ -46,8 +44,8 @@ class ByteSink {
       this.text(value as string);
       return;
     }
-    const at = this.room(leastBytes(type));
-    const { bytes } = this;
+    const at = this.#room(leastBytes(type));
+    const bytes = this.#bytes;
     if (type === 'bool') bytes.writeUInt8(value ? 1 : 0, at);
     else if (type === 'uint8') bytes.writeUInt8(Number(value), at);
     else if (type === 'int8') bytes.writeInt8(Number(value), at);
@@ -74,8 +72,8 @@ class ByteSink {
 
   /** What was written, filled up to the alignment. */
   finish(): Uint8Array {
-    this.room(aligned(this.length) - this.length);
-    return this.bytes.subarray(0, this.length);
+    this.#room(aligned(this.#length) - this.#length);
+    return this.#bytes.subarray(0, this.#length);
   }
 }
 

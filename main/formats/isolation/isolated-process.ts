@@ -2,8 +2,7 @@
  * Work on files of others in a process of its own, with a limit of time and memory for each question. A thread would not do: when the
  * memory of a thread runs out in one large step, V8 ends the whole process.
  */
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export interface Limits {

@@ -2,9 +2,8 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { isJsonObject, ownValue, readJsonObject } from '../bounded-json.ts';
-import { openSafetensors } from './reader.ts';
-import type { SafetensorsFile } from './reader.ts';
+import { isJsonObject, ownValue, readJsonObject } from '../../basics/bounded-json.ts';
+import { openSafetensors, type SafetensorsFile } from './reader.ts';
 
 const indexName = 'model.safetensors.index.json';
 const singleName = 'model.safetensors';

@@ -3,8 +3,7 @@
  * `{name: {dtype, shape, data_offsets: [begin, end]}}` and the data, which the offsets must cover without gap or overlap.
  */
 import { TritsmithError } from '../../contract/errors.ts';
-import { isJsonObject, ownValue, parseBoundedJson } from '../bounded-json.ts';
-import type { Json } from '../bounded-json.ts';
+import { isJsonObject, type Json, ownValue, parseBoundedJson } from '../../basics/bounded-json.ts';
 
 /** The specification's own limit. */
 export const largestHeaderBytes = 100_000_000;
@@ -88,13 +87,13 @@ function tensorEntry(file: string, name: string, value: Json, dataStart: number,
       file,
       `Tensor ${shown} lies at bytes ${begin} to ${end} of the data, but the file has ${fileBytes - dataStart} bytes of data.`,
     );
-  const count = elementCount(shape as number[]);
+  const count = elementCount(shape);
   if (count === null || count * size !== end - begin)
     throw damaged(
       file,
       `Tensor ${shown} of shape [${shape.join(', ')}] and dtype ${dtype} does not fit its ${end - begin} bytes.`,
     );
-  return { dtype, shape: shape as number[], begin: dataStart + begin, end: dataStart + end };
+  return { dtype, shape: shape, begin: dataStart + begin, end: dataStart + end };
 }
 
 /**

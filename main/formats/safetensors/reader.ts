@@ -2,9 +2,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
 import { decodeBf16, decodeF16 } from '../half-precision.ts';
-import { openRegularFile } from '../regular-file.ts';
-import { dtypeBytes, headerLength, parseHeader } from './header.ts';
-import type { SafetensorsHeader, TensorEntry } from './header.ts';
+import { openRegularFile } from '../../basics/regular-file.ts';
+import { dtypeBytes, headerLength, parseHeader, type SafetensorsHeader, type TensorEntry } from './header.ts';
 
 const chunkBytes = 4 * 1024 * 1024;
 

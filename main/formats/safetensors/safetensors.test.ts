@@ -4,12 +4,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TritsmithError } from '../../contract/errors.ts';
-import { writeFileAtomically } from '../atomic-file.ts';
+import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { encodeBf16, encodeF16 } from '../half-precision.ts';
-import { hasSharedData, sharedData } from '../shared-data.ts';
+import { hasSharedData, sharedData } from '../../testing/shared-data.ts';
 import golden from './golden/values.json' with { type: 'json' };
-import { assertFinite, openCheckpoint, openSafetensors, writeSafetensors } from './index.ts';
-import type { TensorToWrite } from './index.ts';
+import { assertFinite, openCheckpoint, openSafetensors, type TensorToWrite, writeSafetensors } from './index.ts';
 
 let folder: string;
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 /** Writes a safetensors file tensor by tensor: memory holds one tensor at a time. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { type AtomicFile, writeFileAtomically } from '../atomic-file.ts';
+import { type AtomicFile, writeFileAtomically } from '../../basics/atomic-file.ts';
 import { dtypeBytes, elementCount } from './header.ts';
 
 export interface TensorToWrite {

@@ -1,7 +1,6 @@
 /** A tokenizer as data: the content of a `tokenizer.json` (Hugging Face tokenizers, BPE), checked before anything is built from it. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { isJsonObject, ownValue } from '../bounded-json.ts';
-import type { Json, JsonObject } from '../bounded-json.ts';
+import { isJsonObject, type Json, type JsonObject, ownValue } from '../../basics/bounded-json.ts';
 
 export interface AddedToken {
   readonly id: number;

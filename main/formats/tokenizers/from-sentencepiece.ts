@@ -1,13 +1,10 @@
 /** The tokenizer definition that splits text as a SentencePiece model does (Llama 2, Mistral, Gemma without a `tokenizer.json`). */
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { ownValue, readBoundedFile } from '../bounded-json.ts';
-import type { Json, JsonObject } from '../bounded-json.ts';
-import { checkDefinition } from './definition.ts';
-import type { TokenizerDefinition } from './definition.ts';
+import { type Json, type JsonObject, ownValue, readBoundedFile } from '../../basics/bounded-json.ts';
+import { checkDefinition, type TokenizerDefinition } from './definition.ts';
 import { extraSpacesPattern } from './known-patterns.ts';
-import { parseSentencePieceModel, pieceType } from './sentencepiece-model.ts';
-import type { Piece, SentencePieceModel } from './sentencepiece-model.ts';
+import { parseSentencePieceModel, type Piece, pieceType, type SentencePieceModel } from './sentencepiece-model.ts';
 import type { SpecialTokens } from './tokenizer.ts';
 import { addedTokens } from './vocab-and-merges.ts';
 

@@ -1,6 +1,5 @@
 /** Templates of others, rendered in a process with limits while this thread waits. */
-import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import type { MessagePort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { RenderReply, RenderRequest } from './jinja-process.ts';
 
 /** Longer than any answer takes: start of thread and process, and the process's own limit. */

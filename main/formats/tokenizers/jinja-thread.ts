@@ -1,6 +1,5 @@
 /** The thread between a caller that waits (jinja-sandbox.ts) and the process that renders (jinja-process.ts). */
-import { workerData } from 'node:worker_threads';
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, workerData } from 'node:worker_threads';
 import { BeyondLimits, isolatedProcess } from '../isolation/isolated-process.ts';
 import type { RenderReply, RenderRequest } from './jinja-process.ts';
 

@@ -1,6 +1,5 @@
 /** Split patterns of published tokenizers. They take linear time; a pattern that is not among them is run under a watchdog. */
-import { isJsonObject } from '../bounded-json.ts';
-import type { Json } from '../bounded-json.ts';
+import { isJsonObject, type Json } from '../../basics/bounded-json.ts';
 import type { TokenizerDefinition } from './definition.ts';
 
 /** Qwen2's split pattern (also in Qwen2.5 and Qwen3): like Llama-3's, but digits one by one. */

@@ -2,13 +2,17 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { isJsonObject, ownValue, readBoundedFile, readJsonObject } from '../bounded-json.ts';
-import type { Json, JsonObject } from '../bounded-json.ts';
-import { checkDefinition } from './definition.ts';
-import type { TokenizerDefinition } from './definition.ts';
+import {
+  isJsonObject,
+  type Json,
+  type JsonObject,
+  ownValue,
+  readBoundedFile,
+  readJsonObject,
+} from '../../basics/bounded-json.ts';
+import { checkDefinition, type TokenizerDefinition } from './definition.ts';
 import { definitionFromSentencePiece } from './from-sentencepiece.ts';
-import { createTokenizer } from './tokenizer.ts';
-import type { SpecialTokens, Tokenizer } from './tokenizer.ts';
+import { createTokenizer, type SpecialTokens, type Tokenizer } from './tokenizer.ts';
 import { tokenizerJsonFromVocab } from './vocab-and-merges.ts';
 
 const largestTokenizerBytes = 256 * 1024 * 1024;

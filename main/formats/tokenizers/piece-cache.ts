@@ -3,8 +3,8 @@
  * asked for while `entries` others came in. (The library's own cache re-inserts at every hit, which slows down with its size.)
  */
 export class PieceCache {
-  private young = new Map<string, string[]>();
-  private old = new Map<string, string[]>();
+  #young = new Map<string, string[]>();
+  #old = new Map<string, string[]>();
   capacity: number;
 
   constructor(capacity: number) {
@@ -12,23 +12,23 @@ export class PieceCache {
   }
 
   get(piece: string): string[] | undefined {
-    const found = this.young.get(piece);
+    const found = this.#young.get(piece);
     if (found !== undefined) return found;
-    const earlier = this.old.get(piece);
+    const earlier = this.#old.get(piece);
     if (earlier !== undefined) this.put(piece, earlier);
     return earlier;
   }
 
   put(piece: string, tokens: string[]): void {
-    if (this.young.size >= this.capacity) {
-      this.old = this.young;
-      this.young = new Map();
+    if (this.#young.size >= this.capacity) {
+      this.#old = this.#young;
+      this.#young = new Map();
     }
-    this.young.set(piece, tokens);
+    this.#young.set(piece, tokens);
   }
 
   clear(): void {
-    this.young.clear();
-    this.old.clear();
+    this.#young.clear();
+    this.#old.clear();
   }
 }

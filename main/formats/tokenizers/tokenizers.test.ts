@@ -2,10 +2,9 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hasSharedData, sharedData } from '../shared-data.ts';
+import { hasSharedData, sharedData } from '../../testing/shared-data.ts';
 import golden from './golden/ids.json' with { type: 'json' };
-import { compileTemplate, loadTokenizer, renderChat } from './index.ts';
-import type { Tokenizer } from './index.ts';
+import { compileTemplate, loadTokenizer, renderChat, type Tokenizer } from './index.ts';
 import { cutAtLines, cutAtUnjoinedPairs, joinedPairs } from './safe-cuts.ts';
 
 let folder: string;

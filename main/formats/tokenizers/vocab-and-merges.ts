@@ -2,8 +2,14 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { isJsonObject, ownValue, readBoundedFile, readJsonObject } from '../bounded-json.ts';
-import type { Json, JsonObject } from '../bounded-json.ts';
+import {
+  isJsonObject,
+  type Json,
+  type JsonObject,
+  ownValue,
+  readBoundedFile,
+  readJsonObject,
+} from '../../basics/bounded-json.ts';
 import { qwen2Pattern } from './known-patterns.ts';
 
 const largestFile = 256 * 1024 * 1024;

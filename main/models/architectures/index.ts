@@ -1,7 +1,7 @@
 /** The supported architectures. */
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { readBoundedFile } from '../../formats/bounded-json.ts';
+import { readBoundedFile } from '../../basics/bounded-json.ts';
 import type { ModelConfiguration } from '../configuration.ts';
 import { type Architecture, huggingFaceConfig } from './architecture.ts';
 import { llama } from './llama.ts';

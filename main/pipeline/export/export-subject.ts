@@ -4,8 +4,8 @@ import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
 import type { ExportCheck, VocabularyPruning } from '../../contract/results.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { readEvaluation } from '../evaluations.ts';
-import type { PreparedTask } from '../task-data.ts';
+import { readEvaluation } from '../evaluate/evaluations.ts';
+import type { PreparedTask } from '../task/task-data.ts';
 import type { Target } from './export-targets.ts';
 import {
   type OnRow,

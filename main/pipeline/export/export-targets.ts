@@ -1,7 +1,7 @@
 /** What an export job writes: what the recipe asks for, and what the models are measured with. */
 import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
 import type { ExportedFile } from '../../contract/results.ts';
-import { evaluatedModels } from '../evaluations.ts';
+import { evaluatedModels } from '../evaluate/evaluations.ts';
 import { studentConfiguration } from '../models-of-recipe.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { initialParameters } from '../../models/initial-parameters.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
-import { Random } from '../../training/random.ts';
+import { Random } from '../../basics/random.ts';
 
 /** Folder with a tokenizer of 1536 tokens. */
 export const tokenizerFolder = fileURLToPath(new URL('../../../resources/demo/teacher', import.meta.url));

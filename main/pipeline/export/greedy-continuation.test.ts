@@ -18,8 +18,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './fixtures.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
-import { compareWithGraph, parametersOfFile } from './runtime-check.ts';
-import type { RuntimeAgreement } from './runtime-check.ts';
+import { compareWithGraph, parametersOfFile, type RuntimeAgreement } from './runtime-check.ts';
 import { tensorsInMemory } from './tensor-source.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 

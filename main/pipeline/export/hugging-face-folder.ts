@@ -5,7 +5,7 @@ import { companionFiles } from '../../contract/companion-files.ts';
 import { native } from '../../../native/index.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExportCheck } from '../../contract/results.ts';
-import { writeFileAtomically } from '../../formats/atomic-file.ts';
+import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';

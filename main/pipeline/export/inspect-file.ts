@@ -139,7 +139,7 @@ interface FolderConfig {
 
 async function configBeside(path: string): Promise<FolderConfig | null> {
   try {
-    return (await readModelSettings(dirname(path), 'config.json')) as FolderConfig;
+    return await readModelSettings(dirname(path), 'config.json');
   } catch {
     return null;
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExportCheck } from '../../contract/results.ts';
-import { llamaCppForTests, needsLlamaCpp } from '../../evaluation/llama-cpp/for-tests.ts';
+import { llamaCppForTests, needsLlamaCpp } from '../../testing/llama-cpp.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
 import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './fixtures.ts';

@@ -8,7 +8,7 @@
  */
 import { loadModel, type StudentModel } from '../../../native/runtime.ts';
 import type { ExportCheck } from '../../contract/results.ts';
-import { startLlamaCpp } from '../../evaluation/llama-cpp/index.ts';
+import { startLlamaCpp } from '../../llama-cpp/index.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import type { ActivationRounding } from '../../graph/rounded-activations.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';

@@ -1,6 +1,6 @@
 /** Writes a model as one ONNX file, constant by constant: memory holds one of them. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { type AtomicFile, writeFileAtomically } from '../../formats/atomic-file.ts';
+import { type AtomicFile, writeFileAtomically } from '../../basics/atomic-file.ts';
 import { constantBytes, layOutOnnx } from '../../graph/onnx-format.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { onnxModel } from './onnx-model.ts';

@@ -13,7 +13,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
 import { embeddingName } from '../../models/parameters.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
-import { prepareTask, type PreparedTask } from '../task-data.ts';
+import { prepareTask, type PreparedTask } from '../task/task-data.ts';
 import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder, writeTinySource } from './fixtures.ts';
 import { ggufModelBytes, writeGgufModel } from './gguf-file.ts';
 import { prunedAnswersCheck, prunedTensors, pruneVocabulary } from './pruned-model.ts';

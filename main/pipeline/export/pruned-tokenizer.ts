@@ -1,7 +1,7 @@
 /** A tokenizer with fewer tokens: the files of a folder with ids renumbered. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Json, JsonObject } from '../../formats/bounded-json.ts';
+import type { Json, JsonObject } from '../../basics/bounded-json.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
 
@@ -40,10 +40,10 @@ function tokenizerJson({ definition }: Tokenizer, to: Renumbering): JsonObject {
     truncation: null,
     padding: null,
     added_tokens: definition.addedTokens.map((token) => ({ ...token, id: to.get(token.id)! })),
-    normalizer: definition.normalizer as Json,
-    pre_tokenizer: definition.preTokenizer as Json,
-    post_processor: renumberedProcessor(definition.postProcessor as Json, to),
-    decoder: definition.decoder as Json,
+    normalizer: definition.normalizer,
+    pre_tokenizer: definition.preTokenizer,
+    post_processor: renumberedProcessor(definition.postProcessor, to),
+    decoder: definition.decoder,
     model: {
       type: 'BPE',
       dropout: null,

@@ -10,7 +10,7 @@ import { Network } from '../../models/network.ts';
 import { ParameterBuffer } from '../../models/parameters.ts';
 import { exampleBatches, rowsInMemory } from '../../training/batches.ts';
 import { AdamW } from '../../training/optimiser.ts';
-import { Random } from '../../training/random.ts';
+import { Random } from '../../basics/random.ts';
 import { TrainingStep } from '../../training/training-step.ts';
 import { tinyConfiguration, tokenizerFolder } from './fixtures.ts';
 

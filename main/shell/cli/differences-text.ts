@@ -1,14 +1,13 @@
 /** Where teacher and student differ, as `show` prints it. */
 import type { DifferencesAnswer } from '../../contract/result-queries.ts';
-import { differenceSentence, mistakes } from '../../workbench/differences.ts';
-import type { ReportedDifferences } from '../../workbench/differences.ts';
+import { differenceSentence, mistakes, type ReportedDifferences } from '../../workbench/results/differences.ts';
 import { count } from './quantities.ts';
 import { textTable } from './text-table.ts';
 
 /** Classes beyond which a matrix does not fit a terminal, and the most frequent mistakes are listed. */
-const WIDEST_MATRIX = 10;
-const MOST_MISTAKES = 12;
-const PROMPT_CHARACTERS = 72;
+const widestMatrix = 10;
+const mostMistakes = 12;
+const promptCharacters = 72;
 
 export function differencesText(found: ReportedDifferences): string {
   if ('missing' in found) return `The rows on which they differ cannot be read: ${found.missing}\n`;
@@ -40,7 +39,7 @@ function confusionText({ labels, confusion }: DifferencesAnswer): string {
   const student = confusion.find(({ model }) => model === 'bitdistill');
   if (student === undefined) return '';
   const f1 = `macro F1 ${(student.macroF1 * 100).toFixed(1)} %`;
-  if (labels.length <= WIDEST_MATRIX)
+  if (labels.length <= widestMatrix)
     return `What the student answered (columns) for which right answer (rows); ${f1}.\n${textTable(
       [{ title: '' }, ...labels.map((title) => ({ title: oneLine(title) }))],
       student.counts.map((row, gold) => [oneLine(labels[gold] ?? ''), ...row.map(count)]),
@@ -48,7 +47,7 @@ function confusionText({ labels, confusion }: DifferencesAnswer): string {
   return `What the student mistakes most; ${f1}.\n${textTable(
     [{ title: 'right answer' }, { title: 'it answered', align: 'left' }, { title: 'rows' }],
     mistakes(labels, student.counts)
-      .slice(0, MOST_MISTAKES)
+      .slice(0, mostMistakes)
       .map(({ gold, answered, rows }) => [oneLine(gold), oneLine(answered), count(rows)]),
   )}`;
 }
@@ -56,5 +55,5 @@ function confusionText({ labels, confusion }: DifferencesAnswer): string {
 /** Fit for a terminal: no line ends or control characters, cut to a line. */
 function oneLine(text: string): string {
   const plain = text.replaceAll(/[\p{C}\s]+/gu, ' ').trim();
-  return plain.length <= PROMPT_CHARACTERS ? plain : `${plain.slice(0, PROMPT_CHARACTERS - 1)}…`;
+  return plain.length <= promptCharacters ? plain : `${plain.slice(0, promptCharacters - 1)}…`;
 }

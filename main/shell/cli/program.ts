@@ -1,6 +1,6 @@
 /** The command line: one file a command, put together here. */
 import { Command, CommanderError } from 'commander';
-import { programVersions } from '../../workbench/machine.ts';
+import { programVersions } from '../../workbench/machine/machine.ts';
 import { benchmarkCommand } from './commands/benchmark.ts';
 import { classifyCommand } from './commands/classify.ts';
 import { compareCommand } from './commands/compare.ts';
@@ -19,8 +19,7 @@ import { showCommand } from './commands/show.ts';
 import { taskCommand } from './commands/task.ts';
 import { teacherCommand } from './commands/teacher.ts';
 import { reportError } from './report-error.ts';
-import { exitCodes } from './shell.ts';
-import type { Shell } from './shell.ts';
+import { exitCodes, type Shell } from './shell.ts';
 
 /** In the order of the help. A new command is a file in commands/ and a line here. */
 const commands: readonly ((shell: Shell) => Command)[] = [

@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { ExperimentEvent, StageRecord } from '../../contract/experiments.ts';
-import { experimentRecord } from '../../contract/experiments.ts';
+import { type ExperimentEvent, experimentRecord, type StageRecord } from '../../contract/experiments.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
 import { ProgressDisplay } from './progress-display.ts';

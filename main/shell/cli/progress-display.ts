@@ -4,9 +4,9 @@ import type { JobEvent, JobKind } from '../../contract/jobs.ts';
 import { count, elapsed, percent, timeLeft } from './quantities.ts';
 import type { Shell } from './shell.ts';
 
-const BAR_WIDTH = 20;
-const REDRAW_MILLISECONDS = 100;
-const PLAIN_MILLISECONDS = 5000;
+const barWidth = 20;
+const redrawMilliseconds = 100;
+const plainMilliseconds = 5000;
 
 interface Running {
   readonly kind: JobKind;
@@ -96,12 +96,12 @@ export class ProgressDisplay {
 
   #draw(): void {
     const running = this.#running;
-    const pause = this.#shell.terminal ? REDRAW_MILLISECONDS : PLAIN_MILLISECONDS;
+    const pause = this.#shell.terminal ? redrawMilliseconds : plainMilliseconds;
     if (running === null || this.#now() - this.#lastDrawn < pause) return;
     this.#lastDrawn = this.#now();
-    const filled = Math.floor(running.share * BAR_WIDTH);
+    const filled = Math.floor(running.share * barWidth);
     const parts = [
-      `${running.kind.padEnd(16)} [${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${percent(running.share, 0).padStart(5)}`,
+      `${running.kind.padEnd(16)} [${'#'.repeat(filled)}${'.'.repeat(barWidth - filled)}] ${percent(running.share, 0).padStart(5)}`,
       `${count(running.done)}/${count(running.total)} ${running.unit}`,
       timeLeft(running.left),
       ...(running.loss === null ? [] : [`loss ${running.loss.toFixed(4)}`]),

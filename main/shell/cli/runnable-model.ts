@@ -4,16 +4,15 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
 import { TritsmithError } from '../../contract/errors.ts';
-import { runtimeModelName } from '../../contract/runtime-protocol.ts';
-import type { RuntimeModelName } from '../../contract/runtime-protocol.ts';
+import { runtimeModelName, type RuntimeModelName } from '../../contract/helper-protocol.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
-import { exportOf } from '../../workbench/results.ts';
+import { exportOf } from '../../workbench/results/results.ts';
 import { withWorkspace } from './session.ts';
 import type { CommonOptions, Shell } from './shell.ts';
 
 /** Processes that run an exported model. */
-export const runtimePort = forkPort(fileURLToPath(new URL('../../jobs/runtime-worker.ts', import.meta.url)));
+export const runtimePort = forkPort(fileURLToPath(new URL('../../jobs/helper-worker.ts', import.meta.url)));
 
 export const modelOption = (): Option =>
   new Option('--model <name>', 'which model of the experiment').choices(runtimeModelName.options).default('bitdistill');

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recipeSchema } from '../../contract/recipe.ts';
 import type { DifferencesAnswer } from '../../contract/result-queries.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
-import type { LabelScore } from '../../contract/runtime-protocol.ts';
+import type { LabelScore } from '../../contract/helper-protocol.ts';
 
 const script = fileURLToPath(new URL('./main.ts', import.meta.url));
 const demo = fileURLToPath(new URL('../../../resources/demo', import.meta.url));

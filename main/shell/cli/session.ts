@@ -4,14 +4,12 @@ import type { JobKind } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { Comparison } from '../../contract/results.ts';
 import { StopSignal } from '../../jobs/stop-signal.ts';
-import { readComparison } from '../../workbench/comparison.ts';
-import { runExperiment } from '../../workbench/run-experiment.ts';
-import { openWorkspace } from '../../workbench/workspace.ts';
-import type { Workspace } from '../../workbench/workspace.ts';
+import { readComparison } from '../../workbench/results/comparison.ts';
+import { runExperiment } from '../../workbench/experiments/run-experiment.ts';
+import { openWorkspace, type Workspace } from '../../workbench/workspace/workspace.ts';
 import { comparisonTable } from './comparison-table.ts';
 import { ProgressDisplay } from './progress-display.ts';
-import { exitCodes } from './shell.ts';
-import type { CommonOptions, Shell } from './shell.ts';
+import { type CommonOptions, exitCodes, type Shell } from './shell.ts';
 
 /** Opens the workspace for `work`, tells its notices, closes it whatever happens. */
 export async function withWorkspace<T>(

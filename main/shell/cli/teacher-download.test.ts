@@ -1,13 +1,11 @@
 /** `tritsmith teacher download` as a process of its own, against a Hub on this machine. */
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startHubServer } from '../../hub/fixtures/hub-server.ts';
-import type { HubServer } from '../../hub/fixtures/hub-server.ts';
+import { type HubServer, startHubServer } from '../../hub/fixtures/hub-server.ts';
 
 const script = fileURLToPath(new URL('./main.ts', import.meta.url));
 const teacher = fileURLToPath(new URL('../../../resources/demo/teacher', import.meta.url));

@@ -1,6 +1,5 @@
 /** The window around the workbench. Everything else is the workbench's; the page gets no Node and no way out. */
-import { app, BrowserWindow, dialog, ipcMain, Menu, protocol, session, shell } from 'electron';
-import type { OpenDialogOptions } from 'electron';
+import { app, BrowserWindow, dialog, ipcMain, Menu, type OpenDialogOptions, protocol, session, shell } from 'electron';
 import { RPCHandler } from '@orpc/server/message-port';
 import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -9,17 +8,16 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { TritsmithError } from '../../contract/errors.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
-import { openApplication } from '../../workbench/application.ts';
-import type { Application } from '../../workbench/application.ts';
-import { workbenchRouter } from '../../workbench/procedures/router.ts';
-import { defaultWorkspaceFolder, prepareWorkspace } from '../../workbench/workspace-folder.ts';
+import { type Application, openApplication } from '../../workbench/interface/application.ts';
+import { workbenchRouter } from '../../workbench/interface/procedures/router.ts';
+import { defaultWorkspaceFolder, prepareWorkspace } from '../../workbench/workspace/workspace-folder.ts';
 import { closeOnRequest } from '../closing.ts';
 import { contentType, pageHeaders } from '../server/page-files.ts';
 import { isOurAddress, isTrustedSender, mayRequest, mayUse, origin, pageFile, scheme } from './policy.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const pageFolder = join(root, 'out', 'renderer');
-const RELOAD_PAUSE_MILLISECONDS = 10_000;
+const reloadPauseMilliseconds = 10_000;
 const { values } = parseArgs({
   args: process.argv.slice(1),
   strict: false,
@@ -175,7 +173,7 @@ function openWindow(): BrowserWindow {
   // What runs does not need the page: it comes back, unless it breaks down again at once.
   let lastReload = -Infinity;
   window.webContents.on('render-process-gone', (_event, { reason }) => {
-    if (reason === 'clean-exit' || performance.now() - lastReload < RELOAD_PAUSE_MILLISECONDS) return;
+    if (reason === 'clean-exit' || performance.now() - lastReload < reloadPauseMilliseconds) return;
     lastReload = performance.now();
     window.webContents.reload();
   });

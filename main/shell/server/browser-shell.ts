@@ -1,7 +1,7 @@
 /** A workbench behind the loopback server, from start to end of the process. */
 import { fileURLToPath } from 'node:url';
 import { forkPort } from '../../jobs/fork-port.ts';
-import { openApplication } from '../../workbench/application.ts';
+import { openApplication } from '../../workbench/interface/application.ts';
 import { closeOnRequest } from '../closing.ts';
 import { buildPageWhenDue, pageFolder } from './page-build.ts';
 import { startServer } from './server.ts';
@@ -15,7 +15,7 @@ export interface BrowserShellOptions {
   readonly onOpened?: () => void;
 }
 
-const runtimeWorker = fileURLToPath(new URL('../../jobs/runtime-worker.ts', import.meta.url));
+const runtimeWorker = fileURLToPath(new URL('../../jobs/helper-worker.ts', import.meta.url));
 
 /** Resolves when the workbench is served; it ends with the process. Throws when the page can't be built or the workspace is held. */
 export async function openBrowserShell(options: BrowserShellOptions): Promise<void> {

@@ -1,14 +1,12 @@
 /** The interface in a browser: the built page and the contract over WebSocket, on the loopback address alone. */
 import { RPCHandler } from '@orpc/server/ws';
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { Application } from '../../workbench/application.ts';
-import { workbenchRouter } from '../../workbench/procedures/router.ts';
-import { Access } from './access.ts';
-import type { Refusal } from './access.ts';
+import type { Application } from '../../workbench/interface/application.ts';
+import { workbenchRouter } from '../../workbench/interface/procedures/router.ts';
+import { Access, type Refusal } from './access.ts';
 import { securityHeaders, sendPageFile } from './page-files.ts';
 import { receiveUpload } from './upload.ts';
 
@@ -26,10 +24,10 @@ export interface ServerOptions {
   readonly onOpened?: () => void;
 }
 
-const MOST_MESSAGE_BYTES = 16 * 1024 * 1024;
-const MOST_CREDENTIAL_BYTES = 4096;
+const mostMessageBytes = 16 * 1024 * 1024;
+const mostCredentialBytes = 4096;
 /** The WebSocket's subprotocol; the session follows it as a second one, since a page can't set headers there. */
-const SUBPROTOCOL = 'tritsmith';
+const subprotocol = 'tritsmith';
 const refusals: Record<Refusal, string> = {
   host: 'This address is not served here.',
   origin: 'Requests from other pages are refused.',
@@ -53,14 +51,14 @@ export async function startServer(
   });
   const sockets = new WebSocketServer({
     noServer: true,
-    maxPayload: MOST_MESSAGE_BYTES,
+    maxPayload: mostMessageBytes,
     perMessageDeflate: false,
-    handleProtocols: () => SUBPROTOCOL,
+    handleProtocols: () => subprotocol,
   });
   const handler = new RPCHandler(workbenchRouter());
   http.on('upgrade', (request, socket, head) => {
     const [name, session] = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((part) => part.trim());
-    const allowed = access.refusal(request, 'required') === null && name === SUBPROTOCOL && access.knows(session);
+    const allowed = access.refusal(request, 'required') === null && name === subprotocol && access.knows(session);
     if (request.url !== '/procedures' || !allowed) {
       socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
       return;
@@ -134,7 +132,7 @@ async function openSession(
   try {
     for await (const chunk of request) {
       text += String(chunk);
-      if (text.length > MOST_CREDENTIAL_BYTES) return null;
+      if (text.length > mostCredentialBytes) return null;
     }
     const { token, session } = JSON.parse(text) as { token?: unknown; session?: unknown };
     if (typeof token === 'string') {

@@ -9,7 +9,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 
 const dataFile = /\.(csv|tsv|jsonl|json|parquet|txt|md)$/i;
 /** What an upload leaves free on the disk, for the run that follows. */
-const SPARED_BYTES = 256 * 1024 * 1024;
+const sparedBytes = 256 * 1024 * 1024;
 
 /**
  * Streams the request's body to `uploads/<digest>/<name>` of the workspace and returns that path: the same file gets the same path, a
@@ -56,7 +56,7 @@ function checkSize(announced: string | undefined, folder: string): void {
       remedy: 'Drop a file, not a stream, or type its path.',
     });
   const { bavail, bsize } = statfsSync(folder);
-  if (bytes + SPARED_BYTES > bavail * bsize)
+  if (bytes + sparedBytes > bavail * bsize)
     throw new TritsmithError('no-space', 'The dropped file does not fit on the disk of the workspace.', {
       reason: `it has ${String(bytes)} bytes, ${String(bavail * bsize)} are free`,
       remedy: 'Free some space, or type the path of the file: then it is read where it lies.',

@@ -1,17 +1,14 @@
 /** `benchmark`: how fast an exported model runs here, and what it takes. */
 import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { InvalidArgumentError } from 'commander';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
-import { benchmarkRequest } from '../../../contract/runtime-protocol.ts';
-import type { FileBenchmark, RuntimeModelName } from '../../../contract/runtime-protocol.ts';
-import { benchmarkFile } from '../../../workbench/benchmark-file.ts';
+import { benchmarkRequest, type FileBenchmark, type RuntimeModelName } from '../../../contract/helper-protocol.ts';
+import { benchmarkFile } from '../../../workbench/results/benchmark-file.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { bytes, count } from '../quantities.ts';
 import { cancellable, modelOption, runnableModel, runtimePort } from '../runnable-model.ts';
-import { exitCodes } from '../shell.ts';
-import type { CommonOptions, Shell } from '../shell.ts';
+import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { textTable } from '../text-table.ts';
 
 interface BenchmarkOptions extends CommonOptions {

@@ -8,13 +8,12 @@ import type {
   LabelScore,
   RuntimeMessage,
   RuntimeModelName,
-} from '../../../contract/runtime-protocol.ts';
-import { converse } from '../../../workbench/runtime-host.ts';
+} from '../../../contract/helper-protocol.ts';
+import { converse } from '../../../workbench/interface/helper-host.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { percent } from '../quantities.ts';
 import { cancellable, experimentModel, modelOption, runtimePort } from '../runnable-model.ts';
-import { exitCodes } from '../shell.ts';
-import type { CommonOptions, Shell } from '../shell.ts';
+import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { textTable } from '../text-table.ts';
 
 interface ClassifyOptions extends CommonOptions {

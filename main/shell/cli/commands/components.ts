@@ -1,8 +1,7 @@
 /** `components`: other programs that are fetched on demand; nothing else ever is. */
 import { Argument, Command } from 'commander';
-import { componentName } from '../../../contract/components.ts';
-import type { ComponentName, ComponentState } from '../../../contract/components.ts';
-import { componentStates, installComponent, removeComponent } from '../../../workbench/components.ts';
+import { componentName, type ComponentName, type ComponentState } from '../../../contract/components.ts';
+import { componentStates, installComponent, removeComponent } from '../../../workbench/interface/components.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { bytes, percent } from '../quantities.ts';
 import { cancellable, runtimePort } from '../runnable-model.ts';

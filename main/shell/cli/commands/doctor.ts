@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
-import { examine } from '../../../workbench/doctor.ts';
-import { defaultWorkspaceFolder, prepareWorkspace } from '../../../workbench/workspace-folder.ts';
+import { examine } from '../../../workbench/machine/doctor.ts';
+import { defaultWorkspaceFolder, prepareWorkspace } from '../../../workbench/workspace/workspace-folder.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
-import type { CommonOptions, Shell } from '../shell.ts';
-import { exitCodes } from '../shell.ts';
+import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 
 export function doctorCommand(shell: Shell): Command {
   return newCommand('doctor', 'say what this machine can do, and what follows from it', 'doctor').action(

@@ -1,12 +1,10 @@
 import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Option } from 'commander';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
-import { embeddingType, exportType } from '../../../contract/recipe.ts';
-import type { EmbeddingType, ExportType } from '../../../contract/recipe.ts';
-import { readComparison } from '../../../workbench/comparison.ts';
-import { parseRecipe } from '../../../workbench/recipe-inputs.ts';
+import { embeddingType, type EmbeddingType, exportType, type ExportType } from '../../../contract/recipe.ts';
+import { readComparison } from '../../../workbench/results/comparison.ts';
+import { parseRecipe } from '../../../workbench/experiments/recipe-inputs.ts';
 import { guarded, newCommand } from '../command.ts';
 import { exportProofs } from '../export-proofs.ts';
 import { runSession, withWorkspace } from '../session.ts';

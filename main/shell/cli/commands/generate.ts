@@ -1,15 +1,12 @@
 /** `generate`: what an exported model writes after a prompt, as it writes it. */
-import { InvalidArgumentError } from 'commander';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
-import { generateRequest } from '../../../contract/runtime-protocol.ts';
-import type { RuntimeMessage, RuntimeModelName } from '../../../contract/runtime-protocol.ts';
-import { converse } from '../../../workbench/runtime-host.ts';
+import { generateRequest, type RuntimeMessage, type RuntimeModelName } from '../../../contract/helper-protocol.ts';
+import { converse } from '../../../workbench/interface/helper-host.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { bytes, count } from '../quantities.ts';
 import { cancellable, modelOption, runnableModel, runtimePort } from '../runnable-model.ts';
-import { exitCodes } from '../shell.ts';
-import type { CommonOptions, Shell } from '../shell.ts';
+import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 
 interface GenerateOptions extends CommonOptions {
   readonly prompt: string;

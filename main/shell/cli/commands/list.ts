@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { readComparison } from '../../../workbench/comparison.ts';
+import { readComparison } from '../../../workbench/results/comparison.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { date, elapsed, percent } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';

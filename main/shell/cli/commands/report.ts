@@ -1,10 +1,10 @@
 /** `report`: the model card of an experiment, as the interface saves it. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { writeTextAtomically } from '../../../workbench/atomic-json.ts';
-import { htmlCard, markdownCard } from '../../../workbench/model-card.ts';
-import { readResults } from '../../../workbench/results.ts';
-import { reportedDifferences } from '../../../workbench/differences.ts';
+import { writeTextAtomically } from '../../../workbench/workspace/atomic-json.ts';
+import { htmlCard, markdownCard } from '../../../workbench/results/model-card.ts';
+import { readResults } from '../../../workbench/results/results.ts';
+import { reportedDifferences } from '../../../workbench/results/differences.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { runtimePort } from '../runnable-model.ts';
 import { withWorkspace } from '../session.ts';

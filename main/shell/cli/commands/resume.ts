@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
-import { isResumable } from '../../../workbench/experiment-state.ts';
+import { isResumable } from '../../../workbench/experiments/experiment-state.ts';
 import { guarded, newCommand } from '../command.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';

@@ -1,13 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { InvalidArgumentError, Option } from 'commander';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../../contract/queries.ts';
-import { exportType } from '../../../contract/recipe.ts';
-import type { ExportType, Recipe } from '../../../contract/recipe.ts';
+import { exportType, type ExportType, type Recipe } from '../../../contract/recipe.ts';
 import { askWorker } from '../../../jobs/host.ts';
-import { parseRecipe, withAbsolutePaths } from '../../../workbench/recipe-inputs.ts';
+import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/recipe-inputs.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';

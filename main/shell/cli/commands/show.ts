@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { ExperimentRecord } from '../../../contract/experiments.ts';
-import { readComparison } from '../../../workbench/comparison.ts';
-import { pairedSentences } from '../../../workbench/model-card.ts';
-import { readResults } from '../../../workbench/results.ts';
-import type { Workspace } from '../../../workbench/workspace.ts';
-import { reportedDifferences } from '../../../workbench/differences.ts';
+import { readComparison } from '../../../workbench/results/comparison.ts';
+import { pairedSentences } from '../../../workbench/results/model-card.ts';
+import { readResults } from '../../../workbench/results/results.ts';
+import type { Workspace } from '../../../workbench/workspace/workspace.ts';
+import { reportedDifferences } from '../../../workbench/results/differences.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { comparisonTable } from '../comparison-table.ts';
 import { differencesText } from '../differences-text.ts';

@@ -4,8 +4,7 @@ import type { SplitReport, TaskReport } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { bytes, count, percent } from '../quantities.ts';
-import { exitCodes } from '../shell.ts';
-import type { CommonOptions, Shell } from '../shell.ts';
+import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { facts } from '../text-table.ts';
 
 interface CheckOptions extends CommonOptions {

@@ -1,15 +1,18 @@
 import type { Command } from 'commander';
-import { hubModelId } from '../../../contract/hub.ts';
-import type { HubModelCard } from '../../../contract/hub.ts';
+import { type HubModelCard, hubModelId } from '../../../contract/hub.ts';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { discardDownload, unfinishedDownloads } from '../../../hub/download.ts';
 import { HubClient } from '../../../hub/hub-client.ts';
-import { downloadsFolder, downloadTarget, fetchTeacher, foreseeDownload } from '../../../workbench/teacher-source.ts';
+import {
+  downloadsFolder,
+  downloadTarget,
+  fetchTeacher,
+  foreseeDownload,
+} from '../../../workbench/teachers/teacher-source.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { bytes, parameters, percent } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
-import { exitCodes } from '../shell.ts';
-import type { CommonOptions, Shell } from '../shell.ts';
+import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { facts } from '../text-table.ts';
 import { cardText } from './teacher.ts';
 
@@ -18,8 +21,8 @@ interface DownloadFlags extends CommonOptions {
   readonly discard?: boolean;
 }
 
-const REDRAW_MILLISECONDS = 200;
-const PLAIN_MILLISECONDS = 5000;
+const redrawMilliseconds = 200;
+const plainMilliseconds = 5000;
 
 export function downloadCommand(shell: Shell): Command {
   return newCommand(
@@ -111,7 +114,7 @@ function progressLine(shell: Shell, total: number) {
       if (shell.terminal) shell.err('\r\u001b[K');
       return;
     }
-    if (Date.now() - drawn < (shell.terminal ? REDRAW_MILLISECONDS : PLAIN_MILLISECONDS)) return;
+    if (Date.now() - drawn < (shell.terminal ? redrawMilliseconds : plainMilliseconds)) return;
     drawn = Date.now();
     const { state, file, doneBytes } = progress;
     const line = `${percent(doneBytes / Math.max(1, total), 0).padStart(5)}  ${bytes(doneBytes)} of ${bytes(total)}  ${state === 'checking' ? 'checking ' : ''}${file}`;

@@ -5,8 +5,7 @@ import { askWorker } from '../../../jobs/host.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { bytes, count, date, parameters } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
-import { exitCodes } from '../shell.ts';
-import type { CommonOptions, Shell } from '../shell.ts';
+import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { facts, textTable } from '../text-table.ts';
 import { downloadCommand } from './teacher-download.ts';
 

@@ -1,0 +1,77 @@
+/**
+ * The plan of the house (docs/architecture.md, "Rooms"), held against every import: type imports, `import()`, tests, benches and e2e too.
+ * A file may import its own room and those listed beside it, which all lie below it.
+ */
+const rooms = {
+  native: [],
+  'main/contract': [],
+  'main/basics': ['main/contract'],
+  'main/experiment': ['main/basics', 'main/contract'],
+  'main/formats': ['native', 'main/basics', 'main/contract'],
+  'main/graph': ['native', 'main/basics', 'main/contract'],
+  'main/models': ['main/graph', 'main/formats', 'native', 'main/basics', 'main/contract'],
+  'main/training': ['main/models', 'main/graph', 'main/formats', 'native', 'main/basics', 'main/contract'],
+  'main/llama-cpp': ['main/formats', 'native', 'main/basics', 'main/contract'],
+  'main/evaluation': ['main/models', 'main/formats', 'native', 'main/basics', 'main/contract'],
+  'main/pipeline': [
+    'main/training',
+    'main/evaluation',
+    'main/llama-cpp',
+    'main/models',
+    'main/graph',
+    'main/formats',
+    'native',
+    'main/experiment',
+    'main/basics',
+    'main/contract',
+  ],
+  'main/jobs': ['main/pipeline', 'main/basics', 'main/contract'],
+  'main/hub': ['main/basics', 'main/contract'],
+  'main/workbench': ['main/jobs', 'main/hub', 'main/experiment', 'main/basics', 'main/contract'],
+  'main/shell': ['main/workbench', 'main/hub', 'main/jobs', 'main/experiment', 'main/basics', 'main/contract'],
+  preload: ['main/contract'],
+  renderer: ['main/contract'],
+};
+/** What makes and drives tests: may see everything below the shells, and nothing that ships may see it. */
+const outside = ['main/testing', 'bench', 'e2e', 'resources'];
+const test = '\\.test\\.ts$|/fixtures(/|\\.ts$)|/golden/|trained-fixture';
+
+export default {
+  forbidden: [
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'found', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    ...Object.entries(rooms).map(([room, below]) => ({
+      name: `${room}-imports-down`,
+      severity: 'error',
+      from: { path: `^${room}/`, pathNot: test },
+      to: {
+        path: '^(main|native|renderer|preload|bench|e2e|resources)/',
+        pathNot: [`^(${[room, ...below].join('|')})/`, '^resources/demo/'],
+      },
+    })),
+    {
+      name: 'tests-of-a-room-look-down',
+      comment:
+        'A test may also use the helpers of tests, and fixtures of the rooms above which give it something real to work on.',
+      severity: 'error',
+      from: { path: '^(main|native|renderer|preload)/.*\\.test\\.ts$' },
+      to: { path: '^(bench|e2e)/' },
+    },
+    {
+      name: 'nothing-ships-test-helpers',
+      severity: 'error',
+      from: { path: '^(main|native|renderer|preload)/', pathNot: [test, '^main/testing/'] },
+      to: { path: `^(${outside.join('|')})/|${test}` },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(node_modules|out|native/build|\\.cache)' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.vue', '.mjs', '.js'],
+      conditionNames: ['types', 'import', 'node', 'default'],
+    },
+  },
+};

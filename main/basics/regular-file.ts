@@ -1,0 +1,34 @@
+/** Opens files that others made. A named pipe or a device among them must neither block the reader nor feed it without end. */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { TritsmithError } from '../contract/errors.ts';
+
+// Without it, opening a named pipe waits for a writer. Windows has neither.
+const withoutWaiting = constants.O_NONBLOCK ?? 0;
+
+/**
+ * Opens a regular file (or a link to one, as the Hub's cache has them) for reading. Close the handle when done.
+ * @throws TritsmithError `not-found`, `not-writable` (no permission), `bad-input` (folder, pipe, device)
+ */
+export async function openRegularFile(file: string): Promise<{ handle: FileHandle; size: number }> {
+  let handle: FileHandle | undefined;
+  try {
+    if (file.includes('\0'))
+      throw new TritsmithError('bad-input', 'A path with a NUL character was given.', { remedy: 'Correct the path.' });
+    handle = await open(file, constants.O_RDONLY | withoutWaiting);
+    const status = await handle.stat();
+    if (!status.isFile())
+      throw new TritsmithError('bad-input', `${file} is not a file.`, {
+        remedy: 'Choose a file, not a folder or device.',
+      });
+    return { handle, size: status.size };
+  } catch (thrown) {
+    await handle?.close().catch(() => undefined);
+    throw TritsmithError.from(thrown);
+  }
+}
+
+/** Bytes to read of `size` at once: at most `block`, no more than there are (many files are small), and never none. */
+export function readSize(block: number, size: number): number {
+  return Math.max(1, Math.min(block, size));
+}

@@ -1,0 +1,47 @@
+/** One exported model's answer to one input, for the playground: label scores for classification, streamed text for generation. */
+import { loadModel } from '../../../native/runtime.ts';
+import type { AnswerRequest, RuntimeMessage } from '../../contract/helper-protocol.ts';
+import { compileTemplate } from '../../formats/tokenizers/index.ts';
+import { scoreLabels } from '../task/label-scores.ts';
+import { politeThreads } from './polite-threads.ts';
+import { streamAnswer } from './generate.ts';
+import { runtimeTokenizer } from './runtime-tokenizer.ts';
+import { StreamedText } from './streamed-text.ts';
+import { promptTokens, readLabelWords } from '../task/task-data.ts';
+import { defaultTemplate } from '../task/task-rows.ts';
+
+type Say = (message: RuntimeMessage) => void;
+
+/** @throws TritsmithError or StudentError for a file that is no model, a template that does not compile, a task without labels */
+export async function answerOnce(request: AnswerRequest, say: Say): Promise<void> {
+  const { task } = request;
+  const model = loadModel(request.path, { threads: politeThreads(request.answering) });
+  try {
+    const { loadSeconds, weightBytes, kernel, vocabularySize, contextLength } = model.info;
+    const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
+    const render = compileTemplate(task.template === '' ? defaultTemplate(task.textColumns) : task.template);
+    const prompt = render(request.input);
+    const longest = Math.min(task.maxLength, contextLength);
+    say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
+    if (task.kind === 'classification') {
+      const labels = await readLabelWords(task, tokenizer, request.seed);
+      const ids = promptTokens(tokenizer, prompt, longest, Math.max(...labels.ids.map((answer) => answer.length)));
+      const started = performance.now();
+      say({ type: 'labels', scores: scoreLabels(model, ids, labels) });
+      say({
+        type: 'answered',
+        promptTokens: ids.length,
+        answerTokens: labels.ids.length,
+        prefillSeconds: (performance.now() - started) / 1000,
+        decodeSeconds: 0,
+        residentBytes: model.residentBytes,
+      });
+    } else {
+      const { maxTokens } = request;
+      const ids = promptTokens(tokenizer, prompt, longest, maxTokens);
+      await streamAnswer(model, tokenizer, ids, { maxTokens }, new StreamedText(tokenizer), say);
+    }
+  } finally {
+    model.close();
+  }
+}

@@ -1,0 +1,152 @@
+/** Measures teacher, baseline and student on the task's held-out rows, and puts them side by side. */
+import type { JobSpec } from '../../contract/jobs.ts';
+import type { Recipe } from '../../contract/recipe.ts';
+import type { ModelEvaluation } from '../../contract/results.ts';
+import { type ClassifiedRow, classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
+import type { Tokenizer } from '../../formats/tokenizers/index.ts';
+import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
+import { Network } from '../../models/network.ts';
+import { ScoringHead } from '../../models/scoring-head.ts';
+import { writeComparison } from './comparison.ts';
+import { classifierEvaluation, evaluatedModels, writeEvaluations, writerEvaluation } from './evaluations.ts';
+import { type JobContext, obeyStop } from '../job.ts';
+import type { LabelWords } from '../task/label-words.ts';
+import { recipeTokenizer } from '../models-of-recipe.ts';
+import { prepareTask, type PreparedTask } from '../task/task-data.ts';
+import { whyNoGguf } from '../export/gguf-layout.ts';
+import { writeAnswers, type WrittenAnswers } from './written-answers.ts';
+
+/** Accuracy on the first rows while training, for the trainer; empty when the recipe does not ask for it. */
+export function trainingEvaluation(
+  recipe: Recipe,
+  task: PreparedTask,
+): { evaluate?: (network: Network) => Promise<Record<string, number>> } {
+  const { everySteps, rowsDuringTraining } = recipe.evaluation;
+  const { labels } = task;
+  if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return {};
+  const rows = task.dev.slice(0, rowsDuringTraining);
+  let head: ScoringHead | null = null;
+  return {
+    evaluate: async (network) => {
+      head ??= await ScoringHead.create(network, { threads: recipe.threads });
+      const found = await classifyRows(
+        network,
+        head,
+        rows.map(({ prompt }) => prompt),
+        labels.ids,
+      );
+      const right = found.filter(({ predicted }, index) => predicted === rows[index]!.label).length;
+      return { accuracy: right / rows.length };
+    },
+  };
+}
+
+type OnRows = (done: number) => Promise<void>;
+
+interface Subject {
+  readonly recipe: Recipe;
+  /** Folder of the experiment. */
+  readonly folder: string;
+  /** Folder of the model. */
+  readonly path: string;
+  readonly task: PreparedTask;
+  readonly tokenizer: Tokenizer;
+}
+
+/** A loaded model for the time of `work`. */
+export async function onGraphEngine<T>(
+  path: string,
+  threads: number,
+  work: (network: Network, head: ScoringHead) => Promise<T>,
+): Promise<T> {
+  const configuration = await readFolderConfiguration(path);
+  const network = await Network.create(configuration, await loadParameters(path, configuration), {
+    threads,
+    mode: 'inference',
+  });
+  const head = await ScoringHead.create(network, { threads });
+  try {
+    return await work(network, head);
+  } finally {
+    await head.release();
+    await network.release();
+  }
+}
+
+/** Classes are scored by the graph engine, which computes what was trained: a prompt is one pass, so it loses nothing by having no cache. */
+function classify(subject: Subject, { ids }: LabelWords, onRows: OnRows): Promise<ClassifiedRow[]> {
+  const prompts = subject.task.dev.map(({ prompt }) => prompt);
+  return onGraphEngine(subject.path, subject.recipe.threads, (network, head) =>
+    classifyRows(network, head, prompts, ids, onRows),
+  );
+}
+
+/** Texts are written by the native runtime; a model that no GGUF file holds by the graph engine, slowly. */
+async function write(subject: Subject, context: JobContext, onRows: OnRows): Promise<WrittenAnswers> {
+  const { recipe, folder, path, task, tokenizer } = subject;
+  const configuration = await readFolderConfiguration(path);
+  const { maxNewTokens } = recipe.task;
+  if (whyNoGguf(configuration) === null)
+    return writeAnswers(folder, path, configuration, tokenizer, task.dev, {
+      maxNewTokens,
+      threads: recipe.threads,
+      stopping: () => context.stopRequested() !== null,
+      onRow: onRows,
+    });
+  context.emit({
+    type: 'log',
+    level: 'warning',
+    text: 'No GGUF file can hold this model, so its answers are written by the training engine, which takes much longer.',
+  });
+  return onGraphEngine(subject.path, subject.recipe.threads, async (network, head) => {
+    const prompts = task.dev.map(({ prompt }) => prompt);
+    return {
+      answers: await generateRows(network, head, prompts, tokenizer.eosId, maxNewTokens, onRows),
+      crossEntropy: await referenceCrossEntropy(network, head, task),
+    };
+  });
+}
+
+/** Mean cross-entropy of the reference answers, nats per token. */
+async function referenceCrossEntropy(network: Network, head: ScoringHead, task: PreparedTask): Promise<number> {
+  let sum = 0;
+  let tokens = 0;
+  for (const { prompt, referenceIds: answer } of task.dev) {
+    if (answer.length === 0) continue;
+    const ids = new Int32Array(prompt.length + answer.length);
+    ids.set(prompt);
+    ids.set(answer, prompt.length);
+    const { hidden } = await network.forward({ ids, batch: 1, length: ids.length });
+    const positions = Int32Array.from(answer.keys(), (offset) => prompt.length - 1 + offset);
+    for (const value of await head.logProbabilities(hidden, positions, answer, 1)) sum -= value;
+    tokens += answer.length;
+  }
+  return sum / Math.max(1, tokens);
+}
+
+export async function evaluateModels(
+  { recipe, folder }: JobSpec,
+  context: JobContext,
+): Promise<Record<string, number>> {
+  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
+  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
+  const models = evaluatedModels(folder, recipe);
+  const total = models.length * task.dev.length;
+  const results: ModelEvaluation[] = [];
+  for (const [index, { name, path }] of models.entries()) {
+    const subject: Subject = { recipe, folder, path, task, tokenizer };
+    const onRows: OnRows = async (rows) => {
+      await obeyStop(context);
+      const done = index * task.dev.length + rows;
+      context.emit({ type: 'progress', done, total, unit: 'rows', resumed: 0, note: name });
+    };
+    results.push(
+      task.labels
+        ? classifierEvaluation(name, task, task.labels, await classify(subject, task.labels, onRows))
+        : writerEvaluation(name, task, tokenizer, await write(subject, context, onRows), recipe.seed),
+    );
+  }
+  await writeEvaluations(folder, task, results, recipe.seed);
+  await writeComparison(folder, recipe);
+  return Object.fromEntries(results.map(({ model, value }) => [model, value]));
+}

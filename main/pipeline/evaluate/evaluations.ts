@@ -1,0 +1,173 @@
+/** The figures of models on the held-out rows: computed from answers, compared in pairs, kept in `evaluations/<model>.json`. */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Recipe } from '../../contract/recipe.ts';
+import { type ModelEvaluation, modelEvaluation } from '../../contract/results.ts';
+import { agreement } from '../../evaluation/agreement.ts';
+import type { ClassifiedRow } from '../../evaluation/answer-classes.ts';
+import { corpusBleu } from '../../evaluation/bleu.ts';
+import { bootstrapInterval } from '../../evaluation/bootstrap.ts';
+import { comparePaired } from '../../evaluation/mcnemar.ts';
+import { rouge, rougeOfSet } from '../../evaluation/rouge.ts';
+import { wilsonInterval } from '../../evaluation/wilson.ts';
+import { writeFileAtomically } from '../../basics/atomic-file.ts';
+import type { Tokenizer } from '../../formats/tokenizers/index.ts';
+import { modelFolder, teacherFolder } from '../experiment-folder.ts';
+import type { LabelWords } from '../task/label-words.ts';
+import type { PreparedTask } from '../task/task-data.ts';
+import type { WrittenAnswers } from './written-answers.ts';
+
+type ModelName = ModelEvaluation['model'];
+
+/** The models that an experiment trains with their folders, in the order of the table. */
+export function evaluatedModels(
+  folder: string,
+  recipe: Recipe,
+): { name: 'teacher' | 'bitnet-sft' | 'bitdistill'; path: string }[] {
+  return [
+    { name: 'teacher', path: teacherFolder(folder, recipe) },
+    ...(recipe.baseline ? [{ name: 'bitnet-sft' as const, path: modelFolder(folder, 'baseline') }] : []),
+    { name: 'bitdistill', path: modelFolder(folder, 'student') },
+  ];
+}
+
+export function evaluationPath(folder: string, model: ModelName): string {
+  return join(folder, 'evaluations', `${model}.json`);
+}
+
+export async function readEvaluation(folder: string, model: ModelName): Promise<ModelEvaluation | null> {
+  try {
+    return modelEvaluation.parse(JSON.parse(await readFile(evaluationPath(folder, model), 'utf8')));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** Keeps the evaluations, each with what only a comparison with the others can say. */
+export async function writeEvaluations(
+  folder: string,
+  task: PreparedTask,
+  results: readonly ModelEvaluation[],
+  seed: number,
+): Promise<void> {
+  await mkdir(join(folder, 'evaluations'), { recursive: true });
+  for (const result of results)
+    await writeFileAtomically(
+      evaluationPath(folder, result.model),
+      `${JSON.stringify(withPairedScores(result, results, task, seed))}\n`,
+    );
+}
+
+/** The figures of a classifier from each row's scores. */
+export function classifierEvaluation(
+  name: ModelName,
+  { dev, drawnFrom }: PreparedTask,
+  { ids }: LabelWords,
+  found: readonly ClassifiedRow[],
+): ModelEvaluation {
+  const rows = dev.length;
+  const right = found.filter(({ predicted }, index) => predicted === dev[index]!.label).length;
+  const tokens = dev.reduce((sum, { label }) => sum + ids[label]!.length, 0);
+  const likelihood = found.reduce((sum, { scores }, index) => sum + scores[dev[index]!.label]!, 0);
+  return {
+    model: name,
+    metric: 'accuracy',
+    value: right / rows,
+    ci95: wilsonInterval(right, rows),
+    rows,
+    ...(drawnFrom === null ? {} : { drawnFrom }),
+    crossEntropy: -likelihood / tokens,
+    scores: {},
+    predictions: found.map(({ predicted }) => predicted),
+    answers: [],
+    request: { promptTokens: median(dev.map(({ prompt }) => prompt.length)), answerTokens: 1 },
+  };
+}
+
+/** ROUGE and BLEU of written answers. */
+export function writerEvaluation(
+  name: ModelName,
+  { dev, drawnFrom }: PreparedTask,
+  tokenizer: Tokenizer,
+  { answers, crossEntropy }: WrittenAnswers,
+  seed: number,
+): ModelEvaluation {
+  const texts = answers.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: true }).trim());
+  const references = dev.map(({ reference }) => reference);
+  const { rouge1, rouge2, rougeL, rougeLsum } = rougeOfSet(references, texts, { seed });
+  return {
+    model: name,
+    metric: 'rougeL',
+    value: rougeL.mean,
+    ci95: rougeL.ci95,
+    rows: dev.length,
+    ...(drawnFrom === null ? {} : { drawnFrom }),
+    crossEntropy,
+    scores: {
+      rouge1: rouge1.mean,
+      rouge2: rouge2.mean,
+      rougeLsum: rougeLsum.mean,
+      bleu4: corpusBleu(references, texts).score,
+      perplexity: Math.exp(crossEntropy),
+    },
+    predictions: [],
+    answers: texts,
+    request: {
+      promptTokens: median(dev.map(({ prompt }) => prompt.length)),
+      answerTokens: Math.max(1, median(dev.map(({ referenceIds }) => referenceIds.length))),
+    },
+  };
+}
+
+function median(lengths: readonly number[]): number {
+  return lengths.toSorted((a, b) => a - b)[Math.floor(lengths.length / 2)] ?? 1;
+}
+
+/** ROUGE-L of each row's answer. */
+export function rougeOfRows({ dev }: PreparedTask, { answers }: ModelEvaluation): number[] {
+  return dev.map(({ reference }, row) => rouge(reference, answers[row] ?? '').rougeL.fmeasure);
+}
+
+/**
+ * Adds agreement with the teacher and the paired differences: for classes with McNemar's test, for texts the mean difference of the
+ * rows' ROUGE-L with a bootstrap interval over the rows.
+ */
+function withPairedScores(
+  own: ModelEvaluation,
+  others: readonly ModelEvaluation[],
+  task: PreparedTask,
+  seed: number,
+): ModelEvaluation {
+  const scores = { ...own.scores };
+  const gold = task.dev.map(({ label }) => label);
+  for (const other of others) {
+    if (other.model === own.model) continue;
+    const { difference, ci95, pValue } =
+      own.metric === 'accuracy'
+        ? comparePaired(gold, other.predictions, own.predictions)
+        : { ...pairedTexts(task, own, other, seed), pValue: null };
+    scores[`differenceFrom.${other.model}`] = difference;
+    scores[`differenceFrom.${other.model}.low`] = ci95[0];
+    scores[`differenceFrom.${other.model}.high`] = ci95[1];
+    if (pValue !== null) scores[`mcnemarP.${other.model}`] = pValue;
+    if (other.model === 'teacher')
+      scores.agreementWithTeacher =
+        own.metric === 'accuracy'
+          ? agreement(other.predictions, own.predictions).share
+          : agreement(other.answers, own.answers).share;
+  }
+  return { ...own, scores };
+}
+
+function pairedTexts(
+  task: PreparedTask,
+  own: ModelEvaluation,
+  other: ModelEvaluation,
+  seed: number,
+): { difference: number; ci95: [number, number] } {
+  const theirs = rougeOfRows(task, other);
+  const differences = rougeOfRows(task, own).map((score, row) => score - theirs[row]!);
+  const mean = differences.reduce((sum, each) => sum + each, 0) / differences.length;
+  return { difference: mean, ci95: bootstrapInterval(differences, seed) };
+}

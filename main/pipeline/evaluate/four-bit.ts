@@ -1,0 +1,208 @@
+/** The usual way to make a model small, to compare with: the fine-tuned teacher as Q4_0 in llama.cpp, evaluated and measured there. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { JobSpec } from '../../contract/jobs.ts';
+import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
+import type { ExportedFile, ModelEvaluation, TypicalRequest } from '../../contract/results.ts';
+import type { ClassifiedRow } from '../../evaluation/answer-classes.ts';
+import { findLlamaCpp, type LlamaCppModel, startLlamaCpp } from '../../llama-cpp/index.ts';
+import { writeFileAtomically } from '../../basics/atomic-file.ts';
+import type { Tokenizer } from '../../formats/tokenizers/index.ts';
+import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { measuredFile, type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
+import {
+  classifierEvaluation,
+  evaluatedModels,
+  readEvaluation,
+  writeEvaluations,
+  writerEvaluation,
+} from './evaluations.ts';
+import { exportModels } from '../export/export-models.ts';
+import { type JobContext, JobStopped, obeyStop } from '../job.ts';
+import { logSumExp, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
+import type { LabelWords } from '../task/label-words.ts';
+import { measuredLengths, median, promptOf, rounds } from './measure.ts';
+import { recipeTokenizer } from '../models-of-recipe.ts';
+import { politeThreads } from '../answer/polite-threads.ts';
+import type { JobResult } from '../run-job.ts';
+import type { EvaluationRow } from '../task/evaluation-rows.ts';
+import { prepareTask, type PreparedTask } from '../task/task-data.ts';
+import type { WrittenAnswers } from './written-answers.ts';
+
+const name = 'teacher-q4_0';
+
+/** Embedding as llama.cpp's own quantiser has it beside Q4_0 weights: Q6_K, or Q8_0 where rows are no multiple of 256. */
+async function fourBitExport({ teacher }: Recipe): Promise<ExportSettings> {
+  const { hiddenSize } = await readFolderConfiguration(teacher);
+  return { type: 'q4_0', embedding: hiddenSize % 256 === 0 ? 'q6_k' : 'q8_0' };
+}
+
+/** The teacher's Q4_0 file; written now where there is none of these weights. */
+async function fourBitFile(spec: JobSpec, context: JobContext): Promise<ExportedFile> {
+  const { recipe, folder } = spec;
+  const settings = await fourBitExport(recipe);
+  const listed = measuredFile((await readExports(folder)) ?? [], name);
+  if (listed !== undefined) return listed;
+  const exports = [...recipe.exports, settings];
+  await exportModels({ ...spec, recipe: { ...recipe, exports }, exports: [settings] }, context);
+  return measuredFile((await readExports(folder))!, name)!;
+}
+
+/** Tells how far it is and obeys a stop between two rows. */
+type OnRow = (done: number) => void;
+
+async function classify(
+  model: LlamaCppModel,
+  rows: readonly EvaluationRow[],
+  labels: LabelWords,
+  onRow: OnRow,
+): Promise<ClassifiedRow[]> {
+  const found: ClassifiedRow[] = [];
+  for (const { prompt } of rows) {
+    const scores = (await scoreLabelsInLlamaCpp(model, prompt, labels)).map(({ logProbability }) => logProbability);
+    found.push({ predicted: scores.indexOf(Math.max(...scores)), scores });
+    onRow(found.length);
+  }
+  return found;
+}
+
+async function write(
+  model: LlamaCppModel,
+  rows: readonly EvaluationRow[],
+  endId: number | null,
+  maxNewTokens: number,
+  onRow: OnRow,
+): Promise<WrittenAnswers> {
+  const answers: number[][] = [];
+  let likelihood = 0;
+  let tokens = 0;
+  for (const { prompt, referenceIds } of rows) {
+    const written = await model.greedy(prompt, maxNewTokens);
+    const end = endId === null ? -1 : written.indexOf(endId);
+    answers.push(end < 0 ? written : written.slice(0, end));
+    const ids = Int32Array.from([...prompt, ...referenceIds.subarray(0, -1)]);
+    for (const [at, row] of (await model.logits(ids, prompt.length - 1)).entries()) {
+      if (at >= referenceIds.length) break;
+      likelihood += row[referenceIds[at]!]! - logSumExp(row);
+      tokens += 1;
+    }
+    onRow(answers.length);
+  }
+  return { answers, crossEntropy: -likelihood / Math.max(1, tokens) };
+}
+
+/** Keys and values in float32, as for the other models. */
+async function evaluate(
+  component: string,
+  path: string,
+  recipe: Recipe,
+  task: PreparedTask,
+  tokenizer: Tokenizer,
+  onRow: OnRow,
+): Promise<ModelEvaluation> {
+  const { threads, seed } = recipe;
+  const { maxLength, maxNewTokens } = recipe.task;
+  const model = await startLlamaCpp(component, path, {
+    // Its threads wait by spinning: on a core that others use, one more of them makes it slower.
+    threads: threads === 0 ? politeThreads() : threads,
+    contextLength: maxLength + maxNewTokens,
+    kvType: 'f32',
+  });
+  try {
+    return task.labels
+      ? classifierEvaluation(name, task, task.labels, await classify(model, task.dev, task.labels, onRow))
+      : writerEvaluation(
+          name,
+          task,
+          tokenizer,
+          await write(model, task.dev, tokenizer.eosId, maxNewTokens, onRow),
+          seed,
+        );
+  } finally {
+    await model.close();
+  }
+}
+
+/** As `measureModel`: one thread, the same prompt and answer lengths, medians of as many rounds after one that warms up. */
+async function measure(
+  component: string,
+  path: string,
+  { teacher }: Recipe,
+  request: TypicalRequest,
+): Promise<Measurement> {
+  const { vocabSize, maxPositions } = await readFolderConfiguration(teacher);
+  const { prompt, decoded } = measuredLengths(maxPositions);
+  const longest = Math.max(prompt + decoded, request.promptTokens + request.answerTokens);
+  const model = await startLlamaCpp(component, path, {
+    threads: 1,
+    contextLength: Math.min(maxPositions, longest + 1),
+  });
+  const prefill: number[] = [];
+  const decode: number[] = [];
+  const requests: number[] = [];
+  try {
+    for (let round = 0; round <= rounds; round += 1) {
+      const whole = await model.timed(promptOf(prompt, vocabSize), decoded);
+      const one = await model.timed(promptOf(request.promptTokens, vocabSize), request.answerTokens - 1);
+      if (round === 0) continue;
+      prefill.push(prompt / whole.prefillSeconds);
+      decode.push(decoded / whole.decodeSeconds);
+      requests.push(one.prefillSeconds + one.decodeSeconds);
+    }
+    return {
+      rssBytes: Math.max(0, (await model.residentBytes()) - model.bareBytes),
+      prefillTokensPerSecond: median(prefill),
+      decodeTokensPerSecond: median(decode),
+      requestSeconds: median(requests),
+      threads: 1,
+    };
+  } finally {
+    await model.close();
+  }
+}
+
+async function compareInFourBits(component: string, spec: JobSpec, context: JobContext): Promise<number> {
+  const { recipe, folder } = spec;
+  const path = join(folder, (await fourBitFile(spec, context)).path);
+  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
+  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
+  const evaluation = await evaluate(component, path, recipe, task, tokenizer, (done) => {
+    const request = context.stopRequested();
+    if (request) throw new JobStopped(request, 0);
+    context.emit({ type: 'progress', done, total: task.dev.length, unit: 'rows', resumed: 0, note: name });
+  });
+  const others: ModelEvaluation[] = [];
+  for (const other of evaluatedModels(folder, recipe)) {
+    const known = await readEvaluation(folder, other.name);
+    if (known !== null) others.push(known);
+  }
+  const measured = await measure(component, path, recipe, evaluation.request!);
+  await writeEvaluations(folder, task, [...others, evaluation], recipe.seed);
+  await mkdir(join(folder, 'measurements'), { recursive: true });
+  await writeFileAtomically(measurementPath(folder, name), `${JSON.stringify(measured)}\n`);
+  await writeComparison(folder, recipe);
+  return evaluation.value;
+}
+
+/**
+ * Leaves the 4-bit teacher's evaluation, measurement and file. The experiment does not need it, so whatever is in its way (llama.cpp not
+ * installed, or not able to run this model) is the result and not a failure.
+ */
+export async function fourBitBaseline(spec: JobSpec, context: JobContext): Promise<JobResult> {
+  const component = findLlamaCpp();
+  if (component === null) {
+    const message = 'The 4-bit teacher was left out: llama.cpp is not installed.';
+    context.emit({ type: 'log', level: 'info', text: message });
+    return { compared: false, message, remedy: 'Install it; the comparison can be made at any time.' };
+  }
+  try {
+    return { compared: true, value: await compareInFourBits(component, spec, context) };
+  } catch (thrown) {
+    if (thrown instanceof JobStopped) throw thrown;
+    const { message, reason, remedy } = TritsmithError.from(thrown);
+    const text = [`The 4-bit teacher was left out. ${message}`, reason].filter(Boolean).join(' ');
+    context.emit({ type: 'log', level: 'warning', text });
+    return { compared: false, message: text, remedy: remedy ?? null };
+  }
+}

@@ -1,0 +1,258 @@
+/** What can be said about a Hugging Face folder from its headers alone: nothing is trained and no weight is loaded. */
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { RemoteModel, TeacherCard } from '../../contract/queries.ts';
+import { openRegularFile } from '../../basics/regular-file.ts';
+import { openCheckpoint } from '../../formats/safetensors/index.ts';
+import { loadTokenizer } from '../../formats/tokenizers/index.ts';
+import {
+  architectureOf,
+  architectures,
+  parseConfiguration,
+  readModelConfiguration,
+} from '../../models/architectures/index.ts';
+import { readModelSettings } from '../../models/companion-files.ts';
+import { type ModelConfiguration, projections, projectionShape } from '../../models/configuration.ts';
+import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
+
+/** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (FORMATS.md). */
+const i2STrailerBytes = 32;
+
+/**
+ * The card of the model in `folder`. A model that is refused gets a card as well, with `supported` false and the reason.
+ * @throws TritsmithError `not-found` when there is no model at all
+ */
+export async function inspectTeacher(folder: string): Promise<TeacherCard> {
+  try {
+    await readModelConfiguration(folder);
+    const configuration = await readFolderConfiguration(folder);
+    return await cardOf(folder, configuration);
+  } catch (thrown) {
+    const error = TritsmithError.from(thrown);
+    if (error.code !== 'unsupported') throw error;
+    return {
+      ...emptyCard(folder),
+      architecture: await modelType(folder),
+      problem: sentence(error),
+    };
+  }
+}
+
+/** The card that a model would get once it is here, from its configuration alone; its tensors are still to be checked then. */
+export function foreseeTeacher(model: RemoteModel): TeacherCard {
+  const { folder, licence, weightBytes, weightFiles } = model;
+  try {
+    const configuration = parseConfiguration(model.configuration);
+    return {
+      ...shapeCard(folder, configuration),
+      supported: true,
+      weightBytes,
+      weightFiles,
+      licence,
+      student: studentBytes(configuration, model.tokenizerBytes),
+      warnings: [
+        ...(model.tokenizerBytes === 0 ? ['It has no tokenizer that can be read.'] : []),
+        ...i2sWarnings(configuration),
+      ],
+    };
+  } catch (thrown) {
+    const error = TritsmithError.from(thrown);
+    const type = /"model_type"\s*:\s*"([^"]{1,60})"/.exec(model.configuration)?.[1] ?? 'unknown';
+    return { ...emptyCard(folder), architecture: type, licence, problem: sentence(error) };
+  }
+}
+
+async function cardOf(folder: string, configuration: ModelConfiguration): Promise<TeacherCard> {
+  const weights = await weightFacts(folder, configuration);
+  const { tokenizer, warnings } = await tokenizerFacts(folder, configuration);
+  return {
+    ...shapeCard(folder, configuration),
+    supported: weights.problem === undefined,
+    ...(weights.problem === undefined ? {} : { problem: weights.problem }),
+    weightBytes: weights.bytes,
+    weightTypes: weights.types,
+    weightFiles: weights.files,
+    tokenizer,
+    licence: await licenceOf(folder),
+    student: studentBytes(configuration, await tokenizerBytes(folder)),
+    warnings: [...warnings, ...i2sWarnings(configuration)],
+  };
+}
+
+/** What the configuration alone tells. */
+function shapeCard(folder: string, configuration: ModelConfiguration): TeacherCard {
+  const counts = countParameters(configuration);
+  return {
+    ...emptyCard(folder),
+    architecture: architectureOf(configuration.architecture).title,
+    layers: configuration.layers,
+    hiddenSize: configuration.hiddenSize,
+    ffnSize: configuration.ffnSize,
+    heads: configuration.heads,
+    kvHeads: configuration.kvHeads,
+    headDim: configuration.headSize,
+    vocabularySize: configuration.vocabSize,
+    contextLength: configuration.maxPositions,
+    tiedEmbedding: configuration.tiedEmbeddings,
+    parameters: counts.total,
+    bodyParameters: counts.body,
+  };
+}
+
+/**
+ * Bytes of the ternary student as an I2_S file with F16 embedding and F32 norms: the packed linear layers, and everything. The
+ * tokenizer in a GGUF is about as large as its source, so the file is an estimate to about 2 %.
+ */
+export function studentBytes(
+  configuration: ModelConfiguration,
+  tokenizerFileBytes: number,
+): { bodyBytes: number; fileBytes: number } {
+  const counts = countParameters(configuration);
+  const bodyBytes = counts.body / 4 + configuration.layers * projections.length * i2STrailerBytes;
+  const dense = (counts.embedding + counts.head) * 2;
+  const subln = configuration.layers * (configuration.heads * configuration.headSize + configuration.ffnSize);
+  const norms = (counts.total - counts.body - counts.embedding - counts.head + subln) * 4;
+  return { bodyBytes, fileBytes: Math.round(bodyBytes + dense + norms + tokenizerFileBytes) };
+}
+
+interface WeightFacts {
+  bytes: number;
+  types: string[];
+  files: number;
+  problem?: string;
+}
+
+/** From the headers: size, types, and whether each tensor that config.json asks for is there in its shape. */
+async function weightFacts(folder: string, configuration: ModelConfiguration): Promise<WeightFacts> {
+  const checkpoint = await openCheckpoint(folder);
+  try {
+    const types = new Set(checkpoint.names().map((name) => checkpoint.dtype(name)));
+    let bytes = 0;
+    for (const file of checkpoint.files) bytes += (await stat(join(folder, basename(file)))).size;
+    const facts = { bytes, types: [...types].sort(), files: checkpoint.files.length };
+    for (const { name, shape, local } of parameterSpecifications(configuration)) {
+      const tied = local === 'embedding' && configuration.tiedEmbeddings && !checkpoint.has(name);
+      const source = tied ? 'lm_head.weight' : name;
+      if (!checkpoint.has(source)) return { ...facts, problem: `The weights lack the tensor ${name}.` };
+      const stored = checkpoint.shape(source);
+      if (stored.join() !== shape.join())
+        return {
+          ...facts,
+          problem: `The tensor ${source} is [${stored.join(', ')}], config.json asks for [${shape.join(', ')}].`,
+        };
+    }
+    return facts;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function tokenizerFacts(
+  folder: string,
+  configuration: ModelConfiguration,
+): Promise<{ tokenizer: TeacherCard['tokenizer']; warnings: string[] }> {
+  try {
+    const tokenizer = await loadTokenizer(folder, { vocabSize: configuration.vocabSize });
+    const eos =
+      tokenizer.eosId === null
+        ? ['The tokenizer names no end-of-text token; generation would not know when to stop.']
+        : [];
+    const { preTokenizer } = tokenizer.definition;
+    const byteLevel = JSON.stringify(preTokenizer ?? '').includes('ByteLevel');
+    return { tokenizer: { kind: byteLevel ? 'byte-level BPE' : 'BPE', tokens: tokenizer.vocabSize }, warnings: eos };
+  } catch (thrown) {
+    return { tokenizer: null, warnings: [`No usable tokenizer: ${sentence(TritsmithError.from(thrown))}`] };
+  }
+}
+
+/** I2_S packs 128 inputs at a time (FORMATS.md); other runtimes compute other widths wrong. */
+function i2sWarnings(configuration: ModelConfiguration): string[] {
+  const odd = projections.filter((projection) => projectionShape(configuration, projection)[1] % 128 !== 0);
+  return odd.length === 0
+    ? []
+    : [`Inputs of ${odd.join(', ')} are no multiple of 128: bitnet.cpp would compute them wrong.`];
+}
+
+async function tokenizerBytes(folder: string): Promise<number> {
+  for (const names of [['tokenizer.json'], ['vocab.json', 'merges.txt'], ['tokenizer.model']]) {
+    try {
+      const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).size));
+      return sizes.reduce((sum, size) => sum + size, 0);
+    } catch {
+      continue;
+    }
+  }
+  return 0;
+}
+
+/** `license:` of the README's front matter, or the first line of a LICENSE file. */
+async function licenceOf(folder: string): Promise<string | null> {
+  const readme = await optionalText(join(folder, 'README.md'));
+  const frontMatter = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme ?? '')?.[1];
+  const field = /^license(?:_name)?:\s*["']?([^"'\r\n]+)/m.exec(frontMatter ?? '')?.[1];
+  if (field !== undefined) return field.trim().slice(0, 100);
+  for (const name of ['LICENSE', 'LICENSE.md', 'LICENSE.txt']) {
+    const line = (await optionalText(join(folder, name)))?.split('\n').find((text) => text.trim() !== '');
+    if (line !== undefined) return line.trim().slice(0, 100);
+  }
+  return null;
+}
+
+async function modelType(folder: string): Promise<string> {
+  try {
+    const { model_type: type } = await readModelSettings(folder, 'config.json');
+    return typeof type === 'string' ? type : 'unknown';
+  } catch {
+    return 'unknown';
+  }
+}
+
+const firstBytes = 100_000;
+
+/** The beginning of a text file; null where there is none, or something else than a file. */
+async function optionalText(path: string): Promise<string | null> {
+  try {
+    const { handle } = await openRegularFile(path);
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(firstBytes), 0, firstBytes, 0);
+      return buffer.toString('utf8', 0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    return null;
+  }
+}
+
+function sentence(error: TritsmithError): string {
+  return [error.message, error.reason, error.remedy].filter((part) => part !== undefined).join(' ');
+}
+
+function emptyCard(folder: string): TeacherCard {
+  return {
+    folder,
+    supported: false,
+    supportedArchitectures: architectures.map(({ title, modelType }) => `${title} (${modelType})`),
+    architecture: 'unknown',
+    layers: 0,
+    hiddenSize: 0,
+    ffnSize: 0,
+    heads: 0,
+    kvHeads: 0,
+    headDim: 0,
+    vocabularySize: 0,
+    contextLength: 0,
+    tiedEmbedding: false,
+    parameters: 0,
+    bodyParameters: 0,
+    weightBytes: 0,
+    weightTypes: [],
+    weightFiles: 0,
+    tokenizer: null,
+    licence: null,
+    student: { bodyBytes: 0, fileBytes: 0 },
+    warnings: [],
+  };
+}

@@ -1,0 +1,69 @@
+/** Stage 2, pretrain: next-token cross-entropy on a general corpus with the quantised student (Eq. 7). */
+import { join } from 'node:path';
+import type { JobSpec } from '../../contract/jobs.ts';
+import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
+import { corpusBatches, tokeniseCorpus } from './corpus-tokens.ts';
+import { cacheFolder, digest, modelFolder } from '../experiment-folder.ts';
+import { type JobContext, obeyStop } from '../job.ts';
+import { pretrainSteps, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
+import { trainStage } from './stage-training.ts';
+import { saveModel } from './save-model.ts';
+
+export async function pretrainStudent(
+  { recipe, folder }: JobSpec,
+  context: JobContext,
+): Promise<{ steps: number; tokens: number }> {
+  const { pretrain } = recipe;
+  if (!pretrain) return { steps: 0, tokens: 0 };
+  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
+  const totalSteps = pretrainSteps(pretrain);
+  const wanted = totalSteps * pretrain.sequenceLength * pretrain.optimiser.batchSize;
+  const file = await tokeniseCorpus(
+    pretrain.corpus,
+    tokenizer,
+    join(cacheFolder(folder), 'corpus.tokens'),
+    wanted,
+    digest(JSON.stringify([pretrain.corpus, wanted, tokenizer.sha256])),
+    async (tokens) => {
+      await obeyStop(context);
+      context.emit({
+        type: 'progress',
+        done: 0,
+        total: totalSteps,
+        unit: 'steps',
+        resumed: 0,
+        note: `${tokens} tokens read`,
+      });
+    },
+  );
+  if (file.tokens < wanted)
+    context.emit({
+      type: 'log',
+      level: 'info',
+      text: `The corpus has ${file.tokens} tokens; it is read ${(wanted / file.tokens).toFixed(1)} times.`,
+    });
+  const configuration = await studentConfiguration(recipe);
+  const source = modelFolder(folder, 'refined');
+  const parameters = await loadParameters(source, configuration);
+  const batches = await corpusBatches(file, { ...pretrain.optimiser, ...pretrain, seed: recipe.seed });
+  try {
+    await trainStage(
+      {
+        job: 'pretrain',
+        folder,
+        recipe,
+        configuration,
+        parameters,
+        distillation: null,
+        batches,
+        optimiser: pretrain.optimiser,
+        totalSteps,
+      },
+      context,
+    );
+  } finally {
+    await batches.close();
+  }
+  await saveModel(context, folder, 'pretrained', source, configuration, parameters);
+  return { steps: totalSteps, tokens: wanted };
+}

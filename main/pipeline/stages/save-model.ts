@@ -1,0 +1,19 @@
+/** Saves the model that a stage leaves, and reports it. */
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import { saveModelFolder } from '../../models/model-folder.ts';
+import type { ParameterBuffer } from '../../models/parameters.ts';
+import { describeArtifact, modelFolder, type ModelFolder } from '../experiment-folder.ts';
+import type { JobContext } from '../job.ts';
+
+/** @param source folder that the tokenizer and the other files of the model come from */
+export async function saveModel(
+  context: JobContext,
+  experiment: string,
+  name: ModelFolder,
+  source: string,
+  configuration: ModelConfiguration,
+  parameters: ParameterBuffer,
+): Promise<void> {
+  await saveModelFolder(modelFolder(experiment, name), source, configuration, parameters);
+  context.emit({ type: 'artifact', artifact: await describeArtifact(experiment, name, `${name}/model.safetensors`) });
+}

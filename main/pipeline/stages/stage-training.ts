@@ -1,0 +1,92 @@
+/** What all training jobs share: from a loaded model and a source of batches to trained parameters, with events on the way. */
+import { TritsmithError } from '../../contract/errors.ts';
+import type { JobKind } from '../../contract/jobs.ts';
+import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
+import { exactByteProducts } from '../../graph/exact-byte-products.ts';
+import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
+import { Network } from '../../models/network.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import type { ParameterBuffer } from '../../models/parameters.ts';
+import type { BatchSource } from '../../training/batches.ts';
+import { train, type TrainerSettings } from '../../training/trainer.ts';
+import { type Distillation, TrainingStep } from '../../training/training-step.ts';
+import { checkpointFolder, digest } from '../experiment-folder.ts';
+import { type JobContext, JobStopped } from '../job.ts';
+
+export interface StageTraining {
+  readonly job: JobKind;
+  readonly folder: string;
+  readonly recipe: Recipe;
+  readonly configuration: ModelConfiguration;
+  readonly parameters: ParameterBuffer;
+  readonly distillation: Distillation | null;
+  readonly batches: BatchSource;
+  readonly optimiser: OptimiserSettings;
+  readonly totalSteps: number;
+  /** See `TrainerSettings.anneal`. */
+  readonly anneal?: number | undefined;
+  /** Accuracy on held-out rows while training; runs on the network being trained. */
+  readonly evaluate?: (network: Network) => Promise<Record<string, number>>;
+}
+
+/** Everything in the recipe that decides a job's result; names and exports do not. */
+function trainingDigest({ job, recipe, totalSteps, configuration, batches }: StageTraining): string {
+  const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
+  return digest(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
+}
+
+/** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */
+async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): Promise<TernaryArithmetic> {
+  if (anneal) return { products: 'float32' };
+  if (!recipe.fixedPointGradients || !configuration.ternary) return {};
+  if (await exactByteProducts()) return { gradients: 'int16' };
+  throw new TritsmithError('unsupported', 'This processor cannot compute gradients in 16-bit fixed point.', {
+    reason:
+      'It has no integer dot products (AVX-VNNI, AVX-512 VNNI or the ones of ARM), so large products of bytes would be cut off.',
+    remedy: 'Start the run again without "16-bit gradients" (fixedPointGradients in the recipe).',
+  });
+}
+
+/**
+ * Trains `parameters` in place.
+ * @throws JobStopped when the job was told to pause or cancel
+ * @throws TritsmithError `unsupported`, see `arithmeticOf`
+ */
+export async function trainStage(stage: StageTraining, context: JobContext): Promise<void> {
+  const { job, folder, recipe, configuration, parameters, distillation, batches, optimiser, totalSteps } = stage;
+  const options = { threads: recipe.threads };
+  const network = await Network.create(configuration, parameters, {
+    ...options,
+    mode: 'training',
+    recomputeActivations: recipe.recomputeActivations,
+    arithmetic: await arithmeticOf(stage),
+  });
+  const trainingStep = await TrainingStep.create(network, distillation, options);
+  const evaluate = stage.evaluate;
+  const settings: TrainerSettings = {
+    network,
+    trainingStep,
+    batches,
+    optimiser,
+    totalSteps,
+    ...(stage.anneal === undefined ? {} : { anneal: stage.anneal }),
+    checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
+    configuration: trainingDigest(stage),
+    ...(evaluate ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluate(network) } } : {}),
+  };
+  try {
+    const result = await train(settings, {
+      stopRequested: () => context.stopRequested(),
+      onStep: ({ step, total, resumedAt, values }) => {
+        context.emit({ type: 'metrics', step, values });
+        context.emit({ type: 'progress', done: step, total, unit: 'steps', resumed: resumedAt });
+      },
+      onCheckpoint: (step, path) => context.emit({ type: 'checkpoint', step, path }),
+      onWarning: (text) => context.emit({ type: 'log', level: 'warning', text }),
+    });
+    if (result.outcome !== 'done') throw new JobStopped(result.outcome, result.step);
+  } finally {
+    await trainingStep.release();
+    await network.release();
+  }
+}

@@ -1,0 +1,108 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkTask } from './check-task.ts';
+
+const shared = fileURLToPath(new URL('../../../../shared/data', import.meta.url));
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tritsmith-task-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe('the check of a task', () => {
+  it('finds empty, repeated, contradicting and shared rows, with their row numbers', async () => {
+    const train = file(
+      'train.tsv',
+      'sentence\tlabel\ngood film\t1\nbad film\t0\n\t1\ndull\t\ngood film\t1\nbad film\t1\nfine\t1\nweak\t0\n',
+    );
+    const dev = file('dev.tsv', 'sentence\tlabel\nbad film\t0\nnew one\t1\n');
+    const report = await checkTask({ settings: { train, dev } });
+    expect(report.mapping).toEqual({
+      kind: 'classification',
+      textColumns: ['sentence'],
+      labelColumn: 'label',
+      guessed: ['kind', 'textColumns', 'labelColumn'],
+    });
+    const found = report.train.problems.map(({ kind, effect, rows, examples }) => [kind, effect, rows, examples]);
+    expect(found).toEqual([
+      ['empty-text', 'dropped', 1, [4]],
+      ['empty-label', 'dropped', 1, [5]],
+      ['duplicate', 'kept', 1, [6]],
+      ['duplicate-conflict', 'kept', 1, [7]],
+    ]);
+    expect([report.train.rows, report.train.usableRows]).toEqual([8, 6]);
+    expect(report.train.labels).toEqual([
+      { label: '1', rows: 4 },
+      { label: '0', rows: 2 },
+    ]);
+    expect(report.sharedRows).toBe(1);
+    expect(report.dev!.problems[0]).toMatchObject({ kind: 'shared-between-splits', rows: 1, examples: [2] });
+    expect(report.trainable).toBe(true);
+  });
+
+  it('refuses a single class, and a label that was never seen in training', async () => {
+    const one = await checkTask({ settings: { train: file('one.csv', 'text,label\na,x\nb,x\n') } });
+    expect(one.trainable).toBe(false);
+    expect(one.blockers.join()).toContain('"x"');
+    const unseen = await checkTask({
+      settings: {
+        train: file('t.jsonl', '{"text":"a","label":"x"}\n{"text":"b","label":"y"}\n'),
+        dev: file('d.jsonl', '{"text":"c","label":"z"}\n'),
+      },
+    });
+    expect(unseen.unseenDevLabels).toEqual(['z']);
+    expect(unseen.trainable).toBe(false);
+    expect(unseen.dev!.problems).toMatchObject([{ kind: 'unknown-label', examples: [1] }]);
+  });
+
+  it('names the columns that there are when one is missing', async () => {
+    const train = file('train.csv', 'text,label\na,x\nb,y\n');
+    await expect(checkTask({ settings: { train, textColumns: ['body'] } })).rejects.toMatchObject({
+      code: 'bad-input',
+      message: expect.stringContaining('"body"') as unknown,
+      reason: expect.stringContaining('"text"') as unknown,
+    });
+  });
+
+  it.skipIf(!existsSync(join(shared, 'tasks')))('reads SST-2 with the tokenizer of story-656k', async () => {
+    const report = await checkTask({
+      settings: { train: join(shared, 'tasks', 'sst2', 'dev.tsv'), maxLength: 64 },
+      teacher: join(shared, 'models', 'story-656k'),
+    });
+    expect(report.train.usableRows).toBe(872);
+    expect(report.train.labels).toEqual([
+      { label: '1', rows: 444 },
+      { label: '0', rows: 428 },
+    ]);
+    expect(report.train.lengths.unit).toBe('tokens');
+    expect(report.train.lengths.bins.reduce((sum, bin) => sum + bin.rows, 0)).toBe(872);
+    const cut = report.train.problems.find(({ kind }) => kind === 'too-long')!;
+    const above = report.train.lengths.bins.filter(({ upTo }) => upTo > 64).reduce((sum, bin) => sum + bin.rows, 0);
+    expect(cut.rows).toBeGreaterThanOrEqual(above);
+    expect(report.trainable).toBe(true);
+  });
+
+  it.skipIf(!existsSync(join(shared, 'tasks')))('maps QNLI’s pairs by id and SciTLDR’s summaries', async () => {
+    const qnli = await checkTask({ settings: { train: join(shared, 'tasks', 'qnli', 'val.json') } });
+    expect(qnli.mapping).toMatchObject({
+      kind: 'classification',
+      textColumns: ['text_a', 'text_b'],
+      labelColumn: 'label',
+    });
+    expect(qnli.train.usableRows).toBe(1000);
+    const scitldr = await checkTask({ settings: { train: join(shared, 'tasks', 'scitldr', 'dev.jsonl') } });
+    expect(scitldr.mapping).toMatchObject({ kind: 'generation', labelColumn: 'target' });
+    expect(scitldr.mapping.textColumns).toContain('source');
+    expect(scitldr.train.usableRows).toBe(619);
+  });
+});

@@ -1,0 +1,309 @@
+/** Reads a task's files as training would, and reports what it would find: columns, labels, lengths, rows lost and why. */
+import { stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { RowProblem, SplitReport, TaskCheckRequest, TaskReport } from '../../contract/queries.ts';
+import { type Dataset, openDataset } from '../../formats/datasets/index.ts';
+import { compileTemplate, loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
+import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { type ColumnMapping, guessMapping } from './column-mapping.ts';
+import { promptTail } from './answer-tokens.ts';
+import { chooseLabelWords } from './label-words.ts';
+import { LengthHistogram } from './length-histogram.ts';
+import { mostEvaluationRows } from './evaluation-rows.ts';
+import { defaultAnswerTokens } from './task-data.ts';
+import { defaultTemplate } from './task-rows.ts';
+
+const sampleRows = 2000;
+/** Rows that are looked at in one file: time and memory end there, the rest is counted by its bytes. */
+const mostRows = 1_000_000;
+const mostClasses = 1000;
+const shownLabels = 50;
+const shownRows = 5;
+
+/** How rows become prompts and how long they may be. */
+interface Reading {
+  readonly mapping: ColumnMapping;
+  readonly render: (row: Readonly<Record<string, string>>) => string;
+  readonly tokenizer: Tokenizer | null;
+  readonly maxLength: number;
+  readonly maxNewTokens: number;
+}
+
+interface Split {
+  readonly report: SplitReport;
+  readonly labels: ReadonlyMap<string, number>;
+  /** First row of each text, by the text's digest. */
+  readonly texts: ReadonlyMap<string, { row: number; label: string }>;
+  /** End of the first usable row's prompt. */
+  readonly tail: string;
+  /** How many of the rows were looked at; null: all. */
+  readonly checkedRows: number | null;
+}
+
+/**
+ * Checks the files of a task. What is wrong with rows is reported, not thrown.
+ * @throws TritsmithError for a file that can't be read at all, or a column that it lacks
+ */
+export async function checkTask({ settings, teacher }: TaskCheckRequest): Promise<TaskReport> {
+  const train = await openDataset(settings.train);
+  const dev = settings.dev === undefined ? null : await openDataset(settings.dev);
+  const mapping = guessMapping(train.columns, await sampleOf(train), settings);
+  for (const dataset of dev === null ? [train] : [train, dev]) assertColumns(dataset, mapping);
+  const context = teacher === undefined ? Infinity : (await readFolderConfiguration(teacher)).maxPositions;
+  const template = settings.template ?? '';
+  const reading: Reading = {
+    mapping,
+    render: compileTemplate(template === '' ? defaultTemplate(mapping.textColumns) : template),
+    tokenizer: teacher === undefined ? null : await loadTokenizer(teacher),
+    maxLength: Math.min(settings.maxLength ?? 512, context),
+    maxNewTokens: settings.maxNewTokens ?? defaultAnswerTokens(Math.min(settings.maxLength ?? 512, context)),
+  };
+  const trainSplit = await readSplit(train, reading, null);
+  const devSplit = dev === null ? null : await readSplit(dev, reading, trainSplit);
+  const unseen =
+    mapping.kind === 'classification' && devSplit !== null
+      ? [...devSplit.labels.keys()].filter((label) => !trainSplit.labels.has(label))
+      : [];
+  const blockers = blockersOf(trainSplit, devSplit, reading, unseen, settings.labelWords ?? {});
+  const shared = devSplit?.report.problems.find(({ kind }) => kind === 'shared-between-splits')?.rows ?? 0;
+  return {
+    columns: [...train.columns],
+    mapping,
+    train: trainSplit.report,
+    dev: devSplit?.report ?? null,
+    sharedRows: shared,
+    unseenDevLabels: unseen.slice(0, shownLabels),
+    trainable: blockers.length === 0,
+    blockers,
+    warnings: warningsOf(trainSplit, devSplit, reading, shared, settings.devFraction ?? 0.1),
+  };
+}
+
+async function sampleOf(dataset: Dataset): Promise<Readonly<Record<string, string>>[]> {
+  const rows: Readonly<Record<string, string>>[] = [];
+  for await (const { values } of dataset.rows()) if (rows.push(values) >= sampleRows) break;
+  return rows;
+}
+
+function assertColumns(dataset: Dataset, mapping: ColumnMapping): void {
+  const missing = [...mapping.textColumns, mapping.labelColumn].filter((name) => !dataset.columns.includes(name));
+  if (missing.length === 0) return;
+  throw new TritsmithError(
+    'bad-input',
+    `${dataset.path} has no column ${missing.map((name) => `"${name}"`).join(', ')}.`,
+    {
+      reason: `its columns are ${dataset.columns.map((name) => `"${name}"`).join(', ')}`,
+      remedy: 'Choose the text and label columns again.',
+    },
+  );
+}
+
+async function readSplit(dataset: Dataset, reading: Reading, train: Split | null): Promise<Split> {
+  const { mapping, tokenizer } = reading;
+  const labels = new Map<string, number>();
+  const texts = new Map<string, { row: number; label: string }>();
+  const lengths = new LengthHistogram();
+  const tally = new Tally();
+  let rows = 0;
+  let tail = '';
+  let usableRows = 0;
+  let more = false;
+  let readBytes = 0;
+  for await (const { row, values } of dataset.rows()) {
+    if (rows >= mostRows) {
+      more = true;
+      break;
+    }
+    rows++;
+    for (const value of Object.values(values)) readBytes += Buffer.byteLength(value) + 1;
+    const label = (values[mapping.labelColumn] ?? '').trim();
+    const empty = mapping.textColumns.every((column) => (values[column] ?? '').trim() === '');
+    if (label === '') tally.add('empty-label', row);
+    else if (empty) tally.add('empty-text', row);
+    if (label === '' || empty) continue;
+    usableRows++;
+    labels.set(label, (labels.get(label) ?? 0) + 1);
+    if (train !== null && mapping.kind === 'classification' && !train.labels.has(label))
+      tally.add('unknown-label', row);
+    const prompt = reading.render(values);
+    if (usableRows === 1) tail = promptTail(prompt);
+    const length = tokenizer === null ? prompt.length : tokenizer.encode(prompt).length;
+    lengths.add(length);
+    if (tokenizer !== null && length > reading.maxLength - answerLength(label, reading)) tally.add('too-long', row);
+    const key = createHash('sha256').update(prompt).digest('base64').slice(0, 22);
+    const earlier = texts.get(key);
+    if (earlier === undefined) texts.set(key, { row, label });
+    else tally.add(earlier.label === label ? 'duplicate' : 'duplicate-conflict', row);
+    if (train?.texts.has(key) === true) tally.add('shared-between-splits', row);
+  }
+  const { size: bytes } = await stat(dataset.path);
+  // What a row's names and marks take beside its values is not known in every format: an estimate, and said to be one.
+  const times = more ? Math.max(1, bytes / Math.max(1, readBytes)) : 1;
+  const report: SplitReport = {
+    path: dataset.path,
+    format: dataset.format,
+    bytes,
+    rows: Math.round((rows + unreadRows(dataset)) * times),
+    usableRows: Math.round(usableRows * times),
+    labels: [...labels]
+      .sort((a, b) => b[1] - a[1])
+      .slice(0, shownLabels)
+      .map(([label, count]) => ({ label: label.slice(0, 200), rows: count })),
+    distinctLabels: labels.size,
+    problems: [...unreadableRows(dataset), ...tally.problems(reading)],
+    lengths: { unit: tokenizer === null ? 'characters' : 'tokens', ...lengths.summary() },
+  };
+  return { report, labels, texts, tail, checkedRows: more ? rows : null };
+}
+
+/** Tokens that the answer takes: a class is one token where that is possible, a reference is cut at the longest answer. */
+function answerLength(label: string, { mapping, tokenizer, maxNewTokens }: Reading): number {
+  if (mapping.kind === 'classification' || tokenizer === null) return 1;
+  return Math.min(maxNewTokens, tokenizer.encode(` ${label}`, { addSpecialTokens: false }).length + 1);
+}
+
+type Tallied = Exclude<RowProblem['kind'], 'unreadable' | 'missing-column'>;
+
+class Tally {
+  readonly #rows = new Map<Tallied, { rows: number; examples: number[] }>();
+
+  add(kind: Tallied, row: number): void {
+    let entry = this.#rows.get(kind);
+    if (entry === undefined) this.#rows.set(kind, (entry = { rows: 0, examples: [] }));
+    entry.rows++;
+    if (entry.examples.length < shownRows) entry.examples.push(row);
+  }
+
+  problems({ maxLength }: Reading): RowProblem[] {
+    const meaning: Record<Tallied, Pick<RowProblem, 'effect' | 'explanation'>> = {
+      'empty-text': { effect: 'dropped', explanation: 'no text' },
+      'empty-label': { effect: 'dropped', explanation: 'no label' },
+      'too-long': {
+        effect: 'cut',
+        explanation: `prompt and answer exceed ${String(maxLength)} tokens; the middle of the text is lost`,
+      },
+      duplicate: { effect: 'kept', explanation: 'the same text with the same label occurs earlier' },
+      'duplicate-conflict': { effect: 'kept', explanation: 'the same text occurs earlier with another label' },
+      'unknown-label': { effect: 'kept', explanation: 'the label never occurs in the training rows' },
+      'shared-between-splits': { effect: 'kept', explanation: 'the text is also a training row' },
+    };
+    return [...this.#rows].map(([kind, entry]) => ({ kind, ...meaning[kind], ...entry }));
+  }
+}
+
+/** Rows that are in the file and could not be read. */
+function unreadRows(dataset: Dataset): number {
+  return [...dataset.problemKinds.values()].reduce((sum, { count, rowsKept }) => sum + (rowsKept ? 0 : count), 0);
+}
+
+function unreadableRows(dataset: Dataset): RowProblem[] {
+  return [...dataset.problemKinds.values()].map(({ count, rows, message, rowsKept }) => ({
+    kind: 'unreadable',
+    effect: rowsKept ? 'kept' : 'dropped',
+    rows: count,
+    examples: [...rows],
+    explanation: message,
+  }));
+}
+
+function blockersOf(
+  train: Split,
+  dev: Split | null,
+  reading: Reading,
+  unseen: readonly string[],
+  labelWords: Readonly<Record<string, string>>,
+): string[] {
+  const { mapping, tokenizer } = reading;
+  const blockers: string[] = [];
+  if (train.report.usableRows === 0)
+    blockers.push(
+      'No training row has both a text and a label. Check which columns are the text and which is the label.',
+    );
+  if (dev?.report.usableRows === 0) blockers.push('No evaluation row has both a text and a label.');
+  if (mapping.kind !== 'classification' || train.report.usableRows === 0) return blockers;
+  if (train.labels.size < 2)
+    blockers.push(
+      `All training rows have the label "${[...train.labels.keys()].join('')}"; a classifier needs two classes.`,
+    );
+  if (train.labels.size > mostClasses)
+    blockers.push(
+      `"${mapping.labelColumn}" has ${String(train.labels.size)} values, which looks like free text: choose another label column, or free text as the kind of task.`,
+    );
+  for (const value of Object.keys(labelWords))
+    if (!train.labels.has(value)) blockers.push(`The class "${value}" has no training row.`);
+  if (unseen.length > 0)
+    blockers.push(
+      `Evaluation rows have labels that no training row has: ${unseen
+        .slice(0, 10)
+        .map((label) => `"${label}"`)
+        .join(', ')}. Correct them, or add training rows.`,
+    );
+  if (tokenizer !== null && blockers.length === 0) {
+    try {
+      chooseLabelWords(tokenizer, [...train.labels.keys()].sort(), labelWords, train.tail);
+    } catch (thrown) {
+      blockers.push(TritsmithError.from(thrown).message);
+    }
+  }
+  return blockers;
+}
+
+function warningsOf(
+  train: Split,
+  dev: Split | null,
+  { mapping, maxLength }: Reading,
+  shared: number,
+  devFraction: number,
+): string[] {
+  const most = mostEvaluationRows(maxLength);
+  const { usableRows, labels, problems } = train.report;
+  const count = (kind: RowProblem['kind']): number => problems.find((problem) => problem.kind === kind)?.rows ?? 0;
+  const percent = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
+  const largest = labels[0];
+  const rare = labels.filter((label) => label.rows < 8);
+  return [
+    ...[train, dev].flatMap((split) =>
+      split === null || split.checkedRows === null
+        ? []
+        : [
+            `Only the first ${split.checkedRows.toLocaleString('en')} rows of ${split.report.path} were looked at; there are about ${split.report.rows.toLocaleString('en')}.${split === train ? ' Training reads them all unless you set a limit.' : ''}`,
+          ],
+    ),
+    ...(dev === null
+      ? [
+          `No evaluation file: ${String(Math.round(devFraction * 100))} % of the training rows will be held out, at most ${most.toLocaleString('en')}.`,
+        ]
+      : []),
+    ...(dev !== null && dev.report.usableRows > most
+      ? [
+          `Of the ${dev.report.usableRows.toLocaleString('en')} evaluation rows, ${most.toLocaleString('en')} will be evaluated, drawn at random: more would take hours and say no more.`,
+        ]
+      : []),
+    ...(mapping.kind === 'classification' &&
+    largest !== undefined &&
+    labels.length > 1 &&
+    largest.rows > 0.9 * usableRows
+      ? [`${percent(largest.rows, usableRows)} of the rows are "${largest.label}": accuracy alone will say little.`]
+      : []),
+    ...(mapping.kind === 'classification' && rare.length > 0
+      ? [
+          `Labels with fewer than 8 training rows, too few to learn from: ${rare
+            .slice(0, 10)
+            .map((label) => `"${label.label}"`)
+            .join(', ')}.`,
+        ]
+      : []),
+    ...(count('duplicate-conflict') > 0
+      ? [`${String(count('duplicate-conflict'))} training rows contradict an earlier row with the same text.`]
+      : []),
+    ...(count('too-long') > 0.05 * usableRows
+      ? [`${percent(count('too-long'), usableRows)} of the training rows are cut.`]
+      : []),
+    ...(shared > 0
+      ? [
+          `${String(shared)} evaluation rows (${percent(shared, dev?.report.usableRows ?? 0)}) are also training rows: the accuracy will flatter.`,
+        ]
+      : []),
+  ];
+}

@@ -1,0 +1,46 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createRouterClient } from '@orpc/server';
+import { describe, expect, it } from 'vitest';
+import { TritsmithError } from '../../contract/errors.ts';
+import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
+import { openCountingApplication, writeCountedFiles } from '../fixtures/counting-application.ts';
+import { withLessMemory } from './less-memory.ts';
+import { workbenchRouter } from '../interface/procedures/router.ts';
+
+describe('a recipe that needs less memory', () => {
+  it('has half as many tokens at once, down to 64, and then computes activations again', () => {
+    let recipe = sampleRecipe('counts');
+    const tokens: number[] = [];
+    for (let turn = 0; turn < 7; turn += 1) {
+      recipe = withLessMemory(recipe);
+      tokens.push(recipe.distil.optimiser.microBatchTokens);
+    }
+    expect(tokens).toEqual([2048, 1024, 512, 256, 128, 64, 64]);
+    expect(recipe.recomputeActivations).toBe(true);
+    expect(recipe.distil.optimiser.batchSize).toBe(sampleRecipe('counts').distil.optimiser.batchSize);
+  });
+});
+
+describe('an experiment that memory ended', () => {
+  it('is resumed with it, and no other is', async () => {
+    const parent = mkdtempSync(join(tmpdir(), 'tritsmith-memory-'));
+    const paths = writeCountedFiles(parent);
+    const application = await openCountingApplication(join(parent, 'workspace'));
+    const client = createRouterClient(workbenchRouter(), { context: { application } });
+    const { experiments } = application.workspace;
+    const { id } = (await application.queue.start(sampleRecipe('counts', { steps: 50_000, ...paths }))).record;
+    application.queue.stop(id, 'cancel');
+    await expect.poll(() => application.queue.running, { timeout: 30_000 }).toBeNull();
+    await expect(client.experiments.resumeWithLessMemory({ id })).rejects.toThrow('did not run out of memory');
+    experiments.setState(id, 'running');
+    experiments.setState(id, 'failed', new TritsmithError('out-of-memory', 'The memory ran out.').serialise());
+    const { record } = await client.experiments.resumeWithLessMemory({ id });
+    expect(record.recipe.distil.optimiser.microBatchTokens).toBe(2048);
+    expect(application.queue.running).toBe(id);
+    expect(experiments.logs(id).at(-1)?.text).toContain('half as many tokens at once');
+    await application.close();
+    rmSync(parent, { recursive: true, force: true });
+  });
+});

@@ -1,0 +1,83 @@
+/** The whole application behind every shell that shows the interface: an open workspace and all that works in it. */
+import { homedir } from 'node:os';
+import type { SpawnPort } from '../../jobs/spawn-port.ts';
+import { emptyBin } from '../experiments/annotations.ts';
+import { BenchmarkStore } from '../results/benchmarks.ts';
+import { DraftStore, SettingsStore } from './drafts.ts';
+import { EventHub } from './event-hub.ts';
+import { ExperimentQueue } from '../experiments/experiment-queue.ts';
+import type { RunExperimentOptions } from '../experiments/run-experiment.ts';
+import { TeacherDownloads } from '../teachers/teacher-downloads.ts';
+import { SideJobs } from '../experiments/side-jobs.ts';
+import { Summaries } from '../results/summaries.ts';
+import { pathAccess, type PathAccess, type PathPolicy } from './path-access.ts';
+import { openWorkspace, type Workspace } from '../workspace/workspace.ts';
+
+export interface ApplicationOptions {
+  /** Default: the user's data folder. */
+  readonly folder?: string;
+  readonly shell: 'browser' | 'electron';
+  /** Training jobs and questions about teachers and tasks. */
+  readonly jobs: SpawnPort;
+  /** Single rows and exported models. */
+  readonly runtime: SpawnPort;
+  /** Which files of this machine the interface may have read. */
+  readonly paths: PathPolicy;
+  /** Opens the file manager at a path; absent where there is none. */
+  readonly reveal?: (path: string) => void;
+  /** When a worker counts as silent; for tests. */
+  readonly silence?: RunExperimentOptions['silence'];
+}
+
+export interface Application {
+  readonly options: ApplicationOptions;
+  readonly workspace: Workspace;
+  readonly hub: EventHub;
+  readonly queue: ExperimentQueue;
+  readonly summaries: Summaries;
+  readonly drafts: DraftStore;
+  readonly settings: SettingsStore;
+  readonly benchmarks: BenchmarkStore;
+  readonly downloads: TeacherDownloads;
+  readonly sideJobs: SideJobs;
+  readonly paths: PathAccess;
+  /** Where folder lists begin. */
+  readonly home: string;
+  /** Pauses what runs and what is being downloaded, then closes the workspace. */
+  close(): Promise<void>;
+}
+
+/** Throws `locked` when another workbench holds the workspace, and what openWorkspace throws. */
+export async function openApplication(options: ApplicationOptions): Promise<Application> {
+  const workspace = await openWorkspace({
+    ...(options.folder === undefined ? {} : { folder: options.folder }),
+    mode: 'write',
+    purpose: 'the workbench',
+  });
+  emptyBin(workspace);
+  const hub = new EventHub();
+  const queue = new ExperimentQueue(workspace, options.jobs, hub, options.silence);
+  const downloads = new TeacherDownloads(workspace, options.jobs, hub);
+  const sideJobs = new SideJobs(workspace, options.jobs, hub);
+  const summaries = new Summaries(workspace, queue);
+  // What cannot be read now is told when it is asked for.
+  summaries.warm().catch(() => undefined);
+  return {
+    options,
+    workspace,
+    hub,
+    queue,
+    summaries,
+    drafts: new DraftStore(workspace.paths.folder),
+    settings: new SettingsStore(workspace.paths.folder),
+    benchmarks: new BenchmarkStore(workspace.paths.folder),
+    downloads,
+    sideJobs,
+    paths: pathAccess(options.paths, workspace),
+    home: options.paths.kind === 'granted' ? workspace.paths.folder : homedir(),
+    close: async () => {
+      await Promise.all([queue.close(), downloads.close(), sideJobs.close()]);
+      workspace.close();
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/** What a folder picker shows: folders and data files, without what begins with a dot. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { DirectoryListing } from '../../contract/views.ts';
+
+const mostEntries = 500;
+const dataFile = /\.(csv|tsv|jsonl|json|parquet|txt|md|gz)$/i;
+
+/** Lists `folder`. Throws `not-found`, `not-writable` (no permission) or `bad-input` (no folder). */
+export function browse(folder: string): DirectoryListing {
+  const absolute = resolve(folder);
+  let names: string[];
+  try {
+    if (!statSync(absolute).isDirectory())
+      throw new TritsmithError('bad-input', `${absolute} is a file, not a folder.`, { remedy: 'Choose its folder.' });
+    names = readdirSync(absolute);
+  } catch (thrown) {
+    throw TritsmithError.from(thrown);
+  }
+  const all = names
+    .filter((name) => !name.startsWith('.'))
+    .flatMap((name) => describe(join(absolute, name), name))
+    .sort((a, b) => Number(b.folder) - Number(a.folder) || a.name.localeCompare(b.name));
+  const parent = dirname(absolute);
+  return {
+    folder: absolute,
+    parent: parent === absolute ? null : parent,
+    entries: all.slice(0, mostEntries),
+    model: existsSync(join(absolute, 'config.json')),
+    more: Math.max(0, all.length - mostEntries),
+  };
+}
+
+function describe(path: string, name: string): DirectoryListing['entries'] {
+  try {
+    const facts = statSync(path);
+    if (facts.isDirectory()) return [{ name, path, folder: true, bytes: null }];
+    return facts.isFile() && dataFile.test(name) ? [{ name, path, folder: false, bytes: facts.size }] : [];
+  } catch {
+    return [];
+  }
+}

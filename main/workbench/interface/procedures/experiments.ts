@@ -1,0 +1,97 @@
+/** Experiments: started, watched, stopped, annotated, hidden and brought back. */
+import { changeAnnotations } from '../../experiments/annotations.ts';
+import { TritsmithError } from '../../../contract/errors.ts';
+import { demoRecipe } from '../demo.ts';
+import { withLessMemory } from '../../experiments/less-memory.ts';
+import { recipeDifferences } from '../../experiments/recipe-differences.ts';
+import { readTernaryWeights } from '../../results/ternary-weights.ts';
+import type { Procedures } from './router.ts';
+
+export function experimentProcedures({ experiments }: Procedures) {
+  return {
+    experiments: {
+      list: experiments.list.handler(({ context: { application } }) => application.summaries.all()),
+      get: experiments.get.handler(({ context: { application }, input }) => application.queue.view(input.id)),
+      start: experiments.start.handler(({ context: { application }, input }) => application.queue.start(input.recipe)),
+      startDemo: experiments.startDemo.handler(async ({ context: { application } }) =>
+        application.queue.start(await demoRecipe(application.options.jobs)),
+      ),
+      resume: experiments.resume.handler(({ context: { application }, input }) => application.queue.resume(input.id)),
+      pause: experiments.pause.handler(({ context: { application }, input }) =>
+        application.queue.stop(input.id, 'pause'),
+      ),
+      cancel: experiments.cancel.handler(({ context: { application }, input }) =>
+        application.queue.stop(input.id, 'cancel'),
+      ),
+      restart: experiments.restart.handler(({ context: { application }, input }) =>
+        application.queue.restart(input.id),
+      ),
+      resumeWithLessMemory: experiments.resumeWithLessMemory.handler(({ context: { application }, input: { id } }) => {
+        const { recipe, error, name, stages } = application.workspace.experiments.get(id);
+        if (error?.code !== 'out-of-memory')
+          throw new TritsmithError('bad-input', `${name} did not run out of memory.`, {
+            remedy: 'Resume it as it is.',
+          });
+        application.workspace.experiments.setRecipe(id, withLessMemory(recipe));
+        const stage = stages.find(({ state }) => state === 'failed')?.kind ?? '';
+        const text = 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.';
+        const line = { stage, time: Date.now(), level: 'info' as const, text };
+        application.workspace.experiments.addLog(id, line);
+        application.hub.say({ type: 'log', id, lines: [line] });
+        return application.queue.resume(id);
+      }),
+      moveInQueue: experiments.moveInQueue.handler(({ context: { application }, input }) =>
+        application.queue.move(input.id, input.place),
+      ),
+      queue: experiments.queue.handler(({ context: { application } }) => application.queue.state),
+      goOn: experiments.goOn.handler(({ context: { application } }) => {
+        application.queue.goOn();
+        return application.queue.state;
+      }),
+      remove: experiments.remove.handler(({ context: { application }, input }) => {
+        application.workspace.experiments.get(input.id);
+        application.queue.stop(input.id, 'cancel');
+        changeAnnotations(application.workspace, input.id, { removed: true });
+        application.hub.say({ type: 'list' });
+        return null;
+      }),
+      restore: experiments.restore.handler(({ context: { application }, input }) => {
+        application.workspace.experiments.get(input.id);
+        changeAnnotations(application.workspace, input.id, { removed: false });
+        application.hub.say({ type: 'list' });
+        return application.queue.view(input.id);
+      }),
+      annotate: experiments.annotate.handler(({ context: { application }, input }) => {
+        const { id, ...change } = input;
+        application.workspace.experiments.get(id);
+        changeAnnotations(application.workspace, id, change);
+        application.hub.say({ type: 'list' });
+        return application.queue.view(id);
+      }),
+      recipeDifferences: experiments.recipeDifferences.handler(({ context: { application }, input }) => {
+        const recipes = input.ids.map((id) => application.workspace.experiments.get(id).recipe);
+        return recipeDifferences(recipes).map(({ path, values }) => ({ path, values: values.map(asJson) }));
+      }),
+      log: experiments.log.handler(({ context: { application }, input }) =>
+        application.workspace.experiments.logs(input.id, input.limit),
+      ),
+      curveNames: experiments.curveNames.handler(({ context: { application }, input }) =>
+        application.workspace.metrics.list(input.id),
+      ),
+      curves: experiments.curves.handler(({ context: { application }, input }) => {
+        const { id, names, points, from, to } = input;
+        const range = { points, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+        return names.map((name) => ({ name, points: application.workspace.metrics.read(id, name, range) }));
+      }),
+      ternaryWeights: experiments.ternaryWeights.handler(({ context: { application }, input }) =>
+        readTernaryWeights(application.workspace.metrics, input.id, input.stage),
+      ),
+    },
+  };
+}
+
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+function asJson(value: unknown): Json {
+  return value === undefined ? null : (JSON.parse(JSON.stringify(value)) as Json);
+}

@@ -1,0 +1,116 @@
+/** A model of the Hub as a teacher of this workspace: where it lies, what it would need, and its entry in the library. */
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { freemem } from 'node:os';
+import { join } from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
+import type { HubModelCard, HubPlan } from '../../contract/hub.ts';
+import type { TeacherCard } from '../../contract/queries.ts';
+import type { ResourceEstimate } from '../../contract/resources.ts';
+import { downloadModel, type DownloadOptions } from '../../hub/download.ts';
+import type { HubClient } from '../../hub/hub-client.ts';
+import { describeModel } from '../../hub/hub-models.ts';
+import { askWorker } from '../../jobs/host.ts';
+import type { SpawnPort } from '../../jobs/spawn-port.ts';
+import { distillationBytes } from '../machine/memory-estimate.ts';
+import type { Workspace } from '../workspace/workspace.ts';
+
+/** What a disk should keep free besides. */
+const spareBytes = 200e6;
+const tokenizerFiles = [['tokenizer.json'], ['vocab.json', 'merges.txt'], ['tokenizer.model']];
+/** As the recipe's defaults have them. */
+const microBatchTokens = 4096;
+const rowTokens = 512;
+
+/** Folder of the downloaded teachers; made when it is missing. */
+export function downloadsFolder(workspace: string): string {
+  const folder = join(workspace, 'teachers');
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
+  return folder;
+}
+
+/** `owner/name` as a folder's name; the Hub allows no `--` within either. */
+export function downloadTarget(workspace: string, id: string): string {
+  return join(downloadsFolder(workspace), id.replace('/', '--'));
+}
+
+/** Asks the Hub about `id` and says what it would be here. Throws as `describeModel` does. */
+export async function foreseeDownload(
+  client: HubClient,
+  id: string,
+  workspace: string,
+  port: SpawnPort,
+  signal?: AbortSignal,
+): Promise<HubModelCard> {
+  const { plan, gated, licence, configuration } = await describeModel(client, id, signal);
+  const sizes = new Map(plan.files.map(({ name, bytes }) => [name, bytes]));
+  const weights = plan.files.filter(({ name }) => name.endsWith('.safetensors'));
+  const tokenizer = tokenizerFiles.find((names) => names.every((name) => sizes.has(name))) ?? [];
+  const teacher = await askWorker(port, {
+    type: 'foresee-teacher',
+    model: {
+      folder: downloadTarget(workspace, id),
+      configuration,
+      licence,
+      weightBytes: weights.reduce((sum, { bytes }) => sum + bytes, 0),
+      weightFiles: weights.length,
+      tokenizerBytes: tokenizer.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0),
+    },
+  });
+  return { plan, gated, teacher, disk: diskFor(plan, workspace, 0), memory: memoryFor(teacher) };
+}
+
+/** Fetches the files of `plan`, reads the model and remembers it. Throws as `downloadModel` does; `unsupported` for a model that turns out unusable. */
+export async function fetchTeacher(
+  client: HubClient,
+  plan: HubPlan,
+  workspace: Workspace,
+  port: SpawnPort,
+  options: DownloadOptions & { doneBytes?: number },
+): Promise<TeacherCard> {
+  const target = downloadTarget(workspace.paths.folder, plan.id);
+  if (!existsSync(target)) {
+    const disk = diskFor(plan, workspace.paths.folder, options.doneBytes ?? 0);
+    if (!disk.fits)
+      throw new TritsmithError('no-space', `${plan.id} does not fit on the disk of the workspace.`, {
+        reason: `${gigabytes(disk.needed)} are needed, ${gigabytes(disk.available)} are free`,
+        remedy: 'Free some space, or put the workspace on another disk with --workspace.',
+      });
+    await downloadModel(client, plan, target, options);
+  }
+  const card = await askWorker(port, { type: 'inspect-teacher', folder: target });
+  if (!card.supported)
+    throw new TritsmithError('unsupported', `${plan.id} is here, but it cannot be a teacher.`, {
+      reason: card.problem ?? 'unknown',
+      remedy: `Choose another model. It lies in ${target}.`,
+    });
+  workspace.teachers.put(plan.id, card);
+  return card;
+}
+
+function diskFor(plan: HubPlan, workspace: string, doneBytes: number): ResourceEstimate {
+  const { bavail, bsize } = statfsSync(workspace);
+  const needed = Math.max(0, plan.bytes - doneBytes);
+  return {
+    needed,
+    available: bavail * bsize,
+    fits: needed + spareBytes <= bavail * bsize,
+    formula: `${String(plan.files.length)} files of ${gigabytes(plan.bytes)} in all; training needs more, which the machine check tells`,
+  };
+}
+
+function memoryFor(card: TeacherCard): ResourceEstimate {
+  const row = Math.min(rowTokens, card.contextLength || rowTokens);
+  const needed = card.supported ? distillationBytes({ name: '', ...card }, microBatchTokens, row, false) : 0;
+  const free = process.availableMemory();
+  const available = free > 0 ? free : freemem();
+  return {
+    needed,
+    available,
+    fits: needed <= available * 0.9,
+    formula: `${String(Math.round(card.parameters / 1e6))} million parameters x 24 bytes, activations of ${String(microBatchTokens)} tokens, 0.5 GB for the engine`,
+  };
+}
+
+function gigabytes(bytes: number): string {
+  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}
