@@ -43,10 +43,10 @@ export default {
     ...Object.entries(rooms).map(([room, below]) => ({
       name: `${room}-imports-down`,
       severity: 'error',
-      from: { path: `^${room}/`, pathNot: test },
+      from: { path: `^${room}/` },
       to: {
         path: '^(main|native|renderer|preload|bench|e2e|resources)/',
-        pathNot: [`^(${[room, ...below].join('|')})/`, '^resources/demo/'],
+        pathNot: [`^(${[room, ...below].join('|')})/`, '^resources/demo/', '^main/testing/'],
       },
     })),
     {
@@ -70,6 +70,7 @@ export default {
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {
+      exportsFields: ['exports'],
       extensions: ['.ts', '.vue', '.mjs', '.js'],
       conditionNames: ['types', 'import', 'node', 'default'],
     },

@@ -86,7 +86,7 @@ export async function measureActions(folder: string, experiments: number): Promi
         await page.waitForFunction(there);
         const used = await processor();
         times.push(
-          (await page.evaluate(`new Promise((resolve) => {
+          await page.evaluate<number>(`new Promise((resolve) => {
             const began = performance.now();
             ${act};
             const look = () => {
@@ -94,7 +94,7 @@ export async function measureActions(folder: string, experiments: number): Promi
               else requestAnimationFrame(look);
             };
             requestAnimationFrame(look);
-          })`)) as number,
+          })`),
         );
         processorTimes.push((await processor()) - used);
       }

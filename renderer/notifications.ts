@@ -1,6 +1,12 @@
 /** Desktop notifications at the end of a run. Permission is asked when a run is started by hand: only then is it clear what it is for. */
-import { router } from './router.ts';
 import { texts } from './texts.ts';
+
+let openPage: (path: string) => void = () => undefined;
+
+/** Says how a click on a notification opens a page. */
+export function openNotificationsWith(open: (path: string) => void): void {
+  openPage = open;
+}
 
 /** Asks once; who refused is not asked again. */
 export function offerNotifications(): void {
@@ -19,6 +25,6 @@ export function notifyOfEnd(id: string, name: string, state: 'done' | 'failed' |
   notification.onclick = () => {
     globalThis.focus();
     notification.close();
-    void router.push(`/experiments/${id}${state === 'done' ? '/results' : ''}`);
+    openPage(`/experiments/${id}${state === 'done' ? '/results' : ''}`);
   };
 }

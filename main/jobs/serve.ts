@@ -1,6 +1,6 @@
 /** A worker's life: one command in, events out, the end. What the command does is given by `duties`. */
 import { TritsmithError } from '../contract/errors.ts';
-import type { JobSpec } from '../contract/jobs.ts';
+import type { JobEvent, JobSpec } from '../contract/jobs.ts';
 import type { WorkerQuery } from '../contract/queries.ts';
 import { workerCommand, type WorkerMessage } from '../contract/worker-protocol.ts';
 import { type JobContext, JobStopped } from '../pipeline/job.ts';
@@ -95,7 +95,9 @@ export function serve(channel: WorkerChannel, duties: WorkerDuties): void {
   });
 }
 
+type Json = Extract<JobEvent, { type: 'done' }>['result'];
+
 /** The value as JSON would carry it; a job that returns nothing has the result null. */
-function asJson(value: unknown): ReturnType<typeof JSON.parse> {
-  return value === undefined ? null : (JSON.parse(JSON.stringify(value)) as unknown);
+function asJson(value: unknown): Json {
+  return value === undefined ? null : (JSON.parse(JSON.stringify(value)) as Json);
 }

@@ -19,15 +19,17 @@ export function serveIsolated(answer: (request: unknown) => unknown): void {
     execArgv: [],
   }).unref();
   let resting = 0;
-  process.on('message', async ({ seconds, megabytes, request }: Question) => {
+  const reply = async ({ seconds, megabytes, request }: Question): Promise<void> => {
     resting ||= process.memoryUsage.rss();
     const { user, system } = process.cpuUsage();
     mark[0] = resting + megabytes * 1024 ** 2;
     mark[1] = user + system + seconds * 1e6;
-    const reply = await answer(request);
+    const answered = await answer(request);
     mark.fill(Infinity);
-    process.send!(reply);
-  });
+    process.send!(answered);
+  };
+  // What `answer` throws ends the process, and the other side reports it.
+  process.on('message', (question: Question) => void reply(question));
   process.on('disconnect', () => process.exit(0));
   process.send!('ready');
 }

@@ -19,8 +19,10 @@ async function answer(request: RenderRequest): Promise<RenderReply> {
   }
 }
 
-port.on('message', async (request: RenderRequest) => {
+async function reply(request: RenderRequest): Promise<void> {
   port.postMessage(await answer(request));
   Atomics.store(flag, 0, 1);
   Atomics.notify(flag, 0);
-});
+}
+
+port.on('message', (request: RenderRequest) => void reply(request));
