@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { localPath } from './local-path.ts';
 
-/** Where SubLN goes (METHOD.md section 3): before `o_proj` and `down_proj` (`paper`), before all seven projections (`all`), nowhere. */
+/** Where SubLN goes (docs/method.md, 3): before `o_proj` and `down_proj` (`paper`), before all seven projections (`all`), nowhere. */
 export const sublnPlacement = z.enum(['none', 'paper', 'all']);
 export type SublnPlacement = z.infer<typeof sublnPlacement>;
 

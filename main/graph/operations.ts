@@ -107,7 +107,7 @@ export interface QuantisedActivation {
 const zeroPoint = 128;
 
 /**
- * Per-token absmax quantisation to int8 (METHOD.md section 2): gamma = max(max|x|, 1e-5). The clamp to [-128, 127] cannot
+ * Per-token absmax quantisation to int8 (docs/method.md, 2.2): gamma = max(max|x|, 1e-5). The clamp to [-128, 127] cannot
  * bind, because |x| * (127 / gamma) stays below 127.5. Straight-through estimator: the gradient passes as if identity.
  */
 export function quantiseActivation(
