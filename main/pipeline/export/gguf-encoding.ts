@@ -18,7 +18,7 @@ export type TernaryTypeName = 'I2_S' | 'TQ2_0' | 'TQ1_0';
 
 export interface GgufEncoding {
   readonly linear: TernaryTypeName | 'F16' | 'Q8_0' | 'Q4_0';
-  /** Of embedding and head. */
+  /** Type of embedding and head. */
   readonly embedding: 'F16' | 'F32' | 'Q8_0' | 'Q6_K';
 }
 
