@@ -59,7 +59,7 @@ interface Plan {
   readonly threads: number;
 }
 
-/** BitDistill with METHOD.md's settings from the fine-tuned teacher; teacher and BitNet-SFT are in the same experiment. */
+/** BitDistill (docs/method.md, 5) from the fine-tuned teacher; teacher and BitNet-SFT are in the same experiment. */
 async function mainRecipe(plan: Plan, seed: number): Promise<Recipe> {
   const { task, taskName, base, configuration, epochs, teacherEpochs, rows, validation, threads } = plan;
   const optimiser = { learningRate: learningRateFor(countParameters(configuration).total) };

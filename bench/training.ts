@@ -217,7 +217,7 @@ const options = {
   threads: { type: 'string', default: String(availableParallelism()) },
   rounds: { type: 'string', default: '5' },
   steps: { type: 'string', default: '3' },
-  /** Of the child that measures one of our ways. */
+  /** Gradient arithmetic of the child process that measures one of our ways. */
   gradients: { type: 'string', default: 'float32' },
   page: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 
 /** What quantising one matrix found. */
 export interface TernaryStatistics {
-  /** The per-tensor scale `max(mean|W|, 1e-5)` that a +1 stands for (METHOD.md section 2). */
+  /** The per-tensor scale `max(mean|W|, 1e-5)` that a +1 stands for (docs/method.md, 2.1). */
   delta: number;
   /** Zeros among the new ternary values. */
   zeros: number;

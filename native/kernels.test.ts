@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { availableKernels, TernaryMatrix } from './runtime.ts';
 
-/** METHOD.md section 2 and the engine's order of operations, one scalar at a time; every step is rounded to float32. */
+/** docs/method.md, 2.2 and 2.3, one scalar at a time; every step is rounded to float32. */
 function byDefinition(
   weights: Int8Array,
   rows: number,

@@ -1,5 +1,5 @@
 /**
- * The student's runtime: loads a GGUF file (FORMATS.md; I2_S, TQ2_0 with one scale, or dense tensors) and runs it on the CPU. Calls are synchronous and
+ * The student's runtime: loads a GGUF file (docs/formats.md; I2_S, TQ2_0 and TQ1_0 with one scale per tensor, dense tensors) and runs it on the CPU. Calls are synchronous and
  * meant for a worker process; `generate` gives the event loop a turn after every token, so that it can be cancelled.
  */
 import { createRequire } from 'node:module';
@@ -162,7 +162,7 @@ function call<Result>(work: () => Result): Result {
 }
 
 /**
- * A ternary matrix [rows, columns] behind the runtime's own kernels. `multiply` quantises each row of x [tokens, columns] to int8 (METHOD.md section 2) and
+ * A ternary matrix [rows, columns] behind the runtime's own kernels. `multiply` quantises each row of x [tokens, columns] to int8 (docs/method.md, 2.2) and
  * writes y [tokens, rows] = float(xi T^T) * (s * delta) with s = max(max|x|, 1e-5) / 127.
  */
 export class TernaryMatrix {

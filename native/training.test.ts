@@ -15,7 +15,7 @@ function values(count: number, seed: number): Float32Array {
 
 const bytes = (array: Float32Array): Buffer => Buffer.from(array.buffer, array.byteOffset, array.byteLength);
 
-/** round half to even, as METHOD.md section 2 demands. */
+/** Rounds half to even, as docs/method.md, 2.1 and 2.2, demands. */
 function roundHalfEven(x: number): number {
   const floor = Math.floor(x);
   if (x - floor !== 0.5) return Math.round(x);

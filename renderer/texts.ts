@@ -64,7 +64,7 @@ export const texts = {
     course: (label: string, [first, last]: readonly [string, string], [from, to]: readonly [string, string]) =>
       `${label}: ${first} at step ${from}, ${last} at step ${to}`,
   },
-  /** Of the window, by page. */
+  /** Titles of the window, by page. */
   titles: {
     home: 'Home',
     run: 'Run',

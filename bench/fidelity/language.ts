@@ -37,7 +37,7 @@ export interface LanguageSettings {
   /** For the token cache and checkpoints. */
   readonly workFolder: string;
   readonly tokens: number;
-  /** Of the teacher's further training in full precision. */
+  /** Tokens of the teacher's further training in full precision. */
   readonly teacherTokens: number;
   readonly seed: number;
   readonly threads: number;

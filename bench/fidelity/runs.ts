@@ -24,7 +24,7 @@ export interface Score {
   /** Accuracy, or mean ROUGE-L. */
   readonly value: number;
   readonly rows: number;
-  /** Of the right answer, nats per token. */
+  /** Cross-entropy of the right answer, nats per token. */
   readonly crossEntropy: number;
   /** Share of rows with the teacher's answer; null for generated text. */
   readonly agreement: number | null;

@@ -67,7 +67,7 @@ export const labelScore = z.object({
   label: z.string(),
   /** They sum to 1 over the labels. */
   probability: z.number(),
-  /** Of the label's words among all texts: what the evaluation compares. */
+  /** Log-probability of the label's words among all texts; the evaluation compares these. */
   logProbability: z.number(),
 });
 export type LabelScore = z.infer<typeof labelScore>;

@@ -25,7 +25,7 @@ export const jobSpec = z.object({
   recipe: recipeSchema,
   /** The experiment's folder; a job reads the artifacts of earlier jobs there and leaves its own. */
   folder: z.string(),
-  /** Of an export job: what to write now. Absent: all that the recipe asks for. */
+  /** For an export job: the files to write now. Absent: all that the recipe asks for. */
   exports: z.array(exportSettings).optional(),
 });
 export type JobSpec = z.infer<typeof jobSpec>;

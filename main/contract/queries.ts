@@ -66,7 +66,7 @@ export const remoteModel = z.object({
   licence: z.string().nullable(),
   weightBytes: z.number(),
   weightFiles: z.number(),
-  /** Of the tokenizer's files; 0 without any. */
+  /** Bytes of the tokenizer's files; 0 without any. */
   tokenizerBytes: z.number(),
 });
 export type RemoteModel = z.infer<typeof remoteModel>;

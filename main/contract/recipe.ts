@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { localPath } from './local-path.ts';
 
-/** Where SubLN goes (METHOD.md section 3): before `o_proj` and `down_proj` (`paper`), before all seven projections (`all`), nowhere. */
+/** Where SubLN goes (docs/method.md, 3): before `o_proj` and `down_proj` (`paper`), before all seven projections (`all`), nowhere. */
 export const sublnPlacement = z.enum(['none', 'paper', 'all']);
 export type SublnPlacement = z.infer<typeof sublnPlacement>;
 
@@ -100,8 +100,8 @@ export const finetuneSettings = z.object({ ...length.shape, optimiser: optimiser
 export type FinetuneSettings = z.infer<typeof finetuneSettings>;
 
 /**
- * What an export writes (docs/exports.md). Of the student: `i2_s` (bitnet.cpp), `tq2_0` and `tq1_0` (llama.cpp), `hf` (a Hugging Face
- * folder), `onnx`. Of the fine-tuned teacher: `f16`, and for comparison `q8_0` and `q4_0`.
+ * Type of an exported file (docs/exports.md). From the student: `i2_s` (bitnet.cpp), `tq2_0` and `tq1_0` (llama.cpp), `hf` (a Hugging Face
+ * folder), `onnx`. From the fine-tuned teacher: `f16`, and for comparison `q8_0` and `q4_0`.
  */
 export const exportType = z.enum(['i2_s', 'tq2_0', 'tq1_0', 'hf', 'onnx', 'f16', 'q8_0', 'q4_0']);
 export type ExportType = z.infer<typeof exportType>;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { runVerdict } from './queries.ts';
 
-/** What is laid side by side. `teacher-q4_0` is the fine-tuned teacher in four bits, executed by llama.cpp. */
+/** The models of a comparison. `teacher-q4_0` is the fine-tuned teacher in four bits, executed by llama.cpp. */
 export const comparedModel = z.enum(['teacher', 'teacher-q4_0', 'bitnet-sft', 'bitdistill']);
 export type ComparedModel = z.infer<typeof comparedModel>;
 
@@ -78,7 +78,7 @@ export type TypicalRequest = z.infer<typeof typicalRequest>;
 
 export const comparison = z.object({
   rows: z.array(comparisonRow),
-  /** What `requestSeconds` is of. */
+  /** The request that `requestSeconds` times. */
   request: typicalRequest.nullable().default(null),
   /** `path` is relative to the folder in the file, absolute in what the workbench tells. */
   export: z.object({ path: z.string(), type: z.string(), verified: z.boolean() }).nullable(),

@@ -126,7 +126,7 @@ export const curve = z.object({
 export type Curve = z.infer<typeof curve>;
 
 const shares = z.array(z.number().nullable());
-/** Of each ternary layer over time, one entry per step in `steps`: shares of -1, 0 and +1, and the share that flips in a step. */
+/** Each ternary layer over time, one entry per step in `steps`: shares of -1, 0 and +1, and the share that flips in a step. */
 export const ternaryWeights = z.object({
   steps: z.array(z.number()),
   layers: z.array(z.object({ negative: shares, zero: shares, positive: shares, flipRate: shares })),

@@ -81,11 +81,13 @@ export function linear(graph: Graph, x: Value, weight: Value): Value {
 }
 
 /**
- * `round(x / scale)` as int8, `[B, T, K]`, where no token's scale is below a 1024th of the largest one; for all others the integers and scales of
- * `QuantisedActivation`.
+ * Activations for a backward pass in 16-bit fixed point (docs/method.md, 2.4): the integers and scales of `QuantisedActivation` where a token's
+ * scale is at least a 1024th of the largest one in the micro-batch. For all others the scale is that 1024th, and the integers are rounded on it.
  */
 interface SignedActivation {
+  /** `round(x / scale)` as int8, `[B, T, K]`. */
   readonly values: Value;
+  /** `[B, T, 1]`. */
   readonly scale: Value;
 }
 
@@ -95,7 +97,7 @@ export interface QuantisedActivation {
   readonly source: Value;
   /** `round(x * 127 / gamma) + 128` as uint8, `[B, T, K]`: kept for a backward pass in float32. */
   readonly packed: Value;
-  /** What a backward pass in int16 keeps instead; null where gradients are computed in float32. */
+  /** Kept instead of `packed` for a backward pass in fixed point; null where gradients are computed in float32. */
   readonly signed: SignedActivation | null;
   /** `round(x * 127 / gamma)`, whole numbers in float32, `[B, T, K]`. */
   readonly integers: Value;
@@ -107,7 +109,7 @@ export interface QuantisedActivation {
 const zeroPoint = 128;
 
 /**
- * Per-token absmax quantisation to int8 (METHOD.md section 2): gamma = max(max|x|, 1e-5). The clamp to [-128, 127] cannot
+ * Per-token absmax quantisation to int8 (docs/method.md, 2.2): gamma = max(max|x|, 1e-5). The clamp to [-128, 127] cannot
  * bind, because |x| * (127 / gamma) stays below 127.5. Straight-through estimator: the gradient passes as if identity.
  */
 export function quantiseActivation(
@@ -156,8 +158,8 @@ export interface TernaryWeight {
 }
 
 /**
- * What the gradients of a BitLinear are computed from: the outputs' gradient as it is, or in 16-bit fixed point. Then all products are of
- * bytes, which processors with integer dot products multiply several times as fast; see `fixedPointGradients`.
+ * The form of the outputs' gradient from which a BitLinear's gradients are computed: float32, or 16-bit fixed point. In fixed point all products
+ * are of bytes, which processors with integer dot products multiply several times as fast; see `fixedPointGradients`.
  */
 export type GradientArithmetic = 'float32' | 'int16';
 

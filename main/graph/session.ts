@@ -1,4 +1,7 @@
-/** Runs programs on onnxruntime-node. Inputs and outputs are the caller's own float buffers; nothing is copied. */
+/**
+ * Runs programs on onnxruntime-node. Inputs are read from the caller's own buffers without a copy; outputs are computed in memory of
+ * ONNX Runtime, and onnxruntime-node copies each once into the caller's buffer.
+ */
 import { availableParallelism } from 'node:os';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { evaluateDimension, type Value } from './graph.ts';

@@ -6,7 +6,7 @@ import type { ComponentState } from '../contract/components.ts';
 import { componentsFolder } from '../contract/data-folder.ts';
 import { TritsmithError } from '../contract/errors.ts';
 
-/** Of node-llama-cpp; it decides which llama.cpp it is. */
+/** Version of node-llama-cpp, which decides the version of llama.cpp. */
 export const llamaCppVersion = '3.22.1';
 
 /** Bytes of the installed folder on Linux, measured; the other systems differ by some. */

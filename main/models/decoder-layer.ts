@@ -27,11 +27,11 @@ export interface DecoderLayer {
   readonly v: Value;
   /** Trainable values by local name; a ternary weight stands for the gradient of its latent weight. */
   readonly parameters: ReadonlyMap<string, Value>;
-  /** What enters each projection before SubLN and quantisation, for calibration. */
+  /** Input of each projection before SubLN and quantisation, for calibration. */
   readonly projectionInputs: ReadonlyMap<Projection, Value>;
 }
 
-/** What a ternary layer is computed in. */
+/** The arithmetic in which a ternary layer is computed. */
 export interface TernaryArithmetic {
   /** Going forward: the same numbers either way, but weights between latent and ternary (annealing) need float32. Default `int8`. */
   readonly products?: 'int8' | 'float32';
@@ -51,7 +51,7 @@ export function deltaName(projection: Projection): string {
 
 /**
  * Adds a decoder layer to the graph. Inputs besides the parameters: `x`, `mask` [T, T], `cos` and `sin` [P, D/2].
- * @param rounding of what enters the projections of a full-precision layer; it has no gradient
+ * @param rounding how the projections' inputs of a full-precision layer are rounded; it has no gradient
  */
 export function decoderLayer(
   graph: Graph,

@@ -42,9 +42,9 @@ export interface NetworkOptions extends EngineOptions {
   /** `training` compiles the backward pass too. */
   readonly mode: 'inference' | 'training';
   readonly recomputeActivations?: boolean;
-  /** Of ternary models. */
+  /** Ternary models only. */
   readonly arithmetic?: TernaryArithmetic;
-  /** Full-precision models in inference alone: how what enters the projections is rounded. */
+  /** Full-precision models in inference only: how the projections' inputs are rounded. */
   readonly rounding?: ActivationRounding;
 }
 

@@ -5,7 +5,7 @@ import type { Projection } from './configuration.ts';
 import { deltaName, transposedName } from './decoder-layer.ts';
 import { ParameterBuffer, type ParameterSpecification } from './parameters.ts';
 
-/** Of the ternary weights of one layer. */
+/** Counts over the ternary weights of one layer. */
 export interface TernaryCounts {
   zeros: number;
   flips: number;

@@ -76,7 +76,7 @@ async function openWindow(electron: string): Promise<void> {
       resolve(message);
     });
     window.once('close', (code, signal) => {
-      // What the app itself ends with is 0 or 1.
+      // The app itself ends with exit code 0 or 1.
       const brokeDown = signal !== null || (code ?? 0) > 1;
       if (asked || !brokeDown || performance.now() - begun > startMilliseconds) process.exit(code ?? 1);
       resolve(signal ?? `exit code ${String(code)}`);

@@ -1,5 +1,5 @@
 /**
- * The attention-relation term L_AD (Eq. 10-12 as Algorithm 1 and the released code compute them; METHOD.md section 5): for each of
+ * The attention-relation term L_AD (Eq. 10-12 as Algorithm 1 and the released code compute them; docs/method.md, 5.3): for each of
  * Q, K, V the rows are split into relation heads, L2-normalised, R = softmax(A A^T), KL(R_teacher || R_student) averaged over rows.
  * Padding is masked, rows and columns. The clamp of R at 1e-8 can't bind on valid columns: |A A^T| <= 1, so R >= e^-2 / T.
  */

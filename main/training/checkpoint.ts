@@ -15,7 +15,7 @@ const manifest = z.object({
   /** Beside the manifest: a manifest must not lead to another folder. */
   file: z.string().regex(/^step-\d{9}\.safetensors$/),
   sha256: z.string(),
-  /** What else the trainer must know to go on bit for bit. */
+  /** The rest of what the trainer needs to continue bit for bit. */
   state: z.object({ gamma: z.number(), configuration: z.string() }),
 });
 export type CheckpointState = z.infer<typeof manifest>['state'];

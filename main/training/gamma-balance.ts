@@ -1,6 +1,6 @@
 /**
- * Gradient-balanced gamma: the attention term's gradient norm is held at a share of the other terms' norm, measured now and then
- * (a fixed 1e5 was found to drown the task loss; METHOD.md sections 5 and 8).
+ * Gradient-balanced gamma (docs/method.md, 5.4): the attention term's gradient norm is held at a share of the other terms' norm,
+ * measured now and then.
  */
 export class GammaBalance {
   gamma = 0;

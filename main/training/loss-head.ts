@@ -69,8 +69,9 @@ function buildLossProgram(configuration: ModelConfiguration, distillation: Logit
   const nll = negativeLogLikelihood(graph, logP, targets);
   const weigh = (value: Value): Value => graph.node1('Mul', [value, weights], value.shape);
   const weightedRows = weigh(normed);
-  // The one-hot part of softmax - onehot is applied to rows and head separately, without a [n, V] one-hot; so are the rows' weights,
-  // unless a second term with weights of its own enters.
+  // d(CE)/d(logits) = softmax - onehot (docs/method.md, 5.1). We never build the one-hot: the softmax part goes through the products
+  // below, and the target's row is subtracted afterwards. Row weights are applied to the narrow side, except with distillation, where
+  // they must be in dLogits.
   let dLogits = graph.node1('Exp', [logP], wide);
   let kl: Value | null = null;
   if (distillation) {

@@ -3,7 +3,7 @@ Writes runtime.json: logits of the golden students, computed with PyTorch straig
 
     node students.ts <folder> && python runtime.py <folder>
 
-The reader, the dequantisers and the forward pass below are independent of the C++ runtime; they follow METHOD.md section 2 (int8 activations per
+The reader, the dequantisers and the forward pass below are independent of the C++ runtime; they follow docs/method.md, 2.2 and 2.3 (int8 activations per
 token, integer product, one scale) and llama.cpp's definition of the architectures.
 """
 import json

@@ -90,7 +90,7 @@ struct Kernels {
   /** The layout to pack weights in unless something else is asked for. */
   Layout layout;
 
-  /** Quantises `tokens` rows of `columns` floats (METHOD.md section 2, per token) into out.values, scales and sums. */
+  /** Quantises `tokens` rows of `columns` floats (docs/method.md, 2.2) into out.values, scales and sums. */
   void (*quantiseTokens)(const float* x, size_t stride, size_t columns, const QuantisedTokens& out, size_t begin, size_t end);
   /** y[t][r] = float(sum_k xi[t][k] T[r][k]) * (s[t] * delta) for the rows of panels [begin, end); y has `stride` floats per token. */
   void (*multiplyTernary)(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride);

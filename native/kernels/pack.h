@@ -23,7 +23,7 @@ size_t q6PanelBytes(size_t columns);
 /** Packs panels [begin, end) of a Q6_K matrix (rows as in the file) into `out` (the start of the whole packed matrix). */
 void packQ6Panels(const DenseMatrix& rows, size_t begin, size_t end, uint8_t* out);
 
-/** Codes (weight + 1) of `count` weights of an I2_S tensor from flat index `first` (FORMATS.md; code 3 reads as 0 weight). */
+/** Codes (weight + 1) of `count` weights of an I2_S tensor from flat index `first` (docs/formats.md, 2.1; code 3 reads as a weight of 0). */
 void readI2S(const uint8_t* data, size_t first, size_t count, uint8_t* codes);
 
 /** Code of row r, column c in a packed matrix. */

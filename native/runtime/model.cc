@@ -246,7 +246,7 @@ class Loader {
   std::vector<DenseMatrix*> copied_;
 };
 
-/** SubLN weights of one layer, whichever names the file uses (FORMATS.md): `attn_sub_norm` and `ffn_sub_norm`, or `*_norm_in`. */
+/** SubLN weights of one layer, whichever names the file uses (docs/formats.md, 3.1 and 3.2): `attn_sub_norm` and `ffn_sub_norm`, or `*_norm_in`. */
 void readSubNorms(Loader& load, const Gguf& file, const Shape& s, const std::string& block, Layer& layer) {
   const size_t attentionWidth = s.heads * s.headDim;
   if (s.architecture == "qwen3") {
@@ -277,8 +277,8 @@ void shareEqual(std::initializer_list<const float**> norms, size_t count) {
 }
 
 /**
- * SubLN before o and down alone is written to `qwen3` files as ffn_norm = 1 with its weight in gate's and up's norms (FORMATS.md). The two norms in a
- * row are that one norm: the second only divides by sqrt(1 + epsilon), which training did not.
+ * SubLN before o and down alone is written to `qwen3` files as ffn_norm = 1 with its weight in gate's and up's norms (docs/formats.md, 3.3). The two
+ * norms in a row are that one norm: the second only divides by sqrt(1 + epsilon), which training did not.
  */
 void joinUnitNorm(Layer& layer, size_t width) {
   if (layer.gate.inputNorm == nullptr || layer.gate.inputNorm != layer.up.inputNorm) return;

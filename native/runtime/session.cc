@@ -1,4 +1,4 @@
-/** The forward pass: embedding, layers with KV cache, head. Names follow METHOD.md; layouts are kernels.h's. */
+/** The forward pass: embedding, layers with KV cache, head. Symbols are those of docs/method.md, 1; layouts are kernels.h's. */
 #include "runtime/session.h"
 
 #include <algorithm>

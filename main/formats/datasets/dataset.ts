@@ -15,7 +15,7 @@ export interface ProblemSummary {
   readonly count: number;
   /** The first few. */
   readonly rows: readonly number[];
-  /** Of the first of them. */
+  /** What was wrong with the first of them. */
   readonly message: string;
   /** Whether the rows are read all the same. */
   readonly rowsKept: boolean;
@@ -34,7 +34,7 @@ export interface Dataset {
   readonly format: DatasetFormat;
   /** Column names in the order of the file. Formats without a header: the names in the first thousand rows. */
   readonly columns: readonly string[];
-  /** Of the iteration that ran last; the first thousand. */
+  /** The first thousand problems of the latest iteration. */
   readonly problems: readonly Problem[];
   /** How many problems there were, kept or not. */
   readonly problemCount: number;

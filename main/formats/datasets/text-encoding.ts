@@ -37,5 +37,5 @@ export function refuseOtherThanText(file: string, bytes: Uint8Array): void {
     });
 }
 
-/** What is said of a row with bytes that are no UTF-8. */
+/** The message about a row with bytes that are no UTF-8. */
 export const notUtf8 = `some bytes are no UTF-8 and are shown as \ufffd; the row is kept. ${asUtf8}`;

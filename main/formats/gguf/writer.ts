@@ -80,7 +80,7 @@ class ByteSink {
 interface Layout {
   readonly header: Uint8Array;
   readonly placed: readonly { readonly tensor: GgufTensorToWrite; readonly bytes: number }[];
-  /** Of the whole file. */
+  /** Bytes of the whole file. */
   readonly bytes: number;
 }
 

@@ -6,9 +6,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export interface Limits {
-  /** Of processor time: the same on a busy machine. */
+  /** Limit of processor time, which is the same on a busy machine. */
   readonly seconds: number;
-  /** Of resident memory, above what the process has at rest. */
+  /** Limit of resident memory above what the process has at rest. */
   readonly megabytes: number;
 }
 

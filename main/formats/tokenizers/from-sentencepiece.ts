@@ -51,7 +51,7 @@ function damaged(file: string, reason: string): TritsmithError {
   });
 }
 
-/** What splits text as SentencePiece does. */
+/** The pieces and flags that split text as SentencePiece does. */
 export interface PieceRules {
   /** By id; an id may be missing. */
   readonly pieces: readonly Piece[];

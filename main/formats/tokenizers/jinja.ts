@@ -20,7 +20,7 @@ function onlyInserts(source: string): boolean {
 
 /**
  * Compiles a template; the function renders it with the given names, which must be structured-cloneable. Templates with expressions
- * or blocks run in a thread of their own, with 2 seconds of processor time and 256 MB for each call. `what` names the template in errors.
+ * or blocks run in a process of their own (jinja-process.ts), with 2 seconds of processor time and 256 MB for each call. `what` names the template in errors.
  * @throws TritsmithError `bad-input`: syntax, unknown filters, too much time or memory, output longer than `longestOutput` characters
  */
 export function compileJinja(what: string, source: string, longestOutput: number): (names: object) => string {

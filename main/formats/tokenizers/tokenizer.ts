@@ -16,7 +16,7 @@ export interface Tokenizer {
   readonly padId: number | null;
   readonly unkId: number | null;
   readonly chatTemplate: string | null;
-  /** Of what decides the ids (vocabulary, merges, added tokens, splitting): equal for the same tokenizer in another folder or file format. */
+  /** Digest of all that decides the ids (vocabulary, merges, added tokens, splitting): equal for the same tokenizer in another folder or file format. */
   readonly sha256: string;
   readonly definition: TokenizerDefinition;
   /**

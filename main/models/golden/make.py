@@ -275,7 +275,7 @@ def make_full_precision(arch):
 
 
 def check_straight_through():
-    """ENGINE.md rule 1, written out: y = (xi T^T)(s delta), dX = (dy T) delta, dW = (dy s)^T xi."""
+    """docs/method.md, 2.3 and 2.4, written out: y = (xi T^T)(s delta), dX = (dy T) delta, dW = (dy s)^T xi."""
     generator = torch.Generator().manual_seed(5000)
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
     x, w, dy = draw(5, 24).requires_grad_(), draw(7, 24).requires_grad_(), draw(5, 7)

@@ -1,6 +1,6 @@
 """Independent PyTorch reference of what the TypeScript graph engine computes: decoder forward pass,
-BitLinear, SubLN and the losses of BitNet Distillation. Written from METHOD.md (cited as "M2", "M3", "M5"
-for its sections) and arXiv 2510.13998 (equation numbers); shares no code with the engine.
+BitLinear, SubLN and the losses of BitNet Distillation. Written from docs/method.md ("M2" is its section 2,
+"M3" and "M5" its sections 3 and 5) and arXiv 2510.13998 (equation numbers); shares no code with the engine.
 
 Everything is a plain function of a dictionary of parameters under their Hugging Face names, so that autograd
 gives the gradients. No batching tricks, no fusing: the shortest form that can be compared with the formula.
@@ -50,7 +50,7 @@ def activation_gamma(x):
 
 
 def activation_int8(x):
-    """M2: xi = clamp(round(x * 127/gamma), -128, 127). ENGINE.md rule 1 divides by s = gamma/127 instead:
+    """M2: xi = clamp(round(x * 127/gamma), -128, 127). An engine may divide by s = gamma/127 instead, which gives
     other integers only where x * 127/gamma is a tie but for rounding, which the golden inputs avoid (TieMargin).
     Exact ties are no rarity without SubLN: at position 0 attention hands v through, v is an integer times one scale,
     and integer * 127 / integer can be k + 1/2."""

@@ -104,7 +104,7 @@ async function evaluate(
   const { threads, seed } = recipe;
   const { maxLength, maxNewTokens } = recipe.task;
   const model = await startLlamaCpp(component, path, {
-    // Its threads wait by spinning: on a core that others use, one more of them makes it slower.
+    // Its threads busy-wait, so a thread beyond the free cores slows all.
     threads: threads === 0 ? politeThreads() : threads,
     contextLength: maxLength + maxNewTokens,
     kvType: 'f32',

@@ -40,8 +40,8 @@ export interface Target {
 const teacherTypes: readonly ExportType[] = ['f16', 'q8_0', 'q4_0'];
 
 /**
- * What to write: what the recipe asks for, the student first; and where nothing of a model would run in our runtime, the file that it
- * is measured with (I2_S, or F16 of the teacher).
+ * The files to write: those that the recipe asks for, the student's first. A model of which none of them runs in our runtime also gets the
+ * file that it is measured with (I2_S, or F16 for the teacher).
  */
 export function exportTargets(folder: string, recipe: Recipe): Target[] {
   const embedding = recipe.exports[0]?.embedding ?? 'f16';

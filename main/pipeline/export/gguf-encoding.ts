@@ -18,7 +18,7 @@ export type TernaryTypeName = 'I2_S' | 'TQ2_0' | 'TQ1_0';
 
 export interface GgufEncoding {
   readonly linear: TernaryTypeName | 'F16' | 'Q8_0' | 'Q4_0';
-  /** Of embedding and head. */
+  /** Type of embedding and head. */
   readonly embedding: 'F16' | 'F32' | 'Q8_0' | 'Q6_K';
 }
 
@@ -34,7 +34,7 @@ export function typeOfTensor(tensor: GgufTensorPlan, encoding: GgufEncoding): Te
   return tensor.kind === 'embedding' ? encoding.embedding : encoding.linear;
 }
 
-/** Name of the tensor with the scale that TQ2_0 and TQ1_0 have no room for (FORMATS.md). */
+/** Name of the tensor with the scale that TQ2_0 and TQ1_0 have no room for (docs/formats.md, 2.2). */
 export function scaleName(weight: string): string {
   return weight.replace(/\.weight$/, '.scale');
 }
@@ -51,7 +51,7 @@ export async function plannedValues(tensor: GgufTensorPlan, source: TensorSource
   return tensor.permuteHeads === null ? values : permuteRotaryRows(values, tensor.permuteHeads, tensor.shape[1] ?? 1);
 }
 
-/** The absmean quantisation of a linear layer (METHOD.md section 2), the same that the student trains with. */
+/** The absmean quantisation of a linear layer (docs/method.md, 2.1), the same that the student trains with. */
 export async function ternaryValues(tensor: GgufTensorPlan, source: TensorSource): Promise<TernaryValues> {
   const latent = await plannedValues(tensor, source);
   const values = new Float32Array(latent.length);

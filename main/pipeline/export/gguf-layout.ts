@@ -1,5 +1,5 @@
 /**
- * Which GGUF tensors and keys hold a model (FORMATS.md, "Which architecture string holds which student"). One place decides; the
+ * Which GGUF tensors and keys hold a model (docs/formats.md, 1 and 3). One place decides; the
  * writer and the read-back both follow it.
  */
 import { TritsmithError } from '../../contract/errors.ts';

@@ -1,4 +1,4 @@
-/** Which tensors and settings of a Hugging Face folder with `quant_method: "bitnet"` hold a student (FORMATS.md). */
+/** Which tensors and settings of a Hugging Face folder with `quant_method: "bitnet"` hold a student (docs/formats.md, 4). */
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { type ParameterSpecification, parameterSpecifications } from '../../models/parameters.ts';

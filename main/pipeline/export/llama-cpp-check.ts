@@ -32,7 +32,7 @@ export interface LlamaCppAgreement {
   readonly largestLogit: number;
   /** Share of the places at which no logit differs from the graph engine's by more than 1e-3. */
   readonly exactShare: number;
-  /** What llama.cpp's rounding makes of our logits in the graph engine: the difference that is to be expected. */
+  /** Difference from our logits that the graph engine gets with llama.cpp's rounding: the one to expect. */
   readonly roundingDifference: number;
   /** By how much single roundings that fall the other way move the graph engine's logits (runtime-check.ts). */
   readonly sensitivity: number;
@@ -198,7 +198,7 @@ export async function compareWithLlamaCpp(
 
   const found = { tokens: 0, sameTokens: 0, exactShare: 0, largestDifference: 0, differenceFromOurs: 0 };
   let [roundingDifference, sensitivity, largestLogit] = [0, 0, 0];
-  /** Of tokens that differ from ours and from the graph engine's: how far the graph engine's best lies above it. */
+  /** For each token of llama.cpp that neither we nor the graph engine chose: how far the logit of the graph engine's best lies above that token's. */
   const gaps: number[] = [];
   try {
     for (const [index, whole] of prompts.entries()) {

@@ -1,4 +1,4 @@
-/** Which programs run a GGUF file, from what is in it (FORMATS.md); of our own runtime by loading it. */
+/** Which programs run a GGUF file: ours by loading it, the others by what is in it (docs/formats.md, 3). */
 import { loadModel } from '../../../native/runtime.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
 import type { GgufFile } from '../../formats/gguf/index.ts';

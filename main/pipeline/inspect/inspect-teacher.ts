@@ -17,7 +17,7 @@ import { type ModelConfiguration, projections, projectionShape } from '../../mod
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
 
-/** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (FORMATS.md). */
+/** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (docs/formats.md, 2.1). */
 const i2STrailerBytes = 32;
 
 /**
@@ -167,7 +167,7 @@ async function tokenizerFacts(
   }
 }
 
-/** I2_S packs 128 inputs at a time (FORMATS.md); other runtimes compute other widths wrong. */
+/** I2_S packs 128 inputs at a time (docs/formats.md, 2.1); other runtimes compute other widths wrong. */
 function i2sWarnings(configuration: ModelConfiguration): string[] {
   const odd = projections.filter((projection) => projectionShape(configuration, projection)[1] % 128 !== 0);
   return odd.length === 0

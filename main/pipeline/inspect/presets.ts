@@ -20,10 +20,7 @@ export function learningRateFor(parameters: number): number {
 /** Most tokens that Stage 2 reads of a corpus. */
 const mostPretrainTokens: Record<PresetName, number> = { quick: 0, balanced: 50_000_000, paper: 10_000_000_000 };
 
-/**
- * `gammaRatio` where the student starts from the fine-tuned teacher, and so has most of its relations already: a half held the student back
- * (docs/results.md, sst2: `weak-attention`).
- */
+/** `gammaRatio` for a student that starts from the fine-tuned teacher; docs/results.md, "sst2: what was tried", compares ratios. */
 const attentionShareFromTeacher = 0.1;
 
 /** Builds the recipe that a preset stands for; every setting in it can be changed afterwards. */

@@ -49,7 +49,7 @@ export async function tokeniseCorpus(
   }
   await mkdir(dirname(path), { recursive: true });
   const bytesPerToken = tokenizer.vocabSize <= 65_536 ? 2 : 4;
-  // What an earlier key described is about to be gone.
+  // The tokens that an earlier key describes are about to be overwritten.
   await rm(`${path}.json`, { force: true });
   let tokens = 0;
   await writeFileAtomically(path, async (file) => {

@@ -138,7 +138,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     if (train?.texts.has(key) === true) tally.add('shared-between-splits', row);
   }
   const { size: bytes } = await stat(dataset.path);
-  // What a row's names and marks take beside its values is not known in every format: an estimate, and said to be one.
+  // Not every format tells how many bytes of a row are names and marks, so this is an estimate and is reported as one.
   const times = more ? Math.max(1, bytes / Math.max(1, readBytes)) : 1;
   const report: SplitReport = {
     path: dataset.path,

@@ -14,7 +14,7 @@ import { tokeniseRows } from './tokenised-rows.ts';
 export interface TaskBatches {
   readonly task: PreparedTask;
   readonly batches: BatchSource;
-  /** Of the whole stage. */
+  /** Optimiser steps of the whole stage. */
   readonly steps: number;
   close(): Promise<void>;
 }

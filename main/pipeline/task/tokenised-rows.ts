@@ -31,7 +31,7 @@ export interface TokenisedRows extends ExampleRows {
   close(): Promise<void>;
 }
 
-/** What lies behind the tokens, by row in the order of the seed. */
+/** Where each row's tokens lie, by row in the order of the seed. */
 interface Index {
   readonly lengths: Int32Array;
   readonly responseStarts: Int32Array;
@@ -69,7 +69,7 @@ async function write(
   onRows: OnRows,
 ): Promise<FileInfo> {
   await mkdir(dirname(path), { recursive: true });
-  // What an earlier key described is about to be gone.
+  // The tokens that an earlier key describes are about to be overwritten.
   await rm(`${path}.json`, { force: true });
   const index = emptyIndex(trainRows);
   const hash = createHash('sha256');

@@ -3,7 +3,7 @@ import { forkPort } from '../../jobs/fork-port.ts';
 import { runCli } from './program.ts';
 import { processShell } from './shell.ts';
 
-// What the workbench and its workers write is for its user alone.
+// Files of the workbench and its workers are for its user alone.
 process.umask(0o077);
 // A reader that closes the pipe early (head, say) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

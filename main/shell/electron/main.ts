@@ -170,7 +170,7 @@ function openWindow(): BrowserWindow {
   window.once('ready-to-show', () => {
     window.show();
   });
-  // What runs does not need the page: it comes back, unless it breaks down again at once.
+  // Running experiments do not need the page: it is loaded again, unless it breaks down again at once.
   let lastReload = -Infinity;
   window.webContents.on('render-process-gone', (_event, { reason }) => {
     if (reason === 'clean-exit' || performance.now() - lastReload < reloadPauseMilliseconds) return;

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { TritsmithError } from '../../contract/errors.ts';
 import { openBrowserShell } from './browser-shell.ts';
 
-// What the workbench and its workers write is for its user alone.
+// Files of the workbench and its workers are for its user alone.
 process.umask(0o077);
 const usage = `npm run serve -- [--workspace <folder>] [--port <number>]
 

@@ -34,7 +34,7 @@ function contentSecurityPolicy(connect: string): string {
   ].join('; ');
 }
 
-/** Of every answer of the loopback server. */
+/** Headers of every answer of the loopback server. */
 export function securityHeaders(port: number): Record<string, string> {
   return pageHeaders(`ws://127.0.0.1:${String(port)} ws://localhost:${String(port)}`);
 }

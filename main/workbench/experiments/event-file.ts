@@ -69,7 +69,7 @@ export function replayEvents(folder: string, store: (samples: MetricSample[], lo
         logs = [];
       }
       if (count === 0) return;
-      // What is longer than any line of ours is no line of ours.
+      // We write no line that long, so this is not one of ours.
       if (rest.length > 16 * chunkBytes) rest = Buffer.alloc(0);
     }
   } finally {

@@ -185,7 +185,7 @@ describe('an experiment', () => {
     workspace = await open();
     const record = workspace.experiments.get('counts-1');
     expect(states(record)).toEqual(['interrupted', 'interrupted', 'pending', 'pending']);
-    // What was spent before is known, and counts on.
+    // The time spent before the pause is known and is added to.
     expect(record.stages[0]!.seconds).toBeGreaterThan(0);
     const done = await runExperiment(workspace, 'counts-1', { port });
     expect(done.state).toBe('done');

@@ -60,7 +60,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
   const downloads = new TeacherDownloads(workspace, options.jobs, hub);
   const sideJobs = new SideJobs(workspace, options.jobs, hub);
   const summaries = new Summaries(workspace, queue);
-  // What cannot be read now is told when it is asked for.
+  // A file that cannot be read now is reported when somebody asks for it.
   summaries.warm().catch(() => undefined);
   return {
     options,

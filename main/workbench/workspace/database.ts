@@ -11,7 +11,7 @@ export type Sqlite = Database.Database;
 const migrationsFolder = join(dirname(fileURLToPath(import.meta.url)), 'migrations');
 /** Above this size the whole-file check runs only after a crash, or when damage was met. */
 const checkedBytes = 64 * 1024 * 1024;
-/** What the database may grow by before it gives space back: SQLite's log holds a thousand pages. */
+/** How much the database may grow before it gives space back: SQLite's log holds a thousand pages. */
 const writtenAtOnce = 4 * 1024 * 1024;
 
 export interface OpenedDatabase {

@@ -23,7 +23,7 @@ export interface Workspace {
   readonly interrupted: readonly string[];
   /** What else happened while opening that the user should know. */
   readonly notices: readonly string[];
-  /** What a full disk did not take of the curves and logs of this session, by experiment. */
+  /** Curves and logs of this session that a full disk did not take, by experiment. */
   readonly unwritten: Map<string, { samples: MetricSample[]; logs: LogLine[] }>;
   experimentFolder(id: string): string;
   close(): void;
