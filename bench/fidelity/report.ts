@@ -175,7 +175,7 @@ export function writeReport(report: FidelityReport): void {
   updateReadme(
     name,
     [
-      `${taskName}, ${report.baseName} (${(report.baseParameters / 1e6).toFixed(2)} M parameters), ${rows} ${rowsName} rows, ${seeds.length} ${seeds.length === 1 ? 'seed' : 'seeds'}, ${report.studentSteps} steps for each student; BitDistill starts from the fine-tuned teacher, whose ${report.teacherSteps} steps come on top:`,
+      `${taskName}, ${report.baseName} (${(report.baseParameters / 1e6).toFixed(2)} M parameters), ${rows} ${rowsName} rows, ${seeds.length} ${seeds.length === 1 ? 'seed' : 'seeds'}, ${report.studentSteps} steps for each student; BitDistill also needs the ${report.teacherSteps} steps that fine-tuned its teacher:`,
       markdownTable([
         head!,
         ...lines.filter((_, index) => index < 3 || readmeVariants.includes(others[index - 3]!.name)),
