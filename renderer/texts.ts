@@ -1,3 +1,5 @@
+import type { StepMetric } from '../main/contract/metric-names.ts';
+
 /** +1.2, −0.3: a difference with its sign. */
 function signed(value: number): string {
   return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(1)}`;
@@ -986,7 +988,7 @@ export const texts = {
     free: (amount: string) => `${amount} free`,
     levels: { fine: 'fine', limit: 'a limit', problem: 'a problem' },
   },
-  /** Curves by the name of their metric, in the order of lists. */
+  /** Curves by the name of their metric. */
   metrics: {
     loss: 'Loss, total',
     'loss/ce': 'Loss: task (cross-entropy)',
@@ -1000,11 +1002,11 @@ export const texts = {
     gamma: 'Weight γ of the attention term',
     'gamma/gradient-ratio': 'Attention term’s share of the gradient',
     'tokens-per-second': 'Tokens per second',
-  } as Record<string, string>,
+  } satisfies Record<StepMetric, string>,
   terms: {
     loss: 'total',
     'loss/ce': 'task (cross-entropy)',
     'loss/kd': 'teacher’s answers (logits)',
     'loss/relation': 'teacher’s attention',
-  } as Record<string, string>,
+  } satisfies Partial<Record<StepMetric, string>>,
 } as const;

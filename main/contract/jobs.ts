@@ -77,8 +77,7 @@ export const jobEvent = z.discriminatedUnion('type', [
     resumed: z.number().default(0),
     note: z.string().optional(),
   }),
-  /** One measured value at a step: `loss`, `loss/ce`, `loss/kd`, `loss/relation`, `gradient-norm`, `learning-rate`, `tokens-per-second`, `flip-rate`, `zero-fraction`, `gamma`, `accuracy`…
-   * and of each ternary layer, less often, `ternary/<layer>/negative`, `/zero`, `/positive`, `/flip-rate`. */
+  /** Measured values at a step, by the names of metric-names.ts. */
   z.object({ type: z.literal('metrics'), step: z.number(), values: z.record(z.string(), measured) }),
   z.object({ type: z.literal('checkpoint'), step: z.number(), path: z.string() }),
   z.object({ type: z.literal('artifact'), artifact }),

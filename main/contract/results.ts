@@ -1,10 +1,10 @@
 /** What an experiment found out: the comparison table of teacher, 4-bit teacher, BitNet-SFT and BitDistill student. */
 import { z } from 'zod';
+import { comparedModels, trainedModels } from './model-names.ts';
 import { runVerdict } from './queries.ts';
 
-/** What is laid side by side. `teacher-q4_0` is the fine-tuned teacher in four bits, executed by llama.cpp. */
-export const comparedModel = z.enum(['teacher', 'teacher-q4_0', 'bitnet-sft', 'bitdistill']);
-export type ComparedModel = z.infer<typeof comparedModel>;
+export const trainedModel = z.enum(trainedModels);
+export const comparedModel = z.enum(comparedModels);
 
 export const comparisonRow = z.object({
   name: comparedModel,
@@ -46,7 +46,7 @@ export type VocabularyPruning = z.infer<typeof vocabularyPruning>;
 
 /** One exported file or folder of an experiment, kept in `exports/exports.json`. */
 export const exportedFile = z.object({
-  model: z.enum(['teacher', 'bitnet-sft', 'bitdistill']),
+  model: trainedModel,
   /** Relative to the experiment's folder. */
   path: z.string(),
   type: z.string(),

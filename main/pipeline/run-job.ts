@@ -1,5 +1,6 @@
 /** The one door to the pipeline: runs a job from a recipe and an experiment's folder to artifacts. */
 import type { JobKind, JobSpec } from '../contract/jobs.ts';
+import { baselineModel, studentModel, teacherModel } from '../contract/model-names.ts';
 import { distilStudent, trainBaseline } from './stages/distil.ts';
 import { evaluateModels } from './evaluate/evaluate.ts';
 import { exportModels } from './export/export-models.ts';
@@ -21,10 +22,10 @@ const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<JobR
   baseline: trainBaseline,
   evaluate: evaluateModels,
   export: exportModels,
-  'measure-teacher': (spec, context) => measureModel('teacher', spec, context),
-  'measure-baseline': (spec, context) => measureModel('bitnet-sft', spec, context),
+  'measure-teacher': (spec, context) => measureModel(teacherModel, spec, context),
+  'measure-baseline': (spec, context) => measureModel(baselineModel, spec, context),
   'four-bit': fourBitBaseline,
-  'measure-student': (spec, context) => measureModel('bitdistill', spec, context),
+  'measure-student': (spec, context) => measureModel(studentModel, spec, context),
 };
 
 /**

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { experimentRecord } from '../../contract/experiments.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { DifferencesAnswer, DifferencesRequest } from '../../contract/result-queries.ts';
-import { type ComparedModel, comparedModel, type ModelEvaluation } from '../../contract/results.ts';
+import type { ModelEvaluation } from '../../contract/results.ts';
+import { type ComparedModel, comparedModels } from '../../contract/model-names.ts';
 import { confusion } from '../../evaluation/confusion.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { readEvaluation, rougeOfRows } from './evaluations.ts';
@@ -58,7 +59,7 @@ export async function differingRows({ folder, first, second, limit }: Difference
 
 async function readEvaluations(folder: string, rows: number): Promise<Map<ComparedModel, ModelEvaluation>> {
   const found = new Map<ComparedModel, ModelEvaluation>();
-  for (const name of comparedModel.options) {
+  for (const name of comparedModels) {
     const evaluation = await readEvaluation(folder, name);
     if (evaluation === null) continue;
     const kept = Math.max(evaluation.predictions.length, evaluation.answers.length);

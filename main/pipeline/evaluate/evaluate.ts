@@ -2,6 +2,7 @@
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
+import type { MetricValues } from '../../contract/metric-names.ts';
 import { type ClassifiedRow, classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
@@ -20,7 +21,7 @@ import { writeAnswers, type WrittenAnswers } from './written-answers.ts';
 export function trainingEvaluation(
   recipe: Recipe,
   task: PreparedTask,
-): { evaluate?: (network: Network) => Promise<Record<string, number>> } {
+): { evaluate?: (network: Network) => Promise<MetricValues> } {
   const { everySteps, rowsDuringTraining } = recipe.evaluation;
   const { labels } = task;
   if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return {};

@@ -5,6 +5,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
 import type { ExportedFile, ModelEvaluation, TypicalRequest } from '../../contract/results.ts';
+import { fourBitModel } from '../../contract/model-names.ts';
 import type { ClassifiedRow } from '../../evaluation/answer-classes.ts';
 import { findLlamaCpp, type LlamaCppModel, startLlamaCpp } from '../../llama-cpp/index.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
@@ -30,7 +31,7 @@ import type { EvaluationRow } from '../task/evaluation-rows.ts';
 import { prepareTask, type PreparedTask } from '../task/task-data.ts';
 import type { WrittenAnswers } from './written-answers.ts';
 
-const name = 'teacher-q4_0';
+const name = fourBitModel;
 
 /** Embedding as llama.cpp's own quantiser has it beside Q4_0 weights: Q6_K, or Q8_0 where rows are no multiple of 256. */
 async function fourBitExport({ teacher }: Recipe): Promise<ExportSettings> {

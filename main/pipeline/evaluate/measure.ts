@@ -6,6 +6,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import { runsInRuntime } from '../../contract/recipe.ts';
 import type { TypicalRequest } from '../../contract/results.ts';
+import type { TrainedModel } from '../../contract/model-names.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { measuredFile, type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
 import { readEvaluation } from './evaluations.ts';
@@ -57,7 +58,7 @@ function requestTime(model: StudentModel, request: TypicalRequest | undefined): 
  * no file for our runtime can hold is not measured, and the log says so.
  */
 export async function measureModel(
-  name: 'teacher' | 'bitnet-sft' | 'bitdistill',
+  name: TrainedModel,
   { recipe, folder }: JobSpec,
   context: JobContext,
 ): Promise<Measurement | { measured: false }> {

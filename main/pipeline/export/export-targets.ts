@@ -1,6 +1,7 @@
 /** What an export job writes: what the recipe asks for, and what the models are measured with. */
 import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
 import type { ExportedFile } from '../../contract/results.ts';
+import { baselineModel, teacherModel } from '../../contract/model-names.ts';
 import { evaluatedModels } from '../evaluate/evaluations.ts';
 import { studentConfiguration } from '../models-of-recipe.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
@@ -48,9 +49,9 @@ export function exportTargets(folder: string, recipe: Recipe): Target[] {
   return evaluatedModels(folder, recipe)
     .reverse()
     .flatMap(({ name, path }): Target[] => {
-      const ofTeacher = name === 'teacher';
+      const ofTeacher = name === teacherModel;
       const wanted =
-        name === 'bitnet-sft' ? [] : recipe.exports.filter(({ type }) => teacherTypes.includes(type) === ofTeacher);
+        name === baselineModel ? [] : recipe.exports.filter(({ type }) => teacherTypes.includes(type) === ofTeacher);
       const own: ExportSettings = ofTeacher ? { type: 'f16', embedding: 'f16' } : { type: 'i2_s', embedding };
       const target = (settings: ExportSettings, forMeasuring: boolean): Target => ({
         model: name,
@@ -85,7 +86,7 @@ export function targetsFor(
 ): Target[] {
   return exportTargets(folder, recipe).filter(
     ({ model, settings }) =>
-      model !== 'bitnet-sft' &&
+      model !== baselineModel &&
       settings.type === type &&
       settings.embedding === embedding &&
       (settings.pruneVocabulary ?? false) === pruneVocabulary,

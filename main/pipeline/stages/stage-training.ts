@@ -2,6 +2,7 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import type { JobKind } from '../../contract/jobs.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
+import type { MetricValues } from '../../contract/metric-names.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
 import { Network } from '../../models/network.ts';
@@ -26,7 +27,7 @@ export interface StageTraining {
   /** See `TrainerSettings.anneal`. */
   readonly anneal?: number | undefined;
   /** Accuracy on held-out rows while training; runs on the network being trained. */
-  readonly evaluate?: (network: Network) => Promise<Record<string, number>>;
+  readonly evaluate?: (network: Network) => Promise<MetricValues>;
 }
 
 /** Everything in the recipe that decides a job's result; names and exports do not. */

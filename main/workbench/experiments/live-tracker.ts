@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { ExperimentEvent } from '../../contract/experiments.ts';
 import type { LiveProgress, LogLine } from '../../contract/views.ts';
+import { parseLayerMetric } from '../../contract/metric-names.ts';
 
 const tellMilliseconds = 200;
 /** Time and memory go on although no event comes. */
@@ -98,7 +99,7 @@ export class LiveTracker {
     } else if (event.event.type === 'metrics') {
       // What layers report is read as a whole (ternary-weights.ts); it would only weigh down each event.
       const values = Object.entries(event.event.values)
-        .filter(([name]) => !name.startsWith('ternary/'))
+        .filter(([name]) => parseLayerMetric(name) === null)
         .map(([name, value]) => [name, Number.isFinite(value) ? value : null]);
       this.#live = {
         ...live,

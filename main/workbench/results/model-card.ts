@@ -1,6 +1,7 @@
 /** The report of an experiment as a model card: what was made, from what, how good and how fast it is, on which machine. */
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import type { ExperimentResults } from '../../contract/views.ts';
+import { studentModel } from '../../contract/model-names.ts';
 import { differenceBlocks } from './card-differences.ts';
 import { percent, table } from './card-markdown.ts';
 import type { ReportedDifferences } from './differences.ts';
@@ -43,7 +44,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
     rate(row.decodeTokensPerSecond),
     row.requestSeconds === null ? 'not measured' : `${(row.requestSeconds * 1000).toPrecision(3)} ms`,
   ]);
-  const student = results.evaluations.find(({ model }) => model === 'bitdistill');
+  const student = results.evaluations.find(({ model }) => model === studentModel);
   const request = results.comparison?.request ?? null;
   return [
     `# ${record.name}`,
@@ -118,7 +119,7 @@ function evaluatedOn({ rows, drawnFrom }: ExperimentResults['evaluations'][numbe
 
 /** The student against each other model on the same rows, a sentence each. */
 export function pairedSentences(evaluations: ExperimentResults['evaluations']): string[] {
-  const student = evaluations.find(({ model }) => model === 'bitdistill');
+  const student = evaluations.find(({ model }) => model === studentModel);
   return (['teacher', 'teacher-q4_0', 'bitnet-sft'] as const).flatMap((other) => {
     const [difference, low, high] = ['', '.low', '.high'].map(
       (end) => student?.scores[`differenceFrom.${other}${end}`],

@@ -6,7 +6,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { runsInRuntime } from '../../contract/recipe.ts';
 import { comparedModel, modelEvaluation } from '../../contract/results.ts';
-import type { RuntimeModelName } from '../../contract/helper-protocol.ts';
+import type { TrainedModel } from '../../contract/model-names.ts';
 import { type ExperimentResults, exportedModel, type ExportedModel } from '../../contract/views.ts';
 import { readComparison } from './comparison.ts';
 import type { Workspace } from '../workspace/workspace.ts';
@@ -43,7 +43,7 @@ function answers(file: Pick<ExportedModel, 'type' | 'pruning'>): boolean {
 }
 
 /** The file of `model` that answers: the newest one that can. Throws `not-found` while there is none. */
-export function exportOf(workspace: Workspace, record: ExperimentRecord, model: RuntimeModelName): ExportedModel {
+export function exportOf(workspace: Workspace, record: ExperimentRecord, model: TrainedModel): ExportedModel {
   const file = readExports(workspace, record).find((each) => each.model === model && each.preferred);
   if (file !== undefined && existsSync(file.path)) return file;
   throw new TritsmithError('not-found', `There is no exported file of this model in ${record.name}.`, {

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Comparison } from '../../contract/results.ts';
 import type { ExperimentSummary } from '../../contract/views.ts';
+import { studentModel } from '../../contract/model-names.ts';
 import { readAnnotations } from '../experiments/annotations.ts';
 import { readComparison } from './comparison.ts';
 import type { ExperimentQueue } from '../experiments/experiment-queue.ts';
@@ -49,7 +50,7 @@ export class Summaries {
     const rows = this.#rowsOf(id);
     const found = {
       scores: rows.map(({ name, accuracy }) => ({ name, value: accuracy })),
-      studentFileBytes: rows.find(({ name }) => name === 'bitdistill')?.fileBytes ?? null,
+      studentFileBytes: rows.find(({ name }) => name === studentModel)?.fileBytes ?? null,
       tags,
       notes,
       removed,
