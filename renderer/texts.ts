@@ -1,4 +1,13 @@
 import type { StepMetric } from '../main/contract/metric-names.ts';
+import type { ComparedModel } from '../main/contract/model-names.ts';
+
+/** The models in the middle of a sentence. */
+const withinSentence: Record<ComparedModel, string> = {
+  teacher: 'teacher',
+  'teacher-q4_0': 'teacher, 4-bit',
+  'bitnet-sft': 'BitNet-SFT',
+  bitdistill: 'student',
+};
 
 /** +1.2, −0.3: a difference with its sign. */
 function signed(value: number): string {
@@ -274,8 +283,8 @@ export const texts = {
     headlineTexts: (student: string, teacher: string, file: string | null, body: string | null) =>
       `The student’s texts score ${student} against the reference answers (ROUGE-L, of 100), the teacher’s ${teacher}.${smaller(file, body)}`,
     /** `p` is null for texts, which are compared by the interval alone. */
-    paired: (other: string, difference: number, low: number, high: number, p: number | null) =>
-      `Student minus ${other.startsWith('BitNet') ? other : other.toLowerCase()}, on the same rows: ${signed(difference)} points (95 %: ${signed(low)} to ${signed(high)}${
+    paired: (other: ComparedModel, difference: number, low: number, high: number, p: number | null) =>
+      `Student minus ${withinSentence[other]}, on the same rows: ${signed(difference)} points (95 %: ${signed(low)} to ${signed(high)}${
         p === null ? '' : `; McNemar p ${p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`}`
       }). ${(p === null ? low > 0 || high < 0 : p < 0.05) ? 'That is more than chance.' : 'That may be chance.'}`,
     model: 'Model',

@@ -9,13 +9,10 @@ export const comparedModels = ['teacher', 'teacher-q4_0', 'bitnet-sft', 'bitdist
 export type ComparedModel = (typeof comparedModels)[number];
 
 /** The fine-tuned teacher at full precision. */
-export const teacherModel = 'teacher' satisfies TrainedModel;
+export const teacherModel = 'teacher' as const satisfies TrainedModel;
 /** The fine-tuned teacher as Q4_0: the usual way to make a model small. */
-export const fourBitModel = 'teacher-q4_0' satisfies ComparedModel;
+export const fourBitModel = 'teacher-q4_0' as const satisfies ComparedModel;
 /** BitNet-SFT: ternary, trained on the labels alone. */
-export const baselineModel = 'bitnet-sft' satisfies TrainedModel;
+export const baselineModel = 'bitnet-sft' as const satisfies TrainedModel;
 /** The BitDistill student: ternary, taught by the teacher; the model that a person keeps. */
-export const studentModel = 'bitdistill' satisfies TrainedModel;
-
-/** What the student is compared with, in the order of every table. */
-export const otherModels = [teacherModel, fourBitModel, baselineModel] as const;
+export const studentModel = 'bitdistill' as const satisfies TrainedModel;

@@ -8,8 +8,9 @@ import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
 import { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
-import { writeComparison } from './comparison.ts';
-import { classifierEvaluation, evaluatedModels, writeEvaluations, writerEvaluation } from './evaluations.ts';
+import { trainedModelFolders } from '../../experiment/folder.ts';
+import { compareModels } from './comparison.ts';
+import { classifierEvaluation, writeEvaluations, writerEvaluation } from './evaluations.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import type { LabelWords } from '../task/label-words.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
@@ -131,7 +132,7 @@ export async function evaluateModels(
 ): Promise<Record<string, number>> {
   const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
   const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
-  const models = evaluatedModels(folder, recipe);
+  const models = trainedModelFolders(folder, recipe);
   const total = models.length * task.dev.length;
   const results: ModelEvaluation[] = [];
   for (const [index, { name, path }] of models.entries()) {
@@ -148,6 +149,6 @@ export async function evaluateModels(
     );
   }
   await writeEvaluations(folder, task, results, recipe.seed);
-  await writeComparison(folder, recipe);
+  await compareModels(folder, recipe);
   return Object.fromEntries(results.map(({ model, value }) => [model, value]));
 }

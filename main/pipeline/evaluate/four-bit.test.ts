@@ -8,7 +8,7 @@ import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
 import { llamaCppForTests, needsLlamaCpp } from '../../testing/llama-cpp.ts';
 import { startLlamaCpp } from '../../llama-cpp/index.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
-import { readEvaluation } from './evaluations.ts';
+import { readEvaluation } from '../../experiment/results.ts';
 import { tinyConfiguration, tinyParameters, tokenizerFolder, writeTinySource } from '../export/fixtures.ts';
 import { fourBitBaseline } from './four-bit.ts';
 import { JobStopped } from '../job.ts';

@@ -2,7 +2,7 @@
 import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
 import type { ExportedFile } from '../../contract/results.ts';
 import { baselineModel, teacherModel } from '../../contract/model-names.ts';
-import { evaluatedModels } from '../evaluate/evaluations.ts';
+import { trainedModelFolders } from '../../experiment/folder.ts';
 import { studentConfiguration } from '../models-of-recipe.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
@@ -46,7 +46,7 @@ const teacherTypes: readonly ExportType[] = ['f16', 'q8_0', 'q4_0'];
  */
 export function exportTargets(folder: string, recipe: Recipe): Target[] {
   const embedding = recipe.exports[0]?.embedding ?? 'f16';
-  return evaluatedModels(folder, recipe)
+  return trainedModelFolders(folder, recipe)
     .reverse()
     .flatMap(({ name, path }): Target[] => {
       const ofTeacher = name === teacherModel;

@@ -11,7 +11,8 @@ import type { ParameterBuffer } from '../../models/parameters.ts';
 import type { BatchSource } from '../../training/batches.ts';
 import { train, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
-import { checkpointFolder, digest } from '../experiment-folder.ts';
+import { textSha256 } from '../../basics/file-digest.ts';
+import { checkpointFolder } from '../../experiment/folder.ts';
 import { type JobContext, JobStopped } from '../job.ts';
 
 export interface StageTraining {
@@ -33,7 +34,7 @@ export interface StageTraining {
 /** Everything in the recipe that decides a job's result; names and exports do not. */
 function trainingDigest({ job, recipe, totalSteps, configuration, batches }: StageTraining): string {
   const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
-  return digest(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
+  return textSha256(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
 }
 
 /** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */

@@ -1,11 +1,10 @@
 /** Gathers a job's events and writes them to the database, in one transaction, and to the experiment's event file a few times a second. */
 import type { JobEvent, JobKind } from '../../contract/jobs.ts';
 import { curveName } from '../../contract/metric-names.ts';
+import type { LogLine } from '../../contract/views.ts';
 import { databaseError } from '../workspace/database.ts';
 import { noteDamage } from '../workspace/database-suspicion.ts';
-import { EventFile } from './event-file.ts';
-import type { MetricSample } from '../workspace/metric-store.ts';
-import type { LogLine } from './experiment-store.ts';
+import { EventFile, type MetricSample } from '../../experiment/event-file.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
 const flushMilliseconds = 250;

@@ -5,9 +5,9 @@ import type { Recipe } from '../../contract/recipe.ts';
 import type { ExperimentView, QueueState } from '../../contract/views.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { StopSignal } from '../../jobs/stop-signal.ts';
-import { readAnnotations } from './annotations.ts';
+import { readAnnotations } from '../../experiment/annotations.ts';
 import type { EventHub } from '../interface/event-hub.ts';
-import { writeExperimentFile } from './experiment-file.ts';
+import { writeExperimentFile } from '../../experiment/record.ts';
 import { isResumable } from './experiment-state.ts';
 import { LiveTracker } from './live-tracker.ts';
 import { QueueStore } from './queue-store.ts';
@@ -141,7 +141,7 @@ export class ExperimentQueue {
     const running = this.#running?.id === id ? this.#running : null;
     const record = this.#asItIs(this.#workspace.experiments.get(id));
     const place = this.#waiting.indexOf(id);
-    const { tags, notes } = readAnnotations(this.#workspace, id);
+    const { tags, notes } = readAnnotations(this.#workspace.experimentFolder(id));
     return {
       record,
       live: running?.tracker.live ?? null,
@@ -226,7 +226,8 @@ export class ExperimentQueue {
   /** Ended by something else than its own end or a person's cancel. */
   #stoppedEarly(id: string): boolean {
     return (
-      ['paused', 'interrupted', 'failed'].includes(this.#state(id)) && !readAnnotations(this.#workspace, id).removed
+      ['paused', 'interrupted', 'failed'].includes(this.#state(id)) &&
+      !readAnnotations(this.#workspace.experimentFolder(id)).removed
     );
   }
 

@@ -8,7 +8,7 @@ import { runInWorker } from '../../jobs/host.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { StopSignal } from '../../jobs/stop-signal.ts';
 import type { EventHub } from '../interface/event-hub.ts';
-import { writeExperimentFile } from './experiment-file.ts';
+import { writeExperimentFile } from '../../experiment/record.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
 const tellMilliseconds = 200;

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { draft, type Draft, settings, type Settings } from '../../contract/views.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { writeJsonAtomically } from '../../basics/json-file.ts';
 
 export class DraftStore {
   readonly #folder: string;

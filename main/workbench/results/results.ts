@@ -1,24 +1,22 @@
 /** What an experiment found out, read from its folder. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { z } from 'zod';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { runsInRuntime } from '../../contract/recipe.ts';
-import { comparedModel, modelEvaluation } from '../../contract/results.ts';
-import type { TrainedModel } from '../../contract/model-names.ts';
-import { type ExperimentResults, exportedModel, type ExportedModel } from '../../contract/views.ts';
+import { comparedModels, type TrainedModel } from '../../contract/model-names.ts';
+import type { ExperimentResults, ExportedModel } from '../../contract/views.ts';
+import { readEvaluation, readExportList } from '../../experiment/results.ts';
 import { readComparison } from './comparison.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
-const exportsFile = z.array(exportedModel.omit({ sha256: true, preferred: true }));
-
 export function readResults(workspace: Workspace, record: ExperimentRecord): Omit<ExperimentResults, 'job'> {
   const folder = workspace.experimentFolder(record.id);
-  const evaluations = comparedModel.options.flatMap((model) => {
-    const found = readJson(modelEvaluation, join(folder, 'evaluations', `${model}.json`));
+  const evaluations = comparedModels.flatMap((model) => {
+    const found = readEvaluation(folder, model);
     if (found === null) return [];
-    return [modelEvaluation.omit({ predictions: true, answers: true }).parse(found)];
+    const { predictions, answers, ...figures } = found;
+    return [figures];
   });
   return { comparison: readComparison(workspace, record), evaluations, exports: readExports(workspace, record) };
 }
@@ -26,11 +24,11 @@ export function readResults(workspace: Workspace, record: ExperimentRecord): Omi
 /** The GGUF files of an experiment, with absolute paths. */
 export function readExports(workspace: Workspace, record: ExperimentRecord): ExportedModel[] {
   const folder = workspace.experimentFolder(record.id);
-  const files = readJson(exportsFile, join(folder, 'exports', 'exports.json')) ?? [];
-  return files.map((file) => ({
+  const files = readExportList(folder) ?? [];
+  return files.map(({ source, ...file }) => ({
     ...file,
     path: resolve(folder, file.path),
-    preferred: file === files.find((each) => each.model === file.model && answers(each)),
+    preferred: file.path === files.find((each) => each.model === file.model && answers(each))?.path,
     sha256:
       record.artifacts.find(({ path }) => path === file.path || path === `${file.path}/model.safetensors`)?.sha256 ??
       null,
@@ -49,16 +47,4 @@ export function exportOf(workspace: Workspace, record: ExperimentRecord, model: 
   throw new TritsmithError('not-found', `There is no exported file of this model in ${record.name}.`, {
     remedy: 'Let the experiment run to its end, or run its export again as I2_S with the whole vocabulary.',
   });
-}
-
-function readJson<T>(schema: z.ZodType<T>, path: string): T | null {
-  if (!existsSync(path)) return null;
-  try {
-    return schema.parse(JSON.parse(readFileSync(path, 'utf8')));
-  } catch (thrown) {
-    throw new TritsmithError('damaged', `${path} cannot be read.`, {
-      reason: TritsmithError.from(thrown).message.slice(0, 300),
-      remedy: 'Run the evaluation and the export again.',
-    });
-  }
 }
