@@ -1,5 +1,6 @@
 /** What a job is told and what it says: the messages between the workbench and a worker process. */
 import { z } from 'zod';
+import { errorCodes } from './errors.ts';
 import { exportSettings, recipeSchema } from './recipe.ts';
 
 /** A unit of work in a worker process, in the order in which an experiment runs them. */
@@ -41,22 +42,7 @@ export const artifact = z.object({
 export type Artifact = z.infer<typeof artifact>;
 
 export const serialisedError = z.object({
-  code: z.enum([
-    'bad-input',
-    'unsupported',
-    'not-found',
-    'no-space',
-    'not-writable',
-    'out-of-memory',
-    'locked',
-    'stopped',
-    'worker-died',
-    'damaged',
-    'unreachable',
-    'forbidden',
-    'not-granted',
-    'internal',
-  ]),
+  code: z.enum(errorCodes),
   message: z.string(),
   cause: z.string().optional(),
   remedy: z.string().optional(),
@@ -82,7 +68,7 @@ export const jobEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('checkpoint'), step: z.number(), path: z.string() }),
   z.object({ type: z.literal('artifact'), artifact }),
   z.object({ type: z.literal('log'), level: z.enum(['info', 'warning']), text: z.string() }),
-  /** Ended well; `result` is what the job found out (see `JobResults` in the pipeline). */
+  /** Ended well; `result` is what the job found out (see `jobResults`, by kind). */
   z.object({ type: z.literal('done'), result: z.json() }),
   /** The state is saved and the process is about to end. */
   z.object({ type: z.literal('paused'), step: z.number() }),

@@ -1,4 +1,5 @@
 /** The one door to the pipeline: runs a job from a recipe and an experiment's folder to artifacts. */
+import type { JobResults } from '../contract/job-results.ts';
 import type { JobKind, JobSpec } from '../contract/jobs.ts';
 import { baselineModel, studentModel, teacherModel } from '../contract/model-names.ts';
 import { distilStudent, trainBaseline } from './stages/distil.ts';
@@ -11,10 +12,7 @@ import { measureModel } from './evaluate/measure.ts';
 import { pretrainStudent } from './stages/pretrain.ts';
 import { refineStudent } from './stages/refine.ts';
 
-/** What a job found out, as JSON. */
-export type JobResult = Readonly<Record<string, number | string | boolean | null>>;
-
-const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<JobResult>> = {
+const jobs: { [Kind in JobKind]: (spec: JobSpec, context: JobContext) => Promise<JobResults[Kind]> } = {
   finetune: finetuneTeacher,
   refine: refineStudent,
   pretrain: pretrainStudent,
@@ -32,6 +30,6 @@ const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<JobR
  * Runs a job; it goes on from its own checkpoint where there is one.
  * @throws JobStopped after obeying a stop request, TritsmithError otherwise
  */
-export async function runJob(spec: JobSpec, context: JobContext): Promise<JobResult> {
+export async function runJob(spec: JobSpec, context: JobContext): Promise<JobResults[JobKind]> {
   return jobs[spec.kind](spec, context);
 }

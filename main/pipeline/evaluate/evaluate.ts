@@ -3,6 +3,7 @@ import type { JobSpec } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
 import type { MetricValues } from '../../contract/metric-names.ts';
+import type { JobResults } from '../../contract/job-results.ts';
 import { type ClassifiedRow, classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
@@ -129,7 +130,7 @@ async function referenceCrossEntropy(network: Network, head: ScoringHead, task: 
 export async function evaluateModels(
   { recipe, folder }: JobSpec,
   context: JobContext,
-): Promise<Record<string, number>> {
+): Promise<JobResults['evaluate']> {
   const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
   const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
   const models = trainedModelFolders(folder, recipe);

@@ -5,6 +5,7 @@ import type { JobSpec } from '../../contract/jobs.ts';
 import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
 import type { ExportedFile, Measurement, ModelEvaluation, TypicalRequest } from '../../contract/results.ts';
 import { fourBitModel } from '../../contract/model-names.ts';
+import type { JobResults } from '../../contract/job-results.ts';
 import type { ClassifiedRow } from '../../evaluation/answer-classes.ts';
 import { findLlamaCpp, type LlamaCppModel, startLlamaCpp } from '../../llama-cpp/index.ts';
 import { trainedModelFolders } from '../../experiment/folder.ts';
@@ -20,7 +21,6 @@ import type { LabelWords } from '../task/label-words.ts';
 import { measuredLengths, median, promptOf, rounds } from './measure.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { politeThreads } from '../answer/polite-threads.ts';
-import type { JobResult } from '../run-job.ts';
 import type { EvaluationRow } from '../task/evaluation-rows.ts';
 import { prepareTask, type PreparedTask } from '../task/task-data.ts';
 import type { WrittenAnswers } from './written-answers.ts';
@@ -183,7 +183,7 @@ async function compareInFourBits(component: string, spec: JobSpec, context: JobC
  * Leaves the 4-bit teacher's evaluation, measurement and file. The experiment does not need it, so whatever is in its way (llama.cpp not
  * installed, or not able to run this model) is the result and not a failure.
  */
-export async function fourBitBaseline(spec: JobSpec, context: JobContext): Promise<JobResult> {
+export async function fourBitBaseline(spec: JobSpec, context: JobContext): Promise<JobResults['four-bit']> {
   const component = findLlamaCpp();
   if (component === null) {
     const message = 'The 4-bit teacher was left out: llama.cpp is not installed.';

@@ -6,7 +6,6 @@ import type { RunVerdict } from '../../contract/queries.ts';
 import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { findLlamaCpp } from '../../llama-cpp/index.ts';
-import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { exportedPath, exportsFolder as folderOfExports } from '../../experiment/folder.ts';

@@ -1,5 +1,4 @@
 /** Stage 2, pretrain: next-token cross-entropy on a general corpus with the quantised student (Eq. 7). */
-import { join } from 'node:path';
 import type { JobSpec } from '../../contract/jobs.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
 import { corpusBatches, tokeniseCorpus } from './corpus-tokens.ts';

@@ -5,18 +5,22 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { runsInRuntime } from '../../contract/recipe.ts';
 import { comparedModels, type TrainedModel } from '../../contract/model-names.ts';
-import type { ExperimentResults, ExportedModel } from '../../contract/views.ts';
+import { modelEvaluation } from '../../contract/results.ts';
+import { type ExperimentResults, exportedModel, type ExportedModel } from '../../contract/views.ts';
 import { readEvaluation, readExportList } from '../../experiment/results.ts';
 import { readComparison } from './comparison.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+
+/** An evaluation without what it keeps of each row, and an export without what only exporting needs. */
+const figures = modelEvaluation.omit({ predictions: true, answers: true });
+const listed = exportedModel.omit({ sha256: true, preferred: true });
 
 export function readResults(workspace: Workspace, record: ExperimentRecord): Omit<ExperimentResults, 'job'> {
   const folder = workspace.experimentFolder(record.id);
   const evaluations = comparedModels.flatMap((model) => {
     const found = readEvaluation(folder, model);
     if (found === null) return [];
-    const { predictions, answers, ...figures } = found;
-    return [figures];
+    return [figures.parse(found)];
   });
   return { comparison: readComparison(workspace, record), evaluations, exports: readExports(workspace, record) };
 }
@@ -25,8 +29,8 @@ export function readResults(workspace: Workspace, record: ExperimentRecord): Omi
 export function readExports(workspace: Workspace, record: ExperimentRecord): ExportedModel[] {
   const folder = workspace.experimentFolder(record.id);
   const files = readExportList(folder) ?? [];
-  return files.map(({ source, ...file }) => ({
-    ...file,
+  return files.map((file) => ({
+    ...listed.parse(file),
     path: resolve(folder, file.path),
     preferred: file.path === files.find((each) => each.model === file.model && answers(each))?.path,
     sha256:

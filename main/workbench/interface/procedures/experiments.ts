@@ -5,7 +5,7 @@ import { demoRecipe } from '../demo.ts';
 import { withLessMemory } from '../../experiments/less-memory.ts';
 import { recipeDifferences } from '../../experiments/recipe-differences.ts';
 import { readTernaryWeights } from '../../results/ternary-weights.ts';
-import type { Procedures } from './router.ts';
+import type { Procedures } from './base.ts';
 
 export function experimentProcedures({ experiments }: Procedures) {
   return {

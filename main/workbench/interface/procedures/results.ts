@@ -12,7 +12,7 @@ import { htmlCard, markdownCard } from '../../results/model-card.ts';
 import { exportOf, readExports, readResults } from '../../results/results.ts';
 import { converse } from '../helper-host.ts';
 import { toProcedureError } from './errors.ts';
-import type { Procedures } from './router.ts';
+import type { Procedures } from './base.ts';
 
 export function resultProcedures({ results, playground, benchmarks }: Procedures) {
   return {
