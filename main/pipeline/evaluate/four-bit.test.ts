@@ -149,7 +149,7 @@ describe.skipIf(component === null)(`the teacher in four bits ${needsLlamaCpp}`,
   it('stops between two rows and leaves no evaluation', async () => {
     const folder = experiment('stopped', 'classes');
     await expect(run(folder, classification, 3)).rejects.toBeInstanceOf(JobStopped);
-    expectreadEvaluation(folder, 'teacher-q4_0').toBeNull();
+    expect(readEvaluation(folder, 'teacher-q4_0')).toBeNull();
   });
 });
 

@@ -9,6 +9,7 @@ import { readAnnotations } from '../../experiment/annotations.ts';
 import type { EventHub } from '../interface/event-hub.ts';
 import { writeExperimentFile } from '../../experiment/record.ts';
 import { isResumable } from './experiment-state.ts';
+import { withLessMemory } from './less-memory.ts';
 import { LiveTracker } from './live-tracker.ts';
 import { QueueStore } from './queue-store.ts';
 import { createExperiment, runExperiment, type RunExperimentOptions } from './run-experiment.ts';
@@ -93,6 +94,21 @@ export class ExperimentQueue {
     if (!isResumable(record.state))
       throw new TritsmithError('bad-input', `${record.name} is done; there is nothing to resume.`);
     return this.#enqueue(id);
+  }
+
+  /** Queues one that memory ended, with half as many tokens at once. @throws TritsmithError `bad-input` for any other */
+  resumeWithLessMemory(id: string): ExperimentView {
+    const { experiments } = this.#workspace;
+    const { recipe, error, name, stages } = experiments.get(id);
+    if (error?.code !== 'out-of-memory')
+      throw new TritsmithError('bad-input', `${name} did not run out of memory.`, { remedy: 'Resume it as it is.' });
+    experiments.setRecipe(id, withLessMemory(recipe));
+    const stage = stages.find(({ state }) => state === 'failed')?.kind ?? '';
+    const text = 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.';
+    const line = { stage, time: Date.now(), level: 'info' as const, text };
+    experiments.addLog(id, line);
+    this.#hub.say({ type: 'log', id, lines: [line] });
+    return this.resume(id);
   }
 
   /** Asks the running experiment to stop, or takes a waiting one out of the queue; cancels one that is paused or interrupted. */
