@@ -7,7 +7,7 @@ import { TritsmithError } from '../main/contract/errors.ts';
 import type { Recipe } from '../main/contract/recipe.ts';
 import { forkPort } from '../main/jobs/fork-port.ts';
 import { demoRecipe } from '../main/workbench/interface/demo.ts';
-import { writeExperimentFile } from '../main/workbench/experiments/experiment-file.ts';
+import { writeExperimentFile } from '../main/experiment/record.ts';
 import { createExperiment } from '../main/workbench/experiments/run-experiment.ts';
 import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
 import { findViolations } from './accessibility.ts';

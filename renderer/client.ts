@@ -21,7 +21,7 @@ export const bridge = (globalThis as { tritsmith?: Bridge }).tritsmith ?? null;
 export const connected = ref(false);
 /** The workbench does not know this page: its link was used already, or was for an earlier start. */
 export const refused = ref(false);
-/** Grows with each new connection, so that watchers can begin again. */
+/** Grows with each new connection, and whenever what the page knows must be read again: watchers then begin again. */
 export const connections = ref(0);
 
 let current: Promise<Link>;

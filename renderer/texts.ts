@@ -1,3 +1,14 @@
+import type { StepMetric } from '../main/contract/metric-names.ts';
+import type { ComparedModel } from '../main/contract/model-names.ts';
+
+/** The models in the middle of a sentence. */
+const withinSentence: Record<ComparedModel, string> = {
+  teacher: 'teacher',
+  'teacher-q4_0': 'teacher, 4-bit',
+  'bitnet-sft': 'BitNet-SFT',
+  bitdistill: 'student',
+};
+
 /** +1.2, −0.3: a difference with its sign. */
 function signed(value: number): string {
   return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(1)}`;
@@ -272,8 +283,8 @@ export const texts = {
     headlineTexts: (student: string, teacher: string, file: string | null, body: string | null) =>
       `The student’s texts score ${student} against the reference answers (ROUGE-L, of 100), the teacher’s ${teacher}.${smaller(file, body)}`,
     /** `p` is null for texts, which are compared by the interval alone. */
-    paired: (other: string, difference: number, low: number, high: number, p: number | null) =>
-      `Student minus ${other.startsWith('BitNet') ? other : other.toLowerCase()}, on the same rows: ${signed(difference)} points (95 %: ${signed(low)} to ${signed(high)}${
+    paired: (other: ComparedModel, difference: number, low: number, high: number, p: number | null) =>
+      `Student minus ${withinSentence[other]}, on the same rows: ${signed(difference)} points (95 %: ${signed(low)} to ${signed(high)}${
         p === null ? '' : `; McNemar p ${p < 0.001 ? '< 0.001' : `= ${p.toFixed(3)}`}`
       }). ${(p === null ? low > 0 || high < 0 : p < 0.05) ? 'That is more than chance.' : 'That may be chance.'}`,
     model: 'Model',
@@ -986,7 +997,7 @@ export const texts = {
     free: (amount: string) => `${amount} free`,
     levels: { fine: 'fine', limit: 'a limit', problem: 'a problem' },
   },
-  /** Curves by the name of their metric, in the order of lists. */
+  /** Curves by the name of their metric. */
   metrics: {
     loss: 'Loss, total',
     'loss/ce': 'Loss: task (cross-entropy)',
@@ -1000,11 +1011,11 @@ export const texts = {
     gamma: 'Weight γ of the attention term',
     'gamma/gradient-ratio': 'Attention term’s share of the gradient',
     'tokens-per-second': 'Tokens per second',
-  } as Record<string, string>,
+  } satisfies Record<StepMetric, string>,
   terms: {
     loss: 'total',
     'loss/ce': 'task (cross-entropy)',
     'loss/kd': 'teacher’s answers (logits)',
     'loss/relation': 'teacher’s attention',
-  } as Record<string, string>,
+  } satisfies Partial<Record<StepMetric, string>>,
 } as const;

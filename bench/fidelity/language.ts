@@ -16,7 +16,7 @@ import { countParameters, type ParameterBuffer } from '../../main/models/paramet
 import { ScoringHead } from '../../main/models/scoring-head.ts';
 import { calibrateSubln } from '../../main/pipeline/stages/calibrate-subln.ts';
 import { corpusBatches, tokeniseCorpus } from '../../main/pipeline/stages/corpus-tokens.ts';
-import { digest } from '../../main/pipeline/experiment-folder.ts';
+import { textSha256 } from '../../main/basics/file-digest.ts';
 import { learningRateFor } from '../../main/pipeline/inspect/presets.ts';
 import { type MicroBatch, TrainingStep } from '../../main/training/training-step.ts';
 import { train } from '../../main/training/trainer.ts';
@@ -54,7 +54,7 @@ async function openCorpus(settings: LanguageSettings, vocabSize: number): Promis
   const tokenised = async (name: string, texts: readonly string[]) => {
     const path = join(workFolder, `${name}.jsonl`);
     writeFileSync(path, texts.map((text) => `${JSON.stringify({ text })}\n`).join(''));
-    const key = digest(JSON.stringify([texts.length, texts[0], texts.at(-1), tokenizer.sha256]));
+    const key = textSha256(JSON.stringify([texts.length, texts[0], texts.at(-1), tokenizer.sha256]));
     return tokeniseCorpus(path, tokenizer, join(workFolder, `${name}.tokens`), Infinity, key, () => Promise.resolve());
   };
   const packing = { sequenceLength, batchSize, microBatchTokens: 4096 };
@@ -214,7 +214,7 @@ export async function measureLanguage(
     const trainingStep = await TrainingStep.create(network, distillation, { threads });
     const settingsOfRun = { optimiser, totalSteps: steps, anneal };
     // What decides the run names its checkpoints: an interrupted one goes on, a finished one is not done again.
-    const run = digest(
+    const run = textSha256(
       JSON.stringify([settingsOfRun, student, shape, batches.fingerprint, settings.seed, teacherTokens]),
     );
     await train(

@@ -3,7 +3,8 @@ import { comparePaired } from '../../main/evaluation/mcnemar.ts';
 import { z95 } from '../../main/evaluation/wilson.ts';
 import { intervalPlot, type PlottedValue } from '../interval-plot.ts';
 import { circumstances, markdownTable, updateReadme, writePlot, writeSection } from '../results-page.ts';
-import type { FinishedRun, ModelName, Score } from './runs.ts';
+import type { TrainedModel } from '../../main/contract/model-names.ts';
+import type { FinishedRun, Score } from './runs.ts';
 import type { FidelityTask } from './tasks.ts';
 import { readmeVariants } from './variants.ts';
 
@@ -29,7 +30,7 @@ export interface Line {
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 export const meanValue = (scores: readonly Score[]): number => mean(scores.map(({ value }) => value));
 
-export function lineOf(name: string, text: string, model: ModelName, runs: readonly FinishedRun[]): Line {
+export function lineOf(name: string, text: string, model: TrainedModel, runs: readonly FinishedRun[]): Line {
   const scores = (which: 'dev' | 'tail'): Score[] => runs.flatMap((run) => run[which].get(model) ?? []);
   return { name, text, seeds: runs.map(({ seed }) => seed), dev: scores('dev'), tail: scores('tail') };
 }

@@ -12,12 +12,13 @@ import { loadTokenizer } from '../../main/formats/tokenizers/index.ts';
 import { forkPort } from '../../main/jobs/fork-port.ts';
 import { readFolderConfiguration } from '../../main/models/model-folder.ts';
 import { onGraphEngine } from '../../main/pipeline/evaluate/evaluate.ts';
-import { classifierEvaluation, evaluatedModels, readEvaluation } from '../../main/pipeline/evaluate/evaluations.ts';
+import type { TrainedModel } from '../../main/contract/model-names.ts';
+import { trainedModelFolders } from '../../main/experiment/folder.ts';
+import { readEvaluation } from '../../main/experiment/results.ts';
+import { classifierEvaluation } from '../../main/pipeline/evaluate/evaluations.ts';
 import { prepareTask, type PreparedTask } from '../../main/pipeline/task/task-data.ts';
 import { runExperiment } from '../../main/workbench/experiments/run-experiment.ts';
 import type { Workspace } from '../../main/workbench/workspace/workspace.ts';
-
-export type ModelName = 'teacher' | 'bitnet-sft' | 'bitdistill';
 
 /** One model's scores on one set of rows. */
 export interface Score {
@@ -37,8 +38,8 @@ export interface FinishedRun {
   readonly seed: number;
   readonly folder: string;
   readonly seconds: number;
-  readonly dev: ReadonlyMap<ModelName, Score>;
-  readonly tail: ReadonlyMap<ModelName, Score>;
+  readonly dev: ReadonlyMap<TrainedModel, Score>;
+  readonly tail: ReadonlyMap<TrainedModel, Score>;
 }
 
 const stored = (workspace: Workspace, recipe: Recipe): ExperimentRecord | undefined =>
@@ -82,7 +83,7 @@ interface StoredScores {
 }
 
 /** Classifies rows with a model of an experiment; the answers are kept beside the experiment's own evaluations. */
-async function classify(folder: string, model: ModelName, path: string, task: PreparedTask): Promise<StoredScores> {
+async function classify(folder: string, model: TrainedModel, path: string, task: PreparedTask): Promise<StoredScores> {
   const file = join(folder, 'evaluations', `tail-${model}.json`);
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as StoredScores;
@@ -128,16 +129,16 @@ export async function finishedRun(workspace: Workspace, input: Recipe, tail: str
   const { id, seconds } = await finishedExperiment(workspace, recipe);
   const folder = workspace.experimentFolder(id);
   const devRows = await taskRows(recipe, undefined);
-  const dev = new Map<ModelName, Score>();
-  const tailScores = new Map<ModelName, Score>();
-  const models = evaluatedModels(folder, recipe);
+  const dev = new Map<TrainedModel, Score>();
+  const tailScores = new Map<TrainedModel, Score>();
+  const models = trainedModelFolders(folder, recipe);
   for (const { name } of models) {
-    const found = await readEvaluation(folder, name);
+    const found = readEvaluation(folder, name);
     if (found) dev.set(name, evaluationScore(found, devRows));
   }
   if (tail !== undefined) {
     const tailRows = await taskRows(recipe, tail);
-    const stored = new Map<ModelName, StoredScores>();
+    const stored = new Map<TrainedModel, StoredScores>();
     for (const { name, path } of models) stored.set(name, await classify(folder, name, path, tailRows));
     for (const [name, scores] of stored) tailScores.set(name, scoreOf(scores, tailRows, stored.get('teacher')!));
   }

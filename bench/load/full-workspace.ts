@@ -1,9 +1,18 @@
 /** Fills a workspace with as many experiments and metric points as a user has after years. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname } from 'node:path';
 import type { ExperimentRecord } from '../../main/contract/experiments.ts';
 import type { JobKind } from '../../main/contract/jobs.ts';
+import { studentModel, trainedModels } from '../../main/contract/model-names.ts';
 import type { ModelEvaluation } from '../../main/contract/results.ts';
+import {
+  annotationsPath,
+  comparisonPath,
+  evaluationPath,
+  exportedPath,
+  exportListPath,
+  recordPath,
+} from '../../main/experiment/folder.ts';
 import { sampleRecipe } from '../../main/jobs/fixtures/sample-recipe.ts';
 import { describeMachine, programVersions } from '../../main/workbench/machine/machine.ts';
 import { openWorkspace } from '../../main/workbench/workspace/workspace.ts';
@@ -114,27 +123,27 @@ function recordOf(
 }
 
 function writeFiles(folder: string, record: ExperimentRecord): void {
-  mkdirSync(join(folder, 'evaluations'), { recursive: true });
-  mkdirSync(join(folder, 'exports'), { recursive: true });
-  const write = (name: string, value: unknown): void => writeFileSync(join(folder, name), JSON.stringify(value));
-  const names = ['teacher', 'bitnet-sft', 'bitdistill'] as const;
-  write('experiment.json', record);
-  write('annotations.json', {
+  const write = (path: string, value: unknown): void => {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, JSON.stringify(value));
+  };
+  write(recordPath(folder), record);
+  write(annotationsPath(folder), {
     tags: ['load', `n${record.seed % 10}`],
     notes: 'A note of a sentence or two. '.repeat(4),
     removed: false,
   });
-  const exported = names.map((model) => ({
+  const exported = trainedModels.map((model) => ({
     model,
-    path: `exports/${model}.gguf`,
+    path: exportedPath(`${model}.gguf`),
     type: 'i2_s',
     verified: true,
     bodyBytes: 1e6,
     fileBytes: 3e6,
   }));
-  write('exports/exports.json', exported);
-  for (const model of names)
-    write(`evaluations/${model}.json`, {
+  write(exportListPath(folder), exported);
+  for (const model of trainedModels)
+    write(evaluationPath(folder, model), {
       model,
       metric: 'accuracy',
       value: 0.9,
@@ -142,11 +151,12 @@ function writeFiles(folder: string, record: ExperimentRecord): void {
       rows: 6735,
       crossEntropy: 0.3,
       scores: { agreementWithTeacher: 0.95 },
+      differences: [],
       predictions: Array.from({ length: 6735 }, (_, row) => (row * record.seed) % 2),
       answers: [],
     } satisfies ModelEvaluation);
-  write('comparison.json', {
-    rows: names.map((name) => ({
+  write(comparisonPath(folder), {
+    rows: trainedModels.map((name) => ({
       name,
       accuracy: 0.9,
       ci95: [0.88, 0.92],
@@ -156,9 +166,8 @@ function writeFiles(folder: string, record: ExperimentRecord): void {
       prefillTokensPerSecond: 1e4,
       decodeTokensPerSecond: 5e3,
     })),
-    export: { path: 'exports/bitdistill.gguf', type: 'i2_s', verified: true },
+    export: { path: exportedPath(`${studentModel}.gguf`), type: 'i2_s', verified: true },
     exports: exported,
-    seconds: 0,
   });
 }
 

@@ -1,4 +1,5 @@
 /** JSON from files that may lie: bounded in size and depth before it is parsed. */
+import { existsSync } from 'node:fs';
 import { TritsmithError } from '../contract/errors.ts';
 import { openRegularFile } from './regular-file.ts';
 
@@ -82,6 +83,15 @@ export async function readBoundedFile(file: string, maxBytes: number): Promise<U
   } catch (thrown) {
     throw TritsmithError.from(thrown);
   }
+}
+
+/** As `readJsonObject`; null where there is no such file. */
+export async function readOptionalJsonObject(
+  file: string,
+  maxBytes: number,
+  maxDepth = 32,
+): Promise<JsonObject | null> {
+  return existsSync(file) ? readJsonObject(file, maxBytes, maxDepth) : null;
 }
 
 /** A JSON object from a file of at most `maxBytes`. @throws TritsmithError as `readBoundedFile` and `parseBoundedJson` do. */

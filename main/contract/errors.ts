@@ -1,23 +1,25 @@
 /** Errors that a person can act on: what happened, why, and what to do next. They cross process borders whole. */
 
-export type ErrorCode =
-  | 'bad-input'
-  | 'unsupported'
-  | 'not-found'
-  | 'no-space'
-  | 'not-writable'
-  | 'out-of-memory'
-  | 'locked'
-  | 'stopped'
-  | 'worker-died'
-  | 'damaged'
+export const errorCodes = [
+  'bad-input',
+  'unsupported',
+  'not-found',
+  'no-space',
+  'not-writable',
+  'out-of-memory',
+  'locked',
+  'stopped',
+  'worker-died',
+  'damaged',
   /** A server cannot be reached, or will not answer now. */
-  | 'unreachable'
+  'unreachable',
   /** A server wants another token, or a licence accepted. */
-  | 'forbidden'
+  'forbidden',
   /** The person has not given this file to the interface. */
-  | 'not-granted'
-  | 'internal';
+  'not-granted',
+  'internal',
+] as const;
+export type ErrorCode = (typeof errorCodes)[number];
 
 export interface SerialisedError {
   readonly code: ErrorCode;

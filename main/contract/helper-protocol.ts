@@ -4,9 +4,7 @@ import { componentName, componentProgress, componentState } from './components.t
 import { serialisedError } from './jobs.ts';
 import { exportType, taskSettings } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
-
-export const runtimeModelName = z.enum(['teacher', 'bitnet-sft', 'bitdistill']);
-export type RuntimeModelName = z.infer<typeof runtimeModelName>;
+import { trainedModel } from './results.ts';
 
 export const answerRequest = z.object({
   /** GGUF file. */
@@ -148,7 +146,7 @@ export type RuntimeMessage = z.infer<typeof runtimeMessage>;
 
 /** One exported file in one program. Without `type` the file that our runtime takes for the model. */
 export const benchmarkSubject = z.object({
-  model: runtimeModelName,
+  model: trainedModel,
   engine: runtimeEngine.default('tritsmith'),
   type: exportType.optional(),
 });
@@ -163,7 +161,7 @@ export const savedBenchmark = z.object({
   processor: z.string(),
   models: z.array(
     z.object({
-      model: runtimeModelName,
+      model: trainedModel,
       engine: runtimeEngine.default('tritsmith'),
       type: z.string(),
       fileBytes: z.number(),

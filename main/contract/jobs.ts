@@ -1,5 +1,6 @@
 /** What a job is told and what it says: the messages between the workbench and a worker process. */
 import { z } from 'zod';
+import { errorCodes } from './errors.ts';
 import { exportSettings, recipeSchema } from './recipe.ts';
 
 /** A unit of work in a worker process, in the order in which an experiment runs them. */
@@ -41,22 +42,7 @@ export const artifact = z.object({
 export type Artifact = z.infer<typeof artifact>;
 
 export const serialisedError = z.object({
-  code: z.enum([
-    'bad-input',
-    'unsupported',
-    'not-found',
-    'no-space',
-    'not-writable',
-    'out-of-memory',
-    'locked',
-    'stopped',
-    'worker-died',
-    'damaged',
-    'unreachable',
-    'forbidden',
-    'not-granted',
-    'internal',
-  ]),
+  code: z.enum(errorCodes),
   message: z.string(),
   cause: z.string().optional(),
   remedy: z.string().optional(),
@@ -77,13 +63,12 @@ export const jobEvent = z.discriminatedUnion('type', [
     resumed: z.number().default(0),
     note: z.string().optional(),
   }),
-  /** One measured value at a step: `loss`, `loss/ce`, `loss/kd`, `loss/relation`, `gradient-norm`, `learning-rate`, `tokens-per-second`, `flip-rate`, `zero-fraction`, `gamma`, `accuracy`…
-   * and of each ternary layer, less often, `ternary/<layer>/negative`, `/zero`, `/positive`, `/flip-rate`. */
+  /** Measured values at a step, by the names of metric-names.ts. */
   z.object({ type: z.literal('metrics'), step: z.number(), values: z.record(z.string(), measured) }),
   z.object({ type: z.literal('checkpoint'), step: z.number(), path: z.string() }),
   z.object({ type: z.literal('artifact'), artifact }),
   z.object({ type: z.literal('log'), level: z.enum(['info', 'warning']), text: z.string() }),
-  /** Ended well; `result` is what the job found out (see `JobResults` in the pipeline). */
+  /** Ended well; `result` is what the job found out (see `jobResults`, by kind). */
   z.object({ type: z.literal('done'), result: z.json() }),
   /** The state is saved and the process is about to end. */
   z.object({ type: z.literal('paused'), step: z.number() }),

@@ -8,7 +8,8 @@ import { localPath } from './local-path.ts';
 import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
-import { benchmarkSubject, runtimeMessage, runtimeModelName, savedBenchmark } from './helper-protocol.ts';
+import { benchmarkSubject, runtimeMessage, savedBenchmark } from './helper-protocol.ts';
+import { trainedModel } from './results.ts';
 import { sideJob, sideTask } from './side-jobs.ts';
 import {
   annotations,
@@ -148,7 +149,7 @@ export const contract = {
     answer: procedure
       .input(
         byId.extend({
-          model: runtimeModelName,
+          model: trainedModel,
           input: z.record(z.string(), z.string().max(100_000)),
           maxTokens: z.int().min(1).max(2048).default(128),
           /** How many models are asked at the same time; each is given its share of the processor. */

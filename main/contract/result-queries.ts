@@ -1,6 +1,7 @@
 /** Questions about single rows: what the model sees of a data file, and where two models answer differently. */
 import { z } from 'zod';
 import { localPath } from './local-path.ts';
+import { studentModel, teacherModel } from './model-names.ts';
 import { taskSettings } from './recipe.ts';
 import { comparedModel } from './results.ts';
 
@@ -28,8 +29,8 @@ export type PreviewAnswer = z.infer<typeof previewAnswer>;
 
 export const differencesRequest = z.object({
   folder: z.string(),
-  first: comparedModel.default('teacher'),
-  second: comparedModel.default('bitdistill'),
+  first: comparedModel.default(teacherModel),
+  second: comparedModel.default(studentModel),
   limit: z.int().min(1).max(200).default(50),
 });
 export type DifferencesRequest = z.infer<typeof differencesRequest>;

@@ -1,10 +1,10 @@
 /** What an experiment found out: the comparison table of teacher, 4-bit teacher, BitNet-SFT and BitDistill student. */
 import { z } from 'zod';
+import { comparedModels, trainedModels } from './model-names.ts';
 import { runVerdict } from './queries.ts';
 
-/** The models of a comparison. `teacher-q4_0` is the fine-tuned teacher in four bits, executed by llama.cpp. */
-export const comparedModel = z.enum(['teacher', 'teacher-q4_0', 'bitnet-sft', 'bitdistill']);
-export type ComparedModel = z.infer<typeof comparedModel>;
+export const trainedModel = z.enum(trainedModels);
+export const comparedModel = z.enum(comparedModels);
 
 export const comparisonRow = z.object({
   name: comparedModel,
@@ -44,9 +44,9 @@ export const vocabularyPruning = z.object({
 });
 export type VocabularyPruning = z.infer<typeof vocabularyPruning>;
 
-/** One exported file or folder of an experiment, kept in `exports/exports.json`. */
+/** One exported file or folder of an experiment. */
 export const exportedFile = z.object({
-  model: z.enum(['teacher', 'bitnet-sft', 'bitdistill']),
+  model: trainedModel,
   /** Relative to the experiment's folder. */
   path: z.string(),
   type: z.string(),
@@ -76,19 +76,48 @@ export type ExportedFile = z.infer<typeof exportedFile>;
 export const typicalRequest = z.object({ promptTokens: z.number(), answerTokens: z.number() });
 export type TypicalRequest = z.infer<typeof typicalRequest>;
 
-export const comparison = z.object({
+/** How a model was measured alone in a process. */
+export const measurement = z.object({
+  rssBytes: z.number(),
+  prefillTokensPerSecond: z.number(),
+  decodeTokensPerSecond: z.number(),
+  requestSeconds: z.number().nullable().default(null),
+  threads: z.number(),
+});
+export type Measurement = z.infer<typeof measurement>;
+
+/** As it lies in the experiment's folder. */
+export const storedComparison = z.object({
   rows: z.array(comparisonRow),
   /** The request that `requestSeconds` times. */
   request: typicalRequest.nullable().default(null),
-  /** `path` is relative to the folder in the file, absolute in what the workbench tells. */
+  /** `path` is relative to the experiment's folder. */
   export: z.object({ path: z.string(), type: z.string(), verified: z.boolean() }).nullable(),
   /** Every export, with its proofs and sizes. */
   exports: z.array(exportedFile).optional(),
+});
+export type StoredComparison = z.infer<typeof storedComparison>;
+
+/** As the workbench tells it: the path of `export` is absolute. */
+export const comparison = storedComparison.extend({
+  /** Spent on all stages in all sessions. */
   seconds: z.number(),
 });
 export type Comparison = z.infer<typeof comparison>;
 
-/** Written by the `evaluate` job to `evaluations/<model>.json`. */
+/** How far a model's score lies from another's on the same rows. */
+export const modelDifference = z.object({
+  from: comparedModel,
+  /** Own score minus the other's (0.01 is one point), with its 95 % interval. */
+  value: z.number(),
+  low: z.number(),
+  high: z.number(),
+  /** Exact McNemar test; null for texts, which the interval alone compares. */
+  mcnemarP: z.number().nullable(),
+});
+export type ModelDifference = z.infer<typeof modelDifference>;
+
+/** What the `evaluate` job found out about one model. */
 export const modelEvaluation = z.object({
   model: comparedModel,
   metric: z.enum(['accuracy', 'rougeL']),
@@ -99,8 +128,10 @@ export const modelEvaluation = z.object({
   drawnFrom: z.number().optional(),
   /** Mean cross-entropy of the response, nats per token. */
   crossEntropy: z.number(),
-  /** Further scores: `rouge1`, `rouge2`, `rougeLsum`, `bleu4`, `agreementWithTeacher`, `mcnemarP`… */
+  /** Further scores: `rouge1`, `rouge2`, `rougeLsum`, `bleu4`, `perplexity`, `agreementWithTeacher`. */
   scores: z.record(z.string(), z.number()),
+  /** From each other model that was evaluated on the same rows. */
+  differences: z.array(modelDifference).default([]),
   /** Per row: predicted class index, or -1. Empty for generation. */
   predictions: z.array(z.number()),
   /** Per row: the text that was written. Empty for classification. */

@@ -22,8 +22,13 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function spec(behaviour: string, steps = 50, checkpointSteps = 10): JobSpec {
+function spec(behaviour: string, steps = 50, checkpointSteps = 10): JobSpec & { kind: 'distil' } {
   return { kind: 'distil', recipe: sampleRecipe(behaviour, { steps, checkpointSteps }), folder };
+}
+
+/** What the counting job left. */
+function counted(): unknown {
+  return JSON.parse(readFileSync(join(folder, 'distil.json'), 'utf8'));
 }
 
 async function failure(promise: Promise<unknown>): Promise<TritsmithError> {
@@ -55,11 +60,18 @@ describe('a job in a worker process', () => {
   it('hands on every event in order and ends with the result', async () => {
     const events: JobEvent[] = [];
     const outcome = await runInWorker(port, spec('counts', 20), { onEvent: (event) => events.push(event) });
-    expect(outcome).toEqual({ state: 'done', result: { step: 20, value: expectedValue(7, 20) } });
+    expect(outcome).toEqual({ state: 'done', result: { steps: 20 } });
+    expect(counted()).toEqual({ step: 20, value: expectedValue(7, 20) });
     const progress = events.filter((event) => event.type === 'progress').map((event) => event.done);
     expect(progress).toEqual(Array.from({ length: 21 }, (_, step) => step));
     expect(events.filter((event) => event.type === 'checkpoint').map((event) => event.step)).toEqual([10, 20]);
     expect(events.at(-1)?.type).toBe('done');
+  });
+
+  it('is not believed when it says something else than its kind finds out', async () => {
+    const error = await failure(runInWorker(port, spec('mumbles', 1)));
+    expect(error).toMatchObject({ code: 'internal', message: 'The result of "distil" has an unexpected shape.' });
+    expect(error.details).toContain('steps');
   });
 
   it('pauses with the state saved, and goes on from there to the same value', async () => {
@@ -80,7 +92,8 @@ describe('a job in a worker process', () => {
       },
     });
     expect(resumedFrom).toBe(step);
-    expect(outcome).toEqual({ state: 'done', result: { step: 300, value: expectedValue(7, 300) } });
+    expect(outcome).toEqual({ state: 'done', result: { steps: 300 } });
+    expect(counted()).toEqual({ step: 300, value: expectedValue(7, 300) });
   });
 
   it('cancels without saving', async () => {
@@ -145,7 +158,8 @@ describe('a job in a worker process', () => {
     expect(error.reason).toContain('SIGKILL');
     expect(error.remedy).toMatch(/^Resume/);
     const outcome = await runInWorker(port, spec('counts', 300));
-    expect(outcome).toEqual({ state: 'done', result: { step: 300, value: expectedValue(7, 300) } });
+    expect(outcome).toEqual({ state: 'done', result: { steps: 300 } });
+    expect(counted()).toEqual({ step: 300, value: expectedValue(7, 300) });
   });
 
   it('keeps the last output of a worker that aborted, and understands it', async () => {

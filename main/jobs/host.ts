@@ -1,6 +1,7 @@
 /** The workbench's side of a worker: runs one job or asks one question in a fresh process and sees that it ends. */
 import { TritsmithError } from '../contract/errors.ts';
-import type { JobEvent, JobSpec } from '../contract/jobs.ts';
+import { type JobResults, jobResults } from '../contract/job-results.ts';
+import type { JobEvent, JobKind, JobSpec } from '../contract/jobs.ts';
 import { queryAnswer, type QueryAnswer, type QueryType, type WorkerQuery } from '../contract/queries.ts';
 import { type WorkerCommand, workerMessage, type WorkerMessage } from '../contract/worker-protocol.ts';
 import { memoryDeath, MemoryWatch, outOfMemory } from './memory-death.ts';
@@ -8,8 +9,8 @@ import { type SilenceOptions, SilenceWatch } from './silence.ts';
 import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
 import type { StopSignal } from './stop-signal.ts';
 
-export type JobOutcome =
-  | { readonly state: 'done'; readonly result: Extract<JobEvent, { type: 'done' }>['result'] }
+export type JobOutcome<Kind extends JobKind = JobKind> =
+  | { readonly state: 'done'; readonly result: JobResults[Kind] }
   | { readonly state: 'paused'; readonly step: number }
   | { readonly state: 'cancelled' };
 
@@ -27,7 +28,11 @@ export interface RunOptions extends SilenceOptions {
  * Runs `spec` in a fresh worker. Resolves when the process has ended after done, paused or cancelled; throws the job's own
  * error, whole, or `worker-died` when the process ended without a last word.
  */
-export async function runInWorker(port: SpawnPort, spec: JobSpec, options: RunOptions = {}): Promise<JobOutcome> {
+export async function runInWorker<Kind extends JobKind>(
+  port: SpawnPort,
+  spec: JobSpec & { readonly kind: Kind },
+  options: RunOptions = {},
+): Promise<JobOutcome<Kind>> {
   let last: WorkerMessage | null = null;
   let killed = false;
   const worker = port.spawn();
@@ -116,16 +121,16 @@ function isFinal(message: WorkerMessage): boolean {
   return ['done', 'paused', 'cancelled', 'failed'].includes(message.type);
 }
 
-function outcomeOf(
-  spec: JobSpec,
+function outcomeOf<Kind extends JobKind>(
+  spec: JobSpec & { readonly kind: Kind },
   last: WorkerMessage | null,
   exit: WorkerExit,
   worker: WorkerProcess,
   killed: boolean,
-): JobOutcome {
+): JobOutcome<Kind> {
   switch (last?.type) {
     case 'done':
-      return { state: 'done', result: last.result };
+      return { state: 'done', result: resultOf(spec.kind, last.result) };
     case 'paused':
       return { state: 'paused', step: last.step };
     case 'cancelled':
@@ -139,6 +144,16 @@ function outcomeOf(
       if (killed) return { state: 'cancelled' };
       throw workerDied(exit, worker.outputTail(), 'Resume the experiment: it goes on from its last checkpoint.');
   }
+}
+
+/** Checks what a job of this kind says that it found out. */
+function resultOf<Kind extends JobKind>(kind: Kind, said: unknown): JobResults[Kind] {
+  const parsed = jobResults[kind].safeParse(said);
+  if (!parsed.success)
+    throw new TritsmithError('internal', `The result of "${kind}" has an unexpected shape.`, {
+      details: parsed.error.message,
+    });
+  return parsed.data as JobResults[Kind];
 }
 
 /** The error of a process that ended without a last word. */

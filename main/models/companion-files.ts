@@ -1,7 +1,7 @@
 /** The small files of a model folder beside its weights. Whoever made the folder made them: a pipe, a device or a huge file among them is refused. */
 import { join } from 'node:path';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
-import { type JsonObject, readBoundedFile, readJsonObject } from '../basics/bounded-json.ts';
+import { type JsonObject, readBoundedFile, readJsonObject, readOptionalJsonObject } from '../basics/bounded-json.ts';
 
 const largestFile = 256 * 1024 * 1024;
 const largestSettings = 16 * 1024 * 1024;
@@ -20,4 +20,9 @@ export async function copyCompanion(source: string, folder: string, name: string
  */
 export function readModelSettings(folder: string, name: string): Promise<JsonObject> {
   return readJsonObject(join(folder, name), largestSettings, 64);
+}
+
+/** As `readModelSettings`; null where the folder has no such file. */
+export function readOptionalSettings(folder: string, name: string): Promise<JsonObject | null> {
+  return readOptionalJsonObject(join(folder, name), largestSettings, 64);
 }

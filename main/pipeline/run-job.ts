@@ -1,5 +1,7 @@
 /** The one door to the pipeline: runs a job from a recipe and an experiment's folder to artifacts. */
+import type { JobResults } from '../contract/job-results.ts';
 import type { JobKind, JobSpec } from '../contract/jobs.ts';
+import { baselineModel, studentModel, teacherModel } from '../contract/model-names.ts';
 import { distilStudent, trainBaseline } from './stages/distil.ts';
 import { evaluateModels } from './evaluate/evaluate.ts';
 import { exportModels } from './export/export-models.ts';
@@ -10,10 +12,7 @@ import { measureModel } from './evaluate/measure.ts';
 import { pretrainStudent } from './stages/pretrain.ts';
 import { refineStudent } from './stages/refine.ts';
 
-/** What a job found out, as JSON. */
-export type JobResult = Readonly<Record<string, number | string | boolean | null>>;
-
-const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<JobResult>> = {
+const jobs: { [Kind in JobKind]: (spec: JobSpec, context: JobContext) => Promise<JobResults[Kind]> } = {
   finetune: finetuneTeacher,
   refine: refineStudent,
   pretrain: pretrainStudent,
@@ -21,16 +20,16 @@ const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<JobR
   baseline: trainBaseline,
   evaluate: evaluateModels,
   export: exportModels,
-  'measure-teacher': (spec, context) => measureModel('teacher', spec, context),
-  'measure-baseline': (spec, context) => measureModel('bitnet-sft', spec, context),
+  'measure-teacher': (spec, context) => measureModel(teacherModel, spec, context),
+  'measure-baseline': (spec, context) => measureModel(baselineModel, spec, context),
   'four-bit': fourBitBaseline,
-  'measure-student': (spec, context) => measureModel('bitdistill', spec, context),
+  'measure-student': (spec, context) => measureModel(studentModel, spec, context),
 };
 
 /**
  * Runs a job; it goes on from its own checkpoint where there is one.
  * @throws JobStopped after obeying a stop request, TritsmithError otherwise
  */
-export async function runJob(spec: JobSpec, context: JobContext): Promise<JobResult> {
+export async function runJob(spec: JobSpec, context: JobContext): Promise<JobResults[JobKind]> {
   return jobs[spec.kind](spec, context);
 }

@@ -1,4 +1,5 @@
 /** What a run reports of its ternary weights: totals every step, shares of each layer now and then. Reads the model, never writes it. */
+import { layerMetric, type MetricValues } from '../contract/metric-names.ts';
 import type { Network } from '../models/network.ts';
 import type { TernaryCounts } from '../models/ternary-weights.ts';
 
@@ -21,14 +22,13 @@ export class TernaryMetrics {
 
   /**
    * @param layers what `Network.refreshTernary` found after the step
-   * @returns `flip-rate` and `zero-fraction` of all weights and, when due, `ternary/<layer>/negative`, `/zero`, `/positive` (shares
-   * that add up to 1) and `/flip-rate`: the share of weights that changed their value in a step, averaged over the steps since the
-   * last report. A resumed run begins its average anew.
+   * @returns `flip-rate` and `zero-fraction` of all weights and, when due, the shares of each layer; its flip rate is averaged over the
+   * steps since the last report. A resumed run begins its average anew.
    */
-  after(step: number, layers: readonly TernaryCounts[]): Record<string, number> {
+  after(step: number, layers: readonly TernaryCounts[]): MetricValues {
     if (layers.length === 0) return {};
     const sum = (key: keyof TernaryCounts): number => layers.reduce((all, counts) => all + counts[key], 0);
-    const values: Record<string, number> = {
+    const values: MetricValues = {
       'flip-rate': sum('flips') / sum('total'),
       'zero-fraction': sum('zeros') / sum('total'),
     };
@@ -38,10 +38,10 @@ export class TernaryMetrics {
     const positives = this.#network.countPositives();
     layers.forEach(({ zeros, total }, layer) => {
       const positive = positives[layer]!;
-      values[`ternary/${layer}/negative`] = (total - zeros - positive) / total;
-      values[`ternary/${layer}/zero`] = zeros / total;
-      values[`ternary/${layer}/positive`] = positive / total;
-      values[`ternary/${layer}/flip-rate`] = this.#flips[layer]! / total / this.#steps;
+      values[layerMetric(layer, 'negative')] = (total - zeros - positive) / total;
+      values[layerMetric(layer, 'zero')] = zeros / total;
+      values[layerMetric(layer, 'positive')] = positive / total;
+      values[layerMetric(layer, 'flip-rate')] = this.#flips[layer]! / total / this.#steps;
     });
     this.#flips.fill(0);
     this.#steps = 0;

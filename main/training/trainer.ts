@@ -1,6 +1,7 @@
 /** The training loop, the same for teacher, pre-training, distillation and baseline. */
 import { performance } from 'node:perf_hooks';
 import type { OptimiserSettings } from '../contract/recipe.ts';
+import type { MetricValues } from '../contract/metric-names.ts';
 import type { Network } from '../models/network.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
 import type { BatchSource } from './batches.ts';
@@ -23,7 +24,7 @@ export interface StepReport {
   readonly total: number;
   /** First step of this session minus one. */
   readonly resumedAt: number;
-  readonly values: Record<string, number>;
+  readonly values: MetricValues;
 }
 
 export interface TrainerSettings {
@@ -38,7 +39,7 @@ export interface TrainerSettings {
   /** Digest of everything that decides the result: a checkpoint with another one is not resumed. */
   readonly configuration: string;
   /** Metrics on held-out rows every so many steps. */
-  readonly evaluate?: { readonly everySteps: number; readonly run: () => Promise<Record<string, number>> };
+  readonly evaluate?: { readonly everySteps: number; readonly run: () => Promise<MetricValues> };
 }
 
 export interface TrainerResult {

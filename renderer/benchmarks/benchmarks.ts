@@ -1,9 +1,9 @@
 /** How a measured model is called: the model, its type where that is not the usual one, and the program that runs it. */
-import type { ComparedName, ModelName } from '../models.ts';
+import { type ComparedModel, fourBitModel, type TrainedModel } from '../../main/contract/model-names.ts';
 import { texts } from '../texts.ts';
 
 interface Subject {
-  readonly model: ModelName;
+  readonly model: TrainedModel;
   readonly engine: 'tritsmith' | 'llama.cpp';
   readonly type?: string | undefined;
 }
@@ -14,6 +14,6 @@ export function subjectName({ model, engine, type }: Subject): string {
 }
 
 /** Under which colour it is drawn. */
-export function colourOf({ model, engine, type }: Subject): ComparedName {
-  return engine === 'llama.cpp' && type === 'q4_0' ? 'teacher-q4_0' : model;
+export function colourOf({ model, engine, type }: Subject): ComparedModel {
+  return engine === 'llama.cpp' && type === 'q4_0' ? fourBitModel : model;
 }

@@ -1,6 +1,7 @@
 /** The exact command that runs an exported file in each program that can run it. */
 import type { TaskSettings } from '../../main/contract/recipe.ts';
 import type { ExportedModel } from '../../main/contract/views.ts';
+import { studentModel } from '../../main/contract/model-names.ts';
 
 export interface RunCommand {
   readonly program: 'Tritsmith' | 'bitnet.cpp' | 'llama.cpp' | 'transformers';
@@ -46,7 +47,7 @@ function ownCommand(file: Runnable, task: TaskSettings, windows: boolean): strin
   }
   if (!file.preferred) return null;
   const texts = task.textColumns.map((column) => `--text ${quoted(`<${column}>`, windows)}`).join(' ');
-  const model = file.model === 'bitdistill' ? '' : ` --model ${file.model}`;
+  const model = file.model === studentModel ? '' : ` --model ${file.model}`;
   return `npm run tritsmith -- classify ${file.experiment}${model} ${texts}`;
 }
 

@@ -1,6 +1,6 @@
 /** Answers of models as they come in. */
 import { client, type Problem, problemOf } from '../client.ts';
-import type { ModelName } from '../models.ts';
+import type { TrainedModel } from '../../main/contract/model-names.ts';
 
 export interface Answer {
   readonly state: 'loading' | 'answering' | 'done' | 'failed' | 'cancelled';
@@ -40,14 +40,14 @@ const nothing: Omit<Answer, 'shared'> = {
  * of each is its own. Never throws.
  */
 export async function askAll(
-  models: readonly ModelName[],
+  models: readonly TrainedModel[],
   question: Question,
   together: boolean,
   signal: AbortSignal,
-  tell: (model: ModelName, answer: Answer) => void,
+  tell: (model: TrainedModel, answer: Answer) => void,
 ): Promise<void> {
   const answering = together ? models.length : 1;
-  const one = (model: ModelName): Promise<void> =>
+  const one = (model: TrainedModel): Promise<void> =>
     ask({ ...question, model, answering }, signal, (answer) => {
       tell(model, answer);
     });
@@ -56,7 +56,7 @@ export async function askAll(
 }
 
 async function ask(
-  request: Question & { readonly model: ModelName; readonly answering: number },
+  request: Question & { readonly model: TrainedModel; readonly answering: number },
   signal: AbortSignal,
   tell: (answer: Answer) => void,
 ): Promise<void> {

@@ -1,5 +1,6 @@
 import { onScopeDispose, shallowRef, type ShallowRef, watch } from 'vue';
 import type { Curve } from '../../main/contract/views.ts';
+import { parseCurveName, parseLayerMetric } from '../../main/contract/metric-names.ts';
 import { client } from '../client.ts';
 
 const refreshMilliseconds = 1000;
@@ -30,12 +31,13 @@ export function useCurves(
     last = performance.now();
     try {
       const names = (await client.experiments.curveNames({ id: id() })).map(({ name }) => name);
-      stages.value = [...new Set(names.map((name) => name.slice(0, name.indexOf('/'))))];
+      stages.value = [...new Set(names.map((name) => parseCurveName(name).stage))];
       const stage = choose(stages.value);
       // Those of each layer are read as a whole (useTernaryWeights).
-      const wanted = names.filter(
-        (name) => name.startsWith(`${stage ?? ''}/`) && !name.startsWith(`${stage ?? ''}/ternary/`),
-      );
+      const wanted = names.filter((name) => {
+        const curve = parseCurveName(name);
+        return curve.stage === stage && parseLayerMetric(curve.metric) === null;
+      });
       const found = wanted.length === 0 ? [] : await client.experiments.curves({ id: id(), names: wanted, points });
       curves.value = new Map(
         found.filter((curve) => curve.points.length > 0).map((curve) => [curve.name, curve.points]),

@@ -12,7 +12,7 @@ import type {
   WorkbenchEvent,
 } from '../../main/contract/views.ts';
 import type { SideJob } from '../../main/contract/side-jobs.ts';
-import { client, connections, type Problem, problemOf } from '../client.ts';
+import { client, connected, connections, type Problem, problemOf } from '../client.ts';
 import { notifyOfEnd } from '../notifications.ts';
 import { texts } from '../texts.ts';
 
@@ -89,6 +89,8 @@ export const useWorkbench = defineStore('workbench', () => {
   }
 
   async function begin(): Promise<void> {
+    const connection = connections.value;
+    sideJobs.clear();
     try {
       const stream = await client.application.watch();
       [information.value, settings.value] = await Promise.all([
@@ -100,6 +102,8 @@ export const useWorkbench = defineStore('workbench', () => {
       ]);
       problem.value = null;
       for await (const event of stream) hear(event);
+      // The workbench ends the stream of a page that lagged behind: what the page missed is read again, by all who read.
+      if (connected.value && connections.value === connection) connections.value += 1;
     } catch (thrown) {
       problem.value = problemOf(thrown);
     }

@@ -9,6 +9,7 @@ import {
   ownValue,
   readBoundedFile,
   readJsonObject,
+  readOptionalJsonObject,
 } from '../../basics/bounded-json.ts';
 import { checkDefinition, type TokenizerDefinition } from './definition.ts';
 import { definitionFromSentencePiece } from './from-sentencepiece.ts';
@@ -19,8 +20,7 @@ const largestTokenizerBytes = 256 * 1024 * 1024;
 const largestConfigBytes = 16 * 1024 * 1024;
 
 async function optionalJson(folder: string, name: string): Promise<JsonObject> {
-  const file = path.join(folder, name);
-  return existsSync(file) ? readJsonObject(file, largestConfigBytes, 64) : {};
+  return (await readOptionalJsonObject(path.join(folder, name), largestConfigBytes, 64)) ?? {};
 }
 
 /** A token as configs write it: its text, an object with `content`, an id, or a list whose first counts. */

@@ -1,13 +1,13 @@
 /** Where two models of an experiment answer differently, with the texts, and which class each takes for which. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { experimentRecord } from '../../contract/experiments.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { DifferencesAnswer, DifferencesRequest } from '../../contract/result-queries.ts';
-import { type ComparedModel, comparedModel, type ModelEvaluation } from '../../contract/results.ts';
+import type { ModelEvaluation } from '../../contract/results.ts';
+import { type ComparedModel, comparedModels } from '../../contract/model-names.ts';
 import { confusion } from '../../evaluation/confusion.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
-import { readEvaluation, rougeOfRows } from './evaluations.ts';
+import { readExperimentFile } from '../../experiment/record.ts';
+import { readEvaluation } from '../../experiment/results.ts';
+import { rougeOfRows } from './evaluations.ts';
 import type { LabelWords } from '../task/label-words.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { prepareTask, type PreparedTask } from '../task/task-data.ts';
@@ -20,11 +20,11 @@ interface Answered {
 
 /** @throws TritsmithError `not-found` before the evaluation has been written, `damaged` when it belongs to other rows */
 export async function differingRows({ folder, first, second, limit }: DifferencesRequest): Promise<DifferencesAnswer> {
-  const { recipe } = experimentRecord.parse(JSON.parse(await readFile(join(folder, 'experiment.json'), 'utf8')));
+  const { recipe } = readExperimentFile(folder);
   const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
   const task = await prepareTask(recipe.task, tokenizer, recipe.seed);
   const { dev, labels } = task;
-  const evaluations = await readEvaluations(folder, dev.length);
+  const evaluations = readEvaluations(folder, dev.length);
   const [a, b] = [first, second].map((model) => answeredBy(evaluations.get(model), task));
   if (a === undefined || b === undefined)
     throw new TritsmithError('not-found', 'These models have not been evaluated yet.', {
@@ -56,10 +56,10 @@ export async function differingRows({ folder, first, second, limit }: Difference
   };
 }
 
-async function readEvaluations(folder: string, rows: number): Promise<Map<ComparedModel, ModelEvaluation>> {
+function readEvaluations(folder: string, rows: number): Map<ComparedModel, ModelEvaluation> {
   const found = new Map<ComparedModel, ModelEvaluation>();
-  for (const name of comparedModel.options) {
-    const evaluation = await readEvaluation(folder, name);
+  for (const name of comparedModels) {
+    const evaluation = readEvaluation(folder, name);
     if (evaluation === null) continue;
     const kept = Math.max(evaluation.predictions.length, evaluation.answers.length);
     if (kept !== rows)

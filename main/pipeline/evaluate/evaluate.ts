@@ -2,13 +2,16 @@
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
+import type { MetricValues } from '../../contract/metric-names.ts';
+import type { JobResults } from '../../contract/job-results.ts';
 import { type ClassifiedRow, classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
 import { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
-import { writeComparison } from './comparison.ts';
-import { classifierEvaluation, evaluatedModels, writeEvaluations, writerEvaluation } from './evaluations.ts';
+import { trainedModelFolders } from '../../experiment/folder.ts';
+import { compareModels } from './comparison.ts';
+import { classifierEvaluation, writeEvaluations, writerEvaluation } from './evaluations.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import type { LabelWords } from '../task/label-words.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
@@ -20,7 +23,7 @@ import { writeAnswers, type WrittenAnswers } from './written-answers.ts';
 export function trainingEvaluation(
   recipe: Recipe,
   task: PreparedTask,
-): { evaluate?: (network: Network) => Promise<Record<string, number>> } {
+): { evaluate?: (network: Network) => Promise<MetricValues> } {
   const { everySteps, rowsDuringTraining } = recipe.evaluation;
   const { labels } = task;
   if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return {};
@@ -127,10 +130,10 @@ async function referenceCrossEntropy(network: Network, head: ScoringHead, task: 
 export async function evaluateModels(
   { recipe, folder }: JobSpec,
   context: JobContext,
-): Promise<Record<string, number>> {
+): Promise<JobResults['evaluate']> {
   const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
   const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
-  const models = evaluatedModels(folder, recipe);
+  const models = trainedModelFolders(folder, recipe);
   const total = models.length * task.dev.length;
   const results: ModelEvaluation[] = [];
   for (const [index, { name, path }] of models.entries()) {
@@ -147,6 +150,6 @@ export async function evaluateModels(
     );
   }
   await writeEvaluations(folder, task, results, recipe.seed);
-  await writeComparison(folder, recipe);
+  await compareModels(folder, recipe);
   return Object.fromEntries(results.map(({ model, value }) => [model, value]));
 }

@@ -1,8 +1,6 @@
-/** The figures of models on the held-out rows: computed from answers, compared in pairs, kept in `evaluations/<model>.json`. */
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Recipe } from '../../contract/recipe.ts';
-import { type ModelEvaluation, modelEvaluation } from '../../contract/results.ts';
+/** The figures of models on the held-out rows: computed from answers, compared in pairs, and kept. */
+import { type ComparedModel, teacherModel } from '../../contract/model-names.ts';
+import type { ModelDifference, ModelEvaluation } from '../../contract/results.ts';
 import { agreement } from '../../evaluation/agreement.ts';
 import type { ClassifiedRow } from '../../evaluation/answer-classes.ts';
 import { corpusBleu } from '../../evaluation/bleu.ts';
@@ -10,39 +8,11 @@ import { bootstrapInterval } from '../../evaluation/bootstrap.ts';
 import { comparePaired } from '../../evaluation/mcnemar.ts';
 import { rouge, rougeOfSet } from '../../evaluation/rouge.ts';
 import { wilsonInterval } from '../../evaluation/wilson.ts';
-import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
-import { modelFolder, teacherFolder } from '../experiment-folder.ts';
+import { writeEvaluation } from '../../experiment/results.ts';
 import type { LabelWords } from '../task/label-words.ts';
 import type { PreparedTask } from '../task/task-data.ts';
 import type { WrittenAnswers } from './written-answers.ts';
-
-type ModelName = ModelEvaluation['model'];
-
-/** The models that an experiment trains with their folders, in the order of the table. */
-export function evaluatedModels(
-  folder: string,
-  recipe: Recipe,
-): { name: 'teacher' | 'bitnet-sft' | 'bitdistill'; path: string }[] {
-  return [
-    { name: 'teacher', path: teacherFolder(folder, recipe) },
-    ...(recipe.baseline ? [{ name: 'bitnet-sft' as const, path: modelFolder(folder, 'baseline') }] : []),
-    { name: 'bitdistill', path: modelFolder(folder, 'student') },
-  ];
-}
-
-export function evaluationPath(folder: string, model: ModelName): string {
-  return join(folder, 'evaluations', `${model}.json`);
-}
-
-export async function readEvaluation(folder: string, model: ModelName): Promise<ModelEvaluation | null> {
-  try {
-    return modelEvaluation.parse(JSON.parse(await readFile(evaluationPath(folder, model), 'utf8')));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
-}
 
 /** Keeps the evaluations, each with what only a comparison with the others can say. */
 export async function writeEvaluations(
@@ -51,17 +21,12 @@ export async function writeEvaluations(
   results: readonly ModelEvaluation[],
   seed: number,
 ): Promise<void> {
-  await mkdir(join(folder, 'evaluations'), { recursive: true });
-  for (const result of results)
-    await writeFileAtomically(
-      evaluationPath(folder, result.model),
-      `${JSON.stringify(withPairedScores(result, results, task, seed))}\n`,
-    );
+  for (const result of results) await writeEvaluation(folder, withPairedScores(result, results, task, seed));
 }
 
 /** The figures of a classifier from each row's scores. */
 export function classifierEvaluation(
-  name: ModelName,
+  name: ComparedModel,
   { dev, drawnFrom }: PreparedTask,
   { ids }: LabelWords,
   found: readonly ClassifiedRow[],
@@ -79,6 +44,7 @@ export function classifierEvaluation(
     ...(drawnFrom === null ? {} : { drawnFrom }),
     crossEntropy: -likelihood / tokens,
     scores: {},
+    differences: [],
     predictions: found.map(({ predicted }) => predicted),
     answers: [],
     request: { promptTokens: median(dev.map(({ prompt }) => prompt.length)), answerTokens: 1 },
@@ -87,7 +53,7 @@ export function classifierEvaluation(
 
 /** ROUGE and BLEU of written answers. */
 export function writerEvaluation(
-  name: ModelName,
+  name: ComparedModel,
   { dev, drawnFrom }: PreparedTask,
   tokenizer: Tokenizer,
   { answers, crossEntropy }: WrittenAnswers,
@@ -111,6 +77,7 @@ export function writerEvaluation(
       bleu4: corpusBleu(references, texts).score,
       perplexity: Math.exp(crossEntropy),
     },
+    differences: [],
     predictions: [],
     answers: texts,
     request: {
@@ -140,6 +107,7 @@ function withPairedScores(
   seed: number,
 ): ModelEvaluation {
   const scores = { ...own.scores };
+  const differences: ModelDifference[] = [];
   const gold = task.dev.map(({ label }) => label);
   for (const other of others) {
     if (other.model === own.model) continue;
@@ -147,17 +115,14 @@ function withPairedScores(
       own.metric === 'accuracy'
         ? comparePaired(gold, other.predictions, own.predictions)
         : { ...pairedTexts(task, own, other, seed), pValue: null };
-    scores[`differenceFrom.${other.model}`] = difference;
-    scores[`differenceFrom.${other.model}.low`] = ci95[0];
-    scores[`differenceFrom.${other.model}.high`] = ci95[1];
-    if (pValue !== null) scores[`mcnemarP.${other.model}`] = pValue;
-    if (other.model === 'teacher')
+    differences.push({ from: other.model, value: difference, low: ci95[0], high: ci95[1], mcnemarP: pValue });
+    if (other.model === teacherModel)
       scores.agreementWithTeacher =
         own.metric === 'accuracy'
           ? agreement(other.predictions, own.predictions).share
           : agreement(other.answers, own.answers).share;
   }
-  return { ...own, scores };
+  return { ...own, scores, differences };
 }
 
 function pairedTexts(

@@ -8,7 +8,7 @@ import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
 import { llamaCppForTests, needsLlamaCpp } from '../../testing/llama-cpp.ts';
 import { startLlamaCpp } from '../../llama-cpp/index.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
-import { readEvaluation } from './evaluations.ts';
+import { readEvaluation } from '../../experiment/results.ts';
 import { tinyConfiguration, tinyParameters, tokenizerFolder, writeTinySource } from '../export/fixtures.ts';
 import { fourBitBaseline } from './four-bit.ts';
 import { JobStopped } from '../job.ts';
@@ -96,7 +96,7 @@ describe.skipIf(component === null)(`the teacher in four bits ${needsLlamaCpp}`,
     const folder = experiment('classes');
     const { result, events } = await run(folder, classification);
     expect(events.filter((event) => event.type === 'log' && event.level === 'warning')).toEqual([]);
-    const evaluation = (await readEvaluation(folder, 'teacher-q4_0'))!;
+    const evaluation = readEvaluation(folder, 'teacher-q4_0')!;
     expect(evaluation).toMatchObject({ metric: 'accuracy', rows: 12 });
     expect(evaluation.predictions).toHaveLength(12);
     expect(result).toMatchObject({ compared: true, value: evaluation.value });
@@ -137,7 +137,7 @@ describe.skipIf(component === null)(`the teacher in four bits ${needsLlamaCpp}`,
     const folder = experiment('texts', 'classes');
     const { result, events } = await run(folder, generation);
     expect(events.filter((event) => event.type === 'log' && event.level === 'warning')).toEqual([]);
-    const evaluation = (await readEvaluation(folder, 'teacher-q4_0'))!;
+    const evaluation = readEvaluation(folder, 'teacher-q4_0')!;
     expect(evaluation).toMatchObject({ metric: 'rougeL', rows: 12 });
     expect(evaluation.answers).toHaveLength(12);
     expect(evaluation.answers.some((text) => text !== '')).toBe(true);
@@ -149,7 +149,7 @@ describe.skipIf(component === null)(`the teacher in four bits ${needsLlamaCpp}`,
   it('stops between two rows and leaves no evaluation', async () => {
     const folder = experiment('stopped', 'classes');
     await expect(run(folder, classification, 3)).rejects.toBeInstanceOf(JobStopped);
-    expect(await readEvaluation(folder, 'teacher-q4_0')).toBeNull();
+    expect(readEvaluation(folder, 'teacher-q4_0')).toBeNull();
   });
 });
 

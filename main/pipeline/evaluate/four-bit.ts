@@ -1,23 +1,19 @@
 /** The usual way to make a model small, to compare with: the fine-tuned teacher as Q4_0 in llama.cpp, evaluated and measured there. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
-import type { ExportedFile, ModelEvaluation, TypicalRequest } from '../../contract/results.ts';
+import type { ExportedFile, Measurement, ModelEvaluation, TypicalRequest } from '../../contract/results.ts';
+import { fourBitModel } from '../../contract/model-names.ts';
+import type { JobResults } from '../../contract/job-results.ts';
 import type { ClassifiedRow } from '../../evaluation/answer-classes.ts';
 import { findLlamaCpp, type LlamaCppModel, startLlamaCpp } from '../../llama-cpp/index.ts';
-import { writeFileAtomically } from '../../basics/atomic-file.ts';
+import { trainedModelFolders } from '../../experiment/folder.ts';
+import { readEvaluation, readExportList, writeMeasurement } from '../../experiment/results.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
-import { measuredFile, type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
-import {
-  classifierEvaluation,
-  evaluatedModels,
-  readEvaluation,
-  writeEvaluations,
-  writerEvaluation,
-} from './evaluations.ts';
+import { compareModels, measuredFile } from './comparison.ts';
+import { classifierEvaluation, writeEvaluations, writerEvaluation } from './evaluations.ts';
 import { exportModels } from '../export/export-models.ts';
 import { type JobContext, JobStopped, obeyStop } from '../job.ts';
 import { logSumExp, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
@@ -25,12 +21,11 @@ import type { LabelWords } from '../task/label-words.ts';
 import { measuredLengths, median, promptOf, rounds } from './measure.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { politeThreads } from '../answer/polite-threads.ts';
-import type { JobResult } from '../run-job.ts';
 import type { EvaluationRow } from '../task/evaluation-rows.ts';
 import { prepareTask, type PreparedTask } from '../task/task-data.ts';
 import type { WrittenAnswers } from './written-answers.ts';
 
-const name = 'teacher-q4_0';
+const name = fourBitModel;
 
 /** Embedding as llama.cpp's own quantiser has it beside Q4_0 weights: Q6_K, or Q8_0 where rows are no multiple of 256. */
 async function fourBitExport({ teacher }: Recipe): Promise<ExportSettings> {
@@ -42,11 +37,11 @@ async function fourBitExport({ teacher }: Recipe): Promise<ExportSettings> {
 async function fourBitFile(spec: JobSpec, context: JobContext): Promise<ExportedFile> {
   const { recipe, folder } = spec;
   const settings = await fourBitExport(recipe);
-  const listed = measuredFile((await readExports(folder)) ?? [], name);
+  const listed = measuredFile(readExportList(folder) ?? [], name);
   if (listed !== undefined) return listed;
   const exports = [...recipe.exports, settings];
   await exportModels({ ...spec, recipe: { ...recipe, exports }, exports: [settings] }, context);
-  return measuredFile((await readExports(folder))!, name)!;
+  return measuredFile(readExportList(folder)!, name)!;
 }
 
 /** Tells how far it is and obeys a stop between two rows. */
@@ -173,15 +168,14 @@ async function compareInFourBits(component: string, spec: JobSpec, context: JobC
     context.emit({ type: 'progress', done, total: task.dev.length, unit: 'rows', resumed: 0, note: name });
   });
   const others: ModelEvaluation[] = [];
-  for (const other of evaluatedModels(folder, recipe)) {
-    const known = await readEvaluation(folder, other.name);
+  for (const other of trainedModelFolders(folder, recipe)) {
+    const known = readEvaluation(folder, other.name);
     if (known !== null) others.push(known);
   }
   const measured = await measure(component, path, recipe, evaluation.request!);
   await writeEvaluations(folder, task, [...others, evaluation], recipe.seed);
-  await mkdir(join(folder, 'measurements'), { recursive: true });
-  await writeFileAtomically(measurementPath(folder, name), `${JSON.stringify(measured)}\n`);
-  await writeComparison(folder, recipe);
+  await writeMeasurement(folder, name, measured);
+  await compareModels(folder, recipe);
   return evaluation.value;
 }
 
@@ -189,7 +183,7 @@ async function compareInFourBits(component: string, spec: JobSpec, context: JobC
  * Leaves the 4-bit teacher's evaluation, measurement and file. The experiment does not need it, so whatever is in its way (llama.cpp not
  * installed, or not able to run this model) is the result and not a failure.
  */
-export async function fourBitBaseline(spec: JobSpec, context: JobContext): Promise<JobResult> {
+export async function fourBitBaseline(spec: JobSpec, context: JobContext): Promise<JobResults['four-bit']> {
   const component = findLlamaCpp();
   if (component === null) {
     const message = 'The 4-bit teacher was left out: llama.cpp is not installed.';

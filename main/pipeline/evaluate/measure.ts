@@ -1,14 +1,13 @@
 /** Measures one exported model in the native runtime: resident memory, prefill, decode, one request of the task. One process per model. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadModel, type StudentModel } from '../../../native/runtime.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import { runsInRuntime } from '../../contract/recipe.ts';
-import type { TypicalRequest } from '../../contract/results.ts';
-import { writeFileAtomically } from '../../basics/atomic-file.ts';
-import { measuredFile, type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
-import { readEvaluation } from './evaluations.ts';
+import type { Measurement, TypicalRequest } from '../../contract/results.ts';
+import type { TrainedModel } from '../../contract/model-names.ts';
+import { readEvaluation, readExportList, writeMeasurement } from '../../experiment/results.ts';
+import { compareModels, measuredFile } from './comparison.ts';
 import type { JobContext } from '../job.ts';
 
 const promptTokens = 128;
@@ -57,11 +56,11 @@ function requestTime(model: StudentModel, request: TypicalRequest | undefined): 
  * no file for our runtime can hold is not measured, and the log says so.
  */
 export async function measureModel(
-  name: 'teacher' | 'bitnet-sft' | 'bitdistill',
+  name: TrainedModel,
   { recipe, folder }: JobSpec,
   context: JobContext,
 ): Promise<Measurement | { measured: false }> {
-  const files = await readExports(folder);
+  const files = readExportList(folder);
   if (!files)
     throw new TritsmithError('not-found', `There is no exported file of ${name} to measure.`, {
       remedy: 'Run the export again.',
@@ -71,7 +70,7 @@ export async function measureModel(
     context.emit({ type: 'log', level: 'warning', text: `${name}: not measured. No file of it runs in our runtime.` });
     return { measured: false };
   }
-  const request = (await readEvaluation(folder, name))?.request;
+  const request = readEvaluation(folder, name)?.request;
   const before = process.memoryUsage.rss();
   const model = loadModel(join(folder, file.path), { threads });
   const { prompt: length, decoded } = measuredLengths(model.info.contextLength);
@@ -99,8 +98,7 @@ export async function measureModel(
     threads,
   };
   model.close();
-  await mkdir(join(folder, 'measurements'), { recursive: true });
-  await writeFileAtomically(measurementPath(folder, name), `${JSON.stringify(result)}\n`);
-  await writeComparison(folder, recipe);
+  await writeMeasurement(folder, name, result);
+  await compareModels(folder, recipe);
   return result;
 }

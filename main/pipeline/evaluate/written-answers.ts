@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { loadModel, type StudentModel } from '../../../native/runtime.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { cacheFolder } from '../experiment-folder.ts';
+import { cacheFolder } from '../../experiment/folder.ts';
 import { writeGgufModel } from '../export/gguf-file.ts';
 import { openTensorSource } from '../export/tensor-source.ts';
 import { logSumExp } from '../task/label-scores.ts';

@@ -9,7 +9,7 @@ import type { ExportedFile } from '../../contract/results.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
-import { readExports } from '../evaluate/comparison.ts';
+import { readExportList } from '../../experiment/results.ts';
 import { JobStopped } from '../job.ts';
 import { measureModel } from '../evaluate/measure.ts';
 import { prepareTask } from '../task/task-data.ts';
@@ -77,7 +77,7 @@ async function run(exports: ExportSettings[], stopAfter = Number.POSITIVE_INFINI
       stopRequested: () => ((asked += 1) > stopAfter ? 'cancel' : null),
     },
   );
-  return { events, files: (await readExports(folder))! };
+  return { events, files: readExportList(folder)! };
 }
 
 const named = (files: ExportedFile[], path: string): ExportedFile =>
@@ -238,7 +238,7 @@ describe('a student that no GGUF file can hold (Llama, SubLN before all seven pr
       stopRequested: () => null,
     };
     await exportModels({ kind: 'export', recipe, folder }, context);
-    const files = (await readExports(folder))!;
+    const files = readExportList(folder)!;
     expect(files.filter(({ model }) => model === 'bitdistill').map(({ type }) => type)).toEqual(['hf']);
     expect(warnings.join()).toMatch(/bitdistill is not measured\. SubLN before all seven projections/);
     await expect(measureModel('bitdistill', { kind: 'measure-student', recipe, folder }, context)).resolves.toEqual({

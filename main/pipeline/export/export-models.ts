@@ -6,12 +6,12 @@ import type { RunVerdict } from '../../contract/queries.ts';
 import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { findLlamaCpp } from '../../llama-cpp/index.ts';
-import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
-import { readExports, writeComparison } from '../evaluate/comparison.ts';
-import { readEvaluation } from '../evaluate/evaluations.ts';
-import { describeArtifact } from '../experiment-folder.ts';
+import { exportedPath, exportsFolder as folderOfExports } from '../../experiment/folder.ts';
+import { readEvaluation, readExportList, writeExportList } from '../../experiment/results.ts';
+import { compareModels } from '../evaluate/comparison.ts';
+import { describeArtifact } from '../../experiment/artifact.ts';
 import { type JobContext, JobStopped, obeyStop } from '../job.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { type PreparedTask, prepareTask } from '../task/task-data.ts';
@@ -77,7 +77,7 @@ async function writeDraft(
   if (settings.type === 'hf') {
     const replacedFiles = pruned ? await jsonFiles(tokenizerFolder) : {};
     const embedding = storedEmbedding(settings) === 'f32' ? 'F32' : 'F16';
-    const card = modelCard({ name, recipe, configuration, evaluation: await readEvaluation(target.experiment, model) });
+    const card = modelCard({ name, recipe, configuration, evaluation: readEvaluation(target.experiment, model) });
     const source = { configuration, tensors, source: folder, replacedFiles, card };
     return { ...(await writeHuggingFaceFolder(draft, source, embedding, onProgress)), notes: [] };
   }
@@ -139,7 +139,7 @@ async function exportTarget(
     await publish(draft, join(exportsFolder, fileName), exportsFolder);
     return {
       model,
-      path: join('exports', fileName),
+      path: exportedPath(fileName),
       type: settings.type,
       embedding: storedEmbedding(settings),
       ...(written.architecture === undefined ? {} : { architecture: written.architecture }),
@@ -177,7 +177,7 @@ async function stillValid(
   targets: readonly Target[],
 ): Promise<ExportedFile[]> {
   const kept: ExportedFile[] = [];
-  for (const file of (await readExports(folder)) ?? []) {
+  for (const file of readExportList(folder) ?? []) {
     const source = targets.find(({ model }) => model === file.model)?.folder;
     if (source === undefined || fresh.some(({ path }) => path === file.path)) continue;
     const present = await stat(join(folder, file.path)).then(
@@ -201,7 +201,7 @@ export async function exportModels(
 ): Promise<{ files: number; verified: boolean }> {
   const all = exportTargets(folder, recipe);
   const targets = exports === undefined ? all : exports.flatMap((settings) => targetsFor(folder, recipe, settings));
-  const exportsFolder = join(folder, 'exports');
+  const exportsFolder = folderOfExports(folder);
   await mkdir(exportsFolder, { recursive: true });
   for (const name of await readdir(exportsFolder))
     if (name.startsWith(draftPrefix)) await rm(join(exportsFolder, name), { recursive: true, force: true });
@@ -246,7 +246,7 @@ export async function exportModels(
   files = [...files, ...(await stillValid(folder, files, all))].sort(
     (a, b) => Number(runsInRuntime(b)) - Number(runsInRuntime(a)),
   );
-  await writeFileAtomically(join(exportsFolder, 'exports.json'), `${JSON.stringify(files, null, 2)}\n`);
-  await writeComparison(folder, recipe);
+  await writeExportList(folder, files);
+  await compareModels(folder, recipe);
   return { files: files.length, verified: true };
 }

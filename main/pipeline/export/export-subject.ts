@@ -4,7 +4,7 @@ import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
 import type { ExportCheck, VocabularyPruning } from '../../contract/results.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { readEvaluation } from '../evaluate/evaluations.ts';
+import { readEvaluation } from '../../experiment/results.ts';
 import type { PreparedTask } from '../task/task-data.ts';
 import type { Target } from './export-targets.ts';
 import {
@@ -51,7 +51,7 @@ export async function prunedSubject(
 ): Promise<Subject> {
   const pruned = await pruneVocabulary(folder, configuration, task, scratch);
   const full = await loadTokenizer(folder);
-  const evaluated = (await readEvaluation(experiment, model))?.predictions ?? [];
+  const evaluated = readEvaluation(experiment, model)?.predictions ?? [];
   const known = task.labels && evaluated.length === task.dev.length ? evaluated : null;
   const whole = { configuration, source: tensors, endId: full.eosId };
   const check = await prunedAnswersCheck(whole, pruned, task, { known, threads: recipe.threads, onRow });

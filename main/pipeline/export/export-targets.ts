@@ -1,7 +1,8 @@
 /** What an export job writes: what the recipe asks for, and what the models are measured with. */
 import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
 import type { ExportedFile } from '../../contract/results.ts';
-import { evaluatedModels } from '../evaluate/evaluations.ts';
+import { baselineModel, teacherModel } from '../../contract/model-names.ts';
+import { trainedModelFolders } from '../../experiment/folder.ts';
 import { studentConfiguration } from '../models-of-recipe.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
@@ -45,12 +46,12 @@ const teacherTypes: readonly ExportType[] = ['f16', 'q8_0', 'q4_0'];
  */
 export function exportTargets(folder: string, recipe: Recipe): Target[] {
   const embedding = recipe.exports[0]?.embedding ?? 'f16';
-  return evaluatedModels(folder, recipe)
+  return trainedModelFolders(folder, recipe)
     .reverse()
     .flatMap(({ name, path }): Target[] => {
-      const ofTeacher = name === 'teacher';
+      const ofTeacher = name === teacherModel;
       const wanted =
-        name === 'bitnet-sft' ? [] : recipe.exports.filter(({ type }) => teacherTypes.includes(type) === ofTeacher);
+        name === baselineModel ? [] : recipe.exports.filter(({ type }) => teacherTypes.includes(type) === ofTeacher);
       const own: ExportSettings = ofTeacher ? { type: 'f16', embedding: 'f16' } : { type: 'i2_s', embedding };
       const target = (settings: ExportSettings, forMeasuring: boolean): Target => ({
         model: name,
@@ -85,7 +86,7 @@ export function targetsFor(
 ): Target[] {
   return exportTargets(folder, recipe).filter(
     ({ model, settings }) =>
-      model !== 'bitnet-sft' &&
+      model !== baselineModel &&
       settings.type === type &&
       settings.embedding === embedding &&
       (settings.pruneVocabulary ?? false) === pruneVocabulary,

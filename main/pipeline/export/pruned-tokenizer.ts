@@ -1,9 +1,7 @@
 /** A tokenizer with fewer tokens: the files of a folder with ids renumbered. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Json, JsonObject } from '../../basics/bounded-json.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
-import { readModelSettings } from '../../models/companion-files.ts';
+import { readOptionalSettings } from '../../models/companion-files.ts';
 
 /** New id of an old one; undefined where it was dropped. */
 export type Renumbering = ReadonlyMap<number, number>;
@@ -83,10 +81,6 @@ function renumberedTokenizerConfig(config: JsonObject, to: Renumbering): JsonObj
   };
 }
 
-async function readJson(folder: string, name: string): Promise<JsonObject | null> {
-  return existsSync(join(folder, name)) ? readModelSettings(folder, name) : null;
-}
-
 /** Files that hold the tokens in another form and would contradict the new tokenizer.json. */
 export const obsoleteTokenizerFiles: readonly string[] = [
   'vocab.json',
@@ -103,10 +97,10 @@ export async function prunedTokenizerFiles(
 ): Promise<Record<string, string>> {
   const to = renumbering(kept);
   const files: Record<string, JsonObject> = { 'tokenizer.json': tokenizerJson(tokenizer, to) };
-  const tokenizerConfig = await readJson(folder, 'tokenizer_config.json');
+  const tokenizerConfig = await readOptionalSettings(folder, 'tokenizer_config.json');
   if (tokenizerConfig) files['tokenizer_config.json'] = renumberedTokenizerConfig(tokenizerConfig, to);
   for (const name of ['config.json', 'generation_config.json']) {
-    const config = await readJson(folder, name);
+    const config = await readOptionalSettings(folder, name);
     if (config) files[name] = renumberedSettings(config, to, kept.length);
   }
   return Object.fromEntries(Object.entries(files).map(([name, json]) => [name, `${JSON.stringify(json, null, 1)}\n`]));

@@ -5,7 +5,7 @@ import { loadParameters, readFolderConfiguration } from '../../models/model-fold
 import { Network } from '../../models/network.ts';
 import type { Distillation } from '../../training/training-step.ts';
 import { trainingEvaluation } from '../evaluate/evaluate.ts';
-import { modelFolder, teacherFolder } from '../experiment-folder.ts';
+import { modelFolder, teacherFolder } from '../../experiment/folder.ts';
 import type { JobContext } from '../job.ts';
 import { baselineConfiguration, pretrainSteps, relationLayers, studentConfiguration } from '../models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';

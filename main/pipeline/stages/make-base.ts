@@ -10,7 +10,7 @@ import { Random } from '../../basics/random.ts';
 import { train } from '../../training/trainer.ts';
 import { TrainingStep } from '../../training/training-step.ts';
 import { corpusBatches, tokeniseCorpus } from './corpus-tokens.ts';
-import { digest } from '../experiment-folder.ts';
+import { textSha256 } from '../../basics/file-digest.ts';
 import { type JobContext, JobStopped } from '../job.ts';
 
 export interface BaseModelSettings {
@@ -39,7 +39,7 @@ export async function makeBaseModel(settings: BaseModelSettings, context: JobCon
     tokenizer,
     join(workFolder, 'corpus.tokens'),
     wanted,
-    digest(JSON.stringify([basename(corpus), wanted, tokenizer.sha256])),
+    textSha256(JSON.stringify([basename(corpus), wanted, tokenizer.sha256])),
     () => Promise.resolve(),
   );
   const random = new Random(seed);
@@ -57,7 +57,7 @@ export async function makeBaseModel(settings: BaseModelSettings, context: JobCon
         optimiser,
         totalSteps,
         checkpoint: { folder: join(workFolder, 'checkpoints'), steps: 1000, minutes: 5 },
-        configuration: digest(
+        configuration: textSha256(
           JSON.stringify({ optimiser, totalSteps, sequenceLength, seed, configuration, data: batches.fingerprint }),
         ),
       },

@@ -1,9 +1,9 @@
 /** Stage 2, pretrain: next-token cross-entropy on a general corpus with the quantised student (Eq. 7). */
-import { join } from 'node:path';
 import type { JobSpec } from '../../contract/jobs.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
 import { corpusBatches, tokeniseCorpus } from './corpus-tokens.ts';
-import { cacheFolder, digest, modelFolder } from '../experiment-folder.ts';
+import { textSha256 } from '../../basics/file-digest.ts';
+import { cachedTokens, modelFolder } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import { pretrainSteps, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
@@ -21,9 +21,9 @@ export async function pretrainStudent(
   const file = await tokeniseCorpus(
     pretrain.corpus,
     tokenizer,
-    join(cacheFolder(folder), 'corpus.tokens'),
+    cachedTokens(folder, 'corpus'),
     wanted,
-    digest(JSON.stringify([pretrain.corpus, wanted, tokenizer.sha256])),
+    textSha256(JSON.stringify([pretrain.corpus, wanted, tokenizer.sha256])),
     async (tokens) => {
       await obeyStop(context);
       context.emit({

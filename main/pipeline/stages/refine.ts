@@ -5,7 +5,7 @@ import { loadParameters, readFolderConfiguration } from '../../models/model-fold
 import { Network } from '../../models/network.ts';
 import { type Example, microBatches } from '../../training/batches.ts';
 import { calibrateSubln } from './calibrate-subln.ts';
-import { teacherFolder } from '../experiment-folder.ts';
+import { teacherFolder } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import { recipeTokenizer, studentConfiguration, studentSource } from '../models-of-recipe.ts';
 import { prepareTask } from '../task/task-data.ts';

@@ -2,7 +2,8 @@
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
-import { describeArtifact, modelFolder, type ModelFolder } from '../experiment-folder.ts';
+import { describeArtifact } from '../../experiment/artifact.ts';
+import { modelFolder, type ModelFolder } from '../../experiment/folder.ts';
 import type { JobContext } from '../job.ts';
 
 /** @param source folder that the tokenizer and the other files of the model come from */

@@ -2,6 +2,7 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import type { JobKind } from '../../contract/jobs.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
+import type { MetricValues } from '../../contract/metric-names.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
 import { Network } from '../../models/network.ts';
@@ -10,7 +11,8 @@ import type { ParameterBuffer } from '../../models/parameters.ts';
 import type { BatchSource } from '../../training/batches.ts';
 import { train, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
-import { checkpointFolder, digest } from '../experiment-folder.ts';
+import { textSha256 } from '../../basics/file-digest.ts';
+import { checkpointFolder } from '../../experiment/folder.ts';
 import { type JobContext, JobStopped } from '../job.ts';
 
 export interface StageTraining {
@@ -26,13 +28,13 @@ export interface StageTraining {
   /** See `TrainerSettings.anneal`. */
   readonly anneal?: number | undefined;
   /** Accuracy on held-out rows while training; runs on the network being trained. */
-  readonly evaluate?: (network: Network) => Promise<Record<string, number>>;
+  readonly evaluate?: (network: Network) => Promise<MetricValues>;
 }
 
 /** Everything in the recipe that decides a job's result; names and exports do not. */
 function trainingDigest({ job, recipe, totalSteps, configuration, batches }: StageTraining): string {
   const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
-  return digest(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
+  return textSha256(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
 }
 
 /** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */

@@ -1,11 +1,11 @@
 /** Steps over a task's training rows, for the stages that train on the task. */
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { type BatchSource, exampleBatches } from '../../training/batches.ts';
-import { cacheFolder, digest } from '../experiment-folder.ts';
+import { textSha256 } from '../../basics/file-digest.ts';
+import { cachedTokens } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import { recipeTokenizer, stageSteps } from '../models-of-recipe.ts';
 import { fullRowsNote, prepareTask, type PreparedTask } from './task-data.ts';
@@ -33,8 +33,8 @@ export async function taskBatches(
   const rows = await tokeniseRows(
     task,
     tokenizer.vocabSize,
-    join(cacheFolder(folder), 'task.tokens'),
-    digest(JSON.stringify([recipe.task, recipe.seed, tokenizer.sha256, size, mtimeMs])),
+    cachedTokens(folder, 'task'),
+    textSha256(JSON.stringify([recipe.task, recipe.seed, tokenizer.sha256, size, mtimeMs])),
     async (read) => {
       await obeyStop(context);
       const note = `${read} rows read`;

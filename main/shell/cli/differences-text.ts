@@ -1,5 +1,6 @@
 /** Where teacher and student differ, as `show` prints it. */
 import type { DifferencesAnswer } from '../../contract/result-queries.ts';
+import { studentModel } from '../../contract/model-names.ts';
 import { differenceSentence, mistakes, type ReportedDifferences } from '../../workbench/results/differences.ts';
 import { count } from './quantities.ts';
 import { textTable } from './text-table.ts';
@@ -36,7 +37,7 @@ export function differencesText(found: ReportedDifferences): string {
 }
 
 function confusionText({ labels, confusion }: DifferencesAnswer): string {
-  const student = confusion.find(({ model }) => model === 'bitdistill');
+  const student = confusion.find(({ model }) => model === studentModel);
   if (student === undefined) return '';
   const f1 = `macro F1 ${(student.macroF1 * 100).toFixed(1)} %`;
   if (labels.length <= widestMatrix)

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
 import { TritsmithError } from '../../contract/errors.ts';
-import { runtimeModelName, type RuntimeModelName } from '../../contract/helper-protocol.ts';
+import { studentModel, trainedModels, type TrainedModel } from '../../contract/model-names.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
 import { exportOf } from '../../workbench/results/results.ts';
@@ -15,7 +15,7 @@ import type { CommonOptions, Shell } from './shell.ts';
 export const runtimePort = forkPort(fileURLToPath(new URL('../../jobs/helper-worker.ts', import.meta.url)));
 
 export const modelOption = (): Option =>
-  new Option('--model <name>', 'which model of the experiment').choices(runtimeModelName.options).default('bitdistill');
+  new Option('--model <name>', 'which model of the experiment').choices(trainedModels).default(studentModel);
 
 export interface RunnableModel {
   readonly path: string;
@@ -29,7 +29,7 @@ export interface RunnableModel {
 export async function runnableModel(
   shell: Shell,
   reference: string,
-  options: CommonOptions & { readonly model: RuntimeModelName; readonly tokenizer?: string },
+  options: CommonOptions & { readonly model: TrainedModel; readonly tokenizer?: string },
 ): Promise<RunnableModel> {
   const path = resolve(reference);
   const given = options.tokenizer === undefined ? null : resolve(options.tokenizer);
@@ -49,7 +49,7 @@ export async function runnableModel(
 export function experimentModel(
   shell: Shell,
   reference: string,
-  options: CommonOptions & { readonly model: RuntimeModelName },
+  options: CommonOptions & { readonly model: TrainedModel },
 ): Promise<RunnableModel & { readonly tokenizer: string; readonly record: ExperimentRecord }> {
   return withWorkspace(shell, options, 'read', 'runtime', (workspace) => {
     const record = workspace.experiments.find(reference);

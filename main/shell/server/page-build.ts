@@ -18,7 +18,7 @@ export function buildPageWhenDue(tell: (line: string) => void, what: 'page' | 'w
   if (!existsSync(sources)) return false;
   const stamp = join(root, 'out', what === 'page' ? 'renderer.stamp' : 'window.stamp');
   const shared = [sources, join(root, 'main', 'contract')];
-  const bundled = ['workbench', 'jobs', 'shell'].map((room) => join(root, 'main', room));
+  const bundled = ['basics', 'experiment', 'hub', 'workbench', 'jobs', 'shell'].map((room) => join(root, 'main', room));
   const now = digest(what === 'page' ? shared : [...shared, ...bundled, join(root, 'preload')]);
   if (existsSync(join(pageFolder, 'index.html')) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now)
     return false;

@@ -1,10 +1,10 @@
 /** Gathers a job's events and writes them to the database, in one transaction, and to the experiment's event file a few times a second. */
 import type { JobEvent, JobKind } from '../../contract/jobs.ts';
+import { curveName } from '../../contract/metric-names.ts';
+import type { LogLine } from '../../contract/views.ts';
 import { databaseError } from '../workspace/database.ts';
 import { noteDamage } from '../workspace/database-suspicion.ts';
-import { EventFile } from './event-file.ts';
-import type { MetricSample } from '../workspace/metric-store.ts';
-import type { LogLine } from './experiment-store.ts';
+import { EventFile, type MetricSample } from '../../experiment/event-file.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
 const flushMilliseconds = 250;
@@ -47,7 +47,7 @@ export class EventRecorder {
     if (event.type === 'progress') this.#progress = { done: event.done, total: event.total, unit: event.unit };
     else if (event.type === 'metrics')
       for (const [name, value] of Object.entries(event.values))
-        this.#samples.push({ name: `${this.#stage.kind}/${name}`, step: event.step, value });
+        this.#samples.push({ name: curveName(this.#stage.kind, name), step: event.step, value });
     else if (event.type === 'log')
       this.#logs.push({ stage: this.#stage.kind, time: Date.now(), level: event.level, text: event.text });
     else if (event.type === 'artifact')

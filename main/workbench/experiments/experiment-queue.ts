@@ -5,10 +5,11 @@ import type { Recipe } from '../../contract/recipe.ts';
 import type { ExperimentView, QueueState } from '../../contract/views.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { StopSignal } from '../../jobs/stop-signal.ts';
-import { readAnnotations } from './annotations.ts';
+import { readAnnotations } from '../../experiment/annotations.ts';
 import type { EventHub } from '../interface/event-hub.ts';
-import { writeExperimentFile } from './experiment-file.ts';
+import { writeExperimentFile } from '../../experiment/record.ts';
 import { isResumable } from './experiment-state.ts';
+import { withLessMemory } from './less-memory.ts';
 import { LiveTracker } from './live-tracker.ts';
 import { QueueStore } from './queue-store.ts';
 import { createExperiment, runExperiment, type RunExperimentOptions } from './run-experiment.ts';
@@ -95,6 +96,21 @@ export class ExperimentQueue {
     return this.#enqueue(id);
   }
 
+  /** Queues one that memory ended, with half as many tokens at once. @throws TritsmithError `bad-input` for any other */
+  resumeWithLessMemory(id: string): ExperimentView {
+    const { experiments } = this.#workspace;
+    const { recipe, error, name, stages } = experiments.get(id);
+    if (error?.code !== 'out-of-memory')
+      throw new TritsmithError('bad-input', `${name} did not run out of memory.`, { remedy: 'Resume it as it is.' });
+    experiments.setRecipe(id, withLessMemory(recipe));
+    const stage = stages.find(({ state }) => state === 'failed')?.kind ?? '';
+    const text = 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.';
+    const line = { stage, time: Date.now(), level: 'info' as const, text };
+    experiments.addLog(id, line);
+    this.#hub.say({ type: 'log', id, lines: [line] });
+    return this.resume(id);
+  }
+
   /** Asks the running experiment to stop, or takes a waiting one out of the queue; cancels one that is paused or interrupted. */
   stop(id: string, request: 'pause' | 'cancel'): ExperimentView {
     const place = this.#waiting.indexOf(id);
@@ -141,7 +157,7 @@ export class ExperimentQueue {
     const running = this.#running?.id === id ? this.#running : null;
     const record = this.#asItIs(this.#workspace.experiments.get(id));
     const place = this.#waiting.indexOf(id);
-    const { tags, notes } = readAnnotations(this.#workspace, id);
+    const { tags, notes } = readAnnotations(this.#workspace.experimentFolder(id));
     return {
       record,
       live: running?.tracker.live ?? null,
@@ -226,7 +242,8 @@ export class ExperimentQueue {
   /** Ended by something else than its own end or a person's cancel. */
   #stoppedEarly(id: string): boolean {
     return (
-      ['paused', 'interrupted', 'failed'].includes(this.#state(id)) && !readAnnotations(this.#workspace, id).removed
+      ['paused', 'interrupted', 'failed'].includes(this.#state(id)) &&
+      !readAnnotations(this.#workspace.experimentFolder(id)).removed
     );
   }
 

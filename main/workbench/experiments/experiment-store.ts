@@ -7,15 +7,9 @@ import {
 } from '../../contract/experiments.ts';
 import { type SerialisedError, TritsmithError } from '../../contract/errors.ts';
 import type { Artifact, JobKind } from '../../contract/jobs.ts';
+import type { LogLine } from '../../contract/views.ts';
 import type { Sqlite } from '../workspace/database.ts';
 import { assertTransition } from './experiment-state.ts';
-
-export interface LogLine {
-  readonly stage: string;
-  readonly time: number;
-  readonly level: 'info' | 'warning';
-  readonly text: string;
-}
 
 export interface ExperimentOverview {
   readonly id: string;

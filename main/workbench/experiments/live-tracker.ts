@@ -1,9 +1,10 @@
 /** What is happening in the running experiment right now, gathered from its events and handed on a few times a second. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { ExperimentEvent } from '../../contract/experiments.ts';
 import type { LiveProgress, LogLine } from '../../contract/views.ts';
+import { readWorkerNote } from '../../experiment/worker-note.ts';
+import { parseLayerMetric } from '../../contract/metric-names.ts';
 
 const tellMilliseconds = 200;
 /** Time and memory go on although no event comes. */
@@ -98,7 +99,7 @@ export class LiveTracker {
     } else if (event.event.type === 'metrics') {
       // What layers report is read as a whole (ternary-weights.ts); it would only weigh down each event.
       const values = Object.entries(event.event.values)
-        .filter(([name]) => !name.startsWith('ternary/'))
+        .filter(([name]) => parseLayerMetric(name) === null)
         .map(([name, value]) => [name, Number.isFinite(value) ? value : null]);
       this.#live = {
         ...live,
@@ -157,9 +158,10 @@ function finishedShare(stages: readonly { weight: number; state: string }[]): nu
 
 /** Resident memory of the worker by /proc; null elsewhere. */
 function residentBytes(folder: string): number | null {
+  const worker = readWorkerNote(folder);
+  if (worker === null) return null;
   try {
-    const { pid } = JSON.parse(readFileSync(join(folder, 'worker.json'), 'utf8')) as { pid: number };
-    const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
+    const status = readFileSync(`/proc/${String(worker.pid)}/status`, 'utf8');
     const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
     return kilobytes === undefined ? null : Number(kilobytes) * 1024;
   } catch {

@@ -1,16 +1,8 @@
-/** Tells a process from a later one that got the same number: its id together with its start time. */
+/** Whether a process is still the one that was noted, and not a later one that got the same number. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { z } from 'zod';
-
-export const processIdentity = z.object({
-  pid: z.int(),
-  /** When it started, in the system's own words; null where the system does not say. */
-  startTime: z.string().nullable(),
-  host: z.string(),
-});
-export type ProcessIdentity = z.infer<typeof processIdentity>;
+import type { ProcessIdentity } from '../../experiment/worker-note.ts';
 
 export function identityOf(pid: number): ProcessIdentity {
   return { pid, startTime: startTimeOf(pid), host: hostname() };

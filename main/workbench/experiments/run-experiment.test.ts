@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TritsmithError } from '../../contract/errors.ts';
 import { type ExperimentEvent, experimentRecord, type ExperimentRecord } from '../../contract/experiments.ts';
-import { comparison } from '../../contract/results.ts';
+import { readStoredComparison } from '../../experiment/results.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
 import { StopSignal } from '../../jobs/stop-signal.ts';
@@ -82,7 +82,7 @@ describe('an experiment', () => {
     const file = experimentRecord.parse(JSON.parse(readFileSync(join(experimentFolder, 'experiment.json'), 'utf8')));
     expect(file).toEqual(record);
     expect(
-      comparison.parse(JSON.parse(readFileSync(join(experimentFolder, 'comparison.json'), 'utf8'))).rows,
+      readStoredComparison(experimentFolder)?.rows,
     ).toHaveLength(3);
     expect(existsSync(join(experimentFolder, 'worker.json'))).toBe(false);
   });

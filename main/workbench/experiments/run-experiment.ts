@@ -13,9 +13,10 @@ import { StopSignal } from '../../jobs/stop-signal.ts';
 import { databaseError } from '../workspace/database.ts';
 import { EtaEstimator } from './eta-estimator.ts';
 import { EventRecorder } from './event-recorder.ts';
-import { claimExperimentFolder, writeExperimentFile } from './experiment-file.ts';
+import { claimExperimentFolder, writeExperimentFile } from '../../experiment/record.ts';
+import { removeWorkerNote } from '../../experiment/worker-note.ts';
 import { describeMachine, programVersions } from '../machine/machine.ts';
-import { clearOrphan, forgetWorker, noteWorker } from './orphan-worker.ts';
+import { clearOrphan, noteWorker } from './orphan-worker.ts';
 import { assertInputsExist, parseRecipe } from './recipe-inputs.ts';
 import { sweepDrafts } from '../workspace/sweep-drafts.ts';
 import type { Workspace } from '../workspace/workspace.ts';
@@ -195,7 +196,7 @@ class ExperimentRun {
       );
       if (outcome.state === 'done') end({ state: 'done', result: outcome.result });
       else end({ state: outcome.state === 'paused' ? 'paused' : 'pending' });
-      forgetWorker(this.#folder);
+      removeWorkerNote(this.#folder);
       if (this.#storeError !== null) throw this.#storeError;
       return outcome;
     } catch (thrown) {

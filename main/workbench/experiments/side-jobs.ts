@@ -1,6 +1,7 @@
 /** Runs jobs on finished experiments beside their stages, one for each experiment at a time. A failure leaves the experiment as it was. */
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
+import type { JobResults } from '../../contract/job-results.ts';
 import type { JobEvent, JobSpec } from '../../contract/jobs.ts';
 import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
 import type { SideJob, SideTask } from '../../contract/side-jobs.ts';
@@ -8,7 +9,7 @@ import { runInWorker } from '../../jobs/host.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { StopSignal } from '../../jobs/stop-signal.ts';
 import type { EventHub } from '../interface/event-hub.ts';
-import { writeExperimentFile } from './experiment-file.ts';
+import { writeExperimentFile } from '../../experiment/record.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
 const tellMilliseconds = 200;
@@ -108,14 +109,14 @@ export class SideJobs {
 }
 
 /** A comparison that was not possible is told as a failure of the side job. */
-function endOf(result: unknown): Pick<SideJob, 'state' | 'problem'> {
-  const { compared, message, remedy } = result as { compared?: boolean; message?: string; remedy?: string | null };
-  if (compared !== false || message === undefined) return { state: 'done', problem: null };
-  const error = new TritsmithError('unsupported', message, remedy == null ? {} : { remedy });
+function endOf(result: JobResults['four-bit' | 'export']): Pick<SideJob, 'state' | 'problem'> {
+  if (!('compared' in result) || result.compared) return { state: 'done', problem: null };
+  const { message, remedy } = result;
+  const error = new TritsmithError('unsupported', message, remedy === null ? {} : { remedy });
   return { state: 'failed', problem: error.serialise() };
 }
 
-function specOf({ recipe }: ExperimentRecord, task: SideTask, folder: string): JobSpec {
+function specOf({ recipe }: ExperimentRecord, task: SideTask, folder: string): JobSpec & { kind: SideTask['kind'] } {
   if (task.kind === 'four-bit') return { kind: 'four-bit', recipe, folder };
   return { kind: 'export', recipe: withExport(recipe, task.settings), folder, exports: [task.settings] };
 }

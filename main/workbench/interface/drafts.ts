@@ -1,8 +1,8 @@
-/** Wizards that were left and the settings of the interface: small JSON files in the workspace. */
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+/** Wizards that were left: one JSON file each in the workspace. */
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { draft, type Draft, settings, type Settings } from '../../contract/views.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { draft, type Draft } from '../../contract/views.ts';
+import { readJsonIfWhole, writeJsonAtomically } from '../../basics/json-file.ts';
 
 export class DraftStore {
   readonly #folder: string;
@@ -17,7 +17,8 @@ export class DraftStore {
   list(): Draft[] {
     return readdirSync(this.#folder)
       .filter((name) => name.endsWith('.json'))
-      .flatMap((name) => readDraft(join(this.#folder, name)))
+      .map((name) => readJsonIfWhole(join(this.#folder, name), draft))
+      .filter((found) => found !== null)
       .sort((a, b) => b.changed - a.changed);
   }
 
@@ -29,35 +30,5 @@ export class DraftStore {
 
   remove(id: string): void {
     if (draft.shape.id.safeParse(id).success) rmSync(join(this.#folder, `${id}.json`), { force: true });
-  }
-}
-
-function readDraft(path: string): Draft[] {
-  try {
-    return [draft.parse(JSON.parse(readFileSync(path, 'utf8')))];
-  } catch {
-    return [];
-  }
-}
-
-export class SettingsStore {
-  readonly #path: string;
-
-  constructor(workspace: string) {
-    this.#path = join(workspace, 'settings.json');
-  }
-
-  read(): Settings {
-    try {
-      return settings.parse(JSON.parse(readFileSync(this.#path, 'utf8')));
-    } catch {
-      return settings.parse({});
-    }
-  }
-
-  change(change: Partial<Settings>): Settings {
-    const changed = settings.parse({ ...this.read(), ...change });
-    writeJsonAtomically(this.#path, changed);
-    return changed;
   }
 }

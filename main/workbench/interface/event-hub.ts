@@ -1,7 +1,7 @@
 /** Everyone who watches the workbench, and what they are told. A slow watcher never holds the workbench up. */
 import type { WorkbenchEvent } from '../../contract/views.ts';
 
-/** What a watcher may lag behind before older live events are dropped for newer ones. */
+/** What may wait for a watcher; one that lags behind for longer begins anew. */
 const mostWaiting = 500;
 
 export class EventHub {
@@ -11,17 +11,22 @@ export class EventHub {
     for (const watcher of [...this.#watchers]) watcher(event);
   }
 
-  /** Events from now on, until `signal` aborts or the consumer stops reading. */
+  /**
+   * Events from now on, until `signal` aborts or the consumer stops reading. Of an experiment's `live` events only the newest waits;
+   * nothing else is dropped. Where too much waits for a consumer, it gets what waits (and which experiments have ended since), and the
+   * stream ends: the consumer then reads the state again and watches anew.
+   */
   async *watch(signal?: AbortSignal): AsyncGenerator<WorkbenchEvent, void> {
     const waiting: WorkbenchEvent[] = [];
+    let full = false;
     let wake: (() => void) | null = null;
     const watcher = (event: WorkbenchEvent): void => {
       if (event.type === 'live') {
         const older = waiting.findIndex((each) => each.type === 'live' && each.id === event.id);
         if (older >= 0) waiting.splice(older, 1);
       }
-      if (waiting.length >= mostWaiting) waiting.shift();
-      waiting.push(event);
+      if (waiting.length >= mostWaiting) full = true;
+      if (!full || event.type === 'ended') waiting.push(event);
       wake?.();
     };
     const onAbort = (): void => wake?.();
@@ -31,6 +36,7 @@ export class EventHub {
       while (signal?.aborted !== true) {
         const next = waiting.shift();
         if (next !== undefined) yield next;
+        else if (full) return;
         else
           await new Promise<void>((resolve) => {
             wake = resolve;

@@ -1,11 +1,11 @@
 /** Which files of this machine the interface may have read: everything, or only what the person gave it. */
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
 import { localPathsIn } from '../../contract/local-path.ts';
 import { recipeSchema } from '../../contract/recipe.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { readJsonIfWhole, writeJsonAtomically } from '../../basics/json-file.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
 /** What a shell knows about who sends the paths. */
@@ -107,11 +107,7 @@ class GrantedPaths implements PathAccess {
 }
 
 function readGrants(file: string): string[] {
-  try {
-    return storedGrants.parse(JSON.parse(readFileSync(file, 'utf8'))).paths;
-  } catch {
-    return [];
-  }
+  return readJsonIfWhole(file, storedGrants)?.paths ?? [];
 }
 
 /** Where `path` leads once `..` and symbolic links are followed; what does not exist stands under where its folder leads. */

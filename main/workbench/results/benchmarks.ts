@@ -1,8 +1,8 @@
 /** Benchmarks that were kept: one JSON file each in the workspace. */
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { savedBenchmark, type SavedBenchmark } from '../../contract/helper-protocol.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { readJsonIfWhole, writeJsonAtomically } from '../../basics/json-file.ts';
 
 export class BenchmarkStore {
   readonly #folder: string;
@@ -17,8 +17,8 @@ export class BenchmarkStore {
     return readdirSync(this.#folder)
       .filter((name) => name.endsWith('.json'))
       .flatMap((name) => {
-        const parsed = savedBenchmark.safeParse(readJson(join(this.#folder, name)));
-        return parsed.success ? [parsed.data] : [];
+        const found = readJsonIfWhole(join(this.#folder, name), savedBenchmark);
+        return found === null ? [] : [found];
       })
       .sort((a, b) => b.time - a.time);
   }
@@ -29,13 +29,5 @@ export class BenchmarkStore {
 
   remove(id: string): void {
     if (/^[a-z0-9-]+$/.test(id)) rmSync(join(this.#folder, `${id}.json`), { force: true });
-  }
-}
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    return null;
   }
 }

@@ -1,5 +1,6 @@
 /** What a model card says of single rows: where teacher and student differ, and which class is taken for which. */
 import type { DifferencesAnswer } from '../../contract/result-queries.ts';
+import { studentModel } from '../../contract/model-names.ts';
 import { percent, quoted, table } from './card-markdown.ts';
 import { differenceSentence, mistakes, type ReportedDifferences } from './differences.ts';
 
@@ -35,7 +36,7 @@ function examples({ labels, examples: rows, differing }: DifferencesAnswer): str
 }
 
 function confusionBlocks({ labels, confusion }: DifferencesAnswer): string[] {
-  const student = confusion.find(({ model }) => model === 'bitdistill');
+  const student = confusion.find(({ model }) => model === studentModel);
   if (student === undefined) return [];
   const title = '## Which class is taken for which';
   const f1 = `The student's answers. Macro F1 (the mean of the classes' F1): ${percent(student.macroF1)}.`;

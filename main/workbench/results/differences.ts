@@ -3,6 +3,7 @@ import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { DifferencesAnswer, DifferencesRequest } from '../../contract/result-queries.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
+import { studentModel, teacherModel } from '../../contract/model-names.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { ask } from '../interface/helper-host.ts';
 import type { Workspace } from '../workspace/workspace.ts';
@@ -30,11 +31,11 @@ export async function reportedDifferences(
   rows: number,
 ): Promise<ReportedDifferences | null> {
   const evaluated = new Set(evaluations.map(({ model }) => model));
-  if (rows === 0 || !evaluated.has('teacher') || !evaluated.has('bitdistill')) return null;
+  if (rows === 0 || !evaluated.has(teacherModel) || !evaluated.has(studentModel)) return null;
   try {
     return await readDifferences(runtime, workspace, record.id, {
-      first: 'teacher',
-      second: 'bitdistill',
+      first: teacherModel,
+      second: studentModel,
       limit: Math.min(rows, 200),
     });
   } catch (thrown) {

@@ -1,11 +1,12 @@
 /** The report of an experiment as a model card: what was made, from what, how good and how fast it is, on which machine. */
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import type { ExperimentResults } from '../../contract/views.ts';
+import { type ComparedModel, studentModel } from '../../contract/model-names.ts';
 import { differenceBlocks } from './card-differences.ts';
 import { percent, table } from './card-markdown.ts';
 import type { ReportedDifferences } from './differences.ts';
 
-const names = {
+const names: Record<ComparedModel, string> = {
   teacher: 'Teacher (full precision)',
   'teacher-q4_0': 'Teacher in 4 bits (Q4_0, llama.cpp)',
   'bitnet-sft': 'BitNet-SFT (ternary, fine-tuned only)',
@@ -43,7 +44,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
     rate(row.decodeTokensPerSecond),
     row.requestSeconds === null ? 'not measured' : `${(row.requestSeconds * 1000).toPrecision(3)} ms`,
   ]);
-  const student = results.evaluations.find(({ model }) => model === 'bitdistill');
+  const student = results.evaluations.find(({ model }) => model === studentModel);
   const request = results.comparison?.request ?? null;
   return [
     `# ${record.name}`,
@@ -69,9 +70,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
       results.evaluations.flatMap(({ model, value, crossEntropy, scores }) => [
         [names[model], metric, percent(value)],
         [names[model], 'cross-entropy, nats per token', crossEntropy.toFixed(3)],
-        ...Object.entries(scores)
-          .filter(([name]) => !/^(differenceFrom|mcnemarP)/.test(name))
-          .map(([name, score]) => [names[model], name, score.toPrecision(4)]),
+        ...Object.entries(scores).map(([name, score]) => [names[model], name, score.toPrecision(4)]),
       ]),
     ),
     '',
@@ -118,17 +117,10 @@ function evaluatedOn({ rows, drawnFrom }: ExperimentResults['evaluations'][numbe
 
 /** The student against each other model on the same rows, a sentence each. */
 export function pairedSentences(evaluations: ExperimentResults['evaluations']): string[] {
-  const student = evaluations.find(({ model }) => model === 'bitdistill');
-  return (['teacher', 'teacher-q4_0', 'bitnet-sft'] as const).flatMap((other) => {
-    const [difference, low, high] = ['', '.low', '.high'].map(
-      (end) => student?.scores[`differenceFrom.${other}${end}`],
-    );
-    if (difference === undefined) return [];
-    const p = student?.scores[`mcnemarP.${other}`];
-    const test = p === undefined ? 'bootstrap over the rows' : `exact McNemar p = ${p.toPrecision(2)}`;
-    return [
-      `Student against ${names[other]} on the same rows: ${points(difference)} (95 %: ${points(low)} to ${points(high)}; ${test}).`,
-    ];
+  const student = evaluations.find(({ model }) => model === studentModel);
+  return (student?.differences ?? []).map(({ from, value, low, high, mcnemarP }) => {
+    const test = mcnemarP === null ? 'bootstrap over the rows' : `exact McNemar p = ${mcnemarP.toPrecision(2)}`;
+    return `Student against ${names[from]} on the same rows: ${points(value)} (95 %: ${points(low)} to ${points(high)}; ${test}).`;
   });
 }
 
@@ -189,8 +181,8 @@ function escape(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-function points(value: number | undefined): string {
-  return value === undefined ? 'unknown' : `${value >= 0 ? '+' : ''}${(value * 100).toFixed(2)} points`;
+function points(value: number): string {
+  return `${value >= 0 ? '+' : ''}${(value * 100).toFixed(2)} points`;
 }
 
 function rate(value: number | null): string {

@@ -1,10 +1,11 @@
 /** The rows of the experiments table. What stands in files is read again only when a file has changed, so that a thousand rows cost no more than a look at each. */
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Comparison } from '../../contract/results.ts';
+import type { ComparisonRow } from '../../contract/results.ts';
 import type { ExperimentSummary } from '../../contract/views.ts';
-import { readAnnotations } from '../experiments/annotations.ts';
-import { readComparison } from './comparison.ts';
+import { studentModel } from '../../contract/model-names.ts';
+import { readAnnotations } from '../../experiment/annotations.ts';
+import { annotationsPath, comparisonPath } from '../../experiment/folder.ts';
+import { readStoredComparison } from '../../experiment/results.ts';
 import type { ExperimentQueue } from '../experiments/experiment-queue.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
@@ -42,14 +43,14 @@ export class Summaries {
 
   #fromFiles(id: string): FromFiles {
     const folder = this.#workspace.experimentFolder(id);
-    const stamp = ['annotations.json', 'comparison.json'].map((name) => stampOf(join(folder, name))).join();
+    const stamp = [annotationsPath(folder), comparisonPath(folder)].map(stampOf).join();
     const known = this.#read.get(id);
     if (known?.stamp === stamp) return known.found;
-    const { tags, notes, removed } = readAnnotations(this.#workspace, id);
-    const rows = this.#rowsOf(id);
+    const { tags, notes, removed } = readAnnotations(folder);
+    const rows = rowsOf(folder);
     const found = {
       scores: rows.map(({ name, accuracy }) => ({ name, value: accuracy })),
-      studentFileBytes: rows.find(({ name }) => name === 'bitdistill')?.fileBytes ?? null,
+      studentFileBytes: rows.find(({ name }) => name === studentModel)?.fileBytes ?? null,
       tags,
       notes,
       removed,
@@ -57,14 +58,14 @@ export class Summaries {
     this.#read.set(id, { stamp, found });
     return found;
   }
+}
 
-  /** Results that cannot be read are told on the experiment's own page; the table goes on without them. */
-  #rowsOf(id: string): Comparison['rows'] {
-    try {
-      return readComparison(this.#workspace, { id, stages: [] })?.rows ?? [];
-    } catch {
-      return [];
-    }
+/** Results that cannot be read are told on the experiment's own page; the table goes on without them. */
+function rowsOf(folder: string): ComparisonRow[] {
+  try {
+    return readStoredComparison(folder)?.rows ?? [];
+  } catch {
+    return [];
   }
 }
 

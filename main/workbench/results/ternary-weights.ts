@@ -1,5 +1,12 @@
 /** Shares of -1, 0 and +1 and the flip rate of each layer, gathered from the curves that a training stage left. */
 import type { JobKind } from '../../contract/jobs.ts';
+import {
+  curveName,
+  layerMetric,
+  type LayerShare,
+  parseCurveName,
+  parseLayerMetric,
+} from '../../contract/metric-names.ts';
 import type { TernaryWeights } from '../../contract/views.ts';
 import type { MetricStore } from '../workspace/metric-store.ts';
 
@@ -7,27 +14,30 @@ import type { MetricStore } from '../workspace/metric-store.ts';
 const mostPoints = 1000;
 
 export function readTernaryWeights(metrics: MetricStore, experiment: string, stage: JobKind): TernaryWeights {
+  const names = metrics
+    .list(experiment)
+    .map(({ name }) => name)
+    .filter((name) => parseCurveName(name).stage === stage && parseLayerMetric(parseCurveName(name).metric) !== null);
   const columns = new Map(
-    metrics
-      .list(experiment)
-      .filter(({ name }) => name.startsWith(`${stage}/ternary/`))
-      .map(({ name }) => [
-        name,
-        new Map(metrics.read(experiment, name, { points: mostPoints }).map(({ step, value }) => [step, value])),
-      ]),
+    names.map((name) => [
+      name,
+      new Map(metrics.read(experiment, name, { points: mostPoints }).map(({ step, value }) => [step, value])),
+    ]),
   );
   const steps = [...new Set([...columns.values()].flatMap((column) => [...column.keys()]))].sort((a, b) => a - b);
-  const share = (layer: number, what: string): (number | null)[] => {
-    const column = columns.get(`${stage}/ternary/${String(layer)}/${what}`);
+  const columnOf = (layer: number, share: LayerShare): Map<number, number | null> | undefined =>
+    columns.get(curveName(stage, layerMetric(layer, share)));
+  const sharesOf = (layer: number, share: LayerShare): (number | null)[] => {
+    const column = columnOf(layer, share);
     return steps.map((step) => column?.get(step) ?? null);
   };
   const layers: TernaryWeights['layers'] = [];
-  for (let layer = 0; columns.has(`${stage}/ternary/${String(layer)}/zero`); layer++)
+  for (let layer = 0; columnOf(layer, 'zero') !== undefined; layer++)
     layers.push({
-      negative: share(layer, 'negative'),
-      zero: share(layer, 'zero'),
-      positive: share(layer, 'positive'),
-      flipRate: share(layer, 'flip-rate'),
+      negative: sharesOf(layer, 'negative'),
+      zero: sharesOf(layer, 'zero'),
+      positive: sharesOf(layer, 'positive'),
+      flipRate: sharesOf(layer, 'flip-rate'),
     });
   return { steps, layers };
 }

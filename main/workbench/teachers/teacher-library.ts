@@ -1,8 +1,7 @@
 /** Teachers that the user has added, each with the card that was made of it. */
-import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { teacherCard, type TeacherCard } from '../../contract/queries.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { readJsonIfWhole, writeJsonAtomically } from '../../basics/json-file.ts';
 import type { Sqlite } from '../workspace/database.ts';
 
 const libraryTeacher = z.object({ name: z.string(), added: z.number(), card: teacherCard });
@@ -26,13 +25,8 @@ export class TeacherLibrary {
 
   /** Fills an empty list from its copy; a copy that cannot be read is left alone. */
   restore(): void {
-    if (!existsSync(this.#copy) || this.list().length > 0) return;
-    try {
-      const found = z.array(libraryTeacher).parse(JSON.parse(readFileSync(this.#copy, 'utf8')));
-      for (const teacher of found) this.#store(teacher);
-    } catch (thrown) {
-      if (!(thrown instanceof SyntaxError) && !(thrown instanceof z.ZodError)) throw thrown;
-    }
+    if (this.list().length > 0) return;
+    for (const teacher of readJsonIfWhole(this.#copy, z.array(libraryTeacher)) ?? []) this.#store(teacher);
   }
 
   #store({ name, card, added }: LibraryTeacher): void {

@@ -1,13 +1,8 @@
 /** Curves: written in batches, read thinned to what a chart can show. */
+import type { MetricSample } from '../../experiment/event-file.ts';
 import type { Statement } from 'better-sqlite3';
 import type { Sqlite } from './database.ts';
 
-export interface MetricSample {
-  /** `<stage>/<metric>`, such as `distil/loss`. */
-  readonly name: string;
-  readonly step: number;
-  readonly value: number;
-}
 export interface MetricPoint {
   readonly step: number;
   /** Null: not a finite number, the run had diverged there. */

@@ -3,7 +3,8 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
-import { identityOf, processIdentity, whereabouts } from '../experiments/process-identity.ts';
+import { processIdentity } from '../../experiment/worker-note.ts';
+import { identityOf, whereabouts } from '../experiments/process-identity.ts';
 
 const lockContent = processIdentity.extend({
   /** What the holder is doing, in the user's words, such as `tritsmith run`. */

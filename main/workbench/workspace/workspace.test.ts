@@ -20,10 +20,11 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import type { TeacherCard } from '../../contract/queries.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
-import { changeAnnotations, readAnnotations } from '../experiments/annotations.ts';
+import { readAnnotations } from '../../experiment/annotations.ts';
+import { changeAnnotations } from '../experiments/annotations.ts';
 import { noteDamage } from './database-suspicion.ts';
 import { EventRecorder } from '../experiments/event-recorder.ts';
-import { writeExperimentFile } from '../experiments/experiment-file.ts';
+import { writeExperimentFile } from '../../experiment/record.ts';
 import { describeMachine } from '../machine/machine.ts';
 import { identityOf, whereabouts } from '../experiments/process-identity.ts';
 import { openWorkspace, type Workspace } from './workspace.ts';
@@ -281,7 +282,7 @@ describe('the database', () => {
     expect(reopened.metrics.read('precious', 'distil/loss')).toEqual(loss);
     expect(reopened.experiments.logs('precious')).toEqual(logs);
     expect(reopened.teachers.list()).toEqual(teachers);
-    expect(readAnnotations(reopened, 'precious')).toMatchObject({ tags: ['keep'], notes: 'The good one.' });
+    expect(readAnnotations(reopened.experimentFolder('precious'))).toMatchObject({ tags: ['keep'], notes: 'The good one.' });
     expect(reopened.notices.join('\n')).toMatch(/damaged.*workbench\.sqlite\.damaged-/);
     reopened.close();
     expect(readdirSync(folder).filter((name) => name.startsWith('workbench.sqlite.damaged-')).length).toBeGreaterThan(

@@ -2,11 +2,12 @@
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { TritsmithError } from '../../contract/errors.ts';
+import type { LogLine } from '../../contract/views.ts';
 import { databaseError, openDatabase, openDatabaseReadOnly, type Sqlite } from './database.ts';
-import { replayEvents } from '../experiments/event-file.ts';
-import { readExperimentFiles, writeExperimentFile } from '../experiments/experiment-file.ts';
-import { ExperimentStore, type LogLine } from '../experiments/experiment-store.ts';
-import { type MetricSample, MetricStore } from './metric-store.ts';
+import { type MetricSample, replayEvents } from '../../experiment/event-file.ts';
+import { readExperimentFiles, writeExperimentFile } from '../../experiment/record.ts';
+import { ExperimentStore } from '../experiments/experiment-store.ts';
+import { MetricStore } from './metric-store.ts';
 import { sweepWorkspace } from './sweep-drafts.ts';
 import { TeacherLibrary } from '../teachers/teacher-library.ts';
 import { defaultWorkspaceFolder, prepareWorkspace, type WorkspacePaths } from './workspace-folder.ts';

@@ -3,7 +3,8 @@ import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
-import { benchmarkRequest, type FileBenchmark, type RuntimeModelName } from '../../../contract/helper-protocol.ts';
+import { benchmarkRequest, type FileBenchmark } from '../../../contract/helper-protocol.ts';
+import type { TrainedModel } from '../../../contract/model-names.ts';
 import { benchmarkFile } from '../../../workbench/results/benchmark-file.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { bytes, count } from '../quantities.ts';
@@ -12,7 +13,7 @@ import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { textTable } from '../text-table.ts';
 
 interface BenchmarkOptions extends CommonOptions {
-  readonly model: RuntimeModelName;
+  readonly model: TrainedModel;
   readonly threads?: number[];
   readonly prompts: number[];
   readonly decode: number;

@@ -3,12 +3,8 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import type { TaskSettings } from '../../../contract/recipe.ts';
-import type {
-  ClassifyRequest,
-  LabelScore,
-  RuntimeMessage,
-  RuntimeModelName,
-} from '../../../contract/helper-protocol.ts';
+import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../../contract/helper-protocol.ts';
+import type { TrainedModel } from '../../../contract/model-names.ts';
 import { converse } from '../../../workbench/interface/helper-host.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { percent } from '../quantities.ts';
@@ -19,7 +15,7 @@ import { textTable } from '../text-table.ts';
 interface ClassifyOptions extends CommonOptions {
   readonly text?: string[];
   readonly file?: string;
-  readonly model: RuntimeModelName;
+  readonly model: TrainedModel;
   readonly threads?: number;
 }
 

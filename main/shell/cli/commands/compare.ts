@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import type { ExperimentRecord } from '../../../contract/experiments.ts';
 import type { Comparison } from '../../../contract/results.ts';
+import { studentModel } from '../../../contract/model-names.ts';
 import { readComparison } from '../../../workbench/results/comparison.ts';
 import { recipeDifferences } from '../../../workbench/experiments/recipe-differences.ts';
 import type { Workspace } from '../../../workbench/workspace/workspace.ts';
@@ -65,7 +66,7 @@ function evaluated(workspace: Workspace, reference: string): Evaluated {
 }
 
 function verdict(a: Evaluated, b: Evaluated): string {
-  const [left, right] = [a, b].map(({ comparison }) => comparison.rows.find((row) => row.name === 'bitdistill'));
+  const [left, right] = [a, b].map(({ comparison }) => comparison.rows.find((row) => row.name === studentModel));
   if (left === undefined || right === undefined) return '';
   const apart = left.ci95[1] < right.ci95[0] || right.ci95[1] < left.ci95[0];
   const difference = right.accuracy - left.accuracy;

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { embeddingType, type EmbeddingType, exportType, type ExportType } from '../../../contract/recipe.ts';
+import { baselineModel } from '../../../contract/model-names.ts';
 import { readComparison } from '../../../workbench/results/comparison.ts';
 import { parseRecipe } from '../../../workbench/experiments/recipe-inputs.ts';
 import { guarded, newCommand } from '../command.ts';
@@ -63,7 +64,7 @@ export function exportCommand(shell: Shell): Command {
           const found = readComparison(workspace, done);
           const file = found?.exports?.findLast(
             (each) =>
-              each.model !== 'bitnet-sft' &&
+              each.model !== baselineModel &&
               each.type === type &&
               (each.embedding ?? 'f16') === embedding &&
               (each.pruning != null) === (pruneVocabulary === true),

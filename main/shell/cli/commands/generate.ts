@@ -1,7 +1,8 @@
 /** `generate`: what an exported model writes after a prompt, as it writes it. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
-import { generateRequest, type RuntimeMessage, type RuntimeModelName } from '../../../contract/helper-protocol.ts';
+import { generateRequest, type RuntimeMessage } from '../../../contract/helper-protocol.ts';
+import type { TrainedModel } from '../../../contract/model-names.ts';
 import { converse } from '../../../workbench/interface/helper-host.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { bytes, count } from '../quantities.ts';
@@ -10,7 +11,7 @@ import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 
 interface GenerateOptions extends CommonOptions {
   readonly prompt: string;
-  readonly model: RuntimeModelName;
+  readonly model: TrainedModel;
   readonly tokenizer?: string;
   readonly maxTokens: number;
   readonly temperature: number;

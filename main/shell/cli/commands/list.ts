@@ -1,3 +1,4 @@
+import { studentModel } from '../../../contract/model-names.ts';
 import type { Command } from 'commander';
 import { readComparison } from '../../../workbench/results/comparison.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
@@ -20,7 +21,7 @@ export function listCommand(shell: Shell): Command {
             seconds: record.stages.reduce((sum, stage) => sum + stage.seconds, 0),
             accuracy:
               record.state === 'done'
-                ? (readComparison(workspace, record)?.rows.find((row) => row.name === 'bitdistill')?.accuracy ?? null)
+                ? (readComparison(workspace, record)?.rows.find((row) => row.name === studentModel)?.accuracy ?? null)
                 : null,
           }));
           if (options.json === true) printJson(shell, experiments);

@@ -1,7 +1,7 @@
 /** `report`: the model card of an experiment, as the interface saves it. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { writeTextAtomically } from '../../../workbench/workspace/atomic-json.ts';
+import { writeTextAtomically } from '../../../basics/json-file.ts';
 import { htmlCard, markdownCard } from '../../../workbench/results/model-card.ts';
 import { readResults } from '../../../workbench/results/results.ts';
 import { reportedDifferences } from '../../../workbench/results/differences.ts';

@@ -13,8 +13,8 @@ import { guarded, newCommand, printJson } from '../command.ts';
 import { bytes, parameters, percent } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
+import { cardText } from '../teacher-card.ts';
 import { facts } from '../text-table.ts';
-import { cardText } from './teacher.ts';
 
 interface DownloadFlags extends CommonOptions {
   readonly show?: boolean;

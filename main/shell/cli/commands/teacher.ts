@@ -3,10 +3,11 @@ import { Command } from 'commander';
 import type { TeacherCard } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
-import { bytes, count, date, parameters } from '../quantities.ts';
+import { date, parameters } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
-import { facts, textTable } from '../text-table.ts';
+import { cardText } from '../teacher-card.ts';
+import { textTable } from '../text-table.ts';
 import { downloadCommand } from './teacher-download.ts';
 
 export function teacherCommand(shell: Shell): Command {
@@ -74,43 +75,4 @@ function listCommand(shell: Shell): Command {
 function refusal(card: TeacherCard): string {
   const supported = card.supportedArchitectures.join(', ');
   return `Error: ${card.folder} cannot be a teacher.\nWhy: ${card.problem ?? 'unknown'}\nWhat to do: choose a model of one of these families: ${supported}.\n`;
-}
-
-/** What is known about the folder, and what its student will weigh. */
-export function cardText(card: TeacherCard): string {
-  if (card.layers === 0)
-    return facts([
-      ['Folder', card.folder],
-      ['Family', `${card.architecture}: not supported`],
-    ]);
-  const { student } = card;
-  return `${facts([
-    ['Folder', card.folder],
-    ['Family', card.architecture],
-    [
-      'Parameters',
-      `${parameters(card.parameters)}, ${parameters(card.bodyParameters)} of them in the body that becomes ternary`,
-    ],
-    [
-      'Shape',
-      `${String(card.layers)} layers, hidden ${String(card.hiddenSize)}, feed-forward ${String(card.ffnSize)}, heads ${String(card.heads)}/${String(card.kvHeads)} of ${String(card.headDim)}`,
-    ],
-    [
-      'Vocabulary',
-      `${count(card.vocabularySize)}${card.tiedEmbedding ? ', embedding tied to the head' : ', separate head'}`,
-    ],
-    ['Context', `${count(card.contextLength)} tokens`],
-    ['Weights', `${bytes(card.weightBytes)} in ${String(card.weightFiles)} file(s), ${card.weightTypes.join(', ')}`],
-    [
-      'Tokenizer',
-      card.tokenizer === null
-        ? 'none that can be used'
-        : `${card.tokenizer.kind}, ${count(card.tokenizer.tokens)} tokens`,
-    ],
-    ['Licence', card.licence ?? 'not stated in the folder'],
-    [
-      'Student',
-      `body ${bytes(student.bodyBytes)} (${((card.bodyParameters * 2) / student.bodyBytes).toFixed(1)}x smaller than F16), whole file about ${bytes(student.fileBytes)} with F16 embedding`,
-    ],
-  ])}${card.warnings.map((warning) => `Note: ${warning}\n`).join('')}`;
 }

@@ -3,7 +3,7 @@ import { browse } from '../browse.ts';
 import { demoPaths } from '../demo.ts';
 import { examine } from '../../machine/doctor.ts';
 import { programVersions } from '../../machine/machine.ts';
-import type { Procedures } from './router.ts';
+import type { Procedures } from './base.ts';
 
 export function applicationProcedures({ application, files, drafts }: Procedures) {
   return {

@@ -1,7 +1,7 @@
 /** Components on demand: what is there, installing with progress, removing. */
 import { componentStates, installComponent, removeComponent } from '../components.ts';
 import { toProcedureError } from './errors.ts';
-import type { Procedures } from './router.ts';
+import type { Procedures } from './base.ts';
 
 export function componentProcedures({ components }: Procedures) {
   return {

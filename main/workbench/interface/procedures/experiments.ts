@@ -1,11 +1,9 @@
 /** Experiments: started, watched, stopped, annotated, hidden and brought back. */
 import { changeAnnotations } from '../../experiments/annotations.ts';
-import { TritsmithError } from '../../../contract/errors.ts';
 import { demoRecipe } from '../demo.ts';
-import { withLessMemory } from '../../experiments/less-memory.ts';
 import { recipeDifferences } from '../../experiments/recipe-differences.ts';
 import { readTernaryWeights } from '../../results/ternary-weights.ts';
-import type { Procedures } from './router.ts';
+import type { Procedures } from './base.ts';
 
 export function experimentProcedures({ experiments }: Procedures) {
   return {
@@ -26,20 +24,9 @@ export function experimentProcedures({ experiments }: Procedures) {
       restart: experiments.restart.handler(({ context: { application }, input }) =>
         application.queue.restart(input.id),
       ),
-      resumeWithLessMemory: experiments.resumeWithLessMemory.handler(({ context: { application }, input: { id } }) => {
-        const { recipe, error, name, stages } = application.workspace.experiments.get(id);
-        if (error?.code !== 'out-of-memory')
-          throw new TritsmithError('bad-input', `${name} did not run out of memory.`, {
-            remedy: 'Resume it as it is.',
-          });
-        application.workspace.experiments.setRecipe(id, withLessMemory(recipe));
-        const stage = stages.find(({ state }) => state === 'failed')?.kind ?? '';
-        const text = 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.';
-        const line = { stage, time: Date.now(), level: 'info' as const, text };
-        application.workspace.experiments.addLog(id, line);
-        application.hub.say({ type: 'log', id, lines: [line] });
-        return application.queue.resume(id);
-      }),
+      resumeWithLessMemory: experiments.resumeWithLessMemory.handler(({ context: { application }, input }) =>
+        application.queue.resumeWithLessMemory(input.id),
+      ),
       moveInQueue: experiments.moveInQueue.handler(({ context: { application }, input }) =>
         application.queue.move(input.id, input.place),
       ),

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { contract } from '../../../contract/procedures.ts';
 import { forkPort } from '../../../jobs/fork-port.ts';
 import { type Application, openApplication } from '../application.ts';
-import { claimExperimentFolder } from '../../experiments/experiment-file.ts';
+import { claimExperimentFolder } from '../../../experiment/record.ts';
 import { workbenchRouter } from './router.ts';
 
 type JsonSchema = Record<string, unknown> & {

@@ -1,5 +1,5 @@
 /** The Hugging Face Hub, asked only by a user who searches or downloads. */
-import type { Procedures } from './router.ts';
+import type { Procedures } from './base.ts';
 
 export function hubProcedures({ hub }: Procedures) {
   return {

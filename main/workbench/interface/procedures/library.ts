@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { askWorker } from '../../../jobs/host.ts';
 import { estimate, rehearse } from '../../machine/estimates.ts';
 import { ask } from '../helper-host.ts';
-import type { Procedures } from './router.ts';
+import type { Procedures } from './base.ts';
 
 export function libraryProcedures({ teachers, tasks, recipes }: Procedures) {
   return {

@@ -1,18 +1,12 @@
 /** What experiments found out: tables, differing rows, reports, answers of exported models and benchmarks. */
-import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import type { ExperimentRecord } from '../../../contract/experiments.ts';
-import type { BenchmarkSubject, RuntimeMessage, SavedBenchmark } from '../../../contract/helper-protocol.ts';
-import type { ExportedModel } from '../../../contract/views.ts';
 import { TritsmithError } from '../../../contract/errors.ts';
-import type { Application } from '../application.ts';
 import { readDifferences, reportedDifferences } from '../../results/differences.ts';
-import { describeMachine } from '../../machine/machine.ts';
 import { htmlCard, markdownCard } from '../../results/model-card.ts';
-import { exportOf, readExports, readResults } from '../../results/results.ts';
+import { exportOf, readResults } from '../../results/results.ts';
+import { runBenchmark } from '../../results/run-benchmark.ts';
 import { converse } from '../helper-host.ts';
 import { toProcedureError } from './errors.ts';
-import type { Procedures } from './router.ts';
+import type { Procedures } from './base.ts';
 
 export function resultProcedures({ results, playground, benchmarks }: Procedures) {
   return {
@@ -72,7 +66,13 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
       list: benchmarks.list.handler(({ context: { application } }) => application.benchmarks.list()),
       run: benchmarks.run.handler(async function* ({ context: { application }, input, signal }) {
         try {
-          yield* runBenchmark(application, input, signal);
+          yield* runBenchmark(
+            application.workspace,
+            application.options.runtime,
+            application.benchmarks,
+            input,
+            signal,
+          );
         } catch (thrown) {
           throw toProcedureError(thrown);
         }
@@ -83,53 +83,4 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
       }),
     },
   };
-}
-
-interface BenchmarkInput {
-  readonly id: string;
-  readonly subjects: readonly BenchmarkSubject[];
-  readonly threads: number[];
-  readonly promptLengths: number[];
-}
-
-/** The file that a subject names. Throws `not-found`. */
-function fileOf({ workspace }: Application, record: ExperimentRecord, subject: BenchmarkSubject): ExportedModel {
-  const { model, type } = subject;
-  if (type === undefined) return exportOf(workspace, record, model);
-  const file = readExports(workspace, record).find((each) => each.model === model && each.type === type);
-  if (file !== undefined && existsSync(file.path)) return file;
-  throw new TritsmithError('not-found', `There is no ${type.toUpperCase()} file of this model in ${record.name}.`, {
-    remedy: 'Make it on the page "Export" of the experiment.',
-  });
-}
-
-/** One process per subject, so that each one's memory is its own; the same threads and prompts for all. */
-async function* runBenchmark(
-  application: Application,
-  { id, subjects, threads, promptLengths }: BenchmarkInput,
-  signal?: AbortSignal,
-): AsyncGenerator<{ subject: number; message: RuntimeMessage; saved: SavedBenchmark | null }, void> {
-  const record = application.workspace.experiments.get(id);
-  const files = subjects.map((subject) => fileOf(application, record, subject));
-  const saved: SavedBenchmark = {
-    id: randomUUID(),
-    experiment: record.id,
-    name: record.name,
-    time: Date.now(),
-    processor: describeMachine().processor,
-    models: [],
-  };
-  for (const [index, { model, engine }] of subjects.entries()) {
-    const { path, type, fileBytes } = files[index]!;
-    const entry: SavedBenchmark['models'][number] = { model, engine, type, fileBytes, points: [] };
-    saved.models.push(entry);
-    const request = { path, engine, threads, promptLengths, decodeTokens: 32 };
-    for await (const message of converse(application.options.runtime, { type: 'benchmark', request }, signal)) {
-      if (message.type === 'point') entry.points.push(message.point);
-      yield { subject: index, message, saved: null };
-    }
-    if (signal?.aborted === true) return;
-  }
-  application.benchmarks.save(saved);
-  yield { subject: subjects.length - 1, message: { type: 'finished' }, saved };
 }

@@ -1,43 +1,11 @@
 /** The contract's procedures, answered by an open application. Each shell puts this behind its transport. */
-import { implement } from '@orpc/server';
-import type { ZodType } from 'zod';
-import { localPathsIn } from '../../../contract/local-path.ts';
-import { contract } from '../../../contract/procedures.ts';
-import { noteDamage } from '../../workspace/database-suspicion.ts';
-import type { Application } from '../application.ts';
 import { applicationProcedures } from './application.ts';
+import { procedures } from './base.ts';
 import { componentProcedures } from './components.ts';
-import { toProcedureError } from './errors.ts';
 import { experimentProcedures } from './experiments.ts';
 import { hubProcedures } from './hub.ts';
 import { libraryProcedures } from './library.ts';
 import { resultProcedures } from './results.ts';
-
-export interface ProcedureContext {
-  readonly application: Application;
-}
-
-/** Every procedure turns what it throws into the contract's error, and gets no path that may not be read. */
-export const procedures = implement(contract)
-  .$context<ProcedureContext>()
-  .use(async ({ next, context }) => {
-    try {
-      return await next();
-    } catch (thrown) {
-      const { database } = context.application.workspace.paths;
-      noteDamage(database, thrown);
-      throw toProcedureError(thrown, database);
-    }
-  })
-  .use(async ({ next, context, procedure }, input) => {
-    const { inputSchema } = procedure['~orpc'];
-    // Before the input is checked, so what it should be is not relied on.
-    if (inputSchema !== undefined)
-      for (const path of localPathsIn(inputSchema as ZodType, input)) await context.application.paths.demand(path);
-    return next();
-  });
-
-export type Procedures = typeof procedures;
 
 export function workbenchRouter() {
   return procedures.router({

@@ -1,24 +1,30 @@
-/** `events.jsonl` beside the artifacts: curves and log of an experiment once more, append only, so that they outlive a damaged database. */
+/** Curves and log of an experiment once more beside its artifacts, append only, so that they outlive a damaged database. */
 import { closeSync, existsSync, fstatSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 import { z } from 'zod';
-import type { LogLine } from './experiment-store.ts';
-import type { MetricSample } from '../workspace/metric-store.ts';
+import { type LogLine, logLine } from '../contract/views.ts';
+import { eventsPath } from './folder.ts';
 
-const fileName = 'events.jsonl';
+/** One value of a curve. */
+export interface MetricSample {
+  /** The curve's, see metric-names.ts. */
+  readonly name: string;
+  readonly step: number;
+  readonly value: number;
+}
+
 const chunkBytes = 1 << 20;
 const batchSamples = 20_000;
 
 const line = z.union([
   z.object({ name: z.string(), points: z.array(z.tuple([z.number(), z.number().nullable()])) }),
-  z.object({ stage: z.string(), time: z.number(), level: z.enum(['info', 'warning']), text: z.string() }),
+  logLine,
 ]);
 
 export class EventFile {
   readonly #file: number;
 
   constructor(folder: string) {
-    this.#file = openSync(join(folder, fileName), 'a+', 0o600);
+    this.#file = openSync(eventsPath(folder), 'a+', 0o600);
     // A line that a crash or a full disk cut in the middle must not swallow the next one.
     const { size } = fstatSync(this.#file);
     const last = Buffer.alloc(1);
@@ -43,7 +49,7 @@ export class EventFile {
 
 /** Reads the file of the experiment in `folder` in pieces; lines that cannot be read are passed over. Memory does not grow with the file. */
 export function replayEvents(folder: string, store: (samples: MetricSample[], logs: LogLine[]) => void): void {
-  const path = join(folder, fileName);
+  const path = eventsPath(folder);
   if (!existsSync(path)) return;
   const file = openSync(path, 'r');
   try {

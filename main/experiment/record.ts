@@ -1,16 +1,22 @@
-/** `experiment.json` beside the artifacts: enough to rebuild the database, and to understand the folder without it. */
-import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+/** An experiment's record beside its artifacts: enough to rebuild the database, and to understand the folder without it. */
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { TritsmithError } from '../../contract/errors.ts';
-import { experimentRecord, type ExperimentRecord } from '../../contract/experiments.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
-
-const fileName = 'experiment.json';
+import { TritsmithError } from '../contract/errors.ts';
+import { experimentRecord, type ExperimentRecord } from '../contract/experiments.ts';
+import { readJson, readJsonIfWhole, writeJsonAtomically } from '../basics/json-file.ts';
+import { recordPath } from './folder.ts';
 
 /** Makes the folder again where someone deleted it: its stages are then found undone, and a resumed run starts over. */
 export function writeExperimentFile(folder: string, record: ExperimentRecord): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  writeJsonAtomically(join(folder, fileName), record);
+  writeJsonAtomically(recordPath(folder), record);
+}
+
+/** @throws TritsmithError `not-found`, `damaged` */
+export function readExperimentFile(folder: string): ExperimentRecord {
+  const record = readJson(recordPath(folder), experimentRecord);
+  if (record === null) throw new TritsmithError('not-found', `There is no experiment in ${folder}.`);
+  return record;
 }
 
 /** Reads the folders of experiments that are not `known`. A file that cannot be read is named in `unreadable` and left as it is. */
@@ -21,15 +27,11 @@ export function readExperimentFiles(
   const records: ExperimentRecord[] = [];
   const unreadable: string[] = [];
   for (const entry of readdirSync(experiments, { withFileTypes: true })) {
-    const path = join(experiments, entry.name, fileName);
+    const path = recordPath(join(experiments, entry.name));
     if (!entry.isDirectory() || known(entry.name) || !existsSync(path)) continue;
-    try {
-      const record = experimentRecord.parse(JSON.parse(readFileSync(path, 'utf8')));
-      if (record.id === entry.name) records.push(record);
-      else unreadable.push(path);
-    } catch {
-      unreadable.push(path);
-    }
+    const record = readJsonIfWhole(path, experimentRecord);
+    if (record?.id === entry.name) records.push(record);
+    else unreadable.push(path);
   }
   return { records, unreadable };
 }

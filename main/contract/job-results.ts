@@ -1,0 +1,31 @@
+/** What each kind of job found out; said with its `done`, checked where it arrives. */
+import { z } from 'zod';
+import type { JobKind } from './jobs.ts';
+import { comparedModel, measurement } from './results.ts';
+
+const trained = z.object({ steps: z.number() });
+/** `measured: false`: no file of the model runs in our runtime. */
+const measured = z.union([measurement, z.object({ measured: z.literal(false) })]);
+
+export const jobResults = {
+  finetune: trained,
+  /** How many norms were put in. */
+  refine: z.object({ norms: z.number() }),
+  pretrain: trained.extend({ tokens: z.number() }),
+  distil: trained,
+  baseline: trained,
+  /** The score of each model. */
+  evaluate: z.partialRecord(comparedModel, z.number()),
+  export: z.object({ files: z.number(), verified: z.boolean() }),
+  'measure-teacher': measured,
+  'measure-baseline': measured,
+  'measure-student': measured,
+  'four-bit': z.discriminatedUnion('compared', [
+    z.object({ compared: z.literal(true), value: z.number() }),
+    /** What was in the way, and what to do about it. */
+    z.object({ compared: z.literal(false), message: z.string(), remedy: z.string().nullable() }),
+  ]),
+} satisfies Record<JobKind, z.ZodType>;
+
+/** The result of each kind of job. */
+export type JobResults = { readonly [Kind in JobKind]: z.infer<(typeof jobResults)[Kind]> };

@@ -1,0 +1,57 @@
+/**
+ * The names of metrics. A job tells each by its plain name (`loss/ce`); of each ternary layer it tells shares as
+ * `ternary/<layer>/<share>`; the workbench keeps a curve of both as `<stage>/<name>`.
+ */
+import type { JobKind } from './jobs.ts';
+
+/** What a training stage tells about a step. */
+export const stepMetrics = [
+  'loss',
+  'loss/ce',
+  'loss/kd',
+  'loss/relation',
+  'accuracy',
+  'flip-rate',
+  'zero-fraction',
+  'gradient-norm',
+  'learning-rate',
+  'gamma',
+  'gamma/gradient-ratio',
+  'tokens-per-second',
+] as const;
+export type StepMetric = (typeof stepMetrics)[number];
+
+/** Of one ternary layer: shares of -1, 0 and +1, which add up to 1, and of the weights that changed their value in a step. */
+export const layerShares = ['negative', 'zero', 'positive', 'flip-rate'] as const;
+export type LayerShare = (typeof layerShares)[number];
+
+const layerPattern = new RegExp(`^ternary/(\\d+)/(${layerShares.join('|')})$`);
+
+export type LayerMetric = `ternary/${number}/${LayerShare}`;
+/** What a training stage tells at a step, by name. */
+export type MetricValues = Partial<Record<StepMetric, number>> & Record<LayerMetric, number>;
+
+export function isStepMetric(name: string): name is StepMetric {
+  return (stepMetrics as readonly string[]).includes(name);
+}
+
+/** `layer` from 0. */
+export function layerMetric(layer: number, share: LayerShare): LayerMetric {
+  return `ternary/${layer}/${share}`;
+}
+
+/** Null for a metric that is not one layer's. */
+export function parseLayerMetric(name: string): { layer: number; share: LayerShare } | null {
+  const found = layerPattern.exec(name);
+  return found === null ? null : { layer: Number(found[1]), share: found[2] as LayerShare };
+}
+
+export function curveName(stage: JobKind, metric: string): string {
+  return `${stage}/${metric}`;
+}
+
+/** The stage and the metric of a curve; the metric is empty where `name` has no stage. */
+export function parseCurveName(name: string): { stage: string; metric: string } {
+  const end = name.indexOf('/');
+  return end < 0 ? { stage: name, metric: '' } : { stage: name.slice(0, end), metric: name.slice(end + 1) };
+}

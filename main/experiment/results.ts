@@ -1,0 +1,84 @@
+/** What an experiment found out, as it lies in its folder: one place that writes and reads it. */
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { type ComparedModel, comparedModels } from '../contract/model-names.ts';
+import {
+  type ExportedFile,
+  exportedFile,
+  type Measurement,
+  measurement,
+  type ModelEvaluation,
+  modelEvaluation,
+  type StoredComparison,
+  storedComparison,
+} from '../contract/results.ts';
+import { writeFileAtomically } from '../basics/atomic-file.ts';
+import { readJson } from '../basics/json-file.ts';
+import { comparisonPath, evaluationPath, exportListPath, measurementPath } from './folder.ts';
+
+const again = 'Run the evaluation and the export again.';
+
+/**
+ * Earlier versions kept the paired differences among the scores, as `differenceFrom.<model>`, `.low`, `.high` and `mcnemarP.<model>`.
+ * Returns the evaluation as it is written today.
+ */
+function withDifferences(content: unknown): unknown {
+  const old = z.looseObject({ scores: z.record(z.string(), z.unknown()) }).safeParse(content);
+  if (!old.success || old.data['differences'] !== undefined) return content;
+  const { scores } = old.data;
+  const differences = comparedModels
+    .filter((from) => `differenceFrom.${from}` in scores)
+    .map((from) => ({
+      from,
+      value: scores[`differenceFrom.${from}`],
+      low: scores[`differenceFrom.${from}.low`],
+      high: scores[`differenceFrom.${from}.high`],
+      mcnemarP: scores[`mcnemarP.${from}`] ?? null,
+    }));
+  const own = Object.entries(scores).filter(([name]) => !/^(differenceFrom|mcnemarP)\./.test(name));
+  return { ...old.data, scores: Object.fromEntries(own), differences };
+}
+
+const evaluationFile = z.preprocess(withDifferences, modelEvaluation);
+
+/** Null before the model was evaluated. @throws TritsmithError `damaged` */
+export function readEvaluation(experiment: string, model: ComparedModel): ModelEvaluation | null {
+  return readJson(evaluationPath(experiment, model), evaluationFile, again);
+}
+
+export async function writeEvaluation(experiment: string, evaluation: ModelEvaluation): Promise<void> {
+  await write(evaluationPath(experiment, evaluation.model), `${JSON.stringify(evaluation)}\n`);
+}
+
+/** Null before the model was measured. @throws TritsmithError `damaged` */
+export function readMeasurement(experiment: string, model: ComparedModel): Measurement | null {
+  return readJson(measurementPath(experiment, model), measurement, again);
+}
+
+export async function writeMeasurement(experiment: string, model: ComparedModel, found: Measurement): Promise<void> {
+  await write(measurementPath(experiment, model), `${JSON.stringify(found)}\n`);
+}
+
+/** Null before anything was compared. Paths in it are relative to the folder. @throws TritsmithError `damaged` */
+export function readStoredComparison(experiment: string): StoredComparison | null {
+  return readJson(comparisonPath(experiment), storedComparison, again);
+}
+
+export async function writeStoredComparison(experiment: string, comparison: StoredComparison): Promise<void> {
+  await write(comparisonPath(experiment), `${JSON.stringify(comparison, null, 2)}\n`);
+}
+
+/** Null before anything was exported. Paths in it are relative to the folder. @throws TritsmithError `damaged` */
+export function readExportList(experiment: string): ExportedFile[] | null {
+  return readJson(exportListPath(experiment), z.array(exportedFile), again);
+}
+
+export async function writeExportList(experiment: string, files: readonly ExportedFile[]): Promise<void> {
+  await write(exportListPath(experiment), `${JSON.stringify(files, null, 2)}\n`);
+}
+
+async function write(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFileAtomically(path, text);
+}
