@@ -91,7 +91,7 @@ const classification = { kind: 'classification', textColumns: ['text'], labelCol
 /** Writes the beginning of a text after its queue. */
 const generation = { kind: 'generation', textColumns: ['queue'], labelColumn: 'text', maxNewTokens: 12 };
 
-describe.skipIf(component === null)(`the teacher in four bits ${needsLlamaCpp}`, { timeout: 300_000 }, () => {
+describe.skipIf(component === null)(`the teacher in four bits ${needsLlamaCpp}`, () => {
   it('classifies every held-out row and is measured', async () => {
     const folder = experiment('classes');
     const { result, events } = await run(folder, classification);

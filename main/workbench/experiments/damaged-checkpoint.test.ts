@@ -14,7 +14,7 @@ import { runExperiment } from './run-experiment.ts';
 import { openWorkspace, type Workspace } from '../workspace/workspace.ts';
 
 // A pause that is asked for from here may come after the last of the eight steps.
-const pausing = forkPort(fileURLToPath(new URL('../fixtures/pausing-worker.ts', import.meta.url)));
+const pausing = forkPort(fileURLToPath(new URL('../../jobs/fixtures/pausing-worker.ts', import.meta.url)));
 const root = mkdtempSync(join(tmpdir(), 'tritsmith-damaged-'));
 let workspace: Workspace;
 let recipe: Recipe;
@@ -41,7 +41,7 @@ beforeAll(async () => {
   recipe = { ...(await makeTinyExperiment(root)), pretrain: null };
   workspace = await openWorkspace({ folder: join(root, 'workspace'), mode: 'write', purpose: 'test' });
   expected = teacherOf(await fineTune(recipe, forkPort()));
-}, 240_000);
+});
 afterAll(() => {
   workspace.close();
   rmSync(root, { recursive: true, force: true });
@@ -60,25 +60,21 @@ describe('a resume whose newest checkpoint', () => {
     ],
     ['is missing', (path) => rmSync(path)],
     ['lost its manifest', (path) => rmSync(path.replace(/safetensors$/, 'json'))],
-  ])(
-    '%s takes the one before, says so in the log, and ends with the same teacher',
-    async (_, damage) => {
-      const id = await fineTune(recipe, pausing);
-      const folder = join(workspace.experimentFolder(id), 'checkpoints', 'finetune');
-      const newest = readdirSync(folder)
-        .filter((name) => name.endsWith('.safetensors'))
-        .sort()
-        .at(-1)!;
-      expect(newest).toBe('step-000000005.safetensors');
-      damage(join(folder, newest));
-      await fineTune(id, forkPort());
-      const warnings = workspace.experiments.logs(id).filter(({ level }) => level === 'warning');
-      expect(warnings.map(({ text }) => text).join('\n')).toContain(
-        `A damaged checkpoint was passed over: ${newest.replace('.safetensors', '.json')}`,
-      );
-      expect(workspace.experiments.get(id).stages[0]!.state).toBe('done');
-      expect(teacherOf(id)).toBe(expected);
-    },
-    240_000,
-  );
+  ])('%s takes the one before, says so in the log, and ends with the same teacher', async (_, damage) => {
+    const id = await fineTune(recipe, pausing);
+    const folder = join(workspace.experimentFolder(id), 'checkpoints', 'finetune');
+    const newest = readdirSync(folder)
+      .filter((name) => name.endsWith('.safetensors'))
+      .sort()
+      .at(-1)!;
+    expect(newest).toBe('step-000000005.safetensors');
+    damage(join(folder, newest));
+    await fineTune(id, forkPort());
+    const warnings = workspace.experiments.logs(id).filter(({ level }) => level === 'warning');
+    expect(warnings.map(({ text }) => text).join('\n')).toContain(
+      `A damaged checkpoint was passed over: ${newest.replace('.safetensors', '.json')}`,
+    );
+    expect(workspace.experiments.get(id).stages[0]!.state).toBe('done');
+    expect(teacherOf(id)).toBe(expected);
+  });
 });

@@ -90,5 +90,5 @@ describe.skipIf(disk === null)('a workbench whose disk is full', () => {
     } finally {
       await application.close();
     }
-  }, 180_000);
+  });
 });
