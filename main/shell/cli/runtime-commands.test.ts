@@ -206,7 +206,7 @@ describe.skipIf(!ready)('generate', () => {
       });
       const code = await new Promise((resolve) => child.once('close', resolve));
       // The tiny student may reach its end token or its context of 256 tokens before the signal arrives.
-      if (code === 0 && attempt < 5) continue;
+      if (code === 0 && attempt < 50) continue;
       expect([code, err]).toEqual([5, expect.stringMatching(/answer \d+ tokens.*; cancelled\n$/)]);
       expect(out.trim()).not.toBe('');
       return;
