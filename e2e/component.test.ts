@@ -7,10 +7,8 @@ import { root, screenshot } from './harness.ts';
 import { registryOf } from './registry.ts';
 import { makeSampleWorkspace } from './sample-workspace.ts';
 import { describeInBrowser, openScene } from './scene.ts';
-import { llamaCppForTests } from '../main/testing/llama-cpp.ts';
 
-// An installation for other tests leaves its packages in npm's cache.
-await llamaCppForTests();
+// The installation for all tests leaves its packages in npm's cache.
 const registry = await registryOf(join(root, 'resources', 'llama-cpp', 'package-lock.json'));
 const scene = openScene({
   prepare: async (folder) => {

@@ -9,7 +9,7 @@ import { findLlamaCpp, llamaCppState, requireLlamaCpp } from './component.ts';
 import { llamaCppForTests, needsLlamaCpp } from '../testing/llama-cpp.ts';
 import { installLlamaCpp } from './install.ts';
 
-const component = await llamaCppForTests();
+const component = llamaCppForTests();
 
 let folder: string;
 beforeEach(async () => {

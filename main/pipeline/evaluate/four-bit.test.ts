@@ -14,7 +14,7 @@ import { fourBitBaseline } from './four-bit.ts';
 import { JobStopped } from '../job.ts';
 import { scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
 
-const component = await llamaCppForTests();
+const component = llamaCppForTests();
 const demoTask = new URL('../../../resources/demo/task/', import.meta.url);
 
 let root: string;

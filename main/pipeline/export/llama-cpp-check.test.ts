@@ -15,7 +15,7 @@ import { tensorsInMemory } from './tensor-source.ts';
 import { trainedStudent } from './trained-fixture.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 
-const component = await llamaCppForTests();
+const component = llamaCppForTests();
 const f16 = 'F16' as const;
 const full = { ternary: false, subln: 'none' } as const;
 
