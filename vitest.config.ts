@@ -1,4 +1,27 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** The longest files, longest first: started first, they leave no worker alone with a long rest. The others follow as vitest knows them. */
+const longest = [
+  'bench/faults.test.ts',
+  'e2e/journey.test.ts',
+  'bench/fuzz.test.ts',
+  'native/sanitizers.test.ts',
+  'main/pipeline/pipeline.test.ts',
+  'main/shell/cli/kill-and-resume.test.ts',
+  'e2e/generation.test.ts',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const found = longest.findIndex((name) => moduleId.endsWith(name));
+      return found < 0 ? longest.length : found;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
@@ -10,9 +33,15 @@ export default defineConfig({
       'renderer/**/*.test.ts',
       'e2e/**/*.test.ts',
     ],
+    globalSetup: ['main/testing/llama-cpp.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    sequence: { sequencer: LongestFirst },
+    // Tests wait for what must come, not for times; these only end what never comes, on a busy machine too.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 120_000 } },
+    // As the launcher does it: the hundreds of processes that tests start need not compile their code again.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.tritsmith/compiled', import.meta.url)) },
   },
 });

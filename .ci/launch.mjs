@@ -83,6 +83,7 @@ if (script !== undefined) {
   });
   // A terminal sends Ctrl-C to the script itself, which pauses and saves; the launcher waits for it.
   process.on('SIGINT', () => undefined);
-  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  // These may come to the launcher alone; where the script hears them too, it takes the second for an echo.
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code) => process.exit(code ?? 1));
 }

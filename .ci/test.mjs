@@ -1,25 +1,100 @@
-/** The test command: installs and builds where due, then formatting, lint, types and all tests, and closes with one line of counts. */
-import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+/** The test command: installs and builds where due, then formatting, lint, rooms, types and all tests, and closes with one line of counts. */
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { findNode, root } from './node.mjs';
 
-const bin = (...path) => join(root, 'node_modules', ...path);
-const options = { cwd: root, stdio: 'inherit', env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' } };
+const modules = join(root, 'node_modules');
+const bin = (...path) => join(modules, ...path);
+const kept = (name) => join(modules, '.tritsmith', name);
+const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
 
+function report(name, passed, started, output = '') {
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  process.stdout.write(`${output}${passed ? 'ok' : 'FAILED'}: ${name} (${seconds} s)\n`);
+  return passed;
+}
+
+/** Runs a program on this terminal. */
 function step(name, args, program = findNode()) {
   const started = Date.now();
-  const { status } = spawnSync(program, args, options);
-  process.stdout.write(
-    `${status === 0 ? 'ok' : 'FAILED'}: ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)\n`,
-  );
-  return status === 0;
+  const { status } = spawnSync(program, args, { cwd: root, stdio: 'inherit', env });
+  return report(name, status === 0, started);
+}
+
+/** Runs a program beside others: its output comes when it ends. */
+function check(name, args) {
+  const started = Date.now();
+  const child = spawn(findNode(), args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  return new Promise((resolve) => {
+    child.on('error', (error) => (output += `${String(error)}\n`));
+    child.on('close', (status) => resolve(report(name, status === 0, started, output)));
+  });
+}
+
+/** Where eslint keeps what it found: in another file once any source or package changed, since rules look at the types of other files. */
+function lintCache() {
+  const folder = kept('lint');
+  const hash = createHash('sha256');
+  const listed = spawnSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: root, encoding: 'utf8' });
+  if (listed.status !== 0) return null;
+  for (const path of listed.stdout
+    .split('\0')
+    .filter((name) => /\.(m?[jt]s|vue|json)$/.test(name))
+    .sort())
+    try {
+      hash
+        .update(path)
+        .update('\0')
+        .update(readFileSync(join(root, path)));
+    } catch {
+      // Deleted, and not yet for git.
+    }
+  const name = hash.digest('hex').slice(0, 16);
+  mkdirSync(folder, { recursive: true });
+  for (const old of readdirSync(folder)) if (old !== name) rmSync(join(folder, old), { force: true });
+  return join(folder, name);
+}
+
+/** All checks of the sources, in two rows beside each other that take about the same time. */
+async function checkSources() {
+  const cache = lintCache();
+  const lint = () =>
+    check('lint (eslint)', [
+      bin('eslint', 'bin', 'eslint.js'),
+      '.',
+      ...(cache === null ? [] : ['--cache', '--cache-strategy', 'content', '--cache-location', cache]),
+    ]);
+  const others = async () => [
+    await check('formatting (prettier)', [
+      bin('prettier', 'bin', 'prettier.cjs'),
+      ...['--check', '--log-level', 'warn', '--cache', '--cache-strategy', 'content'],
+      ...['--cache-location', kept('prettier'), '.'],
+    ]),
+    await check('rooms (dependency-cruiser)', [
+      bin('dependency-cruiser', 'bin', 'dependency-cruiser.mjs'),
+      ...['--config', '.dependency-cruiser.mjs', 'main', 'native', 'preload', 'renderer', 'bench', 'e2e', 'resources'],
+    ]),
+    await check('types (tsc)', [
+      bin('typescript', 'bin', 'tsc'),
+      ...['--noEmit', '--incremental', '--tsBuildInfoFile', kept('tsc')],
+    ]),
+    await check('types of the interface (vue-tsc)', [
+      bin('vue-tsc', 'bin', 'vue-tsc.js'),
+      ...['--noEmit', '-p', 'renderer', '--incremental', '--tsBuildInfoFile', kept('vue-tsc')],
+    ]),
+  ];
+  return (await Promise.all([lint(), others()])).flat();
 }
 
 /** Which browser the specs use; they are skipped, and that is said, only where none can be had. */
 function findBrowser() {
   const { stdout, status } = spawnSync(findNode(), [join(root, 'e2e', 'find-browser.ts')], {
-    ...options,
+    cwd: root,
+    env,
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
   });
@@ -35,25 +110,17 @@ function findBrowser() {
 if (!step('install and build', [join(root, '.ci', 'launch.mjs')], process.execPath)) process.exit(1);
 
 const only = process.argv.slice(2);
-const checks =
-  only.length > 0
-    ? []
-    : [
-        step('formatting (prettier)', [bin('prettier', 'bin', 'prettier.cjs'), '--check', '--log-level', 'warn', '.']),
-        step('lint (eslint, layer rule)', [bin('eslint', 'bin', 'eslint.js'), '.']),
-        step('types (tsc)', [bin('typescript', 'bin', 'tsc'), '--noEmit']),
-        step('types of the interface (vue-tsc)', [bin('vue-tsc', 'bin', 'vue-tsc.js'), '--noEmit', '-p', 'renderer']),
-      ];
+const checks = only.length > 0 ? [] : await checkSources();
 const browser = findBrowser();
-const report = join(root, 'node_modules', '.tritsmith', 'vitest.json');
-rmSync(report, { force: true });
-if (browser !== undefined) options.env.TRITSMITH_TEST_BROWSER = browser;
+const results = kept('vitest.json');
+rmSync(results, { force: true });
+if (browser !== undefined) env.TRITSMITH_TEST_BROWSER = browser;
 const testsRan = step('tests (vitest)', [
   bin('vitest', 'vitest.mjs'),
   'run',
   '--reporter=default',
   '--reporter=json',
-  `--outputFile=${report}`,
+  `--outputFile=${results}`,
   ...only,
 ]);
 
@@ -61,7 +128,7 @@ let passed = checks.filter(Boolean).length;
 let failed = checks.length - passed;
 let skipped = 0;
 try {
-  const result = JSON.parse(readFileSync(report, 'utf8'));
+  const result = JSON.parse(readFileSync(results, 'utf8'));
   passed += result.numPassedTests;
   // A file that fails to load counts as a failure even when it lists no test.
   failed +=

@@ -24,6 +24,22 @@ export async function findViolations(page: Page): Promise<string[]> {
   );
 }
 
+/** Waits until nothing in the page has changed for a moment: requests, transitions and charts are done. */
+export async function settled(page: Page): Promise<void> {
+  await page.waitForLoadState('networkidle');
+  await page.evaluate(`new Promise((resolve) => {
+    let timer = setTimeout(done, 300);
+    const observer = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, 300); });
+    observer.observe(document, { childList: true, subtree: true, attributes: true, characterData: true });
+    async function done() {
+      observer.disconnect();
+      await Promise.allSettled(document.getAnimations()
+        .filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity).map(({ finished }) => finished));
+      resolve();
+    }
+  })`);
+}
+
 /** Pixels by which the page is wider than the window. */
 export function overflow(page: Page): Promise<number> {
   return page.evaluate(
@@ -37,9 +53,7 @@ export async function faultsInBothThemes(page: Page, name: string): Promise<stri
   await page.setViewportSize({ width: 819, height: 800 });
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme });
-    await expect
-      .poll(() => page.evaluate('document.documentElement.dataset.theme'), { timeout: 30_000 })
-      .toBe(colorScheme);
+    await expect.poll(() => page.evaluate('document.documentElement.dataset.theme')).toBe(colorScheme);
     for (const line of await findViolations(page)) found.push(`${name}, ${colorScheme}: ${line}`);
     await screenshot(page, `${name}-${colorScheme}`);
   }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { screenshot } from './harness.ts';
+import { deadline, screenshot } from './harness.ts';
 import { makeSampleWorkspace } from './sample-workspace.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
@@ -13,7 +13,7 @@ const scene = openScene({
     ]);
   },
 });
-const soon = { timeout: 20_000 };
+const soon = { timeout: deadline };
 const button = (name: string | RegExp) => scene.page.getByRole('button', { name });
 const names = () => scene.page.getByTestId('experiments').locator('tbody th a').allTextContents();
 

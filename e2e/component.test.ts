@@ -7,10 +7,8 @@ import { root, screenshot } from './harness.ts';
 import { registryOf } from './registry.ts';
 import { makeSampleWorkspace } from './sample-workspace.ts';
 import { describeInBrowser, openScene } from './scene.ts';
-import { llamaCppForTests } from '../main/testing/llama-cpp.ts';
 
-// An installation for other tests leaves its packages in npm's cache.
-await llamaCppForTests();
+// The installation for all tests leaves its packages in npm's cache.
 const registry = await registryOf(join(root, 'resources', 'llama-cpp', 'package-lock.json'));
 const scene = openScene({
   prepare: async (folder) => {
@@ -40,7 +38,7 @@ const installed = (): string[] =>
       await offer.getByText('downloaded from the npm registry when you press the button', { exact: false }).waitFor();
       expect(installed()).toEqual([]);
       await offer.getByRole('button', { name: 'Download llama.cpp' }).click();
-      await offer.getByText('llama.cpp could not be installed.').waitFor({ timeout: 60_000 });
+      await offer.getByText('llama.cpp could not be installed.').waitFor();
       await offer.getByText('The package registry could not be reached.', { exact: false }).waitFor();
       await offer.getByText('Everything else works without it.', { exact: false }).waitFor();
       expect(await findViolations(page)).toEqual([]);
@@ -53,7 +51,7 @@ const installed = (): string[] =>
       registry!.reachable = true;
       const offer = page.getByTestId('install-llama');
       await offer.getByRole('button', { name: 'Download llama.cpp' }).click();
-      await offer.waitFor({ state: 'hidden', timeout: 110_000 });
+      await offer.waitFor({ state: 'hidden' });
       const [folder] = installed();
       expect(existsSync(join(scene.folder, 'components', folder!, 'node_modules', 'node-llama-cpp'))).toBe(true);
       expect(installed()).toHaveLength(1);

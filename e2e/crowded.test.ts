@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { fillWorkspace } from '../bench/load/full-workspace.ts';
 import { faultsInBothThemes, overflow } from './accessibility.ts';
 import { makeSampleWorkspace } from './sample-workspace.ts';
+import { deadline } from './harness.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
 const experimentCount = 250;
@@ -21,7 +22,7 @@ const scene = openScene({
     ]);
   },
 });
-const soon = { timeout: 30_000 };
+const soon = { timeout: deadline };
 
 /** What axe finds in both themes, and whether the page is wider than 1024 pixels at 125 %. */
 function faults(): Promise<string[]> {

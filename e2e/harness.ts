@@ -9,6 +9,8 @@ import { browserPath } from './browser.ts';
 import type { NoNetwork } from './network.ts';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
+/** Milliseconds after which what a spec waits for counts as never coming, on a machine that is busy with other work too. */
+export const deadline = 120_000;
 export const screenshots = join(root, 'test-results', 'screenshots');
 const entry = join(root, 'main', 'shell', 'server', 'main.ts');
 
@@ -88,7 +90,7 @@ export async function visit(link: string, options: VisitOptions = {}): Promise<V
 
 /** Collects what `page` complains about from now on. */
 export function listen(page: Page): string[] {
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(deadline);
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(message.text());

@@ -146,7 +146,7 @@ export async function measureInterface(
   const progress = page.getByText(/Running: [\d,]+ of [\d,]+ steps/);
   const step = async (): Promise<number> =>
     Number(/Running: ([\d,]+)/.exec((await progress.textContent()) ?? '')?.[1]?.replaceAll(',', ''));
-  await progress.waitFor({ timeout: 100_000 });
+  await progress.waitFor();
   await page.locator('figure canvas').first().waitFor();
   const before = await step();
   const tasks = await traceTasks(browser, page, milliseconds);

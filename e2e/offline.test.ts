@@ -38,7 +38,7 @@ afterAll(() => {
 
 // The interface's journey runs without a network too: e2e/journey.test.ts.
 describe.skipIf(process.platform === 'win32' || !existsSync(demo))('without a network', () => {
-  it('the whole pipeline runs, from the demo teacher to an exported file', { timeout: 300_000 }, async () => {
+  it('the whole pipeline runs, from the demo teacher to an exported file', async () => {
     const steps = { steps: 4, optimiser: { learningRate: 1e-3, batchSize: 4 } };
     const recipe = recipeSchema.parse({
       name: 'offline',

@@ -11,7 +11,7 @@ const button = (name: string | RegExp) => scene.page.getByRole('button', { name 
 const waiting = (): Promise<string[]> => scene.page.getByTestId('queue').getByRole('link').allTextContents();
 
 describeInBrowser('the queue', () => {
-  it('runs one experiment and lets the others wait in their order', { timeout: 180_000 }, async () => {
+  it('runs one experiment and lets the others wait in their order', async () => {
     const { page } = scene;
     for (let each = 0; each < 3; each += 1) {
       await page.goto(scene.origin);
@@ -43,7 +43,7 @@ describeInBrowser('the queue', () => {
     await page.getByText('It is next: it starts when the running experiment ends.').waitFor();
   });
 
-  it('is kept when the workbench is killed, and waits for a word', { timeout: 120_000 }, async () => {
+  it('is kept when the workbench is killed, and waits for a word', async () => {
     await scene.reopen('kill');
     const { page } = scene;
     const left = page.getByTestId('interrupted');
@@ -77,7 +77,7 @@ describeInBrowser('the queue', () => {
     },
   );
 
-  it('notifies of an end that nobody watches', { timeout: 180_000 }, async () => {
+  it('notifies of an end that nobody watches', async () => {
     const { page } = scene;
     // The desktop itself is the only thing that is not real here.
     await page.evaluate(`
@@ -95,10 +95,10 @@ describeInBrowser('the queue', () => {
       const note = notes.find((each) => existsSync(each));
       return note === undefined ? null : (JSON.parse(readFileSync(note, 'utf8')) as { pid: number }).pid;
     };
-    await expect.poll(worker, { timeout: 60_000 }).not.toBeNull();
-    process.kill(worker()!, 'SIGKILL');
-    await expect
-      .poll(told, { timeout: 60_000 })
-      .toEqual([['demo: Failed', 'It stopped with an error; what was saved can be resumed.']]);
+    // Between two stages there is none for a moment.
+    let pid: number | null = null;
+    await expect.poll(() => (pid = worker())).not.toBeNull();
+    process.kill(pid!, 'SIGKILL');
+    await expect.poll(told).toEqual([['demo: Failed', 'It stopped with an error; what was saved can be resumed.']]);
   });
 });

@@ -16,13 +16,11 @@ describeInBrowser('a run that is watched', () => {
     const { page } = scene;
     await page.getByRole('button', { name: 'Run the demo' }).click();
     await page.waitForURL('**/experiments/*');
-    await page.getByRole('heading', { name: /Curves of “Teach the teacher”/ }).waitFor({ timeout: 60_000 });
+    await page.getByRole('heading', { name: /Curves of “Teach the teacher”/ }).waitFor();
     await page.locator('figure canvas').first().waitFor();
-    await expect.poll(fraction, { timeout: 60_000 }).toBeGreaterThan(0);
+    await expect.poll(fraction).toBeGreaterThan(0);
     expect(await page.getByTestId('eta').textContent()).toMatch(/left|not known/);
-    await expect
-      .poll(() => page.getByRole('progressbar').getAttribute('aria-valuenow'), { timeout: 60_000 })
-      .not.toBe('0');
+    await expect.poll(() => page.getByRole('progressbar').getAttribute('aria-valuenow')).not.toBe('0');
     await screenshot(page, 'run-live');
   });
 
@@ -37,13 +35,13 @@ describeInBrowser('a run that is watched', () => {
   it('pauses with the state saved, and goes on from there', async () => {
     const { page } = scene;
     await page.getByRole('button', { name: 'Pause' }).click();
-    await status('Paused').waitFor({ timeout: 60_000 });
+    await status('Paused').waitFor();
     await page.getByText('The state is saved; memory and processor are free.').waitFor();
     const paused = await fraction();
     expect(paused).toBeGreaterThan(0);
     await page.getByRole('button', { name: 'Resume' }).click();
     await status('Running').waitFor();
-    await expect.poll(fraction, { timeout: 60_000 }).toBeGreaterThanOrEqual(paused);
+    await expect.poll(fraction).toBeGreaterThanOrEqual(paused);
   });
 
   it('tells what happened when the worker is killed, and resumes', async () => {
@@ -51,12 +49,12 @@ describeInBrowser('a run that is watched', () => {
     const [experiment] = readdirSync(join(scene.workspace, 'experiments'));
     const worker = join(scene.workspace, 'experiments', experiment!, 'worker.json');
     // The next worker may still be starting.
-    const { pid } = await expect
-      .poll(() => JSON.parse(readFileSync(worker, 'utf8')) as { pid: number }, { timeout: 30_000 })
-      .toBeTruthy()
-      .then(() => JSON.parse(readFileSync(worker, 'utf8')) as { pid: number });
+    let pid = 0;
+    await expect
+      .poll(() => (pid = (JSON.parse(readFileSync(worker, 'utf8')) as { pid: number }).pid))
+      .toBeGreaterThan(0);
     process.kill(pid, 'SIGKILL');
-    await page.getByRole('heading', { name: 'It stopped with an error' }).waitFor({ timeout: 30_000 });
+    await page.getByRole('heading', { name: 'It stopped with an error' }).waitFor();
     await page.getByText('The worker process ended in the middle of its work.').first().waitFor();
     await screenshot(page, 'run-failed');
     await page.getByRole('button', { name: 'Resume' }).click();
@@ -83,7 +81,7 @@ describeInBrowser('a run that is watched', () => {
     await dialog.waitFor({ state: 'hidden' });
     await page.getByRole('button', { name: 'Cancel' }).click();
     await dialog.getByRole('button', { name: 'Cancel the experiment' }).click();
-    await status('Cancelled').waitFor({ timeout: 30_000 });
+    await status('Cancelled').waitFor();
   });
 
   it.skipIf(process.env['TRITSMITH_TEST_DEMO'] !== '1')(

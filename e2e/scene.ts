@@ -1,8 +1,9 @@
 /** The set-up that the specs share: a workspace of their own, a workbench on it and a page that looks at it, in either shell. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 import { browserPath } from './browser.ts';
 import { electronBinary } from '../main/shell/electron/binary.ts';
 import { openElectron } from './electron.ts';
@@ -71,14 +72,26 @@ export class Scene {
     expect(attempts, 'what was tried to reach outside').toEqual([]);
   }
 
+  /** Leaves a picture of the page and a trace of what was done to it, for `npx playwright-core show-trace`, and says where. */
+  async keepEvidence(): Promise<void> {
+    if (this.#open === null) return;
+    const folder = mkdtempSync(join(tmpdir(), 'tritsmith-failed-'));
+    const { page } = this.#open;
+    process.stderr.write(`Picture and trace of the page that failed are in ${folder}\n`);
+    await page.screenshot({ path: join(folder, 'page.png'), timeout: 10_000 });
+    await page.context().tracing.stopChunk({ path: join(folder, 'trace.zip') });
+    await page.context().tracing.startChunk();
+  }
+
   async #begin(): Promise<void> {
-    if (shell === 'electron') {
-      this.#open = await openElectron(this.workspace);
-      return;
-    }
+    this.#open = shell === 'electron' ? await openElectron(this.workspace) : await this.#openInBrowser();
+    await this.#open.page.context().tracing.start({ snapshots: true });
+  }
+
+  async #openInBrowser(): Promise<OpenPage> {
     const workbench = await serve(this.workspace, this.#network);
     const visitor = await visit(workbench.link, { network: this.#network });
-    this.#open = {
+    return {
       page: visitor.page,
       origin: workbench.origin,
       complaints: visitor.complaints,
@@ -108,6 +121,10 @@ export function openScene(options: SceneOptions = {}): Scene {
   const scene = new Scene();
   beforeAll(async () => {
     if ((shell === 'electron' ? electronBinary() : browserPath()) !== null) await scene.begin(options);
+  });
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail')
+      await scene.keepEvidence().catch((error: unknown) => process.stderr.write(`${String(error)}\n`));
   });
   afterAll(async () => {
     if (scene.folder !== '') await scene.end();

@@ -21,7 +21,7 @@ beforeAll(async () => {
     await visitor.close();
     await workbench.kill();
   }
-}, 240_000);
+});
 afterAll(() => {
   if (looks) remove(folder);
 });

@@ -80,11 +80,11 @@ const run = (args: string[]) => {
 };
 
 describe.skipIf(!canSanitise())('with ASan and UBSan', () => {
-  it('the kernels stay in bounds and exact', { timeout: 300_000 }, () => {
+  it('the kernels stay in bounds and exact', () => {
     expect(run(['kernels'])).toEqual({ status: 0, text: '0 wrong products\n' });
   });
 
-  it('3000 mutated GGUF files are refused or run, and never read out of bounds', { timeout: 300_000 }, () => {
+  it('3000 mutated GGUF files are refused or run, and never read out of bounds', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tritsmith-fuzz-'));
     const small: StudentShape = {
       architecture: 'llama',

@@ -87,7 +87,9 @@ function runChild(
   });
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (words = (words + text).slice(-2000)));
   const watch = setInterval(() => {
-    if (performance.now() - heard < secondsPerInput * 1000) return;
+    // Until the first input, it is the start of the process that takes the time.
+    const limit = current === undefined ? usual.secondsPerInput : secondsPerInput;
+    if (performance.now() - heard < limit * 1000) return;
     hung = true;
     child.kill('SIGKILL');
   }, 1000);

@@ -50,7 +50,8 @@ async function obey(command: RuntimeCommand): Promise<void> {
   }
 }
 
-process.on('SIGINT', () => undefined);
+// A request to end is the workbench's to interpret.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
 channel.onDisconnect(() => {
   process.exit(1);
 });

@@ -60,8 +60,8 @@ export function serve(channel: WorkerChannel, duties: WorkerDuties): void {
 
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
-  // Ctrl-C in a terminal is the workbench's to interpret.
-  process.on('SIGINT', () => undefined);
+  // A request to end is the workbench's to interpret; a service manager sends it to every process of the service.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
   // The pipes break when the workbench dies; that alone is no error.
   process.stdout.on('error', () => undefined);
   process.stderr.on('error', () => undefined);

@@ -9,7 +9,7 @@ import { findLlamaCpp, llamaCppState, requireLlamaCpp } from './component.ts';
 import { llamaCppForTests, needsLlamaCpp } from '../testing/llama-cpp.ts';
 import { installLlamaCpp } from './install.ts';
 
-const component = await llamaCppForTests();
+const component = llamaCppForTests();
 
 let folder: string;
 beforeEach(async () => {
@@ -44,7 +44,7 @@ describe('where it is not installed', () => {
       reason: 'The package registry could not be reached.',
     });
     expect(await readdir(components)).toEqual([]);
-  }, 120_000);
+  });
 
   it('an installation on a full disk says so and leaves nothing', async () => {
     const disk = mountSmallDisk(1);
@@ -81,7 +81,7 @@ describe('where it is not installed', () => {
     const installing = installLlamaCpp(() => stop.abort(), stop.signal, components);
     await expect(installing).rejects.toMatchObject({ code: 'stopped' });
     expect(await readdir(components)).toEqual([]);
-  }, 120_000);
+  });
 });
 
 describe.skipIf(component === null)(`a file that it does not load ${needsLlamaCpp}`, () => {
@@ -96,5 +96,5 @@ describe.skipIf(component === null)(`a file that it does not load ${needsLlamaCp
       code: 'unsupported',
       reason: expect.stringMatching(/llama_model_load|architecture/),
     });
-  }, 60_000);
+  });
 });

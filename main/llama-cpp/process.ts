@@ -26,7 +26,8 @@ async function answer(model: LlamaCppModel, request: LlamaCppRequest): Promise<u
 
 let opened: LlamaCppModel | null = null;
 process.on('disconnect', () => process.exit(0));
-process.on('SIGINT', () => undefined);
+// A request to end is the workbench's to interpret.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
 process.on('message', (request: LlamaCppRequest) => {
   void (async () => {
     try {

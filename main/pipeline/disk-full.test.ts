@@ -32,7 +32,7 @@ beforeAll(async () => {
   recipe = await makeTinyExperiment(root, { baseline: false });
   mkdirSync(whole);
   for (const { kind } of planJobs(recipe)) await run(kind, whole);
-}, 300_000);
+});
 afterEach(() => {
   disk?.free();
   if (disk !== null) for (const name of readdirSync(disk.folder)) rmSync(join(disk.folder, name), { recursive: true });
@@ -115,6 +115,5 @@ describe.skipIf(disk === null)('a full disk', () => {
         if (product !== 'measurements')
           expect(contents(join(folder, product)), product).toEqual(contents(join(whole, product)));
     },
-    120_000,
   );
 });

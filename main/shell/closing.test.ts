@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ExperimentRecord } from '../contract/experiments.ts';
@@ -11,7 +12,10 @@ import { sampleRecipe } from '../jobs/fixtures/sample-recipe.ts';
 const workbench = fileURLToPath(new URL('./fixtures/running-workbench.ts', import.meta.url));
 const cli = fileURLToPath(new URL('./cli/fixtures/counting-cli.ts', import.meta.url));
 const server = fileURLToPath(new URL('./server/main.ts', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const launcher = fileURLToPath(new URL('../../.ci/launch.mjs', import.meta.url));
 const children: ChildProcess[] = [];
+const groups: number[] = [];
 let parent: string;
 let workspace: string;
 
@@ -24,6 +28,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
+  for (const group of groups.splice(0)) killGroup(group);
   rmSync(parent, { recursive: true, force: true });
 });
 
@@ -34,7 +39,15 @@ interface Started {
   saying(text: string): Promise<void>;
 }
 function start(script: string, ...args: string[]): Started {
-  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return watch(spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }));
+}
+/** Starts `command` as the leader of a process group of its own. */
+function startGroup(command: string, ...args: string[]): Started & { signal(name: NodeJS.Signals): void } {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  groups.push(child.pid!);
+  return { ...watch(child), signal: (name) => process.kill(-child.pid!, name) };
+}
+function watch(child: ChildProcess & { stdout: Readable; stderr: Readable }): Started {
   children.push(child);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
@@ -45,17 +58,26 @@ function start(script: string, ...args: string[]): Started {
     said: () => said,
     saying: async (text) => {
       while (!said.includes(text)) {
-        if (child.exitCode !== null) throw new Error(`It ended before it said "${text}":\n${said}`);
+        if (child.exitCode !== null || child.signalCode !== null)
+          throw new Error(`It ended before it said "${text}":\n${said}`);
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
     },
   };
 }
+/** What its leader started may outlive it. */
+function killGroup(group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown;
+  }
+}
 const startWorkbench = (): Started => start(workbench, workspace, join(parent, 'teacher'), join(parent, 'train.tsv'));
 function recipe(): string {
   const path = join(parent, 'recipe.json');
   const inputs = { teacher: join(parent, 'teacher'), train: join(parent, 'train.tsv') };
-  writeFileSync(path, JSON.stringify(sampleRecipe('counts', { steps: 5000, ...inputs })));
+  writeFileSync(path, JSON.stringify(sampleRecipe('counts', { steps: 50_000, ...inputs })));
   return path;
 }
 function experiment(): ExperimentRecord {
@@ -86,6 +108,48 @@ describe.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s', (signal) => {
     running.child.kill(signal);
     expect(await running.ended).toBe(4);
     expect(running.said()).toContain('To go on: tritsmith resume counts-1');
+    expect(experiment().state).toBe('paused');
+    expect(checkpoint().step).toBe(experiment().stages[0]!.done);
+  });
+});
+
+// Every process of the group gets the signal, and then again from those that pass it on.
+describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGHUP'] as const)(
+  '%s to a process group',
+  (signal) => {
+    it('pauses the experiment of a workbench with an interface, with its state saved', async () => {
+      const script = relative(root, workbench);
+      const args = [workspace, join(parent, 'teacher'), join(parent, 'train.tsv')];
+      const running = startGroup(process.execPath, launcher, script, ...args);
+      await running.saying('running\n');
+      running.signal(signal);
+      expect(await running.ended).toBe(0);
+      expect(experiment().state).toBe('paused');
+      expect(checkpoint().step).toBe(experiment().stages[0]!.done);
+    });
+
+    it('pauses the experiment of the command line, with its state saved', async () => {
+      const args = ['run', recipe(), '--workspace', workspace];
+      const running = startGroup(process.execPath, launcher, relative(root, cli), ...args);
+      await running.saying('finetune         [');
+      running.signal(signal);
+      expect([await running.ended, running.said()]).toEqual([4, expect.not.stringContaining('Cancelling')]);
+      expect(experiment().state).toBe('paused');
+      expect(checkpoint().step).toBe(experiment().stages[0]!.done);
+    });
+  },
+);
+
+describe.skipIf(process.platform !== 'linux')('timeout -s TERM', () => {
+  it('pauses the experiment, with its state saved', async () => {
+    // It passes on what it is sent itself just as it sends what its time is up for: to its child, then to the whole group.
+    const command = ['-s', 'TERM', '600', process.execPath, launcher, relative(root, cli)];
+    const running = startGroup('timeout', ...command, 'run', recipe(), '--workspace', workspace);
+    await running.saying('finetune         [');
+    running.child.kill('SIGTERM');
+    await running.ended;
+    expect(running.said()).toContain('To go on: tritsmith resume counts-1');
+    expect(running.said()).not.toContain('Cancelling');
     expect(experiment().state).toBe('paused');
     expect(checkpoint().step).toBe(experiment().stages[0]!.done);
   });

@@ -1,7 +1,6 @@
 /** The one way in which a shell with an interface ends: what runs is paused with its state saved, then the workspace is given back. */
 import type { Application } from '../workbench/interface/application.ts';
-
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+import { onRequestToEnd } from './requests-to-end.ts';
 
 export interface Closing {
   /** Pauses and closes, once; whoever asks again waits for the same end. */
@@ -35,10 +34,9 @@ export function closeOnRequest(
       );
     return ending;
   };
-  for (const signal of signals)
-    process.on(signal, () => {
-      if (ending !== null) options.exit(1);
-      else void end();
-    });
+  onRequestToEnd(() => {
+    if (ending !== null) options.exit(1);
+    else void end();
+  });
   return { end };
 }

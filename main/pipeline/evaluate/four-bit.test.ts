@@ -14,7 +14,7 @@ import { fourBitBaseline } from './four-bit.ts';
 import { JobStopped } from '../job.ts';
 import { scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
 
-const component = await llamaCppForTests();
+const component = llamaCppForTests();
 const demoTask = new URL('../../../resources/demo/task/', import.meta.url);
 
 let root: string;
@@ -91,7 +91,7 @@ const classification = { kind: 'classification', textColumns: ['text'], labelCol
 /** Writes the beginning of a text after its queue. */
 const generation = { kind: 'generation', textColumns: ['queue'], labelColumn: 'text', maxNewTokens: 12 };
 
-describe.skipIf(component === null)(`the teacher in four bits ${needsLlamaCpp}`, { timeout: 300_000 }, () => {
+describe.skipIf(component === null)(`the teacher in four bits ${needsLlamaCpp}`, () => {
   it('classifies every held-out row and is measured', async () => {
     const folder = experiment('classes');
     const { result, events } = await run(folder, classification);

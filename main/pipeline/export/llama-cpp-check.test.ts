@@ -15,7 +15,7 @@ import { tensorsInMemory } from './tensor-source.ts';
 import { trainedStudent } from './trained-fixture.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 
-const component = await llamaCppForTests();
+const component = llamaCppForTests();
 const f16 = 'F16' as const;
 const full = { ternary: false, subln: 'none' } as const;
 
@@ -56,39 +56,31 @@ describe.skipIf(component === null)(`an exported file in llama.cpp ${needsLlamaC
       { ...full, architecture: 'qwen2' },
       { linear: 'Q4_0', embedding: 'Q6_K' },
     ],
-  ])(
-    '%s: the logits of its own arithmetic',
-    async (_title, changes, encoding) => {
-      const configuration = tinyConfiguration(changes);
-      const { found } = await verify(configuration, tinyParameters(configuration), encoding, tinyPrompts(4, 1536));
-      expect(found).toMatchObject({ passed: true, figures: { prompts: 4, tokens: 32, unexplainedTokens: 0 } });
-      // At the other places an int8 rounding fell the other way.
-      expect(found!.figures.exactShare).toBeGreaterThan(0.3);
-      // What differs from our logits is what rounding otherwise explains.
-      const { differenceFromOurs, roundingDifference, sensitivity } = found!.figures;
-      expect(differenceFromOurs).toBeLessThan(roundingDifference! + 3 * sensitivity!);
-    },
-    120_000,
-  );
+  ])('%s: the logits of its own arithmetic', async (_title, changes, encoding) => {
+    const configuration = tinyConfiguration(changes);
+    const { found } = await verify(configuration, tinyParameters(configuration), encoding, tinyPrompts(4, 1536));
+    expect(found).toMatchObject({ passed: true, figures: { prompts: 4, tokens: 32, unexplainedTokens: 0 } });
+    // At the other places an int8 rounding fell the other way.
+    expect(found!.figures.exactShare).toBeGreaterThan(0.3);
+    // What differs from our logits is what rounding otherwise explains.
+    const { differenceFromOurs, roundingDifference, sensitivity } = found!.figures;
+    expect(differenceFromOurs).toBeLessThan(roundingDifference! + 3 * sensitivity!);
+  });
 
   it.each<[string, Partial<ModelConfiguration>]>([
     ['Llama', full],
     ['Qwen3', { ...full, architecture: 'qwen3' }],
-  ])(
-    'a full-precision %s as F16: the same tokens, logits within a hundredth',
-    async (_title, changes) => {
-      const configuration = tinyConfiguration(changes);
-      const { found } = await verify(
-        configuration,
-        tinyParameters(configuration),
-        { linear: f16, embedding: f16 },
-        tinyPrompts(4, 1536),
-      );
-      expect(found).toMatchObject({ passed: true, figures: { tokens: 32, sameTokens: 32 } });
-      expect(found!.figures.largestDifference).toBeLessThan(0.01);
-    },
-    120_000,
-  );
+  ])('a full-precision %s as F16: the same tokens, logits within a hundredth', async (_title, changes) => {
+    const configuration = tinyConfiguration(changes);
+    const { found } = await verify(
+      configuration,
+      tinyParameters(configuration),
+      { linear: f16, embedding: f16 },
+      tinyPrompts(4, 1536),
+    );
+    expect(found).toMatchObject({ passed: true, figures: { tokens: 32, sameTokens: 32 } });
+    expect(found!.figures.largestDifference).toBeLessThan(0.01);
+  });
 
   it('a student that was trained: the greedy tokens of our runtime on 64 prompts, as TQ2_0 and TQ1_0', async () => {
     const { configuration, parameters, prompts, losses } = await trainedStudent(80);
@@ -103,7 +95,7 @@ describe.skipIf(component === null)(`an exported file in llama.cpp ${needsLlamaC
       expect([found!.passed, tokens, unexplainedTokens]).toEqual([true, rows * 8, 0]);
       expect(sameTokens! / tokens!).toBeGreaterThan(0.98);
     }
-  }, 400_000);
+  });
 
   it('another student is told apart', async () => {
     const configuration = tinyConfiguration();
@@ -129,7 +121,7 @@ describe.skipIf(component === null)(`an exported file in llama.cpp ${needsLlamaC
       );
     expect((await check(right.path)).passed).toBe(true);
     expect((await check(wrong.path)).passed).toBe(false);
-  }, 120_000);
+  });
 
   it('leaves no file of its own', async () => {
     expect((await readdir(folder)).filter((name) => name.includes('twin'))).toEqual([]);

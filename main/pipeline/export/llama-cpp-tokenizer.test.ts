@@ -12,7 +12,7 @@ import { parameterSpecifications } from '../../models/parameters.ts';
 import { tinyConfiguration } from './fixtures.ts';
 import { writeGgufModel } from './gguf-file.ts';
 
-const component = await llamaCppForTests();
+const component = llamaCppForTests();
 
 let folder: string;
 beforeAll(() => {

@@ -88,7 +88,7 @@ describe.skipIf(!existsSync(tokenizer) || !existsSync(sst2))('a vocabulary of 15
     };
     await writeGgufModel(path, model, { linear: 'I2_S', embedding: 'Q8_0' });
     expect(await ggufModelBytes(model, { linear: 'I2_S', embedding: 'Q8_0' })).toBe((await stat(path)).size);
-  }, 120_000);
+  });
 
   it("of Qwen3-0.6B's shape: TQ1_0 files are more than ten times smaller than the teacher's F16 file, I2_S files not quite", async () => {
     const teacher: ModelConfiguration = {
@@ -126,7 +126,7 @@ describe.skipIf(!existsSync(tokenizer) || !existsSync(sst2))('a vocabulary of 15
     const i2s = await times('I2_S', 'Q6_K');
     expect(i2s).toBeGreaterThan(9.4);
     expect(i2s).toBeLessThan(10);
-  }, 240_000);
+  });
 });
 
 describe('a student that writes', () => {
@@ -167,5 +167,5 @@ describe('a student that writes', () => {
     await network.release();
     const own = await check(task(Int32Array.from(written.flat())), 'own');
     expect(own).toMatchObject({ passed: true, figures: { rows: 4, sameAnswers: 4 } });
-  }, 60_000);
+  });
 });

@@ -63,7 +63,7 @@ beforeAll(() => {
     cli('show', 'latest', '--json'),
   ).comparison;
   student = join(folder, 'experiments', 'tiny-1', exports.find(({ model }) => model === 'bitdistill')!.path);
-}, 120_000);
+});
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
@@ -131,7 +131,7 @@ describe.skipIf(!ready)('classify', () => {
     expect(Math.abs(crossEntropy - evaluation.crossEntropy)).toBeLessThan(1e-3);
     for (const { scores } of found.rows)
       expect(scores.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 9);
-  }, 30_000);
+  });
 
   it('of one text shows a table, of a file TSV with a header; the text of a row scores as the row', () => {
     const values = readFileSync(dev, 'utf8').split('\n')[1]!.split('\t').slice(0, -1);
@@ -145,7 +145,7 @@ describe.skipIf(!ready)('classify', () => {
     expect(file.err).toMatch(new RegExp(`of ${String(rowCount)} rows as labelled: \\d`));
     const table = cli('classify', 'latest', ...values.flatMap((text) => ['--text', text])).out;
     expect(table).toMatch(/^label +probability +log-probability\n/);
-  }, 30_000);
+  });
 
   it('refuses neither and both of text and file, and a file without the columns', () => {
     expect(cli('classify', 'latest').code).toBe(2);
@@ -153,7 +153,7 @@ describe.skipIf(!ready)('classify', () => {
     const { code, err } = cli('classify', 'latest', '--file', join(folder, 'wrong.tsv'));
     expect(code).toBe(2);
     expect(err).toMatch(/has no column .*\nWhy: Its columns are other, label/);
-  }, 30_000);
+  });
 });
 
 describe.skipIf(!ready)('generate', () => {
@@ -172,14 +172,14 @@ describe.skipIf(!ready)('generate', () => {
     expect(`${same.text}\n`).toBe(plain.out);
     const other = json<Written>(cli('generate', student, ...prompt, ...sampling, '--seed', '4', '--json'));
     expect(other.text).not.toBe(same.text);
-  }, 30_000);
+  });
 
   it('needs nothing but the file, which holds its tokenizer', () => {
     const greedy = ['--max-tokens', '20', '--json'];
     const alone = json<Written>(cli('generate', student, '--prompt', 'The film was', ...greedy));
     expect(alone).toMatchObject({ text: json<Written>(cli('generate', student, ...prompt, ...greedy)).text });
     expect(alone.text).not.toBe('');
-  }, 30_000);
+  });
 
   it('ends before a stop text', () => {
     const sampling = ['--temperature', '1.5', '--max-tokens', '40', '--seed', '3', '--json'];
@@ -188,7 +188,7 @@ describe.skipIf(!ready)('generate', () => {
     const cut = json<Written>(cli('generate', student, ...prompt, ...sampling, '--stop', stop));
     expect(cut).toMatchObject({ text: whole.text.slice(0, whole.text.indexOf(stop)), reason: 'stop' });
     expect(cut.answerTokens).toBeLessThan(whole.answerTokens);
-  }, 30_000);
+  });
 
   it('is cancelled between tokens by Ctrl-C: the text so far stays, the exit code says so', async () => {
     const args = ['--temperature', '50', '--max-tokens', '100000', '--repetition-penalty', '1.1', '--threads', '1'];
@@ -206,12 +206,12 @@ describe.skipIf(!ready)('generate', () => {
       });
       const code = await new Promise((resolve) => child.once('close', resolve));
       // The tiny student may reach its end token or its context of 256 tokens before the signal arrives.
-      if (code === 0 && attempt < 5) continue;
+      if (code === 0 && attempt < 50) continue;
       expect([code, err]).toEqual([5, expect.stringMatching(/answer \d+ tokens.*; cancelled\n$/)]);
       expect(out.trim()).not.toBe('');
       return;
     }
-  }, 60_000);
+  });
 
   it('says what is wrong with a file, a folder without a tokenizer and an option', () => {
     const missing = cli('generate', join(folder, 'none.gguf'), ...prompt, '--json');
@@ -224,7 +224,7 @@ describe.skipIf(!ready)('generate', () => {
     expect(cli('generate', student, ...prompt, '--temperature', '-1').code).toBe(2);
     const long = cli('generate', student, '--tokenizer', tokenizer, '--prompt', 'a '.repeat(400));
     expect([long.code, long.err]).toEqual([2, expect.stringContaining('context')]);
-  }, 30_000);
+  });
 });
 
 describe.skipIf(!ready)('benchmark', () => {
@@ -243,7 +243,7 @@ describe.skipIf(!ready)('benchmark', () => {
     for (const run of found.runs)
       for (const name of ['prefillTokensPerSecond', 'decodeTokensPerSecond', 'loadSeconds', 'rssBytes'])
         expect(run[name], name).toBeGreaterThan(0);
-  }, 30_000);
+  });
 
   it('of an experiment shows a table', () => {
     const { code, out } = cli(
@@ -260,5 +260,5 @@ describe.skipIf(!ready)('benchmark', () => {
     );
     expect(code).toBe(0);
     expect(out).toMatch(/threads +prompt +prefill +decode +load +memory\n.*\n +1 +16 tokens +\S+ tok\/s/);
-  }, 30_000);
+  });
 });

@@ -1,5 +1,6 @@
 /** What every command is given: where to write, how to reach workers, and what the process will exit with. */
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
+import { onRequestToEnd } from '../requests-to-end.ts';
 
 /** Documented in `tritsmith --help`. */
 export const exitCodes = { done: 0, failed: 1, badInput: 2, locked: 3, paused: 4, cancelled: 5 } as const;
@@ -35,13 +36,7 @@ export function processShell(port: SpawnPort): Shell {
     },
     terminal: process.stderr.isTTY,
     columns: () => (process.stderr.isTTY ? process.stderr.columns : 100),
-    onInterrupt: (listener) => {
-      const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-      for (const signal of signals) process.on(signal, listener);
-      return () => {
-        for (const signal of signals) process.off(signal, listener);
-      };
-    },
+    onInterrupt: onRequestToEnd,
     exitCode: exitCodes.done,
   };
 }

@@ -51,7 +51,7 @@ async function open(): Promise<Application> {
 const state = (id: string) => application!.workspace.experiments.get(id).state;
 const recipe = () =>
   sampleRecipe('counts', { steps: 50_000, teacher: join(parent, 'teacher'), train: join(parent, 'train.tsv') });
-const runs = (id: string): Promise<void> => expect.poll(() => application!.queue.running, { timeout: 20_000 }).toBe(id);
+const runs = (id: string): Promise<void> => expect.poll(() => application!.queue.running).toBe(id);
 
 describe('the queue of a workbench that was killed', () => {
   it('is there again in its order, and follows the interrupted experiment when that is resumed', async () => {

@@ -30,7 +30,7 @@ function recipe(steps: number, name = 'counts') {
   return sampleRecipe(name, { steps, teacher: join(parent, 'teacher'), train: join(parent, 'train.tsv') });
 }
 async function until<T>(found: () => T | null | undefined | false): Promise<T> {
-  for (let waited = 0; waited < 20_000; waited += 10) {
+  for (let waited = 0; waited < 100_000; waited += 10) {
     const value = found();
     if (value !== null && value !== undefined && value !== false) return value;
     await sleep(10);
@@ -52,8 +52,8 @@ describe('a worker that hangs', () => {
     const { record: whole } = await application.queue.start(recipe(60));
     await until(() => state(whole.id) === 'done');
 
-    const { record: hung } = await application.queue.start(recipe(60));
-    await until(() => (live(hung.id)?.done ?? 0) >= 15);
+    const { record: hung } = await application.queue.start(recipe(60, 'waits in finetune'));
+    await until(() => live(hung.id)?.done === 20);
     const first = worker(hung.id);
     process.kill(first, 'SIGSTOP');
     const minutes = await until(() => live(hung.id)?.silentMinutes);
@@ -82,8 +82,8 @@ describe('a worker that hangs', () => {
 
   it('that only paused for breath is forgiven', async () => {
     await open(0.5);
-    const { record } = await application.queue.start(recipe(400));
-    await until(() => (live(record.id)?.done ?? 0) >= 15);
+    const { record } = await application.queue.start(recipe(60, 'waits in finetune'));
+    await until(() => live(record.id)?.done === 20);
     process.kill(worker(record.id), 'SIGSTOP');
     await until(() => live(record.id)?.silentMinutes);
     process.kill(worker(record.id), 'SIGCONT');
@@ -93,8 +93,8 @@ describe('a worker that hangs', () => {
 
   it('does not hold up the closing of the workbench', async () => {
     await open(0.3);
-    const { record } = await application.queue.start(recipe(2000));
-    await until(() => (live(record.id)?.done ?? 0) >= 15);
+    const { record } = await application.queue.start(recipe(60, 'waits in finetune'));
+    await until(() => live(record.id)?.done === 20);
     const pid = worker(record.id);
     process.kill(pid, 'SIGSTOP');
     await application.close();
@@ -105,29 +105,32 @@ describe('a worker that hangs', () => {
 describe('time', () => {
   it('in which the worker was suspended is neither work nor pace', async () => {
     await open(60);
-    const started = performance.now();
-    const { record } = await application.queue.start(recipe(1500));
+    const begun = performance.now();
+    const { record } = await application.queue.start(recipe(50_000));
     const before = await until(() => ((live(record.id)?.done ?? 0) >= 150 ? live(record.id) : null));
     // No silence of this worker was longer; a stop is told by five times the longest.
-    const longest = performance.now() - started;
+    const longest = performance.now() - begun;
+    const suspended = Math.max(3000, 8 * longest);
     process.kill(worker(record.id), 'SIGSTOP');
-    await sleep(Math.max(8000, 6 * longest));
+    await sleep(suspended);
     process.kill(worker(record.id), 'SIGCONT');
     const after = await until(() => {
       const now = live(record.id);
       return now !== null && now.done >= before.done + 60 ? now : null;
     });
-    // 8 s would be more than the whole stage of 1500 steps of 2 ms, and would show in both.
-    expect(after.stageSeconds!.high).toBeLessThan(before.stageSeconds!.high + 4);
-    expect(after.stageElapsedSeconds).toBeLessThan(before.stageElapsedSeconds + 4);
-  }, 180_000);
+    const worked = performance.now() - begun - suspended;
+    expect(after.stageElapsedSeconds).toBeLessThan((worked + suspended / 2) / 1000);
+    // As pace it would be at least this for the steps that are left; without it, the pace is an eighth of that and less.
+    const counted = (suspended / 1000) * ((50_000 - after.done) / after.done);
+    expect(after.stageSeconds!.high).toBeLessThan(counted / 2);
+  });
 
   it('is measured by a clock that cannot be set: a jump of a day either way changes nothing', async () => {
     await open(60);
     const real = Date.now.bind(Date);
     let jump = 0;
     vi.spyOn(Date, 'now').mockImplementation(() => real() + jump);
-    const { record } = await application.queue.start(recipe(500));
+    const { record } = await application.queue.start(recipe(50_000));
     for (const milliseconds of [86_400_000, -86_400_000, 3_600_000]) {
       const before = live(record.id)?.done ?? 0;
       jump = milliseconds;
@@ -135,9 +138,10 @@ describe('time', () => {
         const found = live(record.id);
         return found !== null && found.done >= before + 40 && found.stageSeconds !== null ? found : null;
       });
-      expect(now.stageSeconds!.high).toBeLessThan(30);
+      // The smallest jump is an hour.
+      expect(now.stageSeconds!.high).toBeLessThan(1800);
       expect(now.elapsedSeconds).toBeGreaterThanOrEqual(0);
-      expect(now.elapsedSeconds).toBeLessThan(30);
+      expect(now.elapsedSeconds).toBeLessThan(1800);
     }
     application.queue.stop(record.id, 'pause');
     const paused = await until(() =>
@@ -145,6 +149,6 @@ describe('time', () => {
     );
     const seconds = paused.stages.reduce((sum, stage) => sum + stage.seconds, 0);
     expect(seconds).toBeGreaterThan(0.1);
-    expect(seconds).toBeLessThan(30);
+    expect(seconds).toBeLessThan(1800);
   });
 });

@@ -32,7 +32,7 @@ describe('an experiment that memory ended', () => {
     const { experiments } = application.workspace;
     const { id } = (await application.queue.start(sampleRecipe('counts', { steps: 50_000, ...paths }))).record;
     application.queue.stop(id, 'cancel');
-    await expect.poll(() => application.queue.running, { timeout: 30_000 }).toBeNull();
+    await expect.poll(() => application.queue.running).toBeNull();
     await expect(client.experiments.resumeWithLessMemory({ id })).rejects.toThrow('did not run out of memory');
     experiments.setState(id, 'running');
     experiments.setState(id, 'failed', new TritsmithError('out-of-memory', 'The memory ran out.').serialise());

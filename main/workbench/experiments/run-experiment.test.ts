@@ -88,9 +88,9 @@ describe('an experiment', () => {
   });
 
   it('pauses, and resumes to the same result without repeating what is done', async () => {
-    const whole = await runExperiment(workspace, recipe('counts', 80), { port });
+    const whole = await runExperiment(workspace, recipe('counts'), { port });
     const signal = new StopSignal();
-    const paused = await runExperiment(workspace, recipe('counts', 80), {
+    const paused = await runExperiment(workspace, recipe('waits in distil'), {
       port,
       signal,
       onEvent: (event) => {
@@ -123,11 +123,11 @@ describe('an experiment', () => {
 
   it('that is cancelled says so and can still be resumed', async () => {
     const signal = new StopSignal();
-    const cancelled = await runExperiment(workspace, recipe('counts', 300), {
+    const cancelled = await runExperiment(workspace, recipe('waits in finetune'), {
       port,
       signal,
       onEvent: (event) => {
-        if (event.type === 'job' && event.event.type === 'progress' && event.event.done === 5) signal.ask('cancel');
+        if (event.type === 'job' && event.event.type === 'progress' && event.event.done === 20) signal.ask('cancel');
       },
     });
     expect(states(cancelled)).toEqual(['cancelled', 'pending', 'pending', 'pending']);
@@ -146,14 +146,14 @@ describe('an experiment', () => {
   });
 
   it('whose worker is killed fails as such, and a resume gives the uninterrupted result', async () => {
-    const whole = await runExperiment(workspace, recipe('counts', 80), { port });
+    const whole = await runExperiment(workspace, recipe('counts'), { port });
     let id = '';
     let struck = false;
-    const thrown: unknown = await runExperiment(workspace, recipe('counts', 80), {
+    const thrown: unknown = await runExperiment(workspace, recipe('waits in finetune'), {
       port,
       onEvent: (event) => {
         if (event.type === 'changed') id = event.experiment.id;
-        if (event.type !== 'job' || event.event.type !== 'progress' || event.event.done < 15 || struck) return;
+        if (event.type !== 'job' || event.event.type !== 'progress' || event.event.done < 20 || struck) return;
         struck = true;
         const note = JSON.parse(readFileSync(join(workspace.experimentFolder(id), 'worker.json'), 'utf8')) as {
           pid: number;
@@ -169,7 +169,7 @@ describe('an experiment', () => {
   });
 
   it('whose whole workbench is killed is found interrupted, and a resume gives the uninterrupted result', async () => {
-    const whole = await runExperiment(workspace, recipe('whole', 120), { port });
+    const whole = await runExperiment(workspace, recipe('whole'), { port });
     workspace.close();
     const script = fileURLToPath(new URL('../fixtures/run-counting.ts', import.meta.url));
     const child = spawn(process.execPath, [script, folder, teacher, train], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -177,17 +177,17 @@ describe('an experiment', () => {
       let text = '';
       child.stdout.on('data', (chunk: Buffer) => {
         text += chunk.toString();
-        if (text.includes('finetune 25\n')) resolve();
+        if (text.includes('finetune 20\n')) resolve();
       });
     });
     child.kill('SIGKILL');
     await new Promise((resolve) => child.once('exit', resolve));
     workspace = await open();
-    const record = workspace.experiments.get('counts-1');
+    const record = workspace.experiments.get('waits-in-finetune-1');
     expect(states(record)).toEqual(['interrupted', 'interrupted', 'pending', 'pending']);
     // The time spent before the pause is known and is added to.
     expect(record.stages[0]!.seconds).toBeGreaterThan(0);
-    const done = await runExperiment(workspace, 'counts-1', { port });
+    const done = await runExperiment(workspace, record.id, { port });
     expect(done.state).toBe('done');
     for (const kind of ['finetune', 'distil', 'evaluate']) expect(valueOf(done, kind)).toEqual(valueOf(whole, kind));
   });

@@ -191,7 +191,7 @@ describe('a second workbench', () => {
   it('waits a moment for the first to finish', async () => {
     const child = await holder();
     setTimeout(() => child.kill('SIGKILL'), 100);
-    const workspace = await openWorkspace({ folder, mode: 'write', purpose: 'test', waitMilliseconds: 5000 });
+    const workspace = await openWorkspace({ folder, mode: 'write', purpose: 'test', waitMilliseconds: 100_000 });
     workspace.close();
   });
 
