@@ -89,7 +89,7 @@ describeInBrowser('from first start to an exported file', () => {
 
   it('explains the recipes and takes expert changes', async () => {
     const { page } = scene;
-    expect(await page.getByRole('radio', { name: 'Quick' }).isChecked()).toBe(true);
+    expect(await page.getByRole('radio', { name: 'Balanced' }).isChecked()).toBe(true);
     await screenshot(page, 'wizard-recipe');
     await page.getByText('Expert settings').click();
     await type('Evaluation, checkpoints, resources: Evaluate every so many steps', '5');

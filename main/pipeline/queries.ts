@@ -5,7 +5,7 @@ import { assertExportable } from './export/export-targets.ts';
 import { inspectFile } from './export/inspect-file.ts';
 import { foreseeTeacher, inspectTeacher } from './inspect/inspect-teacher.ts';
 import { planJobs } from './inspect/plan.ts';
-import { recipeFromPreset } from './inspect/presets.ts';
+import { makeRecipe } from './inspect/presets.ts';
 
 type Answered = Exclude<QueryType, 'probe-runtime'>;
 
@@ -17,8 +17,8 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
       return foreseeTeacher(query.model);
     case 'check-task':
       return checkTask(query.request);
-    case 'preset-recipe':
-      return recipeFromPreset(query.preset, query.inputs);
+    case 'make-recipe':
+      return makeRecipe(query.inputs);
     case 'inspect-file':
       return inspectFile(query.path);
     case 'plan-jobs':
