@@ -1,5 +1,6 @@
 /** Short questions that a worker process answers before or between jobs, and the shapes of its answers. */
 import { z } from 'zod';
+import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } from './estimates.ts';
 import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
 import { exportType, recipeSchema, taskSettings } from './recipe.ts';
@@ -202,7 +203,16 @@ export const workerQuery = z.discriminatedUnion('type', [
   z.object({ type: z.literal('foresee-teacher'), model: remoteModel }),
   z.object({ type: z.literal('check-task'), request: taskCheckRequest }),
   z.object({ type: z.literal('make-recipe'), inputs: presetInputs }),
-  z.object({ type: z.literal('plan-jobs'), recipe: recipeSchema }),
+  /** `size` of the task, where it has been read. */
+  z.object({ type: z.literal('plan-jobs'), recipe: recipeSchema, size: taskSize.nullable() }),
+  /** Reads all rows of the task where its size is not known; `measured`: by a rehearsal on this machine. */
+  z.object({
+    type: z.literal('forecast-recipe'),
+    recipe: recipeSchema,
+    size: taskSize.nullable(),
+    measured: measuredSpeed.nullable(),
+  }),
+  z.object({ type: z.literal('forecast-published') }),
   z.object({ type: z.literal('inspect-file'), path: z.string() }),
   z.object({ type: z.literal('probe-runtime') }),
 ]);
@@ -219,10 +229,13 @@ export type RuntimeProbe = z.infer<typeof runtimeProbe>;
 /** The answer's schema by the question's type; both ends check against it. */
 export const queryAnswer = {
   'inspect-teacher': teacherCard,
-  'foresee-teacher': teacherCard,
+  /** With the memory that a training with the default settings takes; null for a model that is refused. */
+  'foresee-teacher': z.object({ card: teacherCard, memory: z.array(memoryTerm).nullable() }),
   'check-task': taskReport,
   'make-recipe': recipeSchema,
   'plan-jobs': z.array(plannedJob),
+  'forecast-recipe': recipeForecast,
+  'forecast-published': z.array(modelForecast),
   'inspect-file': fileInspection,
   'probe-runtime': runtimeProbe,
 } as const;

@@ -14,6 +14,7 @@ import { databaseError } from '../workspace/database.ts';
 import { EtaEstimator } from './eta-estimator.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { claimExperimentFolder, writeExperimentFile } from './experiment-file.ts';
+import { knownTaskSize } from '../machine/estimates.ts';
 import { describeMachine, programVersions } from '../machine/machine.ts';
 import { clearOrphan, forgetWorker, noteWorker } from './orphan-worker.ts';
 import { assertInputsExist, parseRecipe } from './recipe-inputs.ts';
@@ -38,7 +39,7 @@ export async function createExperiment(
 ): Promise<ExperimentRecord> {
   const checked = parseRecipe(recipe);
   assertInputsExist(checked);
-  const plan = await askWorker(port, { type: 'plan-jobs', recipe: checked });
+  const plan = await askWorker(port, { type: 'plan-jobs', recipe: checked, size: await knownTaskSize(checked) });
   const id = claimExperimentFolder(workspace.paths.experiments, checked.name);
   const record: ExperimentRecord = {
     id,
