@@ -94,6 +94,7 @@ describeInBrowser('from first start to an exported file', () => {
   it('explains the recipes and takes expert changes', async () => {
     const { page } = scene;
     expect(await page.getByRole('radio', { name: 'Balanced' }).isChecked()).toBe(true);
+    await page.getByRole('radio', { name: 'Quick' }).check();
     await screenshot(page, 'wizard-recipe');
     await page.getByText('Expert settings').click();
     await type('Evaluation, checkpoints, resources: Evaluate every so many steps', '5');
