@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { sumOf } from '../main/contract/estimates.ts';
 import { optimiserSettings } from '../main/contract/recipe.ts';
 import type { ModelConfiguration } from '../main/models/configuration.ts';
 import { initialParameters } from '../main/models/initial-parameters.ts';
@@ -15,7 +16,7 @@ import { packMicroBatch } from '../main/training/batches.ts';
 import { AdamW } from '../main/training/optimiser.ts';
 import { Random } from '../main/basics/random.ts';
 import { type Distillation, TrainingStep } from '../main/training/training-step.ts';
-import { stageBytes } from '../main/workbench/machine/memory-estimate.ts';
+import { stepMemory } from '../main/training/step-memory.ts';
 import { qwen3 } from './qwen3.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';
 import { table } from './table.ts';
@@ -71,6 +72,9 @@ const shapes: Record<string, Shape> = {
     length: 128,
   },
 };
+
+/** Tokens of a row that a task stage learns. */
+const answer = 8;
 
 const stages = ['finetune', 'pretrain', 'distil'] as const;
 type Stage = (typeof stages)[number];
@@ -128,7 +132,7 @@ async function measure(
   const optimiser = new AdamW(network.parameters, optimiserSettings.parse({ learningRate: 1e-5 }));
   const rows = Array.from({ length: batch }, () => ({
     ids: Int32Array.from({ length }, () => random.below(base.vocabSize)),
-    responseStart: stage === 'pretrain' ? 1 : length - 8,
+    responseStart: stage === 'pretrain' ? 1 : length - answer,
   }));
   let started = performance.now();
   let loss = 0;
@@ -138,7 +142,7 @@ async function measure(
     optimiser.step(gradients, index, 1e-5);
     network.refreshTernary();
   }
-  const { total, body } = countParameters(base);
+  const { total } = countParameters(base);
   return {
     shape,
     stage,
@@ -148,19 +152,15 @@ async function measure(
     recompute,
     stepSeconds: (performance.now() - started) / 1000,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
-    estimatedBytes: stageBytes(
-      stage,
-      {
-        ...base,
-        name: shape,
-        parameters: total,
-        bodyParameters: body,
-        vocabularySize: base.vocabSize,
-        headDim: base.headSize,
-      },
-      batch * length,
-      length,
-      recompute,
+    estimatedBytes: sumOf(
+      stepMemory({
+        model: own,
+        teacher: stage === 'distil' ? base : null,
+        rows: batch,
+        rowLength: length,
+        headRows: stage === 'finetune' ? batch * answer : batch * length,
+        recompute,
+      }),
     ),
     loss,
   };

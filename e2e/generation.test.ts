@@ -80,6 +80,7 @@ describeInBrowser('a task whose answers are written', () => {
 
   it('runs to a verified GGUF file', async () => {
     const { page } = scene;
+    await page.getByRole('radio', { name: 'Quick' }).check();
     await page.getByText('Expert settings').click();
     await page.getByLabel('General: Train the BitNet-SFT baseline').selectOption('false');
     await button('Next').click();

@@ -9,11 +9,15 @@ const demo = join(root, 'resources', 'demo');
 // Without a network, so that this is also the proof that nothing needs one.
 const scene = openScene({ network: 'none' });
 
-/** The first `rows` rows of a file of the demo. */
+/** The first `rows` rows of a file of the demo; the last of them is a long one. */
 function part(name: string, rows: number): string {
   const path = join(scene.folder, name);
-  const lines = readFileSync(join(demo, 'task', name), 'utf8').split('\n');
-  writeFileSync(path, `${lines.slice(0, rows + 1).join('\n')}\n`);
+  const lines = readFileSync(join(demo, 'task', name), 'utf8')
+    .split('\n')
+    .slice(0, rows + 1);
+  const [text, queue] = lines.pop()!.split('\t');
+  lines.push(`${`${text!} `.repeat(8).slice(0, 700)}\t${queue!}`);
+  writeFileSync(path, `${lines.join('\n')}\n`);
   return path;
 }
 async function type(label: string, text: string): Promise<void> {
@@ -91,7 +95,8 @@ describeInBrowser('from first start to an exported file', () => {
 
   it('explains the recipes and takes expert changes', async () => {
     const { page } = scene;
-    expect(await page.getByRole('radio', { name: 'Quick' }).isChecked()).toBe(true);
+    expect(await page.getByRole('radio', { name: 'Balanced' }).isChecked()).toBe(true);
+    await page.getByRole('radio', { name: 'Quick' }).check();
     await screenshot(page, 'wizard-recipe');
     await page.getByText('Expert settings').click();
     await type('Evaluation, checkpoints, resources: Evaluate every so many steps', '5');
@@ -121,6 +126,8 @@ describeInBrowser('from first start to an exported file', () => {
       await button('Back').click();
       await page.getByRole('heading', { name: heading }).waitFor();
     }
+    // Only together do they make a step large: four thousand of the longest row.
+    await type('Stage 3: distil: Batch size', '4096');
     await type('Stage 3: distil: Tokens at once', '1048576');
     await button('Next').click();
     await page.getByText('It may not fit.').waitFor();
@@ -130,12 +137,26 @@ describeInBrowser('from first start to an exported file', () => {
     await button('Run anyway').waitFor();
   });
 
+  it('takes an expert change back', async () => {
+    const { page } = scene;
+    for (const heading of ['Memory', 'How thorough should it be?']) {
+      await button('Back').click();
+      await page.getByRole('heading', { name: heading }).waitFor();
+    }
+    await button('Reset Batch size').click();
+    await button('Reset Tokens at once').click();
+    await page.getByText('Expert settings (2 changed)').waitFor();
+    await button('Next').click();
+    await expect.poll(() => page.getByText('It fits.').count(), { timeout: 30_000 }).toBe(2);
+    await button('Next').click();
+  });
+
   it('runs to the end', async () => {
     const { page } = scene;
     await page.getByLabel('Name').fill('Journey');
     await page.getByText(`text → queue`).waitFor();
     await screenshot(page, 'wizard-review');
-    await button('Run anyway').click();
+    await button('Run the experiment').click();
     await page.waitForURL('**/experiments/journey-1');
     await page.getByRole('link', { name: 'See the results' }).waitFor({ timeout: 4 * deadline });
     expect(await page.getByTestId('fraction').textContent()).toBe('100 %');

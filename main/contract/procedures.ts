@@ -5,7 +5,7 @@ import { componentName, componentProgress, componentState } from './components.t
 import { jobKind, serialisedError } from './jobs.ts';
 import { hubAccess, hubDownload, hubModel, hubModelCard, hubModelId, hubSearchRequest } from './hub.ts';
 import { localPath } from './local-path.ts';
-import { presetInputs, presetName, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
+import { presetInputs, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
 import { benchmarkSubject, runtimeMessage, savedBenchmark } from './helper-protocol.ts';
@@ -129,7 +129,7 @@ export const contract = {
     preview: procedure.input(previewRequest).output(previewAnswer),
   },
   recipes: {
-    preset: procedure.input(z.object({ preset: presetName, inputs: presetInputs })).output(recipeSchema),
+    make: procedure.input(z.object({ inputs: presetInputs })).output(recipeSchema),
     estimate: procedure.input(z.object({ recipe: recipeSchema })).output(recipeEstimate),
     /** Trains 20 steps of the real thing in a folder that is thrown away, and says what the whole would take. */
     rehearse: procedure.input(z.object({ recipe: recipeSchema })).output(recipeEstimate),

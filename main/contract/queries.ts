@@ -1,29 +1,43 @@
 /** Short questions that a worker process answers before or between jobs, and the shapes of its answers. */
 import { z } from 'zod';
+import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } from './estimates.ts';
 import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
 import { exportType, recipeSchema, taskSettings } from './recipe.ts';
 
+export const presetName = z.enum(['quick', 'balanced', 'paper']);
+export type PresetName = z.infer<typeof presetName>;
+/** What the wizard and the command line start from. */
+export const defaultPreset: PresetName = 'balanced';
+
+/** Fields of a recipe that a person changed, by their path; null takes a field away, so that its default holds. */
+export const recipeChanges = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+export type RecipeChanges = z.infer<typeof recipeChanges>;
+
 /** What a preset needs to become a recipe; paths are absolute. */
 export const presetInputs = z.object({
+  preset: presetName,
   /** Default: the task's file name and the teacher's folder name. */
   name: z.string().optional(),
   teacher: localPath(),
-  train: localPath(),
-  dev: localPath().optional(),
-  textColumns: z.array(z.string()).min(1),
-  labelColumn: z.string(),
-  kind: z.enum(['classification', 'generation']).default('classification'),
+  task: taskSettings.partial().extend({
+    kind: taskSettings.shape.kind,
+    train: localPath(),
+    textColumns: taskSettings.shape.textColumns,
+    labelColumn: taskSettings.shape.labelColumn,
+    /** Default: 512, or what the teacher can read where that is less. */
+    maxLength: taskSettings.shape.maxLength.unwrap().optional(),
+    /** Default: a quarter of the longest row, at most 128. */
+    maxNewTokens: taskSettings.shape.maxNewTokens.unwrap().optional(),
+  }),
   /** Text for Stage 2; without it Stage 2 is skipped. */
   corpus: localPath().optional(),
-  limit: z.int().positive().optional(),
   seed: z.int().min(0).optional(),
   exports: z.array(exportType).optional(),
+  /** Laid over what the preset says, last of all. A path among them is judged where the recipe is used, as every path of a recipe. */
+  changes: recipeChanges.optional(),
 });
 export type PresetInputs = z.infer<typeof presetInputs>;
-
-export const presetName = z.enum(['quick', 'balanced', 'paper']);
-export type PresetName = z.infer<typeof presetName>;
 
 /** What is known about a Hugging Face folder before anything is trained. Bytes are bytes, parameters are scalars. */
 export const teacherCard = z.object({
@@ -188,8 +202,17 @@ export const workerQuery = z.discriminatedUnion('type', [
   z.object({ type: z.literal('inspect-teacher'), folder: z.string() }),
   z.object({ type: z.literal('foresee-teacher'), model: remoteModel }),
   z.object({ type: z.literal('check-task'), request: taskCheckRequest }),
-  z.object({ type: z.literal('preset-recipe'), preset: presetName, inputs: presetInputs }),
-  z.object({ type: z.literal('plan-jobs'), recipe: recipeSchema }),
+  z.object({ type: z.literal('make-recipe'), inputs: presetInputs }),
+  /** `size` of the task, where it has been read. */
+  z.object({ type: z.literal('plan-jobs'), recipe: recipeSchema, size: taskSize.nullable() }),
+  /** Reads all rows of the task where its size is not known; `measured`: by a rehearsal on this machine. */
+  z.object({
+    type: z.literal('forecast-recipe'),
+    recipe: recipeSchema,
+    size: taskSize.nullable(),
+    measured: measuredSpeed.nullable(),
+  }),
+  z.object({ type: z.literal('forecast-published') }),
   z.object({ type: z.literal('inspect-file'), path: z.string() }),
   z.object({ type: z.literal('probe-runtime') }),
 ]);
@@ -206,10 +229,13 @@ export type RuntimeProbe = z.infer<typeof runtimeProbe>;
 /** The answer's schema by the question's type; both ends check against it. */
 export const queryAnswer = {
   'inspect-teacher': teacherCard,
-  'foresee-teacher': teacherCard,
+  /** With the memory that a training with the default settings takes; null for a model that is refused. */
+  'foresee-teacher': z.object({ card: teacherCard, memory: z.array(memoryTerm).nullable() }),
   'check-task': taskReport,
-  'preset-recipe': recipeSchema,
+  'make-recipe': recipeSchema,
   'plan-jobs': z.array(plannedJob),
+  'forecast-recipe': recipeForecast,
+  'forecast-published': z.array(modelForecast),
   'inspect-file': fileInspection,
   'probe-runtime': runtimeProbe,
 } as const;

@@ -1,11 +1,12 @@
 /** A need of memory or disk beside what the machine has. */
 import { z } from 'zod';
+import { resourceTerm } from './estimates.ts';
 
-/** Bytes; `formula` says in words and figures where `needed` comes from. */
+/** Bytes; `needed` is the sum of the terms. */
 export const resourceEstimate = z.object({
   needed: z.number(),
   available: z.number(),
   fits: z.boolean(),
-  formula: z.string(),
+  terms: z.array(resourceTerm),
 });
 export type ResourceEstimate = z.infer<typeof resourceEstimate>;

@@ -1,6 +1,7 @@
 /** What the interface shows of the workbench: shapes that only procedures carry. Times are milliseconds since 1970, durations seconds, sizes bytes. */
 import { z } from 'zod';
 import { experimentRecord, experimentState, machineDescription, timeRange } from './experiments.ts';
+import { recipeForecast } from './estimates.ts';
 import { hubDownload } from './hub.ts';
 import { jobKind } from './jobs.ts';
 import { sideJob } from './side-jobs.ts';
@@ -163,10 +164,13 @@ export type DirectoryListing = z.infer<typeof directoryListing>;
 
 /** The machine check. */
 export const recipeEstimate = z.object({
-  memory: resourceEstimate,
+  /** Of the stage that takes most, against what is free now. */
+  memory: resourceEstimate.extend({ stage: jobKind }),
+  /** Of all stages together, against what is free in the workspace. */
   disk: resourceEstimate,
-  /** `measured`: from a rehearsal on this machine; else a guess from shapes. */
-  time: z.object({ low: z.number(), high: z.number(), formula: z.string(), measured: z.boolean() }),
+  /** Seconds. `basis.measured`: from a rehearsal on this machine; else a guess from shapes. */
+  time: z.object({ low: z.number(), high: z.number() }),
+  forecast: recipeForecast,
   machine: machineDescription,
 });
 export type RecipeEstimate = z.infer<typeof recipeEstimate>;
@@ -174,6 +178,8 @@ export type RecipeEstimate = z.infer<typeof recipeEstimate>;
 export const doctorReport = z.object({
   machine: machineDescription.extend({ instructionSets: z.array(z.string()), memoryFreeBytes: z.number() }),
   workspace: z.object({ folder: z.string(), freeBytes: z.number() }),
+  /** Of the engine; empty where it does not load. */
+  executionProviders: z.array(z.object({ name: z.string(), bundled: z.boolean() })),
   versions: z.record(z.string(), z.string()),
   findings: z.array(
     z.object({
@@ -184,6 +190,8 @@ export const doctorReport = z.object({
     }),
   ),
 });
+export type DoctorReport = z.infer<typeof doctorReport>;
+export type DoctorFinding = DoctorReport['findings'][number];
 
 /** A wizard that was left: what had been entered so far. The interface owns the shape of `content`. */
 export const draft = z.object({

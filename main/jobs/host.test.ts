@@ -219,7 +219,7 @@ describe('a job in a worker process', () => {
 
 describe('a question to a worker', () => {
   it('gets a checked answer', async () => {
-    const plan = await askWorker(port, { type: 'plan-jobs', recipe: sampleRecipe('counts') });
+    const plan = await askWorker(port, { type: 'plan-jobs', recipe: sampleRecipe('counts'), size: null });
     expect(plan.map((job) => job.kind)).toEqual(['finetune', 'distil', 'evaluate']);
   });
 

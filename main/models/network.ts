@@ -79,6 +79,19 @@ function layerPasses(configuration: ModelConfiguration, options: NetworkOptions,
   );
 }
 
+/** Bytes that one layer hands from its forward to its backward pass, for micro-batches of this size, its input included. */
+export function keptLayerBytes(
+  configuration: ModelConfiguration,
+  tokens: Omit<TokenBatch, 'ids'>,
+  options: Pick<NetworkOptions, 'recomputeActivations' | 'arithmetic'>,
+): number {
+  const { kept } = layerPasses(configuration, { ...options, threads: 1, mode: 'training' }, false);
+  const bindings = { B: tokens.batch, T: tokens.length, P: tokens.length };
+  const bytes = (value: KeptValue): number => elementCount(value, bindings) * (value.type === 'float32' ? 4 : 1);
+  const input = 4 * tokens.batch * tokens.length * configuration.hiddenSize;
+  return input + kept.reduce((sum, value) => sum + bytes(value), 0);
+}
+
 function inferenceProgram(configuration: ModelConfiguration, options: NetworkOptions): Program {
   const graph = new Graph('layer');
   const { output, q, k, v, projectionInputs } = decoderLayer(

@@ -12,6 +12,9 @@ export interface TernaryCounts {
   total: number;
 }
 
+/** Bytes of one ternary weight in training, its latent value not counted: float32 for the backward pass, int8 for the forward one. */
+export const ternaryWeightBytes = 4 + 1;
+
 export class TernaryWeights {
   readonly #latent: ParameterBuffer;
   readonly #specifications: readonly ParameterSpecification[];

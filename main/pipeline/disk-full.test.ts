@@ -11,7 +11,7 @@ import { mountSmallDisk, noSmallDisk } from '../testing/small-disk.ts';
 import { forkPort } from '../jobs/fork-port.ts';
 import { runInWorker } from '../jobs/host.ts';
 import { makeTinyExperiment } from './fixtures/tiny-experiment.ts';
-import { planJobs } from './inspect/plan.ts';
+import { jobsOf } from './inspect/cost.ts';
 
 const disk = mountSmallDisk(40);
 const root = mkdtempSync(join(tmpdir(), 'tritsmith-full-'));
@@ -31,7 +31,7 @@ beforeAll(async () => {
   process.env['TRITSMITH_COMPONENTS'] = join(root, 'components');
   recipe = await makeTinyExperiment(root, { baseline: false });
   mkdirSync(whole);
-  for (const { kind } of planJobs(recipe)) await run(kind, whole);
+  for (const kind of jobsOf(recipe)) await run(kind, whole);
 });
 afterEach(() => {
   disk?.free();

@@ -19,7 +19,7 @@ import { forkPort } from '../jobs/fork-port.ts';
 import { runInWorker } from '../jobs/host.ts';
 import { readModelConfiguration } from '../models/architectures/index.ts';
 import { makeTinyBase } from './fixtures/tiny-experiment.ts';
-import { planJobs } from './inspect/plan.ts';
+import { jobsOf } from './inspect/cost.ts';
 
 const demo = fileURLToPath(new URL('../../resources/demo/', import.meta.url));
 const fixture = (name: string) => forkPort(fileURLToPath(new URL(`../jobs/fixtures/${name}`, import.meta.url)));
@@ -111,7 +111,7 @@ describe('an experiment in worker processes', () => {
     whole = join(root, 'whole');
     mkdirSync(whole);
     const metrics = new Set<string>();
-    for (const { kind } of planJobs(recipe))
+    for (const kind of jobsOf(recipe))
       await run(kind, whole, (event) => {
         if (event.type === 'metrics') for (const name of Object.keys(event.values)) metrics.add(`${kind}/${name}`);
       });
@@ -236,7 +236,7 @@ describe('an experiment in worker processes', () => {
       pretrain: null,
       distil: steps,
     };
-    for (const { kind } of planJobs({ ...generation, baseline: false }).slice(0, 4))
+    for (const kind of jobsOf({ ...generation, baseline: false }).slice(0, 4))
       await runInWorker(forkPort(), { kind, recipe: { ...generation, baseline: false }, folder });
     const found = modelEvaluation.parse(
       JSON.parse(readFileSync(join(folder, 'evaluations', 'bitdistill.json'), 'utf8')),

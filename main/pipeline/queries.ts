@@ -1,11 +1,14 @@
 /** Answers to the workbench's short questions; each is asked in a worker process, so that the workbench never loads the engine. */
-import type { QueryAnswer, QueryType, WorkerQuery } from '../contract/queries.ts';
+import type { QueryAnswer, QueryType, RemoteModel, WorkerQuery } from '../contract/queries.ts';
 import { checkTask } from './task/check-task.ts';
 import { assertExportable } from './export/export-targets.ts';
 import { inspectFile } from './export/inspect-file.ts';
 import { foreseeTeacher, inspectTeacher } from './inspect/inspect-teacher.ts';
+import { shapesOf } from './inspect/cost.ts';
+import { forecastRecipe } from './inspect/estimate.ts';
+import { foreseeMemory, forecastPublished } from './inspect/estimate-models.ts';
 import { planJobs } from './inspect/plan.ts';
-import { recipeFromPreset } from './inspect/presets.ts';
+import { makeRecipe } from './inspect/presets.ts';
 
 type Answered = Exclude<QueryType, 'probe-runtime'>;
 
@@ -14,15 +17,24 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
     case 'inspect-teacher':
       return inspectTeacher(query.folder);
     case 'foresee-teacher':
-      return foreseeTeacher(query.model);
+      return foresee(query.model);
     case 'check-task':
       return checkTask(query.request);
-    case 'preset-recipe':
-      return recipeFromPreset(query.preset, query.inputs);
+    case 'make-recipe':
+      return makeRecipe(query.inputs);
     case 'inspect-file':
       return inspectFile(query.path);
     case 'plan-jobs':
       await assertExportable(query.recipe);
-      return planJobs(query.recipe);
+      return planJobs(query.recipe, await shapesOf(query.recipe), query.size ?? undefined);
+    case 'forecast-recipe':
+      return forecastRecipe(query.recipe, query.size, query.measured);
+    case 'forecast-published':
+      return forecastPublished();
   }
+}
+
+function foresee(model: RemoteModel): QueryAnswer<'foresee-teacher'> {
+  const card = foreseeTeacher(model);
+  return { card, memory: card.supported ? foreseeMemory(model) : null };
 }

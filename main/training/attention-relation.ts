@@ -103,6 +103,14 @@ function buildProgram(student: StateWidths, teacher: StateWidths, split: number)
 /** One relation matrix holds at most this many elements; longer batches are cut by rows. */
 const largestRelation = 16_000_000;
 
+/** Rows of a batch whose relations are computed at a time. */
+export function relationRows(split: number, length: number): number {
+  return Math.max(1, Math.floor(largestRelation / (split * length * length)));
+}
+
+/** Matrices `[rows, split, T, T]` that are alive together: scores, logarithms, probabilities and gradients of both models. */
+export const relationBuffers = 8;
+
 export class AttentionRelation {
   readonly #session: Session;
   readonly #student: StateWidths;
@@ -146,7 +154,7 @@ export class AttentionRelation {
     const buffer = (kind: (typeof kinds)[number]): Float32Array =>
       this.#pool.take(kind, batch * length * this.#student[kind]);
     const gradient = { q: buffer('q'), k: buffer('k'), v: buffer('v') };
-    const atOnce = Math.max(1, Math.floor(largestRelation / (this.#split * length * length)));
+    const atOnce = relationRows(this.#split, length);
     const unit = 1 / (this.#split * validTokens);
     let loss = 0;
     for (let start = 0; start < batch; start += atOnce) {

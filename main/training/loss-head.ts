@@ -41,7 +41,7 @@ function negativeLogLikelihood(graph: Graph, logProbabilities: Value, targets: V
 }
 
 /** A head of at most so many weights has its gradient computed the other way round, which takes another buffer of its size. */
-const largestTurnedHead = 40_000_000;
+export const largestTurnedHead = 40_000_000;
 
 /** `soFar + dLogits^T rows`, `[V, D]`. Transposing the narrow factor and the product is a quarter faster than the wide `dLogits`. */
 export function headGradient(
@@ -129,6 +129,11 @@ export interface HeadLosses {
 
 function toInt64(values: Int32Array): BigInt64Array {
   return BigInt64Array.from(values, BigInt);
+}
+
+/** Buffers `[n, V]` that are alive together: logits, their softmax and gradient; with a teacher its own and both at tau. */
+export function logitBuffers(distils: boolean): number {
+  return distils ? 6 : 3;
 }
 
 export class LossHead {

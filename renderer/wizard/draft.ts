@@ -1,8 +1,6 @@
-/** What a wizard holds, and how it becomes a recipe. */
+/** What a wizard holds, and what of it the maker of recipes is told. */
 import { z } from 'zod';
-import type { Recipe } from '../../main/contract/recipe.ts';
-import { client } from '../client.ts';
-import { setField } from './recipe-fields.ts';
+import { defaultPreset, type PresetInputs, presetName, recipeChanges } from '../../main/contract/queries.ts';
 
 export const steps = ['teacher', 'data', 'recipe', 'machine', 'review'] as const;
 export type Step = (typeof steps)[number];
@@ -29,9 +27,9 @@ export const draftContent = z.object({
   trainable: z.boolean().catch(true),
   /** Whether memory and disk of this machine suffice; null: not known. */
   fits: z.boolean().nullable().catch(null),
-  preset: z.enum(['quick', 'balanced', 'paper']).catch('quick'),
+  preset: presetName.catch(defaultPreset),
   /** Expert settings that were changed, by their path in the recipe. */
-  changes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).catch({}),
+  changes: recipeChanges.catch({}),
 });
 export type DraftContent = z.infer<typeof draftContent>;
 
@@ -72,25 +70,20 @@ export function isComplete(draft: DraftContent, step: Step): boolean {
   return lackOf(draft, step) === null;
 }
 
-/** The recipe of the draft's or of another preset, with everything that the wizard knows, and the expert's changes. */
-export async function recipeOf(draft: DraftContent, preset = draft.preset): Promise<Recipe> {
-  const recipe = await client.recipes.preset({
+/** All that the wizard knows, for the maker of recipes. */
+export function inputsOf(draft: DraftContent, preset = draft.preset): PresetInputs {
+  return {
     preset,
-    inputs: {
-      teacher: draft.teacher,
-      train: draft.train,
+    teacher: draft.teacher,
+    task: {
+      ...taskOf(draft),
+      kind: draft.kind ?? 'classification',
       textColumns: draft.textColumns,
       labelColumn: draft.labelColumn,
-      kind: draft.kind ?? 'classification',
-      ...(draft.name.trim() === '' ? {} : { name: draft.name.trim() }),
-      ...(draft.dev === '' ? {} : { dev: draft.dev }),
-      ...(draft.corpus === '' ? {} : { corpus: draft.corpus }),
+      devFraction: draft.devFraction,
     },
-  });
-  recipe.task.template = draft.template;
-  recipe.task.maxLength = Math.min(draft.maxLength, recipe.task.maxLength);
-  if (draft.maxNewTokens !== null) recipe.task.maxNewTokens = draft.maxNewTokens;
-  recipe.task.devFraction = draft.devFraction;
-  for (const [path, value] of Object.entries(draft.changes)) setField(recipe, path, value);
-  return recipe;
+    ...(draft.name.trim() === '' ? {} : { name: draft.name.trim() }),
+    ...(draft.corpus === '' ? {} : { corpus: draft.corpus }),
+    changes: draft.changes,
+  };
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { fieldKind, fieldOf } from '../../main/contract/recipe-fields.ts';
 import { type Recipe, recipeSchema } from '../../main/contract/recipe.ts';
 import { texts } from '../texts.ts';
 import { expertSettings } from './expert-settings.ts';
-import { readSetting } from './read-setting.ts';
-import { fieldOf } from './recipe-fields.ts';
+import { readSetting, type SettingValue } from './read-setting.ts';
 
 const optimiser = { learningRate: 1e-4 };
 const recipe: Recipe = recipeSchema.parse({
@@ -38,9 +38,21 @@ describe('expert settings', () => {
     expect(without.map(({ path }) => path)).toEqual([]);
   });
 
+  it('are what the schema of the recipe lets them be', () => {
+    expect(setting('refine.subln')).toMatchObject({ kind: 'choice', options: ['none', 'paper', 'all'] });
+    expect(setting('distil.optimiser.schedule')).toMatchObject({ options: ['cosine', 'linear', 'constant'] });
+    expect(setting('distil.gamma')).toMatchObject({ kind: 'number', word: 'balanced' });
+    expect(setting('distil.splitHeads')).toMatchObject({ kind: 'whole', word: 'auto' });
+    expect(setting('distil.anneal')).toMatchObject({ kind: 'number' });
+    expect(setting('fixedPointGradients')).toMatchObject({ kind: 'switch' });
+    expect(setting('threads')).toMatchObject({ kind: 'whole' });
+    expect(() => fieldKind('distil.heat')).toThrow('no field distil.heat');
+    expect(() => fieldKind('distil.optimiser')).toThrow('more than one setting');
+  });
+
   it('take every value that the recipe has, unchanged', () => {
     for (const each of expertSettings) {
-      const value = fieldOf(recipe, each.path) ?? null;
+      const value = (fieldOf(recipe, each.path) ?? null) as SettingValue;
       expect([each.path, readSetting(recipe, each, value === null ? '' : String(value))]).toEqual([
         each.path,
         { value },

@@ -1,10 +1,8 @@
 /** Every setting of the method, with what the paper (or, where it says so, its released code) uses. Names and effects are in texts.ts. */
-export interface ExpertSetting {
+import { type FieldKind, fieldKind } from '../../main/contract/recipe-fields.ts';
+
+export interface ExpertSetting extends FieldKind {
   readonly path: string;
-  readonly kind: 'number' | 'whole' | 'choice' | 'switch';
-  readonly options?: readonly string[];
-  /** A word that the field takes besides a number. */
-  readonly word?: string;
   /** What the paper uses; null where it does not say. */
   readonly paper: string | null;
   readonly group: ExpertGroup;
@@ -12,62 +10,60 @@ export interface ExpertSetting {
 export const expertGroups = ['general', 'finetune', 'refine', 'pretrain', 'distil', 'limits'] as const;
 export type ExpertGroup = (typeof expertGroups)[number];
 
-const schedules = ['cosine', 'linear', 'constant'] as const;
+/** A setting with what the recipe's schema lets it be. */
+function setting(group: ExpertGroup, path: string, paper: string | null = null): ExpertSetting {
+  return { group, path, paper, ...fieldKind(path) };
+}
+
 function optimiser(group: 'finetune' | 'pretrain' | 'distil', rate: string | null): ExpertSetting[] {
-  const path = (name: string): string => `${group}.optimiser.${name}`;
+  const of = (name: string, paper: string | null = null) => setting(group, `${group}.optimiser.${name}`, paper);
   return [
-    { path: path('learningRate'), kind: 'number', paper: rate, group },
-    { path: path('schedule'), kind: 'choice', options: schedules, paper: 'cosine or linear', group },
-    { path: path('warmup'), kind: 'number', paper: '0.05', group },
-    { path: path('batchSize'), kind: 'whole', paper: '32', group },
-    { path: path('microBatchTokens'), kind: 'whole', paper: null, group },
-    { path: path('weightDecay'), kind: 'number', paper: '0.01 to 0.1', group },
-    { path: path('clipNorm'), kind: 'number', paper: null, group },
-    { path: path('beta1'), kind: 'number', paper: null, group },
-    { path: path('beta2'), kind: 'number', paper: null, group },
-    { path: path('epsilon'), kind: 'number', paper: null, group },
+    of('learningRate', rate),
+    of('schedule', 'cosine or linear'),
+    of('warmup', '0.05'),
+    of('batchSize', '32'),
+    of('microBatchTokens'),
+    of('weightDecay', '0.01 to 0.1'),
+    of('clipNorm'),
+    of('beta1'),
+    of('beta2'),
+    of('epsilon'),
   ];
 }
 const found = '5e-5 (0.6 B), 5e-6 (1.7 B)';
 
 export const expertSettings: readonly ExpertSetting[] = [
-  { path: 'seed', kind: 'whole', paper: null, group: 'general' },
-  { path: 'task.limit', kind: 'whole', paper: null, group: 'general' },
-  { path: 'task.maxNewTokens', kind: 'whole', paper: null, group: 'general' },
-  { path: 'baseline', kind: 'switch', paper: 'yes', group: 'general' },
-  { path: 'finetune.epochs', kind: 'number', paper: '2 to 3', group: 'finetune' },
-  { path: 'finetune.steps', kind: 'whole', paper: null, group: 'finetune' },
+  setting('general', 'seed'),
+  setting('general', 'task.limit'),
+  setting('general', 'task.maxNewTokens'),
+  setting('general', 'baseline', 'yes'),
+  setting('finetune', 'finetune.epochs', '2 to 3'),
+  setting('finetune', 'finetune.steps'),
   ...optimiser('finetune', found),
-  { path: 'refine.subln', kind: 'choice', options: ['none', 'paper', 'all'], paper: 'paper', group: 'refine' },
-  { path: 'refine.sublnInit', kind: 'choice', options: ['ones', 'calibrated'], paper: 'ones', group: 'refine' },
-  { path: 'refine.dropQkvBias', kind: 'switch', paper: null, group: 'refine' },
-  { path: 'pretrain.tokens', kind: 'whole', paper: '10 billion', group: 'pretrain' },
-  { path: 'pretrain.sequenceLength', kind: 'whole', paper: null, group: 'pretrain' },
+  setting('refine', 'refine.subln', 'paper'),
+  setting('refine', 'refine.sublnInit', 'ones'),
+  setting('refine', 'refine.dropQkvBias'),
+  setting('pretrain', 'pretrain.tokens', '10 billion'),
+  setting('pretrain', 'pretrain.sequenceLength'),
   ...optimiser('pretrain', null),
-  { path: 'distil.epochs', kind: 'number', paper: '2 to 3', group: 'distil' },
-  { path: 'distil.steps', kind: 'whole', paper: null, group: 'distil' },
-  { path: 'distil.lambda', kind: 'number', paper: '10 (summaries: 1)', group: 'distil' },
-  { path: 'distil.tau', kind: 'number', paper: '5', group: 'distil' },
-  { path: 'distil.tauSquared', kind: 'switch', paper: 'no (its code: yes)', group: 'distil' },
-  {
-    path: 'distil.logitsTokens',
-    kind: 'choice',
-    options: ['response', 'all'],
-    paper: 'response (its code: all)',
-    group: 'distil',
-  },
-  { path: 'distil.gamma', kind: 'number', word: 'balanced', paper: '1e5 (summaries: 1e3)', group: 'distil' },
-  { path: 'distil.gammaRatio', kind: 'number', paper: null, group: 'distil' },
-  { path: 'distil.layer', kind: 'whole', paper: '22 of 28 (0.6 B), 24 (1.7 B)', group: 'distil' },
-  { path: 'distil.splitHeads', kind: 'whole', word: 'auto', paper: '32 (its code)', group: 'distil' },
-  { path: 'distil.studentInit', kind: 'choice', options: ['base', 'teacher'], paper: 'base', group: 'distil' },
-  { path: 'distil.anneal', kind: 'number', paper: null, group: 'distil' },
+  setting('distil', 'distil.epochs', '2 to 3'),
+  setting('distil', 'distil.steps'),
+  setting('distil', 'distil.lambda', '10 (summaries: 1)'),
+  setting('distil', 'distil.tau', '5'),
+  setting('distil', 'distil.tauSquared', 'no (its code: yes)'),
+  setting('distil', 'distil.logitsTokens', 'response (its code: all)'),
+  setting('distil', 'distil.gamma', '1e5 (summaries: 1e3)'),
+  setting('distil', 'distil.gammaRatio'),
+  setting('distil', 'distil.layer', '22 of 28 (0.6 B), 24 (1.7 B)'),
+  setting('distil', 'distil.splitHeads', '32 (its code)'),
+  setting('distil', 'distil.studentInit', 'base'),
+  setting('distil', 'distil.anneal'),
   ...optimiser('distil', found),
-  { path: 'evaluation.everySteps', kind: 'whole', paper: null, group: 'limits' },
-  { path: 'evaluation.rowsDuringTraining', kind: 'whole', paper: null, group: 'limits' },
-  { path: 'checkpoint.steps', kind: 'whole', paper: null, group: 'limits' },
-  { path: 'checkpoint.minutes', kind: 'number', paper: null, group: 'limits' },
-  { path: 'recomputeActivations', kind: 'switch', paper: null, group: 'limits' },
-  { path: 'fixedPointGradients', kind: 'switch', paper: 'no', group: 'limits' },
-  { path: 'threads', kind: 'whole', paper: null, group: 'limits' },
+  setting('limits', 'evaluation.everySteps'),
+  setting('limits', 'evaluation.rowsDuringTraining'),
+  setting('limits', 'checkpoint.steps'),
+  setting('limits', 'checkpoint.minutes'),
+  setting('limits', 'recomputeActivations'),
+  setting('limits', 'fixedPointGradients', 'no'),
+  setting('limits', 'threads'),
 ];

@@ -1,8 +1,8 @@
 /** What was typed into an expert setting, judged by the recipe's own schema. */
+import { setField } from '../../main/contract/recipe-fields.ts';
 import { type Recipe, recipeSchema } from '../../main/contract/recipe.ts';
 import { texts } from '../texts.ts';
 import type { ExpertSetting } from './expert-settings.ts';
-import { setField } from './recipe-fields.ts';
 
 export type SettingValue = string | number | boolean | null;
 export type Reading = { readonly value: SettingValue } | { readonly problem: string };

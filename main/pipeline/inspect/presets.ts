@@ -1,6 +1,8 @@
-/** Presets: complete recipes from a teacher, a task and one word. */
+/** The only maker of recipes: from a teacher, a task, the word of a preset and what a person changed. */
 import { basename } from 'node:path';
+import { TritsmithError } from '../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../contract/queries.ts';
+import { setField } from '../../contract/recipe-fields.ts';
 import { type Recipe, recipeSchema, type RecipeInput } from '../../contract/recipe.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { countParameters } from '../../models/parameters.ts';
@@ -23,34 +25,38 @@ const mostPretrainTokens: Record<PresetName, number> = { quick: 0, balanced: 50_
 /** `gammaRatio` for a student that starts from the fine-tuned teacher; docs/results.md, "sst2: what was tried", compares ratios. */
 const attentionShareFromTeacher = 0.1;
 
-/** Builds the recipe that a preset stands for; every setting in it can be changed afterwards. */
-export async function recipeFromPreset(preset: PresetName, inputs: PresetInputs): Promise<Recipe> {
+/** Rows of a task are cut to this many tokens where nobody said otherwise. */
+const usualRow = 512;
+/** Tokens of a packed sequence of Stage 2. */
+const sequence = 256;
+
+/**
+ * The recipe that a preset stands for, with the changes laid over it.
+ * @throws TritsmithError `bad-input` that names the field where a change does not fit, and for a teacher that cannot be read
+ */
+export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
+  const { preset, task, changes = {} } = inputs;
   const configuration = await readFolderConfiguration(inputs.teacher);
   const learningRate = learningRateFor(countParameters(configuration).total);
   const paper = preset === 'paper';
-  const generation = inputs.kind === 'generation';
+  const generation = task.kind === 'generation';
   const epochs = preset === 'quick' ? 1 : preset === 'balanced' ? 2 : 3;
   const optimiser = { learningRate, ...(paper ? { schedule: 'cosine' as const } : {}) };
-  const maxLength = Math.min(512, configuration.maxPositions);
+  const maxLength = Math.min(task.maxLength ?? usualRow, configuration.maxPositions);
   const tokens =
     inputs.corpus === undefined
       ? 0
       : Math.min(mostPretrainTokens[preset], Math.floor((await corpusSize(inputs.corpus)) / 4));
   const recipe: RecipeInput = {
-    name: inputs.name ?? `${basename(inputs.train).replace(/\.[^.]+$/, '')} with ${basename(inputs.teacher)}`,
+    name: inputs.name ?? `${basename(task.train).replace(/\.[^.]+$/, '')} with ${basename(inputs.teacher)}`,
     preset,
     seed: inputs.seed ?? 1,
     teacher: inputs.teacher,
     task: {
-      name: basename(inputs.train),
-      kind: inputs.kind,
-      train: inputs.train,
-      ...(inputs.dev === undefined ? {} : { dev: inputs.dev }),
-      textColumns: inputs.textColumns,
-      labelColumn: inputs.labelColumn,
+      ...task,
+      name: task.name ?? basename(task.train),
       maxLength,
-      maxNewTokens: defaultAnswerTokens(maxLength),
-      ...(inputs.limit === undefined ? {} : { limit: inputs.limit }),
+      maxNewTokens: task.maxNewTokens ?? defaultAnswerTokens(maxLength),
     },
     finetune: { epochs, optimiser },
     refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
@@ -60,7 +66,7 @@ export async function recipeFromPreset(preset: PresetName, inputs: PresetInputs)
         : {
             corpus: inputs.corpus,
             tokens,
-            sequenceLength: Math.min(256, maxLength),
+            sequenceLength: Math.min(sequence, configuration.maxPositions),
             optimiser: { ...optimiser, batchSize: 16 },
           },
     distil: {
@@ -74,5 +80,13 @@ export async function recipeFromPreset(preset: PresetName, inputs: PresetInputs)
     },
     ...(inputs.exports ? { exports: inputs.exports.map((type) => ({ type })) } : {}),
   };
-  return recipeSchema.parse(recipe);
+  const made = recipeSchema.parse(recipe);
+  for (const [path, value] of Object.entries(changes)) setField(made, path, value);
+  const changed = recipeSchema.safeParse(made);
+  if (changed.success) return changed.data;
+  const { path, message } = changed.error.issues[0]!;
+  throw new TritsmithError('bad-input', `The recipe cannot have this value of ${path.join('.')}.`, {
+    reason: message,
+    remedy: 'Correct it in the expert settings, or reset it.',
+  });
 }

@@ -15,6 +15,7 @@ import { EtaEstimator } from './eta-estimator.ts';
 import { EventRecorder } from './event-recorder.ts';
 import { claimExperimentFolder, writeExperimentFile } from '../../experiment/record.ts';
 import { removeWorkerNote } from '../../experiment/worker-note.ts';
+import { knownTaskSize } from '../machine/estimates.ts';
 import { describeMachine, programVersions } from '../machine/machine.ts';
 import { clearOrphan, noteWorker } from './orphan-worker.ts';
 import { assertInputsExist, parseRecipe } from './recipe-inputs.ts';
@@ -39,7 +40,7 @@ export async function createExperiment(
 ): Promise<ExperimentRecord> {
   const checked = parseRecipe(recipe);
   assertInputsExist(checked);
-  const plan = await askWorker(port, { type: 'plan-jobs', recipe: checked });
+  const plan = await askWorker(port, { type: 'plan-jobs', recipe: checked, size: await knownTaskSize(checked) });
   const id = claimExperimentFolder(workspace.paths.experiments, checked.name);
   const record: ExperimentRecord = {
     id,

@@ -30,16 +30,18 @@ export async function demoRecipe(port: SpawnPort, folder: string = demoFolder): 
   const path = join(folder, 'recipe.json');
   if (existsSync(path)) return withAbsolutePaths(parseRecipe(JSON.parse(readFileSync(path, 'utf8'))), resolve(folder));
   return askWorker(port, {
-    type: 'preset-recipe',
-    preset: 'quick',
+    type: 'make-recipe',
     inputs: {
+      preset: 'quick',
       name: 'Demo: support tickets',
       teacher: join(folder, 'teacher'),
-      train: join(folder, 'task', 'train.tsv'),
-      dev: join(folder, 'task', 'dev.tsv'),
-      textColumns: ['text'],
-      labelColumn: 'queue',
-      kind: 'classification',
+      task: {
+        kind: 'classification',
+        train: join(folder, 'task', 'train.tsv'),
+        dev: join(folder, 'task', 'dev.tsv'),
+        textColumns: ['text'],
+        labelColumn: 'queue',
+      },
     },
   });
 }

@@ -1,30 +1,14 @@
 /** What this machine can do, each finding with its consequence in words. */
 import { readFileSync, statfsSync } from 'node:fs';
-import { freemem } from 'node:os';
+import { freeMemory } from '../../basics/free-memory.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { MachineDescription } from '../../contract/experiments.ts';
+import { type ModelForecast, sumOf } from '../../contract/estimates.ts';
+import { largestModelText, roomText } from '../../contract/messages/estimates.en.ts';
+import type { DoctorFinding, DoctorReport } from '../../contract/views.ts';
 import { askWorker } from '../../jobs/host.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { describeMachine, programVersions } from './machine.ts';
-import { distillationBytes, qwen3Shapes } from './memory-estimate.ts';
 
-export interface DoctorFinding {
-  readonly name: string;
-  readonly value: string;
-  readonly consequence: string;
-  readonly level: 'fine' | 'limit' | 'problem';
-}
-export interface DoctorReport {
-  readonly machine: MachineDescription & { instructionSets: string[]; memoryFreeBytes: number };
-  readonly workspace: { folder: string; freeBytes: number };
-  readonly executionProviders: { name: string; bundled: boolean }[];
-  readonly versions: Record<string, string>;
-  readonly largestModel: string | null;
-  readonly findings: DoctorFinding[];
-}
-
-/** Rows of this length, one at a time: the smallest step that the presets make. */
-const rowTokens = 512;
 /** Share of the memory that is left to the system and other programs. */
 const headroomShare = 0.1;
 
@@ -35,23 +19,30 @@ export async function examine(port: SpawnPort, workspaceFolder: string): Promise
   const probe = await askWorker(port, { type: 'probe-runtime' }).catch((error: unknown) => TritsmithError.from(error));
   const broken = probe instanceof TritsmithError ? probe : null;
   const executionProviders = probe instanceof TritsmithError ? [] : probe.executionProviders;
-  const largest = qwen3Shapes.findLast((shape) =>
-    fits(distillationBytes(shape, rowTokens, rowTokens, false), machine.memoryBytes),
-  );
+  const models = broken === null ? await publishedModels(port) : [];
   return {
     machine,
     workspace,
     executionProviders,
     versions: programVersions(),
-    largestModel: largest?.name ?? null,
     findings: [
       cores(machine.cores),
       vectors(machine.architecture, machine.instructionSets),
-      memory(machine.memoryBytes, machine.memoryFreeBytes, largest?.name),
-      disk(workspace.freeBytes),
+      memory(machine.memoryBytes, machine.memoryFreeBytes, models),
+      disk(workspace.freeBytes, models[0]),
       providers(executionProviders, broken),
     ],
   };
+}
+
+/** The same whenever it is asked, so it is asked once. */
+let published: Promise<ModelForecast[]> | null = null;
+function publishedModels(port: SpawnPort): Promise<ModelForecast[]> {
+  published ??= askWorker(port, { type: 'forecast-published' });
+  published.catch(() => {
+    published = null;
+  });
+  return published;
 }
 
 function fits(bytes: number, memoryBytes: number): boolean {
@@ -85,37 +76,28 @@ function vectors(architecture: string, sets: readonly string[]): DoctorFinding {
   return { name, value, consequence: 'Only the portable kernels run: exact, but slow.', level: 'limit' };
 }
 
-function memory(total: number, free: number, largest: string | undefined): DoctorFinding {
-  const smallest = qwen3Shapes[0]!;
-  const need = (shape = smallest): string => gigabytes(distillationBytes(shape, rowTokens, rowTokens, false));
-  const shape = qwen3Shapes.find(({ name }) => name === largest);
-  const formula =
-    'weights and training state of student and teacher, activations of one row of 512 tokens, 10 % kept free';
+function memory(total: number, free: number, models: readonly ModelForecast[]): DoctorFinding {
+  const largest = models.findLast((model) => fits(sumOf(model.memory), total));
   return {
     name: 'Memory',
     value: `${gigabytes(total)} (${gigabytes(free)} free now)`,
-    consequence:
-      shape === undefined
-        ? `Too little to distil ${smallest.name} (${need()} by ${formula}); smaller models fit.`
-        : `The largest Qwen3 that can be distilled here is ${shape.name}: ${need(shape)} (${formula}).`,
-    level: shape === undefined ? 'limit' : 'fine',
+    consequence: largestModelText(models, largest),
+    level: largest === undefined ? 'limit' : 'fine',
   };
 }
 
-function disk(freeBytes: number): DoctorFinding {
-  // A 0.6 B run keeps weights and optimiser (12 bytes a parameter) as last and best, and two model folders (4 bytes each).
-  const need = 596e6 * (2 * 12 + 2 * 4);
-  const small = freeBytes < 1e9;
-  return {
-    name: 'Disk',
-    value: `${gigabytes(freeBytes)} free`,
-    consequence: small
-      ? 'Checkpoints of all but the smallest students will not fit: free some space or choose another --workspace.'
-      : freeBytes < need
-        ? `Enough for small students; a 0.6 B run keeps about ${gigabytes(need)} of checkpoints and models.`
-        : `Enough for a 0.6 B run (about ${gigabytes(need)} of checkpoints and models).`,
-    level: small ? 'problem' : freeBytes < need ? 'limit' : 'fine',
-  };
+function disk(freeBytes: number, smallest: ModelForecast | undefined): DoctorFinding {
+  const finding = { name: 'Disk', value: `${gigabytes(freeBytes)} free` };
+  if (freeBytes < 1e9)
+    return {
+      ...finding,
+      consequence:
+        'Checkpoints of all but the smallest students will not fit: free some space or choose another --workspace.',
+      level: 'problem',
+    };
+  if (smallest === undefined) return { ...finding, consequence: 'Enough for small students.', level: 'limit' };
+  const level = freeBytes < sumOf(smallest.disk) ? 'limit' : 'fine';
+  return { ...finding, consequence: roomText(smallest, freeBytes), level };
 }
 
 function providers(found: readonly { name: string; bundled: boolean }[], broken: TritsmithError | null): DoctorFinding {
@@ -131,14 +113,9 @@ function providers(found: readonly { name: string; bundled: boolean }[], broken:
   return {
     name,
     value: usable.join(', '),
-    consequence: 'Training runs on cpu; another provider is used only after its gradients have been checked.',
+    consequence: 'Training runs on cpu; the engine uses no other provider.',
     level: 'fine',
   };
-}
-
-function freeMemory(): number {
-  const available = process.availableMemory();
-  return available > 0 ? available : freemem();
 }
 
 /** What the kernels care about, from /proc/cpuinfo; empty where the system does not tell. */

@@ -1,6 +1,5 @@
 /** A model of the Hub as a teacher of this workspace: where it lies, what it would need, and its entry in the library. */
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
-import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { HubModelCard, HubPlan } from '../../contract/hub.ts';
@@ -11,15 +10,12 @@ import type { HubClient } from '../../hub/hub-client.ts';
 import { describeModel } from '../../hub/hub-models.ts';
 import { askWorker } from '../../jobs/host.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
-import { distillationBytes } from '../machine/memory-estimate.ts';
+import { memoryNeed } from '../machine/estimates.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
 /** What a disk should keep free besides. */
 const spareBytes = 200e6;
 const tokenizerFiles = [['tokenizer.json'], ['vocab.json', 'merges.txt'], ['tokenizer.model']];
-/** As the recipe's defaults have them. */
-const microBatchTokens = 4096;
-const rowTokens = 512;
 
 /** Folder of the downloaded teachers; made when it is missing. */
 export function downloadsFolder(workspace: string): string {
@@ -45,7 +41,7 @@ export async function foreseeDownload(
   const sizes = new Map(plan.files.map(({ name, bytes }) => [name, bytes]));
   const weights = plan.files.filter(({ name }) => name.endsWith('.safetensors'));
   const tokenizer = tokenizerFiles.find((names) => names.every((name) => sizes.has(name))) ?? [];
-  const teacher = await askWorker(port, {
+  const { card: teacher, memory } = await askWorker(port, {
     type: 'foresee-teacher',
     model: {
       folder: downloadTarget(workspace, id),
@@ -56,7 +52,7 @@ export async function foreseeDownload(
       tokenizerBytes: tokenizer.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0),
     },
   });
-  return { plan, gated, teacher, disk: diskFor(plan, workspace, 0), memory: memoryFor(teacher) };
+  return { plan, gated, teacher, disk: diskFor(plan, workspace, 0), memory: memoryNeed(memory ?? []) };
 }
 
 /** Fetches the files of `plan`, reads the model and remembers it. Throws as `downloadModel` does; `unsupported` for a model that turns out unusable. */
@@ -94,20 +90,7 @@ function diskFor(plan: HubPlan, workspace: string, doneBytes: number): ResourceE
     needed,
     available: bavail * bsize,
     fits: needed + spareBytes <= bavail * bsize,
-    formula: `${String(plan.files.length)} files of ${gigabytes(plan.bytes)} in all; training needs more, which the machine check tells`,
-  };
-}
-
-function memoryFor(card: TeacherCard): ResourceEstimate {
-  const row = Math.min(rowTokens, card.contextLength || rowTokens);
-  const needed = card.supported ? distillationBytes({ name: '', ...card }, microBatchTokens, row, false) : 0;
-  const free = process.availableMemory();
-  const available = free > 0 ? free : freemem();
-  return {
-    needed,
-    available,
-    fits: needed <= available * 0.9,
-    formula: `${String(Math.round(card.parameters / 1e6))} million parameters x 24 bytes, activations of ${String(microBatchTokens)} tokens, 0.5 GB for the engine`,
+    terms: [{ id: 'download', bytes: needed, params: { files: plan.files.length } }],
   };
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
-import type { PresetInputs, PresetName } from '../../../contract/queries.ts';
+import { defaultPreset, type PresetInputs, presetName, type PresetName } from '../../../contract/queries.ts';
 import { exportType, type ExportType, type Recipe } from '../../../contract/recipe.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/recipe-inputs.ts';
@@ -40,9 +40,7 @@ export function runCommand(shell: Shell): Command {
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
-    .addOption(
-      new Option('--preset <preset>', 'how much to train').choices(['quick', 'balanced', 'paper']).default('balanced'),
-    )
+    .addOption(new Option('--preset <preset>', 'how much to train').choices(presetName.options).default(defaultPreset))
     .option('--limit <rows>', 'use only so many training rows', wholeNumber(1))
     .option('--seed <number>', 'same recipe, same seed, same machine: same student', wholeNumber(0))
     .option('--export <type,...>', `file types: ${exportType.options.join(', ')}`, exportTypes)
@@ -97,17 +95,20 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
   const train = resolve(options.train);
   const mapping = await columnsOf(shell, train, options);
   const inputs: PresetInputs = {
+    preset: options.preset,
     teacher: resolve(options.teacher),
-    train,
-    ...mapping,
-    ...(options.dev === undefined ? {} : { dev: resolve(options.dev) }),
+    task: {
+      train,
+      ...mapping,
+      ...(options.dev === undefined ? {} : { dev: resolve(options.dev) }),
+      ...(options.limit === undefined ? {} : { limit: options.limit }),
+    },
     ...(options.corpus === undefined ? {} : { corpus: resolve(options.corpus) }),
-    ...(options.limit === undefined ? {} : { limit: options.limit }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     ...(options.export === undefined ? {} : { exports: options.export }),
     ...(options.name === undefined ? {} : { name: options.name }),
   };
-  return askWorker(shell.port, { type: 'preset-recipe', preset: options.preset, inputs });
+  return askWorker(shell.port, { type: 'make-recipe', inputs });
 }
 
 /** The columns by flags; what is missing is guessed from the file, and said. */
@@ -115,7 +116,7 @@ async function columnsOf(
   shell: Shell,
   train: string,
   options: RunOptions,
-): Promise<Pick<PresetInputs, 'textColumns' | 'labelColumn' | 'kind'>> {
+): Promise<Pick<PresetInputs['task'], 'textColumns' | 'labelColumn' | 'kind'>> {
   const { textColumns, labelColumn, kind } = options;
   if (textColumns !== undefined && labelColumn !== undefined && kind !== undefined)
     return { textColumns, labelColumn, kind };

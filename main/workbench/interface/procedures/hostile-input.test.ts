@@ -196,7 +196,7 @@ describe('what the interface sends', () => {
       'teachers.inspect',
       'tasks.check',
       'tasks.preview',
-      'recipes.preset',
+      'recipes.make',
       'recipes.estimate',
       'recipes.rehearse',
       'files.browse',

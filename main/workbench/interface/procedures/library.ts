@@ -25,8 +25,8 @@ export function libraryProcedures({ teachers, tasks, recipes }: Procedures) {
       ),
     },
     recipes: {
-      preset: recipes.preset.handler(({ context: { application }, input }) =>
-        askWorker(application.options.jobs, { type: 'preset-recipe', ...input }),
+      make: recipes.make.handler(({ context: { application }, input }) =>
+        askWorker(application.options.jobs, { type: 'make-recipe', ...input }),
       ),
       estimate: recipes.estimate.handler(({ context: { application }, input }) =>
         estimate(application.options.jobs, input.recipe, application.workspace.paths.folder),

@@ -1,0 +1,149 @@
+/**
+ * The one model of what a job costs, for the plan of an experiment and for estimates of its time: floating-point operations, weighted by what they
+ * cost beside those of a full-precision step.
+ */
+import type { TaskSize } from '../../contract/estimates.ts';
+import type { JobKind } from '../../contract/jobs.ts';
+import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { countParameters } from '../../models/parameters.ts';
+import { GammaBalance } from '../../training/gamma-balance.ts';
+import { pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
+
+/** A ternary step beside a full-precision one: it quantises (docs/results.md, "Memory", the steps of `finetune` and `pretrain`). */
+const ternaryStep = 1.15;
+/** A backward pass costs two forward passes. */
+const passesPerStep = 3;
+const backwardPasses = 2;
+/** Of a step whose gamma is measured: backward passes besides its own. */
+const measuringPasses = 2 * backwardPasses;
+
+/** What the cost of a recipe's jobs depends on. */
+export interface RecipeShapes {
+  readonly teacher: ModelConfiguration;
+  readonly student: ModelConfiguration;
+}
+
+export async function shapesOf(recipe: Recipe): Promise<RecipeShapes> {
+  return {
+    teacher: await readFolderConfiguration(recipe.teacher),
+    student: await studentConfiguration(recipe),
+  };
+}
+
+export interface JobCost {
+  readonly kind: JobKind;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly work: number;
+}
+
+/** Operations of a forward pass over `tokens` in rows of `rowLength`, with logits for `headRows` of them. */
+function forwardWork(model: ModelConfiguration, tokens: number, rowLength: number, headRows: number): number {
+  const attention = 2 * model.layers * model.heads * model.headSize * rowLength;
+  return 2 * (tokens * (countParameters(model).body + attention) + headRows * model.vocabSize * model.hiddenSize);
+}
+
+/** Operations of one token of a full-precision step, which a rehearsal times. */
+export function stepWorkPerToken(model: ModelConfiguration, { rows, tokens, answerTokens }: TaskSize): number {
+  return passesPerStep * forwardWork(model, 1, tokens / rows, answerTokens / tokens);
+}
+
+/** The jobs of a recipe, in the order in which they run. */
+export function jobsOf(recipe: Recipe): JobKind[] {
+  const { finetune, pretrain, baseline } = recipe;
+  return [
+    ...(finetune ? ['finetune' as const] : []),
+    'refine',
+    ...(pretrain ? ['pretrain' as const] : []),
+    'distil',
+    ...(baseline ? ['baseline' as const] : []),
+    'evaluate',
+    'export',
+    'measure-teacher',
+    ...(baseline ? ['measure-baseline' as const] : []),
+    'measure-student',
+    'four-bit',
+  ];
+}
+
+/** Optimiser steps of each training stage, as the stages count them. */
+export function stepsOf(
+  recipe: Recipe,
+  { rows }: TaskSize,
+): Record<'finetune' | 'pretrain' | 'distil' | 'baseline', number> {
+  const { finetune, pretrain, distil, baseline } = recipe;
+  const of = (stage: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings }): number =>
+    stageSteps(stage, Math.ceil(rows / stage.optimiser.batchSize));
+  const stage2 = pretrain ? pretrainSteps(pretrain) : 0;
+  return {
+    finetune: finetune ? of(finetune) : 0,
+    pretrain: stage2,
+    distil: of(distil),
+    baseline: baseline ? of(distil) + stage2 : 0,
+  };
+}
+
+/** Steps of `total` in which a balanced gamma is measured. */
+function gammaMeasurements(total: number): number {
+  const balance = new GammaBalance(1);
+  let count = 0;
+  for (let step = 1; step <= total; step += 1) if (balance.due(step)) count += 1;
+  return count;
+}
+
+/** What each job of a recipe costs on a task of this size. */
+export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size: TaskSize): JobCost[] {
+  const { pretrain, distil, evaluation } = recipe;
+  const steps = stepsOf(recipe, size);
+  const rowLength = size.tokens / size.rows;
+  const answers = size.answerTokens / size.tokens;
+  /** Of task steps, the evaluations on the way included. */
+  const onTask = (model: ModelConfiguration, count: number, batchSize: number) => {
+    const tokens = count * (size.rows / Math.ceil(size.rows / batchSize)) * rowLength;
+    const rows = Math.min(evaluation.rowsDuringTraining, size.evaluationRows);
+    const evaluations =
+      evaluation.everySteps === 0 || recipe.task.kind === 'generation' ? 0 : Math.floor(count / evaluation.everySteps);
+    return {
+      tokens,
+      step: (headRows = tokens * answers) => passesPerStep * forwardWork(model, tokens, rowLength, headRows),
+      evaluating: evaluations * forwardWork(model, rows * rowLength, rowLength, rows),
+    };
+  };
+  const costs: Partial<Record<JobKind, Omit<JobCost, 'kind'>>> = {};
+  if (recipe.finetune) {
+    const { tokens, step, evaluating } = onTask(teacher, steps.finetune, recipe.finetune.optimiser.batchSize);
+    costs.finetune = { steps: steps.finetune, tokens, work: step() + evaluating };
+  }
+  if (pretrain) {
+    const tokens = steps.pretrain * pretrain.sequenceLength * pretrain.optimiser.batchSize;
+    const forward = forwardWork(student, tokens, pretrain.sequenceLength, tokens);
+    costs.pretrain = { steps: steps.pretrain, tokens, work: passesPerStep * ternaryStep * forward };
+  }
+  const { tokens, step, evaluating } = onTask(student, steps.distil, distil.optimiser.batchSize);
+  const distils = distil.lambda > 0 || distil.gamma !== 0;
+  const headRows = distils && distil.lambda > 0 && distil.logitsTokens === 'all' ? tokens : tokens * answers;
+  const measured = distils && distil.gamma === 'balanced' ? gammaMeasurements(steps.distil) / steps.distil : 0;
+  costs.distil = {
+    steps: steps.distil,
+    tokens,
+    work:
+      step(headRows) * ternaryStep * (1 + (measured * measuringPasses) / passesPerStep) +
+      (distils ? forwardWork(teacher, tokens, rowLength, headRows) : 0) +
+      evaluating,
+  };
+  if (recipe.baseline) {
+    const own = onTask(student, steps.baseline, distil.optimiser.batchSize);
+    costs.baseline = { steps: steps.baseline, tokens: own.tokens, work: own.step() * ternaryStep + own.evaluating };
+  }
+  const reading = (model: ModelConfiguration, share = 1): number =>
+    share * forwardWork(model, size.evaluationTokens, size.evaluationTokens / size.evaluationRows, size.evaluationRows);
+  costs.evaluate = {
+    steps: 0,
+    tokens: size.evaluationTokens,
+    work: reading(teacher) + reading(student, recipe.baseline ? 2 : 1),
+  };
+  costs['four-bit'] = { steps: 0, tokens: size.evaluationTokens, work: reading(teacher) };
+  return jobsOf(recipe).map((kind) => ({ kind, ...(costs[kind] ?? { steps: 0, tokens: 0, work: 0 }) }));
+}

@@ -1,0 +1,210 @@
+/** What a recipe takes before it is run: time, memory and disk of each job, as terms, from the shapes of its models and the size of its task. */
+import { readdir, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { companionFiles } from '../../contract/companion-files.ts';
+import { TritsmithError } from '../../contract/errors.ts';
+import type {
+  DiskTerm,
+  MeasuredSpeed,
+  MemoryTerm,
+  RecipeForecast,
+  StageEstimate,
+  TaskSize,
+  TimeBasis,
+} from '../../contract/estimates.ts';
+import type { JobKind } from '../../contract/jobs.ts';
+import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
+import type { Tokenizer } from '../../formats/tokenizers/index.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { countParameters } from '../../models/parameters.ts';
+import { stepMemory } from '../../training/step-memory.ts';
+import { encodingOf, exportTargets, type Target } from '../export/export-targets.ts';
+import { ggufModelBytes } from '../export/gguf-file.ts';
+import { baselineConfiguration, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
+import { corpusSize } from './corpus-size.ts';
+import { costsOf, type JobCost, type RecipeShapes, stepWorkPerToken } from './cost.ts';
+import { inspectTeacher, studentBytes } from './inspect-teacher.ts';
+import { measureTask } from './task-size.ts';
+
+/** Useful operations of one core in a second, before anything has been measured: from an old laptop to a server. */
+const guessedSpeed = { low: 4e9, high: 30e9 };
+/** What a rehearsal may be wrong by: longer rows and other programs on one side, a warm machine on the other. */
+const slower = 1.4;
+const faster = 0.8;
+/** Starting a process, loading and saving a small model: seconds of each job that no formula of operations has. */
+const overhead = { low: 0.8, high: 8 };
+/** Of a parameter in a checkpoint: itself and two moments in float32. */
+export const checkpointBytes = 3 * Float32Array.BYTES_PER_ELEMENT;
+/** Of a parameter in a model folder. */
+export const modelBytes = Float32Array.BYTES_PER_ELEMENT;
+/** Of a row in the cache of tokens, besides its tokens: its length and two places. */
+const rowBytes = 16;
+/** Characters of a token of ordinary text. */
+const charactersPerToken = 4;
+
+type TrainingStage = 'finetune' | 'pretrain' | 'distil' | 'baseline';
+
+interface Facts extends RecipeShapes {
+  readonly baseline: ModelConfiguration;
+  readonly size: TaskSize;
+  readonly tokenizerBytes: number;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * Reads the teacher's headers and, unless `known`, all rows of the task.
+ * @throws TritsmithError `unsupported` for a model that cannot be a teacher, and as `prepareTask` for a task that cannot be trained on
+ */
+export async function forecastRecipe(
+  recipe: Recipe,
+  known: TaskSize | null = null,
+  measured: MeasuredSpeed | null = null,
+): Promise<RecipeForecast> {
+  const card = await inspectTeacher(recipe.teacher);
+  if (!card.supported)
+    throw new TritsmithError('unsupported', 'This teacher cannot be used.', {
+      ...(card.problem === undefined ? {} : { reason: card.problem }),
+      remedy: 'Choose another model folder.',
+    });
+  const teacher = await readFolderConfiguration(recipe.teacher);
+  const tokenizer = await recipeTokenizer(recipe, teacher);
+  const facts: Facts = {
+    teacher,
+    student: await studentConfiguration(recipe),
+    baseline: await baselineConfiguration(recipe),
+    size: known ?? (await measureTask(recipe, tokenizer)),
+    tokenizerBytes: await companionBytes(recipe.teacher),
+    tokenizer,
+  };
+  const costs = costsOf(recipe, facts, facts.size);
+  const basis = basisOf(facts, recipe, measured);
+  const seconds = costs.map(({ work }) => ({
+    low: basis.overhead.low + work / basis.speed.high,
+    high: basis.overhead.high + work / basis.speed.low,
+  }));
+  const disk = await diskOf(recipe, facts, costs, seconds);
+  const stages = costs.map((cost, index): StageEstimate => ({
+    ...cost,
+    seconds: seconds[index]!,
+    memory: isTraining(cost.kind) ? trainingMemory(cost.kind, recipe, facts) : [],
+    disk: disk.get(cost.kind) ?? [],
+  }));
+  return { parameters: card.parameters, size: facts.size, stages, basis };
+}
+
+function basisOf({ teacher, size }: Facts, { threads }: Recipe, measured: MeasuredSpeed | null): TimeBasis {
+  const cores = threads === 0 ? availableParallelism() : Math.min(threads, availableParallelism());
+  if (measured === null)
+    return { speed: { low: guessedSpeed.low * cores, high: guessedSpeed.high * cores }, cores, overhead, measured };
+  const speed = measured.tokensPerSecond * stepWorkPerToken(teacher, size);
+  return { speed: { low: speed / slower, high: speed / faster }, cores, overhead, measured };
+}
+
+function isTraining(kind: JobKind): kind is TrainingStage {
+  return kind === 'finetune' || kind === 'pretrain' || kind === 'distil' || kind === 'baseline';
+}
+
+function settingsOf(kind: TrainingStage, recipe: Recipe): OptimiserSettings {
+  if (kind === 'pretrain') return recipe.pretrain!.optimiser;
+  return kind === 'finetune' ? recipe.finetune!.optimiser : recipe.distil.optimiser;
+}
+
+/** Memory of a training stage's largest step. */
+function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): MemoryTerm[] {
+  const { distil, recomputeActivations: recompute } = recipe;
+  const { batchSize, microBatchTokens } = settingsOf(kind, recipe);
+  const rowLength = kind === 'pretrain' ? recipe.pretrain!.sequenceLength : facts.size.longestRow;
+  const rows = Math.max(1, Math.min(batchSize, microBatchTokens / rowLength));
+  const learns = kind === 'distil' && (distil.lambda > 0 || distil.gamma !== 0);
+  const everyToken = kind === 'pretrain' || (learns && distil.lambda > 0 && distil.logitsTokens === 'all');
+  return stepMemory({
+    model: kind === 'finetune' ? facts.teacher : kind === 'baseline' ? facts.baseline : facts.student,
+    teacher: learns ? facts.teacher : null,
+    rows,
+    rowLength,
+    headRows: Math.ceil(rows * (everyToken ? rowLength : facts.size.longestAnswer)),
+    recompute,
+    splitHeads: distil.gamma === 0 ? null : distil.splitHeads,
+  });
+}
+
+async function companionBytes(folder: string): Promise<number> {
+  const present = (await readdir(folder)).filter((name) => companionFiles.includes(name));
+  const sizes = await Promise.all(present.map(async (name) => (await stat(join(folder, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** What each job leaves on the disk, and at the largest checkpoint the room for one more while it is written. */
+async function diskOf(
+  recipe: Recipe,
+  facts: Facts,
+  costs: readonly JobCost[],
+  seconds: readonly { high: number }[],
+): Promise<Map<JobKind, DiskTerm[]>> {
+  const { size, tokenizerBytes, teacher, student, baseline } = facts;
+  const terms = new Map<JobKind, DiskTerm[]>();
+  const put = (kind: JobKind, term: DiskTerm): void => {
+    terms.set(kind, [...(terms.get(kind) ?? []), term]);
+  };
+  const bytesPerToken = teacher.vocabSize <= 65_536 ? 2 : 4;
+  let cached = false;
+  let largest: { stage: TrainingStage; parameters: number } | null = null;
+  for (const [index, { kind, steps }] of costs.entries()) {
+    const model = kind === 'finetune' ? teacher : kind === 'baseline' ? baseline : student;
+    const parameters = countParameters(model).total;
+    if (kind === 'refine' || isTraining(kind))
+      put(kind, {
+        id: 'model',
+        bytes: parameters * modelBytes + tokenizerBytes,
+        params: { stage: kind, parameters, bytesEach: modelBytes, tokenizerBytes },
+      });
+    if (!isTraining(kind)) continue;
+    if (kind !== 'pretrain' && !cached) {
+      cached = true;
+      const bytes = size.tokens * bytesPerToken + size.rows * rowBytes;
+      put(kind, { id: 'tokens', bytes, params: { stage: kind, tokens: size.tokens } });
+    }
+    if (kind === 'pretrain') {
+      const { corpus, sequenceLength, optimiser } = recipe.pretrain!;
+      const wanted = steps * sequenceLength * optimiser.batchSize;
+      const tokens = Math.min(wanted, Math.ceil((await corpusSize(corpus)) / charactersPerToken));
+      put(kind, { id: 'tokens', bytes: tokens * bytesPerToken, params: { stage: kind, tokens } });
+    }
+    const again = steps > recipe.checkpoint.steps || seconds[index]!.high > recipe.checkpoint.minutes * 60;
+    const generations = again ? 2 : 1;
+    put(kind, {
+      id: 'checkpoints',
+      bytes: generations * parameters * checkpointBytes,
+      params: { stage: kind, generations, parameters, bytesEach: checkpointBytes },
+    });
+    if (again && parameters >= (largest?.parameters ?? 0)) largest = { stage: kind, parameters };
+  }
+  if (largest !== null)
+    put(largest.stage, {
+      id: 'checkpoint-in-writing',
+      bytes: largest.parameters * checkpointBytes,
+      params: { parameters: largest.parameters, bytesEach: checkpointBytes },
+    });
+  for (const target of exportTargets('', recipe)) {
+    const bytes = await exportBytes(target, facts);
+    if (bytes > 0) put('export', { id: 'export', bytes, params: { type: target.settings.type, model: target.model } });
+  }
+  return terms;
+}
+
+/** Bytes of an exported file; 0 where no such file can hold the model, so that none is written. */
+async function exportBytes({ model, settings }: Target, facts: Facts): Promise<number> {
+  const configuration = model === 'teacher' ? facts.teacher : model === 'bitnet-sft' ? facts.baseline : facts.student;
+  const { type } = settings;
+  if (type === 'hf' || type === 'onnx') return studentBytes(configuration, facts.tokenizerBytes).fileBytes;
+  const unread = { read: () => Promise.reject(new Error('sizes need no values')), close: () => Promise.resolve() };
+  const source = { name: '', configuration, tensors: unread, tokenizer: facts.tokenizer };
+  try {
+    return await ggufModelBytes(source, encodingOf(type, settings));
+  } catch (thrown) {
+    if (thrown instanceof TritsmithError && thrown.code === 'unsupported') return 0;
+    throw thrown;
+  }
+}

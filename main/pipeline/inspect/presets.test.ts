@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { presetInputs, type PresetInputs } from '../../contract/queries.ts';
+import { makeRecipe } from './presets.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tritsmith-presets-'));
+  const config = {
+    model_type: 'qwen3',
+    vocab_size: 1536,
+    hidden_size: 128,
+    intermediate_size: 128,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 32,
+    max_position_embeddings: 400,
+    tie_word_embeddings: true,
+  };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** As they reach a worker: checked against the contract on the way. */
+const inputs = (task: Partial<PresetInputs['task']> = {}, more: Partial<PresetInputs> = {}): PresetInputs =>
+  presetInputs.parse({
+    preset: 'balanced',
+    teacher: folder,
+    task: { kind: 'generation', train: 'rows.tsv', textColumns: ['text'], labelColumn: 'answer', ...task },
+    ...more,
+  });
+
+describe('the maker of recipes', () => {
+  it('cuts rows to what the teacher can read, and gives an answer a quarter of the row', async () => {
+    const usual = (await makeRecipe(inputs())).task;
+    expect([usual.maxLength, usual.maxNewTokens]).toEqual([400, 100]);
+    // The quarter is one of the row that was asked for, not of the usual one.
+    const short = (await makeRecipe(inputs({ maxLength: 64 }))).task;
+    expect([short.maxLength, short.maxNewTokens]).toEqual([64, 16]);
+    const own = (await makeRecipe(inputs({ maxLength: 64, maxNewTokens: 40 }))).task;
+    expect([own.maxLength, own.maxNewTokens]).toEqual([64, 40]);
+  });
+
+  it('takes the task as it was described', async () => {
+    const task = {
+      name: 'Parcels',
+      kind: 'classification',
+      train: '/data/rows.tsv',
+      textColumns: ['a', 'b'],
+      labelColumn: 'c',
+      template: '{{ a }} {{ b }}',
+      devFraction: 0.3,
+      limit: 7,
+      labelWords: { x: 'yes' },
+    } as const;
+    expect((await makeRecipe(inputs({ ...task, textColumns: ['a', 'b'] }))).task).toMatchObject(task);
+  });
+
+  it('lays changes over the preset last of all; null brings a default back, a skipped stage stays skipped', async () => {
+    const plain = await makeRecipe(inputs());
+    const changes = { 'distil.tau': 3, 'distil.gammaRatio': null, 'pretrain.tokens': 5000, baseline: false };
+    const made = await makeRecipe(inputs({}, { changes }));
+    expect(made).toEqual({ ...plain, baseline: false, distil: { ...plain.distil, tau: 3, gammaRatio: 0.5 } });
+    expect(plain.distil.gammaRatio).toBe(0.1);
+  });
+
+  it('says which change the recipe cannot have', async () => {
+    await expect(makeRecipe(inputs({}, { changes: { 'distil.tau': -1 } }))).rejects.toMatchObject({
+      code: 'bad-input',
+      message: 'The recipe cannot have this value of distil.tau.',
+    });
+  });
+});

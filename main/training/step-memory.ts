@@ -1,0 +1,105 @@
+/** How much memory an optimiser step takes, from shapes alone, term by term, with the engine's own constants. */
+import type { MemoryTerm } from '../contract/estimates.ts';
+import { projectionShape, type ModelConfiguration } from '../models/configuration.ts';
+import { keptLayerBytes } from '../models/network.ts';
+import { countParameters } from '../models/parameters.ts';
+import { chunkRows } from '../models/scoring-head.ts';
+import { ternaryWeightBytes } from '../models/ternary-weights.ts';
+import { automaticSplitHeads, relationBuffers, relationRows, type StateWidths } from './attention-relation.ts';
+import { largestTurnedHead, logitBuffers } from './loss-head.ts';
+
+export interface StepShape {
+  /** The model that is trained. */
+  readonly model: ModelConfiguration;
+  /** Whom a distilling student learns from. */
+  readonly teacher?: ModelConfiguration | null;
+  /** Rows of the largest micro-batch and the tokens of each, padding included. */
+  readonly rows: number;
+  readonly rowLength: number;
+  /** Positions of a micro-batch that the head computes logits for. */
+  readonly headRows: number;
+  readonly recompute: boolean;
+  /** Relation heads; null where a distillation has no attention term. */
+  readonly splitHeads?: number | 'auto' | null;
+}
+
+/** Weight, gradient and two AdamW moments in float32. */
+export const trainedBytes = 4 * Float32Array.BYTES_PER_ELEMENT;
+/** The process with the engine and its graphs before any model. */
+const engineBytes = 0.2e9;
+
+/** Floats per token that a session holds while it runs a layer: the values of decoder-layer.ts, and what enters the projections once more. */
+function workingFloats(configuration: ModelConfiguration, rowLength: number): number {
+  const { hiddenSize, ffnSize, heads, kvHeads, headSize, ternary } = configuration;
+  const attention = 3 * heads * headSize + 3 * kvHeads * headSize + heads * rowLength;
+  const values = 2 * hiddenSize + attention + 3 * ffnSize;
+  const entering = (['q', 'o', 'gate', 'down'] as const).map((name) => projectionShape(configuration, name)[1]);
+  return values + (ternary ? entering.reduce((sum, width) => sum + width, 0) : 2 * hiddenSize);
+}
+
+const widths = ({ heads, kvHeads, headSize }: ModelConfiguration): StateWidths => ({
+  q: heads * headSize,
+  k: kvHeads * headSize,
+  v: kvHeads * headSize,
+});
+
+/** The terms of one step. Their sum was measured beside real steps (`npm run bench -- memory`). */
+export function stepMemory(shape: StepShape): MemoryTerm[] {
+  const { model, rows, rowLength, headRows, recompute, splitHeads = 'auto' } = shape;
+  const teacher = shape.teacher ?? null;
+  const { total, body } = countParameters(model);
+  const tokens = rows * rowLength;
+  const terms: MemoryTerm[] = [
+    { id: 'trained', bytes: total * trainedBytes, params: { parameters: total, bytesEach: trainedBytes } },
+  ];
+  if (teacher !== null) {
+    const parameters = countParameters(teacher).total;
+    const bytesEach = Float32Array.BYTES_PER_ELEMENT;
+    terms.push({ id: 'teacher', bytes: parameters * bytesEach, params: { parameters, bytesEach } });
+  }
+  if (model.ternary)
+    terms.push({
+      id: 'ternary',
+      bytes: body * ternaryWeightBytes,
+      params: { parameters: body, bytesEach: ternaryWeightBytes },
+    });
+  const kept = keptLayerBytes(model, { batch: rows, length: rowLength }, { recomputeActivations: recompute });
+  terms.push({
+    id: 'activations',
+    bytes: model.layers * kept,
+    params: { tokens, layers: model.layers, recomputed: recompute },
+  });
+  // About one layer's worth in the forward pass, two in the backward pass, three when it computes the layer again. A distillation has a
+  // second backward session, in which the relation's gradients enter, and the teacher's forward pass.
+  const backward = recompute ? 3 : 2;
+  const own = 1 + backward * (teacher === null ? 1 : 2);
+  const working = own * workingFloats(model, rowLength) + (teacher === null ? 0 : workingFloats(teacher, rowLength));
+  terms.push({
+    id: 'sessions',
+    bytes: 4 * tokens * working,
+    params: { tokens, layers: own + (teacher === null ? 0 : 1) },
+  });
+  if (teacher !== null && splitHeads !== null) {
+    const heads = splitHeads === 'auto' ? automaticSplitHeads([widths(model), widths(teacher)]) : splitHeads;
+    const atOnce = Math.min(rows, relationRows(heads, rowLength));
+    terms.push({
+      id: 'relation',
+      bytes: 4 * relationBuffers * atOnce * heads * rowLength ** 2,
+      params: { heads, rowLength },
+    });
+  }
+  const chunk = Math.min(headRows, chunkRows(model.vocabSize));
+  const buffers = logitBuffers(teacher !== null);
+  terms.push({
+    id: 'logits',
+    bytes: 4 * chunk * model.vocabSize * buffers,
+    params: { rows: chunk, vocabulary: model.vocabSize, buffers },
+  });
+  const head = model.vocabSize * model.hiddenSize;
+  const copies = head > largestTurnedHead ? 1 : 2;
+  terms.push(
+    { id: 'head-gradient', bytes: 4 * head * copies, params: { parameters: head, buffers: copies } },
+    { id: 'engine', bytes: engineBytes, params: {} },
+  );
+  return terms;
+}

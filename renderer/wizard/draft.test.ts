@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { defaultPreset, presetInputs } from '../../main/contract/queries.ts';
+import { emptyDraft, inputsOf } from './draft.ts';
+
+describe('a new draft', () => {
+  it('starts from the preset that the command line starts from, the one that the texts recommend', () => {
+    expect(defaultPreset).toBe('balanced');
+    expect(emptyDraft().preset).toBe(defaultPreset);
+  });
+
+  it('tells the maker of recipes everything that was entered, and nothing that was not', () => {
+    const draft = {
+      ...emptyDraft(),
+      teacher: '/models/base',
+      train: '/data/rows.tsv',
+      kind: 'generation' as const,
+      textColumns: ['text'],
+      labelColumn: 'answer',
+      template: '{{ text }}',
+      maxLength: 300,
+      devFraction: 0.2,
+      changes: { 'distil.tau': 4, 'distil.steps': null },
+    };
+    const inputs = inputsOf(draft);
+    expect(presetInputs.parse(inputs)).toMatchObject(inputs);
+    expect(inputs).toEqual({
+      preset: 'balanced',
+      teacher: '/models/base',
+      task: {
+        train: '/data/rows.tsv',
+        kind: 'generation',
+        textColumns: ['text'],
+        labelColumn: 'answer',
+        template: '{{ text }}',
+        maxLength: 300,
+        devFraction: 0.2,
+      },
+      changes: { 'distil.tau': 4, 'distil.steps': null },
+    });
+    const more = { dev: '/data/dev.tsv', corpus: '/data/corpus', maxNewTokens: 50, name: ' Parcels ' };
+    expect(inputsOf({ ...draft, ...more }, 'paper')).toMatchObject({
+      preset: 'paper',
+      name: 'Parcels',
+      corpus: '/data/corpus',
+      task: { dev: '/data/dev.tsv', maxNewTokens: 50 },
+    });
+  });
+});
