@@ -45,7 +45,7 @@ function sizeOf(path: string): number {
 describe('the forecast of a recipe, beside its run', () => {
   it('counts the steps that each stage makes, the baseline for as long as the student in all its stages', () => {
     for (const kind of ['finetune', 'pretrain', 'distil', 'baseline'] as const)
-      expect([kind, stage(kind).steps]).toEqual([kind, results.get(kind)!['steps']]);
+      expect([kind, stage(kind).steps]).toEqual([kind, (results.get(kind) as { steps: number }).steps]);
     expect(stage('baseline').steps).toBe(stage('distil').steps + stage('pretrain').steps);
   });
 
