@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { loadModel } from '../native/runtime.ts';
 import { compareInference } from './inference.ts';
-import { writeStudent, type StudentShape, type WeightType } from './student.ts';
+import { writeStudent, type StudentShape, type WeightType } from '../native/golden/student-files.ts';
 import { median, table } from './table.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tritsmith-bench-'));

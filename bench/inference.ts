@@ -18,7 +18,7 @@ import { cacheFolder } from './cache.ts';
 import './engines/tritsmith.ts';
 import { type InferenceReport, inferencePage, inferenceText } from './inference-report.ts';
 import { writeSection } from './results-page.ts';
-import { shapes, writeStudent, type WeightType } from './student.ts';
+import { shapes, writeStudent, type WeightType } from '../native/golden/student-files.ts';
 import { median } from './table.ts';
 
 interface Engine {
