@@ -147,11 +147,6 @@ export class Network {
     return network;
   }
 
-  /** A model with parameters of its own, not yet filled. */
-  static async allocate(configuration: ModelConfiguration, options: NetworkOptions): Promise<Network> {
-    return Network.create(configuration, new ParameterBuffer(parameterSpecifications(configuration)), options);
-  }
-
   /**
    * Quantises the latent weights again; to be called after they changed.
    * @param share below 1 while annealing: how far the weights that compute have gone from the latent ones (0) to the ternary ones (1)

@@ -12,7 +12,7 @@ import { tinyConfiguration, tinyParameters, writeTinySource } from './fixtures/t
 import { cases, prompts } from './golden/cases.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { packRows, unpackRows } from './hugging-face-layout.ts';
-import { tensorsInMemory } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 
 interface Golden {
   transformers: string;

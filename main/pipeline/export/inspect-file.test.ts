@@ -9,7 +9,7 @@ import type { GgufEncoding } from './gguf-encoding.ts';
 import { writeGgufModel } from './gguf-file.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { inspectFile } from './inspect-file.ts';
-import { tensorsInMemory } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 
 let folder: string;
 beforeAll(async () => {

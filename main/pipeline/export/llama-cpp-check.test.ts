@@ -11,7 +11,7 @@ import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from 
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { writeGgufModel } from './gguf-file.ts';
 import { compareWithLlamaCpp, llamaCppCheck } from './llama-cpp-check.ts';
-import { tensorsInMemory } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 import { trainedStudent } from './fixtures/trained-student.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 

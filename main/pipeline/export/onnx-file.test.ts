@@ -7,7 +7,7 @@ import { tinyConfiguration, tinyParameters, tinyPrompts } from './fixtures/tiny-
 import { onnxCheck } from './onnx-check.ts';
 import { writeOnnxModel } from './onnx-file.ts';
 import { blockSize, onnxModel, packTwoBits } from './onnx-model.ts';
-import { tensorsInMemory } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 import { writeVerifiedOnnx } from './verified-onnx.ts';
 
 let folder: string;

@@ -23,7 +23,8 @@ import {
 } from './fixtures/tiny-model.ts';
 import { ggufModelBytes, writeGgufModel } from './gguf-file.ts';
 import { prunedAnswersCheck, prunedTensors, pruneVocabulary } from './pruned-model.ts';
-import { tensorsInMemory, type TensorSource } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
+import type { TensorSource } from './tensor-source.ts';
 
 const shared = fileURLToPath(new URL('../../../../shared/data/', import.meta.url));
 const tokenizer = join(shared, 'tokenizers', 'qwen2-0.5b');

@@ -11,7 +11,7 @@ import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from 
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
 import { compareWithGraph, parametersOfFile } from './runtime-check.ts';
-import { tensorsInMemory } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 
 let folder: string;

@@ -19,7 +19,6 @@ export interface DoctorReport {
   readonly workspace: { folder: string; freeBytes: number };
   readonly executionProviders: { name: string; bundled: boolean }[];
   readonly versions: Record<string, string>;
-  readonly largestModel: string | null;
   readonly findings: DoctorFinding[];
 }
 
@@ -43,7 +42,6 @@ export async function examine(port: SpawnPort, workspaceFolder: string): Promise
     workspace,
     executionProviders,
     versions: programVersions(),
-    largestModel: largest?.name ?? null,
     findings: [
       cores(machine.cores),
       vectors(machine.architecture, machine.instructionSets),

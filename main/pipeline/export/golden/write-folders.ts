@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { tinyParameters, writeTinySource } from '../fixtures/tiny-model.ts';
 import { writeHuggingFaceFolder } from '../hugging-face-folder.ts';
-import { tensorsInMemory } from '../tensor-source.ts';
+import { tensorsInMemory } from '../fixtures/tensors-in-memory.ts';
 import { cases, prompts } from './cases.ts';
 
 const target = process.argv[2]!;
