@@ -19,7 +19,7 @@ import './engines/tritsmith.ts';
 import { type InferenceReport, inferencePage, inferenceText } from './inference-report.ts';
 import { writeSection } from './results-page.ts';
 import { shapes, writeStudent, type WeightType } from '../native/golden/student-files.ts';
-import { median } from './table.ts';
+import { median } from '../main/basics/numbers.ts';
 
 interface Engine {
   engine: 'tritsmith' | 'llama.cpp';

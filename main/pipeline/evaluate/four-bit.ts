@@ -8,6 +8,7 @@ import type { ExportedFile, ModelEvaluation, TypicalRequest } from '../../contra
 import type { ClassifiedRow } from '../../evaluation/answer-classes.ts';
 import { findLlamaCpp, type LlamaCppModel, startLlamaCpp } from '../../llama-cpp/index.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
+import { median } from '../../basics/numbers.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { measuredFile, type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
@@ -22,7 +23,7 @@ import { exportModels } from '../export/export-models.ts';
 import { type JobContext, JobStopped, obeyStop } from '../job.ts';
 import { logSumExp, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
 import type { LabelWords } from '../task/label-words.ts';
-import { measuredLengths, median, promptOf, rounds } from './measure.ts';
+import { measuredLengths, promptOf, rounds } from './measure.ts';
 import { recipeTokenizer } from '../models-of-recipe.ts';
 import { politeThreads } from '../answer/polite-threads.ts';
 import type { JobResult } from '../run-job.ts';

@@ -7,6 +7,7 @@ import type { JobSpec } from '../../contract/jobs.ts';
 import { runsInRuntime } from '../../contract/recipe.ts';
 import type { TypicalRequest } from '../../contract/results.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
+import { median } from '../../basics/numbers.ts';
 import { measuredFile, type Measurement, measurementPath, readExports, writeComparison } from './comparison.ts';
 import { readEvaluation } from './evaluations.ts';
 import type { JobContext } from '../job.ts';
@@ -16,10 +17,6 @@ const decodedTokens = 64;
 export const rounds = 5;
 /** One, so that models and machines compare: small models lose by waiting for a second thread. */
 const threads = 1;
-
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
-}
 
 /** Lengths that every model is measured with: 128 and 64, less where the context is shorter. */
 export function measuredLengths(contextLength: number): { prompt: number; decoded: number } {

@@ -17,7 +17,8 @@ import { ParameterBuffer, parameterSpecifications } from '../../models/parameter
 import { ScoringHead } from '../../models/scoring-head.ts';
 import { type GgufEncoding, scaleName } from './gguf-encoding.ts';
 import { type GgufPlan, unpermuteRotaryRows } from './gguf-layout.ts';
-import { argmax, largestGap, nudged } from './logit-comparison.ts';
+import { argmax } from '../../basics/numbers.ts';
+import { largestGap, nudged } from './logit-comparison.ts';
 
 export interface LlamaCppAgreement {
   readonly prompts: number;

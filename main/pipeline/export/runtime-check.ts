@@ -6,7 +6,8 @@ import { Network } from '../../models/network.ts';
 import { ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
 import { type GgufPlan, unpermuteRotaryRows } from './gguf-layout.ts';
-import { argmax, largestGap, nudged } from './logit-comparison.ts';
+import { argmax } from '../../basics/numbers.ts';
+import { largestGap, nudged } from './logit-comparison.ts';
 import type { TensorSource } from './tensor-source.ts';
 
 export interface RuntimeAgreement {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { annotations, type Annotations } from '../../contract/views.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { writeJsonAtomicallySync } from '../../basics/atomic-file.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
 const stored = annotations.extend({ removed: z.boolean().default(false) });
@@ -25,7 +25,7 @@ export function changeAnnotations(
   change: Partial<Annotations & { removed: boolean }>,
 ): void {
   const path = join(workspace.experimentFolder(id), 'annotations.json');
-  writeJsonAtomically(path, stored.parse({ ...readAnnotations(workspace, id), ...change }));
+  writeJsonAtomicallySync(path, stored.parse({ ...readAnnotations(workspace, id), ...change }));
 }
 
 /** Deletes for good what was removed and not restored; done when a workspace is opened, so undo lasts a whole session. */

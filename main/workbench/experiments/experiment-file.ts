@@ -3,14 +3,14 @@ import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { experimentRecord, type ExperimentRecord } from '../../contract/experiments.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { writeJsonAtomicallySync } from '../../basics/atomic-file.ts';
 
 const fileName = 'experiment.json';
 
 /** Makes the folder again where someone deleted it: its stages are then found undone, and a resumed run starts over. */
 export function writeExperimentFile(folder: string, record: ExperimentRecord): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  writeJsonAtomically(join(folder, fileName), record);
+  writeJsonAtomicallySync(join(folder, fileName), record);
 }
 
 /** Reads the folders of experiments that are not `known`. A file that cannot be read is named in `unreadable` and left as it is. */

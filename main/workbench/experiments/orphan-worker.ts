@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TritsmithError } from '../../contract/errors.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { writeJsonAtomicallySync } from '../../basics/atomic-file.ts';
 import { identityOf, processIdentity, type ProcessIdentity, whereabouts } from './process-identity.ts';
 
 const fileName = 'worker.json';
@@ -13,7 +13,7 @@ const patienceMilliseconds = 3000;
 
 /** Leaves a note of which process works in the experiment's folder. */
 export function noteWorker(folder: string, pid: number): void {
-  writeJsonAtomically(join(folder, fileName), identityOf(pid));
+  writeJsonAtomicallySync(join(folder, fileName), identityOf(pid));
 }
 
 export function forgetWorker(folder: string): void {

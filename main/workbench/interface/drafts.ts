@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { draft, type Draft, settings, type Settings } from '../../contract/views.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { writeJsonAtomicallySync } from '../../basics/atomic-file.ts';
 
 export class DraftStore {
   readonly #folder: string;
@@ -23,7 +23,7 @@ export class DraftStore {
 
   save(content: Omit<Draft, 'changed'>): Draft {
     const saved = draft.parse({ ...content, changed: Date.now() });
-    writeJsonAtomically(join(this.#folder, `${saved.id}.json`), saved);
+    writeJsonAtomicallySync(join(this.#folder, `${saved.id}.json`), saved);
     return saved;
   }
 
@@ -57,7 +57,7 @@ export class SettingsStore {
 
   change(change: Partial<Settings>): Settings {
     const changed = settings.parse({ ...this.read(), ...change });
-    writeJsonAtomically(this.#path, changed);
+    writeJsonAtomicallySync(this.#path, changed);
     return changed;
   }
 }

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
 import { localPathsIn } from '../../contract/local-path.ts';
 import { recipeSchema } from '../../contract/recipe.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { writeJsonAtomicallySync } from '../../basics/atomic-file.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
 /** What a shell knows about who sends the paths. */
@@ -61,7 +61,7 @@ class GrantedPaths implements PathAccess {
     this.#refused.delete(place);
     if (this.#granted.has(place)) return;
     this.#granted.add(place);
-    writeJsonAtomically(this.#file, { version: 1, paths: [...this.#granted] });
+    writeJsonAtomicallySync(this.#file, { version: 1, paths: [...this.#granted] });
   }
 
   demand(path: string): Promise<void> {

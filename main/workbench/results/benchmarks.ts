@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { savedBenchmark, type SavedBenchmark } from '../../contract/helper-protocol.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { writeJsonAtomicallySync } from '../../basics/atomic-file.ts';
 
 export class BenchmarkStore {
   readonly #folder: string;
@@ -24,7 +24,7 @@ export class BenchmarkStore {
   }
 
   save(benchmark: SavedBenchmark): void {
-    writeJsonAtomically(join(this.#folder, `${benchmark.id}.json`), benchmark);
+    writeJsonAtomicallySync(join(this.#folder, `${benchmark.id}.json`), benchmark);
   }
 
   remove(id: string): void {

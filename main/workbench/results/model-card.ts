@@ -1,5 +1,6 @@
 /** The report of an experiment as a model card: what was made, from what, how good and how fast it is, on which machine. */
 import type { ExperimentRecord } from '../../contract/experiments.ts';
+import { lastPart } from '../../contract/local-path.ts';
 import type { ExperimentResults } from '../../contract/views.ts';
 import { differenceBlocks } from './card-differences.ts';
 import { percent, table } from './card-markdown.ts';
@@ -48,7 +49,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
   return [
     `# ${record.name}`,
     '',
-    `A 1.58-bit ternary student for the task "${recipe.task.name}", made by Tritsmith ${record.versions['tritsmith'] ?? ''} from \`${baseName(recipe.teacher)}\` by BitNet Distillation.`,
+    `A 1.58-bit ternary student for the task "${recipe.task.name}", made by Tritsmith ${record.versions['tritsmith'] ?? ''} from \`${lastPart(recipe.teacher)}\` by BitNet Distillation.`,
     '',
     '## Results',
     '',
@@ -201,8 +202,4 @@ function bytes(size: number): string {
   if (size >= 1e9) return `${(size / 1e9).toFixed(2)} GB`;
   if (size >= 1e6) return `${(size / 1e6).toFixed(2)} MB`;
   return `${(size / 1e3).toFixed(1)} kB`;
-}
-
-function baseName(path: string): string {
-  return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
 }

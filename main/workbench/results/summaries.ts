@@ -1,6 +1,7 @@
 /** The rows of the experiments table. What stands in files is read again only when a file has changed, so that a thousand rows cost no more than a look at each. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { lastPart } from '../../contract/local-path.ts';
 import type { Comparison } from '../../contract/results.ts';
 import type { ExperimentSummary } from '../../contract/views.ts';
 import { readAnnotations } from '../experiments/annotations.ts';
@@ -72,8 +73,4 @@ export class Summaries {
 function stampOf(path: string): string {
   const found = statSync(path, { throwIfNoEntry: false });
   return found === undefined ? '' : `${String(found.mtimeMs)}-${String(found.ino)}-${String(found.size)}`;
-}
-
-function lastPart(path: string): string {
-  return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
 }

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { teacherCard, type TeacherCard } from '../../contract/queries.ts';
-import { writeJsonAtomically } from '../workspace/atomic-json.ts';
+import { writeJsonAtomicallySync } from '../../basics/atomic-file.ts';
 import type { Sqlite } from '../workspace/database.ts';
 
 const libraryTeacher = z.object({ name: z.string(), added: z.number(), card: teacherCard });
@@ -21,7 +21,7 @@ export class TeacherLibrary {
   /** Adds or renews the entry of the card's folder. */
   put(name: string, card: TeacherCard): void {
     this.#store({ name, card, added: Date.now() });
-    writeJsonAtomically(this.#copy, this.list());
+    writeJsonAtomicallySync(this.#copy, this.list());
   }
 
   /** Fills an empty list from its copy; a copy that cannot be read is left alone. */
