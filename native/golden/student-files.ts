@@ -35,7 +35,7 @@ export interface StudentFile {
   ropeFactors?: boolean;
 }
 
-/** The shapes of two published BitNet models, and Qwen3-0.6B's. */
+/** Two `bitnet` shapes in which other programs are compared too (docs/results.md, "Inference"), and Qwen3-0.6B's. */
 export const shapes: Record<'124m' | '729m' | '0.6b', StudentShape> = {
   '124m': {
     architecture: 'bitnet',
@@ -398,7 +398,7 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
     if (file.subln !== 'none') {
       vector(`${block}attn_output_norm_in.weight`, attention, 1, 0.2);
       vector(`${block}ffn_gate_norm_in.weight`, shape.width, 1, 0.2);
-      // With SubLN before o and down alone, both carry the weight of ffn_norm.
+      // With SubLN before o and down alone, both carry the weight of ffn_norm (docs/formats.md, 3.3).
       if (paper) seed--;
       vector(`${block}ffn_up_norm_in.weight`, shape.width, 1, 0.2);
       vector(`${block}ffn_down_norm_in.weight`, shape.ffn, 1, 0.2);

@@ -85,7 +85,8 @@ export function llamaCppRounding(type: GgufEncoding['linear'] | GgufEncoding['em
       return 'blocks-32';
     case 'F16':
       return 'float16';
-    default:
+    case 'F32':
+    case 'I2_S':
       return 'none';
   }
 }

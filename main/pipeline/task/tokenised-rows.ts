@@ -3,7 +3,7 @@
  * places in the file are held. Ids take two bytes where the vocabulary allows it.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
