@@ -34,7 +34,7 @@ const rooms = {
 };
 /** What makes and drives tests: may see everything below the shells, and nothing that ships may see it. */
 const outside = ['main/testing', 'bench', 'e2e', 'resources'];
-const test = '\\.test\\.ts$|/fixtures(/|\\.ts$)|/golden/|trained-fixture';
+const test = '\\.test\\.ts$|/fixtures/|/golden/';
 
 export default {
   forbidden: [
@@ -49,6 +49,14 @@ export default {
         pathNot: [`^(${[room, ...below].join('|')})/`, '^resources/demo/', '^main/testing/'],
       },
     })),
+    {
+      name: 'native-stands-alone',
+      comment:
+        'Its tests and its golden files too: native/golden/student-files.ts is the oracle for what main/formats writes.',
+      severity: 'error',
+      from: { path: '^native/' },
+      to: { path: '^(main|renderer|preload|bench|e2e|resources)/' },
+    },
     {
       name: 'tests-of-a-room-look-down',
       comment:

@@ -18,8 +18,8 @@ import { cacheFolder } from './cache.ts';
 import './engines/tritsmith.ts';
 import { type InferenceReport, inferencePage, inferenceText } from './inference-report.ts';
 import { writeSection } from './results-page.ts';
-import { shapes, writeStudent, type WeightType } from './student.ts';
-import { median } from './table.ts';
+import { shapes, writeStudent, type WeightType } from '../native/golden/student-files.ts';
+import { median } from '../main/basics/numbers.ts';
 
 interface Engine {
   engine: 'tritsmith' | 'llama.cpp';

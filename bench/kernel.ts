@@ -5,7 +5,8 @@
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { availableKernels, measureMachine, TernaryMatrix, type KernelName } from '../native/runtime.ts';
-import { loadNote, median, table } from './table.ts';
+import { median } from '../main/basics/numbers.ts';
+import { loadNote, table } from './table.ts';
 
 export interface KernelRun {
   kernel: KernelName;

@@ -28,7 +28,8 @@ import { openApplication } from '../main/workbench/interface/application.ts';
 import { workbenchRouter } from '../main/workbench/interface/procedures/router.ts';
 import { fillWorkspace, longestRun, writeTaskFile } from './load/full-workspace.ts';
 import { trainOnFile } from './load/train-on-file.ts';
-import { loadNote, median, table } from './table.ts';
+import { median } from '../main/basics/numbers.ts';
+import { loadNote, table } from './table.ts';
 
 interface Timed {
   readonly procedure: string;

@@ -1,10 +1,4 @@
-/** Plain-text tables and medians of benchmark results. */
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
+/** Plain-text tables of benchmark results. */
 
 /** Columns aligned, numbers to the right. The first row is the head. */
 export function table(rows: readonly (readonly string[])[]): string {

@@ -26,7 +26,8 @@ import { Random } from '../main/basics/random.ts';
 import { TrainingStep } from '../main/training/training-step.ts';
 import { qwen3 } from './qwen3.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';
-import { loadNote, median, table } from './table.ts';
+import { median } from '../main/basics/numbers.ts';
+import { loadNote, table } from './table.ts';
 
 const student = { ...qwen3, ropeTheta: 10_000, maxPositions: 512, ternary: true, subln: 'paper' } as const;
 

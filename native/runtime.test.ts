@@ -70,20 +70,6 @@ describe.each(Object.keys(students))('%s', (name) => {
 const greedyIndex = (logits: Float32Array) => logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
 
 describe('scoring', () => {
-  it('computes only the rows asked for, and they equal the full logits', () => {
-    for (const name of ['bitnet-b1.58-q6', 'qwen2-q8', 'llama-f16', 'llama3-rope-untied']) {
-      const model = loadModel(path(name), exact);
-      const labels = Int32Array.of(7, 0, 255, 7);
-      const scores = model.scoreLabels(prompt, labels);
-      const logits = model.lastLogits();
-      labels.forEach((id, i) =>
-        expect(Math.abs(scores[i]! - logits[id]!)).toBeLessThan(1e-5 * Math.abs(logits[id]!) + 1e-5),
-      );
-      expect(() => model.scoreLabels(new Int32Array(0), Int32Array.of(260))).toThrow(/outside the vocabulary/);
-      model.close();
-    }
-  });
-
   it('goes back to an earlier length: a shared prefix is computed once', () => {
     const model = loadModel(path('qwen3-paper'), exact);
     model.prefill(prompt);
@@ -139,9 +125,6 @@ describe('generation', () => {
       reason: 'stop',
       tokens: { length: third + 1 },
     });
-    const pair = await run({ stopSequences: [[byHand[4]!, byHand[5]!]] });
-    expect(pair.reason).toBe('stop');
-    expect([...pair.tokens.slice(-2)]).toEqual([byHand[4], byHand[5]]);
     expect(await run({}, () => false)).toMatchObject({ reason: 'stop', tokens: { length: 1 } });
     model.close();
   });
@@ -215,7 +198,7 @@ describe('generation', () => {
     model.prefill(shifted);
     const logits = model.lastLogits();
     for (const id of new Set(shifted)) logits[id] = logits[id]! > 0 ? logits[id]! / 5 : logits[id]! * 5;
-    expect(model.sample({ repetitionPenalty: 5, penaltyWindow: 64 })).toBe(greedyIndex(logits));
+    expect(model.sample({ repetitionPenalty: 5 })).toBe(greedyIndex(logits));
     model.close();
   });
 });

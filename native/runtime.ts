@@ -57,21 +57,14 @@ export interface SamplingOptions {
   topK?: number;
   /** Keep the smallest set of tokens whose probability reaches this. Default 1. */
   topP?: number;
-  /** Logits of recent tokens are divided by it where positive, multiplied where negative. Default 1. */
+  /** Logits of the last 64 tokens are divided by it where positive, multiplied where negative. Default 1. */
   repetitionPenalty?: number;
-  /** How many recent tokens count. Default 64. */
-  penaltyWindow?: number;
 }
 
 export interface GenerationOptions extends SamplingOptions {
   maxTokens: number;
   /** Generation ends after one of these (it is the last token returned). */
   stopTokens?: readonly number[];
-  /**
-   * Token sequences that end the generation; the tokens of the sequence are returned. Stop strings need text: give them to `onToken`'s owner, which
-   * returns false.
-   */
-  stopSequences?: readonly (readonly number[])[];
   seed?: number;
   signal?: AbortSignal;
 }
@@ -101,7 +94,6 @@ interface NativeStudent {
   info(): Omit<ModelInformation, 'loadSeconds'>;
   append(ids: Int32Array, eachLogits?: Float32Array): void;
   logits(out: Float32Array): void;
-  scoreRows(rows: Int32Array, out: Float32Array): void;
   sample(options: SamplingOptions): number;
   seed(seed: number): void;
   truncate(length: number): void;
@@ -205,7 +197,7 @@ export class StudentModel {
     return this.info.weightBytes + this.#native.state().cacheBytes;
   }
 
-  /** Appends tokens to the conversation; the last one's hidden state is kept for `sample`, `lastLogits` and `scoreLabels`. */
+  /** Appends tokens to the conversation; the last one's hidden state is kept for `sample` and `lastLogits`. */
   prefill(ids: Int32Array): void {
     call(() => this.#native.append(ids));
   }
@@ -235,14 +227,6 @@ export class StudentModel {
     return out;
   }
 
-  /** Logits of the label tokens after `ids`, which are appended; only the labels' rows of the head are computed. */
-  scoreLabels(ids: Int32Array, labelIds: Int32Array): Float32Array {
-    if (ids.length > 0) this.prefill(ids);
-    const out = new Float32Array(labelIds.length);
-    call(() => this.#native.scoreRows(labelIds, out));
-    return out;
-  }
-
   /**
    * Appends `ids` and generates. `onToken` receives each token as it comes and may return false to end. The last token is not yet in the KV cache.
    * Cancelling (`signal`) works between tokens and between pieces of the prompt.
@@ -252,7 +236,7 @@ export class StudentModel {
     options: GenerationOptions,
     onToken?: (token: number) => boolean | undefined,
   ): Promise<Generation> {
-    const { maxTokens, stopTokens = [], stopSequences = [], seed = 0, signal, ...sampling } = options;
+    const { maxTokens, stopTokens = [], seed = 0, signal, ...sampling } = options;
     const tokens: number[] = [];
     const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
     const started = performance.now();
@@ -271,8 +255,6 @@ export class StudentModel {
       prefilled = performance.now();
       await turn();
     }
-    const ends = (sequence: readonly number[]) =>
-      sequence.length > 0 && sequence.every((id, i) => tokens[tokens.length - sequence.length + i] === id);
     while (tokens.length < maxTokens) {
       if (signal?.aborted) return done('cancelled');
       if (tokens.length > 0) {
@@ -281,7 +263,7 @@ export class StudentModel {
       }
       const token = this.sample(sampling);
       tokens.push(token);
-      if (onToken?.(token) === false || stopTokens.includes(token) || stopSequences.some(ends)) return done('stop');
+      if (onToken?.(token) === false || stopTokens.includes(token)) return done('stop');
       await turn();
     }
     return done('length');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { writeStudent, type StudentFile, type StudentShape } from '../bench/student.ts';
+import { writeStudent, type StudentFile, type StudentShape } from './golden/student-files.ts';
 import { availableKernels } from './runtime.ts';
 
 const root = fileURLToPath(new URL('.', import.meta.url));

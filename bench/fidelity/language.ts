@@ -5,7 +5,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type OptimiserSettings, optimiserSettings } from '../../main/contract/recipe.ts';
-import { perplexity } from '../../main/evaluation/perplexity.ts';
 import { readCorpus } from '../../main/formats/datasets/index.ts';
 import { sharedData } from '../../main/testing/shared-data.ts';
 import { loadTokenizer } from '../../main/formats/tokenizers/index.ts';
@@ -80,15 +79,17 @@ async function heldOutCrossEntropy(
 ): Promise<number> {
   const network = await Network.create(configuration, parameters, { threads, mode: 'inference' });
   const head = await ScoringHead.create(network, { threads });
-  const parts = [];
+  let nll = 0;
+  let predicted = 0;
   for (const micro of heldOut) {
     const { hidden } = await network.forward(micro);
     const scores = await head.logProbabilities(hidden, micro.targetPositions, micro.targets, 1);
-    parts.push({ nll: -scores.reduce((sum, score) => sum + score, 0), tokens: scores.length });
+    for (const score of scores) nll -= score;
+    predicted += scores.length;
   }
   await head.release();
   await network.release();
-  return perplexity(parts).nllPerToken;
+  return nll / predicted;
 }
 
 export interface LanguageResult {

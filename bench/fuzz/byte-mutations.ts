@@ -1,16 +1,5 @@
 /** Damaged copies of real files for fuzz tests: the same seed gives the same copies. */
 
-/** A small random generator (mulberry32): integers in `[0, below)`. */
-export function seededIntegers(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b_79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
 const nastyWords = [
   '__proto__',
   'constructor',

@@ -1,5 +1,6 @@
 /** Input number `index` of a parser and seed: always the same bytes, so that a number is enough to repeat a failure. */
-import { mutate, seededIntegers } from './byte-mutations.ts';
+import { Random } from '../../main/basics/random.ts';
+import { mutate } from './byte-mutations.ts';
 import { mutateJson } from './json-mutations.ts';
 import type { Sample } from './target.ts';
 
@@ -33,8 +34,8 @@ export interface FuzzInput {
 export function inputOf(parser: string, samples: readonly Sample[], seed: number, index: number): FuzzInput {
   let hash = seed ^ 0x9e37_79b9;
   for (const character of `${parser} ${index}`) hash = Math.imul(hash ^ character.charCodeAt(0), 0x0100_0193);
-  const below = seededIntegers(hash);
-  for (let warmUp = 0; warmUp < 3; warmUp++) below(2);
+  const random = new Random(hash);
+  const below: Below = (limit) => random.below(limit);
   const which = below(samples.length);
   const { files, damaged, as, focus, words = [] } = samples[which]!;
   const original = Buffer.from(files[damaged]!);

@@ -1,5 +1,9 @@
-/** Files that are there whole or not at all: written under a temporary name in the same folder, fsync, rename, fsync of the folder. */
+/**
+ * Files that are there whole or not at all: written under a temporary name in the same folder, fsync, rename, fsync of the folder. Artifacts of
+ * any size are written asynchronously; small notes of the workbench, which must be there before its next line runs, synchronously.
+ */
 import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open, rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { noSpace, TritsmithError } from '../contract/errors.ts';
@@ -33,6 +37,13 @@ async function freeBytes(folder: string): Promise<number> {
   );
 }
 
+/** Names of temporary files differ, so that two writers of one target do not meet. */
+function temporaryFor(target: string): string {
+  return path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+}
+
+const isFull = (thrown: unknown) => ['ENOSPC', 'EDQUOT'].includes((thrown as NodeJS.ErrnoException).code ?? '');
+
 async function fullDisk(target: string, needed: number, thrown?: Error): Promise<TritsmithError> {
   const free = await freeBytes(path.dirname(target));
   return noSpace(target, {
@@ -65,7 +76,7 @@ export async function writeFileAtomically(
   bytes?: number,
 ): Promise<void> {
   const folder = path.dirname(target);
-  const temporary = path.join(folder, `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = temporaryFor(target);
   let handle: FileHandle | undefined;
   let position = 0;
   try {
@@ -95,8 +106,37 @@ export async function writeFileAtomically(
     await handle?.close().catch(() => undefined);
     await rm(temporary, { force: true }).catch(() => undefined);
     // What the writer threw on purpose (a stop, say) comes out as it is.
-    if (['ENOSPC', 'EDQUOT'].includes((thrown as NodeJS.ErrnoException).code ?? ''))
-      throw await fullDisk(target, bytes ?? position, thrown as Error);
+    if (isFull(thrown)) throw await fullDisk(target, bytes ?? position, thrown as Error);
     throw (thrown as NodeJS.ErrnoException).syscall === undefined ? thrown : TritsmithError.from(thrown);
+  }
+}
+
+/**
+ * Writes a small text at once, readable by its owner alone (mode 0600). On any failure an existing `target` stays as it was.
+ * @throws TritsmithError `no-space`, and errors of the file system
+ */
+export function writeTextAtomicallySync(target: string, text: string): void {
+  const temporary = temporaryFor(target);
+  try {
+    const file = openSync(temporary, 'wx', 0o600);
+    try {
+      writeFileSync(file, text);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, target);
+    if (process.platform === 'win32') return;
+    const folder = openSync(path.dirname(target), 'r');
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+  } catch (thrown) {
+    rmSync(temporary, { force: true });
+    if (!isFull(thrown)) throw thrown;
+    const { bavail, bsize } = statfsSync(path.dirname(target));
+    throw noSpace(target, { needed: Buffer.byteLength(text), free: bavail * bsize });
   }
 }

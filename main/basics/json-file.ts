@@ -1,8 +1,8 @@
 /** Small JSON files of our own: checked when read, and when written either old or new, never half of one. */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
 import type { ZodType } from 'zod';
-import { noSpace, TritsmithError } from '../contract/errors.ts';
+import { TritsmithError } from '../contract/errors.ts';
+import { writeTextAtomicallySync } from './atomic-file.ts';
 import { parseBoundedJson } from './bounded-json.ts';
 
 const deepest = 64;
@@ -39,27 +39,7 @@ export function readJsonIfWhole<T>(path: string, schema: ZodType<T>): T | null {
   }
 }
 
-/** `value` as JSON text, written like `writeTextAtomically`. */
+/** `value` as JSON text, written like `writeTextAtomicallySync`. */
 export function writeJsonAtomically(path: string, value: unknown): void {
-  writeTextAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
-}
-
-/** Writes beside `path`, flushes to the disk and renames into place. Mode 0600. @throws TritsmithError `no-space`, and errors of the file system */
-export function writeTextAtomically(path: string, text: string): void {
-  const temporary = `${path}.${String(process.pid)}.new`;
-  try {
-    const file = openSync(temporary, 'w', 0o600);
-    try {
-      writeFileSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(temporary, path);
-  } catch (thrown) {
-    rmSync(temporary, { force: true });
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') throw thrown;
-    const { bavail, bsize } = statfsSync(dirname(path));
-    throw noSpace(path, { needed: text.length, free: bavail * bsize });
-  }
+  writeTextAtomicallySync(path, `${JSON.stringify(value, null, 2)}\n`);
 }

@@ -1,25 +1,18 @@
-/** Repeatable random numbers: xoshiro128** (Blackman and Vigna, 2018), seeded by SplitMix32. The state fits in a checkpoint. */
+/** Repeatable random numbers: xoshiro128** (Blackman and Vigna, 2018), seeded by SplitMix32. */
 export class Random {
   readonly #state: Uint32Array;
 
-  constructor(seed: number | readonly number[]) {
+  constructor(seed: number) {
     this.#state = new Uint32Array(4);
-    if (typeof seed === 'number') {
-      let z = seed >>> 0;
-      for (let index = 0; index < 4; index += 1) {
-        z = (z + 0x9e3779b9) >>> 0;
-        let t = z ^ (z >>> 16);
-        t = Math.imul(t, 0x21f0aaad);
-        t ^= t >>> 15;
-        t = Math.imul(t, 0x735a2d97);
-        this.#state[index] = t ^ (t >>> 15);
-      }
-    } else this.#state.set(seed);
-  }
-
-  /** For a checkpoint; `new Random(saved)` goes on where this one stands. */
-  save(): number[] {
-    return [...this.#state];
+    let z = seed >>> 0;
+    for (let index = 0; index < 4; index += 1) {
+      z = (z + 0x9e3779b9) >>> 0;
+      let t = z ^ (z >>> 16);
+      t = Math.imul(t, 0x21f0aaad);
+      t ^= t >>> 15;
+      t = Math.imul(t, 0x735a2d97);
+      this.#state[index] = t ^ (t >>> 15);
+    }
   }
 
   /** A whole number in [0, 2^32). */

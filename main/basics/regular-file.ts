@@ -32,3 +32,27 @@ export async function openRegularFile(file: string): Promise<{ handle: FileHandl
 export function readSize(block: number, size: number): number {
   return Math.max(1, Math.min(block, size));
 }
+
+const largestRead = 16 * 1024 * 1024;
+
+/** Fills `into` from byte `position` on. @throws what `short` makes, where the file ends before */
+export async function readFully(
+  handle: FileHandle,
+  into: ArrayBufferView,
+  position: number,
+  short: () => Error,
+): Promise<void> {
+  const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+  for (let done = 0; done < bytes.length;) {
+    const { bytesRead } = await handle.read(bytes, done, Math.min(largestRead, bytes.length - done), position + done);
+    if (bytesRead === 0) throw short();
+    done += bytesRead;
+  }
+}
+
+/** What readers of weights throw where a file ends before its header said. */
+export function becameShorter(file: string): TritsmithError {
+  return new TritsmithError('damaged', `${file} became shorter while it was read.`, {
+    remedy: 'Let no other program write to the file, and try again.',
+  });
+}

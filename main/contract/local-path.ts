@@ -6,6 +6,11 @@ export function localPath(): z.ZodString {
   return z.string().min(1).meta({ localPath: true });
 }
 
+/** The name of the file or folder that a path of any system ends in. */
+export function lastPart(path: string): string {
+  return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
+}
+
 /** As much of a JSON schema as is needed to find the paths in a value. */
 interface Shape {
   readonly localPath?: unknown;

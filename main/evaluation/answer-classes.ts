@@ -1,4 +1,5 @@
 /** Classification by comparing the scores of label words, and generation by greedy decoding, on the graph engine. */
+import { argmax } from '../basics/numbers.ts';
 import type { Network } from '../models/network.ts';
 import type { ScoringHead } from '../models/scoring-head.ts';
 
@@ -121,8 +122,7 @@ export async function generateRows(
       const logits = await head.logits(hidden, positions);
       open = open.filter((index, row) => {
         const scores = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
-        let best = 0;
-        for (let token = 1; token < vocabSize; token += 1) if (scores[token]! > scores[best]!) best = token;
+        const best = argmax(scores);
         if (best === endId) return false;
         results[index]!.push(best);
         return true;

@@ -1,6 +1,6 @@
 /** Percentile bootstrap of the mean of per-row scores. */
 
-/** Uniform numbers in [0, 1) from a 32-bit seed: mulberry32, a Weyl sequence through an integer mixer. */
+/** Uniform numbers in [0, 1) from a 32-bit seed: mulberry32, and not `Random`: it decides the intervals that results were published with. */
 function uniform(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { TritsmithError } from '../contract/errors.ts';
 import { confusion } from './confusion.ts';
-import { perplexity } from './perplexity.ts';
 
 describe('confusion matrix', () => {
   const gold = [...'aaaabbbccc'];
@@ -40,23 +39,5 @@ describe('confusion matrix', () => {
   test('refuses unknown classes and lists of different lengths', () => {
     expect(() => confusion(['a'], ['a'], ['b'])).toThrow(TritsmithError);
     expect(() => confusion(['a'], ['a'], [])).toThrow(TritsmithError);
-  });
-});
-
-describe('perplexity', () => {
-  test('weighs every token the same over all parts', () => {
-    const result = perplexity([
-      { nll: 10 * Math.log(2), tokens: 10, bytes: 40 },
-      { nll: 10 * Math.log(8), tokens: 5, bytes: 20 },
-    ]);
-    expect(result.tokens).toBe(15);
-    expect(result.perplexity).toBeCloseTo(2 ** (40 / 15), 10);
-    expect(result.nllPerToken).toBeCloseTo((40 / 15) * Math.LN2, 12);
-    expect(result.bitsPerByte).toBeCloseTo(40 / 60, 12);
-  });
-
-  test('says nothing about bytes that it was not told', () => {
-    expect(perplexity([{ nll: 1, tokens: 1 }]).bitsPerByte).toBeNull();
-    expect(() => perplexity([])).toThrow(TritsmithError);
   });
 });

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { TritsmithError } from '../contract/errors.ts';
+import { argmax } from '../basics/numbers.ts';
 
 interface Sampler {
   applyConfig(config: object): void;
@@ -88,12 +89,6 @@ export interface LlamaCppModel {
 function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
-}
-
-function argmax(values: Float32Array): number {
-  let best = 0;
-  for (let id = 1; id < values.length; id += 1) if (values[id]! > values[best]!) best = id;
-  return best;
 }
 
 async function loadLlama(component: string, complaints: string[]): Promise<Llama> {

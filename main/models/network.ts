@@ -1,27 +1,17 @@
 /**
- * A model that runs: one graph per kind of layer, executed layer by layer on the caller's buffers. All layers share the same
- * sessions; only the weights fed to them differ. Between forward and backward pass live the layers' inputs and, unless
+ * A model that runs: the layers' sessions (layer-sessions.ts), executed layer by layer on the caller's buffers. Between forward and backward pass live the layers' inputs and, unless
  * activations are recomputed, what each layer's forward session handed out.
  */
 import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
-import { differentiate } from '../graph/differentiate.ts';
-import { Graph, type Value } from '../graph/graph.ts';
-import { type KeptValue, type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
-import type { ActivationRounding } from '../graph/rounded-activations.ts';
-import {
-  type Bindings,
-  elementCount,
-  type ElementBuffer,
-  type EngineOptions,
-  Session,
-  threadCount,
-} from '../graph/session.ts';
+import type { KeptValue } from '../graph/passes.ts';
+import { type Bindings, elementCount, type ElementBuffer, threadCount } from '../graph/session.ts';
 import type { ModelConfiguration, Projection } from './configuration.ts';
-import { decoderLayer, type TernaryArithmetic } from './decoder-layer.ts';
-import { embeddingName, ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
-import { rotaryTables } from './rotary-tables.ts';
+import { addEmbeddingGradient, embed } from './embedding.ts';
+import { LayerSessions, type NetworkOptions } from './layer-sessions.ts';
+import type { ParameterBuffer, ParameterSpecification } from './parameters.ts';
+import { Positions } from './positions.ts';
 import { type TernaryCounts, TernaryWeights } from './ternary-weights.ts';
 
 /** Token ids `[B, T]`, padded on the right; padding may be any valid id, because a causal model never looks ahead. */
@@ -38,96 +28,32 @@ export interface AttentionStates {
   readonly v: Float32Array;
 }
 
-export interface NetworkOptions extends EngineOptions {
-  /** `training` compiles the backward pass too. */
-  readonly mode: 'inference' | 'training';
-  readonly recomputeActivations?: boolean;
-  /** Ternary models only. */
-  readonly arithmetic?: TernaryArithmetic;
-  /** Full-precision models in inference only: how the projections' inputs are rounded. */
-  readonly rounding?: ActivationRounding;
-}
-
 /** 65 536 products of an unsigned and a signed byte fit into 32 bits. */
 const mostFixedPointTokens = 65_536;
-
-interface Sessions {
-  readonly forward: Session;
-  readonly passes: Passes | null;
-  readonly backward: Session | null;
-}
-
-/** Builds the layer's programs; `relation` adds gradients that enter at q, k and v. */
-function layerPasses(configuration: ModelConfiguration, options: NetworkOptions, relation: boolean): Passes {
-  const graph = new Graph('layer');
-  const layer = decoderLayer(graph, configuration, options.arithmetic);
-  const forwardNodes = graph.nodes.length;
-  const seeds = new Map<Value, Value>([[layer.output, graph.input('d.output', layer.output.shape)]]);
-  if (relation)
-    for (const name of ['q', 'k', 'v'] as const) seeds.set(layer[name], graph.input(`d.${name}`, layer[name].shape));
-  const gradients = differentiate(graph, seeds, [layer.input, ...layer.parameters.values()]);
-  const named: Record<string, Value> = {};
-  for (const [value, gradient] of gradients) named[`grad.${value.name}`] = gradient;
-  const { output, q, k, v } = layer;
-  return splitPasses(
-    'layer',
-    graph,
-    forwardNodes,
-    { output, 'state.q': q, 'state.k': k, 'state.v': v },
-    named,
-    options.recomputeActivations ?? false,
-  );
-}
-
-/** Bytes that one layer hands from its forward to its backward pass, for micro-batches of this size, its input included. */
-export function keptLayerBytes(
-  configuration: ModelConfiguration,
-  tokens: Omit<TokenBatch, 'ids'>,
-  options: Pick<NetworkOptions, 'recomputeActivations' | 'arithmetic'>,
-): number {
-  const { kept } = layerPasses(configuration, { ...options, threads: 1, mode: 'training' }, false);
-  const bindings = { B: tokens.batch, T: tokens.length, P: tokens.length };
-  const bytes = (value: KeptValue): number => elementCount(value, bindings) * (value.type === 'float32' ? 4 : 1);
-  const input = 4 * tokens.batch * tokens.length * configuration.hiddenSize;
-  return input + kept.reduce((sum, value) => sum + bytes(value), 0);
-}
-
-function inferenceProgram(configuration: ModelConfiguration, options: NetworkOptions): Program {
-  const graph = new Graph('layer');
-  const { output, q, k, v, projectionInputs } = decoderLayer(
-    graph,
-    configuration,
-    options.arithmetic,
-    options.rounding,
-  );
-  const inputs = Object.fromEntries([...projectionInputs].map(([name, value]) => [`input.${name}`, value]));
-  return program('layer.inference', graph, { output, 'state.q': q, 'state.k': k, 'state.v': v, ...inputs });
-}
 
 export class Network {
   readonly configuration: ModelConfiguration;
   readonly parameters: ParameterBuffer;
   readonly #options: NetworkOptions;
-  readonly #sessions: Sessions;
-  #relationBackward: { session: Session; passes: Passes } | null = null;
+  readonly #sessions: LayerSessions;
   /** Local name -> specification, per layer. */
   readonly #layers: Map<string, ParameterSpecification>[];
   readonly #ternaryWeights: TernaryWeights | null;
   readonly #pool = new BufferPool();
-  #tables: { cos: Float32Array; sin: Float32Array; positions: number } | null = null;
-  readonly #masks = new Map<number, Float32Array>();
+  readonly #positions: Positions;
   #current: TokenBatch | null = null;
 
   private constructor(
     configuration: ModelConfiguration,
     parameters: ParameterBuffer,
     options: NetworkOptions,
-    sessions: Sessions,
+    sessions: LayerSessions,
   ) {
     this.configuration = configuration;
     this.parameters = parameters;
     this.#options = options;
     this.#sessions = sessions;
+    this.#positions = new Positions(configuration);
     this.#layers = Array.from({ length: configuration.layers }, () => new Map<string, ParameterSpecification>());
     for (const specification of parameters.specifications)
       if (specification.layer !== null) this.#layers[specification.layer]!.set(specification.local, specification);
@@ -143,26 +69,9 @@ export class Network {
     options: NetworkOptions,
   ): Promise<Network> {
     native.setThreads(threadCount(options));
-    let sessions: Sessions;
-    if (options.mode === 'training') {
-      const passes = layerPasses(configuration, options, false);
-      sessions = {
-        forward: await Session.create(passes.forward, options),
-        passes,
-        backward: await Session.create(passes.backward, options),
-      };
-    } else {
-      const forward = await Session.create(inferenceProgram(configuration, options), options);
-      sessions = { forward, passes: null, backward: null };
-    }
-    const network = new Network(configuration, parameters, options, sessions);
+    const network = new Network(configuration, parameters, options, await LayerSessions.create(configuration, options));
     network.refreshTernary();
     return network;
-  }
-
-  /** A model with parameters of its own, not yet filled. */
-  static async allocate(configuration: ModelConfiguration, options: NetworkOptions): Promise<Network> {
-    return Network.create(configuration, new ParameterBuffer(parameterSpecifications(configuration)), options);
   }
 
   /**
@@ -185,29 +94,9 @@ export class Network {
     return this.#ternaryWeights.read(name);
   }
 
-  #rotary(length: number): { cos: Float32Array; sin: Float32Array; positions: number } {
-    if (!this.#tables || this.#tables.positions < length) {
-      const positions = Math.max(length, 128);
-      this.#tables = { ...rotaryTables(this.configuration, positions), positions };
-    }
-    return this.#tables;
-  }
-
-  /** Additive causal mask `[T, T]`. */
-  #mask(length: number): Float32Array {
-    let mask = this.#masks.get(length);
-    if (!mask) {
-      mask = new Float32Array(length * length);
-      for (let row = 0; row < length; row += 1) mask.fill(-1e9, row * length + row + 1, (row + 1) * length);
-      if (this.#masks.size > 64) this.#masks.clear();
-      this.#masks.set(length, mask);
-    }
-    return mask;
-  }
-
   #layerFeeds(layer: number, tokens: TokenBatch): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
-    const { cos, sin, positions } = this.#rotary(tokens.length);
-    const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.#mask(tokens.length) };
+    const { cos, sin, positions } = this.#positions.rotary(tokens.length);
+    const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.#positions.mask(tokens.length) };
     for (const [local, { name, ternary }] of this.#layers[layer]!)
       if (ternary) Object.assign(feeds, this.#ternaryWeights!.feeds(local as Projection, name));
       else feeds[local] = this.parameters.view(name);
@@ -256,25 +145,16 @@ export class Network {
     capture?: number,
     visit?: (layer: number, inputs: ReadonlyMap<Projection, Float32Array>) => void,
   ): Promise<{ hidden: Float32Array; states: AttentionStates | null }> {
-    const { layers, vocabSize, hiddenSize } = this.configuration;
+    const { layers } = this.configuration;
     const { ids, batch, length } = tokens;
-    const { passes, forward } = this.#sessions;
+    const { forward, kept, projectionInputs } = this.#sessions;
     this.#current = tokens;
-    const embedding = this.parameters.view(embeddingName);
-    try {
-      native.gatherRows(embedding, ids.subarray(0, batch * length), hiddenSize, this.#hidden(0, tokens));
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      throw new TritsmithError('bad-input', `A token id lies outside the model's vocabulary of ${vocabSize}.`, {
-        reason: error.message,
-        remedy: 'The tokenizer does not belong to this model: choose the folder that has both.',
-      });
-    }
+    embed(this.configuration, this.parameters, ids.subarray(0, batch * length), this.#hidden(0, tokens));
     let states: AttentionStates | null = null;
     for (let layer = 0; layer < layers; layer += 1) {
       const { bindings, feeds } = this.#layerFeeds(layer, tokens);
       const results: Record<string, ElementBuffer> = { output: this.#hidden(layer + 1, tokens) };
-      for (const value of passes?.kept ?? []) results[value.forwardName] = this.#kept(layer, value, bindings);
+      for (const value of kept) results[value.forwardName] = this.#kept(layer, value, bindings);
       if (layer === capture) {
         const own = this.#stateBuffers('state', tokens);
         states = {
@@ -285,25 +165,15 @@ export class Network {
       }
       const probes = new Map<Projection, Float32Array>();
       if (visit)
-        for (const output of forward.program.outputs)
-          if (output.name.startsWith('input.')) {
-            const buffer = this.#pool.take(output.name, elementCount(output, bindings));
-            results[output.name] = buffer;
-            probes.set(output.name.slice('input.'.length) as Projection, buffer);
-          }
+        for (const [projection, input] of projectionInputs) {
+          const buffer = this.#pool.take(input.name, elementCount(input, bindings));
+          results[input.name] = buffer;
+          probes.set(projection, buffer);
+        }
       await forward.run(bindings, { ...feeds, x: this.#hidden(layer, tokens) }, results);
       visit?.(layer, probes);
     }
     return { hidden: this.#hidden(layers, tokens), states };
-  }
-
-  /** Takes the compiled backward pass that accepts gradients at q, k and v. */
-  async #relationSession(): Promise<{ session: Session; passes: Passes }> {
-    if (!this.#relationBackward) {
-      const passes = layerPasses(this.configuration, this.#options, true);
-      this.#relationBackward = { session: await Session.create(passes.backward, this.#options), passes };
-    }
-    return this.#relationBackward;
   }
 
   /**
@@ -318,9 +188,9 @@ export class Network {
     accumulate: boolean,
     relation?: { layer: number; gradient: AttentionStates },
   ): Promise<void> {
-    const { passes, backward } = this.#sessions;
     const tokens = this.#current;
-    if (!passes || !backward || !tokens) throw new Error('backward needs a training network and a forward pass');
+    if (this.#options.mode !== 'training' || !tokens)
+      throw new Error('backward needs a training network and a forward pass');
     if (this.#options.arithmetic?.gradients === 'int16' && tokens.batch * tokens.length > mostFixedPointTokens)
       throw new TritsmithError(
         'bad-input',
@@ -340,7 +210,7 @@ export class Network {
         if (!accumulate) for (const { name } of this.#layers[layer]!.values()) gradients.view(name).fill(0);
         continue;
       }
-      const { session, passes: used } = enters ? await this.#relationSession() : { session: backward, passes };
+      const { session, kept } = await this.#sessions.backward(enters !== null);
       const { bindings, feeds } = this.#layerFeeds(layer, tokens);
       const dInput = this.#pool.take(`gradient.${layer % 2}`, count);
       dOutput ??= this.#pool.take('gradient.none', count).fill(0);
@@ -350,7 +220,7 @@ export class Network {
         all['d.k'] = enters.k;
         all['d.v'] = enters.v;
       }
-      for (const value of used.kept) all[value.name] = this.#kept(layer, value, bindings);
+      for (const value of kept) all[value.name] = this.#kept(layer, value, bindings);
       const results: Record<string, Float32Array> = { 'grad.x': dInput };
       const scratch: [Float32Array, Float32Array][] = [];
       for (const [local, { name, size }] of this.#layers[layer]!) {
@@ -366,18 +236,15 @@ export class Network {
       dOutput = dInput;
     }
     if (dOutput)
-      native.scatterAddRows(
-        gradients.view(embeddingName),
+      addEmbeddingGradient(
+        this.configuration,
+        gradients,
         tokens.ids.subarray(0, tokens.batch * tokens.length),
-        hiddenSize,
         dOutput,
-        1,
       );
   }
 
   async release(): Promise<void> {
-    await this.#sessions.forward.release();
-    await this.#sessions.backward?.release();
-    await this.#relationBackward?.session.release();
+    await this.#sessions.release();
   }
 }

@@ -1,34 +1,18 @@
 /** Final norm and head without gradients: log-probabilities of given tokens, and logits, over chunks of rows. */
-import { native } from '../../native/index.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import { Graph } from '../graph/graph.ts';
-import { linear, rmsNorm } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
-import { type ActivationRounding, roundActivations } from '../graph/rounded-activations.ts';
+import type { ActivationRounding } from '../graph/rounded-activations.ts';
 import { type EngineOptions, Session } from '../graph/session.ts';
 import type { ModelConfiguration } from './configuration.ts';
+import { chunkRows, headFeeds, headLogits, logSoftmax, pickColumns } from './head.ts';
 import type { Network } from './network.ts';
-import { finalNormName, headName } from './parameters.ts';
-
-/** Logits of at most this many elements are alive at once. */
-const largestLogits = 40_000_000;
-
-/** How many rows the head computes at a time for a vocabulary, so that a large one needs no `[B*T, V]` buffer. */
-export function chunkRows(vocabSize: number): number {
-  return Math.max(16, Math.min(1024, Math.floor(largestLogits / vocabSize)));
-}
 
 function buildProgram(configuration: ModelConfiguration, rounding: ActivationRounding) {
-  const { hiddenSize, vocabSize, rmsNormEpsilon } = configuration;
   const graph = new Graph('scoring-head');
-  const rows = graph.input('rows', ['n', hiddenSize]);
-  const norm = graph.input('norm', [hiddenSize]);
-  const head = graph.input('head', [vocabSize, hiddenSize]);
-  const normed = roundActivations(graph, rmsNorm(graph, rows, norm, rmsNormEpsilon), rounding);
-  const logits = linear(graph, normed, head);
-  const logP = graph.node1('LogSoftmax', [logits], logits.shape, { attributes: { axis: { int: -1 } } });
+  const { logits } = headLogits(graph, configuration, '', rounding);
   const targets = graph.input('targets', ['n', 'C'], 'int64');
-  const picked = graph.node1('GatherElements', [logP, targets], ['n', 'C'], { attributes: { axis: { int: 1 } } });
+  const picked = pickColumns(graph, logSoftmax(graph, logits), targets);
   return { scores: program('scoring-head', graph, { picked }), logits: program('logits-head', graph, { logits }) };
 }
 
@@ -44,7 +28,7 @@ export class ScoringHead {
     this.#logitsSession = logits;
   }
 
-  /** @param rounding of what enters the head */
+  /** @param rounding how the head's inputs are rounded */
   static async create(
     network: Network,
     options: EngineOptions,
@@ -59,18 +43,10 @@ export class ScoringHead {
     positions: Int32Array,
     visit: (start: number, n: number, feeds: Record<string, Float32Array>) => Promise<void>,
   ): Promise<void> {
-    const { configuration, parameters } = this.#network;
-    const width = configuration.hiddenSize;
-    const chunk = chunkRows(configuration.vocabSize);
+    const chunk = chunkRows(this.#network.configuration.vocabSize);
     for (let start = 0; start < positions.length; start += chunk) {
       const picked = positions.subarray(start, start + chunk);
-      const rows = this.#pool.take('rows', picked.length * width);
-      native.gatherRows(hidden, picked, width, rows);
-      await visit(start, picked.length, {
-        rows,
-        norm: parameters.view(finalNormName),
-        head: parameters.view(headName(configuration)),
-      });
+      await visit(start, picked.length, headFeeds(this.#network, hidden, picked, this.#pool));
     }
   }
 

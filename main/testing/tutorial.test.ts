@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { native } from '../../native/index.ts';
 import { TernaryMatrix } from '../../native/runtime.ts';
-import { openGguf, unpackI2s, writeGguf } from '../formats/gguf/index.ts';
+import { openGguf, writeGguf } from '../formats/gguf/index.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph } from '../graph/graph.ts';
 import { quantiseActivation, rmsNorm, ternaryLinear } from '../graph/operations.ts';
@@ -180,8 +180,13 @@ describe('docs/tutorial-bitlinear.md', () => {
     const bytes = await file.readBytes(plan.name);
     await file.close();
     expect(hexdump(bytes)).toBe(blocks('hexdump').get('I2_S'));
-    const { ternary, scale } = unpackI2s(bytes, large.length);
-    expect({ ternary: Float32Array.from(ternary), scale }).toEqual({
+    // As the tutorial says: 128 weights in 32 bytes, the first 32 in the highest bits; the scale follows all of them.
+    const ternary = Float32Array.from(large, (_, index) => {
+      const byte = bytes[(index >> 7) * 32 + (index & 31)]!;
+      return ((byte >> (6 - 2 * ((index >> 5) & 3))) & 3) - 1;
+    });
+    const scale = new DataView(bytes.buffer, bytes.byteOffset).getFloat32(large.length / 4, true);
+    expect({ ternary, scale }).toEqual({
       ternary: repeated(quantise(latent).values),
       scale: quantise(latent).delta,
     });

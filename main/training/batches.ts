@@ -2,7 +2,6 @@
  * Which rows an optimiser step sees, as a pure function of the seed and the step: a run resumes anywhere without stored
  * positions. Rows of similar length share a batch, so that little padding is computed.
  */
-import { createHash } from 'node:crypto';
 import { Random } from '../basics/random.ts';
 import type { MicroBatch } from './training-step.ts';
 
@@ -95,13 +94,6 @@ export interface ExampleRows {
   /** Hex digest of all of them. */
   readonly fingerprint: string;
   read(index: number): Promise<Example>;
-}
-
-export function rowsInMemory(examples: readonly Example[]): ExampleRows {
-  const lengths = Int32Array.from(examples, ({ ids }) => ids.length);
-  const hash = createHash('sha256').update(lengths);
-  for (const { ids } of examples) hash.update(ids);
-  return { lengths, fingerprint: hash.digest('hex'), read: (index) => Promise.resolve(examples[index]!) };
 }
 
 /** Steps over labelled rows: shuffled anew each epoch. */

@@ -6,38 +6,17 @@ import { native } from '../../native/index.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
-import { linear, matmul, rmsNorm } from '../graph/operations.ts';
+import { matmul } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
 import { type EngineOptions, Session } from '../graph/session.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
+import { chunkRows, headFeeds, headLogits, logSoftmax, pickColumns } from '../models/head.ts';
 import type { Network } from '../models/network.ts';
-import { chunkRows } from '../models/scoring-head.ts';
 import { finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
 
 export interface LogitsDistillation {
   readonly teacher: ModelConfiguration;
   readonly tau: number;
-}
-
-/** Final norm and logits; `prefix` tells a teacher's inputs from a student's. */
-function logitsOf(graph: Graph, configuration: ModelConfiguration, prefix: string) {
-  const { hiddenSize, vocabSize, rmsNormEpsilon } = configuration;
-  const rows = graph.input(`${prefix}rows`, ['n', hiddenSize]);
-  const norm = graph.input(`${prefix}norm`, [hiddenSize]);
-  const head = graph.input(`${prefix}head`, [vocabSize, hiddenSize]);
-  const normed = rmsNorm(graph, rows, norm, rmsNormEpsilon);
-  return { rows, norm, head, normed, logits: linear(graph, normed, head) };
-}
-
-function logSoftmax(graph: Graph, x: Value): Value {
-  return graph.node1('LogSoftmax', [x], x.shape, { attributes: { axis: { int: -1 } } });
-}
-
-function negativeLogLikelihood(graph: Graph, logProbabilities: Value, targets: Value): Value {
-  const picked = graph.node1('GatherElements', [logProbabilities, targets], ['n', 1], {
-    attributes: { axis: { int: 1 } },
-  });
-  return graph.node1('Neg', [picked], ['n', 1]);
 }
 
 /** A head of at most so many weights has its gradient computed the other way round, which takes another buffer of its size. */
@@ -62,11 +41,11 @@ function buildLossProgram(configuration: ModelConfiguration, distillation: Logit
   const graph = new Graph('loss-head');
   const { vocabSize } = configuration;
   const wide = ['n', vocabSize];
-  const { rows, norm, head, normed, logits } = logitsOf(graph, configuration, '');
+  const { rows, norm, head, normed, logits } = headLogits(graph, configuration);
   const targets = graph.input('targets', ['n', 1], 'int64');
   const weights = graph.input('weights', ['n', 1]);
   const logP = logSoftmax(graph, logits);
-  const nll = negativeLogLikelihood(graph, logP, targets);
+  const nll = graph.node1('Neg', [pickColumns(graph, logP, targets)], ['n', 1]);
   const weigh = (value: Value): Value => graph.node1('Mul', [value, weights], value.shape);
   const weightedRows = weigh(normed);
   // d(CE)/d(logits) = softmax - onehot (docs/method.md, 5.1). We never build the one-hot: the softmax part goes through the products
@@ -75,7 +54,7 @@ function buildLossProgram(configuration: ModelConfiguration, distillation: Logit
   let dLogits = graph.node1('Exp', [logP], wide);
   let kl: Value | null = null;
   if (distillation) {
-    const teacher = logitsOf(graph, distillation.teacher, 'teacher.');
+    const teacher = headLogits(graph, distillation.teacher, 'teacher.');
     const kdWeights = graph.input('kdWeights', ['n', 1]);
     const tau = graph.constant(distillation.tau);
     const logStudent = logSoftmax(graph, graph.node1('Div', [logits, tau], wide));
@@ -172,8 +151,6 @@ export class LossHead {
     teacher?: { network: Network; hidden: Float32Array },
   ): Promise<HeadLosses> {
     const { hiddenSize, vocabSize } = this.#configuration;
-    const norm = student.parameters.view(finalNormName);
-    const head = student.parameters.view(headName(this.#configuration));
     const dHead = gradients.view(headName(this.#configuration));
     const dNorm = gradients.view(finalNormName);
     const losses: HeadLosses = { crossEntropy: 0, distillation: 0 };
@@ -183,12 +160,8 @@ export class LossHead {
       const n = positions.length;
       const targets = rows.targets.subarray(start, start + n);
       const weights = rows.weights.subarray(start, start + n);
-      const picked = this.#pool.take('rows', n * hiddenSize);
-      native.gatherRows(hidden, positions, hiddenSize, picked);
       const feeds: Record<string, Float32Array | BigInt64Array> = {
-        rows: picked,
-        norm,
-        head,
+        ...headFeeds(student, hidden, positions, this.#pool),
         targets: toInt64(targets),
         weights,
         dHeadSoFar: dHead,
@@ -202,12 +175,7 @@ export class LossHead {
       };
       const kdWeights = rows.kdWeights?.subarray(start, start + n);
       if (this.#teacher && teacher && kdWeights) {
-        const width = this.#teacher.hiddenSize;
-        const teacherRows = this.#pool.take('teacher.rows', n * width);
-        native.gatherRows(teacher.hidden, positions, width, teacherRows);
-        feeds['teacher.rows'] = teacherRows;
-        feeds['teacher.norm'] = teacher.network.parameters.view(finalNormName);
-        feeds['teacher.head'] = teacher.network.parameters.view(headName(this.#teacher));
+        Object.assign(feeds, headFeeds(teacher.network, teacher.hidden, positions, this.#pool, 'teacher.'));
         feeds.kdWeights = kdWeights;
         results.kl = this.#pool.take('kl', n);
       }

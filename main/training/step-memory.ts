@@ -1,9 +1,9 @@
 /** How much memory an optimiser step takes, from shapes alone, term by term, with the engine's own constants. */
 import type { MemoryTerm } from '../contract/estimates.ts';
 import { projectionShape, type ModelConfiguration } from '../models/configuration.ts';
-import { keptLayerBytes } from '../models/network.ts';
+import { keptLayerBytes } from '../models/layer-sessions.ts';
 import { countParameters } from '../models/parameters.ts';
-import { chunkRows } from '../models/scoring-head.ts';
+import { chunkRows } from '../models/head.ts';
 import { ternaryWeightBytes } from '../models/ternary-weights.ts';
 import { automaticSplitHeads, relationBuffers, relationRows, type StateWidths } from './attention-relation.ts';
 import { largestTurnedHead, logitBuffers } from './loss-head.ts';

@@ -1,4 +1,4 @@
-/** The parts of the trainer by themselves: order of rows, schedule, random numbers, checkpoints. */
+/** The parts of the trainer by themselves: order of rows, schedule, checkpoints. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,8 @@ import { optimiserSettings } from '../contract/recipe.ts';
 import { parseConfiguration } from '../models/architectures/index.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
-import { epochOrder, type Example, exampleBatches, microBatches, rowsInMemory } from './batches.ts';
+import { epochOrder, type Example, exampleBatches, microBatches } from './batches.ts';
+import { rowsInMemory } from './fixtures/rows-in-memory.ts';
 import { restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
 import { GammaBalance } from './gamma-balance.ts';
 import { Random } from '../basics/random.ts';
@@ -97,25 +98,6 @@ describe('annealing', () => {
 
   it('is off at 0: ternary from the first step', () => {
     expect(ternaryShareAt(1, 10, 0)).toBe(1);
-  });
-});
-
-describe('random numbers', () => {
-  it('are xoshiro128**: the reference sequence for the state 1, 2, 3, 4', () => {
-    const random = new Random([1, 2, 3, 4]);
-    expect(Array.from({ length: 4 }, () => random.next())).toEqual([11520, 0, 5927040, 70819200]);
-  });
-  it('go on from a saved state', () => {
-    const random = new Random(9);
-    random.next();
-    const copy = new Random(random.save());
-    expect([copy.next(), copy.next()]).toEqual([random.next(), random.next()]);
-  });
-  it('are spread evenly', () => {
-    const random = new Random(5);
-    const counts = new Array<number>(10).fill(0);
-    for (let index = 0; index < 10_000; index += 1) counts[random.below(10)]! += 1;
-    for (const count of counts) expect(Math.abs(count - 1000)).toBeLessThan(120);
   });
 });
 

@@ -97,14 +97,12 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     const started = performance.now();
     const micro = await batches.at(step);
     let losses;
-    const gammaBefore = trainingStep.balance?.gamma ?? 0;
     try {
       losses = await trainingStep.run(step, micro, gradients, () => {
         if (hooks.stopRequested()) throw new StepAbandoned();
       });
     } catch (error) {
       if (!(error instanceof StepAbandoned)) throw error;
-      if (trainingStep.balance) trainingStep.balance.gamma = gammaBefore;
       return (await stop(step - 1))!;
     }
     const learningRate = learningRateAt(step, totalSteps, optimiserSettings);

@@ -126,11 +126,30 @@ export class TrainingStep {
   }
 
   /**
-   * Fills `gradients` (overwriting what was there).
+   * Fills `gradients` (overwriting what was there). A step that is abandoned or fails leaves gamma as it was, so that it can be taken again.
    * @param step 1-based number of the optimiser step; decides when a balanced gamma is measured
    * @param betweenMicroBatches may throw to abandon the step
    */
   async run(
+    step: number,
+    microBatches: readonly MicroBatch[],
+    gradients: ParameterBuffer,
+    betweenMicroBatches?: () => void,
+  ): Promise<StepLosses> {
+    const gamma = this.balance?.gamma;
+    try {
+      return await this.#run(step, microBatches, gradients, betweenMicroBatches);
+    } catch (thrown) {
+      if (this.balance && gamma !== undefined) this.balance.gamma = gamma;
+      throw thrown;
+    }
+  }
+
+  /**
+   * Where gamma is measured, the first micro-batch has three passes backward: of the attention term alone, of the other terms alone (their norms
+   * decide gamma), and of the attention term with the new gamma.
+   */
+  async #run(
     step: number,
     microBatches: readonly MicroBatch[],
     gradients: ParameterBuffer,

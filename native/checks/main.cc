@@ -214,7 +214,7 @@ bool exercise(const Bytes& file, Layout layout, Pool& pool) {
     std::vector<float> logits(model->shape.vocabulary);
     session.logits(logits.data());
     Sampler sampler(1);
-    sampler.sample(logits.data(), logits.size(), {0.8f, 5, 0.9f, 1.1f, 8}, {0, 0, 0});
+    sampler.sample(logits.data(), logits.size(), {0.8f, 5, 0.9f, 1.1f}, {0, 0, 0});
     return true;
   } catch (const RuntimeError&) {
     return false;

@@ -1,7 +1,7 @@
 /** The small students of the golden test: one per architecture, placement and table type. `node students.ts <folder>` writes their files. */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { writeStudent, type StudentFile, type StudentShape } from '../../bench/student.ts';
+import { writeStudent, type StudentFile, type StudentShape } from './student-files.ts';
 
 const base: StudentShape = {
   architecture: 'llama',

@@ -94,7 +94,7 @@ class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "StudentRuntime",
                        {InstanceMethod<&StudentRuntime::info>("info"), InstanceMethod<&StudentRuntime::append>("append"),
-                        InstanceMethod<&StudentRuntime::logits>("logits"), InstanceMethod<&StudentRuntime::scoreRows>("scoreRows"),
+                        InstanceMethod<&StudentRuntime::logits>("logits"),
                         InstanceMethod<&StudentRuntime::sample>("sample"), InstanceMethod<&StudentRuntime::seed>("seed"),
                         InstanceMethod<&StudentRuntime::truncate>("truncate"), InstanceMethod<&StudentRuntime::state>("state"),
                         InstanceMethod<&StudentRuntime::close>("close")});
@@ -172,13 +172,6 @@ class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
     guarded(info.Env(), [&] { s.logits(out); });
   }
 
-  void scoreRows(const Napi::CallbackInfo& info) {
-    Session& s = session(info.Env());
-    const Ids rows = ids(info, 0);
-    float* const out = floatsOf(info, 1, rows.length);
-    guarded(info.Env(), [&] { s.scoreRows(rows.data, rows.length, out); });
-  }
-
   Napi::Value sample(const Napi::CallbackInfo& info) {
     Session& s = session(info.Env());
     if (!info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "Expected sampling options.");
@@ -188,7 +181,6 @@ class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
     settings.topK = static_cast<size_t>(option(options, "topK", 0, 0, 1 << 24));
     settings.topP = static_cast<float>(option(options, "topP", 1, 0, 1));
     settings.repetitionPenalty = static_cast<float>(option(options, "repetitionPenalty", 1, 0.01, 100));
-    settings.penaltyWindow = static_cast<size_t>(option(options, "penaltyWindow", 64, 0, 1 << 24));
     return guarded(info.Env(), [&] {
       logits_.resize(model_->shape.vocabulary);
       s.logits(logits_.data());

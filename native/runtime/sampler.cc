@@ -22,7 +22,7 @@ int32_t Sampler::sample(float* logits, size_t count, const SamplingSettings& set
   for (size_t i = 0; i < count; i++)
     if (std::isnan(logits[i])) logits[i] = -std::numeric_limits<float>::infinity();
   if (settings.repetitionPenalty != 1.0f) {
-    const size_t window = std::min(settings.penaltyWindow, recent.size());
+    const size_t window = std::min(kPenaltyWindow, recent.size());
     const std::unordered_set<int32_t> seen(recent.end() - static_cast<std::ptrdiff_t>(window), recent.end());
     for (const int32_t id : seen) {
       float& logit = logits[id];

@@ -5,12 +5,14 @@
 
 namespace tritsmith {
 
+/** How many of the last tokens a repetition penalty looks at. */
+constexpr size_t kPenaltyWindow = 64;
+
 struct SamplingSettings {
   float temperature = 0;  // 0: greedy
   size_t topK = 0;        // 0: all
   float topP = 1;
   float repetitionPenalty = 1;  // logits of recent tokens are divided (positive) or multiplied (negative) by it
-  size_t penaltyWindow = 64;
 };
 
 /** Picks tokens from logits. The same seed and logits give the same tokens. */

@@ -348,16 +348,4 @@ void Session::logits(float* out) {
   multiplyHead(hidden_.data(), 1, out);
 }
 
-void Session::scoreRows(const int32_t* rows, size_t count, float* out) {
-  if (!hasHidden_) throw RuntimeError("bad-input", "There are no logits before the first token.");
-  std::vector<float>& scratch = scratch_[0];
-  if (scratch.size() < 8 * model_.head.columns) scratch.resize(8 * model_.head.columns);
-  for (size_t i = 0; i < count; i++) {
-    if (rows[i] < 0 || static_cast<size_t>(rows[i]) >= model_.head.rows)
-      throw RuntimeError("bad-input", "Label token " + std::to_string(rows[i]) + " is outside the vocabulary.");
-    const size_t row = static_cast<size_t>(rows[i]);
-    kernels_.multiplyDense(model_.head, row, row + 1, hidden_.data(), model_.head.columns, 1, out + i, 1, scratch.data());
-  }
-}
-
 }  // namespace tritsmith

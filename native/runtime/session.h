@@ -23,13 +23,11 @@ class Session {
 
   /**
    * Appends tokens, in tiles. `eachLogits`, if given, receives the logits [count, vocabulary] of every token; otherwise only the last token's final
-   * hidden state is kept, for `logits` and `scoreRows`.
+   * hidden state is kept, for `logits`.
    */
   void append(const int32_t* ids, size_t count, float* eachLogits);
   /** Logits [vocabulary] of the last token. */
   void logits(float* out);
-  /** Logits of the given vocabulary rows alone. */
-  void scoreRows(const int32_t* rows, size_t count, float* out);
 
  private:
   struct Target {

@@ -1,4 +1,4 @@
-/** Seeded randomness for the demo's grammar: the same seed gives the same files on every machine. */
+/** Seeded randomness for the demo's grammar: the same seed gives the same files on every machine. Its own generator, because these numbers are the demo's data. */
 
 export class Random {
   #state: number;

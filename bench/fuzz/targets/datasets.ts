@@ -81,8 +81,8 @@ const corpus: FuzzTarget = {
     },
   ],
   async consume(folder) {
-    for await (const { text, end } of readCorpus(path.join(folder, 'corpus')))
-      if (text.trim() === '' || end.offset < 1) throw new Error('a document is empty or ends before it begins');
+    for await (const { text } of readCorpus(path.join(folder, 'corpus')))
+      if (text.trim() === '') throw new Error('a document is empty');
   },
 };
 

@@ -1,8 +1,8 @@
 /** Tokenizers and templates. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { compileTemplate, loadTokenizer, renderChat, type Tokenizer } from '../../../main/formats/tokenizers/index.ts';
-import { smallSentencePieceModel } from '../../../main/formats/tokenizers/sentencepiece-writer.ts';
+import { compileTemplate, loadTokenizer, type Tokenizer } from '../../../main/formats/tokenizers/index.ts';
+import { smallSentencePieceModel } from '../../../main/formats/tokenizers/fixtures/sentencepiece-file.ts';
 import type { FuzzTarget, Sample } from '../target.ts';
 import { smallTokenizer, spacedTokenizer } from './small-tokenizer.ts';
 
@@ -60,7 +60,6 @@ const vocabAndMerges: FuzzTarget = {
   async consume(folder) {
     const tokenizer = await loadTokenizer(folder);
     use(tokenizer);
-    if (tokenizer.chatTemplate !== null) renderChat(tokenizer, [{ role: 'user', content: text }]);
   },
 };
 
@@ -101,27 +100,6 @@ const templateWords = [
   "'",
 ];
 
-let carrier: Tokenizer | undefined;
-const chat: FuzzTarget = {
-  name: 'chat-template',
-  samples: () => [
-    {
-      files: { 'chat_template.jinja': chatTemplate, 'tokenizer.json': JSON.stringify(smallTokenizer()) },
-      damaged: 'chat_template.jinja',
-      as: 'text',
-      words: templateWords,
-    },
-  ],
-  async consume(folder, damaged) {
-    carrier ??= await loadTokenizer(folder);
-    const template = readFileSync(path.join(folder, damaged), 'utf8');
-    renderChat({ ...carrier, chatTemplate: template }, [
-      { role: 'system', content: 'Be brief.' },
-      { role: 'user', content: text },
-    ]);
-  },
-};
-
 const prompt: FuzzTarget = {
   name: 'prompt-template',
   samples: () =>
@@ -151,4 +129,4 @@ const sentencePiece: FuzzTarget = {
   consume,
 };
 
-export const tokenizerTargets = [tokenizerJson, sentencePiece, vocabAndMerges, chat, prompt];
+export const tokenizerTargets = [tokenizerJson, sentencePiece, vocabAndMerges, prompt];

@@ -10,16 +10,8 @@ const documentBytes = 64 * 1024;
 const longestDocument = 256 * 1024;
 const readBytes = 256 * 1024;
 
-/** Where reading goes on: index of the file in the sorted list, byte offset in it. */
-export interface CorpusPosition {
-  readonly file: number;
-  readonly offset: number;
-}
-
 export interface CorpusDocument {
   readonly text: string;
-  /** Position after this document: give it to `readCorpus` to go on from there. */
-  readonly end: CorpusPosition;
 }
 
 /**
@@ -64,19 +56,19 @@ function forcedCut(bytes: Buffer): number {
   return cut;
 }
 
-async function* textDocuments(file: string, start: number): AsyncGenerator<{ text: string; end: number }> {
+async function* textDocuments(file: string): AsyncGenerator<CorpusDocument> {
   const { handle, size } = await openRegularFile(file);
   try {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-    const blockBytes = readSize(readBytes, size - start);
+    const blockBytes = readSize(readBytes, size);
     let pending: Buffer = Buffer.alloc(0);
-    let offset = start;
+    let offset = 0;
     const take = (length: number) => {
       let text = decoder.decode(pending.subarray(0, length));
       if (offset === 0 && text.startsWith('\ufeff')) text = text.slice(1);
       pending = pending.subarray(length);
       offset += length;
-      return { text: text.replaceAll('\r\n', '\n').replaceAll('\r', '\n'), end: offset };
+      return { text: text.replaceAll('\r\n', '\n').replaceAll('\r', '\n') };
     };
     for (;;) {
       const block = Buffer.alloc(blockBytes);
@@ -110,36 +102,32 @@ function textField(line: string): string | null {
   }
 }
 
-async function* jsonDocuments(file: string, start: number, skipped: (offset: number) => void) {
-  for await (const { text, end } of readLines(file, start)) {
+async function* jsonDocuments(file: string, skipped: (offset: number) => void): AsyncGenerator<CorpusDocument> {
+  for await (const { text, end } of readLines(file)) {
     const found = text === null ? null : text.trim() === '' ? '' : textField(text);
     if (found === null) skipped(end);
-    else yield { text: found.replaceAll('\r\n', '\n').replaceAll('\r', '\n'), end };
+    else yield { text: found.replaceAll('\r\n', '\n').replaceAll('\r', '\n') };
   }
 }
 
 /**
- * Documents of a corpus, in the order of `corpusFiles`, from `from` on. Text files are cut at the first blank line after 64 KB (at
+ * Documents of a corpus, in the order of `corpusFiles`. Text files are cut at the first blank line after 64 KB (at
  * the latest after 256 KB, then at a line break); each row of a JSONL file is a document. Byte order marks and CR are taken off;
  * documents of nothing but white space are left out. Memory does not grow with the corpus.
- * @param onSkipped told of JSONL rows that hold no text
+ * @param onSkipped told of JSONL rows that hold no text: the file, and the byte offset after the row
  * @throws TritsmithError `not-found`, `bad-input`, `not-writable` (no permission)
  */
 export async function* readCorpus(
   corpus: string,
-  from: CorpusPosition = { file: 0, offset: 0 },
   onSkipped: (file: string, offset: number) => void = () => undefined,
 ): AsyncGenerator<CorpusDocument> {
   const files = await corpusFiles(corpus);
   try {
-    for (let index = from.file; index < files.length; index++) {
-      const file = files[index]!;
-      const start = index === from.file ? from.offset : 0;
+    for (const file of files) {
       const documents = /\.(jsonl|ndjson)$/i.test(file)
-        ? jsonDocuments(file, start, (offset) => onSkipped(file, offset))
-        : textDocuments(file, start);
-      for await (const { text, end } of documents)
-        if (/\S/.test(text)) yield { text, end: { file: index, offset: end } };
+        ? jsonDocuments(file, (offset) => onSkipped(file, offset))
+        : textDocuments(file);
+      for await (const document of documents) if (/\S/.test(document.text)) yield document;
     }
   } catch (thrown) {
     throw TritsmithError.from(thrown);

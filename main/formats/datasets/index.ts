@@ -1,5 +1,5 @@
 /** Task rows and corpora from files. */
 export { corpusFiles, readCorpus } from './corpus.ts';
-export type { CorpusDocument, CorpusPosition } from './corpus.ts';
+export type { CorpusDocument } from './corpus.ts';
 export type { Dataset, DatasetFormat, DatasetRow, Problem, ProblemKind, ProblemSummary } from './dataset.ts';
 export { openDataset } from './open.ts';

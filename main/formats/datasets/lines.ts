@@ -15,18 +15,18 @@ export interface Line {
 }
 
 /**
- * Lines from byte `start` on (which must begin a line). UTF-8; a byte order mark at byte 0 and the CR of CRLF are taken off; bytes
+ * The lines of a file. UTF-8; a byte order mark at byte 0 and the CR of CRLF are taken off; bytes
  * that are no UTF-8 become U+FFFD. Memory: one block and one line.
  * @throws TritsmithError `not-found`, `not-writable` (no permission)
  */
-export async function* readLines(file: string, start = 0): AsyncGenerator<Line> {
+export async function* readLines(file: string): AsyncGenerator<Line> {
   const { handle, size } = await openRegularFile(file);
   try {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-    const block = Buffer.alloc(readSize(blockBytes, size - start));
+    const block = Buffer.alloc(readSize(blockBytes, size));
     let parts: Buffer[] = [];
     let held = 0;
-    let position = start;
+    let position = 0;
     let number = 0;
     const finish = (tail: Buffer, end: number): Line => {
       const whole = parts.length === 0 ? tail : Buffer.concat([...parts, tail]);
@@ -36,7 +36,7 @@ export async function* readLines(file: string, start = 0): AsyncGenerator<Line> 
       number++;
       if (tooLong) return { number, text: null, end };
       let text = decoder.decode(whole);
-      if (number === 1 && start === 0 && text.startsWith('\ufeff')) text = text.slice(1);
+      if (number === 1 && text.startsWith('\ufeff')) text = text.slice(1);
       return { number, text: text.endsWith('\r') ? text.slice(0, -1) : text, end };
     };
     for (;;) {

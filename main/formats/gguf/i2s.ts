@@ -45,12 +45,3 @@ export function unpackI2sBlocks(bytes: Uint8Array, out: Int8Array | Float32Array
     }
   }
 }
-
-/** The scale and the ternary values of an I2_S tensor of `count` weights. @throws TritsmithError `damaged` (wrong length) */
-export function unpackI2s(bytes: Uint8Array, count: number): { ternary: Int8Array; scale: number } {
-  if (count % 128 !== 0 || bytes.length !== count / 4 + 32)
-    throw new TritsmithError('damaged', `An I2_S tensor of ${count} weights has ${bytes.length} bytes.`);
-  const ternary = new Int8Array(count);
-  unpackI2sBlocks(bytes.subarray(0, count / 4), ternary);
-  return { ternary, scale: new DataView(bytes.buffer, bytes.byteOffset).getFloat32(count / 4, true) };
-}

@@ -2,7 +2,7 @@
 export { packQ4, packQ6 } from './block-quantisers.ts';
 export { embeddedTokenizer } from './embedded-tokenizer.ts';
 export type { GgufTensor } from './header.ts';
-export { packI2s, unpackI2s } from './i2s.ts';
+export { packI2s } from './i2s.ts';
 export { bool, float32, float32s, int32s, string, strings, uint32 } from './metadata.ts';
 export type { GgufMetadata, GgufValue } from './metadata.ts';
 export { packQ8 } from './quantised.ts';

@@ -1,7 +1,7 @@
 /** Reads GGUF files: metadata and tensor list at once, one tensor's values at a time in bounded chunks. */
 import type { FileHandle } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
-import { openRegularFile } from '../../basics/regular-file.ts';
+import { becameShorter, openRegularFile, readFully } from '../../basics/regular-file.ts';
 import { type GgufHeader, type GgufTensor, MoreBytesNeeded, parseGgufHeader } from './header.ts';
 import { unpackI2sBlocks } from './i2s.ts';
 import { dequantiseBlocks } from './quantised.ts';
@@ -23,20 +23,15 @@ export interface GgufFile extends GgufHeader {
   close(): Promise<void>;
 }
 
-async function readFully(file: FileHandle, path: string, length: number, position: number): Promise<Uint8Array> {
+async function readBytes(file: FileHandle, path: string, length: number, position: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(16 * 1024 * 1024, length - done), position + done);
-    if (bytesRead === 0) throw new TritsmithError('damaged', `${path} became shorter while it was read.`);
-    done += bytesRead;
-  }
+  await readFully(file, bytes, position, () => becameShorter(path));
   return bytes;
 }
 
 async function readHeader(file: FileHandle, path: string, fileBytes: number): Promise<GgufHeader> {
   for (let length = Math.min(firstBytes, fileBytes); ; length = Math.min(length * 4, fileBytes)) {
-    const bytes = await readFully(file, path, length, 0);
+    const bytes = await readBytes(file, path, length, 0);
     try {
       return parseGgufHeader(path, Buffer.from(bytes.buffer), fileBytes);
     } catch (thrown) {
@@ -56,12 +51,12 @@ async function readValues(file: FileHandle, path: string, tensor: GgufTensor, ty
   const step = Math.max(1, Math.floor(chunkBlocks / type.blockValues));
   let scale = 1;
   if (type.name === 'I2_S') {
-    const tail = await readFully(file, path, 4, tensor.begin + blocks * type.blockBytes);
+    const tail = await readBytes(file, path, 4, tensor.begin + blocks * type.blockBytes);
     scale = new DataView(tail.buffer).getFloat32(0, true);
   }
   for (let block = 0; block < blocks; block += step) {
     const count = Math.min(step, blocks - block);
-    const bytes = await readFully(file, path, count * type.blockBytes, tensor.begin + block * type.blockBytes);
+    const bytes = await readBytes(file, path, count * type.blockBytes, tensor.begin + block * type.blockBytes);
     const part = out.subarray(block * type.blockValues, (block + count) * type.blockValues);
     if (type.name === 'I2_S') {
       unpackI2sBlocks(bytes, part);
@@ -112,7 +107,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
       },
       async readBytes(name) {
         const { tensor, bytes } = tensorOf(name);
-        return readFully(file, path, bytes, tensor.begin);
+        return readBytes(file, path, bytes, tensor.begin);
       },
       close: () => file.close(),
     };

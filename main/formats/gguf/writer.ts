@@ -2,15 +2,13 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import { type AtomicFile, writeFileAtomically } from '../../basics/atomic-file.ts';
 import { type GgufMetadata, type GgufValue, type ItemType, leastBytes, typeNumber } from './metadata.ts';
+import { type TensorData, writeTensorData } from '../tensor-data.ts';
 import { checkShapeForType, tensorBytes, tensorTypeByName, type TensorTypeName } from './tensor-types.ts';
 
-export interface GgufTensorToWrite {
-  readonly name: string;
+export interface GgufTensorToWrite extends TensorData {
   readonly type: TensorTypeName;
   /** Row-major as in PyTorch, `[rows, columns]` or `[n]`; the file has the dimensions the other way round. */
   readonly shape: readonly number[];
-  /** Called once, when the tensor's turn comes; the packed bytes. */
-  readonly data: () => ArrayBufferView | Promise<ArrayBufferView>;
 }
 
 const alignment = 32;
@@ -150,13 +148,7 @@ export async function writeGguf(
   const write = async (file: AtomicFile): Promise<void> => {
     await file.write(header);
     for (const { tensor, bytes } of placed) {
-      const data = await tensor.data();
-      if (data.byteLength !== bytes)
-        throw new TritsmithError(
-          'internal',
-          `Tensor "${tensor.name}" has ${data.byteLength} bytes instead of ${bytes}.`,
-        );
-      await file.write(data);
+      await writeTensorData(file, tensor, bytes);
       if (bytes % alignment !== 0) await file.write(new Uint8Array(alignment - (bytes % alignment)));
     }
   };

@@ -2,7 +2,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
 import { decodeBf16, decodeF16 } from '../half-precision.ts';
-import { openRegularFile } from '../../basics/regular-file.ts';
+import { becameShorter, openRegularFile, readFully } from '../../basics/regular-file.ts';
 import { dtypeBytes, headerLength, parseHeader, type SafetensorsHeader, type TensorEntry } from './header.ts';
 
 const chunkBytes = 4 * 1024 * 1024;
@@ -17,19 +17,6 @@ export interface SafetensorsFile extends SafetensorsHeader {
   /** The tensor's own bytes (little-endian), or `[begin, end)` of them. @throws TritsmithError as `readFloat32` */
   readBytes(name: string, begin?: number, end?: number): Promise<Uint8Array>;
   close(): Promise<void>;
-}
-
-async function readFully(file: FileHandle, path: string, into: Uint8Array, position: number): Promise<void> {
-  let done = 0;
-  while (done < into.byteLength) {
-    const length = Math.min(chunkBytes, into.byteLength - done);
-    const { bytesRead } = await file.read(into, done, length, position + done);
-    if (bytesRead === 0)
-      throw new TritsmithError('damaged', `${path} became shorter while it was read.`, {
-        remedy: 'Let no other program write to the file, and try again.',
-      });
-    done += bytesRead;
-  }
 }
 
 function decodeChunk(dtype: string, bytes: Uint8Array, out: Float32Array): void {
@@ -56,13 +43,13 @@ async function readFloats(file: FileHandle, path: string, name: string, entry: T
     );
   const values = out ?? new Float32Array(count);
   if (dtype === 'F32') {
-    await readFully(file, path, new Uint8Array(values.buffer, values.byteOffset, values.byteLength), begin);
+    await readFully(file, values, begin, () => becameShorter(path));
     return values;
   }
   const chunk = new Uint8Array(Math.min(chunkBytes, end - begin));
   for (let position = begin; position < end; position += chunk.length) {
     const part = chunk.subarray(0, Math.min(chunk.length, end - position));
-    await readFully(file, path, part, position);
+    await readFully(file, part, position, () => becameShorter(path));
     const first = (position - begin) / size;
     decodeChunk(dtype, part, values.subarray(first, first + part.length / size));
   }
@@ -81,9 +68,10 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const file = opened.handle;
     handle = file;
     const first = new Uint8Array(Math.min(8, size));
-    await readFully(file, path, first, 0);
+    const short = () => becameShorter(path);
+    await readFully(file, first, 0, short);
     const json = new Uint8Array(headerLength(path, first, size));
-    await readFully(file, path, json, 8);
+    await readFully(file, json, 8, short);
     const header = parseHeader(path, json, size);
     const entryOf = (name: string): TensorEntry => {
       const entry = header.tensors.get(name);
@@ -103,7 +91,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
         if (!(begin >= 0 && begin <= last && last <= length))
           throw new TritsmithError('bad-input', `Bytes ${begin} to ${last} are outside tensor "${name}" of ${path}.`);
         const bytes = new Uint8Array(last - begin);
-        await readFully(file, path, bytes, entry.begin + begin);
+        await readFully(file, bytes, entry.begin + begin, short);
         return bytes;
       },
       close: () => file.close(),

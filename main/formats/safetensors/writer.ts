@@ -1,14 +1,13 @@
 /** Writes a safetensors file tensor by tensor: memory holds one tensor at a time. */
 import { TritsmithError } from '../../contract/errors.ts';
 import { type AtomicFile, writeFileAtomically } from '../../basics/atomic-file.ts';
+import { type TensorData, writeTensorData } from '../tensor-data.ts';
 import { dtypeBytes, elementCount } from './header.ts';
 
-export interface TensorToWrite {
-  readonly name: string;
+/** `data` gives little-endian values of `dtype` in row-major order. */
+export interface TensorToWrite extends TensorData {
   readonly dtype: 'F32' | 'F16' | 'BF16' | 'U8' | 'I32';
   readonly shape: readonly number[];
-  /** Called once, when the tensor's turn comes; little-endian values of `dtype` in row-major order. */
-  readonly data: () => ArrayBufferView | Promise<ArrayBufferView>;
 }
 
 interface Placed {
@@ -66,13 +65,7 @@ export async function writeSafetensors(
   const write = async (file: AtomicFile): Promise<void> => {
     await file.write(header);
     for (const { tensor, bytes } of placed) {
-      const data = await tensor.data();
-      if (data.byteLength !== bytes)
-        throw new TritsmithError(
-          'internal',
-          `Tensor "${tensor.name}" has ${data.byteLength} bytes instead of ${bytes}.`,
-        );
-      await file.write(data);
+      await writeTensorData(file, tensor, bytes);
     }
   };
   await writeFileAtomically(path, write, total);

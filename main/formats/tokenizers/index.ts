@@ -1,6 +1,4 @@
-/** Tokenizers of Hugging Face folders, chat templates and prompt templates. */
-export { renderChat } from './chat-template.ts';
-export type { ChatMessage } from './chat-template.ts';
+/** Tokenizers of Hugging Face folders, and prompt templates. */
 export { loadTokenizer } from './load.ts';
 export { compileTemplate } from './prompt-template.ts';
 export type { Tokenizer } from './tokenizer.ts';

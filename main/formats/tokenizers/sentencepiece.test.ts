@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadTokenizer } from './index.ts';
-import { sentencePieceFile, smallSentencePieceModel } from './sentencepiece-writer.ts';
+import { sentencePieceFile, smallSentencePieceModel } from './fixtures/sentencepiece-file.ts';
 
 let root: string;
 beforeAll(async () => {

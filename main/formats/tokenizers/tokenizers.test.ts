@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasSharedData, sharedData } from '../../testing/shared-data.ts';
 import golden from './golden/ids.json' with { type: 'json' };
-import { compileTemplate, loadTokenizer, renderChat, type Tokenizer } from './index.ts';
+import { compileTemplate, loadTokenizer, type Tokenizer } from './index.ts';
 import { cutAtLines, cutAtUnjoinedPairs, joinedPairs } from './safe-cuts.ts';
 
 let folder: string;
@@ -127,13 +127,6 @@ describe.skipIf(!hasSharedData)('real tokenizers', () => {
       code: 'bad-input',
       reason: expect.stringMatching(/2047.*2047 entries/) as string,
     });
-  });
-
-  it('renders the chat template of Qwen2', () => {
-    expect(renderChat(tokenizers.get('qwen2')!, [{ role: 'user', content: 'Hi {{ 1 }}' }])).toBe(
-      '<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\nHi {{ 1 }}<|im_end|>\n<|im_start|>assistant\n',
-    );
-    expect(() => renderChat(tokenizers.get('gpt2')!, [])).toThrow(expect.objectContaining({ code: 'unsupported' }));
   });
 
   it('refuses vocab.json and merges.txt of an unknown family', async () => {

@@ -1,5 +1,6 @@
 /** Prefill and decode speed of one exported model by threads and prompt length, in the native runtime or in llama.cpp. */
 import { loadModel } from '../../../native/runtime.ts';
+import { median } from '../../basics/numbers.ts';
 import type { BenchmarkPoint, BenchmarkRequest, RuntimeMessage } from '../../contract/helper-protocol.ts';
 import { openInLlamaCpp, requireLlamaCpp } from '../../llama-cpp/index.ts';
 import { ggufFacts } from '../inspect/gguf-facts.ts';
@@ -99,8 +100,4 @@ async function benchmarkInLlamaCpp(request: BenchmarkRequest, say: (message: Run
       await model.close();
     }
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }

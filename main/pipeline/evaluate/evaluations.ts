@@ -8,6 +8,7 @@ import { bootstrapInterval } from '../../evaluation/bootstrap.ts';
 import { comparePaired } from '../../evaluation/mcnemar.ts';
 import { rouge, rougeOfSet } from '../../evaluation/rouge.ts';
 import { wilsonInterval } from '../../evaluation/wilson.ts';
+import { upperMedian } from '../../basics/numbers.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { writeEvaluation } from '../../experiment/results.ts';
 import type { LabelWords } from '../task/label-words.ts';
@@ -47,7 +48,7 @@ export function classifierEvaluation(
     differences: [],
     predictions: found.map(({ predicted }) => predicted),
     answers: [],
-    request: { promptTokens: median(dev.map(({ prompt }) => prompt.length)), answerTokens: 1 },
+    request: { promptTokens: upperMedian(dev.map(({ prompt }) => prompt.length)) ?? 1, answerTokens: 1 },
   };
 }
 
@@ -81,14 +82,10 @@ export function writerEvaluation(
     predictions: [],
     answers: texts,
     request: {
-      promptTokens: median(dev.map(({ prompt }) => prompt.length)),
-      answerTokens: Math.max(1, median(dev.map(({ referenceIds }) => referenceIds.length))),
+      promptTokens: upperMedian(dev.map(({ prompt }) => prompt.length)) ?? 1,
+      answerTokens: Math.max(1, upperMedian(dev.map(({ referenceIds }) => referenceIds.length)) ?? 1),
     },
   };
-}
-
-function median(lengths: readonly number[]): number {
-  return lengths.toSorted((a, b) => a - b)[Math.floor(lengths.length / 2)] ?? 1;
 }
 
 /** ROUGE-L of each row's answer. */

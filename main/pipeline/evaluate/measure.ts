@@ -8,6 +8,7 @@ import type { Measurement, TypicalRequest } from '../../contract/results.ts';
 import type { TrainedModel } from '../../contract/model-names.ts';
 import { readEvaluation, readExportList, writeMeasurement } from '../../experiment/results.ts';
 import { compareModels, measuredFile } from './comparison.ts';
+import { median } from '../../basics/numbers.ts';
 import type { JobContext } from '../job.ts';
 
 const promptTokens = 128;
@@ -15,10 +16,6 @@ const decodedTokens = 64;
 export const rounds = 5;
 /** One, so that models and machines compare: small models lose by waiting for a second thread. */
 const threads = 1;
-
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
-}
 
 /** Lengths that every model is measured with: 128 and 64, less where the context is shorter. */
 export function measuredLengths(contextLength: number): { prompt: number; decoded: number } {

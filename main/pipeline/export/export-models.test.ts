@@ -15,7 +15,7 @@ import { measureModel } from '../evaluate/measure.ts';
 import { prepareTask } from '../task/task-data.ts';
 import { exportModels } from './export-models.ts';
 import { assertExportable } from './export-targets.ts';
-import { tinyConfiguration, tinyParameters, tokenizerFolder, writeTinySource } from './fixtures.ts';
+import { tinyConfiguration, tinyParameters, tokenizerFolder, writeTinySource } from './fixtures/tiny-model.ts';
 
 let root: string;
 let base: string;

@@ -8,11 +8,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../../native/index.ts';
 import { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
-import { tinyConfiguration, tinyParameters, writeTinySource } from './fixtures.ts';
+import { tinyConfiguration, tinyParameters, writeTinySource } from './fixtures/tiny-model.ts';
 import { cases, prompts } from './golden/cases.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { packRows, unpackRows } from './hugging-face-layout.ts';
-import { tensorsInMemory } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 
 interface Golden {
   transformers: string;

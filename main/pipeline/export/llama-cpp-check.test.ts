@@ -7,12 +7,12 @@ import type { ExportCheck } from '../../contract/results.ts';
 import { llamaCppForTests, needsLlamaCpp } from '../../testing/llama-cpp.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './fixtures.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { writeGgufModel } from './gguf-file.ts';
 import { compareWithLlamaCpp, llamaCppCheck } from './llama-cpp-check.ts';
-import { tensorsInMemory } from './tensor-source.ts';
-import { trainedStudent } from './trained-fixture.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
+import { trainedStudent } from './fixtures/trained-student.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 
 const component = llamaCppForTests();

@@ -6,18 +6,19 @@
  * last digit, and comparing them with ours alone would prove little. The graph engine can round as llama.cpp does: its logits must then be
  * llama.cpp's, up to what float32 sums in another order do to single roundings.
  */
-import { loadModel, type StudentModel } from '../../../native/runtime.ts';
+import { loadModel } from '../../../native/runtime.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import { startLlamaCpp } from '../../llama-cpp/index.ts';
-import { openGguf } from '../../formats/gguf/index.ts';
 import type { ActivationRounding } from '../../graph/rounded-activations.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
-import { ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
+import type { ParameterBuffer } from '../../models/parameters.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
 import { type GgufEncoding, scaleName } from './gguf-encoding.ts';
-import { type GgufPlan, unpermuteRotaryRows } from './gguf-layout.ts';
-import { argmax, largestGap, nudged } from './logit-comparison.ts';
+import { continueGreedily, fillFromFile, valuesInFile } from './file-in-runtime.ts';
+import type { GgufPlan } from './gguf-layout.ts';
+import { argmax } from '../../basics/numbers.ts';
+import { largestGap, nudged } from './logit-comparison.ts';
 
 export interface LlamaCppAgreement {
   readonly prompts: number;
@@ -84,7 +85,8 @@ export function llamaCppRounding(type: GgufEncoding['linear'] | GgufEncoding['em
       return 'blocks-32';
     case 'F16':
       return 'float16';
-    default:
+    case 'F32':
+    case 'I2_S':
       return 'none';
   }
 }
@@ -95,42 +97,13 @@ async function denseParameters(
   plan: GgufPlan,
   configuration: ModelConfiguration,
 ): Promise<ParameterBuffer> {
-  const parameters = new ParameterBuffer(parameterSpecifications(configuration));
-  const file = await openGguf(path);
-  try {
-    for (const { name, source, permuteHeads, shape } of plan.tensors) {
-      if (typeof source !== 'string') continue;
-      const values = await file.readFloat32(name);
-      const target = parameters.view(source);
-      target.set(permuteHeads === null ? values : unpermuteRotaryRows(values, permuteHeads, shape[1] ?? 1));
-      if (scaleName(name) === name || !file.tensors.has(scaleName(name))) continue;
-      const scale = (await file.readFloat32(scaleName(name)))[0]!;
-      for (let index = 0; index < target.length; index += 1) target[index] = target[index]! * scale;
-    }
-  } finally {
-    await file.close();
-  }
-  return parameters;
-}
-
-/** A continuation of a prompt, and logits at the place of each of its tokens. */
-interface Continuation {
-  readonly tokens: readonly number[];
-  readonly logits: readonly Float32Array[];
-}
-
-/** Greedy continuation in our runtime. */
-function continueInRuntime(model: StudentModel, prompt: Int32Array): Continuation {
-  model.reset();
-  model.prefill(prompt);
-  const tokens: number[] = [];
-  const logits: Float32Array[] = [];
-  for (let step = 0; step < continuation; step += 1) {
-    if (step > 0) model.prefill(Int32Array.of(tokens[step - 1]!));
-    logits.push(model.lastLogits());
-    tokens.push(argmax(logits[step]!));
-  }
-  return { tokens, logits };
+  return fillFromFile(path, plan, configuration, async (file, tensor) => {
+    const values = await valuesInFile(file, tensor);
+    const scaled = scaleName(tensor.name);
+    if (scaled === tensor.name || !file.tensors.has(scaled)) return values;
+    const scale = (await file.readFloat32(scaled))[0]!;
+    return values.map((value) => value * scale);
+  });
 }
 
 /** The model in the graph engine with a rounding of activations. */
@@ -204,7 +177,7 @@ export async function compareWithLlamaCpp(
     for (const [index, whole] of prompts.entries()) {
       await onPrompt(index);
       const prompt = whole.subarray(Math.max(0, whole.length - contextLength + continuation));
-      const mine = continueInRuntime(own, prompt);
+      const mine = continueGreedily(own, prompt, continuation);
       const ids = Int32Array.from([...prompt, ...mine.tokens.slice(0, -1)]);
       const expected = await twin.logits(ids);
       const moved = await nudged(parameters, hiddenSize, ids, () => twin.logits(ids), nudge);

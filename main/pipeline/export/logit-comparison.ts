@@ -1,13 +1,6 @@
 /** Comparing logits that two programs compute of one model. */
 import { embeddingName, type ParameterBuffer } from '../../models/parameters.ts';
 
-/** Place of the largest value, the first of equal ones. */
-export function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let id = 1; id < logits.length; id += 1) if (logits[id]! > logits[best]!) best = id;
-  return best;
-}
-
 /** What `run` gives with each embedding row of `ids` off by up to `size` of itself. */
 export async function nudged<T>(
   parameters: ParameterBuffer,

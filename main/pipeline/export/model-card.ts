@@ -1,4 +1,5 @@
 /** README.md of an exported Hugging Face folder: what it is, how it was made, how good it is, how to load it. */
+import { lastPart } from '../../contract/local-path.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
@@ -9,10 +10,6 @@ export interface CardFacts {
   readonly recipe: Recipe;
   readonly configuration: ModelConfiguration;
   readonly evaluation: ModelEvaluation | null;
-}
-
-function lastPart(path: string): string {
-  return path.split(/[\\/]/).filter(Boolean).at(-1) ?? path;
 }
 
 const placements = {

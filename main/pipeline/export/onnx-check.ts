@@ -1,5 +1,6 @@
 /** Runs an exported ONNX file in ONNX Runtime beside the graph engine. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { argmax } from '../../basics/numbers.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
@@ -40,9 +41,8 @@ export async function onnxCheck(
         let difference = 0;
         for (let id = 0; id < vocabSize; id += 1) difference = Math.max(difference, Math.abs(a![id]! - b![id]!));
         for (const value of b!) largestLogit = Math.max(largestLogit, Math.abs(value));
-        const best = (row: Float32Array): number => row.reduce((top, value, id) => (value > row[top]! ? id : top), 0);
         places += 1;
-        if (best(a!) === best(b!)) samePlaces += 1;
+        if (argmax(a!) === argmax(b!)) samePlaces += 1;
         if (difference <= 1e-4 * Math.max(1, largestLogit)) exact += 1;
         largestDifference = Math.max(largestDifference, difference);
       }

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts } from './fixtures.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts } from './fixtures/tiny-model.ts';
 import { onnxCheck } from './onnx-check.ts';
 import { writeOnnxModel } from './onnx-file.ts';
 import { blockSize, onnxModel, packTwoBits } from './onnx-model.ts';
-import { tensorsInMemory } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 import { writeVerifiedOnnx } from './verified-onnx.ts';
 
 let folder: string;

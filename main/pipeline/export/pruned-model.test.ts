@@ -14,10 +14,17 @@ import { Network } from '../../models/network.ts';
 import { embeddingName } from '../../models/parameters.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
 import { prepareTask, type PreparedTask } from '../task/task-data.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder, writeTinySource } from './fixtures.ts';
+import {
+  tinyConfiguration,
+  tinyParameters,
+  tinyPrompts,
+  tokenizerFolder,
+  writeTinySource,
+} from './fixtures/tiny-model.ts';
 import { ggufModelBytes, writeGgufModel } from './gguf-file.ts';
 import { prunedAnswersCheck, prunedTensors, pruneVocabulary } from './pruned-model.ts';
-import { tensorsInMemory, type TensorSource } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
+import type { TensorSource } from './tensor-source.ts';
 
 const shared = fileURLToPath(new URL('../../../../shared/data/', import.meta.url));
 const tokenizer = join(shared, 'tokenizers', 'qwen2-0.5b');

@@ -1,12 +1,13 @@
 /** Runs an exported file in the native runtime beside the graph engine: the same logits, the same greedy tokens. */
 import { loadModel } from '../../../native/runtime.ts';
-import { openGguf } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
-import { ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
+import type { ParameterBuffer } from '../../models/parameters.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
-import { type GgufPlan, unpermuteRotaryRows } from './gguf-layout.ts';
-import { argmax, largestGap, nudged } from './logit-comparison.ts';
+import { argmax } from '../../basics/numbers.ts';
+import { continueGreedily, fillFromFile, valuesInFile } from './file-in-runtime.ts';
+import type { GgufPlan } from './gguf-layout.ts';
+import { largestGap, nudged } from './logit-comparison.ts';
 import type { TensorSource } from './tensor-source.ts';
 
 export interface RuntimeAgreement {
@@ -43,44 +44,9 @@ export async function parametersOfFile(
   configuration: ModelConfiguration,
   source: TensorSource,
 ): Promise<ParameterBuffer> {
-  const parameters = new ParameterBuffer(parameterSpecifications(configuration));
-  const file = await openGguf(path);
-  try {
-    for (const tensor of plan.tensors) {
-      if (typeof tensor.source !== 'string') continue;
-      const target = parameters.view(tensor.source);
-      if (tensor.kind === 'linear' && configuration.ternary) target.set(await source.read(tensor.source));
-      else {
-        const values = await file.readFloat32(tensor.name);
-        target.set(
-          tensor.permuteHeads === null
-            ? values
-            : unpermuteRotaryRows(values, tensor.permuteHeads, tensor.shape[1] ?? 1),
-        );
-      }
-    }
-  } finally {
-    await file.close();
-  }
-  return parameters;
-}
-
-/** Greedy continuation in the runtime: the tokens, and the logits that each was chosen by. */
-function continueGreedily(
-  model: ReturnType<typeof loadModel>,
-  prompt: Int32Array,
-  count: number,
-): { tokens: number[]; logits: Float32Array[] } {
-  model.reset();
-  model.prefill(prompt);
-  const tokens: number[] = [];
-  const logits: Float32Array[] = [];
-  for (let step = 0; step < count; step += 1) {
-    if (step > 0) model.prefill(Int32Array.of(tokens[step - 1]!));
-    logits.push(model.lastLogits());
-    tokens.push(argmax(logits[step]!));
-  }
-  return { tokens, logits };
+  return fillFromFile(path, plan, configuration, (file, tensor) =>
+    tensor.kind === 'linear' && configuration.ternary ? source.read(tensor.source) : valuesInFile(file, tensor),
+  );
 }
 
 /**

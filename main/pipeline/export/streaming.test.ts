@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { tinyConfiguration, tinyParameters, tokenizerFolder } from './fixtures.ts';
+import { tinyConfiguration, tinyParameters, tokenizerFolder } from './fixtures/tiny-model.ts';
 import { writeGgufModel } from './gguf-file.ts';
 import { writeOnnxModel } from './onnx-file.ts';
-import { tensorsInMemory, type TensorSource } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
+import type { TensorSource } from './tensor-source.ts';
 
 const child = fileURLToPath(new URL('fixtures/write-large-student.ts', import.meta.url));
 

@@ -2,17 +2,12 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import { assertFinite, openCheckpoint } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { type ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
+import { parameterSpecifications } from '../../models/parameters.ts';
 
 export interface TensorSource {
   /** Row-major values of a parameter (models/parameters.ts names it); not to be written to. @throws TritsmithError */
   read(name: string): Promise<Float32Array>;
   close(): Promise<void>;
-}
-
-/** The tensors of a model that is in memory already. */
-export function tensorsInMemory(parameters: ParameterBuffer): TensorSource {
-  return { read: (name) => Promise.resolve(parameters.view(name)), close: () => Promise.resolve() };
 }
 
 /**

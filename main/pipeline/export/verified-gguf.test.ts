@@ -7,11 +7,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openGguf } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './fixtures.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
 import { compareWithGraph, parametersOfFile } from './runtime-check.ts';
-import { tensorsInMemory } from './tensor-source.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 
 let folder: string;

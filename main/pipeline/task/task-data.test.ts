@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { taskSettings } from '../../contract/recipe.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
-import { exampleBatches, rowsInMemory } from '../../training/batches.ts';
+import { exampleBatches } from '../../training/batches.ts';
+import { rowsInMemory } from '../../training/fixtures/rows-in-memory.ts';
 import { checkTask } from './check-task.ts';
 import { type PlacedExample, prepareTask, type PreparedTask } from './task-data.ts';
 import { tokeniseRows } from './tokenised-rows.ts';
@@ -126,7 +127,8 @@ describe('the answer of a row', () => {
     settings({ kind: 'generation', maxLength: 64, maxNewTokens: 32, ...changes });
 
   it.each([
-    ['the default template, which ends with a line break', ''],
+    ['the default template', ''],
+    ['a template that ends with a line break', '{{ text }}\n\n'],
     ['a template that ends with a word', '{{ text }} Queue:'],
     ['a template whose end depends on the row', '{{ queue }}{{ text }}'],
   ])('has the same tokens in training and in evaluation with %s', async (_, template) => {

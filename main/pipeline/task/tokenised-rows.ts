@@ -3,12 +3,13 @@
  * places in the file are held. Ids take two bytes where the vocabulary allows it.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { fileSha256 } from '../../basics/file-digest.ts';
+import { readFully } from '../../basics/regular-file.ts';
 import type { ExampleRows } from '../../training/batches.ts';
 import type { PreparedTask } from './task-data.ts';
 import type { OnRows } from './task-rows.ts';
@@ -108,15 +109,6 @@ const shorter = () =>
     remedy: 'Delete the cache folder of this experiment and resume.',
   });
 
-async function readFully(handle: FileHandle, view: ArrayBufferView, position: number): Promise<void> {
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  for (let done = 0; done < bytes.length;) {
-    const { bytesRead } = await handle.read(bytes, done, Math.min(1 << 24, bytes.length - done), position + done);
-    if (bytesRead === 0) throw shorter();
-    done += bytesRead;
-  }
-}
-
 /**
  * The training rows of `task` in `path`. An earlier file of the same `key` is used again when its digest still holds.
  * @param onRows called now and then with the rows read so far; may throw to stop
@@ -136,7 +128,7 @@ export async function tokeniseRows(
   try {
     let position = info.tokens * bytesPerToken;
     for (const part of partsOf(index)) {
-      await readFully(handle, part, position);
+      await readFully(handle, part, position, shorter);
       position += part.byteLength;
     }
   } catch (error) {
@@ -150,7 +142,7 @@ export async function tokeniseRows(
     full: info.full,
     read: async (row) => {
       const raw = new (bytesPerToken === 2 ? Uint16Array : Uint32Array)(lengths[row]!);
-      await readFully(handle, raw, starts[row]! * bytesPerToken);
+      await readFully(handle, raw, starts[row]! * bytesPerToken, shorter);
       return { ids: Int32Array.from(raw), responseStart: responseStarts[row]! };
     },
     close: () => handle.close(),

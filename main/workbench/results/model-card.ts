@@ -1,5 +1,7 @@
 /** The report of an experiment as a model card: what was made, from what, how good and how fast it is, on which machine. */
+import MarkdownIt from 'markdown-it';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
+import { lastPart } from '../../contract/local-path.ts';
 import type { ExperimentResults } from '../../contract/views.ts';
 import { type ComparedModel, studentModel } from '../../contract/model-names.ts';
 import { differenceBlocks } from './card-differences.ts';
@@ -49,7 +51,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
   return [
     `# ${record.name}`,
     '',
-    `A 1.58-bit ternary student for the task "${recipe.task.name}", made by Tritsmith ${record.versions['tritsmith'] ?? ''} from \`${baseName(recipe.teacher)}\` by BitNet Distillation.`,
+    `A 1.58-bit ternary student for the task "${recipe.task.name}", made by Tritsmith ${record.versions['tritsmith'] ?? ''} from \`${lastPart(recipe.teacher)}\` by BitNet Distillation.`,
     '',
     '## Results',
     '',
@@ -124,15 +126,20 @@ export function pairedSentences(evaluations: ExperimentResults['evaluations']): 
   });
 }
 
+/**
+ * Knows what a card is made of and nothing else, so that the data of a user in it stays text: no HTML, no links, no images, no emphasis.
+ */
+const markdown = new MarkdownIt('zero', { html: false }).enable(['heading', 'table', 'fence', 'backticks']);
+
 /** The same card as one HTML file without any outside resource. */
 export function htmlCard(record: ExperimentRecord, results: CardResults): string {
-  const body = toHtml(markdownCard(record, results));
+  const body = markdown.render(markdownCard(record, results));
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <meta name="viewport" content="width=device-width">
-<title>${escape(record.name)}</title>
+<title>${markdown.utils.escapeHtml(record.name)}</title>
 <style>
 :root{color-scheme:light dark;font:16px/1.55 system-ui,sans-serif}body{max-width:64rem;margin:2.5rem auto;padding:0 1.25rem}
 table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}th,td{text-align:left;padding:.4rem .9rem .4rem 0;border-bottom:1px solid #8885;font-variant-numeric:tabular-nums}
@@ -141,44 +148,6 @@ code,pre{font:13px/1.5 ui-monospace,monospace}td{vertical-align:top}td code{over
 ${body}
 </html>
 `;
-}
-
-/** Only what markdownCard writes: headings, paragraphs, tables, one fenced block, code spans. */
-function toHtml(markdown: string): string {
-  const blocks = markdown.split(/\n\n+(?=[^\n])/);
-  const out: string[] = [];
-  for (let index = 0; index < blocks.length; index++) {
-    let block = blocks[index]!.trim();
-    if (block.startsWith('```')) {
-      while (!block.endsWith('```')) block += `\n\n${blocks[++index] ?? '```'}`;
-      out.push(`<pre>${escape(block.replace(/^```\w*\n/, '').replace(/\n```$/, ''))}</pre>`);
-    } else if (block.startsWith('#')) {
-      const level = /^#+/.exec(block)![0].length;
-      out.push(`<h${String(level)}>${inline(block.slice(level + 1))}</h${String(level)}>`);
-    } else if (block.startsWith('|')) out.push(htmlTable(block));
-    else if (block !== '') out.push(`<p>${inline(block)}</p>`);
-  }
-  return out.join('\n');
-}
-
-function htmlTable(block: string): string {
-  const [head, , ...rows] = block.split('\n').map((line) =>
-    line
-      .slice(1, -1)
-      .split(/(?<!\\)\|/)
-      .map((cell) => inline(cell.trim().replaceAll('\\|', '|'))),
-  );
-  const cells = (row: string[], tag: string): string =>
-    `<tr>${row.map((cell) => `<${tag}>${cell}</${tag}>`).join('')}</tr>`;
-  return `<table><thead>${cells(head ?? [], 'th')}</thead><tbody>${rows.map((row) => cells(row, 'td')).join('')}</tbody></table>`;
-}
-
-function inline(text: string): string {
-  return escape(text).replaceAll(/`([^`]+)`/g, '<code>$1</code>');
-}
-
-function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
 function points(value: number): string {
@@ -193,8 +162,4 @@ function bytes(size: number): string {
   if (size >= 1e9) return `${(size / 1e9).toFixed(2)} GB`;
   if (size >= 1e6) return `${(size / 1e6).toFixed(2)} MB`;
   return `${(size / 1e3).toFixed(1)} kB`;
-}
-
-function baseName(path: string): string {
-  return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
 }

@@ -1,5 +1,6 @@
 /** The rows of the experiments table. What stands in files is read again only when a file has changed, so that a thousand rows cost no more than a look at each. */
 import { statSync } from 'node:fs';
+import { lastPart } from '../../contract/local-path.ts';
 import type { ComparisonRow } from '../../contract/results.ts';
 import type { ExperimentSummary } from '../../contract/views.ts';
 import { studentModel } from '../../contract/model-names.ts';
@@ -73,8 +74,4 @@ function rowsOf(folder: string): ComparisonRow[] {
 function stampOf(path: string): string {
   const found = statSync(path, { throwIfNoEntry: false });
   return found === undefined ? '' : `${String(found.mtimeMs)}-${String(found.ino)}-${String(found.size)}`;
-}
-
-function lastPart(path: string): string {
-  return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
 }

@@ -1,8 +1,8 @@
 /** `node write-folders.ts <folder>`: writes the folders that make.py runs. */
 import { join } from 'node:path';
-import { tinyParameters, writeTinySource } from '../fixtures.ts';
+import { tinyParameters, writeTinySource } from '../fixtures/tiny-model.ts';
 import { writeHuggingFaceFolder } from '../hugging-face-folder.ts';
-import { tensorsInMemory } from '../tensor-source.ts';
+import { tensorsInMemory } from '../fixtures/tensors-in-memory.ts';
 import { cases, prompts } from './cases.ts';
 
 const target = process.argv[2]!;

@@ -1,7 +1,7 @@
 /** `report`: the model card of an experiment, as the interface saves it. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { writeTextAtomically } from '../../../basics/json-file.ts';
+import { writeTextAtomicallySync } from '../../../basics/atomic-file.ts';
 import { htmlCard, markdownCard } from '../../../workbench/results/model-card.ts';
 import { readResults } from '../../../workbench/results/results.ts';
 import { reportedDifferences } from '../../../workbench/results/differences.ts';
@@ -40,7 +40,7 @@ export function reportCommand(shell: Shell): Command {
           const html = /\.html?$/i.test(options.output ?? '');
           const text = html ? htmlCard(record, found) : markdownCard(record, found);
           const file = options.output === undefined ? null : resolve(options.output);
-          if (file !== null) writeTextAtomically(file, text);
+          if (file !== null) writeTextAtomicallySync(file, text);
           if (options.json === true)
             printJson(shell, { experiment: record.id, format: html ? 'html' : 'markdown', file, text });
           else if (file === null) shell.out(text);

@@ -8,3 +8,16 @@ export function toProcedureError(thrown: unknown, database?: string): Error {
   const data = databaseError(thrown, database).serialise();
   return new ORPCError('TRITSMITH', { defined: true, status: 422, message: data.message, data });
 }
+
+/** A procedure that streams: its errors cross like those of a procedure that answers once, which the router turns. */
+export function streamed<Options, Item>(
+  stream: (options: Options) => AsyncIterable<Item>,
+): (options: Options) => AsyncGenerator<Item, void> {
+  return async function* (options) {
+    try {
+      yield* stream(options);
+    } catch (thrown) {
+      throw toProcedureError(thrown);
+    }
+  };
+}

@@ -5,7 +5,7 @@ import { htmlCard, markdownCard } from '../../results/model-card.ts';
 import { exportOf, readResults } from '../../results/results.ts';
 import { runBenchmark } from '../../results/run-benchmark.ts';
 import { converse } from '../helper-host.ts';
-import { toProcedureError } from './errors.ts';
+import { streamed } from './errors.ts';
 import type { Procedures } from './base.ts';
 
 export function resultProcedures({ results, playground, benchmarks }: Procedures) {
@@ -43,9 +43,9 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
       }),
     },
     playground: {
-      answer: playground.answer.handler(async function* ({ context: { application }, input, signal }) {
-        const { workspace, options } = application;
-        try {
+      answer: playground.answer.handler(
+        streamed(async function* ({ context: { application }, input, signal }) {
+          const { workspace, options } = application;
           const record = workspace.experiments.get(input.id);
           const request = {
             path: exportOf(workspace, record, input.model).path,
@@ -57,26 +57,17 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
             answering: input.answering,
           };
           yield* converse(options.runtime, { type: 'answer', request }, signal);
-        } catch (thrown) {
-          throw toProcedureError(thrown);
-        }
-      }),
+        }),
+      ),
     },
     benchmarks: {
       list: benchmarks.list.handler(({ context: { application } }) => application.benchmarks.list()),
-      run: benchmarks.run.handler(async function* ({ context: { application }, input, signal }) {
-        try {
-          yield* runBenchmark(
-            application.workspace,
-            application.options.runtime,
-            application.benchmarks,
-            input,
-            signal,
-          );
-        } catch (thrown) {
-          throw toProcedureError(thrown);
-        }
-      }),
+      run: benchmarks.run.handler(
+        streamed(({ context: { application }, input, signal }) => {
+          const { workspace, options } = application;
+          return runBenchmark(workspace, options.runtime, application.benchmarks, input, signal);
+        }),
+      ),
       remove: benchmarks.remove.handler(({ context: { application }, input }) => {
         application.benchmarks.remove(input.id);
         return null;

@@ -1,9 +1,11 @@
 /**
- * Random students as GGUF files, for benchmarks and golden tests: the shape, the file types and the SubLN placement of a real one, with weights from
+ * Random students as GGUF files, for golden tests and benchmarks: the shape, the file types and the SubLN placement of a real one, with weights from
  * a seed. The same seed gives the same ternary weights in every type, so engines are compared on the same student.
+ *
+ * This is an independent oracle: a second GGUF writer with its own packers and its own random numbers. It imports nothing of main/, so that a
+ * mistake in main/formats and a mistake in the native reader cannot cancel out. Keep it that way; its bytes decide golden/runtime.json.
  */
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
-import { packQ4 as packQ4Values, packTq1 } from '../main/formats/gguf/index.ts';
 
 export type WeightType = 'i2_s' | 'tq2_0' | 'tq1_0' | 'q4_0' | 'f16' | 'f32';
 export type TableType = 'f32' | 'f16' | 'bf16' | 'q4_0' | 'q8_0' | 'q6_k';
@@ -154,19 +156,44 @@ function packTQ2(weights: Int8Array): Uint8Array {
   return out;
 }
 
-/** Q4_0 as ggml makes it: the value of largest magnitude becomes -8 d. */
-function packQ4(weights: Int8Array, delta: number): Uint8Array {
-  const out = new Uint8Array((weights.length / 32) * 18);
-  for (let block = 0; block * 32 < weights.length; block++) {
+/** TQ1_0 as ggml makes it: five trits to a byte (the first is the most significant), the last sixteen values four to a byte. */
+function packTQ1(weights: Int8Array): Uint8Array {
+  const out = new Uint8Array((weights.length / 256) * 54);
+  const one = floatToHalf(1);
+  const byte = (from: number, stride: number, trits: number) => {
+    let number = 0;
+    for (let n = 0; n < 5; n++) number = number * 3 + (n < trits ? weights[from + n * stride]! + 1 : 0);
+    // A fixed-point fraction of 243, so that multiplying by three brings up one trit after the other.
+    return Math.ceil((number * 256) / 243);
+  };
+  for (let block = 0; block * 256 < weights.length; block++) {
+    const from = block * 256;
+    const to = block * 54;
+    for (let i = 0; i < 32; i++) out[to + i] = byte(from + i, 32, 5);
+    for (let i = 0; i < 16; i++) out[to + 32 + i] = byte(from + 160 + i, 16, 5);
+    for (let i = 0; i < 4; i++) out[to + 48 + i] = byte(from + 240 + i, 4, 4);
+    out[to + 52] = one & 255;
+    out[to + 53] = one >> 8;
+  }
+  return out;
+}
+
+/** Q4_0 as ggml makes it: the value of largest magnitude becomes -8 d; every step is rounded to float32. */
+function packQ4(values: Float32Array): Uint8Array {
+  const { fround } = Math;
+  const out = new Uint8Array((values.length / 32) * 18);
+  for (let block = 0; block * 32 < values.length; block++) {
     const from = block * 32;
     let largest = 0;
-    for (let i = 0; i < 32 && largest === 0; i++) largest = weights[from + i]!;
-    const d = floatToHalf((largest * delta) / -8);
-    out[block * 18] = d & 255;
-    out[block * 18 + 1] = d >> 8;
-    const code = (w: number) => (largest === 0 ? 8 : Math.min(15, 8 - 8 * w * largest));
+    for (let i = 0; i < 32; i++) if (Math.abs(values[from + i]!) > Math.abs(largest)) largest = values[from + i]!;
+    const d = fround(largest / -8);
+    const bits = floatToHalf(d);
+    out[block * 18] = bits & 255;
+    out[block * 18 + 1] = bits >> 8;
+    const inverse = d === 0 ? 0 : fround(1 / d);
+    const code = (value: number) => Math.min(15, Math.floor(fround(fround(value * inverse) + 8.5)));
     for (let i = 0; i < 16; i++)
-      out[block * 18 + 2 + i] = code(weights[from + i]!) | (code(weights[from + i + 16]!) << 4);
+      out[block * 18 + 2 + i] = code(values[from + i]!) | (code(values[from + i + 16]!) << 4);
   }
   return out;
 }
@@ -295,7 +322,7 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
         if (file.table === 'f32') return asBytes(values);
         if (file.table === 'f16') return packHalves(values, 1);
         if (file.table === 'bf16') return packBf16(values);
-        if (file.table === 'q4_0') return packQ4Values(values);
+        if (file.table === 'q4_0') return packQ4(values);
         return file.table === 'q8_0' ? packQ8(values) : packQ6(values);
       },
     });
@@ -313,8 +340,8 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
         const weights = ternaryWeights(count, own);
         if (file.weights === 'i2_s') return packI2S(weights, delta);
         if (file.weights === 'tq2_0') return packTQ2(weights);
-        if (file.weights === 'tq1_0') return packTq1(weights);
-        if (file.weights === 'q4_0') return packQ4(weights, delta);
+        if (file.weights === 'tq1_0') return packTQ1(weights);
+        if (file.weights === 'q4_0') return packQ4(Float32Array.from(weights, (w) => w * delta));
         if (file.weights === 'f16') return packTernaryHalves(weights, delta);
         return asBytes(Float32Array.from(weights, (w) => w * delta));
       },

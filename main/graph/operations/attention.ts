@@ -1,0 +1,98 @@
+/** Rotary positions and grouped-query attention. */
+import { type Dimension, type Graph, multiplyDimensions, type Value } from '../graph.ts';
+import { matmul, microsoft, multiply } from './basic.ts';
+
+/** Tables of the rotary embedding: cos and sin `[positions, D/2]`. */
+export interface RotaryTables {
+  readonly cos: Value;
+  readonly sin: Value;
+}
+
+/** Rotary position embedding in the half-split (NEOX) layout of Hugging Face; x `[B, T, H*D]`, position = index. */
+export function rotary(graph: Graph, x: Value, tables: RotaryTables): Value {
+  const apply = (input: Value, sin: Value): Value =>
+    graph.node1('RotaryEmbedding', [input, graph.integers([0]), tables.cos, sin], input.shape, { domain: microsoft });
+  const y = apply(x, tables.sin);
+  graph.record([x], [y], ([dy]) => [apply(dy!, graph.node1('Neg', [tables.sin], tables.sin.shape, { cheap: true }))]);
+  return y;
+}
+
+export interface AttentionShape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+}
+
+/**
+ * Grouped-query attention with an additive mask: q `[B, T, H*D]`, k and v `[B, T, Hk*D]`, mask `[T, T]` -> `[B, T, H*D]`.
+ * The queries of one key-value head are stacked, so keys and values are never repeated and their gradients add up by themselves.
+ */
+export function attention(graph: Graph, q: Value, k: Value, v: Value, mask: Value, shape: AttentionShape): Value {
+  const { heads, kvHeads, headSize } = shape;
+  const group = heads / kvHeads;
+  const [B, T] = q.shape as [Dimension, Dimension];
+  const scale = 1 / Math.sqrt(headSize);
+  const stackedRows = multiplyDimensions(group, T);
+  const stacked = [B, kvHeads, stackedRows, headSize];
+  const perKvHead = [B, kvHeads, T, headSize];
+  const scores = [B, kvHeads, stackedRows, T];
+  const node = (operator: string, inputs: Value[], to: readonly Dimension[], perm?: number[]): Value =>
+    graph.node1(operator, inputs, to, { cheap: true, ...(perm ? { attributes: { perm: { ints: perm } } } : {}) });
+
+  /** `[B, T, H*D]` -> `[B, Hk, G*T, D]`. */
+  const stack = (x: Value): Value => {
+    const split = node(
+      'Reshape',
+      [x, graph.integers([0, 0, kvHeads, group, headSize])],
+      [B, T, kvHeads, group, headSize],
+    );
+    const turned = node('Transpose', [split], [B, kvHeads, group, T, headSize], [0, 2, 3, 1, 4]);
+    return node('Reshape', [turned, graph.integers([0, 0, -1, headSize])], stacked);
+  };
+  /** `[B, Hk, G*T, D]` -> `[B, T, H*D]`. */
+  const unstack = (x: Value): Value => {
+    const split = node('Reshape', [x, graph.integers([0, 0, group, -1, headSize])], [B, kvHeads, group, T, headSize]);
+    const turned = node('Transpose', [split], [B, T, kvHeads, group, headSize], [0, 3, 1, 2, 4]);
+    return node('Reshape', [turned, graph.integers([0, 0, heads * headSize])], q.shape);
+  };
+  const splitKv = (x: Value): Value =>
+    node(
+      'Transpose',
+      [node('Reshape', [x, graph.integers([0, 0, kvHeads, headSize])], [B, T, kvHeads, headSize])],
+      perKvHead,
+      [0, 2, 1, 3],
+    );
+  const mergeKv = (x: Value): Value =>
+    node(
+      'Reshape',
+      [node('Transpose', [x], [B, T, kvHeads, headSize], [0, 2, 1, 3]), graph.integers([0, 0, kvHeads * headSize])],
+      k.shape,
+    );
+
+  const q4 = stack(q);
+  const k4 = splitKv(k);
+  const v4 = splitKv(v);
+  const raw = matmul(graph, q4, k4, scores, { transposeB: true, alpha: scale });
+  const perHead = [B, kvHeads, group, T, T];
+  const masked = graph.node1(
+    'Add',
+    [node('Reshape', [raw, graph.integers([0, 0, group, 0, -1])], perHead), mask],
+    perHead,
+  );
+  const softmax = graph.node1('Softmax', [masked], perHead, { attributes: { axis: { int: -1 } } });
+  const p = node('Reshape', [softmax, graph.integers([0, 0, -1, 0])], scores);
+  const output = matmul(graph, p, v4, stacked);
+  const o = unstack(output);
+  graph.record([q, k, v], [o], ([dOut]) => {
+    const dO = stack(dOut!);
+    const dV = matmul(graph, p, dO, perKvHead, { transposeA: true });
+    const dP = matmul(graph, dO, v4, scores, { transposeB: true });
+    const product = multiply(graph, dO, output);
+    const delta = graph.node1('ReduceSum', [product, graph.integers([-1])], [B, kvHeads, stackedRows, 1]);
+    const dS = multiply(graph, p, graph.node1('Sub', [dP, delta], scores));
+    const dQ = matmul(graph, dS, k4, stacked, { alpha: scale });
+    const dK = matmul(graph, dS, q4, perKvHead, { transposeA: true, alpha: scale });
+    return [unstack(dQ), mergeKv(dK), mergeKv(dV)];
+  });
+  return o;
+}

@@ -1,0 +1,33 @@
+/** The first layer of a model: rows of the embedding table, and their gradient. */
+import { native } from '../../native/index.ts';
+import { TritsmithError } from '../contract/errors.ts';
+import type { ModelConfiguration } from './configuration.ts';
+import { embeddingName, type ParameterBuffer } from './parameters.ts';
+
+/** Fills `out` `[ids, hidden]` with the ids' rows. @throws TritsmithError `bad-input` for an id that the model does not have */
+export function embed(
+  { vocabSize, hiddenSize }: ModelConfiguration,
+  parameters: ParameterBuffer,
+  ids: Int32Array,
+  out: Float32Array,
+): void {
+  try {
+    native.gatherRows(parameters.view(embeddingName), ids, hiddenSize, out);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new TritsmithError('bad-input', `A token id lies outside the model's vocabulary of ${vocabSize}.`, {
+      reason: error.message,
+      remedy: 'The tokenizer does not belong to this model: choose the folder that has both.',
+    });
+  }
+}
+
+/** Adds `gradient` `[ids, hidden]` to the ids' rows of the embedding's gradient. */
+export function addEmbeddingGradient(
+  { hiddenSize }: ModelConfiguration,
+  gradients: ParameterBuffer,
+  ids: Int32Array,
+  gradient: Float32Array,
+): void {
+  native.scatterAddRows(gradients.view(embeddingName), ids, hiddenSize, gradient, 1);
+}

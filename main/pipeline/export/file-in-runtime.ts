@@ -1,0 +1,56 @@
+/** An exported file as our engines take it: its values as parameters of the graph engine, and greedy text of the native runtime. */
+import type { StudentModel } from '../../../native/runtime.ts';
+import { argmax } from '../../basics/numbers.ts';
+import { type GgufFile, openGguf } from '../../formats/gguf/index.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import { ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
+import { type GgufPlan, type GgufTensorPlan, unpermuteRotaryRows } from './gguf-layout.ts';
+
+/** The tensor's values as they are in the file, with the rows in the model's order. */
+export async function valuesInFile(
+  file: GgufFile,
+  { name, permuteHeads, shape }: GgufTensorPlan,
+): Promise<Float32Array> {
+  const values = await file.readFloat32(name);
+  return permuteHeads === null ? values : unpermuteRotaryRows(values, permuteHeads, shape[1] ?? 1);
+}
+
+/** Parameters of the model in a file; `read` gives those of one tensor. */
+export async function fillFromFile(
+  path: string,
+  plan: GgufPlan,
+  configuration: ModelConfiguration,
+  read: (file: GgufFile, tensor: GgufTensorPlan & { readonly source: string }) => Promise<Float32Array>,
+): Promise<ParameterBuffer> {
+  const parameters = new ParameterBuffer(parameterSpecifications(configuration));
+  const file = await openGguf(path);
+  try {
+    for (const tensor of plan.tensors) {
+      const { source } = tensor;
+      if (typeof source === 'string') parameters.view(source).set(await read(file, { ...tensor, source }));
+    }
+  } finally {
+    await file.close();
+  }
+  return parameters;
+}
+
+/** A continuation of a prompt, and the logits that each of its tokens was chosen by. */
+export interface Continuation {
+  readonly tokens: readonly number[];
+  readonly logits: readonly Float32Array[];
+}
+
+/** Continues a prompt by `count` greedy tokens in the native runtime. */
+export function continueGreedily(model: StudentModel, prompt: Int32Array, count: number): Continuation {
+  model.reset();
+  model.prefill(prompt);
+  const tokens: number[] = [];
+  const logits: Float32Array[] = [];
+  for (let step = 0; step < count; step += 1) {
+    if (step > 0) model.prefill(Int32Array.of(tokens[step - 1]!));
+    logits.push(model.lastLogits());
+    tokens.push(argmax(logits[step]!));
+  }
+  return { tokens, logits };
+}
