@@ -127,6 +127,7 @@ export const runtimeMessage = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('answered'),
     promptTokens: z.number(),
+    /** Tokens written; of a class, those of the likeliest label's words. */
     answerTokens: z.number(),
     prefillSeconds: z.number(),
     decodeSeconds: z.number(),

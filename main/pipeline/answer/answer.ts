@@ -27,11 +27,16 @@ export async function answerOnce(request: AnswerRequest, say: Say): Promise<void
       const labels = await readLabelWords(task, tokenizer, request.seed);
       const ids = promptTokens(tokenizer, prompt, longest, Math.max(...labels.ids.map((answer) => answer.length)));
       const started = performance.now();
-      say({ type: 'labels', scores: scoreLabels(model, ids, labels) });
+      const scores = scoreLabels(model, ids, labels);
+      say({ type: 'labels', scores });
+      const chosen = scores.reduce(
+        (best, { probability }, at) => (probability > scores[best]!.probability ? at : best),
+        0,
+      );
       say({
         type: 'answered',
         promptTokens: ids.length,
-        answerTokens: labels.ids.length,
+        answerTokens: labels.ids[chosen]!.length,
         prefillSeconds: (performance.now() - started) / 1000,
         decodeSeconds: 0,
         residentBytes: model.residentBytes,

@@ -16,18 +16,21 @@ import { prepareTask, type PreparedTask } from '../task/task-data.ts';
 import { whyNoGguf } from '../export/gguf-layout.ts';
 import { writeAnswers, type WrittenAnswers } from './written-answers.ts';
 
-/** Accuracy on the first rows while training, for the trainer; empty when the recipe does not ask for it. */
-export function trainingEvaluation(
-  recipe: Recipe,
-  task: PreparedTask,
-): { evaluate?: (network: Network) => Promise<Record<string, number>> } {
+/** Metrics of the network being trained; to be released when the training ends. */
+export interface TrainingEvaluation {
+  run(network: Network): Promise<Record<string, number>>;
+  release(): Promise<void>;
+}
+
+/** Accuracy on the first rows while training, for the trainer; null when the recipe does not ask for it. */
+export function trainingEvaluation(recipe: Recipe, task: PreparedTask): TrainingEvaluation | null {
   const { everySteps, rowsDuringTraining } = recipe.evaluation;
   const { labels } = task;
-  if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return {};
+  if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return null;
   const rows = task.dev.slice(0, rowsDuringTraining);
   let head: ScoringHead | null = null;
   return {
-    evaluate: async (network) => {
+    run: async (network) => {
       head ??= await ScoringHead.create(network, { threads: recipe.threads });
       const found = await classifyRows(
         network,
@@ -37,6 +40,10 @@ export function trainingEvaluation(
       );
       const right = found.filter(({ predicted }, index) => predicted === rows[index]!.label).length;
       return { accuracy: right / rows.length };
+    },
+    release: async () => {
+      await head?.release();
+      head = null;
     },
   };
 }

@@ -12,7 +12,12 @@ import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { packMicroBatch, type BatchSource, type Example } from '../../training/batches.ts';
 import { Random } from '../../basics/random.ts';
 
-const cacheInfo = z.object({ key: z.string(), tokens: z.int(), bytesPerToken: z.union([z.literal(2), z.literal(4)]) });
+const cacheInfo = z.object({
+  key: z.string(),
+  tokens: z.int(),
+  bytesPerToken: z.union([z.literal(2), z.literal(4)]),
+  skipped: z.int().default(0),
+});
 
 export interface TokenFile {
   readonly path: string;
@@ -20,6 +25,8 @@ export interface TokenFile {
   readonly key: string;
   readonly tokens: number;
   readonly bytesPerToken: 2 | 4;
+  /** Rows of JSONL files that hold no text and were left out. */
+  readonly skipped: number;
 }
 
 /**
@@ -38,7 +45,7 @@ export async function tokeniseCorpus(
 ): Promise<TokenFile> {
   try {
     const info = cacheInfo.parse(JSON.parse(await readFile(`${path}.json`, 'utf8')));
-    if (info.key === key) return { path, key, tokens: info.tokens, bytesPerToken: info.bytesPerToken };
+    if (info.key === key) return { path, ...info };
   } catch (error) {
     if (
       (error as NodeJS.ErrnoException).code !== 'ENOENT' &&
@@ -52,8 +59,12 @@ export async function tokeniseCorpus(
   // What an earlier key described is about to be gone.
   await rm(`${path}.json`, { force: true });
   let tokens = 0;
+  let skipped = 0;
+  const onSkipped = (): void => {
+    skipped += 1;
+  };
   await writeFileAtomically(path, async (file) => {
-    for await (const { text } of readCorpus(corpus)) {
+    for await (const { text } of readCorpus(corpus, undefined, onSkipped)) {
       const ids = tokenizer.encode(text);
       if (tokenizer.eosId !== null && ids.at(-1) !== tokenizer.eosId) ids.push(tokenizer.eosId);
       const kept = ids.slice(0, wanted - tokens);
@@ -69,9 +80,9 @@ export async function tokeniseCorpus(
   });
   await writeFileAtomically(
     `${path}.json`,
-    JSON.stringify({ key, tokens, bytesPerToken } satisfies z.infer<typeof cacheInfo>),
+    JSON.stringify({ key, tokens, bytesPerToken, skipped } satisfies z.infer<typeof cacheInfo>),
   );
-  return { path, key, tokens, bytesPerToken };
+  return { path, key, tokens, bytesPerToken, skipped };
 }
 
 /** Steps over packed sequences of `sequenceLength` tokens; each epoch shuffles the sequences anew. */

@@ -36,6 +36,12 @@ export async function pretrainStudent(
       });
     },
   );
+  if (file.skipped > 0)
+    context.emit({
+      type: 'log',
+      level: 'warning',
+      text: `${file.skipped} rows of the corpus hold no text and are left out.`,
+    });
   if (file.tokens < wanted)
     context.emit({
       type: 'log',

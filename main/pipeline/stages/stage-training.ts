@@ -10,6 +10,7 @@ import type { ParameterBuffer } from '../../models/parameters.ts';
 import type { BatchSource } from '../../training/batches.ts';
 import { train, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
+import type { TrainingEvaluation } from '../evaluate/evaluate.ts';
 import { checkpointFolder, digest } from '../experiment-folder.ts';
 import { type JobContext, JobStopped } from '../job.ts';
 
@@ -25,8 +26,8 @@ export interface StageTraining {
   readonly totalSteps: number;
   /** See `TrainerSettings.anneal`. */
   readonly anneal?: number | undefined;
-  /** Accuracy on held-out rows while training; runs on the network being trained. */
-  readonly evaluate?: (network: Network) => Promise<Record<string, number>>;
+  /** Accuracy on held-out rows while training; released at the end. */
+  readonly evaluation?: TrainingEvaluation | null;
 }
 
 /** Everything in the recipe that decides a job's result; names and exports do not. */
@@ -62,7 +63,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     arithmetic: await arithmeticOf(stage),
   });
   const trainingStep = await TrainingStep.create(network, distillation, options);
-  const evaluate = stage.evaluate;
+  const evaluation = stage.evaluation;
   const settings: TrainerSettings = {
     network,
     trainingStep,
@@ -72,7 +73,9 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     ...(stage.anneal === undefined ? {} : { anneal: stage.anneal }),
     checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
     configuration: trainingDigest(stage),
-    ...(evaluate ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluate(network) } } : {}),
+    ...(evaluation
+      ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluation.run(network) } }
+      : {}),
   };
   try {
     const result = await train(settings, {
@@ -86,6 +89,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     });
     if (result.outcome !== 'done') throw new JobStopped(result.outcome, result.step);
   } finally {
+    await evaluation?.release();
     await trainingStep.release();
     await network.release();
   }
