@@ -1,6 +1,5 @@
 /** What all training jobs share: from a loaded model and a source of batches to trained parameters, with events on the way. */
 import { TritsmithError } from '../../contract/errors.ts';
-import type { JobKind } from '../../contract/jobs.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
@@ -11,11 +10,12 @@ import type { BatchSource } from '../../training/batches.ts';
 import { train, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
 import type { TrainingEvaluation } from '../evaluate/evaluate.ts';
-import { checkpointFolder, digest } from '../experiment-folder.ts';
+import { checkpointFolder } from '../experiment-folder.ts';
 import { type JobContext, JobStopped } from '../job.ts';
+import { type Stage, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
 export interface StageTraining {
-  readonly job: JobKind;
+  readonly job: Exclude<Stage, 'refine'>;
   readonly folder: string;
   readonly recipe: Recipe;
   readonly configuration: ModelConfiguration;
@@ -28,12 +28,6 @@ export interface StageTraining {
   readonly anneal?: number | undefined;
   /** Accuracy on held-out rows while training; released at the end. */
   readonly evaluation?: TrainingEvaluation | null;
-}
-
-/** Everything in the recipe that decides a job's result; names and exports do not. */
-function trainingDigest({ job, recipe, totalSteps, configuration, batches }: StageTraining): string {
-  const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
-  return digest(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
 }
 
 /** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */
@@ -73,6 +67,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     ...(stage.anneal === undefined ? {} : { anneal: stage.anneal }),
     checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
     configuration: trainingDigest(stage),
+    earlierConfigurations: [trainingDigest010(stage)],
     ...(evaluation
       ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluation.run(network) } }
       : {}),
