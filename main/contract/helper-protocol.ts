@@ -16,6 +16,8 @@ export const answerRequest = z.object({
   task: taskSettings,
   /** Seed of the recipe: it decides which rows were held out. */
   seed: z.int(),
+  /** Folder of the experiment, whose cache says which labels there are without the training file being read. */
+  experiment: z.string().optional(),
   /** The text columns of the task by name. */
   input: z.record(z.string(), z.string()),
   maxTokens: z.int().min(1).max(2048),
@@ -55,6 +57,8 @@ export const classifyRequest = z.object({
   tokenizer: z.string(),
   task: taskSettings,
   seed: z.int(),
+  /** As for an answer. */
+  experiment: z.string().optional(),
   /** Text columns of one row, or a file of rows. */
   source: z.union([z.object({ input: z.record(z.string(), z.string()) }), z.object({ file: z.string() })]),
   threads: threads.optional(),

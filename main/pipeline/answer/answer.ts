@@ -7,6 +7,7 @@ import { politeThreads } from './polite-threads.ts';
 import { streamAnswer } from './generate.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { StreamedText } from './streamed-text.ts';
+import { longestAnswer } from '../task/label-words.ts';
 import { promptTokens, readLabelWords } from '../task/task-data.ts';
 import { defaultTemplate } from '../task/task-rows.ts';
 
@@ -24,8 +25,8 @@ export async function answerOnce(request: AnswerRequest, say: Say): Promise<void
     const longest = Math.min(task.maxLength, contextLength);
     say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
     if (task.kind === 'classification') {
-      const labels = await readLabelWords(task, tokenizer, request.seed);
-      const ids = promptTokens(tokenizer, prompt, longest, Math.max(...labels.ids.map((answer) => answer.length)));
+      const labels = await readLabelWords(task, tokenizer, request.seed, request.experiment);
+      const ids = promptTokens(tokenizer, prompt, longest, longestAnswer(labels, task.maxNewTokens));
       const started = performance.now();
       const scores = scoreLabels(model, ids, labels);
       say({ type: 'labels', scores });

@@ -7,7 +7,7 @@ import { openDataset } from '../../formats/datasets/index.ts';
 import { compileTemplate } from '../../formats/tokenizers/index.ts';
 import { ggufFacts } from '../inspect/gguf-facts.ts';
 import { scoreLabels, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
-import type { LabelWords } from '../task/label-words.ts';
+import { type LabelWords, longestAnswer } from '../task/label-words.ts';
 import { politeThreads } from './polite-threads.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { promptTokens, readLabelWords } from '../task/task-data.ts';
@@ -71,9 +71,9 @@ export async function classifyTexts(
   try {
     const { vocabularySize, contextLength } = model;
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
-    const labels = await readLabelWords(task, tokenizer, request.seed);
+    const labels = await readLabelWords(task, tokenizer, request.seed, request.experiment);
     const render = compileTemplate(task.template === '' ? defaultTemplate(task.textColumns) : task.template);
-    const reserved = Math.max(...labels.ids.map((ids) => ids.length));
+    const reserved = longestAnswer(labels, task.maxNewTokens);
     const longest = Math.min(task.maxLength, contextLength);
     say(model.loaded);
     let row = 0;

@@ -11,8 +11,8 @@ import { writeComparison } from './comparison.ts';
 import { classifierEvaluation, evaluatedModels, writeEvaluations, writerEvaluation } from './evaluations.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import type { LabelWords } from '../task/label-words.ts';
-import { recipeTokenizer } from '../models-of-recipe.ts';
-import { prepareTask, type PreparedTask } from '../task/task-data.ts';
+import { openTask } from '../task/open-task.ts';
+import type { PreparedTask } from '../task/task-data.ts';
 import { whyNoGguf } from '../export/gguf-layout.ts';
 import { writeAnswers, type WrittenAnswers } from './written-answers.ts';
 
@@ -131,12 +131,9 @@ async function referenceCrossEntropy(network: Network, head: ScoringHead, task: 
   return sum / Math.max(1, tokens);
 }
 
-export async function evaluateModels(
-  { recipe, folder }: JobSpec,
-  context: JobContext,
-): Promise<Record<string, number>> {
-  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
+export async function evaluateModels(spec: JobSpec, context: JobContext): Promise<Record<string, number>> {
+  const { recipe, folder } = spec;
+  const { task, tokenizer } = await openTask(spec, () => obeyStop(context));
   const models = evaluatedModels(folder, recipe);
   const total = models.length * task.dev.length;
   const results: ModelEvaluation[] = [];
