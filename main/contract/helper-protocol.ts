@@ -3,7 +3,13 @@ import { z } from 'zod';
 import { componentName, componentProgress, componentState } from './components.ts';
 import { serialisedError } from './jobs.ts';
 import { exportType, taskSettings } from './recipe.ts';
-import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
+import {
+  differencesAnswer,
+  differencesRequest,
+  previewAnswer,
+  previewRequest,
+  previewSurvey,
+} from './result-queries.ts';
 
 export const runtimeModelName = z.enum(['teacher', 'bitnet-sft', 'bitdistill']);
 export type RuntimeModelName = z.infer<typeof runtimeModelName>;
@@ -107,7 +113,7 @@ export const runtimeCommand = z.discriminatedUnion('type', [
   z.object({ type: z.literal('generate'), request: generateRequest }),
   z.object({ type: z.literal('classify'), request: classifyRequest }),
   z.object({ type: z.literal('benchmark'), request: benchmarkRequest }),
-  z.object({ type: z.literal('preview'), request: previewRequest }),
+  z.object({ type: z.literal('preview'), request: previewRequest, survey: previewSurvey.optional() }),
   z.object({ type: z.literal('differences'), request: differencesRequest }),
   z.object({ type: z.literal('components') }),
   z.object({ type: z.literal('install-component'), name: componentName }),
@@ -140,7 +146,7 @@ export const runtimeMessage = z.discriminatedUnion('type', [
     reason: z.enum(['stop', 'length', 'context', 'cancelled']).optional(),
   }),
   z.object({ type: z.literal('point'), point: benchmarkPoint, done: z.number(), total: z.number() }),
-  z.object({ type: z.literal('previewed'), answer: previewAnswer }),
+  z.object({ type: z.literal('previewed'), answer: previewAnswer, survey: previewSurvey.nullable() }),
   z.object({ type: z.literal('compared'), answer: differencesAnswer }),
   z.object({ type: z.literal('component-progress'), progress: componentProgress }),
   /** How things stand, after whatever was asked. */

@@ -1,7 +1,6 @@
 /** One exported model's answer to one input, for the playground: label scores for classification, streamed text for generation. */
 import { loadModel } from '../../../native/runtime.ts';
 import type { AnswerRequest, RuntimeMessage } from '../../contract/helper-protocol.ts';
-import { compileTemplate } from '../../formats/tokenizers/index.ts';
 import { scoreLabels } from '../task/label-scores.ts';
 import { politeThreads } from './polite-threads.ts';
 import { streamAnswer } from './generate.ts';
@@ -9,7 +8,7 @@ import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { StreamedText } from './streamed-text.ts';
 import { longestAnswer } from '../task/label-words.ts';
 import { promptTokens, readLabelWords } from '../task/task-data.ts';
-import { defaultTemplate } from '../task/task-rows.ts';
+import { promptRenderer } from '../task/task-rows.ts';
 
 type Say = (message: RuntimeMessage) => void;
 
@@ -20,7 +19,7 @@ export async function answerOnce(request: AnswerRequest, say: Say): Promise<void
   try {
     const { loadSeconds, weightBytes, kernel, vocabularySize, contextLength } = model.info;
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
-    const render = compileTemplate(task.template === '' ? defaultTemplate(task.textColumns) : task.template);
+    const render = promptRenderer(task);
     const prompt = render(request.input);
     const longest = Math.min(task.maxLength, contextLength);
     say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
