@@ -26,7 +26,7 @@ const batchSize = 16;
 const heldOutShare = 0.05;
 
 interface Corpus {
-  readonly batches: Awaited<ReturnType<typeof corpusBatches>>;
+  readonly batches: ReturnType<typeof corpusBatches>;
   readonly heldOut: readonly MicroBatch[];
 }
 
@@ -57,8 +57,8 @@ async function openCorpus(settings: LanguageSettings, vocabSize: number): Promis
     return tokeniseCorpus(path, tokenizer, join(workFolder, `${name}.tokens`), Infinity, key, () => Promise.resolve());
   };
   const packing = { sequenceLength, batchSize, microBatchTokens: 4096 };
-  const batches = await corpusBatches(await tokenised('train', documents.slice(0, cut)), { ...packing, seed });
-  const held = await corpusBatches(await tokenised('held-out', documents.slice(cut)), { ...packing, seed: 0 });
+  const batches = corpusBatches(await tokenised('train', documents.slice(0, cut)), { ...packing, seed });
+  const held = corpusBatches(await tokenised('held-out', documents.slice(cut)), { ...packing, seed: 0 });
   const heldOut: MicroBatch[] = [];
   for (let step = 1; step <= held.stepsPerEpoch; step += 1) heldOut.push(...(await held.at(step)));
   await held.close();

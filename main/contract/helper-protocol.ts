@@ -3,7 +3,13 @@ import { z } from 'zod';
 import { componentName, componentProgress, componentState } from './components.ts';
 import { serialisedError } from './jobs.ts';
 import { exportType, taskSettings } from './recipe.ts';
-import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
+import {
+  differencesAnswer,
+  differencesRequest,
+  previewAnswer,
+  previewRequest,
+  previewSurvey,
+} from './result-queries.ts';
 import { trainedModel } from './results.ts';
 
 export const answerRequest = z.object({
@@ -14,6 +20,8 @@ export const answerRequest = z.object({
   task: taskSettings,
   /** Seed of the recipe: it decides which rows were held out. */
   seed: z.int(),
+  /** Folder of the experiment, whose cache says which labels there are without the training file being read. */
+  experiment: z.string().optional(),
   /** The text columns of the task by name. */
   input: z.record(z.string(), z.string()),
   maxTokens: z.int().min(1).max(2048),
@@ -53,6 +61,8 @@ export const classifyRequest = z.object({
   tokenizer: z.string(),
   task: taskSettings,
   seed: z.int(),
+  /** As for an answer. */
+  experiment: z.string().optional(),
   /** Text columns of one row, or a file of rows. */
   source: z.union([z.object({ input: z.record(z.string(), z.string()) }), z.object({ file: z.string() })]),
   threads: threads.optional(),
@@ -101,7 +111,7 @@ export const runtimeCommand = z.discriminatedUnion('type', [
   z.object({ type: z.literal('generate'), request: generateRequest }),
   z.object({ type: z.literal('classify'), request: classifyRequest }),
   z.object({ type: z.literal('benchmark'), request: benchmarkRequest }),
-  z.object({ type: z.literal('preview'), request: previewRequest }),
+  z.object({ type: z.literal('preview'), request: previewRequest, survey: previewSurvey.optional() }),
   z.object({ type: z.literal('differences'), request: differencesRequest }),
   z.object({ type: z.literal('components') }),
   z.object({ type: z.literal('install-component'), name: componentName }),
@@ -125,6 +135,7 @@ export const runtimeMessage = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('answered'),
     promptTokens: z.number(),
+    /** Tokens written; of a class, those of the likeliest label's words. */
     answerTokens: z.number(),
     prefillSeconds: z.number(),
     decodeSeconds: z.number(),
@@ -133,7 +144,7 @@ export const runtimeMessage = z.discriminatedUnion('type', [
     reason: z.enum(['stop', 'length', 'context', 'cancelled']).optional(),
   }),
   z.object({ type: z.literal('point'), point: benchmarkPoint, done: z.number(), total: z.number() }),
-  z.object({ type: z.literal('previewed'), answer: previewAnswer }),
+  z.object({ type: z.literal('previewed'), answer: previewAnswer, survey: previewSurvey.nullable() }),
   z.object({ type: z.literal('compared'), answer: differencesAnswer }),
   z.object({ type: z.literal('component-progress'), progress: componentProgress }),
   /** How things stand, after whatever was asked. */

@@ -27,6 +27,16 @@ export const previewRow = z.object({
 export const previewAnswer = z.object({ rows: z.array(previewRow), maxLength: z.number() });
 export type PreviewAnswer = z.infer<typeof previewAnswer>;
 
+/** What label words are chosen from: found out once for a file and its settings, then given to the questions about further rows. */
+export const previewSurvey = z.object({
+  /** Digest of the file's state and of the settings. */
+  key: z.string(),
+  classes: z.array(z.string()),
+  /** How the first usable row's prompt ends. */
+  tail: z.string(),
+});
+export type PreviewSurvey = z.infer<typeof previewSurvey>;
+
 export const differencesRequest = z.object({
   folder: z.string(),
   first: comparedModel.default(teacherModel),

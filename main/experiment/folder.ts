@@ -40,9 +40,14 @@ export function cacheFolder(experiment: string): string {
   return join(experiment, 'cache');
 }
 
-/** Tokens of the task's training rows, and of the corpus of Stage 2. */
-export function cachedTokens(experiment: string, of: 'task' | 'corpus'): string {
+/** Tokens of the task's training rows, of its evaluation rows, and of the corpus of Stage 2. */
+export function cachedTokens(experiment: string, of: 'task' | 'evaluation' | 'corpus'): string {
   return join(cacheFolder(experiment), `${of}.tokens`);
+}
+
+/** What has to be known of the task's training file before any of its rows is tokenised. */
+export function surveyPath(experiment: string): string {
+  return join(cacheFolder(experiment), 'survey.json');
 }
 
 /** The experiment itself: recipe, states of its stages, artifacts. */

@@ -31,7 +31,7 @@ async function obey(command: RuntimeCommand): Promise<void> {
     }
     case 'preview': {
       const { previewRows } = await import('../pipeline/task/preview-rows.ts');
-      say({ type: 'previewed', answer: await previewRows(command.request) });
+      say({ type: 'previewed', ...(await previewRows(command.request, command.survey)) });
       return;
     }
     case 'differences': {

@@ -6,8 +6,9 @@ import type { ModelConfiguration } from '../models/configuration.ts';
 import { readFolderConfiguration } from '../models/model-folder.ts';
 
 /** Tokenizer of the teacher; with a smaller student base, checked to be the same in both. */
-export async function recipeTokenizer(recipe: Recipe, configuration: ModelConfiguration): Promise<Tokenizer> {
-  const tokenizer = await loadTokenizer(recipe.teacher, { vocabSize: configuration.vocabSize });
+export async function recipeTokenizer(recipe: Recipe): Promise<Tokenizer> {
+  const { vocabSize } = await readFolderConfiguration(recipe.teacher);
+  const tokenizer = await loadTokenizer(recipe.teacher, { vocabSize });
   if (recipe.studentBase === undefined) return tokenizer;
   const other = await loadTokenizer(recipe.studentBase);
   if (other.sha256 !== tokenizer.sha256)

@@ -95,19 +95,21 @@ export async function saveCheckpoint(
 /**
  * Fills the buffers from the newest checkpoint that is whole.
  * @param configuration digest of everything that must be the same for a resume; a checkpoint of another run is not used
+ * @param earlier digests that say the same, as earlier versions wrote them
  * @returns its step and state, or null when there is none; `passedOver` says which were not used and why
  */
 export async function restoreCheckpoint(
   folder: string,
   buffers: TrainingBuffers,
   configuration: string,
+  earlier: readonly string[] = [],
 ): Promise<{ found: { step: number; state: CheckpointState } | null; passedOver: string[] }> {
   const passedOver: string[] = [];
   for (const base of new Set((await checkpointFiles(folder)).map((file) => file.base))) {
     const name = `${base}.json`;
     try {
       const content = await readManifest(join(folder, name));
-      if (content.state.configuration !== configuration) {
+      if (![configuration, ...earlier].includes(content.state.configuration)) {
         passedOver.push(`A checkpoint was passed over, because settings or rows have changed since: ${name}`);
         continue;
       }

@@ -38,6 +38,8 @@ export interface TrainerSettings {
   readonly checkpoint: { readonly folder: string; readonly steps: number; readonly minutes: number };
   /** Digest of everything that decides the result: a checkpoint with another one is not resumed. */
   readonly configuration: string;
+  /** Digests that earlier versions wrote for the same; their checkpoints are resumed too. */
+  readonly earlierConfigurations?: readonly string[];
   /** Metrics on held-out rows every so many steps. */
   readonly evaluate?: { readonly everySteps: number; readonly run: () => Promise<MetricValues> };
 }
@@ -61,11 +63,16 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     secondMoment: optimiser.secondMoment,
   };
   const state: CheckpointState = { gamma: 0, configuration: settings.configuration };
-  const { found, passedOver } = await restoreCheckpoint(checkpoint.folder, buffers, settings.configuration);
+  const { found, passedOver } = await restoreCheckpoint(
+    checkpoint.folder,
+    buffers,
+    settings.configuration,
+    settings.earlierConfigurations,
+  );
   for (const text of passedOver) hooks.onWarning(text);
   const resumedAt = found?.step ?? 0;
   if (found) {
-    Object.assign(state, found.state);
+    state.gamma = found.state.gamma;
     if (trainingStep.balance) trainingStep.balance.gamma = state.gamma;
   }
   const ternaryShare = (step: number): number =>

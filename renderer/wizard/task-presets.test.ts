@@ -17,7 +17,8 @@ async function firstRow(file: string): Promise<{ fits: string[]; prompt: string;
     report.train.labels.map(({ label }) => label),
   );
   const mapping = applyPreset(fits[0]!, report.columns, report.mapping)!;
-  const { rows } = await previewRows({ settings: { train, ...mapping }, offset: 0, count: 1 });
+  const { answer } = await previewRows({ settings: { train, ...mapping }, offset: 0, count: 1 });
+  const { rows } = answer;
   return {
     fits: fits.map(({ id }) => id),
     prompt: rows[0]!.prompt,

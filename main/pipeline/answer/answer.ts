@@ -1,14 +1,14 @@
 /** One exported model's answer to one input, for the playground: label scores for classification, streamed text for generation. */
 import { loadModel } from '../../../native/runtime.ts';
 import type { AnswerRequest, RuntimeMessage } from '../../contract/helper-protocol.ts';
-import { compileTemplate } from '../../formats/tokenizers/index.ts';
 import { scoreLabels } from '../task/label-scores.ts';
 import { politeThreads } from './polite-threads.ts';
 import { streamAnswer } from './generate.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { StreamedText } from './streamed-text.ts';
+import { longestAnswer } from '../task/label-words.ts';
 import { promptTokens, readLabelWords } from '../task/task-data.ts';
-import { defaultTemplate } from '../task/task-rows.ts';
+import { promptRenderer } from '../task/task-rows.ts';
 
 type Say = (message: RuntimeMessage) => void;
 
@@ -19,19 +19,24 @@ export async function answerOnce(request: AnswerRequest, say: Say): Promise<void
   try {
     const { loadSeconds, weightBytes, kernel, vocabularySize, contextLength } = model.info;
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
-    const render = compileTemplate(task.template === '' ? defaultTemplate(task.textColumns) : task.template);
+    const render = promptRenderer(task);
     const prompt = render(request.input);
     const longest = Math.min(task.maxLength, contextLength);
     say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
     if (task.kind === 'classification') {
-      const labels = await readLabelWords(task, tokenizer, request.seed);
-      const ids = promptTokens(tokenizer, prompt, longest, Math.max(...labels.ids.map((answer) => answer.length)));
+      const labels = await readLabelWords(task, tokenizer, request.seed, request.experiment);
+      const ids = promptTokens(tokenizer, prompt, longest, longestAnswer(labels, task.maxNewTokens));
       const started = performance.now();
-      say({ type: 'labels', scores: scoreLabels(model, ids, labels) });
+      const scores = scoreLabels(model, ids, labels);
+      say({ type: 'labels', scores });
+      const chosen = scores.reduce(
+        (best, { probability }, at) => (probability > scores[best]!.probability ? at : best),
+        0,
+      );
       say({
         type: 'answered',
         promptTokens: ids.length,
-        answerTokens: labels.ids.length,
+        answerTokens: labels.ids[chosen]!.length,
         prefillSeconds: (performance.now() - started) / 1000,
         decodeSeconds: 0,
         residentBytes: model.residentBytes,

@@ -1,17 +1,15 @@
 /** Rows of a classification task through an exported model, prepared and scored as the evaluation does it. */
 import { loadModel } from '../../../native/runtime.ts';
-import { TritsmithError } from '../../contract/errors.ts';
 import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../contract/helper-protocol.ts';
 import { openInLlamaCpp, requireLlamaCpp } from '../../llama-cpp/index.ts';
 import { openDataset } from '../../formats/datasets/index.ts';
-import { compileTemplate } from '../../formats/tokenizers/index.ts';
 import { ggufFacts } from '../inspect/gguf-facts.ts';
 import { scoreLabels, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
-import type { LabelWords } from '../task/label-words.ts';
+import { type LabelWords, longestAnswer } from '../task/label-words.ts';
 import { politeThreads } from './polite-threads.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { promptTokens, readLabelWords } from '../task/task-data.ts';
-import { defaultTemplate } from '../task/task-rows.ts';
+import { hasText, promptRenderer, requireColumns } from '../task/task-rows.ts';
 
 interface ClassifiedInput {
   readonly values: Readonly<Record<string, string>>;
@@ -71,15 +69,15 @@ export async function classifyTexts(
   try {
     const { vocabularySize, contextLength } = model;
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
-    const labels = await readLabelWords(task, tokenizer, request.seed);
-    const render = compileTemplate(task.template === '' ? defaultTemplate(task.textColumns) : task.template);
-    const reserved = Math.max(...labels.ids.map((ids) => ids.length));
+    const labels = await readLabelWords(task, tokenizer, request.seed, request.experiment);
+    const render = promptRenderer(task);
+    const reserved = longestAnswer(labels, task.maxNewTokens);
     const longest = Math.min(task.maxLength, contextLength);
     say(model.loaded);
     let row = 0;
     for await (const { values, expected } of inputs(request)) {
       row += 1;
-      if (task.textColumns.every((column) => (values[column] ?? '').trim() === '')) continue;
+      if (!hasText(values, task.textColumns)) continue;
       const ids = promptTokens(tokenizer, render(values), longest, reserved);
       say({ type: 'classified', row, expected, scores: [...(await model.score(ids, labels))] });
       await new Promise((resolve) => setImmediate(resolve));
@@ -96,12 +94,7 @@ async function* inputs({ source, task }: ClassifyRequest): AsyncGenerator<Classi
     return;
   }
   const dataset = await openDataset(source.file);
-  const missing = task.textColumns.find((name) => !dataset.columns.includes(name));
-  if (missing !== undefined)
-    throw new TritsmithError('bad-input', `${source.file} has no column "${missing}".`, {
-      reason: `Its columns are ${dataset.columns.join(', ')}; the task reads ${task.textColumns.join(', ')}.`,
-      remedy: 'Name the columns as in the training rows.',
-    });
+  requireColumns(dataset, task.textColumns, 'Name the columns as in the training rows.');
   for await (const { values } of dataset.rows()) {
     const expected = (values[task.labelColumn] ?? '').trim();
     yield { values, expected: expected === '' ? null : expected };

@@ -4,13 +4,12 @@ import type { DifferencesAnswer, DifferencesRequest } from '../../contract/resul
 import type { ModelEvaluation } from '../../contract/results.ts';
 import { type ComparedModel, comparedModels } from '../../contract/model-names.ts';
 import { confusion } from '../../evaluation/confusion.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { readExperimentFile } from '../../experiment/record.ts';
 import { readEvaluation } from '../../experiment/results.ts';
 import { rougeOfRows } from './evaluations.ts';
 import type { LabelWords } from '../task/label-words.ts';
-import { recipeTokenizer } from '../models-of-recipe.ts';
-import { prepareTask, type PreparedTask } from '../task/task-data.ts';
+import { openTask } from '../task/open-task.ts';
+import type { PreparedTask } from '../task/task-data.ts';
 
 /** What a model answered to each row, as text, and what each answer is worth. */
 interface Answered {
@@ -21,8 +20,7 @@ interface Answered {
 /** @throws TritsmithError `not-found` before the evaluation has been written, `damaged` when it belongs to other rows */
 export async function differingRows({ folder, first, second, limit }: DifferencesRequest): Promise<DifferencesAnswer> {
   const { recipe } = readExperimentFile(folder);
-  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const task = await prepareTask(recipe.task, tokenizer, recipe.seed);
+  const { task, tokenizer } = await openTask({ recipe, folder });
   const { dev, labels } = task;
   const evaluations = readEvaluations(folder, dev.length);
   const [a, b] = [first, second].map((model) => answeredBy(evaluations.get(model), task));

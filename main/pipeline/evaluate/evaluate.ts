@@ -14,23 +14,26 @@ import { compareModels } from './comparison.ts';
 import { classifierEvaluation, writeEvaluations, writerEvaluation } from './evaluations.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import type { LabelWords } from '../task/label-words.ts';
-import { recipeTokenizer } from '../models-of-recipe.ts';
-import { prepareTask, type PreparedTask } from '../task/task-data.ts';
+import { openTask } from '../task/open-task.ts';
+import type { PreparedTask } from '../task/task-data.ts';
 import { whyNoGguf } from '../export/gguf-layout.ts';
 import { writeAnswers, type WrittenAnswers } from './written-answers.ts';
 
-/** Accuracy on the first rows while training, for the trainer; empty when the recipe does not ask for it. */
-export function trainingEvaluation(
-  recipe: Recipe,
-  task: PreparedTask,
-): { evaluate?: (network: Network) => Promise<MetricValues> } {
+/** Metrics of the network being trained; to be released when the training ends. */
+export interface TrainingEvaluation {
+  run(network: Network): Promise<MetricValues>;
+  release(): Promise<void>;
+}
+
+/** Accuracy on the first rows while training, for the trainer; null when the recipe does not ask for it. */
+export function trainingEvaluation(recipe: Recipe, task: PreparedTask): TrainingEvaluation | null {
   const { everySteps, rowsDuringTraining } = recipe.evaluation;
   const { labels } = task;
-  if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return {};
+  if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return null;
   const rows = task.dev.slice(0, rowsDuringTraining);
   let head: ScoringHead | null = null;
   return {
-    evaluate: async (network) => {
+    run: async (network) => {
       head ??= await ScoringHead.create(network, { threads: recipe.threads });
       const found = await classifyRows(
         network,
@@ -40,6 +43,10 @@ export function trainingEvaluation(
       );
       const right = found.filter(({ predicted }, index) => predicted === rows[index]!.label).length;
       return { accuracy: right / rows.length };
+    },
+    release: async () => {
+      await head?.release();
+      head = null;
     },
   };
 }
@@ -127,12 +134,9 @@ async function referenceCrossEntropy(network: Network, head: ScoringHead, task: 
   return sum / Math.max(1, tokens);
 }
 
-export async function evaluateModels(
-  { recipe, folder }: JobSpec,
-  context: JobContext,
-): Promise<JobResults['evaluate']> {
-  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
+export async function evaluateModels(spec: JobSpec, context: JobContext): Promise<JobResults['evaluate']> {
+  const { recipe, folder } = spec;
+  const { task, tokenizer } = await openTask(spec, () => obeyStop(context));
   const models = trainedModelFolders(folder, recipe);
   const total = models.length * task.dev.length;
   const results: ModelEvaluation[] = [];

@@ -20,10 +20,10 @@ import { type JobContext, JobStopped, obeyStop } from '../job.ts';
 import { logSumExp, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
 import type { LabelWords } from '../task/label-words.ts';
 import { measuredLengths, promptOf, rounds } from './measure.ts';
-import { recipeTokenizer } from '../models-of-recipe.ts';
 import { politeThreads } from '../answer/polite-threads.ts';
 import type { EvaluationRow } from '../task/evaluation-rows.ts';
-import { prepareTask, type PreparedTask } from '../task/task-data.ts';
+import { openTask } from '../task/open-task.ts';
+import type { PreparedTask } from '../task/task-data.ts';
 import type { WrittenAnswers } from './written-answers.ts';
 
 const name = fourBitModel;
@@ -161,8 +161,7 @@ async function measure(
 async function compareInFourBits(component: string, spec: JobSpec, context: JobContext): Promise<number> {
   const { recipe, folder } = spec;
   const path = join(folder, (await fourBitFile(spec, context)).path);
-  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
+  const { task, tokenizer } = await openTask(spec, () => obeyStop(context));
   const evaluation = await evaluate(component, path, recipe, task, tokenizer, (done) => {
     const request = context.stopRequested();
     if (request) throw new JobStopped(request, 0);

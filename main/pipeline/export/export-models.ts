@@ -13,8 +13,8 @@ import { readEvaluation, readExportList, writeExportList } from '../../experimen
 import { compareModels } from '../evaluate/comparison.ts';
 import { describeArtifact } from '../../experiment/artifact.ts';
 import { type JobContext, JobStopped, obeyStop } from '../job.ts';
-import { recipeTokenizer } from '../models-of-recipe.ts';
-import { type PreparedTask, prepareTask } from '../task/task-data.ts';
+import { openTask } from '../task/open-task.ts';
+import type { PreparedTask } from '../task/task-data.ts';
 import { prunedSubject, promptsOf, pruningOf, type Subject } from './export-subject.ts';
 import { baseName, encodingOf, exportTargets, type Target, targetsFor, storedEmbedding } from './export-targets.ts';
 import { whyNoGguf } from './gguf-layout.ts';
@@ -24,11 +24,6 @@ import { ggufVerdicts } from './run-verdicts.ts';
 import { openTensorSource } from './tensor-source.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
 import { writeVerifiedOnnx } from './verified-onnx.ts';
-
-async function preparedTask(recipe: Recipe, context: JobContext): Promise<PreparedTask> {
-  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  return prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
-}
 
 async function sourceOf(folder: string): Promise<string> {
   const { size, mtimeMs } = await stat(join(folder, 'model.safetensors')).catch(() => stat(folder));
@@ -195,17 +190,15 @@ function weightsOf({ path, type }: ExportedFile): string {
 }
 
 /** Writes what the recipe asks for, or of it only `exports`; earlier files of the same weights stay listed. */
-export async function exportModels(
-  { recipe, folder, exports }: JobSpec,
-  context: JobContext,
-): Promise<{ files: number; verified: boolean }> {
+export async function exportModels(spec: JobSpec, context: JobContext): Promise<{ files: number; verified: boolean }> {
+  const { recipe, folder, exports } = spec;
   const all = exportTargets(folder, recipe);
   const targets = exports === undefined ? all : exports.flatMap((settings) => targetsFor(folder, recipe, settings));
   const exportsFolder = folderOfExports(folder);
   await mkdir(exportsFolder, { recursive: true });
   for (const name of await readdir(exportsFolder))
     if (name.startsWith(draftPrefix)) await rm(join(exportsFolder, name), { recursive: true, force: true });
-  const task = await preparedTask(recipe, context);
+  const { task } = await openTask(spec, () => obeyStop(context));
   let files: ExportedFile[] = [];
   for (const [index, target] of targets.entries()) {
     const note = baseName(target);

@@ -140,6 +140,7 @@ describe('a student that writes', () => {
   const configuration = tinyConfiguration();
   const source = tensorsInMemory(tinyParameters(configuration));
   const task = (referenceIds: Int32Array): PreparedTask => ({
+    key: '',
     labels: null,
     drawnFrom: null,
     trainRows: 0,

@@ -69,7 +69,7 @@ export async function forecastRecipe(
       remedy: 'Choose another model folder.',
     });
   const teacher = await readFolderConfiguration(recipe.teacher);
-  const tokenizer = await recipeTokenizer(recipe, teacher);
+  const tokenizer = await recipeTokenizer(recipe);
   const facts: Facts = {
     teacher,
     student: await studentConfiguration(recipe),

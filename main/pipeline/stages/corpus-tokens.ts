@@ -1,99 +1,72 @@
-/**
- * A corpus as one file of token ids in the experiment's cache: tokenised once, only as far as the stage needs it, read back at
- * any position. Ids take two bytes where the vocabulary allows it.
- */
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+/** A corpus as tokens in the experiment's cache: tokenised once, only as far as the stage needs it. */
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
-import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { readCorpus } from '../../formats/datasets/index.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { packMicroBatch, type BatchSource, type Example } from '../../training/batches.ts';
 import { Random } from '../../basics/random.ts';
+import { cachedTokens, type TokenFile } from '../task/token-file.ts';
 
-const cacheInfo = z.object({ key: z.string(), tokens: z.int(), bytesPerToken: z.union([z.literal(2), z.literal(4)]) });
-
-export interface TokenFile {
-  readonly path: string;
-  /** Digest of what it was made from. */
-  readonly key: string;
-  readonly tokens: number;
-  readonly bytesPerToken: 2 | 4;
-}
+const aboutCorpus = z.object({
+  /** Rows of JSONL files that hold no text and were left out. */
+  skipped: z.int(),
+});
+export type CorpusTokens = TokenFile<z.infer<typeof aboutCorpus>>;
 
 /**
  * Tokenises a corpus up to `wanted` tokens into `path`, documents separated by the end-of-text token. An earlier file with the
- * same `key` is used again.
+ * same `key` is used again. To be closed; the batches made of it do so.
  * @param onProgress called now and then with the tokens so far; may throw to stop
  * @throws TritsmithError `bad-input` when the corpus holds less than one sequence
  */
-export async function tokeniseCorpus(
+export function tokeniseCorpus(
   corpus: string,
   tokenizer: Tokenizer,
   path: string,
   wanted: number,
   key: string,
   onProgress: (tokens: number) => Promise<void>,
-): Promise<TokenFile> {
-  try {
-    const info = cacheInfo.parse(JSON.parse(await readFile(`${path}.json`, 'utf8')));
-    if (info.key === key) return { path, key, tokens: info.tokens, bytesPerToken: info.bytesPerToken };
-  } catch (error) {
-    if (
-      (error as NodeJS.ErrnoException).code !== 'ENOENT' &&
-      !(error instanceof SyntaxError) &&
-      !(error instanceof z.ZodError)
-    )
-      throw error;
-  }
-  await mkdir(dirname(path), { recursive: true });
-  const bytesPerToken = tokenizer.vocabSize <= 65_536 ? 2 : 4;
-  // The tokens that an earlier key describes are about to be overwritten.
-  await rm(`${path}.json`, { force: true });
-  let tokens = 0;
-  await writeFileAtomically(path, async (file) => {
-    for await (const { text } of readCorpus(corpus)) {
-      const ids = tokenizer.encode(text);
-      if (tokenizer.eosId !== null && ids.at(-1) !== tokenizer.eosId) ids.push(tokenizer.eosId);
-      const kept = ids.slice(0, wanted - tokens);
-      tokens += kept.length;
-      await file.write(bytesPerToken === 2 ? Uint16Array.from(kept) : Uint32Array.from(kept));
-      await onProgress(tokens);
-      if (tokens >= wanted) break;
-    }
-    if (tokens < 2)
-      throw new TritsmithError('bad-input', `The corpus ${corpus} holds no text.`, {
-        remedy: 'Choose a text or JSONL file, or a folder of them.',
-      });
+): Promise<CorpusTokens> {
+  return cachedTokens({
+    path,
+    key,
+    about: aboutCorpus,
+    vocabSize: tokenizer.vocabSize,
+    rows: 0,
+    write: async (writer) => {
+      let skipped = 0;
+      const onSkipped = (): void => {
+        skipped += 1;
+      };
+      for await (const { text } of readCorpus(corpus, onSkipped)) {
+        const ids = tokenizer.encode(text);
+        if (tokenizer.eosId !== null && ids.at(-1) !== tokenizer.eosId) ids.push(tokenizer.eosId);
+        await writer.append(ids.slice(0, wanted - writer.tokens));
+        await onProgress(writer.tokens);
+        if (writer.tokens >= wanted) break;
+      }
+      if (writer.tokens < 2)
+        throw new TritsmithError('bad-input', `The corpus ${corpus} holds no text.`, {
+          remedy: 'Choose a text or JSONL file, or a folder of them.',
+        });
+      return { skipped };
+    },
   });
-  await writeFileAtomically(
-    `${path}.json`,
-    JSON.stringify({ key, tokens, bytesPerToken } satisfies z.infer<typeof cacheInfo>),
-  );
-  return { path, key, tokens, bytesPerToken };
 }
 
 /** Steps over packed sequences of `sequenceLength` tokens; each epoch shuffles the sequences anew. */
-export async function corpusBatches(
-  file: TokenFile,
+export function corpusBatches(
+  file: CorpusTokens,
   settings: { sequenceLength: number; batchSize: number; microBatchTokens: number; seed: number },
-): Promise<BatchSource & { close(): Promise<void> }> {
+): BatchSource & { close(): Promise<void> } {
   const length = Math.min(settings.sequenceLength, file.tokens);
   const sequences = Math.max(1, Math.floor(file.tokens / length));
   const stepsPerEpoch = Math.ceil(sequences / settings.batchSize);
-  const handle = await open(file.path, 'r');
   let cached: { epoch: number; order: Int32Array } | null = null;
-  const readSequence = async (index: number): Promise<Example> => {
-    const bytes = new Uint8Array(length * file.bytesPerToken);
-    const { bytesRead } = await handle.read(bytes, 0, bytes.length, index * bytes.length);
-    if (bytesRead !== bytes.length)
-      throw new TritsmithError('damaged', 'The cached corpus is shorter than it should be.', {
-        remedy: 'Delete the cache folder of this experiment and resume.',
-      });
-    const ids = file.bytesPerToken === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer);
-    return { ids: Int32Array.from(ids), responseStart: 1 };
-  };
+  const readSequence = async (index: number): Promise<Example> => ({
+    ids: await file.read(index * length, length),
+    responseStart: 1,
+  });
   return {
     stepsPerEpoch,
     fingerprint: `${file.key}:${file.tokens}`,
@@ -112,6 +85,6 @@ export async function corpusBatches(
       for (let at = 0; at < rows.length; at += perMicro) result.push(packMicroBatch(rows.slice(at, at + perMicro)));
       return result;
     },
-    close: () => handle.close(),
+    close: () => file.close(),
   };
 }

@@ -47,7 +47,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
         optimiser: distil.optimiser,
         totalSteps: steps,
         anneal: distil.anneal,
-        ...trainingEvaluation(recipe, task),
+        evaluation: trainingEvaluation(recipe, task),
       },
       context,
     );
@@ -79,7 +79,7 @@ export async function trainBaseline(spec: JobSpec, context: JobContext): Promise
         batches,
         optimiser: recipe.distil.optimiser,
         totalSteps: steps,
-        ...trainingEvaluation(recipe, task),
+        evaluation: trainingEvaluation(recipe, task),
       },
       context,
     );

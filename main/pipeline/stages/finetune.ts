@@ -26,7 +26,7 @@ export async function finetuneTeacher(spec: JobSpec, context: JobContext): Promi
         batches,
         optimiser: finetune.optimiser,
         totalSteps: steps,
-        ...trainingEvaluation(recipe, task),
+        evaluation: trainingEvaluation(recipe, task),
       },
       context,
     );

@@ -46,7 +46,7 @@ export async function makeBaseModel(settings: BaseModelSettings, context: JobCon
   const parameters = initialParameters(configuration, () => random.normal());
   const network = await Network.create(configuration, parameters, { threads, mode: 'training' });
   const trainingStep = await TrainingStep.create(network, null, { threads });
-  const batches = await corpusBatches(file, { sequenceLength, ...optimiser, seed });
+  const batches = corpusBatches(file, { sequenceLength, ...optimiser, seed });
   const last: number[] = [];
   try {
     const result = await train(

@@ -1,6 +1,6 @@
 /** Stage 2, pretrain: next-token cross-entropy on a general corpus with the quantised student (Eq. 7). */
 import type { JobSpec } from '../../contract/jobs.ts';
-import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
+import { loadParameters } from '../../models/model-folder.ts';
 import { corpusBatches, tokeniseCorpus } from './corpus-tokens.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
 import { cachedTokens, modelFolder } from '../../experiment/folder.ts';
@@ -15,7 +15,7 @@ export async function pretrainStudent(
 ): Promise<{ steps: number; tokens: number }> {
   const { pretrain } = recipe;
   if (!pretrain) return { steps: 0, tokens: 0 };
-  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
+  const tokenizer = await recipeTokenizer(recipe);
   const totalSteps = pretrainSteps(pretrain);
   const wanted = totalSteps * pretrain.sequenceLength * pretrain.optimiser.batchSize;
   const file = await tokeniseCorpus(
@@ -36,6 +36,13 @@ export async function pretrainStudent(
       });
     },
   );
+  const batches = corpusBatches(file, { ...pretrain.optimiser, ...pretrain, seed: recipe.seed });
+  if (file.about.skipped > 0)
+    context.emit({
+      type: 'log',
+      level: 'warning',
+      text: `${file.about.skipped} rows of the corpus hold no text and are left out.`,
+    });
   if (file.tokens < wanted)
     context.emit({
       type: 'log',
@@ -45,7 +52,6 @@ export async function pretrainStudent(
   const configuration = await studentConfiguration(recipe);
   const source = modelFolder(folder, 'refined');
   const parameters = await loadParameters(source, configuration);
-  const batches = await corpusBatches(file, { ...pretrain.optimiser, ...pretrain, seed: recipe.seed });
   try {
     await trainStage(
       {

@@ -1,6 +1,5 @@
 /** What all training jobs share: from a loaded model and a source of batches to trained parameters, with events on the way. */
 import { TritsmithError } from '../../contract/errors.ts';
-import type { JobKind } from '../../contract/jobs.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
 import type { MetricValues } from '../../contract/metric-names.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
@@ -11,12 +10,13 @@ import type { ParameterBuffer } from '../../models/parameters.ts';
 import type { BatchSource } from '../../training/batches.ts';
 import { train, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
-import { textSha256 } from '../../basics/file-digest.ts';
 import { checkpointFolder } from '../../experiment/folder.ts';
+import type { TrainingEvaluation } from '../evaluate/evaluate.ts';
 import { type JobContext, JobStopped } from '../job.ts';
+import { type Stage, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
 export interface StageTraining {
-  readonly job: JobKind;
+  readonly job: Exclude<Stage, 'refine'>;
   readonly folder: string;
   readonly recipe: Recipe;
   readonly configuration: ModelConfiguration;
@@ -27,14 +27,8 @@ export interface StageTraining {
   readonly totalSteps: number;
   /** See `TrainerSettings.anneal`. */
   readonly anneal?: number | undefined;
-  /** Accuracy on held-out rows while training; runs on the network being trained. */
-  readonly evaluate?: (network: Network) => Promise<MetricValues>;
-}
-
-/** Everything in the recipe that decides a job's result; names and exports do not. */
-function trainingDigest({ job, recipe, totalSteps, configuration, batches }: StageTraining): string {
-  const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
-  return textSha256(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
+  /** Accuracy on held-out rows while training; released at the end. */
+  readonly evaluation?: TrainingEvaluation | null;
 }
 
 /** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */
@@ -64,7 +58,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     arithmetic: await arithmeticOf(stage),
   });
   const trainingStep = await TrainingStep.create(network, distillation, options);
-  const evaluate = stage.evaluate;
+  const evaluation = stage.evaluation;
   const settings: TrainerSettings = {
     network,
     trainingStep,
@@ -74,7 +68,10 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     ...(stage.anneal === undefined ? {} : { anneal: stage.anneal }),
     checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
     configuration: trainingDigest(stage),
-    ...(evaluate ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluate(network) } } : {}),
+    earlierConfigurations: [trainingDigest010(stage)],
+    ...(evaluation
+      ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluation.run(network) } }
+      : {}),
   };
   try {
     const result = await train(settings, {
@@ -88,6 +85,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     });
     if (result.outcome !== 'done') throw new JobStopped(result.outcome, result.step);
   } finally {
+    await evaluation?.release();
     await trainingStep.release();
     await network.release();
   }

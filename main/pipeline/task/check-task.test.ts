@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { taskSettings } from '../../contract/recipe.ts';
+import { loadTokenizer } from '../../formats/tokenizers/index.ts';
+import { makeTinyBase } from '../fixtures/tiny-experiment.ts';
 import { checkTask } from './check-task.ts';
+import { prepareTask } from './task-data.ts';
 
 const shared = fileURLToPath(new URL('../../../../shared/data', import.meta.url));
 let folder: string;
@@ -63,6 +67,50 @@ describe('the check of a task', () => {
     expect(unseen.unseenDevLabels).toEqual(['z']);
     expect(unseen.trainable).toBe(false);
     expect(unseen.dev!.problems).toMatchObject([{ kind: 'unknown-label', examples: [1] }]);
+  });
+
+  /** A base whose tokenizer marks words in front, as Llama's does: the same word gets the mark or not, as the prompt ends. */
+  async function baseThatMarksWords(): Promise<string> {
+    const base = join(folder, 'base');
+    const shape = { num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1 };
+    await makeTinyBase(base, { hidden_size: 64, ...shape });
+    const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'first', split: true };
+    const merges = ['y e', 'ye s', '▁ yes'];
+    const single = ['<unk>', '<s>', '</s>', '<pad>', '▁', '\n', ...'abcdefghijklmnopqrstuvwxyz:'];
+    const tokens = [...single, ...merges.map((pair) => pair.replace(' ', ''))];
+    const model = {
+      type: 'BPE',
+      unk_token: '<unk>',
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges,
+    };
+    const definition = { model, added_tokens: [], pre_tokenizer: metaspace, decoder: metaspace };
+    writeFileSync(join(base, 'tokenizer.json'), JSON.stringify(definition));
+    return base;
+  }
+
+  it.each([
+    ['which sets the answers apart', '{{ text }}:', true],
+    ['which makes two answers one', '{{ text }}: ', false],
+  ])('chooses label words by the real end of the prompt, %s, as training does', async (_, template, trainable) => {
+    const teacher = await baseThatMarksWords();
+    const settings = {
+      train: file('train.tsv', 'text\tlabel\na film\tp\nb film\tn\nc film\tp\nd film\tn\n'),
+      kind: 'classification' as const,
+      textColumns: ['text'],
+      labelColumn: 'label',
+      labelWords: { p: 'yes', n: ' yes' },
+      template,
+      maxLength: 32,
+    };
+    const report = await checkTask({ settings, teacher });
+    expect(report.blockers.join()).toMatch(trainable ? /^$/ : /same answer in tokens/);
+    const task = taskSettings.parse({ name: 'films', dev: settings.train, ...settings });
+    const trained = prepareTask(task, await loadTokenizer(teacher), 1).then(
+      () => '',
+      (thrown: unknown) => (thrown as Error).message,
+    );
+    expect(await trained).toBe(report.blockers.join());
   });
 
   it('names the columns that there are when one is missing', async () => {

@@ -4,20 +4,19 @@ import { createHash } from 'node:crypto';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { RowProblem, SplitReport, TaskCheckRequest, TaskReport } from '../../contract/queries.ts';
 import { type Dataset, openDataset } from '../../formats/datasets/index.ts';
-import { compileTemplate, loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
+import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { type ColumnMapping, guessMapping } from './column-mapping.ts';
-import { promptTail } from './answer-tokens.ts';
-import { chooseLabelWords } from './label-words.ts';
+import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
+import { chooseLabelWords, mostClasses } from './label-words.ts';
 import { LengthHistogram } from './length-histogram.ts';
 import { mostEvaluationRows } from './evaluation-rows.ts';
 import { defaultAnswerTokens } from './task-data.ts';
-import { defaultTemplate } from './task-rows.ts';
+import { promptRenderer, requireColumns, usablePart } from './task-rows.ts';
 
 const sampleRows = 2000;
 /** Rows that are looked at in one file: time and memory end there, the rest is counted by its bytes. */
-const mostRows = 1_000_000;
-const mostClasses = 1000;
+export const mostRows = 1_000_000;
 const shownLabels = 50;
 const shownRows = 5;
 
@@ -49,12 +48,12 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
   const train = await openDataset(settings.train);
   const dev = settings.dev === undefined ? null : await openDataset(settings.dev);
   const mapping = guessMapping(train.columns, await sampleOf(train), settings);
-  for (const dataset of dev === null ? [train] : [train, dev]) assertColumns(dataset, mapping);
+  for (const dataset of dev === null ? [train] : [train, dev])
+    requireColumns(dataset, [...mapping.textColumns, mapping.labelColumn]);
   const context = teacher === undefined ? Infinity : (await readFolderConfiguration(teacher)).maxPositions;
-  const template = settings.template ?? '';
   const reading: Reading = {
     mapping,
-    render: compileTemplate(template === '' ? defaultTemplate(mapping.textColumns) : template),
+    render: promptRenderer({ template: settings.template, textColumns: mapping.textColumns }),
     tokenizer: teacher === undefined ? null : await loadTokenizer(teacher),
     maxLength: Math.min(settings.maxLength ?? 512, context),
     maxNewTokens: settings.maxNewTokens ?? defaultAnswerTokens(Math.min(settings.maxLength ?? 512, context)),
@@ -80,23 +79,11 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
   };
 }
 
-async function sampleOf(dataset: Dataset): Promise<Readonly<Record<string, string>>[]> {
+/** The first rows, for guessing what their columns are. */
+export async function sampleOf(dataset: Dataset): Promise<Readonly<Record<string, string>>[]> {
   const rows: Readonly<Record<string, string>>[] = [];
   for await (const { values } of dataset.rows()) if (rows.push(values) >= sampleRows) break;
   return rows;
-}
-
-function assertColumns(dataset: Dataset, mapping: ColumnMapping): void {
-  const missing = [...mapping.textColumns, mapping.labelColumn].filter((name) => !dataset.columns.includes(name));
-  if (missing.length === 0) return;
-  throw new TritsmithError(
-    'bad-input',
-    `${dataset.path} has no column ${missing.map((name) => `"${name}"`).join(', ')}.`,
-    {
-      reason: `its columns are ${dataset.columns.map((name) => `"${name}"`).join(', ')}`,
-      remedy: 'Choose the text and label columns again.',
-    },
-  );
 }
 
 async function readSplit(dataset: Dataset, reading: Reading, train: Split | null): Promise<Split> {
@@ -117,11 +104,11 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     }
     rows++;
     for (const value of Object.values(values)) readBytes += Buffer.byteLength(value) + 1;
-    const label = (values[mapping.labelColumn] ?? '').trim();
-    const empty = mapping.textColumns.every((column) => (values[column] ?? '').trim() === '');
-    if (label === '') tally.add('empty-label', row);
-    else if (empty) tally.add('empty-text', row);
-    if (label === '' || empty) continue;
+    const { answer: label, lacks } = usablePart(values, mapping);
+    if (lacks !== null) {
+      tally.add(`empty-${lacks}`, row);
+      continue;
+    }
     usableRows++;
     labels.set(label, (labels.get(label) ?? 0) + 1);
     if (train !== null && mapping.kind === 'classification' && !train.labels.has(label))
@@ -130,7 +117,8 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     if (usableRows === 1) tail = promptTail(prompt);
     const length = tokenizer === null ? prompt.length : tokenizer.encode(prompt).length;
     lengths.add(length);
-    if (tokenizer !== null && length > reading.maxLength - answerLength(label, reading)) tally.add('too-long', row);
+    if (tokenizer !== null && length > reading.maxLength - answerLength(prompt, label, reading))
+      tally.add('too-long', row);
     const key = createHash('sha256').update(prompt).digest('base64').slice(0, 22);
     const earlier = texts.get(key);
     if (earlier === undefined) texts.set(key, { row, label });
@@ -158,9 +146,9 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
 }
 
 /** Tokens that the answer takes: a class is one token where that is possible, a reference is cut at the longest answer. */
-function answerLength(label: string, { mapping, tokenizer, maxNewTokens }: Reading): number {
+function answerLength(prompt: string, label: string, { mapping, tokenizer, maxNewTokens }: Reading): number {
   if (mapping.kind === 'classification' || tokenizer === null) return 1;
-  return Math.min(maxNewTokens, tokenizer.encode(` ${label}`, { addSpecialTokens: false }).length + 1);
+  return writtenAnswerTokens(tokenizer, promptTail(prompt), label, maxNewTokens).length;
 }
 
 type Tallied = Exclude<RowProblem['kind'], 'unreadable' | 'missing-column'>;

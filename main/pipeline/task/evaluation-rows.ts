@@ -33,14 +33,20 @@ export function mostEvaluationRows(maxLength: number): number {
   return Math.min(100_000, Math.floor(mostTokens / maxLength));
 }
 
+/** Which of `length` tokens are lost where there is room for `room`: those in the middle, `[from, to)`; null when all fit. */
+export function lostInTheMiddle(length: number, room: number): readonly [number, number] | null {
+  const head = Math.ceil(room / 2);
+  return length <= room ? null : [head, length - (room - head)];
+}
+
 /** `ids`, or its first and last tokens where there are more than `room`. What was cut to a larger room may be cut again. */
 export function cutInTheMiddle(ids: ArrayLike<number>, room: number): Int32Array {
   const all = Int32Array.from(ids);
-  if (all.length <= room) return all;
-  const head = Math.ceil(room / 2);
+  const lost = lostInTheMiddle(all.length, room);
+  if (lost === null) return all;
   const cut = new Int32Array(room);
-  cut.set(all.subarray(0, head));
-  cut.set(all.subarray(all.length - (room - head)), head);
+  cut.set(all.subarray(0, lost[0]));
+  cut.set(all.subarray(lost[1]), lost[0]);
   return cut;
 }
 

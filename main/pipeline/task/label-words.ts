@@ -3,6 +3,9 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { answerTokens } from './answer-tokens.ts';
 
+/** Beyond so many values a column is taken for free text. */
+export const mostClasses = 1000;
+
 export interface LabelWords {
   /** Class values in the order of their index. */
   readonly classes: readonly string[];
@@ -11,6 +14,11 @@ export interface LabelWords {
   readonly ids: readonly Int32Array[];
   /** Every answer is one token of its own, so comparing logits at one position decides. */
   readonly singleToken: boolean;
+}
+
+/** Tokens that a row keeps free for its answer: those of the longest label, of a written answer as many as it may have. */
+export function longestAnswer(labels: LabelWords | null, maxNewTokens: number): number {
+  return labels === null ? maxNewTokens : Math.max(...labels.ids.map((ids) => ids.length));
 }
 
 function distinct(ids: readonly Int32Array[]): boolean {

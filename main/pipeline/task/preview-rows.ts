@@ -1,43 +1,93 @@
 /** Rows of a data file as the model will see them: template applied, tokens counted, what is cut shown. */
-import type { PreviewAnswer, PreviewRequest } from '../../contract/result-queries.ts';
-import { openDataset } from '../../formats/datasets/index.ts';
-import { compileTemplate, loadTokenizer } from '../../formats/tokenizers/index.ts';
+import type { PreviewAnswer, PreviewRequest, PreviewSurvey } from '../../contract/result-queries.ts';
+import { type Dataset, openDataset } from '../../formats/datasets/index.ts';
+import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
-import { guessMapping } from './column-mapping.ts';
+import { textSha256 } from '../../basics/file-digest.ts';
+import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
+import { mostRows, sampleOf } from './check-task.ts';
+import { type ColumnMapping, guessMapping } from './column-mapping.ts';
+import { lostInTheMiddle } from './evaluation-rows.ts';
+import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from './label-words.ts';
+import { fileState } from './survey.ts';
 import { defaultAnswerTokens } from './task-data.ts';
-import { defaultTemplate } from './task-rows.ts';
+import { promptRenderer, usablePart } from './task-rows.ts';
 
-const sampleRows = 2000;
+type Render = (row: Readonly<Record<string, string>>) => string;
 
-/** @throws TritsmithError for a file that can't be read, or a template that does not compile */
-export async function previewRows({ settings, teacher, offset, count }: PreviewRequest): Promise<PreviewAnswer> {
-  const dataset = await openDataset(settings.train);
-  const sample = [];
+/** Classes and prompt's end of a file, of its first million rows at most. */
+async function surveyRows(
+  dataset: Dataset,
+  mapping: ColumnMapping,
+  render: Render,
+): Promise<Omit<PreviewSurvey, 'key'>> {
+  const classes = new Set<string>();
+  let tail: string | null = null;
+  let rows = 0;
   for await (const { values } of dataset.rows()) {
-    sample.push(values);
-    if (sample.length >= sampleRows) break;
+    if ((rows += 1) > mostRows || classes.size > mostClasses) break;
+    const { answer, lacks } = usablePart(values, mapping);
+    if (lacks !== null) continue;
+    classes.add(answer);
+    tail ??= promptTail(render(values));
   }
-  const mapping = guessMapping(dataset.columns, sample, settings);
-  const given = settings.template ?? '';
-  const render = compileTemplate(given === '' ? defaultTemplate(mapping.textColumns) : given);
+  return { classes: [...classes].sort(), tail: tail ?? '' };
+}
+
+/** The label words that training would choose; null where it would refuse, which the check says. */
+function labelWordsOf(tokenizer: Tokenizer, survey: PreviewSurvey, given: Record<string, string>): LabelWords | null {
+  try {
+    return survey.classes.length > mostClasses ? null : chooseLabelWords(tokenizer, survey.classes, given, survey.tail);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Prompts are cut as training cuts them: so that the row's own answer still fits, or the longest label where it has none of them.
+ * @param known what an earlier preview found out about the labels: the file is not read for it again if it is the same
+ * @throws TritsmithError for a file that can't be read, or a template that does not compile
+ */
+export async function previewRows(
+  { settings, teacher, offset, count }: PreviewRequest,
+  known?: PreviewSurvey,
+): Promise<{ answer: PreviewAnswer; survey: PreviewSurvey | null }> {
+  const dataset = await openDataset(settings.train);
+  const mapping = guessMapping(dataset.columns, await sampleOf(dataset), settings);
+  const render = promptRenderer({ template: settings.template, textColumns: mapping.textColumns });
   const tokenizer = teacher === undefined ? null : await loadTokenizer(teacher);
   const context = teacher === undefined ? Infinity : (await readFolderConfiguration(teacher)).maxPositions;
   const maxLength = Math.min(settings.maxLength ?? 512, context);
-  const reserved = mapping.kind === 'generation' ? (settings.maxNewTokens ?? defaultAnswerTokens(maxLength)) : 4;
-  const room = Math.max(1, maxLength - reserved);
+  const maxNewTokens = settings.maxNewTokens ?? defaultAnswerTokens(maxLength);
+  let survey: PreviewSurvey | null = null;
+  if (tokenizer !== null && mapping.kind === 'classification') {
+    const key = textSha256(
+      JSON.stringify([mapping, settings.template, settings.train, await fileState(settings.train)]),
+    );
+    survey = known?.key === key ? known : { key, ...(await surveyRows(dataset, mapping, render)) };
+  }
+  const labels =
+    tokenizer === null || survey === null ? null : labelWordsOf(tokenizer, survey, settings.labelWords ?? {});
+  const reserved = (prompt: string, answer: string): number => {
+    if (tokenizer === null) return 0;
+    if (mapping.kind === 'generation')
+      return writtenAnswerTokens(tokenizer, promptTail(prompt), answer, maxNewTokens).length;
+    return labels === null
+      ? 1
+      : (labels.ids[labels.classes.indexOf(answer)]?.length ?? longestAnswer(labels, maxNewTokens));
+  };
   const rows: PreviewAnswer['rows'] = [];
   let index = 0;
   for await (const { row, values } of dataset.rows()) {
     if (index++ < offset) continue;
     const prompt = render(values);
     const ids = tokenizer?.encode(prompt) ?? null;
-    const head = Math.ceil(room / 2);
-    const cut =
-      tokenizer === null || ids === null || ids.length <= room
-        ? null
-        : tokenizer.decode(ids.slice(head, ids.length - (room - head)), { skipSpecialTokens: true });
+    const room = Math.max(1, maxLength - reserved(prompt, usablePart(values, mapping).answer));
+    const lost = ids === null ? null : lostInTheMiddle(ids.length, room);
+    const cut = lost === null ? null : tokenizer!.decode(ids!.slice(...lost), { skipSpecialTokens: true });
     rows.push({ row, prompt, answer: values[mapping.labelColumn] ?? '', tokens: ids?.length ?? null, cut });
     if (rows.length >= count) break;
   }
-  return { rows, maxLength: Number.isFinite(maxLength) ? maxLength : (settings.maxLength ?? 512) };
+  const answer = { rows, maxLength: Number.isFinite(maxLength) ? maxLength : (settings.maxLength ?? 512) };
+  return { answer, survey };
 }

@@ -1,15 +1,32 @@
 /** Steps over a task's training rows, for the stages that train on the task. */
-import { stat } from 'node:fs/promises';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { type BatchSource, exampleBatches } from '../../training/batches.ts';
-import { textSha256 } from '../../basics/file-digest.ts';
 import { cachedTokens } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
-import { recipeTokenizer, stageSteps } from '../models-of-recipe.ts';
-import { fullRowsNote, prepareTask, type PreparedTask } from './task-data.ts';
-import { tokeniseRows } from './tokenised-rows.ts';
+import { stageSteps } from '../models-of-recipe.ts';
+import { openTask } from './open-task.ts';
+import { fullRowsNote, type PreparedTask } from './task-data.ts';
+import { type TokenisedRows, tokeniseRows } from './tokenised-rows.ts';
+
+/**
+ * The task of an experiment and its training rows as tokens, from the experiment's cache where they are there.
+ * @param onTokenised called now and then with the rows tokenised so far
+ * @throws JobStopped when the job is told to stop while rows are read
+ */
+export async function taskRows(
+  { recipe, folder }: JobSpec,
+  context: JobContext,
+  onTokenised: (rows: number, task: PreparedTask) => void,
+): Promise<{ task: PreparedTask; rows: TokenisedRows }> {
+  const { task, tokenizer } = await openTask({ recipe, folder }, () => obeyStop(context));
+  const path = cachedTokens(folder, 'task');
+  const rows = await tokeniseRows(task, tokenizer.vocabSize, path, task.key, async (read) => {
+    await obeyStop(context);
+    onTokenised(read, task);
+  });
+  return { task, rows };
+}
 
 export interface TaskBatches {
   readonly task: PreparedTask;
@@ -21,32 +38,22 @@ export interface TaskBatches {
 
 /** @throws JobStopped when the job is told to stop while rows are read */
 export async function taskBatches(
-  { recipe, folder }: JobSpec,
+  spec: JobSpec,
   length: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings },
   context: JobContext,
 ): Promise<TaskBatches> {
-  const tokenizer = await recipeTokenizer(recipe, await readFolderConfiguration(recipe.teacher));
-  const task = await prepareTask(recipe.task, tokenizer, recipe.seed, () => obeyStop(context));
-  for (const text of task.notes) context.emit({ type: 'log', level: 'info', text });
-  const steps = stageSteps(length, Math.ceil(task.trainRows / length.optimiser.batchSize));
-  const { size, mtimeMs } = await stat(recipe.task.train);
-  const rows = await tokeniseRows(
-    task,
-    tokenizer.vocabSize,
-    cachedTokens(folder, 'task'),
-    textSha256(JSON.stringify([recipe.task, recipe.seed, tokenizer.sha256, size, mtimeMs])),
-    async (read) => {
-      await obeyStop(context);
-      const note = `${read} rows read`;
-      context.emit({ type: 'progress', done: 0, total: steps, unit: 'steps', resumed: 0, note });
-    },
-  );
-  for (const text of fullRowsNote(rows.full, 'training', recipe.task))
+  const stepsOf = ({ trainRows }: PreparedTask): number =>
+    stageSteps(length, Math.ceil(trainRows / length.optimiser.batchSize));
+  const { task, rows } = await taskRows(spec, context, (read, prepared) => {
+    const note = `${read} rows read`;
+    context.emit({ type: 'progress', done: 0, total: stepsOf(prepared), unit: 'steps', resumed: 0, note });
+  });
+  for (const text of [...task.notes, ...fullRowsNote(rows.full, 'training', spec.recipe.task)])
     context.emit({ type: 'log', level: 'info', text });
   return {
     task,
-    batches: exampleBatches(rows, { ...length.optimiser, seed: recipe.seed }),
-    steps,
+    batches: exampleBatches(rows, { ...length.optimiser, seed: spec.recipe.seed }),
+    steps: stepsOf(task),
     close: () => rows.close(),
   };
 }

@@ -1,23 +1,30 @@
 /**
- * A task's files as tokens: training examples and evaluation rows. The training file is read once to count its rows, once to see which
- * are held out and which classes there are, and once more for the examples, so that memory does not grow with its text.
+ * A task's files as tokens: training examples and evaluation rows. Files are read row by row (`survey.ts` says how often), so that memory does
+ * not grow with their text, and not again where an earlier job of the experiment has left what is asked for in its cache.
  */
+import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { Example } from '../../training/batches.ts';
-import { Random } from '../../basics/random.ts';
-import {
-  cutInTheMiddle,
-  drawRows,
-  type EvaluationRow,
-  type KeptRow,
-  KeptRows,
-  mostEvaluationRows,
-} from './evaluation-rows.ts';
+import { textSha256 } from '../../basics/file-digest.ts';
+import { cachedTokens as tokensPath } from '../../experiment/folder.ts';
+import { cutInTheMiddle, drawRows, type EvaluationRow, type KeptRow, KeptRows } from './evaluation-rows.ts';
 import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
-import { chooseLabelWords, type LabelWords } from './label-words.ts';
+import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from './label-words.ts';
+import {
+  changedWhileRead,
+  earlierSurvey,
+  fileState,
+  keepIfPossible,
+  keepSurvey,
+  placesOf,
+  type Survey,
+  surveyKey,
+  surveyTraining,
+} from './survey.ts';
 import { type OnRows, usableRows } from './task-rows.ts';
+import { cachedTokens, earlierTokens, type TokenFile } from './token-file.ts';
 
 /** An example and its place in the order of the seed. */
 export interface PlacedExample extends Example {
@@ -27,6 +34,8 @@ export interface PlacedExample extends Example {
 }
 
 export interface PreparedTask {
+  /** Digest of what decides its rows and tokens: the settings, the seed, the tokenizer, the files. */
+  readonly key: string;
   /** null for generation. */
   readonly labels: LabelWords | null;
   readonly dev: readonly EvaluationRow[];
@@ -39,7 +48,6 @@ export interface PreparedTask {
   train(onRows?: OnRows): AsyncIterable<PlacedExample>;
 }
 
-const mostClasses = 1000;
 const noWait: OnRows = () => Promise.resolve();
 
 /** Room for a written answer where nobody said how long one may be: a quarter of the row, at most 128 tokens. */
@@ -66,77 +74,6 @@ function classIndex(labels: LabelWords, value: string, path: string): number {
   return index;
 }
 
-/** What has to be known of the training file before any of its rows can be tokenised. */
-interface Survey {
-  /** Usable rows of the file. */
-  readonly rows: number;
-  /** Places below this one, in the order of the seed, are held out for evaluation. */
-  readonly held: number;
-  /** Places from this one on are not used. */
-  readonly end: number;
-  /** Empty where nobody asked for them. */
-  readonly heldRows: readonly KeptRow[];
-  /** Class values of the training rows, sorted; empty for generation. */
-  readonly classes: readonly string[];
-  /** End of the prompt of the file's first usable row. */
-  readonly tail: string;
-}
-
-/** Place of each usable row, by its number in the file, in the order of the seed. */
-function placesOf(rows: number, seed: number): Int32Array {
-  const order = new Random(seed).shuffle(Int32Array.from({ length: rows }, (_, index) => index));
-  const places = new Int32Array(rows);
-  order.forEach((row, place) => {
-    places[row] = place;
-  });
-  return places;
-}
-
-function changedWhileRead(path: string): TritsmithError {
-  return new TritsmithError('bad-input', `${path} has changed while it was being read.`, {
-    remedy: 'Start again when nothing writes to it any more.',
-  });
-}
-
-async function countRows(settings: TaskSettings, notes: string[], onRows: OnRows): Promise<number> {
-  const rows = usableRows(settings.train, settings, notes, onRows);
-  let count = 0;
-  while (!(await rows.next()).done) count += 1;
-  return count;
-}
-
-async function surveyTraining(
-  settings: TaskSettings,
-  seed: number,
-  kept: KeptRows | null,
-  notes: string[],
-  onRows: OnRows,
-): Promise<Survey> {
-  const rows = await countRows(settings, notes, onRows);
-  const held =
-    settings.dev === undefined
-      ? Math.min(mostEvaluationRows(settings.maxLength), Math.max(1, Math.round(rows * settings.devFraction)))
-      : 0;
-  const end = Math.min(rows, settings.limit === undefined ? rows : held + settings.limit);
-  if (held >= end)
-    throw new TritsmithError('bad-input', 'No training row is left after holding rows out for evaluation.', {
-      remedy: 'Give a separate evaluation file, or more rows.',
-    });
-  const places = placesOf(rows, seed);
-  const classes = new Set<string>();
-  let tail = '';
-  let row = 0;
-  for await (const taskRow of usableRows(settings.train, settings, [], onRows)) {
-    const place = places[row++] ?? end;
-    if (place < held) kept?.put(place, taskRow);
-    else if (place < end && settings.kind === 'classification' && classes.size <= mostClasses)
-      classes.add(taskRow.answer);
-    if (row === 1) tail = promptTail(taskRow.prompt());
-  }
-  if (row !== rows) throw changedWhileRead(settings.train);
-  return { rows, held, end, heldRows: kept?.all() ?? [], classes: [...classes].sort(), tail };
-}
-
 function labelWords(settings: TaskSettings, tokenizer: Tokenizer, { classes, tail }: Survey): LabelWords {
   if (classes.length > mostClasses)
     throw new TritsmithError('bad-input', `The label column "${settings.labelColumn}" has too many values.`, {
@@ -158,15 +95,27 @@ function labelWords(settings: TaskSettings, tokenizer: Tokenizer, { classes, tai
 
 /**
  * The label words that training with these settings and this seed uses, without tokenising the rows.
+ * @param experiment folder whose cache is used, where there is one
  * @throws TritsmithError `bad-input` as `prepareTask`, and for a task that is no classification
  */
-export async function readLabelWords(settings: TaskSettings, tokenizer: Tokenizer, seed: number): Promise<LabelWords> {
+export async function readLabelWords(
+  settings: TaskSettings,
+  tokenizer: Tokenizer,
+  seed: number,
+  experiment?: string,
+): Promise<LabelWords> {
   if (settings.kind !== 'classification')
     throw new TritsmithError('bad-input', `The task "${settings.name}" has no labels.`, {
       reason: 'Its students write text.',
       remedy: 'Let it write: tritsmith generate.',
     });
-  return labelWords(settings, tokenizer, await surveyTraining(settings, seed, null, [], noWait));
+  const key = await surveyKey(settings, seed);
+  let survey = experiment === undefined ? null : await earlierSurvey(experiment, key);
+  if (survey === null) {
+    survey = await surveyTraining(settings, seed, null, noWait);
+    if (experiment !== undefined) await keepSurvey(experiment, key, survey);
+  }
+  return labelWords(settings, tokenizer, survey);
 }
 
 /** How many rows lose text, for the log; nothing where none does. */
@@ -175,48 +124,126 @@ export function fullRowsNote(rows: number, kind: string, { maxLength }: TaskSett
   return [`${rows} ${kind} rows fill the longest length of ${maxLength} tokens; longer ones lose text in the middle.`];
 }
 
+export interface TaskReading {
+  /** Folder of the experiment whose cache is used; absent: the files are read. */
+  readonly experiment?: string | undefined;
+  /** Called now and then with the rows that the present reading has seen; may throw to stop. */
+  readonly onRows?: OnRows;
+}
+
+/** What is kept of evaluation rows beside their tokens. */
+const aboutEvaluation = z.object({
+  /** Class value or reference answer of each row. */
+  answers: z.array(z.string()),
+  /** Usable rows of the file that they were drawn from. */
+  fileRows: z.int(),
+  notes: z.array(z.string()),
+});
+type EvaluationFile = TokenFile<z.infer<typeof aboutEvaluation>>;
+
+/** More text than this is not kept: the files are read again instead. */
+const mostKeptCharacters = 2 ** 26;
+
+/** Rows to be evaluated, and what there is to say about them. */
+interface Evaluation {
+  readonly rows: readonly EvaluationRow[];
+  readonly fileRows: number;
+  readonly notes: readonly string[];
+}
+
+async function readEvaluation(file: EvaluationFile, labelOf: (answer: string) => number, labels: LabelWords | null) {
+  const { lengths, responseStarts, starts } = file.index;
+  const rows: EvaluationRow[] = [];
+  for (const [row, reference] of file.about.answers.entries()) {
+    const ids = await file.read(starts[row]!, lengths[row]!);
+    const label = labelOf(reference);
+    const referenceIds = labels?.ids[label] ?? ids.slice(responseStarts[row]);
+    rows.push({ prompt: ids.slice(0, responseStarts[row]), label, reference, referenceIds });
+  }
+  return { rows, fileRows: file.about.fileRows, notes: file.about.notes } satisfies Evaluation;
+}
+
+async function keepEvaluation(path: string, key: string, vocabSize: number, evaluation: Evaluation): Promise<void> {
+  const answers = evaluation.rows.map(({ reference }) => reference);
+  if (answers.reduce((sum, { length }) => sum + length, 0) > mostKeptCharacters) return;
+  const file = await cachedTokens({
+    path,
+    key,
+    about: aboutEvaluation,
+    vocabSize,
+    rows: evaluation.rows.length,
+    write: async (writer) => {
+      for (const [row, { prompt, referenceIds }] of evaluation.rows.entries())
+        await writer.appendRow(row, Int32Array.from([...prompt, ...referenceIds]), prompt.length);
+      return { answers, fileRows: evaluation.fileRows, notes: [...evaluation.notes] };
+    },
+  });
+  await file.close();
+}
+
 /**
- * Reads a task and tokenises its evaluation rows. The order of rows depends on the seed alone.
- * @param onRows called now and then with the rows that the present reading has seen; may throw to stop
+ * Reads a task and tokenises its evaluation rows, or takes both from the cache of the experiment. The order of rows depends on the seed alone.
  * @throws TritsmithError `bad-input` for missing columns, empty files, a single class, an evaluation label never seen in training
  */
 export async function prepareTask(
   settings: TaskSettings,
   tokenizer: Tokenizer,
   seed: number,
-  onRows: OnRows = noWait,
+  { experiment, onRows = noWait }: TaskReading = {},
 ): Promise<PreparedTask> {
-  const notes: string[] = [];
-  const survey = await surveyTraining(settings, seed, new KeptRows(tokenizer, settings), notes, onRows);
-  const { held, end, heldRows } = survey;
+  const fileKey = await surveyKey(settings, seed);
+  const devState = settings.dev === undefined ? null : await fileState(settings.dev);
+  const key = textSha256(JSON.stringify([fileKey, tokenizer.sha256, tokenizer.vocabSize, devState]));
+  const about = aboutEvaluation;
+  const path = experiment === undefined ? null : tokensPath(experiment, 'evaluation');
+  const known = path === null ? null : await earlierTokens({ path, key, about });
+  let survey = experiment === undefined ? null : await earlierSurvey(experiment, fileKey);
+  const heldRows = new KeptRows(tokenizer, settings);
+  // Rows that are held out come from the same readings.
+  if (survey === null || (known === null && settings.dev === undefined)) {
+    survey = await surveyTraining(settings, seed, known === null ? heldRows : null, onRows);
+    if (experiment !== undefined) await keepSurvey(experiment, fileKey, survey);
+  }
+  const { held, end } = survey;
   const labels = settings.kind === 'classification' ? labelWords(settings, tokenizer, survey) : null;
-  const longestLabel = labels ? Math.max(...labels.ids.map((ids) => ids.length)) : settings.maxNewTokens;
-  if (longestLabel >= settings.maxLength)
+  const reserved = longestAnswer(labels, settings.maxNewTokens);
+  if (reserved >= settings.maxLength)
     throw new TritsmithError('bad-input', 'The answers leave no room for the prompt.', {
-      reason: `An answer may take ${longestLabel} tokens; the longest row is set to ${settings.maxLength}.`,
+      reason: `An answer may take ${reserved} tokens; the longest row is set to ${settings.maxLength}.`,
       remedy: 'Raise the longest length, or lower the longest answer.',
     });
   const labelOf = (answer: string) => (labels ? classIndex(labels, answer, settings.dev ?? settings.train) : -1);
-  const { drawn, fileRows } =
-    settings.dev === undefined
-      ? { drawn: heldRows, fileRows: held }
-      : await drawRows(settings.dev, settings, tokenizer, seed, { notes, onRows, check: labelOf });
-  const dev = drawn.map(({ prompt, tail, answer }): EvaluationRow => {
-    const label = labelOf(answer);
-    return {
-      prompt: cutInTheMiddle(prompt, Math.max(1, settings.maxLength - longestLabel)),
-      label,
-      reference: answer,
-      referenceIds: labels ? labels.ids[label]! : writtenAnswerTokens(tokenizer, tail, answer, settings.maxNewTokens),
-    };
-  });
-  const fullRows = dev.filter(({ prompt }) => prompt.length === settings.maxLength - longestLabel).length;
-  notes.push(...fullRowsNote(fullRows, 'evaluation', settings));
+  const drawn = async (): Promise<Evaluation> => {
+    const notes: string[] = [];
+    const found =
+      settings.dev === undefined
+        ? { drawn: heldRows.all(), fileRows: held }
+        : await drawRows(settings.dev, settings, tokenizer, seed, { notes, onRows, check: labelOf });
+    const rows = found.drawn.map(({ prompt, tail, answer }: KeptRow): EvaluationRow => {
+      const label = labelOf(answer);
+      return {
+        prompt: cutInTheMiddle(prompt, Math.max(1, settings.maxLength - reserved)),
+        label,
+        reference: answer,
+        referenceIds: labels ? labels.ids[label]! : writtenAnswerTokens(tokenizer, tail, answer, settings.maxNewTokens),
+      };
+    });
+    const fullRows = rows.filter(({ prompt }) => prompt.length === settings.maxLength - reserved).length;
+    notes.push(...fullRowsNote(fullRows, 'evaluation', settings));
+    return { rows, fileRows: found.fileRows, notes };
+  };
+  let evaluation: Evaluation;
+  if (known === null) {
+    evaluation = await drawn();
+    if (path !== null) await keepIfPossible(() => keepEvaluation(path, key, tokenizer.vocabSize, evaluation));
+  } else evaluation = await readEvaluation(known, labelOf, labels).finally(() => known.close());
+  const { rows: dev, fileRows, notes } = evaluation;
   return {
+    key,
     labels,
     dev,
     drawnFrom: fileRows > dev.length ? fileRows : null,
-    notes,
+    notes: [...survey.notes, ...notes],
     trainRows: end - held,
     train: (whenRead = noWait) => tokenised(settings, tokenizer, seed, survey, labels, whenRead),
   };

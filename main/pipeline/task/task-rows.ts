@@ -17,19 +17,51 @@ export type OnRows = (rows: number) => Promise<void>;
 const rowsBetweenCalls = 4096;
 
 /** The default prompt: the columns one below the other, and a cue to answer when several columns need telling apart. */
-export function defaultTemplate(textColumns: readonly string[]): string {
+function defaultTemplate(textColumns: readonly string[]): string {
   return textColumns.map((column) => `{{ row[${JSON.stringify(column)}] }}`).join('\n') + '\n';
 }
 
-async function openTask(path: string, settings: TaskSettings): Promise<Dataset> {
-  const dataset = await openDataset(path);
-  const missing = [...settings.textColumns, settings.labelColumn].filter((name) => !dataset.columns.includes(name));
+/**
+ * What turns a row into the text that the model is shown: the template of the settings, or the default one where it is empty.
+ * @throws TritsmithError `bad-input` for a template that does not compile
+ */
+export function promptRenderer({
+  template = '',
+  textColumns,
+}: {
+  readonly template?: string | undefined;
+  readonly textColumns: readonly string[];
+}): (row: Readonly<Record<string, string>>) => string {
+  return compileTemplate(template === '' ? defaultTemplate(textColumns) : template);
+}
+
+/** @throws TritsmithError `bad-input` that names the columns that there are, where one of `names` is not among them */
+export function requireColumns(
+  { path, columns }: Pick<Dataset, 'path' | 'columns'>,
+  names: readonly string[],
+  remedy = 'Choose the text and label columns again.',
+): void {
+  const quoted = (list: readonly string[]): string => list.map((name) => `"${name}"`).join(', ');
+  const missing = names.filter((name) => !columns.includes(name));
   if (missing.length > 0)
-    throw new TritsmithError('bad-input', `${path} has no column "${missing[0]}".`, {
-      reason: `Its columns are ${dataset.columns.join(', ')}.`,
-      remedy: 'Choose the text and label columns again.',
+    throw new TritsmithError('bad-input', `${path} has no column ${quoted(missing)}.`, {
+      reason: `Its columns are ${quoted(columns)}.`,
+      remedy,
     });
-  return dataset;
+}
+
+/** Text and answer of a row, or which of the two it lacks. */
+export function usablePart(
+  values: Readonly<Record<string, string>>,
+  { textColumns, labelColumn }: { readonly textColumns: readonly string[]; readonly labelColumn: string },
+): { readonly answer: string; readonly lacks: 'text' | 'label' | null } {
+  const answer = (values[labelColumn] ?? '').trim();
+  if (answer === '') return { answer, lacks: 'label' };
+  return { answer, lacks: hasText(values, textColumns) ? null : 'text' };
+}
+
+export function hasText(values: Readonly<Record<string, string>>, textColumns: readonly string[]): boolean {
+  return textColumns.some((column) => (values[column] ?? '').trim() !== '');
 }
 
 /**
@@ -43,15 +75,16 @@ export async function* usableRows(
   notes: string[],
   onRows: OnRows,
 ): AsyncGenerator<TaskRow> {
-  const dataset = await openTask(path, settings);
-  const render = compileTemplate(settings.template === '' ? defaultTemplate(settings.textColumns) : settings.template);
+  const dataset = await openDataset(path);
+  requireColumns(dataset, [...settings.textColumns, settings.labelColumn]);
+  const render = promptRenderer(settings);
   let read = 0;
   let dropped = 0;
   for await (const { values } of dataset.rows()) {
     read += 1;
     if (read % rowsBetweenCalls === 0) await onRows(read);
-    const answer = (values[settings.labelColumn] ?? '').trim();
-    if (answer === '' || settings.textColumns.every((column) => (values[column] ?? '').trim() === '')) dropped += 1;
+    const { answer, lacks } = usablePart(values, settings);
+    if (lacks !== null) dropped += 1;
     else yield { answer, prompt: () => render(values) };
   }
   if (dropped > 0) notes.push(`${dropped} rows of ${path} have no text or no label and are left out.`);

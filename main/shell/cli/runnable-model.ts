@@ -50,10 +50,11 @@ export function experimentModel(
   shell: Shell,
   reference: string,
   options: CommonOptions & { readonly model: TrainedModel },
-): Promise<RunnableModel & { readonly tokenizer: string; readonly record: ExperimentRecord }> {
+): Promise<RunnableModel & { readonly tokenizer: string; readonly record: ExperimentRecord; readonly folder: string }> {
   return withWorkspace(shell, options, 'read', 'runtime', (workspace) => {
     const record = workspace.experiments.find(reference);
-    return { path: exportOf(workspace, record, options.model).path, tokenizer: record.recipe.teacher, record };
+    const folder = workspace.experimentFolder(record.id);
+    return { path: exportOf(workspace, record, options.model).path, tokenizer: record.recipe.teacher, record, folder };
   });
 }
 

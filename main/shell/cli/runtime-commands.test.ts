@@ -152,7 +152,7 @@ describe.skipIf(!ready)('classify', () => {
     writeFileSync(join(folder, 'wrong.tsv'), 'other\tlabel\na\tb\n');
     const { code, err } = cli('classify', 'latest', '--file', join(folder, 'wrong.tsv'));
     expect(code).toBe(2);
-    expect(err).toMatch(/has no column .*\nWhy: Its columns are other, label/);
+    expect(err).toMatch(/has no column .*\nWhy: Its columns are "other", "label"/);
   });
 });
 

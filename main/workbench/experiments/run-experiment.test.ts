@@ -81,9 +81,7 @@ describe('an experiment', () => {
     const experimentFolder = workspace.experimentFolder(record.id);
     const file = experimentRecord.parse(JSON.parse(readFileSync(join(experimentFolder, 'experiment.json'), 'utf8')));
     expect(file).toEqual(record);
-    expect(
-      readStoredComparison(experimentFolder)?.rows,
-    ).toHaveLength(3);
+    expect(readStoredComparison(experimentFolder)?.rows).toHaveLength(3);
     expect(existsSync(join(experimentFolder, 'worker.json'))).toBe(false);
   });
 

@@ -41,11 +41,12 @@ export function classifyCommand(shell: Shell): Command {
 }
 
 async function classify(shell: Shell, reference: string, options: ClassifyOptions): Promise<void> {
-  const { path, tokenizer, record } = await experimentModel(shell, reference, options);
+  const { path, tokenizer, record, folder } = await experimentModel(shell, reference, options);
   const { task, seed } = record.recipe;
   const source = sourceOf(task, options);
   const { threads } = options;
-  const request = { path, tokenizer, task, seed, source, ...(threads === undefined ? {} : { threads }) };
+  const used = threads === undefined ? {} : { threads };
+  const request = { path, tokenizer, task, seed, experiment: folder, source, ...used };
   const { cancel, kill, release } = cancellable(shell);
   const rows: Classified[] = [];
   try {

@@ -1,11 +1,16 @@
 /** Teachers, tasks and recipes: what the wizard asks before anything runs. */
 import { basename } from 'node:path';
+import type { PreviewSurvey } from '../../../contract/result-queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { estimate, rehearse } from '../../machine/estimates.ts';
 import { ask } from '../helper-host.ts';
 import type { Procedures } from './base.ts';
 
+/** Of previewed files, so that leafing through one does not read it from its start each time. */
+const mostSurveys = 8;
+
 export function libraryProcedures({ teachers, tasks, recipes }: Procedures) {
+  const surveys = new Map<string, PreviewSurvey>();
   return {
     teachers: {
       list: teachers.list.handler(({ context: { application } }) => application.workspace.teachers.list()),
@@ -19,10 +24,20 @@ export function libraryProcedures({ teachers, tasks, recipes }: Procedures) {
       check: tasks.check.handler(({ context: { application }, input }) =>
         askWorker(application.options.jobs, { type: 'check-task', request: input }),
       ),
-      preview: tasks.preview.handler(
-        async ({ context: { application }, input }) =>
-          (await ask(application.options.runtime, { type: 'preview', request: input }, 'previewed')).answer,
-      ),
+      preview: tasks.preview.handler(async ({ context: { application }, input }) => {
+        const path = input.settings.train;
+        const survey = surveys.get(path);
+        const known = survey === undefined ? {} : { survey };
+        const found = await ask(
+          application.options.runtime,
+          { type: 'preview', request: input, ...known },
+          'previewed',
+        );
+        surveys.delete(path);
+        if (found.survey !== null) surveys.set(path, found.survey);
+        for (const old of [...surveys.keys()].slice(0, -mostSurveys)) surveys.delete(old);
+        return found.answer;
+      }),
     },
     recipes: {
       make: recipes.make.handler(({ context: { application }, input }) =>

@@ -52,6 +52,7 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
             tokenizer: record.recipe.teacher,
             task: record.recipe.task,
             seed: record.recipe.seed,
+            experiment: workspace.experimentFolder(record.id),
             input: input.input,
             maxTokens: input.maxTokens,
             answering: input.answering,

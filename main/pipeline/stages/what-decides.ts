@@ -1,0 +1,140 @@
+/**
+ * What of a recipe decides the numbers of a training stage: one list of fields per stage, the stages before it included. A checkpoint is
+ * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
+import { textSha256 } from '../../basics/file-digest.ts';
+import type { StageTraining } from './stage-training.ts';
+
+export type Stage = 'finetune' | 'refine' | 'pretrain' | 'distil' | 'baseline';
+
+function inside(path: string, names: readonly string[]): string[] {
+  return names.map((name) => `${path}.${name}`);
+}
+
+const optimiserFields = [
+  'learningRate',
+  'schedule',
+  'warmup',
+  'weightDecay',
+  'beta1',
+  'beta2',
+  'epsilon',
+  'clipNorm',
+  'batchSize',
+  'microBatchTokens',
+];
+const lengthFields = ['epochs', 'steps'];
+
+/** Which rows are trained on, and which tokens they are. */
+const task = inside('task', [
+  'kind',
+  'train',
+  'dev',
+  'devFraction',
+  'textColumns',
+  'labelColumn',
+  'template',
+  'labelWords',
+  'maxLength',
+  'maxNewTokens',
+  'limit',
+]);
+const common = ['seed', 'teacher', ...task];
+
+const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
+const refine = [
+  ...finetune,
+  'studentBase',
+  ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias']),
+  'distil.studentInit',
+];
+const pretrain = [
+  ...refine,
+  'fixedPointGradients',
+  ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength']),
+  ...inside('pretrain.optimiser', optimiserFields),
+];
+const distil = [
+  ...pretrain,
+  ...inside('distil', [
+    ...lengthFields,
+    'lambda',
+    'gamma',
+    'gammaRatio',
+    'tau',
+    'tauSquared',
+    'logitsTokens',
+    'layer',
+    'splitHeads',
+    'anneal',
+  ]),
+  ...inside('distil.optimiser', optimiserFields),
+];
+/** Starts from the base itself. How many steps it takes depends on Stage 2 too: they stand beside this list in the digest. */
+const baseline = [
+  ...common,
+  'studentBase',
+  'refine.dropQkvBias',
+  'fixedPointGradients',
+  ...inside('distil', lengthFields),
+  ...inside('distil.optimiser', optimiserFields),
+];
+
+/** Fields by stage, as paths from the recipe's root. */
+export const decidingFields: Readonly<Record<Stage, readonly string[]>> = {
+  finetune,
+  refine,
+  pretrain,
+  distil,
+  baseline,
+};
+
+function fieldSchema(path: string): z.ZodType {
+  let schema: z.ZodType = recipeSchema;
+  for (const name of path.split('.')) {
+    while (schema instanceof z.ZodNullable || schema instanceof z.ZodOptional || schema instanceof z.ZodDefault)
+      schema = schema.unwrap() as z.ZodType;
+    const next = schema instanceof z.ZodObject ? (schema.shape as Record<string, z.ZodType>)[name] : undefined;
+    if (next === undefined) throw new Error(`The recipe has no field ${path}.`);
+    schema = next;
+  }
+  return schema;
+}
+
+function valueAt(recipe: Recipe, path: string): unknown {
+  return path
+    .split('.')
+    .reduce<unknown>((at, name) => (at as Record<string, unknown> | null | undefined)?.[name], recipe);
+}
+
+/**
+ * The fields that decide a stage's numbers, by path. One that has the value it would have if it were not written is left out, so that a
+ * field which is added to the recipe later, with a default, changes nothing for the recipes of before.
+ */
+export function decides(stage: Stage, recipe: Recipe): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    decidingFields[stage].toSorted().flatMap((path) => {
+      const value = valueAt(recipe, path);
+      const unwritten = fieldSchema(path).safeParse(undefined);
+      const same = value === undefined || (unwritten.success && isDeepStrictEqual(unwritten.data, value));
+      return same ? [] : [[path, value]];
+    }),
+  );
+}
+
+type Trained = Pick<StageTraining, 'job' | 'recipe' | 'totalSteps' | 'configuration' | 'batches'>;
+
+/** Digest of everything that decides the result of a stage: a checkpoint of another one is not continued. */
+export function trainingDigest({ job, recipe, totalSteps, configuration, batches }: Trained): string {
+  const data = batches.fingerprint;
+  return textSha256(JSON.stringify({ job, decides: decides(job, recipe), totalSteps, configuration, data }));
+}
+
+/** The digest that version 0.1.0 wrote: nearly the whole recipe. Its checkpoints are still continued. */
+export function trainingDigest010({ job, recipe, totalSteps, configuration, batches }: Trained): string {
+  const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
+  return textSha256(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
+}
