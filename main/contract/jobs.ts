@@ -57,6 +57,9 @@ export const serialisedError = z.object({
     'not-granted',
     'internal',
   ]),
+  /** The message's id and parameters in the catalogue; absent in what older versions wrote. */
+  id: z.string().optional(),
+  params: z.unknown().optional(),
   message: z.string(),
   cause: z.string().optional(),
   remedy: z.string().optional(),

@@ -32,10 +32,7 @@ export function perplexity(parts: Iterable<LikelihoodSum>): Perplexity {
     if (part.bytes === undefined) bytesKnown = false;
     else bytes += part.bytes;
   }
-  if (!(tokens > 0))
-    throw new TritsmithError('bad-input', 'No perplexity: no token was predicted.', {
-      remedy: 'Give a text of at least two tokens.',
-    });
+  if (!(tokens > 0)) throw new TritsmithError('bad-input', 'scores.no-token');
   return {
     tokens,
     nllPerToken: nll / tokens,

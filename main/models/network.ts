@@ -252,10 +252,7 @@ export class Network {
       native.gatherRows(embedding, ids.subarray(0, batch * length), hiddenSize, this.#hidden(0, tokens));
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      throw new TritsmithError('bad-input', `A token id lies outside the model's vocabulary of ${vocabSize}.`, {
-        reason: error.message,
-        remedy: 'The tokenizer does not belong to this model: choose the folder that has both.',
-      });
+      throw new TritsmithError('bad-input', 'batch.foreign-token', { vocabulary: vocabSize, problem: error.message });
     }
     let states: AttentionStates | null = null;
     for (let layer = 0; layer < layers; layer += 1) {
@@ -309,15 +306,10 @@ export class Network {
     const tokens = this.#current;
     if (!passes || !backward || !tokens) throw new Error('backward needs a training network and a forward pass');
     if (this.#options.arithmetic?.gradients === 'int16' && tokens.batch * tokens.length > mostFixedPointTokens)
-      throw new TritsmithError(
-        'bad-input',
-        `A micro-batch of ${tokens.batch * tokens.length} tokens is too large for 16-bit gradients.`,
-        {
-          reason: `Their sums are exact up to ${mostFixedPointTokens} tokens.`,
-          remedy:
-            'Lower "Tokens at once" (microBatchTokens), or start again without "16-bit gradients" (fixedPointGradients).',
-        },
-      );
+      throw new TritsmithError('bad-input', 'batch.too-large-for-fixed-point', {
+        tokens: tokens.batch * tokens.length,
+        most: mostFixedPointTokens,
+      });
     const { layers, hiddenSize } = this.configuration;
     const count = tokens.batch * tokens.length * hiddenSize;
     let dOutput = dHidden;

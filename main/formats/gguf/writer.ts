@@ -92,8 +92,10 @@ function layOut(path: string, metadata: GgufMetadata, tensors: Iterable<GgufTens
     const type = tensorTypeByName(tensor.type);
     checkShapeForType(tensor.name, type, tensor.shape);
     if (names.has(tensor.name) || Buffer.byteLength(tensor.name) >= 64 || tensor.shape.length > 4)
-      throw new TritsmithError('internal', `Tensor "${tensor.name}" can't be written to ${path}.`, {
-        reason: names.has(tensor.name) ? 'The name is taken.' : 'Its name or shape is too long for GGUF.',
+      throw new TritsmithError('internal', 'tensor.not-writable', {
+        path,
+        name: tensor.name,
+        why: names.has(tensor.name) ? 'taken' : 'too-long',
       });
     names.add(tensor.name);
     const bytes = tensorBytes(
@@ -116,9 +118,7 @@ function layOut(path: string, metadata: GgufMetadata, tensors: Iterable<GgufTens
       sink.value(value);
     }
   } catch (thrown) {
-    throw new TritsmithError('internal', `The metadata of ${path} can't be written.`, {
-      reason: (thrown as Error).message,
-    });
+    throw new TritsmithError('internal', 'gguf.metadata-not-writable', { path, problem: (thrown as Error).message });
   }
   for (const { tensor, type, offset: at } of placed) {
     sink.text(tensor.name);
@@ -152,10 +152,11 @@ export async function writeGguf(
     for (const { tensor, bytes } of placed) {
       const data = await tensor.data();
       if (data.byteLength !== bytes)
-        throw new TritsmithError(
-          'internal',
-          `Tensor "${tensor.name}" has ${data.byteLength} bytes instead of ${bytes}.`,
-        );
+        throw new TritsmithError('internal', 'tensor.bytes', {
+          name: tensor.name,
+          bytes: data.byteLength,
+          expected: bytes,
+        });
       await file.write(data);
       if (bytes % alignment !== 0) await file.write(new Uint8Array(alignment - (bytes % alignment)));
     }

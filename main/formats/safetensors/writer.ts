@@ -22,8 +22,10 @@ function place(path: string, tensors: Iterable<TensorToWrite>): Placed[] {
   const sized = [...tensors].map((tensor) => {
     const count = elementCount(tensor.shape);
     if (seen.has(tensor.name) || tensor.name === '__metadata__' || count === null)
-      throw new TritsmithError('internal', `Tensor "${tensor.name}" can't be written to ${path}.`, {
-        reason: count === null ? 'Its shape is impossible.' : 'The name is taken.',
+      throw new TritsmithError('internal', 'tensor.not-writable', {
+        path,
+        name: tensor.name,
+        why: count === null ? 'shape' : 'taken',
       });
     seen.add(tensor.name);
     return { tensor, bytes: count * dtypeBytes(tensor.dtype)! };
@@ -68,10 +70,11 @@ export async function writeSafetensors(
     for (const { tensor, bytes } of placed) {
       const data = await tensor.data();
       if (data.byteLength !== bytes)
-        throw new TritsmithError(
-          'internal',
-          `Tensor "${tensor.name}" has ${data.byteLength} bytes instead of ${bytes}.`,
-        );
+        throw new TritsmithError('internal', 'tensor.bytes', {
+          name: tensor.name,
+          bytes: data.byteLength,
+          expected: bytes,
+        });
       await file.write(data);
     }
   };

@@ -20,10 +20,7 @@ export function renderChat(
   messages: readonly ChatMessage[],
   options: { addGenerationPrompt?: boolean } = {},
 ): string {
-  if (tokenizer.chatTemplate === null)
-    throw new TritsmithError('unsupported', 'The model has no chat template.', {
-      remedy: 'Write a prompt template instead.',
-    });
+  if (tokenizer.chatTemplate === null) throw new TritsmithError('unsupported', 'template.none');
   const token = (id: number | null) => (id === null ? '' : (tokenizer.idToToken(id) ?? ''));
   return compileJinja(
     'The chat template',

@@ -98,9 +98,11 @@ async function* inputs({ source, task }: ClassifyRequest): AsyncGenerator<Classi
   const dataset = await openDataset(source.file);
   const missing = task.textColumns.find((name) => !dataset.columns.includes(name));
   if (missing !== undefined)
-    throw new TritsmithError('bad-input', `${source.file} has no column "${missing}".`, {
-      reason: `Its columns are ${dataset.columns.join(', ')}; the task reads ${task.textColumns.join(', ')}.`,
-      remedy: 'Name the columns as in the training rows.',
+    throw new TritsmithError('bad-input', 'rows.no-column', {
+      file: source.file,
+      column: missing,
+      columns: dataset.columns,
+      needed: task.textColumns,
     });
   for await (const { values } of dataset.rows()) {
     const expected = (values[task.labelColumn] ?? '').trim();
