@@ -123,7 +123,7 @@ export class TritsmithError<Id extends MessageId = MessageId> extends Error {
 
   /** Wraps anything thrown; operating-system errors and those of the native runtime get their plain meaning and a remedy. */
   static from(thrown: unknown): TritsmithError {
-    if (thrown instanceof TritsmithError) return thrown;
+    if (thrown instanceof TritsmithError) return thrown as TritsmithError;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     const { code: systemCode, path } = error as NodeJS.ErrnoException;
     const reason = error.message;

@@ -147,7 +147,7 @@ export class HubClient {
   }
 
   #unreachable(thrown: unknown, signal?: AbortSignal): TritsmithError {
-    if (thrown instanceof TritsmithError) return thrown;
+    if (thrown instanceof TritsmithError) return thrown as TritsmithError;
     if (signal?.aborted === true) return new TritsmithError('stopped', 'download.stopped');
     return new TritsmithError('unreachable', 'hub.unreachable', { host: this.#host, reason: reasonOf(thrown) });
   }

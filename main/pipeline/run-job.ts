@@ -1,4 +1,5 @@
 /** The one door to the pipeline: runs a job from a recipe and an experiment's folder to artifacts. */
+import type { SerialisedError } from '../contract/errors.ts';
 import type { JobKind, JobSpec } from '../contract/jobs.ts';
 import { distilStudent, trainBaseline } from './stages/distil.ts';
 import { evaluateModels } from './evaluate/evaluate.ts';
@@ -10,8 +11,8 @@ import { measureModel } from './evaluate/measure.ts';
 import { pretrainStudent } from './stages/pretrain.ts';
 import { refineStudent } from './stages/refine.ts';
 
-/** What a job found out, as JSON. */
-export type JobResult = Readonly<Record<string, number | string | boolean | null>>;
+/** What a job found out, as JSON; where a part of it was not possible, why. */
+export type JobResult = Readonly<Record<string, number | string | boolean | null | SerialisedError>>;
 
 const jobs: Record<JobKind, (spec: JobSpec, context: JobContext) => Promise<JobResult>> = {
   finetune: finetuneTeacher,

@@ -42,7 +42,9 @@ export interface Spoken {
 export function renderSpoken({ id, params }: Spoken, names: Names): Sentences | null {
   if (id === undefined || !isMessageId(id)) return null;
   try {
-    return render({ id, params }, names);
+    const sentences = render({ id, params }, names);
+    // A parameter that the version which wrote it called otherwise.
+    return Object.values(sentences).some((text) => /\bundefined\b/.test(String(text ?? ''))) ? null : sentences;
   } catch {
     return null;
   }

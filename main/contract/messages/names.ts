@@ -2,12 +2,7 @@
 
 /** A setting as the recipe has it; those of an optimiser without their stage. */
 export type SettingId =
-  | 'task.kind'
-  | 'task.textColumns'
-  | 'task.labelColumn'
-  | 'task.labelWords'
   | 'task.maxLength'
-  | 'task.maxNewTokens'
   | 'optimiser.microBatchTokens'
   | 'optimiser.learningRate'
   | 'refine.subln'
@@ -21,18 +16,10 @@ export type SettingId =
 export type ActionId =
   /** What shows the experiments: a noun. */
   | 'experiments.list'
-  /** What shows the results of the experiment `subject`: a noun. */
-  | 'experiment.show'
-  /** Going on with the experiment `subject`: a whole sentence. */
-  | 'experiment.resume'
-  /** Evaluating the experiment `subject` again: a whole sentence. */
-  | 'experiment.evaluate'
-  /** Where files of an experiment are made: a noun. */
+  /** With what a file of an experiment is made: a noun. */
   | 'export.make'
-  /** What reads a file and says which programs run it: a noun. */
+  /** What says of a file which programs run it: a noun. */
   | 'file.inspect'
-  /** Where a student writes text: a noun. */
-  | 'text.generate'
   /** How a file or folder is chosen: an imperative. */
   | 'path.choose'
   /** Naming the folder that the tokenizer of a file comes from: an imperative. */
@@ -46,31 +33,26 @@ export type ActionId =
   /** Fetching llama.cpp anew: an imperative. */
   | 'llama-cpp.reinstall';
 
+/** How a surface calls things, ready to stand in a sentence. */
 export interface Names {
   setting(id: SettingId): string;
-  /** `subject`: the id of the experiment that is spoken of. */
-  action(id: ActionId, subject?: string): string;
+  action(id: ActionId): string;
 }
+
+const commands: Record<ActionId, string> = {
+  'experiments.list': '"tritsmith list"',
+  'export.make': '"tritsmith export"',
+  'file.inspect': '"tritsmith inspect"',
+  'path.choose': 'choose it in a dialog of the interface, or drop it on the page',
+  'tokenizer.choose': 'name the folder of the model that it was made from as its tokenizer (--tokenizer <folder>)',
+  'recipe.help': '"tritsmith run --help"',
+  'workspace.choose': 'choose another folder with --workspace',
+  'llama-cpp.install': 'fetch it: tritsmith components install llama.cpp',
+  'llama-cpp.reinstall': 'run "tritsmith components remove llama.cpp", then install it again',
+};
 
 /** What terminals, logs and stacks call things: fields of the recipe, commands and flags. */
 export const plainNames: Names = {
   setting: (id) => id,
-  action: (id, subject = '') => commands[id](subject),
-};
-
-const commands: Record<ActionId, (subject: string) => string> = {
-  'experiments.list': () => '"tritsmith list"',
-  'experiment.show': (id) => `"tritsmith show ${id}"`,
-  'experiment.resume': (id) => `tritsmith resume ${id}`,
-  'experiment.evaluate': (id) => `tritsmith evaluate ${id}`,
-  'export.make': () => '"tritsmith export"',
-  'file.inspect': () => '"tritsmith inspect"',
-  'text.generate': () => '"tritsmith generate"',
-  'path.choose': () => 'give its path',
-  'tokenizer.choose': () =>
-    'name the folder of the model that it was made from as its tokenizer (--tokenizer <folder>)',
-  'recipe.help': () => '"tritsmith run --help"',
-  'workspace.choose': () => 'choose another folder with --workspace',
-  'llama-cpp.install': () => 'tritsmith components install llama.cpp',
-  'llama-cpp.reinstall': () => 'tritsmith components remove llama.cpp, then install it again',
+  action: (id) => commands[id],
 };

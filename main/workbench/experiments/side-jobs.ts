@@ -1,7 +1,8 @@
 /** Runs jobs on finished experiments beside their stages, one for each experiment at a time. A failure leaves the experiment as it was. */
+import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
-import type { JobEvent, JobSpec } from '../../contract/jobs.ts';
+import { type JobEvent, type JobSpec, serialisedError } from '../../contract/jobs.ts';
 import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
 import type { SideJob, SideTask } from '../../contract/side-jobs.ts';
 import { runInWorker } from '../../jobs/host.ts';
@@ -103,10 +104,8 @@ export class SideJobs {
 
 /** A comparison that was not possible is told as a failure of the side job. */
 function endOf(result: unknown): Pick<SideJob, 'state' | 'problem'> {
-  const { compared, message, remedy } = result as { compared?: boolean; message?: string; remedy?: string | null };
-  if (compared !== false || message === undefined) return { state: 'done', problem: null };
-  const error = new TritsmithError('unsupported', message, remedy == null ? {} : { remedy });
-  return { state: 'failed', problem: error.serialise() };
+  const problem = z.object({ compared: z.literal(false), problem: serialisedError }).safeParse(result).data?.problem;
+  return problem === undefined ? { state: 'done', problem: null } : { state: 'failed', problem };
 }
 
 function specOf({ recipe }: ExperimentRecord, task: SideTask, folder: string): JobSpec {

@@ -1,5 +1,6 @@
 /** The report of an experiment as a model card: what was made, from what, how good and how fast it is, on which machine. */
 import type { ExperimentRecord } from '../../contract/experiments.ts';
+import { bytesInWords } from '../../contract/quantities.ts';
 import type { ExperimentResults } from '../../contract/views.ts';
 import { differenceBlocks } from './card-differences.ts';
 import { percent, table } from './card-markdown.ts';
@@ -36,9 +37,9 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
     names[row.name],
     percent(row.accuracy),
     `${percent(row.ci95[0])} to ${percent(row.ci95[1])}`,
-    bytes(row.bodyBytes),
-    bytes(row.fileBytes),
-    row.rssBytes === null ? 'not measured' : bytes(row.rssBytes),
+    bytesInWords(row.bodyBytes),
+    bytesInWords(row.fileBytes),
+    row.rssBytes === null ? 'not measured' : bytesInWords(row.rssBytes),
     rate(row.prefillTokensPerSecond),
     rate(row.decodeTokensPerSecond),
     row.requestSeconds === null ? 'not measured' : `${(row.requestSeconds * 1000).toPrecision(3)} ms`,
@@ -95,7 +96,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
       ['What', 'Which'],
       [
         ['Processor', `${record.machine.processor}, ${String(record.machine.cores)} cores`],
-        ['Memory', bytes(record.machine.memoryBytes)],
+        ['Memory', bytesInWords(record.machine.memoryBytes)],
         ['System', `${record.machine.platform} (${record.machine.architecture})`],
         ...Object.entries(record.versions),
         ['Time', `${Math.round(record.stages.reduce((sum, stage) => sum + stage.seconds, 0)).toLocaleString('en')} s`],
@@ -195,12 +196,6 @@ function points(value: number | undefined): string {
 
 function rate(value: number | null): string {
   return value === null ? 'not measured' : Math.round(value).toLocaleString('en');
-}
-
-function bytes(size: number): string {
-  if (size >= 1e9) return `${(size / 1e9).toFixed(2)} GB`;
-  if (size >= 1e6) return `${(size / 1e6).toFixed(2)} MB`;
-  return `${(size / 1e3).toFixed(1)} kB`;
 }
 
 function baseName(path: string): string {

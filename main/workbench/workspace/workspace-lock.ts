@@ -54,7 +54,6 @@ export function tryLock(path: string, purpose: string): WorkspaceLock | LockHold
 
 /** The error that a second workbench gets. */
 export function lockedBy(folder: string, path: string, holder: LockHolder): TritsmithError {
-  const where = holder.pid === process.pid ? 'this very process' : `process ${String(holder.pid)} on ${holder.host}`;
   return new TritsmithError('locked', 'workspace.held', { folder, pid: holder.pid === process.pid ? null : holder.pid, machine: holder.host, elsewhere: whereabouts(holder) === 'elsewhere', purpose: holder.purpose, since: holder.since, lock: path });
 }
 

@@ -93,7 +93,7 @@ export const exports = {
   }),
   'export.nothing-to-measure': ({ model }: { model: string }, names: Names): Sentences => ({
     message: `There is no exported file of ${model} to measure.`,
-    remedy: `Make it anew: ${names.action('export.make')}.`,
+    remedy: `Make it anew with ${names.action('export.make')}.`,
   }),
 
   'inspect.unknown-file': ({ path, reason }: { path: string; reason: string }): Sentences => ({

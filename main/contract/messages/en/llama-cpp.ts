@@ -8,9 +8,9 @@ export const llamaCpp = {
   'llama-cpp.not-installed': (_: undefined, names: Names): Sentences => ({
     message: 'llama.cpp is not installed.',
     reason: 'It is no part of Tritsmith; it is fetched only when you ask for it.',
-    remedy: names.action('llama-cpp.install'),
+    remedy: capital(names.action('llama-cpp.install')),
   }),
-  'llama-cpp.left-out': (): Sentences => ({
+  'four-bit.no-llama-cpp': (): Sentences => ({
     message: 'The 4-bit teacher was left out: llama.cpp is not installed.',
     remedy: 'Install it; the comparison can be made at any time.',
   }),
