@@ -28,7 +28,7 @@ const actions: Record<ActionId, string> = {
   'tokenizer.choose': texts.elsewhere.tokenizer,
   'recipe.help': page(texts.titles.create),
   'workspace.choose': texts.elsewhere.workspace,
-  'llama-cpp.install': `press ${quoted(texts.llama.install)} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}`,
+  'llama-cpp.install': `Press ${quoted(texts.llama.install)} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}.`,
   'llama-cpp.reinstall': texts.elsewhere.reinstall(quoted(texts.llama.install)),
 };
 

@@ -1,5 +1,6 @@
 /** What a job is told and what it says: the messages between the workbench and a worker process. */
 import { z } from 'zod';
+import { errorCodes } from './errors.ts';
 import { exportSettings, recipeSchema } from './recipe.ts';
 
 /** A unit of work in a worker process, in the order in which an experiment runs them. */
@@ -41,22 +42,7 @@ export const artifact = z.object({
 export type Artifact = z.infer<typeof artifact>;
 
 export const serialisedError = z.object({
-  code: z.enum([
-    'bad-input',
-    'unsupported',
-    'not-found',
-    'no-space',
-    'not-writable',
-    'out-of-memory',
-    'locked',
-    'stopped',
-    'worker-died',
-    'damaged',
-    'unreachable',
-    'forbidden',
-    'not-granted',
-    'internal',
-  ]),
+  code: z.enum(errorCodes),
   /** The message's id and parameters in the catalogue; absent in what older versions wrote. */
   id: z.string().optional(),
   params: z.unknown().optional(),

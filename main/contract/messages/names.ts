@@ -28,7 +28,7 @@ export type ActionId =
   | 'recipe.help'
   /** Working in another workspace: an imperative. */
   | 'workspace.choose'
-  /** Fetching llama.cpp: an imperative. */
+  /** Fetching llama.cpp: a sentence or command that stands alone. */
   | 'llama-cpp.install'
   /** Fetching llama.cpp anew: an imperative. */
   | 'llama-cpp.reinstall';
@@ -47,7 +47,7 @@ const commands: Record<ActionId, string> = {
   'tokenizer.choose': 'name the folder of the model that it was made from as its tokenizer (--tokenizer <folder>)',
   'recipe.help': '"tritsmith run --help"',
   'workspace.choose': 'choose another folder with --workspace',
-  'llama-cpp.install': 'fetch it: tritsmith components install llama.cpp',
+  'llama-cpp.install': 'tritsmith components install llama.cpp',
   'llama-cpp.reinstall': 'run "tritsmith components remove llama.cpp", then install it again',
 };
 

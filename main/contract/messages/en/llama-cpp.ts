@@ -8,7 +8,7 @@ export const llamaCpp = {
   'llama-cpp.not-installed': (_: undefined, names: Names): Sentences => ({
     message: 'llama.cpp is not installed.',
     reason: 'It is no part of Tritsmith; it is fetched only when you ask for it.',
-    remedy: capital(names.action('llama-cpp.install')),
+    remedy: names.action('llama-cpp.install'),
   }),
   'four-bit.no-llama-cpp': (): Sentences => ({
     message: 'The 4-bit teacher was left out: llama.cpp is not installed.',
