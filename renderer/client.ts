@@ -92,6 +92,9 @@ export const client: WorkbenchClient = createORPCClient({
 /** What a person is told: what happened, why, what to do next. */
 export interface Problem {
   readonly code?: string | undefined;
+  /** The message in the catalogue, where it has one; ProblemPanel says it in the page's words. */
+  readonly id?: string | undefined;
+  readonly params?: unknown;
   readonly message: string;
   readonly cause?: string | undefined;
   readonly remedy?: string | undefined;

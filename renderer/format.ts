@@ -1,4 +1,5 @@
 /** Quantities as people read them. */
+import { bytesInWords } from '../main/contract/quantities.ts';
 import { texts } from './texts.ts';
 
 const number = new Intl.NumberFormat('en');
@@ -7,17 +8,8 @@ export function count(value: number): string {
   return number.format(Math.round(value));
 }
 
-/** 12.3 MB; decimal units, as file managers and disks have them. */
 export function bytes(value: number | null): string {
-  if (value === null) return texts.none;
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let size = value;
-  let unit = 0;
-  while (size >= 1000 && unit < units.length - 1) {
-    size /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 ? String(Math.round(size)) : size.toFixed(size < 10 ? 2 : size < 100 ? 1 : 0)} ${units[unit] ?? ''}`;
+  return value === null ? texts.none : bytesInWords(value);
 }
 
 export function percent(value: number, digits = 1): string {

@@ -71,6 +71,12 @@ export const texts = {
     themes: { system: 'System', light: 'Light', dark: 'Dark' },
     runningNow: 'Running now',
   },
+  /** What can only be done outside of the pages. */
+  elsewhere: {
+    workspace: 'start Tritsmith with another workspace (--workspace)',
+    tokenizer: 'name the folder of the model that it was made from as its tokenizer, on the command line (--tokenizer)',
+    reinstall: (install: string) => `run “tritsmith components remove llama.cpp” in a terminal, then press ${install}`,
+  },
   charts: {
     course: (label: string, [first, last]: readonly [string, string], [from, to]: readonly [string, string]) =>
       `${label}: ${first} at step ${from}, ${last} at step ${to}`,

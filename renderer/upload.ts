@@ -1,5 +1,6 @@
 /** Sends a dropped file to the workbench's own folder; only browsers need it, Electron knows the path. */
 import type { Problem } from './client.ts';
+import { inWordsOfThePage } from './message-names.ts';
 import { sessionHeaders } from './session.ts';
 
 /** Returns the path that the workbench gave it. Throws an error with the workbench's words. */
@@ -11,5 +12,6 @@ export async function upload(file: File): Promise<string> {
   });
   const answer = (await response.json()) as { path?: string } & Partial<Problem>;
   if (answer.path !== undefined) return answer.path;
-  throw new Error([answer.message, answer.remedy].filter((part) => part !== undefined).join(' '));
+  const { message, remedy } = inWordsOfThePage({ message: '', ...answer });
+  throw new Error([message, remedy].filter((part) => part !== undefined).join(' '));
 }

@@ -42,17 +42,11 @@ function deepestNesting(bytes: Uint8Array, limit: number): number {
  */
 export function parseBoundedJson(bytes: Uint8Array, what: string, maxDepth = 32): Json {
   if (deepestNesting(bytes, maxDepth) > maxDepth)
-    throw new TritsmithError('damaged', `${what} can't be read.`, {
-      reason: `Its JSON is nested deeper than ${maxDepth} levels.`,
-      remedy: 'Download or create the file again.',
-    });
+    throw new TritsmithError('damaged', 'json.too-deep', { what, maxDepth });
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as Json;
   } catch (thrown) {
-    throw new TritsmithError('damaged', `${what} can't be read.`, {
-      reason: `It is not valid JSON: ${(thrown as Error).message.slice(0, 200)}`,
-      remedy: 'Download or create the file again.',
-    });
+    throw new TritsmithError('damaged', 'json.invalid', { what, problem: (thrown as Error).message.slice(0, 200) });
   }
 }
 
@@ -64,11 +58,7 @@ export async function readBoundedFile(file: string, maxBytes: number): Promise<U
   try {
     const { handle, size } = await openRegularFile(file);
     try {
-      if (size > maxBytes)
-        throw new TritsmithError('bad-input', `${file} is too large.`, {
-          reason: `It has ${size} bytes; at most ${maxBytes} are expected of such a file.`,
-          remedy: 'Check that it is the right file.',
-        });
+      if (size > maxBytes) throw new TritsmithError('bad-input', 'json.too-large', { file, size, maxBytes });
       const bytes = new Uint8Array(size);
       let done = 0;
       while (done < bytes.length) {
@@ -97,7 +87,6 @@ export async function readOptionalJsonObject(
 /** A JSON object from a file of at most `maxBytes`. @throws TritsmithError as `readBoundedFile` and `parseBoundedJson` do. */
 export async function readJsonObject(file: string, maxBytes: number, maxDepth = 32): Promise<JsonObject> {
   const value = parseBoundedJson(await readBoundedFile(file, maxBytes), file, maxDepth);
-  if (!isJsonObject(value))
-    throw new TritsmithError('damaged', `${file} can't be read.`, { reason: 'A JSON object was expected.' });
+  if (!isJsonObject(value)) throw new TritsmithError('damaged', 'json.no-object', { file });
   return value;
 }

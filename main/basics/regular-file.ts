@@ -13,14 +13,10 @@ const withoutWaiting = constants.O_NONBLOCK ?? 0;
 export async function openRegularFile(file: string): Promise<{ handle: FileHandle; size: number }> {
   let handle: FileHandle | undefined;
   try {
-    if (file.includes('\0'))
-      throw new TritsmithError('bad-input', 'A path with a NUL character was given.', { remedy: 'Correct the path.' });
+    if (file.includes('\0')) throw new TritsmithError('bad-input', 'path.nul');
     handle = await open(file, constants.O_RDONLY | withoutWaiting);
     const status = await handle.stat();
-    if (!status.isFile())
-      throw new TritsmithError('bad-input', `${file} is not a file.`, {
-        remedy: 'Choose a file, not a folder or device.',
-      });
+    if (!status.isFile()) throw new TritsmithError('bad-input', 'file.not-a-file', { file });
     return { handle, size: status.size };
   } catch (thrown) {
     await handle?.close().catch(() => undefined);
@@ -52,7 +48,5 @@ export async function readFully(
 
 /** What readers of weights throw where a file ends before its header said. */
 export function becameShorter(file: string): TritsmithError {
-  return new TritsmithError('damaged', `${file} became shorter while it was read.`, {
-    remedy: 'Let no other program write to the file, and try again.',
-  });
+  return new TritsmithError('damaged', 'file.shrank', { path: file });
 }

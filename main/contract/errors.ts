@@ -1,4 +1,14 @@
-/** Errors that a person can act on: what happened, why, and what to do next. They cross process borders whole. */
+/** Errors that a person can act on: what happened, why, and what to do next. They cross process borders as ids with parameters. */
+import {
+  isMessageId,
+  message,
+  type Message,
+  type MessageId,
+  type ParamsOf,
+  render,
+  renderSpoken,
+} from './messages/message.ts';
+import { plainNames } from './messages/names.ts';
 
 export const errorCodes = [
   'bad-input',
@@ -21,21 +31,18 @@ export const errorCodes = [
 ] as const;
 export type ErrorCode = (typeof errorCodes)[number];
 
+/** An error as JSON. Surfaces render `id` and `params`; the text is that of logs, and of what has no id (older versions). */
 export interface SerialisedError {
   readonly code: ErrorCode;
+  readonly id?: string | undefined;
+  readonly params?: unknown;
   /** What happened. */
   readonly message: string;
   /** Why it happened, when known. */
-  readonly cause?: string;
+  readonly cause?: string | undefined;
   /** What to do next. */
-  readonly remedy?: string;
-  readonly details?: string;
-}
-
-/** Bytes in words. */
-function megabytes(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
-  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${String(Math.ceil(bytes / 1e3))} kB`;
+  readonly remedy?: string | undefined;
+  readonly details?: string | undefined;
 }
 
 /**
@@ -44,30 +51,10 @@ function megabytes(bytes: number): string {
  */
 export function noSpace(
   path: string | undefined,
-  known: { needed?: number; free?: number; reason?: string; details?: string },
+  { details, ...known }: { needed?: number; free?: number; reason?: string; details?: string },
 ): TritsmithError {
-  const { needed, free, reason, details } = known;
-  const figures = [
-    ...(needed === undefined ? [] : [`It needs ${megabytes(needed)}`]),
-    ...(free === undefined ? [] : [`${megabytes(free)} are free on that disk`]),
-  ].join('; ');
-  const missing =
-    needed === undefined || free === undefined || free >= needed ? null : Math.max(1e6, (needed - free) * 1.1);
-  const cause = figures === '' ? reason : `${figures}.`;
-  return new TritsmithError(
-    'no-space',
-    path === undefined ? 'The disk is full.' : `The disk is full: ${path} could not be written.`,
-    {
-      ...(cause === undefined ? {} : { reason: cause }),
-      remedy: `Free ${missing === null ? 'some space' : `at least ${megabytes(missing)}`} on that disk (delete experiments or exports that are no longer needed), then resume, or do it again; a run goes on from its last checkpoint.`,
-      ...(details === undefined ? {} : { details }),
-    },
-  );
+  return new TritsmithError('no-space', 'disk.full', { path, ...known }, { details });
 }
-
-/** What to do about memory where nothing more is known. */
-const memoryRemedy =
-  'End other programs and resume, or start it again with a lower "Tokens at once" (microBatchTokens) or with "Recompute activations" (recomputeActivations) on.';
 
 /** How V8, ONNX Runtime and C++ say that an allocation failed. */
 export function isAllocationFailure(text: string): boolean {
@@ -76,25 +63,51 @@ export function isAllocationFailure(text: string): boolean {
   );
 }
 
-/** The one error class of the project. `message` says what happened, `reason` why, `remedy` what to do next. */
-export class TritsmithError extends Error {
+/** What only logs and reports of failures need: a stack, the output of a process. */
+export interface ErrorDetails {
+  readonly details?: string | undefined;
+}
+
+/** The old way to make an error, with its text. For what is not in the catalogue yet. */
+export interface ErrorText extends ErrorDetails {
+  readonly reason?: string;
+  readonly remedy?: string;
+}
+
+/**
+ * The one error class of the project: a code to act on, and a message of the catalogue with its parameters. `message` (what happened), `reason` (why)
+ * and `remedy` (what to do next) say it in English, for logs and stacks.
+ */
+export class TritsmithError<Id extends MessageId = MessageId> extends Error {
   readonly code: ErrorCode;
+  readonly id: MessageId;
+  readonly params: unknown;
   readonly reason: string | undefined;
   readonly remedy: string | undefined;
   readonly details: string | undefined;
 
-  constructor(code: ErrorCode, message: string, more: { reason?: string; remedy?: string; details?: string } = {}) {
-    super(message);
+  constructor(code: ErrorCode, id: Id, ...more: [...ParamsOf<Id>, more?: ErrorDetails]);
+  constructor(code: ErrorCode, said: Message, more?: ErrorDetails);
+  constructor(code: ErrorCode, text: `${string} ${string}`, more?: ErrorText);
+  constructor(code: ErrorCode, said: string | Message, ...more: unknown[]) {
+    const [message, details] = messageOf(said, more);
+    const sentences = render(message);
+    super(sentences.message);
     this.name = 'TritsmithError';
     this.code = code;
-    this.reason = more.reason;
-    this.remedy = more.remedy;
-    this.details = more.details;
+    this.id = message.id;
+    this.params = message.params;
+    this.reason = sentences.reason;
+    this.remedy = sentences.remedy;
+    this.details = details;
   }
 
   serialise(): SerialisedError {
     return {
       code: this.code,
+      // Text that is in no catalogue travels as text.
+      ...(this.id === 'foreign' ? {} : { id: this.id }),
+      ...(this.id === 'foreign' || this.params === undefined ? {} : { params: this.params }),
       message: this.message,
       ...(this.reason === undefined ? {} : { cause: this.reason }),
       ...(this.remedy === undefined ? {} : { remedy: this.remedy }),
@@ -102,47 +115,50 @@ export class TritsmithError extends Error {
     };
   }
 
-  static deserialise(error: SerialisedError): TritsmithError {
-    return new TritsmithError(error.code, error.message, {
-      ...(error.cause === undefined ? {} : { reason: error.cause }),
-      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-      ...(error.details === undefined ? {} : { details: error.details }),
-    });
+  /** The error as it was thrown; one of a version with other messages keeps its text. */
+  static deserialise({ code, id, params, message, cause, remedy, details }: SerialisedError): TritsmithError {
+    const known = id !== undefined && isMessageId(id) && renderSpoken({ id, params }, plainNames) !== null;
+    return new TritsmithError(code, known ? { id, params } : foreign(message, cause, remedy), { details });
   }
 
-  /** Wraps anything thrown; operating-system errors get their plain meaning and a remedy. */
+  /** Wraps anything thrown; operating-system errors and those of the native runtime get their plain meaning and a remedy. */
   static from(thrown: unknown): TritsmithError {
-    if (thrown instanceof TritsmithError) return thrown;
+    if (thrown instanceof TritsmithError) return thrown as TritsmithError;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     const { code: systemCode, path } = error as NodeJS.ErrnoException;
-    const details = error.stack ?? error.message;
+    const reason = error.message;
+    const details = error.stack ?? reason;
+    if (isStudentError(error))
+      return new TritsmithError(codeOf(error.code), foreign(reason, undefined, error.remedy || undefined), { details });
     if (systemCode === 'ENOSPC' || systemCode === 'EDQUOT')
-      return noSpace((error as { dest?: string }).dest ?? path, {
-        reason: error.message,
-        details,
-      });
-    if (isAllocationFailure(error.message))
-      return new TritsmithError('out-of-memory', 'The memory ran out.', {
-        reason: error.message,
-        remedy: memoryRemedy,
-        details,
-      });
+      return noSpace((error as { dest?: string }).dest ?? path, { reason, details });
+    if (isAllocationFailure(reason))
+      return new TritsmithError('out-of-memory', 'memory.ran-out', { reason }, { details });
     if (systemCode === 'EACCES' || systemCode === 'EPERM' || systemCode === 'EROFS')
-      return new TritsmithError('not-writable', `${path ?? 'A file or folder'} may not be read or written.`, {
-        ...(path === undefined ? { reason: error.message } : {}),
-        remedy: 'Check its permissions, or choose another folder.',
-        details,
-      });
-    if (systemCode === 'ENOENT')
-      return new TritsmithError(
-        'not-found',
-        path === undefined ? 'A file or folder is missing.' : `There is no ${path}.`,
-        {
-          ...(path === undefined ? { reason: error.message } : {}),
-          remedy: 'Check the path.',
-          details,
-        },
-      );
-    return new TritsmithError('internal', error.message, { details });
+      return new TritsmithError('not-writable', 'file.not-allowed', { path, reason }, { details });
+    if (systemCode === 'ENOENT') return new TritsmithError('not-found', 'file.missing', { path, reason }, { details });
+    return new TritsmithError('internal', foreign(reason), { details });
   }
+}
+
+/** Text that is in no catalogue. */
+function foreign(text: string, reason?: string, remedy?: string): Message {
+  return message('foreign', { message: text, reason, remedy });
+}
+
+function messageOf(said: string | Message, [first, second]: unknown[]): [Message, string | undefined] {
+  if (typeof said !== 'string') return [said, (first as ErrorDetails | undefined)?.details];
+  if (isMessageId(said)) return [{ id: said, params: first }, (second as ErrorDetails | undefined)?.details];
+  const { reason, remedy, details } = (first ?? {}) as ErrorText;
+  return [foreign(said, reason, remedy), details];
+}
+
+/** The native runtime has an error class of its own, which this room may not import. */
+function isStudentError(error: Error): error is Error & { code: string; remedy: string } {
+  const { code, remedy } = error as { code?: unknown; remedy?: unknown };
+  return error.name === 'StudentError' && typeof code === 'string' && typeof remedy === 'string';
+}
+
+function codeOf(code: string): ErrorCode {
+  return errorCodes.find((known) => known === code) ?? 'damaged';
 }

@@ -1,6 +1,6 @@
 /** What each kind of job found out; said with its `done`, checked where it arrives. */
 import { z } from 'zod';
-import type { JobKind } from './jobs.ts';
+import { type JobKind, serialisedError } from './jobs.ts';
 import { comparedModel, measurement } from './results.ts';
 
 const trained = z.object({ steps: z.number() });
@@ -22,8 +22,8 @@ export const jobResults = {
   'measure-student': measured,
   'four-bit': z.discriminatedUnion('compared', [
     z.object({ compared: z.literal(true), value: z.number() }),
-    /** What was in the way, and what to do about it. */
-    z.object({ compared: z.literal(false), message: z.string(), remedy: z.string().nullable() }),
+    /** What was in the way. */
+    z.object({ compared: z.literal(false), problem: serialisedError }),
   ]),
 } satisfies Record<JobKind, z.ZodType>;
 

@@ -43,6 +43,9 @@ export type Artifact = z.infer<typeof artifact>;
 
 export const serialisedError = z.object({
   code: z.enum(errorCodes),
+  /** The message's id and parameters in the catalogue; absent in what older versions wrote. */
+  id: z.string().optional(),
+  params: z.unknown().optional(),
   message: z.string(),
   cause: z.string().optional(),
   remedy: z.string().optional(),

@@ -160,7 +160,10 @@ export type TaskReport = z.infer<typeof taskReport>;
 export const runVerdict = z.object({
   program: z.enum(['Tritsmith', 'bitnet.cpp', 'llama.cpp', 'transformers']),
   runs: z.boolean(),
+  /** Its text, for programs that read it; surfaces render the id and its parameters (older files have none). */
   reason: z.string(),
+  id: z.string().optional(),
+  params: z.unknown().optional(),
 });
 export type RunVerdict = z.infer<typeof runVerdict>;
 

@@ -17,10 +17,7 @@ export interface Agreement {
 export function agreement<T>(first: readonly T[], second: readonly T[]): Agreement {
   const rows = first.length;
   if (rows === 0 || second.length !== rows)
-    throw new TritsmithError(
-      'bad-input',
-      `Agreement needs the same rows from both models; it was given ${rows} and ${second.length}.`,
-    );
+    throw new TritsmithError('bad-input', 'scores.agreement-rows', { first: rows, second: second.length });
   const counts = new Map<T, [number, number]>();
   const countOf = (answer: T): [number, number] => {
     const known = counts.get(answer);

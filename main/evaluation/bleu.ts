@@ -48,10 +48,10 @@ export function corpusBleu(
   predictions: readonly string[],
 ): BleuScore {
   if (predictions.length === 0 || references.length !== predictions.length)
-    throw new TritsmithError(
-      'bad-input',
-      `BLEU needs references for each prediction; it was given ${references.length} and ${predictions.length}.`,
-    );
+    throw new TritsmithError('bad-input', 'scores.bleu-rows', {
+      references: references.length,
+      predictions: predictions.length,
+    });
   const matches = new Array<number>(orders).fill(0);
   const totals = new Array<number>(orders).fill(0);
   let predictionLength = 0;
@@ -59,7 +59,7 @@ export function corpusBleu(
   predictions.forEach((prediction, row) => {
     const given = references[row]!;
     const tokenised = (typeof given === 'string' ? [given] : given).map(bleuTokens);
-    if (tokenised.length === 0) throw new TritsmithError('bad-input', `Row ${row + 1} has no reference.`);
+    if (tokenised.length === 0) throw new TritsmithError('bad-input', 'scores.no-reference', { row: row + 1 });
     const tokens = bleuTokens(prediction);
     predictionLength += tokens.length;
     referenceLength += closestLength(

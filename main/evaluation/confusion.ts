@@ -30,17 +30,14 @@ export interface Confusion {
  */
 export function confusion(labels: readonly string[], gold: readonly string[], predicted: readonly string[]): Confusion {
   if (gold.length === 0 || gold.length !== predicted.length)
-    throw new TritsmithError(
-      'bad-input',
-      `A confusion matrix needs one prediction for each row; it was given ${gold.length} rows and ${predicted.length} predictions.`,
-    );
+    throw new TritsmithError('bad-input', 'scores.confusion-rows', {
+      rows: gold.length,
+      predictions: predicted.length,
+    });
   const places = new Map(labels.map((label, index) => [label, index]));
   const placeOf = (label: string): number => {
     const place = places.get(label);
-    if (place === undefined)
-      throw new TritsmithError('bad-input', `Class "${label}" is not one of ${labels.join(', ')}.`, {
-        remedy: 'Check the label column, or add the class to the task.',
-      });
+    if (place === undefined) throw new TritsmithError('bad-input', 'scores.unknown-class', { label, labels });
     return place;
   };
   const counts = labels.map(() => new Array<number>(labels.length).fill(0));

@@ -28,11 +28,11 @@ export interface PairedComparison {
 export function comparePaired<T>(gold: readonly T[], first: readonly T[], second: readonly T[]): PairedComparison {
   const rows = gold.length;
   if (rows === 0 || first.length !== rows || second.length !== rows)
-    throw new TritsmithError(
-      'bad-input',
-      `A paired comparison needs the same rows from both models; it was given ${rows}, ${first.length} and ${second.length}.`,
-      { remedy: 'Evaluate both models on the same rows.' },
-    );
+    throw new TritsmithError('bad-input', 'scores.paired-rows', {
+      gold: rows,
+      first: first.length,
+      second: second.length,
+    });
   let both = 0;
   let onlyFirst = 0;
   let onlySecond = 0;

@@ -60,10 +60,10 @@ export function rougeOfSet(
   options: RougeOptions & { readonly seed?: number; readonly samples?: number } = {},
 ): Record<RougeType, RougeAggregate> {
   if (references.length === 0 || references.length !== predictions.length)
-    throw new TritsmithError(
-      'bad-input',
-      `ROUGE needs one prediction for each reference; it was given ${references.length} references and ${predictions.length} predictions.`,
-    );
+    throw new TritsmithError('bad-input', 'scores.rouge-rows', {
+      references: references.length,
+      predictions: predictions.length,
+    });
   const rows = references.map((reference, row) => rouge(reference, predictions[row]!, options));
   const aggregate = (type: RougeType): RougeAggregate => {
     const scores = rows.map((row) => row[type].fmeasure);

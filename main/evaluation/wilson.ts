@@ -11,9 +11,7 @@ export const z95 = 1.959963984540054;
  */
 export function wilsonInterval(right: number, total: number, z: number = z95): [number, number] {
   if (!Number.isInteger(right) || !Number.isInteger(total) || right < 0 || right > total)
-    throw new TritsmithError('bad-input', `No interval for ${right} right answers out of ${total}.`, {
-      reason: 'Both must be whole numbers, the first not larger than the second.',
-    });
+    throw new TritsmithError('bad-input', 'scores.no-interval', { right, total });
   if (total === 0) return [0, 1];
   const share = right / total;
   const z2 = z * z;

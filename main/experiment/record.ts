@@ -53,5 +53,5 @@ export function claimExperimentFolder(experiments: string, name: string): string
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw TritsmithError.from(error);
     }
   }
-  throw new TritsmithError('internal', `No free folder name for "${name}" in ${experiments}.`);
+  throw new TritsmithError('internal', 'experiment.no-folder-name', { name, folder: experiments });
 }

@@ -12,6 +12,6 @@ export interface TensorData {
 export async function writeTensorData(file: AtomicFile, { name, data }: TensorData, bytes: number): Promise<void> {
   const made = await data();
   if (made.byteLength !== bytes)
-    throw new TritsmithError('internal', `Tensor "${name}" has ${made.byteLength} bytes instead of ${bytes}.`);
+    throw new TritsmithError('internal', 'tensor.bytes', { name, bytes: made.byteLength, expected: bytes });
   await file.write(made);
 }

@@ -8,6 +8,7 @@ import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, writeFile } f
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { noSpace, TritsmithError } from '../contract/errors.ts';
+import type { MessageParams } from '../contract/messages/message.ts';
 import { type HubFile, hubPlan, type HubPlan } from '../contract/hub.ts';
 import type { HubClient } from './hub-client.ts';
 import { resolvePath } from './hub-models.ts';
@@ -115,7 +116,7 @@ async function fetchFile(
       await fetchRest(client, plan, file, growing, size, options, tell);
     } catch (thrown) {
       const error = TritsmithError.from(thrown);
-      if (options.signal?.aborted === true) throw new TritsmithError('stopped', 'The download was stopped.');
+      if (options.signal?.aborted === true) throw new TritsmithError('stopped', 'download.stopped');
       if (error.code !== 'unreachable') throw error;
       failures = (await sizeOf(growing)) > size ? 1 : failures + 1;
       if (failures >= mostFailures) throw error;
@@ -151,10 +152,8 @@ async function fetchRest(
     await reader.cancel();
     await rm(growing, { force: true });
     throw other
-      ? damaged(plan.id, file.name, 'the Hub names another checksum than a moment ago')
-      : new TritsmithError('unreachable', `The server does not go on with ${file.name} where it broke off.`, {
-          remedy: 'Try again; the file begins anew.',
-        });
+      ? damaged(plan.id, file.name, 'changed')
+      : new TritsmithError('unreachable', 'download.does-not-go-on', { name: file.name });
   }
   const handle = await open(growing, continues ? 'a' : 'w', 0o600);
   let position = continues ? from : 0;
@@ -170,8 +169,7 @@ async function fetchRest(
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       clearTimeout(timer);
-      if (position + part.value.byteLength > file.bytes)
-        throw damaged(plan.id, file.name, 'it is longer than the Hub says');
+      if (position + part.value.byteLength > file.bytes) throw damaged(plan.id, file.name, 'longer');
       await handle.writeFile(part.value);
       position += part.value.byteLength;
       tell('running', position);
@@ -202,21 +200,15 @@ async function check(file: HubFile, path: string, id: string): Promise<void> {
   const found = hash.digest('hex');
   if (found === file.digest.hex) return;
   await rm(path, { force: true });
-  throw damaged(id, file.name, `its checksum is ${found}, the Hub says ${file.digest.hex}`);
+  throw damaged(id, file.name, { found, expected: file.digest.hex });
 }
 
-function damaged(id: string, name: string, reason: string): TritsmithError {
-  return new TritsmithError('damaged', `${name} of ${id} did not arrive as the Hub describes it.`, {
-    reason,
-    remedy: 'Try again: the file is fetched anew. If it happens again, a proxy or mirror changes the file.',
-  });
+function damaged(id: string, name: string, how: MessageParams<'download.differs'>['how']): TritsmithError {
+  return new TritsmithError('damaged', 'download.differs', { id, name, how });
 }
 
 function brokeOff(name: string, reason: string): TritsmithError {
-  return new TritsmithError('unreachable', `The download of ${name} broke off.`, {
-    reason,
-    remedy: 'Try again: it goes on where it ended.',
-  });
+  return new TritsmithError('unreachable', 'download.broke-off', { name, reason });
 }
 
 function isOfTheDisk(thrown: unknown): boolean {

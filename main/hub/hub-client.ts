@@ -35,9 +35,7 @@ export class HubClient {
   constructor(options: HubClientOptions = {}) {
     const endpoint = (options.endpoint ?? process.env['HF_ENDPOINT'] ?? '') || publicHub;
     if (!/^https?:\/\//.test(endpoint) || !URL.canParse(endpoint))
-      throw new TritsmithError('bad-input', `HF_ENDPOINT is "${endpoint}", which is no http(s) address.`, {
-        remedy: 'Correct the environment variable, or remove it to use the public Hub.',
-      });
+      throw new TritsmithError('bad-input', 'hub.endpoint', { endpoint });
     this.endpoint = endpoint.replace(/\/+$/, '');
     this.#token = (options.token ?? process.env['HF_TOKEN'] ?? '') || undefined;
   }
@@ -48,10 +46,7 @@ export class HubClient {
     try {
       return JSON.parse(text) as unknown;
     } catch {
-      throw new TritsmithError('unreachable', `${this.#host} answered with something that is no Hub's answer.`, {
-        reason: text.slice(0, 120),
-        remedy: 'A proxy or login page may stand in between. Check HF_ENDPOINT and the network, then try again.',
-      });
+      throw new TritsmithError('unreachable', 'hub.no-answer-of-a-hub', { host: this.#host, said: text.slice(0, 120) });
     }
   }
 
@@ -103,9 +98,9 @@ export class HubClient {
           !/^https?:$/.test(next.protocol) ||
           (url.protocol === 'https:' && next.protocol !== 'https:')
         )
-          throw new TritsmithError('unreachable', `${this.#host} sends on to an address that cannot be used.`, {
-            reason: location.slice(0, 200),
-            remedy: 'Check HF_ENDPOINT and the network, then try again.',
+          throw new TritsmithError('unreachable', 'hub.unusable-redirect', {
+            host: this.#host,
+            location: location.slice(0, 200),
           });
         url = next;
         continue;
@@ -115,9 +110,7 @@ export class HubClient {
       const said = (await answer.text().catch(() => '')).slice(0, 400);
       throw this.#refusal(answer, url.origin === home, said);
     }
-    throw new TritsmithError('unreachable', `${this.#host} sends on in circles.`, {
-      remedy: 'Check HF_ENDPOINT and the network, then try again.',
-    });
+    throw new TritsmithError('unreachable', 'hub.circles', { host: this.#host });
   }
 
   async #send(
@@ -154,12 +147,9 @@ export class HubClient {
   }
 
   #unreachable(thrown: unknown, signal?: AbortSignal): TritsmithError {
-    if (thrown instanceof TritsmithError) return thrown;
-    if (signal?.aborted === true) return new TritsmithError('stopped', 'The download was stopped.');
-    return new TritsmithError('unreachable', `The Hub cannot be reached at ${this.#host}.`, {
-      reason: reasonOf(thrown),
-      remedy: 'Check the network and try again. Everything that is on this machine works without it.',
-    });
+    if (thrown instanceof TritsmithError) return thrown as TritsmithError;
+    if (signal?.aborted === true) return new TritsmithError('stopped', 'download.stopped');
+    return new TritsmithError('unreachable', 'hub.unreachable', { host: this.#host, reason: reasonOf(thrown) });
   }
 
   #refusal(answer: Response, atHome: boolean, said: string): TritsmithError {
@@ -170,47 +160,26 @@ export class HubClient {
       .join(': ');
     if (status === 429) {
       const wait = answer.headers.get('retry-after');
-      return new TritsmithError('unreachable', 'The Hub asks to slow down.', {
+      return new TritsmithError('unreachable', 'hub.slow-down', {
         reason,
-        remedy: `Try again in ${wait !== null && /^\d+$/.test(wait) ? `${wait} seconds` : 'a few minutes'}; with a token it allows more.`,
+        wait: wait !== null && /^\d+$/.test(wait) ? Number(wait) : null,
       });
     }
-    if (status >= 500)
-      return new TritsmithError('unreachable', `${this.#host} has trouble of its own.`, {
-        reason,
-        remedy: 'Try again later. Everything that is on this machine works without it.',
-      });
+    if (status >= 500) return new TritsmithError('unreachable', 'hub.trouble', { host: this.#host, reason });
     if (word === 'GatedRepo' || (status === 403 && atHome))
-      return new TritsmithError('forbidden', 'The owner of this model wants its licence accepted first.', {
-        reason,
-        remedy: `Accept it on the model's page at ${this.#host}, then enter an access token of your account.`,
-      });
+      return new TritsmithError('forbidden', 'hub.licence', { host: this.#host, reason });
     if (status === 404 || (status === 401 && word !== '' && this.#token === undefined))
-      return new TritsmithError('not-found', 'The Hub has no such public model or file.', {
-        reason,
-        remedy: 'Check the name. A private model needs an access token of its owner.',
-      });
+      return new TritsmithError('not-found', 'hub.not-found', { reason });
     if (status === 401)
-      return new TritsmithError('forbidden', 'The Hub does not accept this access.', {
-        reason,
-        remedy:
-          this.#token === undefined
-            ? 'Enter an access token of your account.'
-            : 'Enter another access token: this one is wrong, expired, or may not read this model.',
-      });
-    return new TritsmithError('unreachable', `${atHome ? this.#host : 'The server of the large files'} refused.`, {
-      reason,
-      remedy: 'Try again.',
-    });
+      return new TritsmithError('forbidden', 'hub.no-access', { reason, hasToken: this.#token !== undefined });
+    return new TritsmithError('unreachable', 'hub.refused', { host: atHome ? this.#host : null, reason });
   }
 }
 
 /** HF_HUB_OFFLINE is what the Hub's own tools obey. */
 function refuseWhenOffline(): void {
   if (!/^(1|true|yes|on)$/i.test(process.env['HF_HUB_OFFLINE'] ?? '')) return;
-  throw new TritsmithError('unreachable', 'HF_HUB_OFFLINE is set, so the Hub is not asked.', {
-    remedy: 'Remove that environment variable to search and download, or choose a folder on this machine.',
-  });
+  throw new TritsmithError('unreachable', 'hub.offline');
 }
 
 /** `"abc"` or `W/"abc"` without its dress. */

@@ -116,10 +116,7 @@ export async function describeModel(client: HubClient, id: string, signal?: Abor
   const answer = answerOf(described, await client.json(`/api/models/${pathOf(id)}?blobs=true`, signal));
   const siblings = new Map(answer.siblings.map((each) => [each.rfilename, each]));
   const names = [...companions.filter((name) => siblings.has(name))];
-  if (!siblings.has('config.json'))
-    throw new TritsmithError('unsupported', `${id} has no config.json, so it is no complete model.`, {
-      remedy: 'Choose another one; adapters and GGUF files cannot be teachers.',
-    });
+  if (!siblings.has('config.json')) throw new TritsmithError('unsupported', 'hub.no-configuration', { id });
   if (siblings.has(weightIndex)) {
     const text = await client.text(resolvePath(id, answer.sha, weightIndex), mostIndexBytes, signal);
     names.push(weightIndex, ...shardsOf(id, text));
@@ -130,10 +127,7 @@ export async function describeModel(client: HubClient, id: string, signal?: Abor
     const hex = sha256 ?? found?.blobId ?? '';
     const bytes = found?.lfs?.size ?? found?.size ?? null;
     if (bytes === null || !/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(hex))
-      throw new TritsmithError('unsupported', `${id} has no usable ${name}.`, {
-        reason: found === undefined ? 'the Hub does not list it' : 'the Hub tells no size or checksum for it',
-        remedy: 'Choose a model with safetensors weights.',
-      });
+      throw new TritsmithError('unsupported', 'hub.unusable-file', { id, name, listed: found !== undefined });
     return { name, bytes, digest: { kind: sha256 === null ? 'git-blob' : 'sha256', hex } };
   });
   const configuration = await client.text(resolvePath(id, answer.sha, 'config.json'), 4 * 1024 * 1024, signal);
@@ -159,17 +153,12 @@ function shardsOf(id: string, text: string): string[] {
   try {
     map = z.looseObject({ weight_map: z.record(z.string(), z.string()) }).parse(JSON.parse(text)).weight_map;
   } catch {
-    throw new TritsmithError('unsupported', `${weightIndex} of ${id} cannot be read.`, {
-      remedy: 'Choose another model.',
-    });
+    throw new TritsmithError('unsupported', 'hub.unreadable-index', { id, index: weightIndex });
   }
   const shards = [...new Set(Object.values(map))].map(String).sort();
   const odd = shards.find((name) => !shardName.test(name) || name.includes('..'));
   if (odd === undefined && shards.length > 0) return shards;
-  throw new TritsmithError('unsupported', `${id} names a weight file that is refused.`, {
-    reason: `"${(odd ?? '').slice(0, 100)}" is no plain file name`,
-    remedy: 'Choose another model.',
-  });
+  throw new TritsmithError('unsupported', 'hub.odd-weight-file', { id, name: (odd ?? '').slice(0, 100) });
 }
 
 /** Whole precision, and no adapter: quantised weights cannot be fine-tuned here. */
@@ -199,11 +188,7 @@ function isGated(value: z.infer<typeof gated>): boolean {
 function answerOf<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new TritsmithError('unreachable', 'The Hub answered in a way that this version does not understand.', {
-    reason: parsed.error.issues
-      .slice(0, 3)
-      .map(({ path, message }) => `${path.join('.')}: ${message}`)
-      .join('; '),
-    remedy: 'Check HF_ENDPOINT. The model can also be downloaded elsewhere and chosen as a folder.',
+  throw new TritsmithError('unreachable', 'hub.not-understood', {
+    problems: parsed.error.issues.slice(0, 3).map(({ path, message }) => `${path.join('.')}: ${message}`),
   });
 }

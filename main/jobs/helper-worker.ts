@@ -1,6 +1,5 @@
 /** The entry of the processes that look at single rows or run an exported model: one command, its answers, the end. */
 import { TritsmithError } from '../contract/errors.ts';
-import { serialisedError } from '../contract/jobs.ts';
 import { runtimeCommand, type RuntimeCommand, type RuntimeMessage } from '../contract/helper-protocol.ts';
 import { openChannel } from './channel.ts';
 
@@ -63,21 +62,9 @@ channel.onMessage((raw) => {
       if (command.type === 'cancel') return;
       say({ type: 'finished' });
     } catch (thrown) {
-      say({ type: 'failed', error: withRemedy(thrown).serialise() });
+      say({ type: 'failed', error: TritsmithError.from(thrown).serialise() });
     }
     await last;
     process.exit(0);
   })();
 });
-
-/** The native runtime's errors carry their own code and remedy. */
-function withRemedy(thrown: unknown): TritsmithError {
-  const { message, remedy, name, code } = thrown as Partial<Record<'message' | 'remedy' | 'name' | 'code', string>>;
-  if (name === 'StudentError' && message !== undefined)
-    return new TritsmithError(
-      serialisedError.shape.code.catch('damaged').parse(code),
-      message,
-      remedy === undefined || remedy === '' ? {} : { remedy },
-    );
-  return TritsmithError.from(thrown);
-}

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadModel, StudentError } from '../../native/runtime.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobEvent, JobSpec } from '../contract/jobs.ts';
 import { sampleRecipe } from './fixtures/sample-recipe.ts';
@@ -29,6 +30,16 @@ function spec(behaviour: string, steps = 50, checkpointSteps = 10): JobSpec & { 
 /** What the counting job left. */
 function counted(): unknown {
   return JSON.parse(readFileSync(join(folder, 'distil.json'), 'utf8'));
+}
+
+function failureOf(work: () => unknown): StudentError {
+  try {
+    work();
+  } catch (thrown) {
+    if (thrown instanceof StudentError) return thrown;
+    throw thrown;
+  }
+  throw new Error('it did not fail');
 }
 
 async function failure(promise: Promise<unknown>): Promise<TritsmithError> {
@@ -174,6 +185,30 @@ describe('a job in a worker process', () => {
       cause: 'it is empty',
       remedy: 'Mend row 7.',
     });
+  });
+
+  it('carries an error of the catalogue as id and parameters, and its text', async () => {
+    const error = await failure(runInWorker(port, spec('throws-by-id')));
+    expect(error.serialise()).toMatchObject({
+      code: 'not-found',
+      id: 'tensor.absent',
+      params: { path: 'a.gguf', name: 'b' },
+      message: 'a.gguf holds no tensor "b".',
+    });
+  });
+
+  it("keeps code and remedy of the native runtime's own errors", async () => {
+    mkdirSync(join(folder, 'exports'));
+    writeFileSync(join(folder, 'exports', 'student.gguf'), 'GGUF\u0003\0\0\0 and no more');
+    const file = { model: 'bitdistill', path: 'exports/student.gguf', type: 'i2_s', verified: true };
+    writeFileSync(
+      join(folder, 'exports', 'exports.json'),
+      JSON.stringify([{ ...file, bodyBytes: 1, fileBytes: 26, pruning: null }]),
+    );
+    const error = await failure(runInWorker(forkPort(), { ...spec('measures'), kind: 'measure-student' }));
+    const own = failureOf(() => loadModel(join(folder, 'exports', 'student.gguf')));
+    expect(own.remedy).toMatch(/\.$/);
+    expect([error.code, error.message, error.remedy]).toEqual([own.code, own.message, own.remedy]);
   });
 
   it('carries an error that was thrown outside of the job, with its stack', async () => {

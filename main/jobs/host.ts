@@ -82,13 +82,16 @@ export async function askWorker<Q extends WorkerQuery>(port: SpawnPort, query: Q
   });
   const said = reply as WorkerMessage | null;
   if (said?.type === 'query-failed' || said?.type === 'failed') throw TritsmithError.deserialise(said.error);
-  if (said?.type !== 'answer') throw workerDied(exit, worker.outputTail(), 'Try again.');
+  if (said?.type !== 'answer') throw workerDied(exit, worker.outputTail(), 'again');
   const type: QueryType = query.type;
   const parsed = queryAnswer[type].safeParse(said.answer);
   if (!parsed.success)
-    throw new TritsmithError('internal', `The worker's answer to "${type}" has an unexpected shape.`, {
-      details: parsed.error.message,
-    });
+    throw new TritsmithError(
+      'internal',
+      'worker.unexpected-answer',
+      { question: type },
+      { details: parsed.error.message },
+    );
   return parsed.data as QueryAnswer<Q['type']>;
 }
 
@@ -137,12 +140,12 @@ function outcomeOf<Kind extends JobKind>(
       return { state: 'cancelled' };
     case 'failed': {
       const { code, cause, message, details } = last.error;
-      if (code === 'out-of-memory') throw outOfMemory(spec, cause ?? message, details ?? '');
+      if (code === 'out-of-memory') throw outOfMemory(spec, { by: 'itself', said: cause ?? message }, details ?? '');
       throw TritsmithError.deserialise(last.error);
     }
     default:
       if (killed) return { state: 'cancelled' };
-      throw workerDied(exit, worker.outputTail(), 'Resume the experiment: it goes on from its last checkpoint.');
+      throw workerDied(exit, worker.outputTail(), 'resume');
   }
 }
 
@@ -150,26 +153,16 @@ function outcomeOf<Kind extends JobKind>(
 function resultOf<Kind extends JobKind>(kind: Kind, said: unknown): JobResults[Kind] {
   const parsed = jobResults[kind].safeParse(said);
   if (!parsed.success)
-    throw new TritsmithError('internal', `The result of "${kind}" has an unexpected shape.`, {
-      details: parsed.error.message,
-    });
+    throw new TritsmithError('internal', 'worker.strange-result', { kind }, { details: parsed.error.message });
   return parsed.data as JobResults[Kind];
 }
 
-/** The error of a process that ended without a last word. */
-function workerDied(exit: WorkerExit, tail: string, remedy: string): TritsmithError {
-  const how =
-    exit.startError !== undefined
-      ? `It could not be started: ${exit.startError}`
-      : exit.signal !== null
-        ? `The system or another program ended it (${exit.signal})`
-        : `Exit code ${String(exit.code)}`;
-  const memory = exit.signal === 'SIGKILL' || exit.signal === 'SIGABRT' || exit.code === 134 || exit.code === 137;
-  return new TritsmithError('worker-died', 'The worker process ended in the middle of its work.', {
-    reason: memory ? `${how}: systems do this when memory runs out.` : how,
-    remedy: memory
-      ? `${remedy} If it happens again, lower "Tokens at once" (microBatchTokens) or switch "Recompute activations" (recomputeActivations) on.`
-      : remedy,
-    ...(tail.trim() === '' ? {} : { details: tail.trim() }),
-  });
+/** The error of a process that ended without a last word. `onward`: what to do next. */
+function workerDied(exit: WorkerExit, tail: string, onward: 'again' | 'resume'): TritsmithError {
+  return new TritsmithError(
+    'worker-died',
+    'worker.died',
+    { startError: exit.startError, signal: exit.signal, code: exit.code, onward },
+    { details: tail.trim() || undefined },
+  );
 }

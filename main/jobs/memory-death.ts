@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { isAllocationFailure, TritsmithError } from '../contract/errors.ts';
 import type { JobSpec } from '../contract/jobs.ts';
+import type { MessageParams } from '../contract/messages/message.ts';
 import type { WorkerExit } from './spawn-port.ts';
 
 /** Watches one worker's memory where the system tells of it (Linux). */
@@ -33,50 +34,39 @@ export class MemoryWatch {
   }
 }
 
+type OutOfMemory = MessageParams<'memory.ran-out-in-job'>;
+
 /** The error of a worker that memory ended; null when something else did, or nobody can tell. */
 export function memoryDeath(spec: JobSpec, exit: WorkerExit, tail: string, memory: MemoryWatch): TritsmithError | null {
   const bySystem = exit.signal === 'SIGKILL' && memory.systemRanOut;
   if (!bySystem && !isAllocationFailure(tail)) return null;
-  const held = memory.peak === null ? '' : `; the worker held up to ${gigabytes(memory.peak)}`;
-  return outOfMemory(
-    spec,
-    bySystem
-      ? `The system ended it to free memory${held} of this machine's ${gigabytes(totalmem())}.`
-      : `An allocation failed${held}.`,
-    tail,
-  );
+  const held = memory.peak;
+  return outOfMemory(spec, bySystem ? { by: 'system', held, machine: totalmem() } : { by: 'allocation', held }, tail);
 }
 
 /** Says what happened, and which of the recipe's settings to lower for this job. */
-export function outOfMemory(spec: JobSpec, reason: string, details: string): TritsmithError {
-  return new TritsmithError('out-of-memory', `The memory ran out during ${spec.kind}.`, {
-    reason,
-    remedy: `End other programs and resume; what the last checkpoint holds is kept. Or start it again with ${smaller(spec)}.`,
-    ...(details.trim() === '' ? {} : { details: details.trim() }),
-  });
+export function outOfMemory(spec: JobSpec, how: OutOfMemory['how'], details: string): TritsmithError {
+  return new TritsmithError(
+    'out-of-memory',
+    'memory.ran-out-in-job',
+    { job: spec.kind, how, smaller: smaller(spec) },
+    { details: details.trim() || undefined },
+  );
 }
 
-function smaller({ kind, recipe }: JobSpec): string {
+/** What the settings that memory depends on are now. */
+function smaller({ kind, recipe }: JobSpec): OutOfMemory['smaller'] {
   const stage =
     kind === 'finetune' || kind === 'pretrain' || kind === 'distil'
       ? recipe[kind]
       : kind === 'baseline'
         ? recipe.distil
         : null;
-  if (stage === null)
-    return `a shorter "Longest prompt and answer" (task.maxLength, now ${String(recipe.task.maxLength)}) or a smaller model`;
-  const { microBatchTokens } = stage.optimiser;
-  const tokens =
-    microBatchTokens > 64
-      ? `"Tokens at once" (microBatchTokens) at ${String(Math.max(64, Math.floor(microBatchTokens / 2)))} instead of ${String(microBatchTokens)}`
-      : `a shorter "Longest prompt and answer" (task.maxLength, now ${String(recipe.task.maxLength)})`;
-  return recipe.recomputeActivations
-    ? `${tokens}, or a smaller model`
-    : `${tokens}, or with "Recompute activations" (recomputeActivations) on`;
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
+  return {
+    microBatchTokens: stage?.optimiser.microBatchTokens ?? null,
+    maxLength: recipe.task.maxLength,
+    recomputes: recipe.recomputeActivations,
+  };
 }
 
 function oomKills(): number | null {

@@ -71,11 +71,7 @@ export function serve(channel: WorkerChannel, duties: WorkerDuties): void {
   channel.onMessage((raw) => {
     const parsed = workerCommand.safeParse(raw);
     if (!parsed.success) {
-      fail(
-        new TritsmithError('internal', 'The worker was told something that is not in the protocol.', {
-          details: parsed.error.message,
-        }),
-      );
+      fail(new TritsmithError('internal', 'worker.unknown-command', undefined, { details: parsed.error.message }));
       return;
     }
     const command = parsed.data;
@@ -84,7 +80,7 @@ export function serve(channel: WorkerChannel, duties: WorkerDuties): void {
       return;
     }
     if (busy) {
-      fail(new TritsmithError('internal', 'The worker was given a second command.'));
+      fail(new TritsmithError('internal', 'worker.second-command'));
       return;
     }
     busy = true;

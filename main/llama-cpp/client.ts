@@ -15,11 +15,7 @@ export interface LlamaCppProcess extends LlamaCppModel {
 }
 
 function died(path: string, code: number | null, signal: string | null, said: string): TritsmithError {
-  return new TritsmithError('worker-died', `llama.cpp ended while it ran ${path}.`, {
-    reason: signal === null ? `Its exit code was ${String(code)}.` : `It was ended by ${signal}.`,
-    remedy: 'It may lack memory for this file, or the file may be damaged: `tritsmith inspect` reads it.',
-    ...(said === '' ? {} : { details: said }),
-  });
+  return new TritsmithError('worker-died', 'llama-cpp.ended', { path, signal, code }, { details: said || undefined });
 }
 
 /** One request at a time; the reply, or the end of the process, settles it. */

@@ -46,10 +46,7 @@ export function findLlamaCpp(components: string = componentsFolder()): string | 
 export function requireLlamaCpp(components: string = componentsFolder()): string {
   const folder = findLlamaCpp(components);
   if (folder !== null) return folder;
-  throw new TritsmithError('not-found', 'llama.cpp is not installed.', {
-    reason: 'It is no part of Tritsmith; it is fetched only when you ask for it.',
-    remedy: 'tritsmith components install llama.cpp',
-  });
+  throw new TritsmithError('not-found', 'llama-cpp.not-installed');
 }
 
 export function llamaCppState(components: string = componentsFolder()): ComponentState {

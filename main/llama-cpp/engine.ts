@@ -105,11 +105,7 @@ async function loadLlama(component: string, complaints: string[]): Promise<Llama
       maxThreads: 0,
     });
   } catch (error) {
-    throw new TritsmithError('unsupported', 'llama.cpp does not start on this machine.', {
-      reason: (error as Error).message,
-      remedy:
-        'Install it again (tritsmith components remove llama.cpp, then install); everything else works without it.',
-    });
+    throw new TritsmithError('unsupported', 'llama-cpp.does-not-start', { problem: (error as Error).message });
   }
 }
 
@@ -131,9 +127,9 @@ export async function openInLlamaCpp(
     // What llama.cpp says reaches the logger a little later than its refusal.
     await new Promise((resolve) => setTimeout(resolve, 50));
     const said = [...new Set(complaints.flatMap((text) => text.split('\n')))].filter((line) => line !== '');
-    throw new TritsmithError('unsupported', `llama.cpp does not load ${path}.`, {
-      reason: said.slice(0, 3).join(' ') || (error as Error).message,
-      remedy: '`tritsmith inspect` says which programs read this file.',
+    throw new TritsmithError('unsupported', 'llama-cpp.refuses-file', {
+      path,
+      said: said.slice(0, 3).join(' ') || (error as Error).message,
     });
   });
   const cache = kvType.toUpperCase();
@@ -161,7 +157,7 @@ export async function openInLlamaCpp(
   const next = async (ids: Int32Array, position: number): Promise<number> => {
     const [place] = await evaluate(ids, position, Uint32Array.of(ids.length - 1));
     const token = await native.sampleToken(place!, sampler);
-    if (token < 0) throw new TritsmithError('internal', 'llama.cpp gave no token.');
+    if (token < 0) throw new TritsmithError('internal', 'llama-cpp.no-token');
     return token;
   };
   const logitsAt = async (place: number): Promise<Float32Array> => {
@@ -192,7 +188,7 @@ export async function openInLlamaCpp(
           const all = Uint32Array.from(branch.keys());
           for (const place of await evaluate(branch, prompt.length, all)) rows.push(await logitsAt(place));
           if (!native.removeTokenCellsFromSequence(0, prompt.length, -1))
-            throw new TritsmithError('internal', 'llama.cpp could not go back to the end of the prompt.');
+            throw new TritsmithError('internal', 'llama-cpp.no-way-back');
         }
         found.branches.push(rows);
       }

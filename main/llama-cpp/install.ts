@@ -68,26 +68,17 @@ function runNpm(
 }
 
 function diskFull(details: string): TritsmithError {
-  return new TritsmithError('no-space', 'The disk is full, so llama.cpp could not be installed.', {
-    reason: `It takes about ${String(installedBytes / 1e6)} MB, and npm’s cache keeps what it downloaded.`,
-    remedy:
-      'Free some space on the disk of the components folder and of npm’s cache, then try again. Everything else works without it.',
-    details,
-  });
+  return new TritsmithError('no-space', 'llama-cpp.disk-full', { megabytes: installedBytes / 1e6 }, { details });
 }
 
 function failure(said: string): TritsmithError {
   if (/ENOSPC|EDQUOT/.test(said)) return diskFull(said);
-  const reason = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ECONNRESET|network/i.test(said)
-    ? 'The package registry could not be reached.'
+  const why = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ECONNRESET|network/i.test(said)
+    ? 'network'
     : /EINTEGRITY/.test(said)
-      ? 'What was downloaded is not what was expected (EINTEGRITY).'
-      : 'npm ended with an error.';
-  return new TritsmithError('not-found', 'llama.cpp could not be installed.', {
-    reason,
-    remedy: 'Everything else works without it. Connect to the internet, then try again.',
-    details: said,
-  });
+      ? 'integrity'
+      : 'npm';
+  return new TritsmithError('not-found', 'llama-cpp.not-installable', { why }, { details: said });
 }
 
 /**
@@ -104,9 +95,9 @@ export async function installLlamaCpp(
   if (present !== null) return present;
   const binary = platformPackage();
   if (binary === null)
-    throw new TritsmithError('unsupported', 'llama.cpp cannot be installed here.', {
-      reason: `There is no ready-made binary for ${process.platform} on ${process.arch} processors.`,
-      remedy: 'Everything else works without it.',
+    throw new TritsmithError('unsupported', 'llama-cpp.no-binary', {
+      platform: process.platform,
+      processor: process.arch,
     });
   const target = llamaCppFolder(components);
   const draft = `${target}.${String(process.pid)}.new`;
@@ -127,10 +118,7 @@ export async function installLlamaCpp(
     const options = ['--ignore-scripts', '--omit=optional', '--no-audit', '--no-fund', '--no-save', '--loglevel=warn'];
     const { code, said } = await runNpm(draft, ['install', ...options], signal).catch((error: unknown) => {
       if (signal?.aborted === true) throw stopped();
-      throw new TritsmithError('not-found', 'npm could not be started, so llama.cpp cannot be installed.', {
-        reason: (error as Error).message,
-        remedy: 'Install Node.js with npm, then try again.',
-      });
+      throw new TritsmithError('not-found', 'llama-cpp.no-npm', { problem: (error as Error).message });
     });
     clearInterval(timer);
     timer = undefined;
@@ -160,5 +148,5 @@ export async function installLlamaCpp(
 }
 
 function stopped(): TritsmithError {
-  return new TritsmithError('stopped', 'Installing llama.cpp was cancelled; nothing was left behind.');
+  return new TritsmithError('stopped', 'llama-cpp.install-cancelled');
 }

@@ -20,7 +20,7 @@ async function answer(model: LlamaCppModel, request: LlamaCppRequest): Promise<u
     case 'memory':
       return process.memoryUsage.rss();
     case 'open':
-      throw new TritsmithError('internal', 'This process holds a model already.');
+      throw new TritsmithError('internal', 'llama-cpp.holds-a-model');
   }
 }
 
@@ -35,7 +35,7 @@ process.on('message', (request: LlamaCppRequest) => {
         say({ type: 'answer', answer: await answer(opened, request) });
         return;
       }
-      if (request.type !== 'open') throw new TritsmithError('internal', 'This process holds no model yet.');
+      if (request.type !== 'open') throw new TritsmithError('internal', 'llama-cpp.holds-no-model');
       const bareBytes = process.memoryUsage.rss();
       opened = await openInLlamaCpp(request.component, request.path, request.options);
       const { loadSeconds, threads, trainedContext } = opened;

@@ -15,10 +15,7 @@ export function embed(
     native.gatherRows(parameters.view(embeddingName), ids, hiddenSize, out);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new TritsmithError('bad-input', `A token id lies outside the model's vocabulary of ${vocabSize}.`, {
-      reason: error.message,
-      remedy: 'The tokenizer does not belong to this model: choose the folder that has both.',
-    });
+    throw new TritsmithError('bad-input', 'batch.foreign-token', { vocabulary: vocabSize, problem: error.message });
   }
 }
 

@@ -42,16 +42,19 @@ export async function loadParameters(folder: string, configuration: ModelConfigu
           target.fill(1);
           continue;
         }
-        throw new TritsmithError('bad-input', `The model in ${folder} lacks the tensor ${name}.`, {
-          reason: `Its config.json describes a ${configuration.architecture} model, which needs it.`,
-          remedy: 'Download the model again; weights and config.json do not belong together.',
+        throw new TritsmithError('bad-input', 'model.lacks-tensor', {
+          folder,
+          name,
+          architecture: configuration.architecture,
         });
       }
       const stored = checkpoint.shape(source);
       if (stored.join() !== shape.join())
-        throw new TritsmithError('bad-input', `Tensor ${source} in ${folder} has the wrong shape.`, {
-          reason: `It is [${stored.join(', ')}]; config.json asks for [${shape.join(', ')}].`,
-          remedy: 'Download the model again; weights and config.json do not belong together.',
+        throw new TritsmithError('bad-input', 'model.tensor-shape', {
+          folder,
+          name: source,
+          shape: [...stored],
+          expected: [...shape],
         });
       await checkpoint.readFloat32(source, target);
       assertFinite(source, target);

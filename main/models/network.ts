@@ -192,15 +192,10 @@ export class Network {
     if (this.#options.mode !== 'training' || !tokens)
       throw new Error('backward needs a training network and a forward pass');
     if (this.#options.arithmetic?.gradients === 'int16' && tokens.batch * tokens.length > mostFixedPointTokens)
-      throw new TritsmithError(
-        'bad-input',
-        `A micro-batch of ${tokens.batch * tokens.length} tokens is too large for 16-bit gradients.`,
-        {
-          reason: `Their sums are exact up to ${mostFixedPointTokens} tokens.`,
-          remedy:
-            'Lower "Tokens at once" (microBatchTokens), or start again without "16-bit gradients" (fixedPointGradients).',
-        },
-      );
+      throw new TritsmithError('bad-input', 'batch.too-large-for-fixed-point', {
+        tokens: tokens.batch * tokens.length,
+        most: mostFixedPointTokens,
+      });
     const { layers, hiddenSize } = this.configuration;
     const count = tokens.batch * tokens.length * hiddenSize;
     let dOutput = dHidden;

@@ -117,9 +117,9 @@ export class ParameterBuffer {
     try {
       this.values = new Float32Array(offset);
     } catch (error) {
-      throw new TritsmithError('out-of-memory', `There is not enough memory for ${offset} parameters.`, {
-        reason: error instanceof Error ? error.message : String(error),
-        remedy: 'Close other programs, or choose a smaller model.',
+      throw new TritsmithError('out-of-memory', 'memory.parameters', {
+        parameters: offset,
+        problem: error instanceof Error ? error.message : String(error),
       });
     }
   }

@@ -11,22 +11,14 @@ export async function recipeTokenizer(recipe: Recipe): Promise<Tokenizer> {
   const tokenizer = await loadTokenizer(recipe.teacher, { vocabSize });
   if (recipe.studentBase === undefined) return tokenizer;
   const other = await loadTokenizer(recipe.studentBase);
-  if (other.sha256 !== tokenizer.sha256)
-    throw new TritsmithError('bad-input', 'Teacher and student base have different tokenizers.', {
-      reason: 'The student learns from what the teacher says about each token, so both must cut text alike.',
-      remedy: 'Choose two models of one family, such as Qwen3-1.7B and Qwen3-0.6B.',
-    });
+  if (other.sha256 !== tokenizer.sha256) throw new TritsmithError('bad-input', 'recipe.tokenizers-differ');
   return tokenizer;
 }
 
 /** Folder that the student's weights come from before Stage 1. */
 export function studentSource(recipe: Recipe, teacherFolder: string): string {
   if (recipe.distil.studentInit === 'base') return recipe.studentBase ?? recipe.teacher;
-  if (recipe.studentBase !== undefined)
-    throw new TritsmithError('bad-input', "A student with a base of its own can't start from the fine-tuned teacher.", {
-      reason: 'The two have different shapes.',
-      remedy: 'Set the student\'s start to "base".',
-    });
+  if (recipe.studentBase !== undefined) throw new TritsmithError('bad-input', 'recipe.start-of-another-shape');
   return teacherFolder;
 }
 
@@ -60,9 +52,6 @@ export function pretrainSteps(pretrain: NonNullable<Recipe['pretrain']>): number
 export function relationLayers(layer: number, teacherLayers: number, studentLayers: number): [number, number] {
   const teacher = layer < 0 ? teacherLayers + layer : layer;
   if (teacher < 0 || teacher >= teacherLayers)
-    throw new TritsmithError('bad-input', `The distillation layer ${layer} does not exist.`, {
-      reason: `The teacher has ${teacherLayers} layers, numbered 0 to ${teacherLayers - 1}; negative numbers count from the end.`,
-      remedy: 'Choose another layer; the last, -1, is the usual one for small models.',
-    });
+    throw new TritsmithError('bad-input', 'recipe.no-such-layer', { layer, layers: teacherLayers });
   return [teacher, Math.max(0, Math.round(((teacher + 1) / teacherLayers) * studentLayers) - 1)];
 }

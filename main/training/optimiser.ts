@@ -25,11 +25,7 @@ export class AdamW {
    */
   step(gradients: ParameterBuffer, step: number, learningRate: number): number {
     const norm = Math.sqrt(native.squaredNorm(gradients.values));
-    if (!Number.isFinite(norm))
-      throw new TritsmithError('internal', `Training diverged at step ${step}: the gradient is not a finite number.`, {
-        reason: 'The learning rate is too high for this model, or its weights are damaged.',
-        remedy: 'Start again with a learning rate ten times smaller.',
-      });
+    if (!Number.isFinite(norm)) throw new TritsmithError('internal', 'training.diverged', { step });
     const { clipNorm, weightDecay, beta1, beta2, epsilon } = this.#settings;
     // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
     const gradientScale = clipNorm > 0 ? Math.min(1, clipNorm / (norm + 1e-6)) : 1;

@@ -31,10 +31,7 @@ export async function corpusFiles(corpus: string): Promise<string[]> {
   } catch (thrown) {
     throw TritsmithError.from(thrown);
   }
-  throw new TritsmithError('bad-input', `${corpus} holds no text.`, {
-    reason: 'There is no .txt and no .jsonl file in it.',
-    remedy: 'Choose a text file, a JSONL file, or a folder of them.',
-  });
+  throw new TritsmithError('bad-input', 'corpus.no-files', { corpus });
 }
 
 /** End of the first blank line at or after `from`, or -1. */

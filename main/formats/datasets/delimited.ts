@@ -17,24 +17,16 @@ function checkHeader(file: string, names: readonly string[]): void {
       : doubled !== undefined
         ? `Its first line names the column "${doubled.slice(0, 60)}" twice (columns ${names.indexOf(doubled) + 1} and ${names.lastIndexOf(doubled) + 1}).`
         : null;
-  if (reason)
-    throw new TritsmithError('bad-input', `${file} has no usable column names.`, {
-      reason,
-      remedy: 'Give every column a name of its own in the first line.',
-    });
+  if (reason) throw new TritsmithError('bad-input', 'table.column-names', { file, reason });
 }
 
-export const noRows = (file: string) =>
-  new TritsmithError('bad-input', `${file} is empty.`, { remedy: 'Choose a file with a header line and rows.' });
+export const noRows = (file: string) => new TritsmithError('bad-input', 'table.empty', { file });
 
 /** Names of the columns; one without a name (as pandas writes its index) is called by its place. */
 function columnNames(file: string, fields: readonly string[]): string[] {
   const names = fields.map((name, i) => (name.trim() === '' ? `column ${i + 1}` : name));
   if (fields.every((name) => name.trim() === ''))
-    throw new TritsmithError('bad-input', `${file} has no usable column names.`, {
-      reason: 'Its first line names no column.',
-      remedy: 'Put a line with the names of the columns first.',
-    });
+    throw new TritsmithError('bad-input', 'table.no-column-names', { file });
   checkHeader(file, names);
   return names;
 }
@@ -121,9 +113,10 @@ async function* csvRecords(file: string, delimiter: string): AsyncGenerator<{ fi
   } catch (thrown) {
     const code = (thrown as { code?: string }).code ?? '';
     if (!code.startsWith('CSV_')) throw TritsmithError.from(thrown);
-    throw new TritsmithError('damaged', `${file} can't be read from line ${line} on.`, {
-      reason: (thrown as Error).message.slice(0, 300),
-      remedy: 'Close the quotation mark there, or save the table as TSV, where quotation marks mean nothing.',
+    throw new TritsmithError('damaged', 'table.quotation', {
+      file,
+      line,
+      problem: (thrown as Error).message.slice(0, 300),
     });
   } finally {
     input.destroy();

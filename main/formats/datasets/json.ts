@@ -35,10 +35,7 @@ function parseLine(text: string): Json | undefined {
 }
 
 const noObjects = (file: string, reason: string) =>
-  new TritsmithError('bad-input', `${file} holds no rows.`, {
-    reason,
-    remedy: 'Rows are JSON objects: one per line (JSONL), in an array, or as the values of one object.',
-  });
+  new TritsmithError('bad-input', 'rows.none-in-json', { file, reason });
 
 export async function openJsonLines(file: string): Promise<Source> {
   const columns = new Set<string>();
@@ -74,11 +71,7 @@ export async function openJsonLines(file: string): Promise<Source> {
 
 export async function openJson(file: string): Promise<Source> {
   const { size } = await stat(file);
-  if (size > largestJson)
-    throw new TritsmithError('bad-input', `${file} is too large to be read as one JSON document.`, {
-      reason: `It has ${(size / 2 ** 20).toFixed(0)} MB; a JSON document has to be in memory whole, up to 512 MB.`,
-      remedy: 'Save it as JSONL (one object per line): that can be of any size.',
-    });
+  if (size > largestJson) throw new TritsmithError('bad-input', 'rows.json-too-large', { file, size });
   const root = parseBoundedJson(await readBoundedFile(file, largestJson), file);
   if (!Array.isArray(root) && !isJsonObject(root)) throw noObjects(file, 'It is neither an array nor an object.');
   const items = Array.isArray(root) ? root : Object.values(root);

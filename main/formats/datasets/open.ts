@@ -47,18 +47,11 @@ async function openSource(file: string): Promise<Source> {
   const favourite = extension === '.tsv' ? '\t' : extension === '.csv' ? ',' : null;
   const delimiter = findDelimiter(text.trimStart(), favourite) ?? favourite;
   if (delimiter === '\t' && /\r(?!\n)/.test(text) && !text.includes('\n'))
-    throw new TritsmithError('bad-input', `${file} has line ends of another kind.`, {
-      reason: 'Its lines end with CR alone, as on very old Macs.',
-      remedy: 'Save it with line ends of Unix (LF) or Windows (CRLF).',
-    });
+    throw new TritsmithError('bad-input', 'table.line-ends', { file });
   if (text.trim() === '') throw noRows(file);
   if (delimiter === '\t') return openTsv(file);
   if (delimiter !== null) return openCsv(file, delimiter);
-  throw new TritsmithError('unsupported', `${file} is no table that can be read.`, {
-    reason:
-      'Its name ends in none of .tsv, .csv, .jsonl, .json, .parquet, and its first line has no tab, comma, semicolon or bar.',
-    remedy: 'Save the rows as TSV, CSV, JSONL, JSON or Parquet.',
-  });
+  throw new TritsmithError('unsupported', 'table.unknown-kind', { file });
 }
 
 /**

@@ -160,9 +160,7 @@ serveIsolated(async (request): Promise<ParquetReply> => {
     const known = thrown instanceof TritsmithError || (thrown as NodeJS.ErrnoException).syscall !== undefined;
     const error = known
       ? TritsmithError.from(thrown)
-      : new TritsmithError('damaged', 'The file is damaged.', {
-          reason: String((thrown as Error).message).slice(0, 300),
-        });
+      : new TritsmithError('damaged', 'parquet.damaged', { problem: String((thrown as Error).message).slice(0, 300) });
     return { error: error.serialise() };
   }
 });

@@ -34,18 +34,12 @@ export function parquetReader(file: string): ParquetReader {
         reply = (await reading.ask(request, limitsFor(bytes))) as ParquetReply;
       } catch (thrown) {
         if (!(thrown instanceof BeyondLimits)) throw TritsmithError.from(thrown);
-        throw new TritsmithError('bad-input', `${file} can't be read as Parquet: ${thrown.message}.`, {
-          reason: 'The file is damaged, or its row groups are very large.',
-          remedy: 'Download the file again, write it with smaller row groups, or save it as JSONL.',
-        });
+        throw new TritsmithError('bad-input', 'parquet.beyond-limits', { file, limit: thrown.message });
       }
       if (reply.error === undefined) return reply;
       const error = TritsmithError.deserialise(reply.error);
       if (error.code !== 'damaged') throw error;
-      throw new TritsmithError('damaged', `${file} can't be read as Parquet.`, {
-        ...(error.reason === undefined ? {} : { reason: error.reason }),
-        remedy: 'Download the file again, or save it as JSONL.',
-      });
+      throw new TritsmithError('damaged', 'parquet.unreadable', { file, reason: error.reason });
     },
     release() {
       if (reading.alive && !idle?.alive) idle = reading;

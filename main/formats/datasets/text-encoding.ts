@@ -19,21 +19,15 @@ const startsWith = (bytes: Uint8Array, ...start: number[]) => start.every((byte,
  */
 export function refuseOtherThanText(file: string, bytes: Uint8Array): void {
   if (startsWith(bytes, 0x1f, 0x8b) || startsWith(bytes, 0x28, 0xb5, 0x2f, 0xfd))
-    throw new TritsmithError('unsupported', `${file} is compressed.`, { remedy: 'Unpack it first.' });
+    throw new TritsmithError('unsupported', 'text.compressed', { file });
   if (startsWith(bytes, 0x50, 0x4b, 3, 4) || startsWith(bytes, 0xd0, 0xcf, 0x11, 0xe0))
-    throw new TritsmithError('unsupported', `${file} is a spreadsheet or an archive, not a table in text.`, {
-      remedy: 'Open it and save the sheet as CSV (in Excel: "CSV UTF-8"), or unpack the archive first.',
-    });
-  if (utf16(bytes))
-    throw new TritsmithError('unsupported', `${file} is text in UTF-16.`, {
-      reason: 'Only UTF-8 is read.',
-      remedy: asUtf8,
-    });
+    throw new TritsmithError('unsupported', 'text.spreadsheet', { file });
+  if (utf16(bytes)) throw new TritsmithError('unsupported', 'text.utf-16', { file });
   const zero = bytes.indexOf(0);
   if (zero >= 0)
-    throw new TritsmithError('bad-input', `${file} is no text.`, {
-      reason: `Line ${bytes.subarray(0, zero).filter((byte) => byte === 10).length + 1} has a NUL byte, which no text has.`,
-      remedy: 'Choose the file that holds the rows, or copy it again: it may be damaged.',
+    throw new TritsmithError('bad-input', 'text.nul-byte', {
+      file,
+      line: bytes.subarray(0, zero).filter((byte) => byte === 10).length + 1,
     });
 }
 

@@ -9,10 +9,7 @@ const { fround } = Math;
 
 function checkBlocks(type: string, count: number, block: number): void {
   if (count % block === 0) return;
-  throw new TritsmithError('unsupported', `${count} values can't be stored as ${type}.`, {
-    reason: `${type} packs blocks of ${block} values.`,
-    remedy: 'Choose another type.',
-  });
+  throw new TritsmithError('unsupported', 'packing.blocks', { count, type, block });
 }
 
 /** Rounds half to even, as adding 1.5 * 2^23 in float32 does. */

@@ -145,14 +145,15 @@ export async function embeddedTokenizer(path: string): Promise<Tokenizer> {
   await file.close();
   const { metadata } = file;
   const tokens = list<string>(metadata, 'tokens');
-  const remedy = 'Name the folder of the model that it was made from as its tokenizer (--tokenizer <folder>).';
-  if (tokens.length === 0) throw new TritsmithError('not-found', `${path} holds no tokenizer.`, { remedy });
+  if (tokens.length === 0) throw new TritsmithError('not-found', 'tokenizer.not-in-file', { path });
   const definition = definitionIn(path, metadata, tokens);
   if (definition === null) {
     const [model, pre] = ['model', 'pre'].map((key) => String(single(metadata, `tokenizer.ggml.${key}`)));
-    throw new TritsmithError('unsupported', `The tokenizer inside ${path} can't be used.`, {
-      reason: `It is of kind "${model}", "${pre}"; known are llama, and gpt2 with ${Object.keys(families).join(', ')}.`,
-      remedy,
+    throw new TritsmithError('unsupported', 'tokenizer.unknown-in-file', {
+      path,
+      model: model!,
+      pre: pre!,
+      known: Object.keys(families),
     });
   }
   const id = (kind: string): number | null => tokenId(metadata, kind, tokens);

@@ -169,11 +169,7 @@ export function parseGgufHeader(file: string, bytes: Buffer, fileBytes: number):
   const cursor = new Cursor(bytes, fileBytes);
   if (cursor.uint32('the magic number') !== 0x4655_4747) throw new RangeError('it does not begin with "GGUF"');
   const version = cursor.uint32('the version');
-  if (version !== 2 && version !== 3)
-    throw new TritsmithError('unsupported', `${file} has version ${version} of GGUF.`, {
-      reason: version > 0xffff ? 'It was written for a big-endian machine.' : 'Versions 2 and 3 are read.',
-      remedy: 'Convert the model again with a current converter.',
-    });
+  if (version !== 2 && version !== 3) throw new TritsmithError('unsupported', 'gguf.version', { file, version });
   const tensorCount = cursor.count('the number of tensors', 24);
   const keyCount = cursor.count('the number of metadata keys', 13);
   const metadata = new Map<string, GgufValue>();

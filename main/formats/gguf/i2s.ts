@@ -6,9 +6,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import { checkShapeForType, tensorTypeByName } from './tensor-types.ts';
 
 const notTernary = (value: number, index: number) =>
-  new TritsmithError('internal', 'Weights that are not ternary were about to be packed.', {
-    reason: `The value at index ${index} is ${value}; only -1, 0 and 1 can be packed.`,
-  });
+  new TritsmithError('internal', 'packing.not-ternary', { index, value: String(value) });
 
 /**
  * Packs a ternary matrix `[rows, columns]`, row-major, into n/4 + 32 bytes.
@@ -17,7 +15,7 @@ const notTernary = (value: number, index: number) =>
 export function packI2s(values: Float32Array | Int8Array, rows: number, columns: number, scale: number): Uint8Array {
   checkShapeForType('matrix', tensorTypeByName('I2_S'), [rows, columns]);
   if (values.length !== rows * columns)
-    throw new TritsmithError('internal', `A matrix of ${rows} x ${columns} has ${values.length} values.`);
+    throw new TritsmithError('internal', 'packing.matrix', { rows, columns, values: values.length });
   const packed = new Uint8Array(values.length / 4 + 32);
   for (let block = 0; block < values.length; block += 128)
     for (let p = 0; p < 32; p++) {

@@ -10,10 +10,7 @@ const roundAway = (value: number) => Math.sign(value) * Math.floor(Math.abs(valu
 /** Quantises to Q8_0: blocks of 32 int8 values with an F16 scale, 34 bytes each. @throws TritsmithError `unsupported` (length) */
 export function packQ8(values: Float32Array): Uint8Array {
   if (values.length % 32 !== 0)
-    throw new TritsmithError(
-      'unsupported',
-      `${values.length} values can't be stored as Q8_0, which packs blocks of 32.`,
-    );
+    throw new TritsmithError('unsupported', 'packing.blocks', { count: values.length, type: 'Q8_0', block: 32 });
   const packed = new Uint8Array((values.length / 32) * 34);
   for (let block = 0, at = 0; block < values.length; block += 32, at += 34) {
     let largest = 0;
@@ -89,6 +86,6 @@ export function dequantiseBlocks(type: TensorType, bytes: Uint8Array, out: Float
     case 'TQ1_0':
       return unpackTq1(bytes, out, scaleAt);
     default:
-      throw new TritsmithError('unsupported', `Tensors of type ${type.name} can't be read.`);
+      throw new TritsmithError('unsupported', 'packing.unreadable-type', { type: type.name });
   }
 }

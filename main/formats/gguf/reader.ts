@@ -38,9 +38,9 @@ async function readHeader(file: FileHandle, path: string, fileBytes: number): Pr
       if (thrown instanceof TritsmithError) throw thrown;
       const lacking = thrown instanceof MoreBytesNeeded;
       if (lacking && length < Math.min(fileBytes, largestHeader)) continue;
-      throw new TritsmithError('damaged', `${path} is not a whole GGUF file.`, {
-        reason: lacking ? 'Its header is larger than 512 MB.' : (thrown as Error).message,
-        remedy: 'Download or export the file again.',
+      throw new TritsmithError('damaged', 'gguf.damaged', {
+        path,
+        problem: lacking ? null : (thrown as Error).message,
       });
     }
   }
@@ -79,16 +79,10 @@ export async function openGguf(path: string): Promise<GgufFile> {
     const header = await readHeader(file, path, size);
     const tensorOf = (name: string) => {
       const tensor = header.tensors.get(name);
-      if (!tensor) throw new TritsmithError('not-found', `${path} holds no tensor "${name}".`);
+      if (!tensor) throw new TritsmithError('not-found', 'tensor.absent', { path, name });
       const type = tensorTypeById(tensor.typeId);
       if (!type || tensor.bytes === null)
-        throw new TritsmithError(
-          'unsupported',
-          `Tensor "${name}" in ${path} is of ${tensor.type}, which can't be read.`,
-          {
-            remedy: 'Use a file in F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K.',
-          },
-        );
+        throw new TritsmithError('unsupported', 'gguf.tensor-type', { path, name, type: tensor.type });
       return { tensor, type, bytes: tensor.bytes };
     };
     return {
@@ -97,10 +91,12 @@ export async function openGguf(path: string): Promise<GgufFile> {
       async readFloat32(name, out) {
         const { tensor, type } = tensorOf(name);
         if (out && out.length !== tensor.count)
-          throw new TritsmithError(
-            'bad-input',
-            `Tensor "${name}" has ${tensor.count} values, ${out.length} were expected.`,
-          );
+          throw new TritsmithError('bad-input', 'tensor.count', {
+            path,
+            name,
+            count: tensor.count,
+            expected: out.length,
+          });
         const values = out ?? new Float32Array(tensor.count);
         await readValues(file, path, tensor, type, values);
         return values;

@@ -57,14 +57,13 @@ export function tensorBytes(type: TensorType, count: number): number {
 export function checkShapeForType(name: string, type: TensorType, shape: readonly number[]): void {
   const columns = shape.at(-1) ?? 1;
   if (columns % type.blockValues !== 0)
-    throw new TritsmithError('unsupported', `Tensor "${name}" can't be stored as ${type.name}.`, {
-      reason: `${type.name} needs rows of a multiple of ${type.blockValues} values, this one has ${columns}.`,
-      remedy: 'Choose another export type, or a student whose widths are such multiples.',
+    throw new TritsmithError('unsupported', 'packing.row', {
+      name,
+      type: type.name,
+      multiple: type.blockValues,
+      columns,
     });
   const rows = shape.slice(0, -1).reduce((product, dimension) => product * dimension, 1);
   if (type.name === 'I2_S' && rows % 4 !== 0)
-    throw new TritsmithError('unsupported', `Tensor "${name}" can't be stored as I2_S.`, {
-      reason: `I2_S kernels work on four rows at a time, this tensor has ${rows}.`,
-      remedy: 'Choose another export type, or a student whose widths are multiples of 128.',
-    });
+    throw new TritsmithError('unsupported', 'packing.i2s-rows', { name, rows });
 }

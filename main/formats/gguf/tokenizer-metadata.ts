@@ -16,12 +16,7 @@ export interface TokenizerMetadata {
   readonly warnings: readonly string[];
 }
 
-const unknown = (what: string) =>
-  new TritsmithError('unsupported', `The tokenizer can't be written to a GGUF file.`, {
-    reason: what,
-    remedy:
-      'Known are the tokenizers of GPT-2, Qwen2/2.5/3, Llama 3, SmolLM, and SentencePiece-style BPE as in Llama 2.',
-  });
+const unknown = (what: string) => new TritsmithError('unsupported', 'tokenizer.not-for-gguf', { reason: what });
 
 function steps(part: JsonObject | null, list: string): JsonObject[] {
   if (part === null) return [];
@@ -163,7 +158,7 @@ export async function tokenizerMetadata(source: string | Tokenizer, vocabSize?: 
   const { definition } = tokenizer;
   const size = vocabSize ?? tokenizer.vocabSize;
   if (size < tokenizer.vocabSize)
-    throw new TritsmithError('bad-input', `The tokenizer has ${tokenizer.vocabSize} ids, the model only ${size}.`);
+    throw new TritsmithError('bad-input', 'tokenizer.more-ids-than-model', { ids: tokenizer.vocabSize, size });
   const { tokens, types } = tokenList(tokenizer, size);
   const entries = new Map<string, GgufValue>();
   const warnings: string[] = [];

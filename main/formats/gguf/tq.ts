@@ -9,18 +9,12 @@ const powers = [81, 27, 9, 3, 1] as const;
 
 function ternaryCode(value: number, index: number): number {
   if (value !== 0 && value !== 1 && value !== -1)
-    throw new TritsmithError('internal', 'Weights that are not ternary were about to be packed.', {
-      reason: `The value at index ${index} is ${value}; only -1, 0 and 1 can be packed.`,
-    });
+    throw new TritsmithError('internal', 'packing.not-ternary', { index, value: String(value) });
   return value + 1;
 }
 
 function checkBlocks(type: string, count: number): void {
-  if (count % 256 !== 0)
-    throw new TritsmithError('unsupported', `${count} weights can't be stored as ${type}.`, {
-      reason: `${type} packs blocks of 256 values.`,
-      remedy: 'Choose another export type.',
-    });
+  if (count % 256 !== 0) throw new TritsmithError('unsupported', 'packing.blocks', { count, type, block: 256 });
 }
 
 /** Packs ternary values in blocks of 66 bytes: 64 of 2-bit codes, then the F16 scale. @throws TritsmithError `unsupported`, `internal` */

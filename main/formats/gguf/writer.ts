@@ -90,8 +90,10 @@ function layOut(path: string, metadata: GgufMetadata, tensors: Iterable<GgufTens
     const type = tensorTypeByName(tensor.type);
     checkShapeForType(tensor.name, type, tensor.shape);
     if (names.has(tensor.name) || Buffer.byteLength(tensor.name) >= 64 || tensor.shape.length > 4)
-      throw new TritsmithError('internal', `Tensor "${tensor.name}" can't be written to ${path}.`, {
-        reason: names.has(tensor.name) ? 'The name is taken.' : 'Its name or shape is too long for GGUF.',
+      throw new TritsmithError('internal', 'tensor.not-writable', {
+        path,
+        name: tensor.name,
+        why: names.has(tensor.name) ? 'taken' : 'too-long',
       });
     names.add(tensor.name);
     const bytes = tensorBytes(
@@ -114,9 +116,7 @@ function layOut(path: string, metadata: GgufMetadata, tensors: Iterable<GgufTens
       sink.value(value);
     }
   } catch (thrown) {
-    throw new TritsmithError('internal', `The metadata of ${path} can't be written.`, {
-      reason: (thrown as Error).message,
-    });
+    throw new TritsmithError('internal', 'gguf.metadata-not-writable', { path, problem: (thrown as Error).message });
   }
   for (const { tensor, type, offset: at } of placed) {
     sink.text(tensor.name);

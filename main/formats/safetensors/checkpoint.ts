@@ -35,13 +35,14 @@ async function readIndex(folder: string): Promise<Map<string, string>> {
   const index = await readJsonObject(file, largestIndexBytes, 8);
   const weightMap = ownValue(index, 'weight_map');
   if (!isJsonObject(weightMap) || Object.keys(weightMap).length === 0)
-    throw new TritsmithError('damaged', `${file} lists no tensors.`, { remedy: 'Download the model again.' });
+    throw new TritsmithError('damaged', 'shards.none-listed', { file });
   const shardOf = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(weightMap)) {
     if (typeof shard !== 'string' || !/^[A-Za-z0-9_][A-Za-z0-9._-]{0,250}\.safetensors$/.test(shard))
-      throw new TritsmithError('bad-input', `${file} names a shard that is no plain file name.`, {
-        reason: `Tensor "${tensor.slice(0, 200)}" is said to be in ${JSON.stringify(shard).slice(0, 200)}; shards must lie beside the index.`,
-        remedy: 'Get the model from a source that you trust.',
+      throw new TritsmithError('bad-input', 'shards.odd-name', {
+        file,
+        tensor: tensor.slice(0, 200),
+        shard: JSON.stringify(shard).slice(0, 200),
       });
     shardOf.set(tensor, shard);
   }
@@ -51,35 +52,26 @@ async function readIndex(folder: string): Promise<Map<string, string>> {
 async function openShards(folder: string, shardOf: Map<string, string>): Promise<Map<string, SafetensorsFile>> {
   const names = [...new Set(shardOf.values())].sort();
   if (names.length > mostShards)
-    throw new TritsmithError(
-      'unsupported',
-      `${folder} has ${names.length} shards; at most ${mostShards} are supported.`,
-    );
+    throw new TritsmithError('unsupported', 'shards.too-many', { folder, count: names.length, most: mostShards });
   const present = new Set(await readdir(folder));
   const missing = names.filter((name) => !present.has(name));
   if (missing.length > 0)
-    throw new TritsmithError('not-found', `${folder} lacks ${missing.length} of its ${names.length} weight files.`, {
-      reason: `${indexName} names ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}.`,
-      remedy: 'Download the missing files into the folder.',
-    });
+    throw new TritsmithError('not-found', 'shards.missing', { folder, index: indexName, missing, count: names.length });
   const opened = new Map<string, SafetensorsFile>();
   try {
     for (const name of names) opened.set(name, await openSafetensors(path.join(folder, name)));
     for (const [tensor, shard] of shardOf)
       if (!opened.get(shard)!.tensors.has(tensor))
-        throw new TritsmithError('damaged', `${path.join(folder, shard)} lacks the tensor "${tensor}".`, {
-          reason: `${indexName} says that it is there.`,
-          remedy: 'Download the model again: index and shards are of different versions.',
+        throw new TritsmithError('damaged', 'shards.lack-tensor', {
+          file: path.join(folder, shard),
+          index: indexName,
+          tensor,
         });
     const holder = new Map<string, string>();
     for (const [shard, file] of opened)
       for (const tensor of file.tensors.keys()) {
         const other = holder.get(tensor);
-        if (other)
-          throw new TritsmithError('damaged', `Tensor "${tensor}" is in two weight files.`, {
-            reason: `${other} and ${shard} both hold it.`,
-            remedy: 'Download the model again: its shards are of different versions.',
-          });
+        if (other) throw new TritsmithError('damaged', 'shards.twice', { tensor, first: other, second: shard });
         holder.set(tensor, shard);
       }
   } catch (thrown) {
@@ -104,10 +96,7 @@ async function openFolder(folder: string): Promise<{ files: SafetensorsFile[]; h
     };
   }
   const other = present.find((name) => /\.(bin|pt|pth|gguf|onnx|h5|msgpack)$/.test(name));
-  throw new TritsmithError('not-found', `${folder} holds no ${singleName} and no ${indexName}.`, {
-    ...(other ? { reason: `It has ${other}, a format that is not read.` } : {}),
-    remedy: 'Choose the folder of a Hugging Face model with safetensors weights.',
-  });
+  throw new TritsmithError('not-found', 'weights.none', { folder, single: singleName, index: indexName, other });
 }
 
 /**
@@ -130,10 +119,7 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const stored = (name: string) => {
     const target = aliases.get(name) ?? name;
     const file = holder.get(target);
-    if (!file)
-      throw new TritsmithError('not-found', `The model in ${folder} lacks the tensor "${name}".`, {
-        remedy: 'Check that the weights belong to this architecture and that the download is complete.',
-      });
+    if (!file) throw new TritsmithError('not-found', 'weights.lack-tensor', { folder, name });
     return { target, file, entry: file.tensors.get(target)! };
   };
   return {

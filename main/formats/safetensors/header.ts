@@ -48,10 +48,7 @@ export interface SafetensorsHeader {
 }
 
 const damaged = (file: string, reason: string) =>
-  new TritsmithError('damaged', `${file} is not a whole safetensors file.`, {
-    reason,
-    remedy: 'Download or copy the file again.',
-  });
+  new TritsmithError('damaged', 'safetensors.damaged', { file, reason });
 
 const isCount = (value: Json | undefined): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
@@ -74,8 +71,11 @@ function tensorEntry(file: string, name: string, value: Json, dataStart: number,
   if (typeof dtype !== 'string') throw damaged(file, `Tensor ${shown} has no dtype.`);
   const size = itemBytes.get(dtype);
   if (size === undefined)
-    throw new TritsmithError('unsupported', `Tensor ${shown} in ${file} has the unknown dtype ${dtype.slice(0, 40)}.`, {
-      remedy: `Convert the model to one of ${[...itemBytes.keys()].join(', ')}.`,
+    throw new TritsmithError('unsupported', 'safetensors.unknown-dtype', {
+      file,
+      name: shown,
+      dtype: dtype.slice(0, 40),
+      known: [...itemBytes.keys()],
     });
   if (!Array.isArray(shape) || shape.length > 16 || !shape.every(isCount))
     throw damaged(file, `Tensor ${shown} has an impossible shape.`);

@@ -31,16 +31,11 @@ function decodeChunk(dtype: string, bytes: Uint8Array, out: Float32Array): void 
 async function readFloats(file: FileHandle, path: string, name: string, entry: TensorEntry, out?: Float32Array) {
   const { dtype, begin, end } = entry;
   if (!['F32', 'F16', 'BF16', 'F64'].includes(dtype))
-    throw new TritsmithError('unsupported', `Tensor "${name}" in ${path} holds ${dtype}, not floating-point values.`, {
-      remedy: 'Use a checkpoint in BF16, F16 or F32; quantised checkpoints have to be converted back first.',
-    });
+    throw new TritsmithError('unsupported', 'safetensors.no-floats', { path, name, dtype });
   const size = dtypeBytes(dtype)!;
   const count = (end - begin) / size;
   if (out && out.length !== count)
-    throw new TritsmithError(
-      'bad-input',
-      `Tensor "${name}" in ${path} has ${count} values, ${out.length} were expected.`,
-    );
+    throw new TritsmithError('bad-input', 'tensor.count', { path, name, count, expected: out.length });
   const values = out ?? new Float32Array(count);
   if (dtype === 'F32') {
     await readFully(file, values, begin, () => becameShorter(path));
@@ -75,7 +70,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const header = parseHeader(path, json, size);
     const entryOf = (name: string): TensorEntry => {
       const entry = header.tensors.get(name);
-      if (!entry) throw new TritsmithError('not-found', `${path} holds no tensor "${name}".`);
+      if (!entry) throw new TritsmithError('not-found', 'tensor.absent', { path, name });
       return entry;
     };
     return {
@@ -89,7 +84,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
         const length = entry.end - entry.begin;
         const last = end ?? length;
         if (!(begin >= 0 && begin <= last && last <= length))
-          throw new TritsmithError('bad-input', `Bytes ${begin} to ${last} are outside tensor "${name}" of ${path}.`);
+          throw new TritsmithError('bad-input', 'tensor.range', { path, name, begin, end: last });
         const bytes = new Uint8Array(last - begin);
         await readFully(file, bytes, entry.begin + begin, short);
         return bytes;
@@ -114,8 +109,11 @@ export function assertFinite(name: string, values: Float32Array): void {
     if (bad++ === 0) first = i;
   }
   if (bad === 0) return;
-  throw new TritsmithError('damaged', `Tensor "${name}" holds ${bad} values that are no numbers.`, {
-    reason: `The first is ${values[first]} at index ${first} of ${values.length}; training ran away or the file is damaged.`,
-    remedy: 'Download the checkpoint again or use an earlier one.',
+  throw new TritsmithError('damaged', 'tensor.not-a-number', {
+    name,
+    bad,
+    value: String(values[first]),
+    index: first,
+    count: values.length,
   });
 }

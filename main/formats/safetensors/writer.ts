@@ -21,8 +21,10 @@ function place(path: string, tensors: Iterable<TensorToWrite>): Placed[] {
   const sized = [...tensors].map((tensor) => {
     const count = elementCount(tensor.shape);
     if (seen.has(tensor.name) || tensor.name === '__metadata__' || count === null)
-      throw new TritsmithError('internal', `Tensor "${tensor.name}" can't be written to ${path}.`, {
-        reason: count === null ? 'Its shape is impossible.' : 'The name is taken.',
+      throw new TritsmithError('internal', 'tensor.not-writable', {
+        path,
+        name: tensor.name,
+        why: count === null ? 'shape' : 'taken',
       });
     seen.add(tensor.name);
     return { tensor, bytes: count * dtypeBytes(tensor.dtype)! };

@@ -54,16 +54,10 @@ const postProcessorTypes = new Set(['Sequence', 'ByteLevel', 'TemplateProcessing
 const decoderTypes = new Set(['Sequence', 'ByteLevel', 'Replace', 'ByteFallback', 'Fuse', 'Strip', 'Metaspace']);
 
 const damaged = (source: string, reason: string) =>
-  new TritsmithError('damaged', `The tokenizer ${source} can't be used.`, {
-    reason,
-    remedy: 'Download the tokenizer files of the model again.',
-  });
+  new TritsmithError('damaged', 'tokenizer.damaged', { source, reason });
 
 const unsupported = (source: string, reason: string) =>
-  new TritsmithError('unsupported', `The tokenizer ${source} is of a kind that is not supported.`, {
-    reason,
-    remedy: 'Supported are BPE tokenizers as Llama, Qwen, Gemma and GPT-2 have them.',
-  });
+  new TritsmithError('unsupported', 'tokenizer.unsupported', { source, reason });
 
 const mostGrowth = 64;
 

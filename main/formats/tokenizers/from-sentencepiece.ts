@@ -13,11 +13,7 @@ const largestFile = 256 * 1024 * 1024;
 const longestPiece = 256;
 
 const unsupported = (file: string, reason: string) =>
-  new TritsmithError('unsupported', `${file} is of a kind that is not supported.`, {
-    reason,
-    remedy:
-      'Supported are BPE models as Llama 2, Mistral and Gemma have them; else add the tokenizer.json of the model.',
-  });
+  new TritsmithError('unsupported', 'sentencepiece.unsupported', { file, reason });
 
 /**
  * Pairs that merge into a piece. SentencePiece always merges the two neighbours whose joint piece has the highest score, so every
@@ -45,10 +41,7 @@ function checkKind(file: string, model: SentencePieceModel): void {
 }
 
 function damaged(file: string, reason: string): TritsmithError {
-  return new TritsmithError('damaged', `${file} can't be used.`, {
-    reason,
-    remedy: 'Download the tokenizer files of the model again.',
-  });
+  return new TritsmithError('damaged', 'sentencepiece.unusable', { file, reason });
 }
 
 /** The pieces and flags that split text as SentencePiece does. */

@@ -6,10 +6,7 @@ import { renderInSandbox } from './jinja-sandbox.ts';
 export const longestSource = 256 * 1024;
 
 const failed = (what: string, thrown: unknown) =>
-  new TritsmithError('bad-input', `${what} can't be rendered.`, {
-    reason: (thrown as Error).message.slice(0, 300),
-    remedy: 'Correct the template: the names in {{ }} must be known ones, and every {% %} block must be closed.',
-  });
+  new TritsmithError('bad-input', 'template.not-rendered', { what, problem: (thrown as Error).message.slice(0, 300) });
 
 const insertion = /\{\{-?\s*(?:[A-Za-z_]\w{0,99}|row\[(?:"[^"\\{}]{0,99}"|'[^'\\{}]{0,99}')\])\s*-?\}\}/g;
 

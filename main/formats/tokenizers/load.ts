@@ -86,16 +86,13 @@ export async function loadTokenizer(folder: string, expected?: { vocabSize: numb
       pad: named.pad ?? found.special.pad,
       unk: named.unk ?? found.special.unk,
     };
-  } else
-    throw new TritsmithError('not-found', `${folder} has no tokenizer.`, {
-      reason: 'It holds neither tokenizer.json nor tokenizer.model nor vocab.json with merges.txt.',
-      remedy: 'Copy the tokenizer files of the model into the folder.',
-    });
+  } else throw new TritsmithError('not-found', 'tokenizer.none', { folder });
   const tokenizer = createTokenizer(folder, definition, named, await chatTemplateOf(folder, config));
   if (expected && tokenizer.vocabSize > expected.vocabSize)
-    throw new TritsmithError('bad-input', `The tokenizer in ${folder} does not belong to this model.`, {
-      reason: `It has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary has ${expected.vocabSize} entries.`,
-      remedy: 'Use the tokenizer files that came with the model.',
+    throw new TritsmithError('bad-input', 'tokenizer.of-another-model', {
+      folder,
+      ids: tokenizer.vocabSize,
+      vocabulary: expected.vocabSize,
     });
   return tokenizer;
 }

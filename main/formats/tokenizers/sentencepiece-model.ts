@@ -74,10 +74,7 @@ function readNumbers(reader: BinaryReader): (field: number, otherwise: number) =
 const kinds = [undefined, 'unigram', 'bpe', 'word', 'char'] as const;
 
 const damaged = (file: string, reason: string) =>
-  new TritsmithError('damaged', `${file} is not a whole SentencePiece model.`, {
-    reason,
-    remedy: 'Download the tokenizer files of the model again.',
-  });
+  new TritsmithError('damaged', 'sentencepiece.damaged', { file, reason });
 
 function parse(file: string, bytes: Uint8Array): SentencePieceModel {
   const pieces: Piece[] = [];

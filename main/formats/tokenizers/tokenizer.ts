@@ -68,14 +68,8 @@ function libraryTokenizer(source: string, definition: TokenizerDefinition): Libr
 
 const refused = (source: string, thrown: unknown) =>
   thrown instanceof TimeIsUp
-    ? new TritsmithError('bad-input', `The tokenizer ${source} takes too long.`, {
-        reason: `For one text ${thrown.message}: the patterns in its files are such that the time grows without bound.`,
-        remedy: 'Get the tokenizer files from a source that you trust.',
-      })
-    : new TritsmithError('damaged', `The tokenizer ${source} can't be used.`, {
-        reason: (thrown as Error).message.slice(0, 300),
-        remedy: 'Download the tokenizer files of the model again.',
-      });
+    ? new TritsmithError('bad-input', 'tokenizer.too-slow', { source, limit: thrown.message })
+    : new TritsmithError('damaged', 'tokenizer.damaged', { source, reason: (thrown as Error).message.slice(0, 300) });
 
 /** Texts from this length on are watched whatever the tokenizer: the watchdog's half millisecond is nothing beside them. */
 const watchedCharacters = 64 * 1024;

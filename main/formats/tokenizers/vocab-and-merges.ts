@@ -34,14 +34,10 @@ function family(folder: string, config: JsonObject, modelConfig: JsonObject): 'q
   const named = String(ownValue(config, 'tokenizer_class') ?? ownValue(modelConfig, 'model_type') ?? '').toLowerCase();
   if (named.startsWith('qwen2') || named.startsWith('qwen3')) return 'qwen2';
   if (named.startsWith('gpt2')) return 'gpt2';
-  throw new TritsmithError(
-    'unsupported',
-    `${folder} has vocab.json and merges.txt, but does not say how text is split.`,
-    {
-      reason: `Its tokenizer class is ${JSON.stringify(named.slice(0, 60))}; Qwen2 and GPT-2 are known.`,
-      remedy: 'Add the tokenizer.json of the model to the folder.',
-    },
-  );
+  throw new TritsmithError('unsupported', 'tokenizer.unknown-class', {
+    folder,
+    name: JSON.stringify(named.slice(0, 60)),
+  });
 }
 
 /** Added tokens of all the places where older folders keep them; ids from `added_tokens_decoder`, `added_tokens.json` or the vocabulary. */

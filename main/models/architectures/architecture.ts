@@ -1,6 +1,7 @@
 /** What one architecture's file provides. Adding an architecture means writing one such file and listing it in index.ts. */
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
+import type { LackingFeature } from '../../contract/messages/en/model-files.ts';
 import type { Llama3RopeScaling, ModelConfiguration } from '../configuration.ts';
 
 export interface Architecture {
@@ -43,8 +44,9 @@ export const huggingFaceConfig = z.looseObject({
 });
 export type HuggingFaceConfig = z.infer<typeof huggingFaceConfig>;
 
-export function unsupported(what: string, remedy: string): TritsmithError {
-  return new TritsmithError('unsupported', `This model uses ${what}, which Tritsmith can't train yet.`, { remedy });
+/** @param value what the configuration asks for, where there is more than one way to ask */
+export function unsupported(feature: LackingFeature, value?: string): TritsmithError {
+  return new TritsmithError('unsupported', 'model.uses', { feature, value });
 }
 
 /** Rotary settings from `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5). */
@@ -54,14 +56,10 @@ function readRope(config: HuggingFaceConfig): { theta: number; scaling: Llama3Ro
   const theta = config.rope_theta ?? number('rope_theta') ?? 10_000;
   const type = source.rope_type ?? source.type ?? 'default';
   if (type === 'default') return { theta, scaling: null };
-  if (type !== 'llama3')
-    throw unsupported(`rope scaling of type "${String(type)}"`, 'Choose a model with plain or Llama-3 rotary scaling.');
+  if (type !== 'llama3') throw unsupported('rope-scaling', String(type));
   const required = (key: string): number => {
     const value = number(key);
-    if (value === undefined || value <= 0)
-      throw new TritsmithError('bad-input', `config.json: rope scaling "llama3" has no usable "${key}".`, {
-        remedy: 'Download the model again; its config.json is incomplete.',
-      });
+    if (value === undefined || value <= 0) throw new TritsmithError('bad-input', 'configuration.rope', { key });
     return value;
   };
   return {
@@ -80,28 +78,17 @@ export function readDecoder(
   config: HuggingFaceConfig,
   family: { qkvBias: boolean; qkNorm: boolean; headSize: number },
 ): ModelConfiguration {
-  if (config.hidden_act !== 'silu')
-    throw unsupported(
-      `the activation "${config.hidden_act}"`,
-      'Choose a model with SiLU (SwiGLU) feed-forward layers.',
-    );
-  if (config.mlp_bias) throw unsupported('a bias in its feed-forward layers (mlp_bias)', 'Choose a model without it.');
-  if (config.use_sliding_window) throw unsupported('sliding-window attention', 'Choose a model with full attention.');
+  if (config.hidden_act !== 'silu') throw unsupported('activation', config.hidden_act);
+  if (config.mlp_bias) throw unsupported('feed-forward-bias');
+  if (config.use_sliding_window) throw unsupported('sliding-window');
   const kvHeads = config.num_key_value_heads ?? config.num_attention_heads;
   if (config.num_attention_heads % kvHeads !== 0)
-    throw new TritsmithError(
-      'bad-input',
-      `config.json: ${config.num_attention_heads} attention heads can't be shared by ${kvHeads} key-value heads.`,
-      { remedy: 'Download the model again; its config.json is wrong.' },
-    );
+    throw new TritsmithError('bad-input', 'configuration.key-value-heads', {
+      heads: config.num_attention_heads,
+      kvHeads,
+    });
   if (!Number.isInteger(family.headSize) || family.headSize % 2 !== 0)
-    throw new TritsmithError(
-      'bad-input',
-      `config.json: the head size ${family.headSize} is not an even whole number.`,
-      {
-        remedy: 'Download the model again; its config.json is wrong.',
-      },
-    );
+    throw new TritsmithError('bad-input', 'configuration.head-size', { headSize: family.headSize });
   const rope = readRope(config);
   return {
     architecture: config.model_type,

@@ -12,14 +12,11 @@ export const architectures: readonly Architecture[] = [llama, qwen2, qwen3];
 
 const largestConfiguration = 16 * 1024 * 1024;
 
-const supportedList = architectures.map(({ title, modelType }) => `${title} (${modelType})`).join(', ');
+const families = architectures.map(({ title, modelType }) => `${title} (${modelType})`);
 
 export function architectureOf(modelType: string): Architecture {
   const found = architectures.find((architecture) => architecture.modelType === modelType);
-  if (!found)
-    throw new TritsmithError('unsupported', `Models of type "${modelType}" are not supported.`, {
-      remedy: `Choose a model of one of these families: ${supportedList}.`,
-    });
+  if (!found) throw new TritsmithError('unsupported', 'model.unknown-type', { type: modelType, families });
   return found;
 }
 
@@ -29,22 +26,17 @@ export function parseConfiguration(text: string): ModelConfiguration {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new TritsmithError('bad-input', 'config.json is not valid JSON.', {
-      reason: error instanceof Error ? error.message : String(error),
-      remedy: 'Download the model again.',
+    throw new TritsmithError('bad-input', 'configuration.invalid-json', {
+      problem: error instanceof Error ? error.message : String(error),
     });
   }
   const modelType = (json as { model_type?: unknown } | null)?.model_type;
-  if (typeof modelType !== 'string')
-    throw new TritsmithError('bad-input', 'config.json does not say what kind of model this is (no "model_type").', {
-      remedy: 'Choose the folder of a complete Hugging Face model.',
-    });
+  if (typeof modelType !== 'string') throw new TritsmithError('bad-input', 'configuration.no-type');
   const architecture = architectureOf(modelType);
   const parsed = huggingFaceConfig.safeParse(json);
   if (!parsed.success)
-    throw new TritsmithError('bad-input', 'config.json lacks settings that the model needs, or they are wrong.', {
-      reason: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '),
-      remedy: 'Download the model again.',
+    throw new TritsmithError('bad-input', 'configuration.settings', {
+      problems: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
     });
   return architecture.readConfiguration(parsed.data);
 }
@@ -56,9 +48,7 @@ export async function readModelConfiguration(folder: string): Promise<ModelConfi
     return parseConfiguration(new TextDecoder().decode(await readBoundedFile(path, largestConfiguration)));
   } catch (error) {
     if (error instanceof TritsmithError && error.code === 'not-found')
-      throw new TritsmithError('not-found', `There is no model in ${folder}: it has no config.json.`, {
-        remedy: 'Choose the folder that holds config.json, the *.safetensors files and the tokenizer.',
-      });
+      throw new TritsmithError('not-found', 'model.no-configuration', { folder });
     throw error;
   }
 }

@@ -6,8 +6,7 @@ export const llama: Architecture = {
   className: 'LlamaForCausalLM',
   title: 'Llama',
   readConfiguration(config) {
-    if (config.attention_bias)
-      throw unsupported('a bias in its attention layers (attention_bias)', 'Choose a Llama model without it.');
+    if (config.attention_bias) throw unsupported('attention-bias');
     return readDecoder(config, {
       qkvBias: false,
       qkNorm: false,

@@ -6,8 +6,7 @@ export const qwen3: Architecture = {
   className: 'Qwen3ForCausalLM',
   title: 'Qwen3',
   readConfiguration(config) {
-    if (config.attention_bias)
-      throw unsupported('a bias in its attention layers (attention_bias)', 'Choose a Qwen3 model without it.');
+    if (config.attention_bias) throw unsupported('attention-bias');
     return readDecoder(config, { qkvBias: false, qkNorm: true, headSize: config.head_dim ?? 128 });
   },
 };

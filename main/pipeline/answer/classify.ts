@@ -94,7 +94,7 @@ async function* inputs({ source, task }: ClassifyRequest): AsyncGenerator<Classi
     return;
   }
   const dataset = await openDataset(source.file);
-  requireColumns(dataset, task.textColumns, 'Name the columns as in the training rows.');
+  requireColumns(dataset, task.textColumns, 'as-in-training');
   for await (const { values } of dataset.rows()) {
     const expected = (values[task.labelColumn] ?? '').trim();
     yield { values, expected: expected === '' ? null : expected };

@@ -18,8 +18,7 @@ export async function generateText(request: GenerateRequest, say: Say, signal: A
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
     say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
     const ids = Int32Array.from(tokenizer.encode(prompt));
-    if (ids.length === 0)
-      throw new TritsmithError('bad-input', 'The prompt is empty.', { remedy: 'Give at least one character.' });
+    if (ids.length === 0) throw new TritsmithError('bad-input', 'prompt.empty');
     const { maxTokens, temperature, topK, topP, repetitionPenalty, seed } = rest;
     const options = { maxTokens, temperature, topK, topP, repetitionPenalty, seed, signal };
     await streamAnswer(model, tokenizer, ids, options, new StreamedText(tokenizer, stop, ids), say);

@@ -24,10 +24,7 @@ export async function differingRows({ folder, first, second, limit }: Difference
   const { dev, labels } = task;
   const evaluations = readEvaluations(folder, dev.length);
   const [a, b] = [first, second].map((model) => answeredBy(evaluations.get(model), task));
-  if (a === undefined || b === undefined)
-    throw new TritsmithError('not-found', 'These models have not been evaluated yet.', {
-      remedy: 'Wait for the stage "evaluate".',
-    });
+  if (a === undefined || b === undefined) throw new TritsmithError('not-found', 'results.not-evaluated');
   const differing = [...dev.keys()].filter((row) => a.texts[row] !== b.texts[row]);
   const gain = (row: number): number => b.scores[row]! - a.scores[row]!;
   // What the second got wrong and the first right is what a person looks for; then the reverse, then both alike.
@@ -60,11 +57,7 @@ function readEvaluations(folder: string, rows: number): Map<ComparedModel, Model
     const evaluation = readEvaluation(folder, name);
     if (evaluation === null) continue;
     const kept = Math.max(evaluation.predictions.length, evaluation.answers.length);
-    if (kept !== rows)
-      throw new TritsmithError('damaged', 'The answers that were kept belong to other rows.', {
-        reason: `${kept} answers, ${rows} rows`,
-        remedy: 'The data file has changed since. Evaluate the experiment again.',
-      });
+    if (kept !== rows) throw new TritsmithError('damaged', 'results.of-other-rows', { answers: kept, rows });
     found.set(name, evaluation);
   }
   return found;

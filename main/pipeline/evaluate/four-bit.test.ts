@@ -157,7 +157,10 @@ describe('without llama.cpp', () => {
   it('is left out, says so, and fails nothing', async () => {
     vi.stubEnv('TRITSMITH_COMPONENTS', join(root, 'nothing'));
     const { result, events } = await run(experiment('without'), classification);
-    expect(result).toMatchObject({ compared: false, message: expect.stringContaining('not installed') as string });
+    expect(result).toMatchObject({
+      compared: false,
+      problem: { id: 'four-bit.no-llama-cpp', message: expect.stringContaining('not installed') as string },
+    });
     expect(events).toHaveLength(1);
   });
 });

@@ -186,17 +186,17 @@ async function compareInFourBits(component: string, spec: JobSpec, context: JobC
 export async function fourBitBaseline(spec: JobSpec, context: JobContext): Promise<JobResults['four-bit']> {
   const component = findLlamaCpp();
   if (component === null) {
-    const message = 'The 4-bit teacher was left out: llama.cpp is not installed.';
-    context.emit({ type: 'log', level: 'info', text: message });
-    return { compared: false, message, remedy: 'Install it; the comparison can be made at any time.' };
+    const missing = new TritsmithError('not-found', 'four-bit.no-llama-cpp');
+    context.emit({ type: 'log', level: 'info', text: missing.message });
+    return { compared: false, problem: missing.serialise() };
   }
   try {
     return { compared: true, value: await compareInFourBits(component, spec, context) };
   } catch (thrown) {
     if (thrown instanceof JobStopped) throw thrown;
-    const { message, reason, remedy } = TritsmithError.from(thrown);
-    const text = [`The 4-bit teacher was left out. ${message}`, reason].filter(Boolean).join(' ');
+    const problem = TritsmithError.from(thrown);
+    const text = [`The 4-bit teacher was left out. ${problem.message}`, problem.reason].filter(Boolean).join(' ');
     context.emit({ type: 'log', level: 'warning', text });
-    return { compared: false, message: text, remedy: remedy ?? null };
+    return { compared: false, problem: problem.serialise() };
   }
 }

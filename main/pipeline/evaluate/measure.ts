@@ -58,10 +58,7 @@ export async function measureModel(
   context: JobContext,
 ): Promise<Measurement | { measured: false }> {
   const files = readExportList(folder);
-  if (!files)
-    throw new TritsmithError('not-found', `There is no exported file of ${name} to measure.`, {
-      remedy: 'Run the export again.',
-    });
+  if (!files) throw new TritsmithError('not-found', 'export.nothing-to-measure', { model: name });
   const file = measuredFile(files, name);
   if (!file || !runsInRuntime(file)) {
     context.emit({ type: 'log', level: 'warning', text: `${name}: not measured. No file of it runs in our runtime.` });

@@ -49,22 +49,9 @@ function architectureFor(configuration: ModelConfiguration, separateScales: bool
   const { architecture, subln, qkvBias } = configuration;
   if (architecture === 'qwen3') return 'qwen3';
   if (subln === 'none') return architecture === 'qwen2' && qkvBias && !separateScales ? 'qwen2' : 'llama';
-  if (qkvBias)
-    throw new TritsmithError('unsupported', 'A Qwen2 student with SubLN and QKV bias fits no GGUF architecture.', {
-      reason: 'bitnet.cpp does not load the bias where SubLN is.',
-      remedy:
-        'Train the student without QKV bias (the recipe\'s "dropQkvBias"), which exports as "bitnet"; or export the Hugging Face folder or ONNX alone.',
-    });
+  if (qkvBias) throw new TritsmithError('unsupported', 'export.bias-beside-subln');
   if (subln === 'paper') return 'bitnet';
-  throw new TritsmithError(
-    'unsupported',
-    'SubLN before all seven projections fits no GGUF architecture for this family.',
-    {
-      reason: 'Only Qwen3 files have a place for it.',
-      remedy:
-        'Train the student with SubLN before o_proj and down_proj (placement "paper"), or export the Hugging Face folder or ONNX alone.',
-    },
-  );
+  throw new TritsmithError('unsupported', 'export.subln-everywhere');
 }
 
 /** Tensors that hold the SubLN of one layer, by architecture. */
@@ -90,10 +77,7 @@ export function planGguf(configuration: ModelConfiguration, separateScales = fal
   const { heads, kvHeads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
   const notes: string[] = [];
   if (architecture === 'bitnet' && heads * headSize !== hiddenSize)
-    throw new TritsmithError('unsupported', 'This student does not fit the "bitnet" architecture.', {
-      reason: `It needs heads * head size = hidden size; here ${heads} * ${headSize} is not ${hiddenSize}.`,
-      remedy: 'Export the Hugging Face folder or ONNX alone, which hold any shape.',
-    });
+    throw new TritsmithError('unsupported', 'export.bitnet-shape', { heads, headSize, hiddenSize });
   if (architecture === 'bitnet' && !tiedEmbeddings)
     notes.push('llama.cpp and bitnet.cpp refuse a "bitnet" file with a head of its own; it runs in Tritsmith.');
   if (architecture === 'bitnet' && configuration.ropeScaling)

@@ -25,10 +25,7 @@ export interface ReadBack {
 }
 
 const different = (path: string, name: string, reason: string) =>
-  new TritsmithError('damaged', `Tensor ${name} of ${path} is not what was written.`, {
-    reason,
-    remedy: 'Check the disk, then export again.',
-  });
+  new TritsmithError('damaged', 'export.tensor-differs', { path, name, reason });
 
 function firstDifference(actual: Float32Array, expected: (index: number) => number): number {
   for (let index = 0; index < actual.length; index += 1) if (actual[index] !== expected(index)) return index;
@@ -114,7 +111,11 @@ export async function readBackGguf(
       if (tensor.kind === 'linear') bodyBytes += file.tensors.get(name)!.bytes ?? 0;
     }
     if (file.tensors.size !== expectedTensors)
-      throw new TritsmithError('damaged', `${path} holds ${file.tensors.size} tensors instead of ${expectedTensors}.`);
+      throw new TritsmithError('damaged', 'export.tensor-count', {
+        path,
+        count: file.tensors.size,
+        expected: expectedTensors,
+      });
   } finally {
     await file.close();
   }

@@ -90,10 +90,7 @@ function configOf(base: object, plan: HuggingFacePlan): string {
 }
 
 function different(path: string, name: string): TritsmithError {
-  return new TritsmithError('damaged', `Tensor ${name} of ${path} is not what was written.`, {
-    reason: 'The exported folder was read back and compared with the student.',
-    remedy: 'Check the disk, then export again.',
-  });
+  return new TritsmithError('damaged', 'export.folder-tensor-differs', { path, name });
 }
 
 async function readBack(

@@ -74,10 +74,7 @@ function linearTensors(
 
 /** @throws TritsmithError `unsupported` for a model that is not ternary or whose rows can't be packed by four */
 export function planHuggingFace(configuration: ModelConfiguration): HuggingFacePlan {
-  if (!configuration.ternary)
-    throw new TritsmithError('unsupported', 'Only a ternary student is exported as a "bitnet" folder.', {
-      remedy: 'The teacher is a Hugging Face folder already: see the experiment\'s "teacher" folder.',
-    });
+  if (!configuration.ternary) throw new TritsmithError('unsupported', 'export.only-ternary-folders');
   const bitNet = isBitNet(configuration);
   const { rmsNormEpsilon } = configuration;
   const normed = configuration.subln !== 'none' && !bitNet;
@@ -97,11 +94,7 @@ export function planHuggingFace(configuration: ModelConfiguration): HuggingFaceP
       const bias = local.endsWith('.bias') ? { dividedByScaleOf: name.replace(/\.bias$/, '.weight') } : {};
       return [{ name, shape, kind: 'norm', source: name, ...bias }];
     }
-    if (shape[0]! % 4 !== 0)
-      throw new TritsmithError('unsupported', `Tensor "${name}" can't be packed for a Hugging Face folder.`, {
-        reason: `Four rows share a byte; it has ${shape[0]}.`,
-        remedy: 'Choose another export type.',
-      });
+    if (shape[0]! % 4 !== 0) throw new TritsmithError('unsupported', 'export.folder-rows', { name, rows: shape[0]! });
     return linearTensors(specification, configuration, normed);
   });
   return {

@@ -8,7 +8,7 @@ import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors
 import { readModelSettings } from '../../models/companion-files.ts';
 import { scaleName } from './gguf-encoding.ts';
 import { unpackRows } from './hugging-face-layout.ts';
-import { ggufVerdicts } from './run-verdicts.ts';
+import { ggufVerdicts, no, yes } from './run-verdicts.ts';
 
 type InspectedTensor = FileInspection['tensors'][number];
 
@@ -147,30 +147,23 @@ async function configBeside(path: string): Promise<FolderConfig | null> {
 
 function safetensorsVerdicts(config: FolderConfig | null): RunVerdict[] {
   const latent = config?.tritsmith?.ternary === true;
-  const reads: Omit<RunVerdict, 'program'> =
-    config === null
-      ? { runs: false, reason: 'There is no config.json beside it.' }
-      : latent
-        ? { runs: false, reason: 'It holds the latent weights of a student in training; export it first.' }
-        : { runs: true, reason: `Load the folder; its model type is "${String(config.model_type)}".` };
-  const packed = config?.quantization_config !== undefined;
-  const gguf =
-    latent || packed
-      ? 'export the student as GGUF.'
-      : 'a teacher is exported as F16, Q8_0 or Q4_0, its student as I2_S, TQ2_0 or TQ1_0.';
-  const other = { runs: false, reason: `It reads GGUF files; ${gguf}` };
+  const student = latent || config?.quantization_config !== undefined;
+  const onlyGguf = no('verdict.only-gguf', { student });
   return [
     {
       program: 'Tritsmith',
-      ...other,
-      reason:
-        latent || packed
-          ? `Its runtime reads GGUF files; ${gguf}`
-          : 'It takes it as a teacher; its runtime reads GGUF files.',
+      ...(student ? no('verdict.runtime-reads-gguf', { student }) : no('verdict.teacher')),
     },
-    { program: 'bitnet.cpp', ...other },
-    { program: 'llama.cpp', ...other },
-    { program: 'transformers', ...reads },
+    { program: 'bitnet.cpp', ...onlyGguf },
+    { program: 'llama.cpp', ...onlyGguf },
+    {
+      program: 'transformers',
+      ...(config === null
+        ? no('verdict.no-configuration')
+        : latent
+          ? no('verdict.latent')
+          : yes('verdict.folder', { type: String(config.model_type) })),
+    },
   ];
 }
 
@@ -195,10 +188,7 @@ async function inspectSafetensors(path: string): Promise<FileInspection> {
 }
 
 function otherKind(path: string, reason: string): TritsmithError {
-  return new TritsmithError('bad-input', `${path} is neither a GGUF nor a safetensors file.`, {
-    reason,
-    remedy: 'Name a .gguf or .safetensors file, or the folder of a Hugging Face model.',
-  });
+  return new TritsmithError('bad-input', 'inspect.unknown-file', { path, reason });
 }
 
 /** The weights of a model folder; of one in several files each is to be named by itself. */
@@ -206,13 +196,7 @@ async function weightsIn(folder: string): Promise<string> {
   const names = (await readdir(folder)).filter((name) => /\.(safetensors|gguf)$/.test(name)).sort();
   if (names.includes('model.safetensors')) return join(folder, 'model.safetensors');
   if (names.length === 1) return join(folder, names[0]!);
-  throw new TritsmithError('bad-input', `The folder ${folder} holds no single file of weights.`, {
-    reason:
-      names.length === 0
-        ? 'It has neither a .safetensors nor a .gguf file.'
-        : `It has ${names.length}: ${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''}.`,
-    remedy: names.length === 0 ? 'Name the folder of a Hugging Face model, or a file.' : 'Name one of them.',
-  });
+  throw new TritsmithError('bad-input', 'inspect.folder', { folder, files: names });
 }
 
 /**
@@ -229,7 +213,7 @@ export async function inspectFile(path: string): Promise<FileInspection> {
     await handle.read(start, 0, 9, 0).finally(() => handle.close());
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new TritsmithError('not-found', `There is no file or folder ${path}.`, { remedy: 'Check the path.' });
+      throw new TritsmithError('not-found', 'inspect.missing', { path });
     throw TritsmithError.from(error);
   }
   if (start.toString('latin1', 0, 4) === 'GGUF') return inspectGguf(path);

@@ -27,11 +27,7 @@ export async function writeOnnxModel(
   const graph = onnxModel(configuration, source, embedding);
   const { constants } = graph;
   const size = constants.reduce((sum, entry) => sum + constantBytes(entry), 0);
-  if (size > largestModel)
-    throw new TritsmithError('unsupported', 'This student is too large for one ONNX file.', {
-      reason: `It would have ${size} bytes; a file ends at 2 GiB.`,
-      remedy: 'Export it as GGUF.',
-    });
+  if (size > largestModel) throw new TritsmithError('unsupported', 'export.onnx-too-large', { size });
   const { parts, bytes } = layOutOnnx(graph);
   let done = 0;
   const write = async (file: AtomicFile): Promise<void> => {
@@ -43,7 +39,11 @@ export async function writeOnnxModel(
       await onConstant(done++, constants.length);
       const data = await part.data();
       if (data.byteLength !== constantBytes(part))
-        throw new TritsmithError('internal', `"${part.name}" has ${data.byteLength} bytes of ${constantBytes(part)}.`);
+        throw new TritsmithError('internal', 'export.onnx-constant', {
+          name: part.name,
+          bytes: data.byteLength,
+          expected: constantBytes(part),
+        });
       await file.write(data);
     }
   };

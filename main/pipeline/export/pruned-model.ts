@@ -66,8 +66,7 @@ export async function pruneVocabulary(
   const renumber = (ids: Int32Array): Int32Array =>
     ids.map((id) => {
       const found = to.get(id);
-      if (found === undefined)
-        throw new TritsmithError('internal', `Token ${id} was dropped although the task uses it.`);
+      if (found === undefined) throw new TritsmithError('internal', 'export.dropped-token', { token: id });
       return found;
     });
   for (const { prompt } of task.dev) {
@@ -77,10 +76,7 @@ export async function pruneVocabulary(
     if (before.includes(undefined)) continue;
     const after = tokenizer.encode(text, { addSpecialTokens: false });
     if (before.length !== after.length || before.some((id, at) => id !== after[at]))
-      throw new TritsmithError('internal', 'The pruned tokenizer splits the text of the task otherwise.', {
-        reason: `It was ${JSON.stringify(text.slice(0, 200))}.`,
-        remedy: 'Export without pruning the vocabulary.',
-      });
+      throw new TritsmithError('internal', 'export.pruned-tokenizer', { text: JSON.stringify(text.slice(0, 200)) });
   }
   return { kept, configuration: { ...configuration, vocabSize: kept.length }, tokenizer, folder, renumber };
 }

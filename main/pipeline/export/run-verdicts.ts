@@ -1,22 +1,29 @@
 /** Which programs run a GGUF file: ours by loading it, the others by what is in it (docs/formats.md, 3). */
 import { loadModel } from '../../../native/runtime.ts';
+import { message, type Message, type MessageId, type ParamsOf, render } from '../../contract/messages/message.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
 import type { GgufFile } from '../../formats/gguf/index.ts';
 
 export type Verdict = Omit<RunVerdict, 'program'>;
 
-const no = (reason: string): Verdict => ({ runs: false, reason });
-const yes = (reason: string): Verdict => ({ runs: true, reason });
-const loads = ({ architecture }: Facts): string => `It loads "${architecture}" models of these tensor types.`;
+/** A verdict as a message of the catalogue; its text is for programs that read the report. */
+function verdict(runs: boolean, said: Message): Verdict {
+  return { runs, reason: render(said).message, ...said };
+}
+export const yes = <Id extends MessageId>(id: Id, ...params: ParamsOf<Id>): Verdict =>
+  verdict(true, message(id, ...params));
+export const no = <Id extends MessageId>(id: Id, ...params: ParamsOf<Id>): Verdict =>
+  verdict(false, message(id, ...params));
+const loads = ({ architecture }: Facts): Verdict => yes('verdict.loads', { architecture });
 
 function ours(path: string): Verdict {
   try {
     const model = loadModel(path, { contextLength: 16 });
     const { architecture, kernel } = model.info;
     model.close();
-    return yes(`It loads as "${architecture}" (kernel ${kernel}).`);
+    return yes('verdict.loaded', { architecture, kernel });
   } catch (error) {
-    return no((error as Error).message);
+    return no('foreign', { message: (error as Error).message });
   }
 }
 
@@ -44,11 +51,11 @@ function factsOf(file: GgufFile): Facts {
 
 /** What llama.cpp and bitnet.cpp have in common: the `bitnet` architecture and the tokenizer. */
 function sharedObstacle({ architecture, has, preTokenizer }: Facts): Verdict | null {
-  if (!preTokenizer) return no('It names no pre-tokenizer (tokenizer.ggml.pre), so text would be split wrongly.');
+  if (!preTokenizer) return no('verdict.no-pre-tokenizer');
   if (architecture !== 'bitnet') return null;
-  if (!has(/attn_sub_norm/)) return no('A "bitnet" file needs attn_sub_norm and ffn_sub_norm.');
-  if (has(/^output\.weight$/)) return no('A "bitnet" file may have no head of its own (output.weight).');
-  if (has(/^rope_freqs/)) return no('A "bitnet" file may have no rope scaling (rope_freqs).');
+  if (!has(/attn_sub_norm/)) return no('verdict.bitnet-sub-norms');
+  if (has(/^output\.weight$/)) return no('verdict.bitnet-head');
+  if (has(/^rope_freqs/)) return no('verdict.bitnet-rope');
   return null;
 }
 
@@ -58,27 +65,21 @@ export function llamaCppVerdict(file: GgufFile): Verdict {
 }
 
 function llama(facts: Facts): Verdict {
-  if (facts.types.has('I2_S'))
-    return no('Tensor type 36 (I2_S) is known to bitnet.cpp alone; export TQ2_0 for llama.cpp.');
-  if (facts.has(/_norm_in\.weight$/)) return no('It has no place for SubLN (*_norm_in) in this architecture.');
+  if (facts.types.has('I2_S')) return no('verdict.i2s-for-bitnet-cpp');
+  if (facts.has(/_norm_in\.weight$/)) return no('verdict.no-place-for-subln');
   if (!['llama', 'bitnet', 'qwen2', 'qwen3', 'gemma3'].includes(facts.architecture))
-    return no(`Not known here for the architecture "${facts.architecture}".`);
-  if (facts.architecture === 'qwen2' && facts.has(/ffn_(gate|up|down)\.scale$/))
-    return no('Its "qwen2" leaves the scales of the feed-forward layers out; export again, as "llama".');
-  return (
-    sharedObstacle(facts) ??
-    yes(facts.has(/\.scale$/) ? 'Its scales are in tensors of their own, which llama.cpp applies.' : loads(facts))
-  );
+    return no('verdict.unknown-architecture', { architecture: facts.architecture });
+  if (facts.architecture === 'qwen2' && facts.has(/ffn_(gate|up|down)\.scale$/)) return no('verdict.qwen2-scales');
+  return sharedObstacle(facts) ?? (facts.has(/\.scale$/) ? yes('verdict.scales-apart') : loads(facts));
 }
 
 function bitnet(facts: Facts): Verdict {
-  if (facts.oddRow !== null) return no(`Rows of ${facts.oddRow} are no multiple of 128; products would be wrong.`);
+  if (facts.oddRow !== null) return no('verdict.odd-row', { tensor: facts.oddRow });
   const newer = facts.has(/_norm_in\.weight$/);
-  if (newer && facts.architecture !== 'qwen3' && facts.architecture !== 'gemma3')
-    return no('SubLN (*_norm_in) is read for qwen3 and gemma3 alone.');
-  if (!facts.types.has('I2_S')) return no('It is meant for ternary I2_S files; other types are for llama.cpp.');
-  if (facts.architecture === 'qwen2' && facts.has(/attn_sub_norm/)) return no('QKV bias beside SubLN is not loaded.');
-  return sharedObstacle(facts) ?? yes(newer ? 'With the main branch of July 2026 or later.' : loads(facts));
+  if (newer && facts.architecture !== 'qwen3' && facts.architecture !== 'gemma3') return no('verdict.subln-families');
+  if (!facts.types.has('I2_S')) return no('verdict.only-i2s');
+  if (facts.architecture === 'qwen2' && facts.has(/attn_sub_norm/)) return no('verdict.bias-beside-subln');
+  return sharedObstacle(facts) ?? (newer ? yes('verdict.recent-branch') : loads(facts));
 }
 
 /** Verdicts on a GGUF file that is open. */
@@ -88,6 +89,6 @@ export function ggufVerdicts(file: GgufFile): RunVerdict[] {
     { program: 'Tritsmith', ...ours(file.path) },
     { program: 'bitnet.cpp', ...bitnet(facts) },
     { program: 'llama.cpp', ...llama(facts) },
-    { program: 'transformers', ...no('It reads Hugging Face folders; export the type "hf".') },
+    { program: 'transformers', ...no('verdict.only-folders') },
   ];
 }

@@ -24,9 +24,11 @@ export async function openTensorSource(folder: string, configuration: ModelConfi
       const stored =
         !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
       if (checkpoint.shape(stored).join() !== shape.join())
-        throw new TritsmithError('bad-input', `Tensor ${stored} in ${folder} has the wrong shape.`, {
-          reason: `It is [${checkpoint.shape(stored).join(', ')}]; config.json asks for [${shape.join(', ')}].`,
-          remedy: 'Weights and config.json do not belong together: take both from one place.',
+        throw new TritsmithError('bad-input', 'model.tensor-shape', {
+          folder,
+          name: stored,
+          shape: [...checkpoint.shape(stored)],
+          expected: [...shape],
         });
       const values = await checkpoint.readFloat32(stored);
       assertFinite(stored, values);

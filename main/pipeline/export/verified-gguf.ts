@@ -87,10 +87,7 @@ function runtimeCheck(found: RuntimeAgreement, encoding: GgufEncoding): ExportCh
 
 function refuseFailed(path: string, check: ExportCheck): void {
   if (check.passed) return;
-  throw new TritsmithError('damaged', `The export ${path} did not pass its check "${check.name}".`, {
-    reason: check.text,
-    remedy: 'Export again; if it fails again, report it with the experiment: this should not happen.',
-  });
+  throw new TritsmithError('damaged', 'export.check-failed', { path, check: check.name, found: check.text });
 }
 
 const notInstalled =

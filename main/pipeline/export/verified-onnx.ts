@@ -46,11 +46,7 @@ export async function writeVerifiedOnnx(
   const check = await onnxCheck(path, configuration, parameters, prompts, threads, (done) =>
     onProgress(written + done, written + prompts.length),
   );
-  if (!check.passed)
-    throw new TritsmithError('damaged', `The export ${path} did not pass its check in ONNX Runtime.`, {
-      reason: check.text,
-      remedy: 'Export again; if it fails again, report it with the experiment: this should not happen.',
-    });
+  if (!check.passed) throw new TritsmithError('damaged', 'export.onnx-check-failed', { path, found: check.text });
   return {
     bodyBytes,
     fileBytes: (await stat(path)).size,

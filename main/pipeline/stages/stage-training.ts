@@ -36,11 +36,7 @@ async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): P
   if (anneal) return { products: 'float32' };
   if (!recipe.fixedPointGradients || !configuration.ternary) return {};
   if (await exactByteProducts()) return { gradients: 'int16' };
-  throw new TritsmithError('unsupported', 'This processor cannot compute gradients in 16-bit fixed point.', {
-    reason:
-      'It has no integer dot products (AVX-VNNI, AVX-512 VNNI or the ones of ARM), so large products of bytes would be cut off.',
-    remedy: 'Start the run again without "16-bit gradients" (fixedPointGradients in the recipe).',
-  });
+  throw new TritsmithError('unsupported', 'processor.no-byte-products');
 }
 
 /**

@@ -39,15 +39,11 @@ export function promptRenderer({
 export function requireColumns(
   { path, columns }: Pick<Dataset, 'path' | 'columns'>,
   names: readonly string[],
-  remedy = 'Choose the text and label columns again.',
+  naming: 'chosen' | 'as-in-training' = 'chosen',
 ): void {
-  const quoted = (list: readonly string[]): string => list.map((name) => `"${name}"`).join(', ');
   const missing = names.filter((name) => !columns.includes(name));
   if (missing.length > 0)
-    throw new TritsmithError('bad-input', `${path} has no column ${quoted(missing)}.`, {
-      reason: `Its columns are ${quoted(columns)}.`,
-      remedy,
-    });
+    throw new TritsmithError('bad-input', 'rows.no-column', { file: path, missing, columns, naming });
 }
 
 /** Text and answer of a row, or which of the two it lacks. */

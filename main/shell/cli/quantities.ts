@@ -1,17 +1,7 @@
 /** Numbers as people read them. */
 import type { TimeRange } from '../../contract/experiments.ts';
 
-/** Decimal units, three digits: `1.23 GB`. */
-export function bytes(count: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = count;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 ? String(Math.round(value)) : value.toPrecision(3)} ${units[unit] ?? ''}`;
-}
+export { bytesInWords as bytes } from '../../contract/quantities.ts';
 
 export function count(value: number): string {
   return value >= 10_000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(4)));

@@ -37,10 +37,7 @@ export async function runnableModel(
     const found = await experimentModel(shell, reference, options);
     return { ...found, tokenizer: given ?? found.tokenizer };
   }
-  if (!existsSync(path))
-    throw new TritsmithError('not-found', `There is no file ${path}.`, {
-      remedy: 'Check the path; an experiment is named by its id or "latest".',
-    });
+  if (!existsSync(path)) throw new TritsmithError('not-found', 'cli.no-file', { path });
   const beside = existsSync(join(dirname(path), 'tokenizer.json')) ? dirname(path) : null;
   return { path, tokenizer: given ?? beside ?? path, record: null };
 }

@@ -28,9 +28,8 @@ export function buildPageWhenDue(tell: (line: string) => void, what: 'page' | 'w
   const built = spawnSync(process.execPath, [vite, 'build', '--logLevel', 'warn'], { cwd: root, encoding: 'utf8' });
   rmdirSync(turn);
   if (built.status !== 0)
-    throw new TritsmithError('internal', 'The interface could not be built.', {
+    throw new TritsmithError('internal', 'server.page-not-built', undefined, {
       details: `${built.stdout}${built.stderr}`,
-      remedy: 'Run "npm ci" and try again.',
     });
   writeFileSync(stamp, now);
   return true;

@@ -171,12 +171,7 @@ function sendJson(response: ServerResponse, status: number, body: unknown): void
 function listen(http: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     http.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        new TritsmithError('not-writable', `The port ${String(port)} cannot be used.`, {
-          reason: error.message,
-          remedy: 'Choose another one with --port, or leave it out.',
-        }),
-      );
+      reject(new TritsmithError('not-writable', 'server.port', { port, problem: error.message }));
     });
     http.listen(port, '127.0.0.1', () => {
       resolve();

@@ -21,10 +21,7 @@ export async function receiveUpload(request: IncomingMessage, name: string, work
     .replaceAll(/[^\p{L}\p{N}._ -]/gu, '_')
     .replace(/^\.+/, '')
     .slice(-120);
-  if (!dataFile.test(plain))
-    throw new TritsmithError('bad-input', `"${name.slice(0, 200)}" is not a data file that can be read.`, {
-      remedy: 'Drop a CSV, TSV, JSONL, JSON, Parquet or text file.',
-    });
+  if (!dataFile.test(plain)) throw new TritsmithError('bad-input', 'upload.kind', { name: name.slice(0, 200) });
   const uploads = join(workspace, 'uploads');
   mkdirSync(uploads, { recursive: true, mode: 0o700 });
   checkSize(request.headers['content-length'], uploads);
@@ -51,14 +48,8 @@ export async function receiveUpload(request: IncomingMessage, name: string, work
 /** HTTP ends the body at the announced length, so that alone bounds what is written. */
 function checkSize(announced: string | undefined, folder: string): void {
   const bytes = Number(announced ?? NaN);
-  if (!Number.isSafeInteger(bytes) || bytes < 0)
-    throw new TritsmithError('bad-input', 'The size of the dropped file is not known.', {
-      remedy: 'Drop a file, not a stream, or type its path.',
-    });
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw new TritsmithError('bad-input', 'upload.size');
   const { bavail, bsize } = statfsSync(folder);
   if (bytes + sparedBytes > bavail * bsize)
-    throw new TritsmithError('no-space', 'The dropped file does not fit on the disk of the workspace.', {
-      reason: `it has ${String(bytes)} bytes, ${String(bavail * bsize)} are free`,
-      remedy: 'Free some space, or type the path of the file: then it is read where it lies.',
-    });
+    throw new TritsmithError('no-space', 'upload.no-space', { bytes, free: bavail * bsize });
 }

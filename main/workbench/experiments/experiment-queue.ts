@@ -91,8 +91,7 @@ export class ExperimentQueue {
       this.#workspace.experiments.markInterrupted();
       record = this.#workspace.experiments.get(id);
     }
-    if (!isResumable(record.state))
-      throw new TritsmithError('bad-input', `${record.name} is done; there is nothing to resume.`);
+    if (!isResumable(record.state)) throw new TritsmithError('bad-input', 'experiment.is-done', { name: record.name });
     return this.#enqueue(id);
   }
 

@@ -15,7 +15,7 @@ const following: Record<ExperimentState, readonly ExperimentState[]> = {
 
 export function assertTransition(from: ExperimentState, to: ExperimentState): void {
   if (following[from].includes(to)) return;
-  throw new TritsmithError('internal', `An experiment that is ${from} cannot become ${to}.`);
+  throw new TritsmithError('internal', 'experiment.transition', { from, to });
 }
 
 /** Whether `resume` has something to do. */

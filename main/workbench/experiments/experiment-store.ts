@@ -105,10 +105,7 @@ export class ExperimentStore {
 
   get(id: string): ExperimentRecord {
     const row = this.#database.prepare<[string], ExperimentRow>('SELECT * FROM experiments WHERE id = ?').get(id);
-    if (row === undefined)
-      throw new TritsmithError('not-found', `There is no experiment "${id}" in this workspace.`, {
-        remedy: '"tritsmith list" shows what is there.',
-      });
+    if (row === undefined) throw new TritsmithError('not-found', 'experiment.none', { reference: id });
     const stages = this.#database
       .prepare<[string], StageRow>('SELECT * FROM stages WHERE experiment = ? ORDER BY position')
       .all(id)
@@ -138,10 +135,9 @@ export class ExperimentStore {
     const matches = reference === '' ? [] : ids.filter((id) => id.startsWith(reference));
     const [only] = matches;
     if (only !== undefined && matches.length === 1) return this.get(only);
-    throw new TritsmithError('not-found', `There is no experiment "${reference}" in this workspace.`, {
-      ...(matches.length > 1 ? { reason: `several begin so: ${matches.join(', ')}` } : {}),
-      remedy: '"tritsmith list" shows what is there.',
-    });
+    throw matches.length > 1
+      ? new TritsmithError('not-found', 'experiment.several', { reference, matches })
+      : new TritsmithError('not-found', 'experiment.none', { reference });
   }
 
   /** Moves to another state; a state that may not follow is refused. */

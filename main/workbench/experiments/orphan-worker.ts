@@ -25,11 +25,7 @@ export async function clearOrphan(folder: string, patience = patienceMillisecond
       process.kill(orphan.pid, 'SIGKILL');
       killed = true;
     }
-    if (waited > patience + 5000)
-      throw new TritsmithError('locked', 'An old worker still works in the folder of this experiment.', {
-        reason: `process ${String(orphan.pid)} does not end`,
-        remedy: `End process ${String(orphan.pid)}, then resume.`,
-      });
+    if (waited > patience + 5000) throw new TritsmithError('locked', 'experiment.old-worker', { pid: orphan.pid });
     await sleep(20);
   }
   removeWorkerNote(folder);

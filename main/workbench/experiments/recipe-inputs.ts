@@ -2,6 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
+import type { InputProblem } from '../../contract/messages/en/workbench.ts';
 import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
 
 /** Checks `value` against the schema; the error names each wrong field. */
@@ -9,10 +10,7 @@ export function parseRecipe(value: unknown): Recipe {
   const parsed = recipeSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const fields = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'recipe'}: ${issue.message}`);
-  throw new TritsmithError('bad-input', 'The recipe is not valid.', {
-    reason: fields.join('; '),
-    remedy: 'Mend the fields that are named. "tritsmith run --help" shows how to make a recipe from flags.',
-  });
+  throw new TritsmithError('bad-input', 'recipe.invalid', { problems: fields });
 }
 
 /** The recipe with every path absolute; relative ones are seen from `base`. */
@@ -31,34 +29,37 @@ export function withAbsolutePaths(recipe: Recipe, base: string): Recipe {
   };
 }
 
+interface Wanted {
+  readonly what: InputProblem['what'];
+  readonly path: string;
+  readonly folder?: boolean;
+  readonly inside?: string;
+}
+
 /** Throws `not-found`, naming every input that is missing or unreadable, before anything is created. */
 export function assertInputsExist(recipe: Recipe): void {
-  const wanted: { what: string; path: string; folder?: boolean; inside?: string }[] = [
+  const wanted: Wanted[] = [
     { what: 'teacher', path: recipe.teacher, folder: true, inside: 'config.json' },
     ...(recipe.studentBase === undefined
       ? []
-      : [{ what: 'student base', path: recipe.studentBase, folder: true, inside: 'config.json' }]),
-    { what: 'training rows', path: recipe.task.train },
-    ...(recipe.task.dev === undefined ? [] : [{ what: 'evaluation rows', path: recipe.task.dev }]),
-    ...(recipe.pretrain === null ? [] : [{ what: 'corpus', path: recipe.pretrain.corpus }]),
+      : [{ what: 'student-base', path: recipe.studentBase, folder: true, inside: 'config.json' } as const]),
+    { what: 'training-rows', path: recipe.task.train },
+    ...(recipe.task.dev === undefined ? [] : [{ what: 'evaluation-rows', path: recipe.task.dev } as const]),
+    ...(recipe.pretrain === null ? [] : [{ what: 'corpus', path: recipe.pretrain.corpus } as const]),
   ];
   const problems = wanted.map(problemOf).filter((problem) => problem !== null);
   if (problems.length === 0) return;
-  throw new TritsmithError('not-found', 'The recipe names inputs that cannot be used.', {
-    reason: problems.join('; '),
-    remedy: 'Correct the paths in the recipe. Relative paths are seen from the folder of the recipe file.',
-  });
+  throw new TritsmithError('not-found', 'recipe.inputs', { problems });
 }
 
-function problemOf(input: { what: string; path: string; folder?: boolean; inside?: string }): string | null {
+function problemOf({ what, path, folder, inside }: Wanted): InputProblem | null {
   try {
-    accessSync(input.path, constants.R_OK);
-    if (input.folder === true && !statSync(input.path).isDirectory())
-      return `${input.what}: ${input.path} is not a folder`;
-    if (input.inside !== undefined) accessSync(join(input.path, input.inside), constants.R_OK);
+    accessSync(path, constants.R_OK);
+    if (folder === true && !statSync(path).isDirectory()) return { what, path, problem: 'no-folder' };
+    if (inside !== undefined) accessSync(join(path, inside), constants.R_OK);
     return null;
   } catch (error) {
-    const { code, path } = error as NodeJS.ErrnoException;
-    return `${input.what}: ${path ?? input.path} ${code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? 'unknown'})`}`;
+    const { code, path: place } = error as NodeJS.ErrnoException;
+    return { what, path: place ?? path, problem: code === 'ENOENT' ? 'missing' : 'unreadable', code };
   }
 }

@@ -195,7 +195,7 @@ class ExperimentRun {
           ...this.#options.silence,
         },
       );
-      if (outcome.state === 'done') end({ state: 'done', result: outcome.result });
+      if (outcome.state === 'done') end({ state: 'done', result: outcome.result as StageRecord['result'] });
       else end({ state: outcome.state === 'paused' ? 'paused' : 'pending' });
       removeWorkerNote(this.#folder);
       if (this.#storeError !== null) throw this.#storeError;

@@ -37,7 +37,7 @@ describe('a job beside the stages of a finished experiment', () => {
     await ended(id);
     expect(application.sideJobs.get(id)).toMatchObject({
       state: 'failed',
-      problem: { code: 'unsupported', message: 'llama.cpp is not installed.', remedy: 'Install it.' },
+      problem: { code: 'not-found', id: 'four-bit.no-llama-cpp' },
     });
     expect(application.workspace.experiments.get(id).state).toBe('done');
   });

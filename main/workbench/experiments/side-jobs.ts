@@ -40,14 +40,8 @@ export class SideJobs {
   /** Throws `bad-input` while the experiment is unfinished or another job of it is under way. */
   start(id: string, task: SideTask): SideJob {
     const record = this.#workspace.experiments.get(id);
-    if (record.state !== 'done')
-      throw new TritsmithError('bad-input', `${record.name} is not finished yet.`, {
-        remedy: 'Let it run to its end first.',
-      });
-    if (this.get(id)?.state === 'running')
-      throw new TritsmithError('bad-input', 'Another file of this experiment is being made.', {
-        remedy: 'Wait for it, or cancel it.',
-      });
+    if (record.state !== 'done') throw new TritsmithError('bad-input', 'experiment.unfinished', { name: record.name });
+    if (this.get(id)?.state === 'running') throw new TritsmithError('bad-input', 'side-job.another');
     const stop = new StopSignal();
     const job: SideJob = { experiment: id, task, state: 'running', done: 0, total: 1, note: null, problem: null };
     const entry: Entry = { job, stop, ended: Promise.resolve().then(() => this.#run(record, entry)) };
@@ -111,9 +105,7 @@ export class SideJobs {
 /** A comparison that was not possible is told as a failure of the side job. */
 function endOf(result: JobResults['four-bit' | 'export']): Pick<SideJob, 'state' | 'problem'> {
   if (!('compared' in result) || result.compared) return { state: 'done', problem: null };
-  const { message, remedy } = result;
-  const error = new TritsmithError('unsupported', message, remedy === null ? {} : { remedy });
-  return { state: 'failed', problem: error.serialise() };
+  return { state: 'failed', problem: result.problem };
 }
 
 function specOf({ recipe }: ExperimentRecord, task: SideTask, folder: string): JobSpec & { kind: SideTask['kind'] } {

@@ -13,7 +13,7 @@ export function browse(folder: string): DirectoryListing {
   let names: string[];
   try {
     if (!statSync(absolute).isDirectory())
-      throw new TritsmithError('bad-input', `${absolute} is a file, not a folder.`, { remedy: 'Choose its folder.' });
+      throw new TritsmithError('bad-input', 'path.not-a-folder', { path: absolute });
     names = readdirSync(absolute);
   } catch (thrown) {
     throw TritsmithError.from(thrown);

@@ -23,10 +23,7 @@ export function demoPaths(folder: string = demoFolder): { teacher: string; train
 
 /** The recipe of `recipe.json` in the demo's folder, its paths made absolute; where that file lacks, the preset "quick". */
 export async function demoRecipe(port: SpawnPort, folder: string = demoFolder): Promise<Recipe> {
-  if (!demoIsThere(folder))
-    throw new TritsmithError('not-found', 'The demo is not part of this copy of the program.', {
-      remedy: 'Start with a teacher and data of your own.',
-    });
+  if (!demoIsThere(folder)) throw new TritsmithError('not-found', 'demo.missing');
   const path = join(folder, 'recipe.json');
   if (existsSync(path)) return withAbsolutePaths(parseRecipe(JSON.parse(readFileSync(path, 'utf8'))), resolve(folder));
   return askWorker(port, {

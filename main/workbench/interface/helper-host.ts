@@ -44,10 +44,7 @@ export async function* converse(
       if (message !== undefined) yield message;
       else if (exited) {
         if (signal?.aborted === true) return;
-        throw new TritsmithError('worker-died', 'The process that runs the model ended without a word.', {
-          remedy: 'Try again. If it happens again, there may be too little memory for this model.',
-          details: worker.outputTail(),
-        });
+        throw new TritsmithError('worker-died', 'helper.died', undefined, { details: worker.outputTail() });
       } else
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -68,5 +65,5 @@ export async function ask<T extends RuntimeMessage['type']>(
 ): Promise<Extract<RuntimeMessage, { type: T }>> {
   for await (const message of converse(port, command))
     if (message.type === wanted) return message as Extract<RuntimeMessage, { type: T }>;
-  throw new TritsmithError('internal', `The process did not answer "${command.type}".`);
+  throw new TritsmithError('internal', 'helper.no-answer', { question: command.type });
 }

@@ -93,7 +93,9 @@ describe('a page that may read only what the person gave it', () => {
       data: {
         code: 'not-granted',
         message: `${file} was not opened for Tritsmith.`,
-        remedy: 'Choose it with "Browse…", or drop it on its field.',
+        id: 'path.not-granted',
+        params: { path: file },
+        remedy: 'Choose it in a dialog of the interface, or drop it on the page.',
       },
     });
     await expect(client.tasks.preview({ settings: { train: file }, offset: 0, count: 1 })).rejects.toMatchObject({

@@ -140,8 +140,5 @@ function asShown(path: string): string {
 }
 
 function notGranted(place: string): TritsmithError {
-  return new TritsmithError('not-granted', `${asShown(place)} was not opened for Tritsmith.`, {
-    reason: 'Only what you choose in a dialog, drop on the window or allow when asked is read.',
-    remedy: 'Choose it with "Browse…", or drop it on its field.',
-  });
+  return new TritsmithError('not-granted', 'path.not-granted', { path: asShown(place) });
 }

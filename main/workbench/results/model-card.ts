@@ -2,6 +2,7 @@
 import MarkdownIt from 'markdown-it';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { lastPart } from '../../contract/local-path.ts';
+import { bytesInWords } from '../../contract/quantities.ts';
 import type { ExperimentResults } from '../../contract/views.ts';
 import { type ComparedModel, studentModel } from '../../contract/model-names.ts';
 import { differenceBlocks } from './card-differences.ts';
@@ -39,9 +40,9 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
     names[row.name],
     percent(row.accuracy),
     `${percent(row.ci95[0])} to ${percent(row.ci95[1])}`,
-    bytes(row.bodyBytes),
-    bytes(row.fileBytes),
-    row.rssBytes === null ? 'not measured' : bytes(row.rssBytes),
+    bytesInWords(row.bodyBytes),
+    bytesInWords(row.fileBytes),
+    row.rssBytes === null ? 'not measured' : bytesInWords(row.rssBytes),
     rate(row.prefillTokensPerSecond),
     rate(row.decodeTokensPerSecond),
     row.requestSeconds === null ? 'not measured' : `${(row.requestSeconds * 1000).toPrecision(3)} ms`,
@@ -96,7 +97,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
       ['What', 'Which'],
       [
         ['Processor', `${record.machine.processor}, ${String(record.machine.cores)} cores`],
-        ['Memory', bytes(record.machine.memoryBytes)],
+        ['Memory', bytesInWords(record.machine.memoryBytes)],
         ['System', `${record.machine.platform} (${record.machine.architecture})`],
         ...Object.entries(record.versions),
         ['Time', `${Math.round(record.stages.reduce((sum, stage) => sum + stage.seconds, 0)).toLocaleString('en')} s`],
@@ -156,10 +157,4 @@ function points(value: number): string {
 
 function rate(value: number | null): string {
   return value === null ? 'not measured' : Math.round(value).toLocaleString('en');
-}
-
-function bytes(size: number): string {
-  if (size >= 1e9) return `${(size / 1e9).toFixed(2)} GB`;
-  if (size >= 1e6) return `${(size / 1e6).toFixed(2)} MB`;
-  return `${(size / 1e3).toFixed(1)} kB`;
 }

@@ -43,9 +43,7 @@ export function openDatabaseReadOnly(path: string): Sqlite {
     const version = schemaVersion(database);
     if (version === migrations().length) return database;
     database.close();
-    throw new TritsmithError('locked', 'The workspace is held by a workbench of another version.', {
-      remedy: 'End that workbench, then try again.',
-    });
+    throw new TritsmithError('locked', 'workspace.other-version');
   } catch (thrown) {
     throw databaseError(thrown);
   }
@@ -54,23 +52,19 @@ export function openDatabaseReadOnly(path: string): Sqlite {
 /** SQLite's errors in the project's terms; everything else as TritsmithError.from has it. `path`: the database, where it is known. */
 export function databaseError(thrown: unknown, path?: string): TritsmithError {
   if (!(thrown instanceof Database.SqliteError)) return TritsmithError.from(thrown);
-  const more = { reason: `${thrown.message} (${thrown.code})`, details: thrown.stack ?? thrown.message };
+  const problem = `${thrown.message} (${thrown.code})`;
+  const details = thrown.stack ?? thrown.message;
   if (thrown.code === 'SQLITE_FULL')
     return noSpace(path, {
-      ...more,
+      reason: problem,
+      details,
       ...(path === undefined ? {} : { needed: writtenAtOnce, free: freeBytes(path) }),
     });
   if (isDamage(thrown))
-    return new TritsmithError('damaged', 'The database of the workspace is damaged.', {
-      ...more,
-      remedy: 'Start again: it is set aside and rebuilt from the folders of the experiments.',
-    });
+    return new TritsmithError('damaged', 'database.damaged', { problem }, { details });
   if (/^SQLITE_(READONLY|CANTOPEN|PERM|AUTH)/.test(thrown.code))
-    return new TritsmithError('not-writable', 'The database of the workspace cannot be opened or written.', {
-      ...more,
-      remedy: 'Check the permissions of the workspace, or choose another one with --workspace.',
-    });
-  return new TritsmithError('internal', 'The database of the workspace failed.', more);
+    return new TritsmithError('not-writable', 'database.not-writable', { problem }, { details });
+  return new TritsmithError('internal', 'database.failed', { problem }, { details });
 }
 
 function freeBytes(path: string): number {
@@ -116,10 +110,7 @@ function migrate(database: Sqlite): void {
   const known = migrations();
   const version = schemaVersion(database);
   if (version > known.length)
-    throw new TritsmithError('unsupported', 'The workspace was made by a newer version of Tritsmith.', {
-      reason: `its schema is version ${String(version)}, this program knows ${String(known.length)}`,
-      remedy: 'Use that version, or choose another folder with --workspace.',
-    });
+    throw new TritsmithError('unsupported', 'workspace.newer', { version, known: known.length });
   for (const [index, sql] of known.entries()) {
     if (index < version) continue;
     database.transaction(() => {

@@ -40,10 +40,7 @@ export function prepareWorkspace(folder: string): WorkspacePaths {
   } catch (thrown) {
     const code = (thrown as NodeJS.ErrnoException).code;
     if (code === 'ENOSPC' || code === 'EDQUOT') throw TritsmithError.from(thrown);
-    throw new TritsmithError('not-writable', `The workspace ${paths.folder} cannot be written to.`, {
-      reason: thrown instanceof Error ? thrown.message : String(thrown),
-      remedy: 'Choose another folder with --workspace, or mend its permissions.',
-    });
+    throw new TritsmithError('not-writable', 'workspace.not-writable', { folder: paths.folder, problem: thrown instanceof Error ? thrown.message : String(thrown) });
   }
 }
 

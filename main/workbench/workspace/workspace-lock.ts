@@ -35,7 +35,7 @@ export function tryLock(path: string, purpose: string): WorkspaceLock | LockHold
       if (holder === 'none') continue;
       if (holder !== 'unreadable' && whereabouts(holder) !== 'gone') return holder;
       if (!setAside(path, holder) && attempt > 10)
-        throw new TritsmithError('locked', 'The lock of the workspace is contested.', { remedy: 'Try again.' });
+        throw new TritsmithError('locked', 'workspace.contested');
       tookOverFrom = holder === 'unreadable' ? { ...own, pid: 0, purpose: 'unknown' } : holder;
     }
   } finally {
@@ -55,14 +55,7 @@ export function tryLock(path: string, purpose: string): WorkspaceLock | LockHold
 
 /** The error that a second workbench gets. */
 export function lockedBy(folder: string, path: string, holder: LockHolder): TritsmithError {
-  const where = holder.pid === process.pid ? 'this very process' : `process ${String(holder.pid)} on ${holder.host}`;
-  return new TritsmithError('locked', `Another workbench is working in ${folder}.`, {
-    reason: `${where} ("${holder.purpose}") has held it since ${new Date(holder.since).toLocaleString()}`,
-    remedy:
-      whereabouts(holder) === 'elsewhere'
-        ? `Wait for it, or choose another folder with --workspace. If that machine is gone for good, delete ${path}.`
-        : 'Wait for it, end it, or choose another folder with --workspace.',
-  });
+  return new TritsmithError('locked', 'workspace.held', { folder, pid: holder.pid === process.pid ? null : holder.pid, machine: holder.host, elsewhere: whereabouts(holder) === 'elsewhere', purpose: holder.purpose, since: holder.since, lock: path });
 }
 
 export function isHolder(lock: WorkspaceLock | LockHolder): lock is LockHolder {

@@ -118,9 +118,7 @@ function assemble(
 /** An id that is no plain name could lead out of the workspace; no experiment has such a one. */
 function plainName(id: string): string {
   if (/^[\w-]+$/.test(id)) return id;
-  throw new TritsmithError('not-found', `There is no experiment "${id.slice(0, 100)}".`, {
-    remedy: '"tritsmith list" shows those that are there.',
-  });
+  throw new TritsmithError('not-found', 'experiment.none', { reference: id.slice(0, 100) });
 }
 
 /** Adds what the workspace's files hold and the database does not know: after damage, or when its file was lost. */

@@ -52,9 +52,8 @@ async function benchmark(shell: Shell, reference: string, options: BenchmarkOpti
     decodeTokens: options.decode,
   });
   if (!parsed.success)
-    throw new TritsmithError('bad-input', 'These lengths or thread counts cannot be measured.', {
-      reason: parsed.error.issues.map(({ path: where, message }) => `${where.join('.')}: ${message}`).join('; '),
-      remedy: 'At most 256 threads, prompts of 32768 tokens, 512 written tokens, and eight of a list.',
+    throw new TritsmithError('bad-input', 'cli.benchmark-options', {
+      problems: parsed.error.issues.map(({ path: where, message }) => `${where.join('.')}: ${message}`),
     });
   const { kill, cancel, release } = cancellable(shell);
   const stop = AbortSignal.any([kill, cancel]);
@@ -75,10 +74,7 @@ async function benchmark(shell: Shell, reference: string, options: BenchmarkOpti
   if (stop.aborted) {
     shell.exitCode = exitCodes.cancelled;
     shell.err('Cancelled; the figures are of the rounds before.\n');
-  } else if (runs.length === 0)
-    throw new TritsmithError('bad-input', "The model's context holds none of these prompts.", {
-      remedy: 'Give shorter ones: --prompts 16 --decode 8.',
-    });
+  } else if (runs.length === 0) throw new TritsmithError('bad-input', 'cli.prompts-too-long');
   const fileBytes = statSync(path).size;
   if (options.json === true)
     printJson(shell, { model: path, fileBytes, runs: runs.map((run) => ({ engine: 'tritsmith', ...run, fileBytes })) });

@@ -75,17 +75,11 @@ async function classify(shell: Shell, reference: string, options: ClassifyOption
 }
 
 function sourceOf(task: TaskSettings, { text, file }: ClassifyOptions): ClassifyRequest['source'] {
-  if ((text === undefined) === (file === undefined))
-    throw new TritsmithError('bad-input', 'There must be either a text or a file to label.', {
-      remedy: 'Give --text "..." or --file rows.tsv.',
-    });
+  if ((text === undefined) === (file === undefined)) throw new TritsmithError('bad-input', 'cli.text-or-file');
   if (file !== undefined) return { file: resolve(file) };
   const columns = task.textColumns;
   if (text?.length !== columns.length)
-    throw new TritsmithError('bad-input', `The task "${task.name}" reads ${String(columns.length)} text columns.`, {
-      reason: `They are ${columns.join(', ')}; --text was given ${String(text?.length)} times.`,
-      remedy: 'Give --text once for each of them, in this order.',
-    });
+    throw new TritsmithError('bad-input', 'cli.texts', { task: task.name, columns, given: text?.length ?? 0 });
   return { input: Object.fromEntries(columns.map((column, index) => [column, text[index] ?? ''])) };
 }
 

@@ -59,9 +59,7 @@ function evaluated(workspace: Workspace, reference: string): Evaluated {
   const record = workspace.experiments.find(reference);
   const comparison = readComparison(workspace, record);
   if (comparison === null)
-    throw new TritsmithError('bad-input', `${record.id} has no results yet; it is ${record.state}.`, {
-      remedy: `tritsmith resume ${record.id}`,
-    });
+    throw new TritsmithError('bad-input', 'cli.no-results', { id: record.id, state: record.state });
   return { record, comparison };
 }
 

@@ -72,10 +72,7 @@ export function exportCommand(shell: Shell): Command {
           if (file !== undefined && options.json !== true) shell.out(`\n${exportProofs([file])}`);
           if (options.output === undefined) return;
           const path = file === undefined ? found?.export?.path : join(workspace.experimentFolder(done.id), file.path);
-          if (path === undefined)
-            throw new TritsmithError('internal', 'The export left no file.', {
-              remedy: `tritsmith show ${done.id} --logs`,
-            });
+          if (path === undefined) throw new TritsmithError('internal', 'cli.no-export', { id: done.id });
           copyWhole(path, resolve(options.output));
           shell.err(`Copied to ${resolve(options.output)}\n`);
         }),
@@ -86,10 +83,7 @@ export function exportCommand(shell: Shell): Command {
 /** Quantised embeddings are a matter of GGUF. */
 function assertHolds(type: ExportType, embedding: EmbeddingType): void {
   if ((type !== 'hf' && type !== 'onnx') || embedding === 'f16' || embedding === 'f32') return;
-  throw new TritsmithError('bad-input', `The type ${type} has no ${embedding} embedding.`, {
-    reason: 'Only GGUF files hold quantised embeddings.',
-    remedy: 'Export it with --embedding f16 or f32, or as GGUF (--type i2_s, tq2_0 or tq1_0).',
-  });
+  throw new TritsmithError('bad-input', 'cli.no-such-embedding', { type, embedding });
 }
 
 /** The target, a file or a folder, appears whole or not at all. */

@@ -4,7 +4,5 @@ import type { ExperimentRecord } from '../../../contract/experiments.ts';
 /** Only an experiment that is done can be evaluated or exported once more. */
 export function assertFinished(record: ExperimentRecord, what: string): void {
   if (record.state === 'done') return;
-  throw new TritsmithError('bad-input', `${record.id} is ${record.state}: it cannot be ${what} yet.`, {
-    remedy: `Finish it first: tritsmith resume ${record.id}`,
-  });
+  throw new TritsmithError('bad-input', 'cli.unfinished', { id: record.id, state: record.state, what });
 }

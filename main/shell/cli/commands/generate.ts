@@ -53,9 +53,8 @@ async function generate(shell: Shell, reference: string, options: GenerateOption
   const { path, tokenizer } = await runnableModel(shell, reference, options);
   const parsed = generateRequest.safeParse({ ...options, path, tokenizer });
   if (!parsed.success)
-    throw new TritsmithError('bad-input', 'These options cannot be used.', {
-      reason: parsed.error.issues.map(({ path: where, message }) => `${where.join('.')}: ${message}`).join('; '),
-      remedy: 'tritsmith generate --help says what each of them means.',
+    throw new TritsmithError('bad-input', 'cli.generate-options', {
+      problems: parsed.error.issues.map(({ path: where, message }) => `${where.join('.')}: ${message}`),
     });
   const request = parsed.data;
   const { cancel, kill, release } = cancellable(shell);

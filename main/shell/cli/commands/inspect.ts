@@ -1,6 +1,8 @@
 /** `inspect <file>`: what is in a model file and who can run it. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { renderSpoken } from '../../../contract/messages/message.ts';
+import { plainNames } from '../../../contract/messages/names.ts';
 import type { FileInspection } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
@@ -47,7 +49,11 @@ function inspectionText(found: FileInspection, { tensors, keys }: { tensors?: bo
         { title: 'runs it', align: 'left' },
         { title: 'reason', align: 'left' },
       ],
-      found.verdicts.map(({ program, runs, reason }) => [program, runs ? 'yes' : 'no', reason]),
+      found.verdicts.map((verdict) => [
+        verdict.program,
+        verdict.runs ? 'yes' : 'no',
+        renderSpoken(verdict, plainNames)?.message ?? verdict.reason,
+      ]),
     ),
   ];
   if (tensors === true) parts.push(tensorTable(found));

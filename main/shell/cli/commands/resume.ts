@@ -13,9 +13,7 @@ export function resumeCommand(shell: Shell): Command {
         withWorkspace(shell, options, 'write', 'resume', async (workspace) => {
           const record = workspace.experiments.find(reference);
           if (!isResumable(record.state))
-            throw new TritsmithError('bad-input', `${record.id} is ${record.state}: there is nothing to resume.`, {
-              remedy: `"tritsmith show ${record.id}" shows its results.`,
-            });
+            throw new TritsmithError('bad-input', 'cli.nothing-to-resume', { id: record.id, state: record.state });
           await runSession(shell, workspace, record.id, options);
         }),
       ),

@@ -73,10 +73,7 @@ export function recipeFromFile(path: string, options: { name?: string; seed?: nu
     json = JSON.parse(readFileSync(path, 'utf8'));
   } catch (thrown) {
     if (!(thrown instanceof SyntaxError)) throw TritsmithError.from(thrown);
-    throw new TritsmithError('bad-input', `${path} is not JSON.`, {
-      reason: thrown.message,
-      remedy: 'A recipe is a JSON file; "tritsmith run --print-recipe" with flags prints one.',
-    });
+    throw new TritsmithError('bad-input', 'cli.recipe-is-no-json', { path, problem: thrown.message });
   }
   const recipe = withAbsolutePaths(parseRecipe(json), dirname(resolve(path)));
   return parseRecipe({
@@ -89,9 +86,7 @@ export function recipeFromFile(path: string, options: { name?: string; seed?: nu
 
 async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recipe> {
   if (options.teacher === undefined || options.train === undefined)
-    throw new TritsmithError('bad-input', 'Neither a recipe file nor --teacher and --train were given.', {
-      remedy: '"tritsmith run --help" shows both ways.',
-    });
+    throw new TritsmithError('bad-input', 'cli.no-recipe');
   const train = resolve(options.train);
   const mapping = await columnsOf(shell, train, options);
   const inputs: PresetInputs = {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { type SerialisedError, TritsmithError } from '../../../contract/errors.ts';
 import type { ExperimentRecord } from '../../../contract/experiments.ts';
 import { readComparison } from '../../../workbench/results/comparison.ts';
 import { pairedSentences } from '../../../workbench/results/model-card.ts';
@@ -109,11 +110,7 @@ function describe(record: ExperimentRecord, folder: string): string {
         .map(([name, version]) => `${name} ${version}`)
         .join(', '),
     ],
-    ...(record.error === null
-      ? []
-      : ([
-          ['Error', [record.error.message, record.error.cause, record.error.remedy].filter(Boolean).join(' ')],
-        ] as const)),
+    ...(record.error === null ? [] : ([['Error', errorText(record.error)]] as const)),
   ]);
   const stages = textTable(
     [{ title: 'stage' }, { title: 'state', align: 'left' }, { title: 'done' }, { title: 'time' }],
@@ -129,4 +126,9 @@ function describe(record: ExperimentRecord, folder: string): string {
     record.artifacts.map(({ path, bytes: size, sha256 }) => [path, bytes(size), sha256]),
   );
   return `${head}\n${stages}${record.artifacts.length === 0 ? '' : `\n${files}`}`;
+}
+
+function errorText(error: SerialisedError): string {
+  const { message, reason, remedy } = TritsmithError.deserialise(error);
+  return [message, reason, remedy].filter((part) => part !== undefined).join(' ');
 }

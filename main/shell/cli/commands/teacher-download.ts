@@ -42,10 +42,7 @@ HF_HUB_OFFLINE=1 refuses. Ctrl-C stops: what is there stays for the next time, u
     )
     .action((id: string, options: DownloadFlags) =>
       guarded(shell, options, () => {
-        if (!hubModelId.safeParse(id).success)
-          throw new TritsmithError('bad-input', `"${id}" is no name of a model on the Hub.`, {
-            remedy: 'Give it as owner/name, such as Qwen/Qwen3-0.6B.',
-          });
+        if (!hubModelId.safeParse(id).success) throw new TritsmithError('bad-input', 'cli.hub-name', { id });
         return download(shell, id, options);
       }),
     );
@@ -73,9 +70,10 @@ async function download(shell: Shell, id: string, options: DownloadFlags): Promi
           return;
         }
         if (!card.teacher.supported)
-          throw new TritsmithError('unsupported', `${id} cannot be a teacher, so it is not downloaded.`, {
-            reason: card.teacher.problem ?? 'unknown',
-            remedy: `Choose a model of one of these families: ${card.teacher.supportedArchitectures.join(', ')}.`,
+          throw new TritsmithError('unsupported', 'cli.no-teacher', {
+            id,
+            problem: card.teacher.problem ?? 'unknown',
+            families: card.teacher.supportedArchitectures,
           });
         const target = downloadTarget(folder, id);
         const earlier = (await unfinishedDownloads(downloadsFolder(folder))).find((each) => each.target === target);

@@ -1,0 +1,30 @@
+/** Every message in English, by id. Each file holds those of some rooms; ids begin with what they speak of. */
+import { commandLine } from './en/command-line.ts';
+import { datasets } from './en/datasets.ts';
+import { engine } from './en/engine.ts';
+import { exports } from './en/exports.ts';
+import { hub } from './en/hub.ts';
+import { llamaCpp } from './en/llama-cpp.ts';
+import { modelFiles } from './en/model-files.ts';
+import { pipeline } from './en/pipeline.ts';
+import { system } from './en/system.ts';
+import { tokenizers } from './en/tokenizers.ts';
+import { verdicts } from './en/verdicts.ts';
+import { workbench } from './en/workbench.ts';
+import { workers } from './en/workers.ts';
+
+export const en = {
+  ...system,
+  ...datasets,
+  ...modelFiles,
+  ...tokenizers,
+  ...engine,
+  ...pipeline,
+  ...exports,
+  ...verdicts,
+  ...llamaCpp,
+  ...hub,
+  ...workers,
+  ...workbench,
+  ...commandLine,
+};

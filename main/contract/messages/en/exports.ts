@@ -1,0 +1,116 @@
+/** Writing models to files, and reading files of models. */
+import type { Names } from '../names.ts';
+import { firstOf, type Sentences } from '../sentences.ts';
+
+const unexpected = 'Export again; if it fails again, report it with the experiment: this should not happen.';
+
+export const exports = {
+  'export.pruning-changes-answers': ({ found }: { found: string }): Sentences => ({
+    message: 'Pruning the vocabulary would change the answers on the task.',
+    reason: found,
+    remedy: 'Export with the whole vocabulary.',
+  }),
+  'export.bias-beside-subln': (_: undefined, names: Names): Sentences => ({
+    message: 'A Qwen2 student with SubLN and QKV bias fits no GGUF architecture.',
+    reason: 'bitnet.cpp does not load the bias where SubLN is.',
+    remedy: `Train the student with ${names.setting('refine.dropQkvBias')} switched on, which exports as "bitnet"; or export the Hugging Face folder or ONNX alone.`,
+  }),
+  'export.subln-everywhere': (_: undefined, names: Names): Sentences => ({
+    message: 'SubLN before all seven projections fits no GGUF architecture for this family.',
+    reason: 'Only Qwen3 files have a place for it.',
+    remedy: `Train the student with SubLN before o_proj and down_proj (${names.setting('refine.subln')} at "paper"), or export the Hugging Face folder or ONNX alone.`,
+  }),
+  'export.bitnet-shape': ({
+    heads,
+    headSize,
+    hiddenSize,
+  }: {
+    heads: number;
+    headSize: number;
+    hiddenSize: number;
+  }): Sentences => ({
+    message: 'This student does not fit the "bitnet" architecture.',
+    reason: `It needs heads * head size = hidden size; here ${heads} * ${headSize} is not ${hiddenSize}.`,
+    remedy: 'Export the Hugging Face folder or ONNX alone, which hold any shape.',
+  }),
+  'export.tensor-differs': ({ path, name, reason }: { path: string; name: string; reason: string }): Sentences => ({
+    message: `Tensor ${name} of ${path} is not what was written.`,
+    reason,
+    remedy: 'Check the disk, then export again.',
+  }),
+  'export.folder-tensor-differs': ({ path, name }: { path: string; name: string }): Sentences => ({
+    message: `Tensor ${name} of ${path} is not what was written.`,
+    reason: 'The exported folder was read back and compared with the student.',
+    remedy: 'Check the disk, then export again.',
+  }),
+  'export.tensor-count': ({ path, count, expected }: { path: string; count: number; expected: number }): Sentences => ({
+    message: `${path} holds ${count} tensors instead of ${expected}.`,
+    remedy: 'Check the disk, then export again.',
+  }),
+  'export.only-ternary-folders': (): Sentences => ({
+    message: 'Only a ternary student is exported as a "bitnet" folder.',
+    remedy: 'The teacher is a Hugging Face folder already: see the experiment\'s "teacher" folder.',
+  }),
+  'export.folder-rows': ({ name, rows }: { name: string; rows: number }): Sentences => ({
+    message: `Tensor "${name}" can't be packed for a Hugging Face folder.`,
+    reason: `Four rows share a byte; it has ${rows}.`,
+    remedy: 'Choose another export type.',
+  }),
+  'export.onnx-too-large': ({ size }: { size: number }): Sentences => ({
+    message: 'This student is too large for one ONNX file.',
+    reason: `It would have ${size} bytes; a file ends at 2 GiB.`,
+    remedy: 'Export it as GGUF.',
+  }),
+  'export.onnx-constant': ({
+    name,
+    bytes,
+    expected,
+  }: {
+    name: string;
+    bytes: number;
+    expected: number;
+  }): Sentences => ({
+    message: `"${name}" has ${bytes} bytes of ${expected}.`,
+  }),
+  'export.dropped-token': ({ token }: { token: number }): Sentences => ({
+    message: `Token ${token} was dropped although the task uses it.`,
+    remedy: 'Export without pruning the vocabulary.',
+  }),
+  'export.pruned-tokenizer': ({ text }: { text: string }): Sentences => ({
+    message: 'The pruned tokenizer splits the text of the task otherwise.',
+    reason: `It was ${text}.`,
+    remedy: 'Export without pruning the vocabulary.',
+  }),
+  'export.check-failed': ({ path, check, found }: { path: string; check: string; found: string }): Sentences => ({
+    message: `The export ${path} did not pass its check "${check}".`,
+    reason: found,
+    remedy: unexpected,
+  }),
+  'export.onnx-check-failed': ({ path, found }: { path: string; found: string }): Sentences => ({
+    message: `The export ${path} did not pass its check in ONNX Runtime.`,
+    reason: found,
+    remedy: unexpected,
+  }),
+  'export.nothing-to-measure': ({ model }: { model: string }, names: Names): Sentences => ({
+    message: `There is no exported file of ${model} to measure.`,
+    remedy: `Make it anew with ${names.action('export.make')}.`,
+  }),
+
+  'inspect.unknown-file': ({ path, reason }: { path: string; reason: string }): Sentences => ({
+    message: `${path} is neither a GGUF nor a safetensors file.`,
+    reason,
+    remedy: 'Name a .gguf or .safetensors file, or the folder of a Hugging Face model.',
+  }),
+  'inspect.folder': ({ folder, files }: { folder: string; files: readonly string[] }): Sentences => ({
+    message: `The folder ${folder} holds no single file of weights.`,
+    reason:
+      files.length === 0
+        ? 'It has neither a .safetensors nor a .gguf file.'
+        : `It has ${files.length}: ${firstOf(files, 3)}.`,
+    remedy: files.length === 0 ? 'Name the folder of a Hugging Face model, or a file.' : 'Name one of them.',
+  }),
+  'inspect.missing': ({ path }: { path: string }): Sentences => ({
+    message: `There is no file or folder ${path}.`,
+    remedy: 'Check the path.',
+  }),
+};

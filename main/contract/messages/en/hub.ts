@@ -1,0 +1,120 @@
+/** The Hugging Face Hub: reaching it, what it refuses, downloads. */
+import type { Sentences } from '../sentences.ts';
+
+const checkNetwork = 'Check HF_ENDPOINT and the network, then try again.';
+const localWorks = 'Everything that is on this machine works without it.';
+
+export const hub = {
+  'hub.endpoint': ({ endpoint }: { endpoint: string }): Sentences => ({
+    message: `HF_ENDPOINT is "${endpoint}", which is no http(s) address.`,
+    remedy: 'Correct the environment variable, or remove it to use the public Hub.',
+  }),
+  'hub.no-answer-of-a-hub': ({ host, said }: { host: string; said: string }): Sentences => ({
+    message: `${host} answered with something that is no Hub's answer.`,
+    reason: said,
+    remedy: `A proxy or login page may stand in between. ${checkNetwork}`,
+  }),
+  'hub.unusable-redirect': ({ host, location }: { host: string; location: string }): Sentences => ({
+    message: `${host} sends on to an address that cannot be used.`,
+    reason: location,
+    remedy: checkNetwork,
+  }),
+  'hub.circles': ({ host }: { host: string }): Sentences => ({
+    message: `${host} sends on in circles.`,
+    remedy: checkNetwork,
+  }),
+  'hub.unreachable': ({ host, reason }: { host: string; reason: string }): Sentences => ({
+    message: `The Hub cannot be reached at ${host}.`,
+    reason,
+    remedy: `Check the network and try again. ${localWorks}`,
+  }),
+  /** `wait`: seconds, where the server names them. */
+  'hub.slow-down': ({ reason, wait }: { reason: string; wait: number | null }): Sentences => ({
+    message: 'The Hub asks to slow down.',
+    reason,
+    remedy: `Try again in ${wait === null ? 'a few minutes' : `${wait} seconds`}; with a token it allows more.`,
+  }),
+  'hub.trouble': ({ host, reason }: { host: string; reason: string }): Sentences => ({
+    message: `${host} has trouble of its own.`,
+    reason,
+    remedy: `Try again later. ${localWorks}`,
+  }),
+  'hub.licence': ({ host, reason }: { host: string; reason: string }): Sentences => ({
+    message: 'The owner of this model wants its licence accepted first.',
+    reason,
+    remedy: `Accept it on the model's page at ${host}, then enter an access token of your account.`,
+  }),
+  'hub.not-found': ({ reason }: { reason: string }): Sentences => ({
+    message: 'The Hub has no such public model or file.',
+    reason,
+    remedy: 'Check the name. A private model needs an access token of its owner.',
+  }),
+  'hub.no-access': ({ reason, hasToken }: { reason: string; hasToken: boolean }): Sentences => ({
+    message: 'The Hub does not accept this access.',
+    reason,
+    remedy: hasToken
+      ? 'Enter another access token: this one is wrong, expired, or may not read this model.'
+      : 'Enter an access token of your account.',
+  }),
+  /** `host`: null for the server of large files that the Hub sends on to. */
+  'hub.refused': ({ host, reason }: { host: string | null; reason: string }): Sentences => ({
+    message: `${host ?? 'The server of the large files'} refused.`,
+    reason,
+    remedy: 'Try again.',
+  }),
+  'hub.offline': (): Sentences => ({
+    message: 'HF_HUB_OFFLINE is set, so the Hub is not asked.',
+    remedy: 'Remove that environment variable to search and download, or choose a folder on this machine.',
+  }),
+  'hub.not-understood': ({ problems }: { problems: readonly string[] }): Sentences => ({
+    message: 'The Hub answered in a way that this version does not understand.',
+    reason: problems.join('; '),
+    remedy: 'Check HF_ENDPOINT. The model can also be downloaded elsewhere and chosen as a folder.',
+  }),
+  'hub.no-configuration': ({ id }: { id: string }): Sentences => ({
+    message: `${id} has no config.json, so it is no complete model.`,
+    remedy: 'Choose another one; adapters and GGUF files cannot be teachers.',
+  }),
+  'hub.unusable-file': ({ id, name, listed }: { id: string; name: string; listed: boolean }): Sentences => ({
+    message: `${id} has no usable ${name}.`,
+    reason: listed ? 'the Hub tells no size or checksum for it' : 'the Hub does not list it',
+    remedy: 'Choose a model with safetensors weights.',
+  }),
+  'hub.unreadable-index': ({ id, index }: { id: string; index: string }): Sentences => ({
+    message: `${index} of ${id} cannot be read.`,
+    remedy: 'Choose another model.',
+  }),
+  'hub.odd-weight-file': ({ id, name }: { id: string; name: string }): Sentences => ({
+    message: `${id} names a weight file that is refused.`,
+    reason: `"${name}" is no plain file name`,
+    remedy: 'Choose another model.',
+  }),
+  'download.stopped': (): Sentences => ({ message: 'The download was stopped.' }),
+  'download.does-not-go-on': ({ name }: { name: string }): Sentences => ({
+    message: `The server does not go on with ${name} where it broke off.`,
+    remedy: 'Try again; the file begins anew.',
+  }),
+  'download.differs': ({
+    id,
+    name,
+    how,
+  }: {
+    id: string;
+    name: string;
+    how: 'changed' | 'longer' | { found: string; expected: string };
+  }): Sentences => ({
+    message: `${name} of ${id} did not arrive as the Hub describes it.`,
+    reason:
+      how === 'changed'
+        ? 'the Hub names another checksum than a moment ago'
+        : how === 'longer'
+          ? 'it is longer than the Hub says'
+          : `its checksum is ${how.found}, the Hub says ${how.expected}`,
+    remedy: 'Try again: the file is fetched anew. If it happens again, a proxy or mirror changes the file.',
+  }),
+  'download.broke-off': ({ name, reason }: { name: string; reason: string }): Sentences => ({
+    message: `The download of ${name} broke off.`,
+    reason,
+    remedy: 'Try again: it goes on where it ended.',
+  }),
+};

@@ -1,0 +1,294 @@
+/** Model files: GGUF, safetensors, config.json; what is damaged, lacking or of a kind that is not supported. */
+import { firstOf, type Sentences } from '../sentences.ts';
+
+const again = 'Download the model again.';
+
+/** What a model may ask for that the engine lacks: its name in a sentence, and what to choose instead. */
+const lacking = {
+  'attention-bias': ['a bias in its attention layers (attention_bias)', 'Choose a model of this family without it.'],
+  'feed-forward-bias': ['a bias in its feed-forward layers (mlp_bias)', 'Choose a model without it.'],
+  'sliding-window': ['sliding-window attention', 'Choose a model with full attention.'],
+  activation: ['an activation', 'Choose a model with SiLU (SwiGLU) feed-forward layers.'],
+  'rope-scaling': ['a kind of rope scaling', 'Choose a model with plain or Llama-3 rotary scaling.'],
+} as const;
+export type LackingFeature = keyof typeof lacking;
+
+export const modelFiles = {
+  'model.uses': ({ feature, value }: { feature: LackingFeature; value?: string | undefined }): Sentences => {
+    const [what, remedy] = lacking[feature];
+    return {
+      message: `This model uses ${what}${value === undefined ? '' : ` ("${value}")`}, which Tritsmith can't train yet.`,
+      remedy,
+    };
+  },
+  'model.unknown-type': ({ type, families }: { type: string; families: readonly string[] }): Sentences => ({
+    message: `Models of type "${type}" are not supported.`,
+    remedy: `Choose a model of one of these families: ${families.join(', ')}.`,
+  }),
+  'model.no-configuration': ({ folder }: { folder: string }): Sentences => ({
+    message: `There is no model in ${folder}: it has no config.json.`,
+    remedy: 'Choose the folder that holds config.json, the *.safetensors files and the tokenizer.',
+  }),
+  'configuration.invalid-json': ({ problem }: { problem: string }): Sentences => ({
+    message: 'config.json is not valid JSON.',
+    reason: problem,
+    remedy: again,
+  }),
+  'configuration.no-type': (): Sentences => ({
+    message: 'config.json does not say what kind of model this is (no "model_type").',
+    remedy: 'Choose the folder of a complete Hugging Face model.',
+  }),
+  'configuration.settings': ({ problems }: { problems: readonly string[] }): Sentences => ({
+    message: 'config.json lacks settings that the model needs, or they are wrong.',
+    reason: problems.join('; '),
+    remedy: again,
+  }),
+  'configuration.rope': ({ key }: { key: string }): Sentences => ({
+    message: `config.json: rope scaling "llama3" has no usable "${key}".`,
+    remedy: 'Download the model again; its config.json is incomplete.',
+  }),
+  'configuration.key-value-heads': ({ heads, kvHeads }: { heads: number; kvHeads: number }): Sentences => ({
+    message: `config.json: ${heads} attention heads can't be shared by ${kvHeads} key-value heads.`,
+    remedy: 'Download the model again; its config.json is wrong.',
+  }),
+  'configuration.head-size': ({ headSize }: { headSize: number }): Sentences => ({
+    message: `config.json: the head size ${headSize} is not an even whole number.`,
+    remedy: 'Download the model again; its config.json is wrong.',
+  }),
+  'model.lacks-tensor': ({
+    folder,
+    name,
+    architecture,
+  }: {
+    folder: string;
+    name: string;
+    architecture: string;
+  }): Sentences => ({
+    message: `The model in ${folder} lacks the tensor ${name}.`,
+    reason: `Its config.json describes a ${architecture} model, which needs it.`,
+    remedy: 'Download the model again; weights and config.json do not belong together.',
+  }),
+  'model.tensor-shape': ({
+    folder,
+    name,
+    shape,
+    expected,
+  }: {
+    folder: string;
+    name: string;
+    shape: readonly number[];
+    expected: readonly number[];
+  }): Sentences => ({
+    message: `Tensor ${name} in ${folder} has the wrong shape.`,
+    reason: `It is [${shape.join(', ')}]; config.json asks for [${expected.join(', ')}].`,
+    remedy: 'Weights and config.json do not belong together: take both from one place, or download the model again.',
+  }),
+
+  'tensor.absent': ({ path, name }: { path: string; name: string }): Sentences => ({
+    message: `${path} holds no tensor "${name}".`,
+    remedy: 'Check that it is the right file and that it is complete.',
+  }),
+  'tensor.count': ({
+    path,
+    name,
+    count,
+    expected,
+  }: {
+    path: string;
+    name: string;
+    count: number;
+    expected: number;
+  }): Sentences => ({
+    message: `Tensor "${name}" in ${path} has ${count} values, ${expected} were expected.`,
+    remedy: 'Check that the file belongs to this model.',
+  }),
+  'tensor.range': ({
+    path,
+    name,
+    begin,
+    end,
+  }: {
+    path: string;
+    name: string;
+    begin: number;
+    end: number;
+  }): Sentences => ({ message: `Bytes ${begin} to ${end} are outside tensor "${name}" of ${path}.` }),
+  'tensor.not-a-number': ({
+    name,
+    bad,
+    value,
+    index,
+    count,
+  }: {
+    name: string;
+    bad: number;
+    /** The first value that is no number, as text: JSON has none for it. */
+    value: string;
+    index: number;
+    count: number;
+  }): Sentences => ({
+    message: `Tensor "${name}" holds ${bad} values that are no numbers.`,
+    reason: `The first is ${value} at index ${index} of ${count}; training ran away or the file is damaged.`,
+    remedy: 'Download the checkpoint again or use an earlier one.',
+  }),
+  'tensor.not-writable': ({
+    path,
+    name,
+    why,
+  }: {
+    path: string;
+    name: string;
+    why: 'taken' | 'too-long' | 'shape';
+  }): Sentences => ({
+    message: `Tensor "${name}" can't be written to ${path}.`,
+    reason: {
+      taken: 'The name is taken.',
+      'too-long': 'Its name or shape is too long for GGUF.',
+      shape: 'Its shape is impossible.',
+    }[why],
+  }),
+  'tensor.bytes': ({ name, bytes, expected }: { name: string; bytes: number; expected: number }): Sentences => ({
+    message: `Tensor "${name}" has ${bytes} bytes instead of ${expected}.`,
+  }),
+
+  'gguf.version': ({ file, version }: { file: string; version: number }): Sentences => ({
+    message: `${file} has version ${version} of GGUF.`,
+    reason: version > 0xffff ? 'It was written for a big-endian machine.' : 'Versions 2 and 3 are read.',
+    remedy: 'Convert the model again with a current converter.',
+  }),
+  /** `problem`: what the reader met; null where the header goes beyond the bound of 512 MB. */
+  'gguf.damaged': ({ path, problem }: { path: string; problem: string | null }): Sentences => ({
+    message: `${path} is not a whole GGUF file.`,
+    reason: problem ?? 'Its header is larger than 512 MB.',
+    remedy: 'Download or export the file again.',
+  }),
+  'gguf.tensor-type': ({ path, name, type }: { path: string; name: string; type: string }): Sentences => ({
+    message: `Tensor "${name}" in ${path} is of ${type}, which can't be read.`,
+    remedy: 'Use a file in F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K.',
+  }),
+  'gguf.metadata-not-writable': ({ path, problem }: { path: string; problem: string }): Sentences => ({
+    message: `The metadata of ${path} can't be written.`,
+    reason: problem,
+  }),
+  'packing.blocks': ({ count, type, block }: { count: number; type: string; block: number }): Sentences => ({
+    message: `${count} values can't be stored as ${type}.`,
+    reason: `${type} packs blocks of ${block} values.`,
+    remedy: 'Choose another export type.',
+  }),
+  'packing.unreadable-type': ({ type }: { type: string }): Sentences => ({
+    message: `Tensors of type ${type} can't be read.`,
+    remedy: 'Use a file in F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K.',
+  }),
+  'packing.not-ternary': ({ index, value }: { index: number; value: string }): Sentences => ({
+    message: 'Weights that are not ternary were about to be packed.',
+    reason: `The value at index ${index} is ${value}; only -1, 0 and 1 can be packed.`,
+  }),
+  'packing.matrix': ({ rows, columns, values }: { rows: number; columns: number; values: number }): Sentences => ({
+    message: `A matrix of ${rows} x ${columns} has ${values} values.`,
+  }),
+  'packing.i2s-bytes': ({ count, bytes }: { count: number; bytes: number }): Sentences => ({
+    message: `An I2_S tensor of ${count} weights has ${bytes} bytes.`,
+    remedy: 'Download or export the file again.',
+  }),
+  'packing.row': ({
+    name,
+    type,
+    multiple,
+    columns,
+  }: {
+    name: string;
+    type: string;
+    multiple: number;
+    columns: number;
+  }): Sentences => ({
+    message: `Tensor "${name}" can't be stored as ${type}.`,
+    reason: `${type} needs rows of a multiple of ${multiple} values, this one has ${columns}.`,
+    remedy: 'Choose another export type, or a student whose widths are such multiples.',
+  }),
+  'packing.i2s-rows': ({ name, rows }: { name: string; rows: number }): Sentences => ({
+    message: `Tensor "${name}" can't be stored as I2_S.`,
+    reason: `I2_S kernels work on four rows at a time, this tensor has ${rows}.`,
+    remedy: 'Choose another export type, or a student whose widths are multiples of 128.',
+  }),
+
+  'safetensors.damaged': ({ file, reason }: { file: string; reason: string }): Sentences => ({
+    message: `${file} is not a whole safetensors file.`,
+    reason,
+    remedy: 'Download or copy the file again.',
+  }),
+  'safetensors.unknown-dtype': ({
+    file,
+    name,
+    dtype,
+    known,
+  }: {
+    file: string;
+    name: string;
+    dtype: string;
+    known: readonly string[];
+  }): Sentences => ({
+    message: `Tensor ${name} in ${file} has the unknown dtype ${dtype}.`,
+    remedy: `Convert the model to one of ${known.join(', ')}.`,
+  }),
+  'safetensors.no-floats': ({ path, name, dtype }: { path: string; name: string; dtype: string }): Sentences => ({
+    message: `Tensor "${name}" in ${path} holds ${dtype}, not floating-point values.`,
+    remedy: 'Use a checkpoint in BF16, F16 or F32; quantised checkpoints have to be converted back first.',
+  }),
+  'shards.none-listed': ({ file }: { file: string }): Sentences => ({
+    message: `${file} lists no tensors.`,
+    remedy: again,
+  }),
+  'shards.odd-name': ({ file, tensor, shard }: { file: string; tensor: string; shard: string }): Sentences => ({
+    message: `${file} names a shard that is no plain file name.`,
+    reason: `Tensor "${tensor}" is said to be in ${shard}; shards must lie beside the index.`,
+    remedy: 'Get the model from a source that you trust.',
+  }),
+  'shards.too-many': ({ folder, count, most }: { folder: string; count: number; most: number }): Sentences => ({
+    message: `${folder} has ${count} shards; at most ${most} are supported.`,
+    remedy: 'Choose a smaller model, or write it again with larger shards.',
+  }),
+  'shards.missing': ({
+    folder,
+    index,
+    missing,
+    count,
+  }: {
+    folder: string;
+    index: string;
+    missing: readonly string[];
+    count: number;
+  }): Sentences => ({
+    message: `${folder} lacks ${missing.length} of its ${count} weight files.`,
+    reason: `${index} names ${firstOf(missing, 5)}.`,
+    remedy: 'Download the missing files into the folder.',
+  }),
+  'shards.lack-tensor': ({ file, index, tensor }: { file: string; index: string; tensor: string }): Sentences => ({
+    message: `${file} lacks the tensor "${tensor}".`,
+    reason: `${index} says that it is there.`,
+    remedy: 'Download the model again: index and shards are of different versions.',
+  }),
+  'shards.twice': ({ tensor, first, second }: { tensor: string; first: string; second: string }): Sentences => ({
+    message: `Tensor "${tensor}" is in two weight files.`,
+    reason: `${first} and ${second} both hold it.`,
+    remedy: 'Download the model again: its shards are of different versions.',
+  }),
+  'weights.none': ({
+    folder,
+    single,
+    index,
+    other,
+  }: {
+    folder: string;
+    single: string;
+    index: string;
+    other?: string | undefined;
+  }): Sentences => ({
+    message: `${folder} holds no ${single} and no ${index}.`,
+    reason: other === undefined ? undefined : `It has ${other}, a format that is not read.`,
+    remedy: 'Choose the folder of a Hugging Face model with safetensors weights.',
+  }),
+  'weights.lack-tensor': ({ folder, name }: { folder: string; name: string }): Sentences => ({
+    message: `The model in ${folder} lacks the tensor "${name}".`,
+    remedy: 'Check that the weights belong to this architecture and that the download is complete.',
+  }),
+};

@@ -1,0 +1,58 @@
+/** What a message can point at: settings of the recipe and actions, as ids; each surface says what it calls them. */
+
+/** A setting as the recipe has it; those of an optimiser without their stage. */
+export type SettingId =
+  | 'task.maxLength'
+  | 'optimiser.microBatchTokens'
+  | 'optimiser.learningRate'
+  | 'refine.subln'
+  | 'refine.dropQkvBias'
+  | 'distil.studentInit'
+  | 'distil.layer'
+  | 'recomputeActivations'
+  | 'fixedPointGradients';
+
+/** Something that a person can do, or a place to go to; the comment says which kind of words stands in the sentence. */
+export type ActionId =
+  /** What shows the experiments: a noun. */
+  | 'experiments.list'
+  /** With what a file of an experiment is made: a noun. */
+  | 'export.make'
+  /** What says of a file which programs run it: a noun. */
+  | 'file.inspect'
+  /** How a file or folder is chosen: an imperative. */
+  | 'path.choose'
+  /** Naming the folder that the tokenizer of a file comes from: an imperative. */
+  | 'tokenizer.choose'
+  /** What shows how a recipe is made: a noun. */
+  | 'recipe.help'
+  /** Working in another workspace: an imperative. */
+  | 'workspace.choose'
+  /** Fetching llama.cpp: a sentence or command that stands alone. */
+  | 'llama-cpp.install'
+  /** Fetching llama.cpp anew: an imperative. */
+  | 'llama-cpp.reinstall';
+
+/** How a surface calls things, ready to stand in a sentence. */
+export interface Names {
+  setting(id: SettingId): string;
+  action(id: ActionId): string;
+}
+
+const commands: Record<ActionId, string> = {
+  'experiments.list': '"tritsmith list"',
+  'export.make': '"tritsmith export"',
+  'file.inspect': '"tritsmith inspect"',
+  'path.choose': 'choose it in a dialog of the interface, or drop it on the page',
+  'tokenizer.choose': 'name the folder of the model that it was made from as its tokenizer (--tokenizer <folder>)',
+  'recipe.help': '"tritsmith run --help"',
+  'workspace.choose': 'choose another folder with --workspace',
+  'llama-cpp.install': 'tritsmith components install llama.cpp',
+  'llama-cpp.reinstall': 'run "tritsmith components remove llama.cpp", then install it again',
+};
+
+/** What terminals, logs and stacks call things: fields of the recipe, commands and flags. */
+export const plainNames: Names = {
+  setting: (id) => id,
+  action: (id) => commands[id],
+};

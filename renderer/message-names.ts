@@ -1,0 +1,54 @@
+/** What the pages call the settings and actions that messages point at, and messages in these words. */
+import { renderSpoken, type Spoken } from '../main/contract/messages/message.ts';
+import type { ActionId, Names, SettingId } from '../main/contract/messages/names.ts';
+import { texts } from './texts.ts';
+
+const quoted = (label: string): string => `“${label}”`;
+const { settings } = texts.wizard.recipe;
+const labelOf = (path: string): string => settings[path]?.name ?? path;
+
+const labels: Record<SettingId, string> = {
+  'task.maxLength': texts.wizard.data.maxLength,
+  'optimiser.microBatchTokens': labelOf('*.optimiser.microBatchTokens'),
+  'optimiser.learningRate': labelOf('*.optimiser.learningRate'),
+  'refine.subln': labelOf('refine.subln'),
+  'refine.dropQkvBias': labelOf('refine.dropQkvBias'),
+  'distil.studentInit': labelOf('distil.studentInit'),
+  'distil.layer': labelOf('distil.layer'),
+  recomputeActivations: labelOf('recomputeActivations'),
+  fixedPointGradients: labelOf('fixedPointGradients'),
+};
+
+const page = (title: string): string => `the page ${quoted(title)}`;
+const actions: Record<ActionId, string> = {
+  'experiments.list': page(texts.navigation.experiments),
+  'export.make': `${quoted(texts.exports.make)} on ${page(texts.titles.exports)}`,
+  'file.inspect': page(texts.titles.exports),
+  'path.choose': `choose it with ${quoted(texts.picker.browse)}, or drop it on its field`,
+  'tokenizer.choose': texts.elsewhere.tokenizer,
+  'recipe.help': page(texts.titles.create),
+  'workspace.choose': texts.elsewhere.workspace,
+  'llama-cpp.install': `Press ${quoted(texts.llama.install)} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}.`,
+  'llama-cpp.reinstall': texts.elsewhere.reinstall(quoted(texts.llama.install)),
+};
+
+export const pageNames: Names = { setting: (id) => quoted(labels[id]), action: (id) => actions[id] };
+
+/** What is said to the user of an error or a finding: by its id where it has one, else the text that it came with. */
+interface Told extends Spoken {
+  readonly message: string;
+  readonly cause?: string | undefined;
+  readonly remedy?: string | undefined;
+}
+
+export function inWordsOfThePage<T extends Told>(told: T): T {
+  const sentences = renderSpoken(told, pageNames);
+  return sentences === null
+    ? told
+    : { ...told, message: sentences.message, cause: sentences.reason, remedy: sentences.remedy };
+}
+
+/** Why a program runs a file or does not. */
+export function reasonOfVerdict(verdict: Spoken & { readonly reason: string }): string {
+  return renderSpoken(verdict, pageNames)?.message ?? verdict.reason;
+}
