@@ -8,7 +8,7 @@ const longest = [
   'e2e/journey.test.ts',
   'bench/fuzz.test.ts',
   'native/sanitizers.test.ts',
-  'main/pipeline/pipeline.test.ts',
+  'main/jobs/pipeline.test.ts',
   'main/shell/cli/kill-and-resume.test.ts',
   'e2e/generation.test.ts',
 ];

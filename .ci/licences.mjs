@@ -29,6 +29,7 @@ export const allowed = [
   'CC0-1.0',
   'OFL-1.1',
   'Python-2.0',
+  'PSF-2.0',
 ];
 
 /** Every package that ships: the dependencies and what is bundled, with all that they need. Sorted by name. */

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
-import { tinyConfiguration } from '../pipeline/export/fixtures/tiny-model.ts';
+import { tinyConfiguration } from '../models/fixtures/tiny-model.ts';
 import { Random } from '../basics/random.ts';
 import { packMicroBatch } from './batches.ts';
 import { TrainingStep } from './training-step.ts';

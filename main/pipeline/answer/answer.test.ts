@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { answerRequest, type RuntimeMessage } from '../../contract/helper-protocol.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
-import { tinyConfiguration, tinyParameters, tokenizerFolder } from '../export/fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import { writeGgufModel } from '../export/gguf-file.ts';
 import { openTensorSource } from '../export/tensor-source.ts';
 import { answerOnce } from './answer.ts';

@@ -9,7 +9,12 @@ import { llamaCppForTests, needsLlamaCpp } from '../../testing/llama-cpp.ts';
 import { startLlamaCpp } from '../../llama-cpp/index.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
 import { readEvaluation } from '../../experiment/results.ts';
-import { tinyConfiguration, tinyParameters, tokenizerFolder, writeTinySource } from '../export/fixtures/tiny-model.ts';
+import {
+  tinyConfiguration,
+  tinyParameters,
+  tokenizerFolder,
+  writeTinySource,
+} from '../../models/fixtures/tiny-model.ts';
 import { fourBitBaseline } from './four-bit.ts';
 import { JobStopped } from '../job.ts';
 import { scoreLabelsInLlamaCpp } from '../task/label-scores.ts';

@@ -8,7 +8,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters, saveModelFolder } from '../../models/model-folder.ts';
 import { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../export/fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import type { EvaluationRow } from '../task/evaluation-rows.ts';
 import { whyNoGguf } from '../export/gguf-layout.ts';
 import { writeAnswers } from './written-answers.ts';

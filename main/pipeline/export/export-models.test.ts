@@ -15,7 +15,12 @@ import { measureModel } from '../evaluate/measure.ts';
 import { prepareTask } from '../task/task-data.ts';
 import { exportModels } from './export-models.ts';
 import { assertExportable } from './export-targets.ts';
-import { tinyConfiguration, tinyParameters, tokenizerFolder, writeTinySource } from './fixtures/tiny-model.ts';
+import {
+  tinyConfiguration,
+  tinyParameters,
+  tokenizerFolder,
+  writeTinySource,
+} from '../../models/fixtures/tiny-model.ts';
 
 let root: string;
 let base: string;

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
 import { compareWithGraph, parametersOfFile, type RuntimeAgreement } from './runtime-check.ts';

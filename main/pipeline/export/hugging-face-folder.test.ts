@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../../native/index.ts';
 import { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
-import { tinyConfiguration, tinyParameters, writeTinySource } from './fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, writeTinySource } from '../../models/fixtures/tiny-model.ts';
 import { cases, prompts } from './golden/cases.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { packRows, unpackRows } from './hugging-face-layout.ts';

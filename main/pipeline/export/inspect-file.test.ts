@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
-import { tinyConfiguration, tinyParameters, tokenizerFolder, writeTinySource } from './fixtures/tiny-model.ts';
+import {
+  tinyConfiguration,
+  tinyParameters,
+  tokenizerFolder,
+  writeTinySource,
+} from '../../models/fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { writeGgufModel } from './gguf-file.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';

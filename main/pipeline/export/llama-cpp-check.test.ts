@@ -7,7 +7,7 @@ import type { ExportCheck } from '../../contract/results.ts';
 import { llamaCppForTests, needsLlamaCpp } from '../../testing/llama-cpp.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { writeGgufModel } from './gguf-file.ts';
 import { compareWithLlamaCpp, llamaCppCheck } from './llama-cpp-check.ts';

@@ -9,7 +9,7 @@ import { embeddedTokenizer } from '../../formats/gguf/index.ts';
 import { hasSharedData, sharedData } from '../../testing/shared-data.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import { parameterSpecifications } from '../../models/parameters.ts';
-import { tinyConfiguration } from './fixtures/tiny-model.ts';
+import { tinyConfiguration } from '../../models/fixtures/tiny-model.ts';
 import { writeGgufModel } from './gguf-file.ts';
 
 const component = llamaCppForTests();

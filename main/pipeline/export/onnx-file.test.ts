@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts } from './fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts } from '../../models/fixtures/tiny-model.ts';
 import { onnxCheck } from './onnx-check.ts';
 import { writeOnnxModel } from './onnx-file.ts';
 import { blockSize, onnxModel, packTwoBits } from './onnx-model.ts';

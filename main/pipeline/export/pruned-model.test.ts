@@ -20,7 +20,7 @@ import {
   tinyPrompts,
   tokenizerFolder,
   writeTinySource,
-} from './fixtures/tiny-model.ts';
+} from '../../models/fixtures/tiny-model.ts';
 import { ggufModelBytes, writeGgufModel } from './gguf-file.ts';
 import { prunedAnswersCheck, prunedTensors, pruneVocabulary } from './pruned-model.ts';
 import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';

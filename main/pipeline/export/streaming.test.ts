@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { tinyConfiguration, tinyParameters, tokenizerFolder } from './fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import { writeGgufModel } from './gguf-file.ts';
 import { writeOnnxModel } from './onnx-file.ts';
 import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openGguf } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from './fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
 import { compareWithGraph, parametersOfFile } from './runtime-check.ts';

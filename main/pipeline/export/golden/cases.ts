@@ -1,6 +1,6 @@
 /** The students whose Hugging Face folders are run in transformers: small ones of every family and placement. */
 import type { ModelConfiguration } from '../../../models/configuration.ts';
-import { tinyConfiguration } from '../fixtures/tiny-model.ts';
+import { tinyConfiguration } from '../../../models/fixtures/tiny-model.ts';
 
 const shape: Partial<ModelConfiguration> = {
   vocabSize: 256,

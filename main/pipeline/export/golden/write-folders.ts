@@ -1,6 +1,6 @@
 /** `node write-folders.ts <folder>`: writes the folders that make.py runs. */
 import { join } from 'node:path';
-import { tinyParameters, writeTinySource } from '../fixtures/tiny-model.ts';
+import { tinyParameters, writeTinySource } from '../../../models/fixtures/tiny-model.ts';
 import { writeHuggingFaceFolder } from '../hugging-face-folder.ts';
 import { tensorsInMemory } from '../fixtures/tensors-in-memory.ts';
 import { cases, prompts } from './cases.ts';

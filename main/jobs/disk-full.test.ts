@@ -8,10 +8,10 @@ import { TritsmithError } from '../contract/errors.ts';
 import type { JobKind } from '../contract/jobs.ts';
 import type { Recipe } from '../contract/recipe.ts';
 import { mountSmallDisk, noSmallDisk } from '../testing/small-disk.ts';
-import { forkPort } from '../jobs/fork-port.ts';
-import { runInWorker } from '../jobs/host.ts';
-import { makeTinyExperiment } from './fixtures/tiny-experiment.ts';
-import { jobsOf } from './inspect/cost.ts';
+import { forkPort } from './fork-port.ts';
+import { runInWorker } from './host.ts';
+import { makeTinyExperiment } from '../pipeline/fixtures/tiny-experiment.ts';
+import { jobsOf } from '../pipeline/inspect/cost.ts';
 
 const disk = mountSmallDisk(40);
 const root = mkdtempSync(join(tmpdir(), 'tritsmith-full-'));

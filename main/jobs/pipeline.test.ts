@@ -15,11 +15,11 @@ import { modelEvaluation } from '../contract/results.ts';
 import { comparisonPath } from '../experiment/folder.ts';
 import { readStoredComparison } from '../experiment/results.ts';
 import { exactByteProducts } from '../graph/exact-byte-products.ts';
-import { forkPort } from '../jobs/fork-port.ts';
-import { runInWorker } from '../jobs/host.ts';
+import { forkPort } from './fork-port.ts';
+import { runInWorker } from './host.ts';
 import { readModelConfiguration } from '../models/architectures/index.ts';
-import { makeTinyBase } from './fixtures/tiny-experiment.ts';
-import { jobsOf } from './inspect/cost.ts';
+import { makeTinyBase } from '../pipeline/fixtures/tiny-experiment.ts';
+import { jobsOf } from '../pipeline/inspect/cost.ts';
 
 const demo = fileURLToPath(new URL('../../resources/demo/', import.meta.url));
 const fixture = (name: string) => forkPort(fileURLToPath(new URL(`../jobs/fixtures/${name}`, import.meta.url)));

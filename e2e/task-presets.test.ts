@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { checkTask } from '../../main/pipeline/task/check-task.ts';
-import { previewRows } from '../../main/pipeline/task/preview-rows.ts';
-import { applyPreset, fittingPresets, taskPresets } from './task-presets.ts';
+import { checkTask } from '../main/pipeline/task/check-task.ts';
+import { previewRows } from '../main/pipeline/task/preview-rows.ts';
+import { applyPreset, fittingPresets, taskPresets } from '../renderer/wizard/task-presets.ts';
 
-const tasks = fileURLToPath(new URL('../../../shared/data/tasks', import.meta.url));
+const tasks = fileURLToPath(new URL('../../shared/data/tasks', import.meta.url));
 
 /** What the wizard does with a file: check it, take the first preset that fits, and show the first row. */
 async function firstRow(file: string): Promise<{ fits: string[]; prompt: string; answer: string; text: string[] }> {
