@@ -85,6 +85,7 @@ export async function startLlamaCpp(
     loadSeconds: ready.loadSeconds,
     threads: ready.threads,
     trainedContext: ready.trainedContext,
+    amx: ready.amx,
     bareBytes: ready.bareBytes,
     logits: (ids, from) => ask({ type: 'logits', ids, from }),
     branches: (prompt, branches) => ask({ type: 'branches', prompt, branches }),

@@ -32,6 +32,7 @@ interface NativeModel {
   getTrainContextSize(): number;
 }
 interface Llama {
+  readonly systemInfo: string;
   _bindings: { AddonSampler: new (model: NativeModel) => Sampler };
   loadModel(options: object): Promise<{
     _model: NativeModel;
@@ -72,6 +73,8 @@ export interface LlamaCppModel {
   readonly threads: number;
   /** Longest context that the file itself names. */
   readonly trainedContext: number;
+  /** It multiplies matrices in the processor's tiles (Intel AMX), which round activations otherwise. */
+  readonly amx: boolean;
   /** Logits `[ids.length - from][V]` of the token after each position from `from` on, in a new conversation. */
   logits(ids: Int32Array, from: number): Promise<Float32Array[]>;
   /** Continues a prompt in several ways, in a new conversation; the prompt is read once and stays in the cache. */
@@ -171,6 +174,7 @@ export async function openInLlamaCpp(
     loadSeconds,
     threads: native.getThreads(),
     trainedContext: model._model.getTrainContextSize(),
+    amx: / AMX_INT8 = 1 /.test(llama.systemInfo),
     logits: async (ids, from) => {
       native.disposeSequence(0);
       const wanted = Uint32Array.from({ length: ids.length - from }, (_, index) => from + index);

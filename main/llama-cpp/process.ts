@@ -38,8 +38,8 @@ process.on('message', (request: LlamaCppRequest) => {
       if (request.type !== 'open') throw new TritsmithError('internal', 'llama-cpp.holds-no-model');
       const bareBytes = process.memoryUsage.rss();
       opened = await openInLlamaCpp(request.component, request.path, request.options);
-      const { loadSeconds, threads, trainedContext } = opened;
-      say({ type: 'ready', loadSeconds, threads, trainedContext, bareBytes });
+      const { loadSeconds, threads, trainedContext, amx } = opened;
+      say({ type: 'ready', loadSeconds, threads, trainedContext, amx, bareBytes });
     } catch (error) {
       say({ type: 'failed', error: TritsmithError.from(error).serialise() });
     }

@@ -12,6 +12,6 @@ export type LlamaCppRequest =
   | { type: 'memory' };
 
 export type LlamaCppReply =
-  | { type: 'ready'; loadSeconds: number; threads: number; trainedContext: number; bareBytes: number }
+  | { type: 'ready'; loadSeconds: number; threads: number; trainedContext: number; amx: boolean; bareBytes: number }
   | { type: 'answer'; answer: unknown }
   | { type: 'failed'; error: SerialisedError };

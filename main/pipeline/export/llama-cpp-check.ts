@@ -2,7 +2,7 @@
  * Runs an exported file in llama.cpp beside our runtime, and beside the graph engine with llama.cpp's own arithmetic.
  *
  * llama.cpp multiplies ternary (and Q6_K) weights by activations that it rounds to int8 in blocks of 256, Q8_0 and Q4_0 weights by int8 in
- * blocks of 32, and F16 weights by float16; ours rounds once per token, as in training, or not at all. So its logits are not ours to the
+ * blocks of 32, and F16 weights by float16 (on processors with AMX by float32); ours rounds once per token, as in training, or not at all. So its logits are not ours to the
  * last digit, and comparing them with ours alone would prove little. The graph engine can round as llama.cpp does: its logits must then be
  * llama.cpp's, up to what float32 sums in another order do to single roundings.
  */
@@ -73,8 +73,14 @@ const nudge = 2 ** -16;
 /** Logits that differ by no more are called the same. */
 const exactBound = 1e-3;
 
-/** How llama.cpp rounds activations before a product with weights of a type. */
-export function llamaCppRounding(type: GgufEncoding['linear'] | GgufEncoding['embedding']): ActivationRounding {
+/**
+ * How llama.cpp rounds activations before a product with weights of a type.
+ * @param amx the product is computed in AMX's tiles, which take float32 activations for F16 weights (ggml-cpu/amx/mmq.cpp)
+ */
+export function llamaCppRounding(
+  type: GgufEncoding['linear'] | GgufEncoding['embedding'],
+  amx: boolean,
+): ActivationRounding {
   switch (type) {
     case 'TQ2_0':
     case 'TQ1_0':
@@ -84,7 +90,7 @@ export function llamaCppRounding(type: GgufEncoding['linear'] | GgufEncoding['em
     case 'Q4_0':
       return 'blocks-32';
     case 'F16':
-      return 'float16';
+      return amx ? 'none' : 'float16';
     case 'F32':
     case 'I2_S':
       return 'none';
@@ -164,7 +170,11 @@ export async function compareWithLlamaCpp(
   const contextLength = Math.min(maxPositions, Math.max(64, longest));
   const peer = await startLlamaCpp(component, path, { threads: Math.max(1, threads), contextLength, kvType: 'f32' });
   const own = loadModel(ours, { threads: Math.max(1, threads), kvType: 'f32' });
-  const roundings = { linear: llamaCppRounding(encoding.linear), head: llamaCppRounding(encoding.embedding) };
+  const roundings = {
+    linear: llamaCppRounding(encoding.linear, peer.amx),
+    // The "bitnet" graph multiplies by the input table itself, which lies outside AMX's buffers; others have a copy of it as their head.
+    head: llamaCppRounding(encoding.embedding, peer.amx && plan.architecture !== 'bitnet'),
+  };
   const twin = await openGraph(dense, parameters, threads, roundings);
   const rows = (logits: Float32Array): Float32Array[] =>
     Array.from({ length: continuation }, (_, step) => logits.subarray(step * vocabSize, (step + 1) * vocabSize));

@@ -1,7 +1,6 @@
 /** What all training jobs share: from a loaded model and a source of batches to trained parameters, with events on the way. */
 import { TritsmithError } from '../../contract/errors.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
-import type { MetricValues } from '../../contract/metric-names.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
 import { Network } from '../../models/network.ts';
