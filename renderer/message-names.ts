@@ -9,6 +9,7 @@ const labelOf = (path: string): string => settings[path]?.name ?? path;
 
 const labels: Record<SettingId, string> = {
   'task.maxLength': texts.wizard.data.maxLength,
+  'task.maxNewTokens': texts.wizard.data.maxNewTokens,
   'optimiser.microBatchTokens': labelOf('*.optimiser.microBatchTokens'),
   'optimiser.learningRate': labelOf('*.optimiser.learningRate'),
   'refine.subln': labelOf('refine.subln'),
@@ -23,6 +24,7 @@ const page = (title: string): string => `the page ${quoted(title)}`;
 const actions: Record<ActionId, string> = {
   'experiments.list': page(texts.navigation.experiments),
   'export.make': `${quoted(texts.exports.make)} on ${page(texts.titles.exports)}`,
+  'text.write': page(texts.titles.playground),
   'file.inspect': page(texts.titles.exports),
   'path.choose': `choose it with ${quoted(texts.picker.browse)}, or drop it on its field`,
   'tokenizer.choose': texts.elsewhere.tokenizer,

@@ -1,6 +1,6 @@
 /** What the jobs and answers need of recipes, rows and results. */
 import type { Names } from '../names.ts';
-import type { Sentences } from '../sentences.ts';
+import { quoted, type Sentences } from '../sentences.ts';
 
 export const pipeline = {
   'recipe.tokenizers-differ': (): Sentences => ({
@@ -33,6 +33,72 @@ export const pipeline = {
     reason: `Its columns are ${columns.map((name) => `"${name}"`).join(', ')}.`,
     remedy:
       naming === 'chosen' ? 'Choose the text and label columns again.' : 'Name the columns as in the training rows.',
+  }),
+  'rows.none-usable': ({ path }: { path: string }): Sentences => ({
+    message: `${path} holds no usable row.`,
+    remedy: 'Check that the text and label columns are the right ones and not empty.',
+  }),
+  'rows.none-left': (): Sentences => ({
+    message: 'No training row is left after holding rows out for evaluation.',
+    remedy: 'Give a separate evaluation file, or more rows.',
+  }),
+  'rows.changed': ({ path }: { path: string }): Sentences => ({
+    message: `${path} has changed while it was being read.`,
+    remedy: 'Start again when nothing writes to it any more.',
+  }),
+  'rows.answers-too-large': ({ characters }: { characters: number }): Sentences => ({
+    message: 'The answers of the evaluation rows do not fit in memory.',
+    reason: `They hold more than ${characters.toLocaleString('en')} characters.`,
+    remedy: 'Give an evaluation file with fewer rows.',
+  }),
+  'corpus.no-text': ({ corpus }: { corpus: string }): Sentences => ({
+    message: `The corpus ${corpus} holds no text.`,
+    remedy: 'Choose a text or JSONL file, or a folder of them.',
+  }),
+  'tokens.too-short': (): Sentences => ({
+    message: 'Cached tokens are shorter than they should be.',
+    remedy: 'Delete the cache folder of this experiment and resume.',
+  }),
+  'labels.unknown': ({ path, label, known }: { path: string; label: string; known: readonly string[] }): Sentences => ({
+    message: `${path} has the label "${label}", which never occurs in the training rows.`,
+    reason: `The training rows know ${quoted(known)}.`,
+    remedy: 'Correct the label, or add training rows for it.',
+  }),
+  'labels.too-many': ({ column, most }: { column: string; most: number }): Sentences => ({
+    message: `The label column "${column}" has too many values.`,
+    reason: `There are more than ${most}: it looks like free text.`,
+    remedy: 'Choose another label column, or the task kind "generation".',
+  }),
+  'labels.without-rows': ({ label, known }: { label: string; known: readonly string[] }): Sentences => ({
+    message: `The class "${label}" has no training row.`,
+    reason: `The training rows hold ${quoted(known)}.`,
+    remedy: 'Add rows for it, or remove it from the label words.',
+  }),
+  'labels.only-one': ({ label }: { label: string }): Sentences => ({
+    message: `All training rows have the same label, "${label}".`,
+    remedy: 'A classifier needs rows of at least two classes. Check the label column.',
+  }),
+  'labels.of-generation': ({ task }: { task: string }, names: Names): Sentences => ({
+    message: `The task "${task}" has no labels.`,
+    reason: 'Its students write text.',
+    remedy: `Let it write, with ${names.action('text.write')}.`,
+  }),
+  'labels.word-missing': ({ label }: { label: string }): Sentences => ({
+    message: `No label word is given for the class "${label}".`,
+    remedy: 'Give a word for every class, or for none.',
+  }),
+  'labels.same-answer': ({ words }: { words: readonly string[] }): Sentences => ({
+    message: 'Two classes have the same answer in tokens.',
+    reason: `The answers are ${words.map((word) => JSON.stringify(word)).join(', ')}.`,
+    remedy: 'Give each class a label word of its own in the recipe.',
+  }),
+  'task.no-room-for-prompt': (
+    { reserved, maxLength }: { reserved: number; maxLength: number },
+    names: Names,
+  ): Sentences => ({
+    message: 'The answers leave no room for the prompt.',
+    reason: `An answer may take ${reserved} tokens; the longest row is set to ${maxLength}.`,
+    remedy: `Raise ${names.setting('task.maxLength')}, or lower ${names.setting('task.maxNewTokens')}.`,
   }),
   'prompt.empty': (): Sentences => ({
     message: 'The prompt is empty.',
