@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { sumOf } from '../main/contract/estimates.ts';
+import { sumOf } from '../main/contract/quantities.ts';
 import { optimiserSettings } from '../main/contract/recipe.ts';
 import type { ModelConfiguration } from '../main/models/configuration.ts';
 import { initialParameters } from '../main/models/initial-parameters.ts';

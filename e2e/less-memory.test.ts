@@ -20,7 +20,7 @@ const scene = openScene({
     const port = forkPort(fileURLToPath(new URL('../main/jobs/worker.ts', import.meta.url)));
     const { id } = await createExperiment(workspace, await demoRecipe(port), port);
     const { experiments } = workspace;
-    const error = new TritsmithError('out-of-memory', 'The memory ran out.', { remedy: 'End other programs.' });
+    const error = new TritsmithError('out-of-memory', 'memory.ran-out', { reason: 'bad_alloc' });
     experiments.setState(id, 'running');
     experiments.setState(id, 'failed', error.serialise());
     writeExperimentFile(workspace.experimentFolder(id), experiments.get(id));

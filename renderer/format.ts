@@ -12,10 +12,6 @@ export function bytes(value: number | null): string {
   return value === null ? texts.none : bytesInWords(value);
 }
 
-export function percent(value: number, digits = 1): string {
-  return `${(value * 100).toFixed(digits)} %`;
-}
-
 /** A share as a CSS length. */
 export function length(share: number): string {
   return `${(Math.min(1, Math.max(0, share)) * 100).toFixed(2)}%`;

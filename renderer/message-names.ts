@@ -1,5 +1,6 @@
 /** What the pages call the settings and actions that messages point at, and messages in these words. */
 import { renderSpoken, type Spoken } from '../main/contract/messages/message.ts';
+import { type Told, wordsOf } from '../main/contract/messages/told.ts';
 import type { ActionId, Names, SettingId } from '../main/contract/messages/names.ts';
 import { texts } from './texts.ts';
 
@@ -9,6 +10,7 @@ const labelOf = (path: string): string => settings[path]?.name ?? path;
 
 const labels: Record<SettingId, string> = {
   'task.maxLength': texts.wizard.data.maxLength,
+  'task.maxNewTokens': texts.wizard.data.maxNewTokens,
   'optimiser.microBatchTokens': labelOf('*.optimiser.microBatchTokens'),
   'optimiser.learningRate': labelOf('*.optimiser.learningRate'),
   'refine.subln': labelOf('refine.subln'),
@@ -23,6 +25,7 @@ const page = (title: string): string => `the page ${quoted(title)}`;
 const actions: Record<ActionId, string> = {
   'experiments.list': page(texts.navigation.experiments),
   'export.make': `${quoted(texts.exports.make)} on ${page(texts.titles.exports)}`,
+  'text.write': page(texts.titles.playground),
   'file.inspect': page(texts.titles.exports),
   'path.choose': `choose it with ${quoted(texts.picker.browse)}, or drop it on its field`,
   'tokenizer.choose': texts.elsewhere.tokenizer,
@@ -35,20 +38,30 @@ const actions: Record<ActionId, string> = {
 export const pageNames: Names = { setting: (id) => quoted(labels[id]), action: (id) => actions[id] };
 
 /** What is said to the user of an error or a finding: by its id where it has one, else the text that it came with. */
-interface Told extends Spoken {
+interface Said extends Spoken {
   readonly message: string;
   readonly cause?: string | undefined;
   readonly remedy?: string | undefined;
 }
 
-export function inWordsOfThePage<T extends Told>(told: T): T {
-  const sentences = renderSpoken(told, pageNames);
+export function inWordsOfThePage<T extends Said>(said: T): T {
+  const sentences = renderSpoken(said, pageNames);
   return sentences === null
-    ? told
-    : { ...told, message: sentences.message, cause: sentences.reason, remedy: sentences.remedy };
+    ? said
+    : { ...said, message: sentences.message, cause: sentences.reason, remedy: sentences.remedy };
 }
 
 /** Why a program runs a file or does not. */
 export function reasonOfVerdict(verdict: Spoken & { readonly reason: string }): string {
   return renderSpoken(verdict, pageNames)?.message ?? verdict.reason;
+}
+
+/** A warning, a note or a proof. */
+export function findingInWords(finding: Told): string {
+  return wordsOf(finding, pageNames);
+}
+
+/** Why a model cannot be a teacher. */
+export function refusalInWords({ problem }: { readonly problem?: Told | undefined }): string {
+  return problem === undefined ? texts.wizard.teacher.unsupported : findingInWords(problem);
 }

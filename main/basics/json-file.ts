@@ -9,9 +9,14 @@ const deepest = 64;
 
 /**
  * What `path` holds; null where there is no such file.
- * @throws TritsmithError `damaged` with `remedy` where it is no JSON or has another shape, and errors of the file system
+ * @param id what is said of a damaged one
+ * @throws TritsmithError `damaged` where it is no JSON or has another shape, and errors of the file system
  */
-export function readJson<T>(path: string, schema: ZodType<T>, remedy = 'Mend the file, or remove it.'): T | null {
+export function readJson<T>(
+  path: string,
+  schema: ZodType<T>,
+  id: 'json.damaged' | 'results.damaged' = 'json.damaged',
+): T | null {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
@@ -23,10 +28,7 @@ export function readJson<T>(path: string, schema: ZodType<T>, remedy = 'Mend the
     return schema.parse(parseBoundedJson(bytes, path, deepest));
   } catch (thrown) {
     const { message, reason } = TritsmithError.from(thrown);
-    throw new TritsmithError('damaged', `${path} cannot be read.`, {
-      reason: (reason ?? message).slice(0, 300),
-      remedy,
-    });
+    throw new TritsmithError('damaged', id, { path, problem: (reason ?? message).slice(0, 300) });
   }
 }
 

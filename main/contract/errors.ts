@@ -1,4 +1,5 @@
 /** Errors that a person can act on: what happened, why, and what to do next. They cross process borders as ids with parameters. */
+import { type ErrorCode, errorCodes } from './error-codes.ts';
 import {
   isMessageId,
   message,
@@ -9,27 +10,6 @@ import {
   renderSpoken,
 } from './messages/message.ts';
 import { plainNames } from './messages/names.ts';
-
-export const errorCodes = [
-  'bad-input',
-  'unsupported',
-  'not-found',
-  'no-space',
-  'not-writable',
-  'out-of-memory',
-  'locked',
-  'stopped',
-  'worker-died',
-  'damaged',
-  /** A server cannot be reached, or will not answer now. */
-  'unreachable',
-  /** A server wants another token, or a licence accepted. */
-  'forbidden',
-  /** The person has not given this file to the interface. */
-  'not-granted',
-  'internal',
-] as const;
-export type ErrorCode = (typeof errorCodes)[number];
 
 /** An error as JSON. Surfaces render `id` and `params`; the text is that of logs, and of what has no id (older versions). */
 export interface SerialisedError {
@@ -68,12 +48,6 @@ export interface ErrorDetails {
   readonly details?: string | undefined;
 }
 
-/** The old way to make an error, with its text. For what is not in the catalogue yet. */
-export interface ErrorText extends ErrorDetails {
-  readonly reason?: string;
-  readonly remedy?: string;
-}
-
 /**
  * The one error class of the project: a code to act on, and a message of the catalogue with its parameters. `message` (what happened), `reason` (why)
  * and `remedy` (what to do next) say it in English, for logs and stacks.
@@ -88,9 +62,9 @@ export class TritsmithError<Id extends MessageId = MessageId> extends Error {
 
   constructor(code: ErrorCode, id: Id, ...more: [...ParamsOf<Id>, more?: ErrorDetails]);
   constructor(code: ErrorCode, said: Message, more?: ErrorDetails);
-  constructor(code: ErrorCode, text: `${string} ${string}`, more?: ErrorText);
-  constructor(code: ErrorCode, said: string | Message, ...more: unknown[]) {
-    const [message, details] = messageOf(said, more);
+  constructor(code: ErrorCode, said: MessageId | Message, ...more: unknown[]) {
+    const message = typeof said === 'string' ? { id: said, params: more.shift() } : said;
+    const { details } = (more[0] ?? {}) as ErrorDetails;
     const sentences = render(message);
     super(sentences.message);
     this.name = 'TritsmithError';
@@ -144,13 +118,6 @@ export class TritsmithError<Id extends MessageId = MessageId> extends Error {
 /** Text that is in no catalogue. */
 function foreign(text: string, reason?: string, remedy?: string): Message {
   return message('foreign', { message: text, reason, remedy });
-}
-
-function messageOf(said: string | Message, [first, second]: unknown[]): [Message, string | undefined] {
-  if (typeof said !== 'string') return [said, (first as ErrorDetails | undefined)?.details];
-  if (isMessageId(said)) return [{ id: said, params: first }, (second as ErrorDetails | undefined)?.details];
-  const { reason, remedy, details } = (first ?? {}) as ErrorText;
-  return [foreign(said, reason, remedy), details];
 }
 
 /** The native runtime has an error class of its own, which this room may not import. */

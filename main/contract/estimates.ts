@@ -1,4 +1,4 @@
-/** What a training takes, as terms: each with its bytes and the figures that they come from. messages/estimates.en.ts puts them into words. */
+/** What a training takes, as terms: each with its bytes and the figures that they come from. messages/en/estimates.ts puts them into words. */
 import { z } from 'zod';
 import { jobKind } from './jobs.ts';
 import { exportType } from './recipe.ts';
@@ -108,7 +108,3 @@ export type RecipeForecast = z.infer<typeof recipeForecast>;
 /** What a published model would take to be distilled with the smallest steps. */
 export const modelForecast = z.object({ name: z.string(), memory: z.array(memoryTerm), disk: z.array(diskTerm) });
 export type ModelForecast = z.infer<typeof modelForecast>;
-
-export function sumOf(terms: readonly ResourceTerm[]): number {
-  return terms.reduce((sum, { bytes }) => sum + bytes, 0);
-}

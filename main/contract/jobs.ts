@@ -1,6 +1,6 @@
 /** What a job is told and what it says: the messages between the workbench and a worker process. */
 import { z } from 'zod';
-import { errorCodes } from './errors.ts';
+import { errorCodes } from './error-codes.ts';
 import { exportSettings, recipeSchema } from './recipe.ts';
 
 /** A unit of work in a worker process, in the order in which an experiment runs them. */

@@ -12,3 +12,13 @@ export function bytesInWords(bytes: number): string {
   }
   return `${unit === 0 ? String(Math.round(value)) : value.toPrecision(3)} ${byteUnits[unit]!}`;
 }
+
+/** A share of 1 as a percentage: `85.6 %`. */
+export function percent(share: number, digits = 1): string {
+  return `${(share * 100).toFixed(digits)} %`;
+}
+
+/** Bytes of all of them. */
+export function sumOf(terms: readonly { readonly bytes: number }[]): number {
+  return terms.reduce((sum, { bytes }) => sum + bytes, 0);
+}

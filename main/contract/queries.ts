@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } from './estimates.ts';
 import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
+import { told } from './messages/told.ts';
 import { exportType, recipeSchema, taskSettings } from './recipe.ts';
 
 export const presetName = z.enum(['quick', 'balanced', 'paper']);
@@ -44,7 +45,7 @@ export const teacherCard = z.object({
   folder: z.string(),
   supported: z.boolean(),
   /** Why it is refused, when it is, and what would be accepted. */
-  problem: z.string().optional(),
+  problem: told.optional(),
   supportedArchitectures: z.array(z.string()),
   architecture: z.string(),
   layers: z.number(),
@@ -68,7 +69,7 @@ export const teacherCard = z.object({
   licence: z.string().nullable(),
   /** What the student weighs: the packed linear layers, and the whole I2_S file with F16 embedding. */
   student: z.object({ bodyBytes: z.number(), fileBytes: z.number() }),
-  warnings: z.array(z.string()),
+  warnings: z.array(told),
 });
 export type TeacherCard = z.infer<typeof teacherCard>;
 
@@ -151,8 +152,8 @@ export const taskReport = z.object({
   unseenDevLabels: z.array(z.string()),
   trainable: z.boolean(),
   /** Why it can't be trained on, and what to do. */
-  blockers: z.array(z.string()),
-  warnings: z.array(z.string()),
+  blockers: z.array(told),
+  warnings: z.array(told),
 });
 export type TaskReport = z.infer<typeof taskReport>;
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { experimentRecord, experimentState, machineDescription, timeRange } from './experiments.ts';
 import { recipeForecast } from './estimates.ts';
 import { hubDownload } from './hub.ts';
+import { isMessageId, type MessageId } from './messages/message.ts';
 import { jobKind } from './jobs.ts';
 import { sideJob } from './side-jobs.ts';
 import { comparedModel, comparison, exportedFile, modelEvaluation } from './results.ts';
@@ -182,10 +183,10 @@ export const doctorReport = z.object({
   executionProviders: z.array(z.object({ name: z.string(), bundled: z.boolean() })),
   versions: z.record(z.string(), z.string()),
   findings: z.array(
+    // A message of the catalogue: what was found, and what follows from it.
     z.object({
-      name: z.string(),
-      value: z.string(),
-      consequence: z.string(),
+      id: z.custom<MessageId>((id) => typeof id === 'string' && isMessageId(id)),
+      params: z.unknown().optional(),
       level: z.enum(['fine', 'limit', 'problem']),
     }),
   ),

@@ -15,7 +15,7 @@ export function writeExperimentFile(folder: string, record: ExperimentRecord): v
 /** @throws TritsmithError `not-found`, `damaged` */
 export function readExperimentFile(folder: string): ExperimentRecord {
   const record = readJson(recordPath(folder), experimentRecord);
-  if (record === null) throw new TritsmithError('not-found', `There is no experiment in ${folder}.`);
+  if (record === null) throw new TritsmithError('not-found', 'experiment.none-in-folder', { folder });
   return record;
 }
 

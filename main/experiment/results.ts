@@ -17,7 +17,7 @@ import { writeFileAtomically } from '../basics/atomic-file.ts';
 import { readJson } from '../basics/json-file.ts';
 import { comparisonPath, evaluationPath, exportListPath, measurementPath } from './folder.ts';
 
-const again = 'Run the evaluation and the export again.';
+const damaged = 'results.damaged';
 
 /**
  * Earlier versions kept the paired differences among the scores, as `differenceFrom.<model>`, `.low`, `.high` and `mcnemarP.<model>`.
@@ -44,7 +44,7 @@ const evaluationFile = z.preprocess(withDifferences, modelEvaluation);
 
 /** Null before the model was evaluated. @throws TritsmithError `damaged` */
 export function readEvaluation(experiment: string, model: ComparedModel): ModelEvaluation | null {
-  return readJson(evaluationPath(experiment, model), evaluationFile, again);
+  return readJson(evaluationPath(experiment, model), evaluationFile, damaged);
 }
 
 export async function writeEvaluation(experiment: string, evaluation: ModelEvaluation): Promise<void> {
@@ -53,7 +53,7 @@ export async function writeEvaluation(experiment: string, evaluation: ModelEvalu
 
 /** Null before the model was measured. @throws TritsmithError `damaged` */
 export function readMeasurement(experiment: string, model: ComparedModel): Measurement | null {
-  return readJson(measurementPath(experiment, model), measurement, again);
+  return readJson(measurementPath(experiment, model), measurement, damaged);
 }
 
 export async function writeMeasurement(experiment: string, model: ComparedModel, found: Measurement): Promise<void> {
@@ -62,7 +62,7 @@ export async function writeMeasurement(experiment: string, model: ComparedModel,
 
 /** Null before anything was compared. Paths in it are relative to the folder. @throws TritsmithError `damaged` */
 export function readStoredComparison(experiment: string): StoredComparison | null {
-  return readJson(comparisonPath(experiment), storedComparison, again);
+  return readJson(comparisonPath(experiment), storedComparison, damaged);
 }
 
 export async function writeStoredComparison(experiment: string, comparison: StoredComparison): Promise<void> {
@@ -71,7 +71,7 @@ export async function writeStoredComparison(experiment: string, comparison: Stor
 
 /** Null before anything was exported. Paths in it are relative to the folder. @throws TritsmithError `damaged` */
 export function readExportList(experiment: string): ExportedFile[] | null {
-  return readJson(exportListPath(experiment), z.array(exportedFile), again);
+  return readJson(exportListPath(experiment), z.array(exportedFile), damaged);
 }
 
 export async function writeExportList(experiment: string, files: readonly ExportedFile[]): Promise<void> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type MemoryTerm, sumOf } from '../contract/estimates.ts';
+import type { MemoryTerm } from '../contract/estimates.ts';
+import { sumOf } from '../contract/quantities.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';

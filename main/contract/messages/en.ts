@@ -2,6 +2,7 @@
 import { commandLine } from './en/command-line.ts';
 import { datasets } from './en/datasets.ts';
 import { engine } from './en/engine.ts';
+import { estimates } from './en/estimates.ts';
 import { exports } from './en/exports.ts';
 import { hub } from './en/hub.ts';
 import { llamaCpp } from './en/llama-cpp.ts';
@@ -21,6 +22,7 @@ export const en = {
   ...engine,
   ...pipeline,
   ...exports,
+  ...estimates,
   ...verdicts,
   ...llamaCpp,
   ...hub,

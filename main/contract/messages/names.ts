@@ -3,6 +3,7 @@
 /** A setting as the recipe has it; those of an optimiser without their stage. */
 export type SettingId =
   | 'task.maxLength'
+  | 'task.maxNewTokens'
   | 'optimiser.microBatchTokens'
   | 'optimiser.learningRate'
   | 'refine.subln'
@@ -18,6 +19,8 @@ export type ActionId =
   | 'experiments.list'
   /** With what a file of an experiment is made: a noun. */
   | 'export.make'
+  /** Letting a model write: a noun. */
+  | 'text.write'
   /** What says of a file which programs run it: a noun. */
   | 'file.inspect'
   /** How a file or folder is chosen: an imperative. */
@@ -42,6 +45,7 @@ export interface Names {
 const commands: Record<ActionId, string> = {
   'experiments.list': '"tritsmith list"',
   'export.make': '"tritsmith export"',
+  'text.write': '"tritsmith generate"',
   'file.inspect': '"tritsmith inspect"',
   'path.choose': 'choose it in a dialog of the interface, or drop it on the page',
   'tokenizer.choose': 'name the folder of the model that it was made from as its tokenizer (--tokenizer <folder>)',

@@ -7,6 +7,21 @@ export interface Sentences {
   readonly remedy?: string | undefined;
 }
 
+/** A finding: its id and parameters where the catalogue has it, and the text that was written when it was found. */
+export interface Told {
+  readonly id?: string | undefined;
+  readonly params?: unknown;
+  readonly text: string;
+}
+
+/** Says a finding that stands in the parameters of a message. */
+export type Say = (finding: Told) => string;
+
+/** What happened, why and what to do, one after the other. */
+export function inOneText({ message, reason, remedy }: Sentences): string {
+  return [message, reason, remedy].filter((part) => part !== undefined).join(' ');
+}
+
 /** `a, b, c, …`: at most `most` of `items`. */
 export function firstOf(items: readonly string[], most: number): string {
   return `${items.slice(0, most).join(', ')}${items.length > most ? ', …' : ''}`;

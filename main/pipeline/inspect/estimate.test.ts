@@ -2,7 +2,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type DiskTerm, type RecipeForecast, sumOf } from '../../contract/estimates.ts';
+import type { DiskTerm, RecipeForecast } from '../../contract/estimates.ts';
+import { sumOf } from '../../contract/quantities.ts';
 import type { JobResults } from '../../contract/job-results.ts';
 import type { JobKind } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';

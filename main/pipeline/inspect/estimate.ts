@@ -63,11 +63,7 @@ export async function forecastRecipe(
   measured: MeasuredSpeed | null = null,
 ): Promise<RecipeForecast> {
   const card = await inspectTeacher(recipe.teacher);
-  if (!card.supported)
-    throw new TritsmithError('unsupported', 'This teacher cannot be used.', {
-      ...(card.problem === undefined ? {} : { reason: card.problem }),
-      remedy: 'Choose another model folder.',
-    });
+  if (!card.supported) throw new TritsmithError('unsupported', 'teacher.unusable', { problem: card.problem });
   const teacher = await readFolderConfiguration(recipe.teacher);
   const tokenizer = await recipeTokenizer(recipe);
   const facts: Facts = {

@@ -2,6 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
+import type { Told } from '../../contract/messages/sentences.ts';
+import { tell, tellError } from '../../contract/messages/told.ts';
 import type { RemoteModel, TeacherCard } from '../../contract/queries.ts';
 import { openRegularFile } from '../../basics/regular-file.ts';
 import { openCheckpoint } from '../../formats/safetensors/index.ts';
@@ -35,7 +37,7 @@ export async function inspectTeacher(folder: string): Promise<TeacherCard> {
     return {
       ...emptyCard(folder),
       architecture: await modelType(folder),
-      problem: sentence(error),
+      problem: tellError(error),
     };
   }
 }
@@ -52,15 +54,12 @@ export function foreseeTeacher(model: RemoteModel): TeacherCard {
       weightFiles,
       licence,
       student: studentBytes(configuration, model.tokenizerBytes),
-      warnings: [
-        ...(model.tokenizerBytes === 0 ? ['It has no tokenizer that can be read.'] : []),
-        ...i2sWarnings(configuration),
-      ],
+      warnings: [...(model.tokenizerBytes === 0 ? [tell('teacher.no-tokenizer')] : []), ...i2sWarnings(configuration)],
     };
   } catch (thrown) {
     const error = TritsmithError.from(thrown);
     const type = /"model_type"\s*:\s*"([^"]{1,60})"/.exec(model.configuration)?.[1] ?? 'unknown';
-    return { ...emptyCard(folder), architecture: type, licence, problem: sentence(error) };
+    return { ...emptyCard(folder), architecture: type, licence, problem: tellError(error) };
   }
 }
 
@@ -121,7 +120,7 @@ interface WeightFacts {
   bytes: number;
   types: string[];
   files: number;
-  problem?: string;
+  problem?: Told;
 }
 
 /** From the headers: size, types, and whether each tensor that config.json asks for is there in its shape. */
@@ -135,12 +134,12 @@ async function weightFacts(folder: string, configuration: ModelConfiguration): P
     for (const { name, shape, local } of parameterSpecifications(configuration)) {
       const tied = local === 'embedding' && configuration.tiedEmbeddings && !checkpoint.has(name);
       const source = tied ? 'lm_head.weight' : name;
-      if (!checkpoint.has(source)) return { ...facts, problem: `The weights lack the tensor ${name}.` };
+      if (!checkpoint.has(source)) return { ...facts, problem: tell('teacher.tensor-lacks', { name }) };
       const stored = checkpoint.shape(source);
       if (stored.join() !== shape.join())
         return {
           ...facts,
-          problem: `The tensor ${source} is [${stored.join(', ')}], config.json asks for [${shape.join(', ')}].`,
+          problem: tell('teacher.tensor-shape', { name: source, stored, wanted: shape }),
         };
     }
     return facts;
@@ -152,27 +151,25 @@ async function weightFacts(folder: string, configuration: ModelConfiguration): P
 async function tokenizerFacts(
   folder: string,
   configuration: ModelConfiguration,
-): Promise<{ tokenizer: TeacherCard['tokenizer']; warnings: string[] }> {
+): Promise<{ tokenizer: TeacherCard['tokenizer']; warnings: Told[] }> {
   try {
     const tokenizer = await loadTokenizer(folder, { vocabSize: configuration.vocabSize });
-    const eos =
-      tokenizer.eosId === null
-        ? ['The tokenizer names no end-of-text token; generation would not know when to stop.']
-        : [];
+    const eos = tokenizer.eosId === null ? [tell('teacher.no-end-of-text')] : [];
     const { preTokenizer } = tokenizer.definition;
     const byteLevel = JSON.stringify(preTokenizer ?? '').includes('ByteLevel');
     return { tokenizer: { kind: byteLevel ? 'byte-level BPE' : 'BPE', tokens: tokenizer.vocabSize }, warnings: eos };
   } catch (thrown) {
-    return { tokenizer: null, warnings: [`No usable tokenizer: ${sentence(TritsmithError.from(thrown))}`] };
+    return {
+      tokenizer: null,
+      warnings: [tell('teacher.unusable-tokenizer', { problem: tellError(TritsmithError.from(thrown)) })],
+    };
   }
 }
 
 /** I2_S packs 128 inputs at a time (docs/formats.md, 2.1); other runtimes compute other widths wrong. */
-function i2sWarnings(configuration: ModelConfiguration): string[] {
+function i2sWarnings(configuration: ModelConfiguration): Told[] {
   const odd = projections.filter((projection) => projectionShape(configuration, projection)[1] % 128 !== 0);
-  return odd.length === 0
-    ? []
-    : [`Inputs of ${odd.join(', ')} are no multiple of 128: bitnet.cpp would compute them wrong.`];
+  return odd.length === 0 ? [] : [tell('teacher.odd-inputs', { projections: odd })];
 }
 
 async function tokenizerBytes(folder: string): Promise<number> {
@@ -224,10 +221,6 @@ async function optionalText(path: string): Promise<string | null> {
   } catch {
     return null;
   }
-}
-
-function sentence(error: TritsmithError): string {
-  return [error.message, error.reason, error.remedy].filter((part) => part !== undefined).join(' ');
 }
 
 function emptyCard(folder: string): TeacherCard {

@@ -85,8 +85,5 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
   const changed = recipeSchema.safeParse(made);
   if (changed.success) return changed.data;
   const { path, message } = changed.error.issues[0]!;
-  throw new TritsmithError('bad-input', `The recipe cannot have this value of ${path.join('.')}.`, {
-    reason: message,
-    remedy: 'Correct it in the expert settings, or reset it.',
-  });
+  throw new TritsmithError('bad-input', 'recipe.value', { field: path.join('.'), problem: message });
 }

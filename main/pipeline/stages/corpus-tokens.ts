@@ -45,10 +45,7 @@ export function tokeniseCorpus(
         await onProgress(writer.tokens);
         if (writer.tokens >= wanted) break;
       }
-      if (writer.tokens < 2)
-        throw new TritsmithError('bad-input', `The corpus ${corpus} holds no text.`, {
-          remedy: 'Choose a text or JSONL file, or a folder of them.',
-        });
+      if (writer.tokens < 2) throw new TritsmithError('bad-input', 'corpus.no-text', { corpus });
       return { skipped };
     },
   });

@@ -2,6 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { TritsmithError } from '../../contract/errors.ts';
+import type { Told } from '../../contract/messages/sentences.ts';
+import { tell, tellError } from '../../contract/messages/told.ts';
 import type { RowProblem, SplitReport, TaskCheckRequest, TaskReport } from '../../contract/queries.ts';
 import { type Dataset, openDataset } from '../../formats/datasets/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
@@ -19,6 +21,8 @@ const sampleRows = 2000;
 export const mostRows = 1_000_000;
 const shownLabels = 50;
 const shownRows = 5;
+/** Labels with fewer training rows are too rare to be learnt. */
+const fewRows = 8;
 
 /** How rows become prompts and how long they may be. */
 interface Reading {
@@ -201,37 +205,25 @@ function blockersOf(
   reading: Reading,
   unseen: readonly string[],
   labelWords: Readonly<Record<string, string>>,
-): string[] {
+): Told[] {
   const { mapping, tokenizer } = reading;
-  const blockers: string[] = [];
-  if (train.report.usableRows === 0)
-    blockers.push(
-      'No training row has both a text and a label. Check which columns are the text and which is the label.',
-    );
-  if (dev?.report.usableRows === 0) blockers.push('No evaluation row has both a text and a label.');
+  const blockers: Told[] = [];
+  const known = [...train.labels.keys()].sort();
+  if (train.report.usableRows === 0) blockers.push(tell('task.no-training-row'));
+  if (dev?.report.usableRows === 0) blockers.push(tell('task.no-evaluation-row'));
   if (mapping.kind !== 'classification' || train.report.usableRows === 0) return blockers;
-  if (train.labels.size < 2)
-    blockers.push(
-      `All training rows have the label "${[...train.labels.keys()].join('')}"; a classifier needs two classes.`,
-    );
-  if (train.labels.size > mostClasses)
-    blockers.push(
-      `"${mapping.labelColumn}" has ${String(train.labels.size)} values, which looks like free text: choose another label column, or free text as the kind of task.`,
-    );
-  for (const value of Object.keys(labelWords))
-    if (!train.labels.has(value)) blockers.push(`The class "${value}" has no training row.`);
-  if (unseen.length > 0)
-    blockers.push(
-      `Evaluation rows have labels that no training row has: ${unseen
-        .slice(0, 10)
-        .map((label) => `"${label}"`)
-        .join(', ')}. Correct them, or add training rows.`,
-    );
+  if (known.length < 2) blockers.push(tell('labels.only-one', { label: known.join('') }));
+  if (known.length > mostClasses)
+    blockers.push(tell('labels.like-free-text', { column: mapping.labelColumn, values: known.length }));
+  for (const label of Object.keys(labelWords))
+    if (!train.labels.has(label))
+      blockers.push(tell('labels.without-rows', { label, known: known.slice(0, shownLabels) }));
+  if (unseen.length > 0) blockers.push(tell('labels.only-in-evaluation', { labels: unseen.slice(0, 10) }));
   if (tokenizer !== null && blockers.length === 0) {
     try {
-      chooseLabelWords(tokenizer, [...train.labels.keys()].sort(), labelWords, train.tail);
+      chooseLabelWords(tokenizer, known, labelWords, train.tail);
     } catch (thrown) {
-      blockers.push(TritsmithError.from(thrown).message);
+      blockers.push(tellError(TritsmithError.from(thrown)));
     }
   }
   return blockers;
@@ -243,55 +235,33 @@ function warningsOf(
   { mapping, maxLength }: Reading,
   shared: number,
   devFraction: number,
-): string[] {
+): Told[] {
   const most = mostEvaluationRows(maxLength);
   const { usableRows, labels, problems } = train.report;
   const count = (kind: RowProblem['kind']): number => problems.find((problem) => problem.kind === kind)?.rows ?? 0;
-  const percent = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
-  const largest = labels[0];
-  const rare = labels.filter((label) => label.rows < 8);
-  return [
-    ...[train, dev].flatMap((split) =>
-      split === null || split.checkedRows === null
-        ? []
-        : [
-            `Only the first ${split.checkedRows.toLocaleString('en')} rows of ${split.report.path} were looked at; there are about ${split.report.rows.toLocaleString('en')}.${split === train ? ' Training reads them all unless you set a limit.' : ''}`,
-          ],
-    ),
-    ...(dev === null
-      ? [
-          `No evaluation file: ${String(Math.round(devFraction * 100))} % of the training rows will be held out, at most ${most.toLocaleString('en')}.`,
-        ]
-      : []),
-    ...(dev !== null && dev.report.usableRows > most
-      ? [
-          `Of the ${dev.report.usableRows.toLocaleString('en')} evaluation rows, ${most.toLocaleString('en')} will be evaluated, drawn at random: more would take hours and say no more.`,
-        ]
-      : []),
-    ...(mapping.kind === 'classification' &&
-    largest !== undefined &&
-    labels.length > 1 &&
-    largest.rows > 0.9 * usableRows
-      ? [`${percent(largest.rows, usableRows)} of the rows are "${largest.label}": accuracy alone will say little.`]
-      : []),
-    ...(mapping.kind === 'classification' && rare.length > 0
-      ? [
-          `Labels with fewer than 8 training rows, too few to learn from: ${rare
-            .slice(0, 10)
-            .map((label) => `"${label.label}"`)
-            .join(', ')}.`,
-        ]
-      : []),
-    ...(count('duplicate-conflict') > 0
-      ? [`${String(count('duplicate-conflict'))} training rows contradict an earlier row with the same text.`]
-      : []),
-    ...(count('too-long') > 0.05 * usableRows
-      ? [`${percent(count('too-long'), usableRows)} of the training rows are cut.`]
-      : []),
-    ...(shared > 0
-      ? [
-          `${String(shared)} evaluation rows (${percent(shared, dev?.report.usableRows ?? 0)}) are also training rows: the accuracy will flatter.`,
-        ]
-      : []),
-  ];
+  const share = (part: number, whole: number): number => part / Math.max(1, whole);
+  const warnings: Told[] = [];
+  for (const split of [train, dev])
+    if (split !== null && split.checkedRows !== null) {
+      const { path, rows } = split.report;
+      warnings.push(
+        tell('task.only-first-rows', { path, checked: split.checkedRows, rows, training: split === train }),
+      );
+    }
+  if (dev === null) warnings.push(tell('task.held-out', { share: devFraction, most }));
+  else if (dev.report.usableRows > most) warnings.push(tell('task.rows-drawn', { rows: dev.report.usableRows, most }));
+  if (mapping.kind === 'classification') {
+    const largest = labels[0];
+    if (largest !== undefined && labels.length > 1 && largest.rows > 0.9 * usableRows)
+      warnings.push(tell('labels.one-prevails', { label: largest.label, share: share(largest.rows, usableRows) }));
+    const rare = labels.filter(({ rows }) => rows < fewRows).map(({ label }) => label);
+    if (rare.length > 0) warnings.push(tell('labels.rare', { labels: rare.slice(0, 10), rows: fewRows }));
+  }
+  const conflicts = count('duplicate-conflict');
+  if (conflicts > 0) warnings.push(tell('rows.contradict', { rows: conflicts }));
+  if (count('too-long') > 0.05 * usableRows)
+    warnings.push(tell('rows.cut', { share: share(count('too-long'), usableRows) }));
+  if (shared > 0)
+    warnings.push(tell('rows.shared', { rows: shared, share: share(shared, dev?.report.usableRows ?? 0) }));
+  return warnings;
 }

@@ -66,10 +66,7 @@ export class KeptRows {
   put(place: number, { prompt: render, answer }: TaskRow): void {
     this.#characters += answer.length - (this.#rows[place]?.answer.length ?? 0);
     if (this.#characters > mostAnswerCharacters)
-      throw new TritsmithError('bad-input', 'The answers of the evaluation rows do not fit in memory.', {
-        reason: `They hold more than ${mostAnswerCharacters.toLocaleString('en')} characters.`,
-        remedy: 'Give an evaluation file with fewer rows.',
-      });
+      throw new TritsmithError('bad-input', 'rows.answers-too-large', { characters: mostAnswerCharacters });
     const prompt = render();
     const ids = cutInTheMiddle(this.#tokenizer.encode(prompt), this.#settings.maxLength);
     this.#rows[place] = { prompt: ids, tail: promptTail(prompt), answer };

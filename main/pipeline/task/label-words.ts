@@ -45,10 +45,7 @@ export function chooseLabelWords(
   const chosen = classes.map((value) => (Object.hasOwn(given, value) ? given[value]! : null));
   if (chosen.some((word) => word !== null)) {
     const missing = classes.filter((_, index) => chosen[index] === null);
-    if (missing.length > 0)
-      throw new TritsmithError('bad-input', `No label word is given for the class "${missing[0]}".`, {
-        remedy: 'Give a word for every class, or for none.',
-      });
+    if (missing.length > 0) throw new TritsmithError('bad-input', 'labels.word-missing', { label: missing[0]! });
     return finish(classes, chosen as string[], tokenise(chosen as string[]));
   }
   const letters = classes.map((_, index) => String.fromCharCode(65 + index));
@@ -62,10 +59,6 @@ export function chooseLabelWords(
 }
 
 function finish(classes: readonly string[], words: readonly string[], ids: readonly Int32Array[]): LabelWords {
-  if (!distinct(ids))
-    throw new TritsmithError('bad-input', 'Two classes have the same answer in tokens.', {
-      reason: `The answers are ${words.map((word) => JSON.stringify(word)).join(', ')}.`,
-      remedy: 'Give each class a label word of its own in the recipe.',
-    });
+  if (!distinct(ids)) throw new TritsmithError('bad-input', 'labels.same-answer', { words });
   return { classes, words, ids, singleToken: ids.every((id) => id.length === 1) };
 }

@@ -44,9 +44,7 @@ export function placesOf(rows: number, seed: number): Int32Array {
 }
 
 export function changedWhileRead(path: string): TritsmithError {
-  return new TritsmithError('bad-input', `${path} has changed while it was being read.`, {
-    remedy: 'Start again when nothing writes to it any more.',
-  });
+  return new TritsmithError('bad-input', 'rows.changed', { path });
 }
 
 async function countRows(settings: TaskSettings, notes: string[], onRows: OnRows): Promise<number> {
@@ -74,10 +72,7 @@ export async function surveyTraining(
       ? Math.min(mostEvaluationRows(settings.maxLength), Math.max(1, Math.round(rows * settings.devFraction)))
       : 0;
   const end = Math.min(rows, settings.limit === undefined ? rows : held + settings.limit);
-  if (held >= end)
-    throw new TritsmithError('bad-input', 'No training row is left after holding rows out for evaluation.', {
-      remedy: 'Give a separate evaluation file, or more rows.',
-    });
+  if (held >= end) throw new TritsmithError('bad-input', 'rows.none-left');
   const places = placesOf(rows, seed);
   const classes = new Set<string>();
   let tail = '';

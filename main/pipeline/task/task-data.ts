@@ -62,34 +62,17 @@ export function promptTokens(tokenizer: Tokenizer, prompt: string, maxLength: nu
 
 function classIndex(labels: LabelWords, value: string, path: string): number {
   const index = labels.classes.indexOf(value);
-  if (index < 0)
-    throw new TritsmithError(
-      'bad-input',
-      `${path} has the label "${value}", which never occurs in the training rows.`,
-      {
-        reason: `The training rows know ${labels.classes.map((known) => `"${known}"`).join(', ')}.`,
-        remedy: 'Correct the label, or add training rows for it.',
-      },
-    );
+  if (index < 0) throw new TritsmithError('bad-input', 'labels.unknown', { path, label: value, known: labels.classes });
   return index;
 }
 
 function labelWords(settings: TaskSettings, tokenizer: Tokenizer, { classes, tail }: Survey): LabelWords {
   if (classes.length > mostClasses)
-    throw new TritsmithError('bad-input', `The label column "${settings.labelColumn}" has too many values.`, {
-      reason: `There are more than ${mostClasses}: it looks like free text.`,
-      remedy: 'Choose another label column, or the task kind "generation".',
-    });
+    throw new TritsmithError('bad-input', 'labels.too-many', { column: settings.labelColumn, most: mostClasses });
   const empty = Object.keys(settings.labelWords).filter((value) => !classes.includes(value));
   if (empty.length > 0)
-    throw new TritsmithError('bad-input', `The class "${empty[0]}" has no training row.`, {
-      reason: `The training rows hold ${classes.map((value) => `"${value}"`).join(', ')}.`,
-      remedy: 'Add rows for it, or remove it from the label words.',
-    });
-  if (classes.length < 2)
-    throw new TritsmithError('bad-input', `All training rows have the same label, "${classes[0]}".`, {
-      remedy: 'A classifier needs rows of at least two classes. Check the label column.',
-    });
+    throw new TritsmithError('bad-input', 'labels.without-rows', { label: empty[0]!, known: classes });
+  if (classes.length < 2) throw new TritsmithError('bad-input', 'labels.only-one', { label: classes[0] ?? '' });
   return chooseLabelWords(tokenizer, classes, settings.labelWords, tail);
 }
 
@@ -105,10 +88,7 @@ export async function readLabelWords(
   experiment?: string,
 ): Promise<LabelWords> {
   if (settings.kind !== 'classification')
-    throw new TritsmithError('bad-input', `The task "${settings.name}" has no labels.`, {
-      reason: 'Its students write text.',
-      remedy: 'Let it write: tritsmith generate.',
-    });
+    throw new TritsmithError('bad-input', 'labels.of-generation', { task: settings.name });
   const key = await surveyKey(settings, seed);
   let survey = experiment === undefined ? null : await earlierSurvey(experiment, key);
   if (survey === null) {
@@ -208,10 +188,7 @@ export async function prepareTask(
   const labels = settings.kind === 'classification' ? labelWords(settings, tokenizer, survey) : null;
   const reserved = longestAnswer(labels, settings.maxNewTokens);
   if (reserved >= settings.maxLength)
-    throw new TritsmithError('bad-input', 'The answers leave no room for the prompt.', {
-      reason: `An answer may take ${reserved} tokens; the longest row is set to ${settings.maxLength}.`,
-      remedy: 'Raise the longest length, or lower the longest answer.',
-    });
+    throw new TritsmithError('bad-input', 'task.no-room-for-prompt', { reserved, maxLength: settings.maxLength });
   const labelOf = (answer: string) => (labels ? classIndex(labels, answer, settings.dev ?? settings.train) : -1);
   const drawn = async (): Promise<Evaluation> => {
     const notes: string[] = [];

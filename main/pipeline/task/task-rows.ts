@@ -85,8 +85,5 @@ export async function* usableRows(
   }
   if (dropped > 0) notes.push(`${dropped} rows of ${path} have no text or no label and are left out.`);
   for (const { row, message } of dataset.problems.slice(0, 5)) notes.push(`${path}, row ${row}: ${message}`);
-  if (read === dropped)
-    throw new TritsmithError('bad-input', `${path} holds no usable row.`, {
-      remedy: 'Check that the text and label columns are the right ones and not empty.',
-    });
+  if (read === dropped) throw new TritsmithError('bad-input', 'rows.none-usable', { path });
 }

@@ -137,10 +137,7 @@ async function writeTokens<About>(request: TokenFileRequest<About>): Promise<Fil
   return info;
 }
 
-const shorter = () =>
-  new TritsmithError('damaged', 'Cached tokens are shorter than they should be.', {
-    remedy: 'Delete the cache folder of this experiment and resume.',
-  });
+const shorter = () => new TritsmithError('damaged', 'tokens.too-short');
 
 async function readFully(handle: FileHandle, view: ArrayBufferView, position: number): Promise<void> {
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);

@@ -336,19 +336,20 @@ describe('the machine, teachers and tasks', () => {
     const report = json(cli(real, 'doctor', '--workspace', workspace, '--json').out) as {
       machine: { cores: number; memoryBytes: number };
       executionProviders: { name: string }[];
-      findings: { name: string; consequence: string }[];
+      findings: { id: string; message: string; reason: string }[];
     };
     expect(report.machine.cores).toBeGreaterThan(0);
     expect(report.machine.memoryBytes).toBeGreaterThan(1e8);
     expect(report.executionProviders.map((provider) => provider.name)).toContain('cpu');
-    expect(report.findings.map((finding) => finding.name)).toEqual([
-      'Cores',
-      'Instruction sets',
-      'Memory',
-      'Disk',
-      'Execution providers',
+    expect(report.findings.map(({ id }) => id)).toEqual([
+      'machine.cores',
+      'machine.instruction-sets',
+      'machine.memory',
+      'machine.disk',
+      'machine.providers',
     ]);
-    for (const finding of report.findings) expect(finding.consequence.length).toBeGreaterThan(20);
+    expect(report.findings[0]!.message).toBe(`Cores: ${report.machine.cores}`);
+    for (const { reason } of report.findings) expect(reason.length).toBeGreaterThan(20);
   });
 
   it('task check exits with 2 for a task that cannot be trained on, and says why', async () => {
@@ -356,7 +357,7 @@ describe('the machine, teachers and tasks', () => {
     writeFileSync(path, 'text\tlabel\na\t1\nb\t1\n');
     const { code, out } = await inProcess(realPort, 'task', 'check', path);
     expect(code).toBe(2);
-    expect(out).toContain('This task cannot be trained on:\n  - All training rows have the label "1"');
+    expect(out).toContain('This task cannot be trained on:\n  - All training rows have the same label, "1".');
     const checked = await inProcess(realPort, 'task', 'check', join(parent, 'train.tsv'), '--json');
     expect(checked.code).toBe(0);
     expect(json(checked.out)).toMatchObject({

@@ -1,7 +1,8 @@
 /** The result that everything is for: teacher, BitNet-SFT and BitDistill student side by side. */
 import type { Recipe } from '../../contract/recipe.ts';
 import type { Comparison } from '../../contract/results.ts';
-import { bytes, count, elapsed, percent } from './quantities.ts';
+import { percent } from '../../contract/quantities.ts';
+import { bytes, count, elapsed } from './quantities.ts';
 import { textTable } from './text-table.ts';
 
 const names = {

@@ -1,7 +1,8 @@
 /** Shows a running experiment on standard error: one redrawn line in a terminal, a plain line every few seconds elsewhere. */
 import type { ExperimentEvent, StageRecord, TimeRange } from '../../contract/experiments.ts';
 import type { JobEvent, JobKind } from '../../contract/jobs.ts';
-import { count, elapsed, percent, timeLeft } from './quantities.ts';
+import { percent } from '../../contract/quantities.ts';
+import { count, elapsed, timeLeft } from './quantities.ts';
 import type { Shell } from './shell.ts';
 
 const barWidth = 20;

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { bytes, count, duration, elapsed, parameters, percent, timeLeft } from './quantities.ts';
+import { percent } from '../../contract/quantities.ts';
+import { bytes, count, duration, elapsed, parameters, timeLeft } from './quantities.ts';
 
 it('numbers read as people write them', () => {
   expect([0, 999, 1000, 999_499, 999_500, 1.234e9].map(bytes)).toEqual([

@@ -36,10 +36,6 @@ export function timeLeft(range: TimeRange): string {
   return low === high ? `${low} left` : `${low} - ${high} left`;
 }
 
-export function percent(share: number, digits = 1): string {
-  return `${(share * 100).toFixed(digits)} %`;
-}
-
 export function date(milliseconds: number): string {
   return new Date(milliseconds).toLocaleString('sv-SE').slice(0, 16);
 }

@@ -1,5 +1,6 @@
 /** Errors as a person needs them: what happened, why, what to do; the rest on request. */
-import { type ErrorCode, TritsmithError } from '../../contract/errors.ts';
+import type { ErrorCode } from '../../contract/error-codes.ts';
+import { TritsmithError } from '../../contract/errors.ts';
 import { exitCodes, type Shell } from './shell.ts';
 
 const codes: Record<ErrorCode, number> = {

@@ -1,4 +1,5 @@
 /** A teacher as the command line shows it. */
+import { wordsOf } from '../../contract/messages/told.ts';
 import type { TeacherCard } from '../../contract/queries.ts';
 import { bytes, count, parameters } from './quantities.ts';
 import { facts } from './text-table.ts';
@@ -39,5 +40,5 @@ export function cardText(card: TeacherCard): string {
       'Student',
       `body ${bytes(student.bodyBytes)} (${((card.bodyParameters * 2) / student.bodyBytes).toFixed(1)}x smaller than F16), whole file about ${bytes(student.fileBytes)} with F16 embedding`,
     ],
-  ])}${card.warnings.map((warning) => `Note: ${warning}\n`).join('')}`;
+  ])}${card.warnings.map((warning) => `Note: ${wordsOf(warning)}\n`).join('')}`;
 }

@@ -99,8 +99,7 @@ export class ExperimentQueue {
   resumeWithLessMemory(id: string): ExperimentView {
     const { experiments } = this.#workspace;
     const { recipe, error, name, stages } = experiments.get(id);
-    if (error?.code !== 'out-of-memory')
-      throw new TritsmithError('bad-input', `${name} did not run out of memory.`, { remedy: 'Resume it as it is.' });
+    if (error?.code !== 'out-of-memory') throw new TritsmithError('bad-input', 'experiment.had-memory', { name });
     experiments.setRecipe(id, withLessMemory(recipe));
     const stage = stages.find(({ state }) => state === 'failed')?.kind ?? '';
     const text = 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.';

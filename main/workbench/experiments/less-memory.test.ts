@@ -35,7 +35,11 @@ describe('an experiment that memory ended', () => {
     await expect.poll(() => application.queue.running).toBeNull();
     await expect(client.experiments.resumeWithLessMemory({ id })).rejects.toThrow('did not run out of memory');
     experiments.setState(id, 'running');
-    experiments.setState(id, 'failed', new TritsmithError('out-of-memory', 'The memory ran out.').serialise());
+    experiments.setState(
+      id,
+      'failed',
+      new TritsmithError('out-of-memory', 'memory.ran-out', { reason: 'bad_alloc' }).serialise(),
+    );
     const { record } = await client.experiments.resumeWithLessMemory({ id });
     expect(record.recipe.distil.optimiser.microBatchTokens).toBe(2048);
     expect(application.queue.running).toBe(id);

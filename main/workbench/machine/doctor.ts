@@ -1,9 +1,11 @@
-/** What this machine can do, each finding with its consequence in words. */
+/** What this machine can do, each finding as a message of the catalogue with what follows from it. */
 import { readFileSync, statfsSync } from 'node:fs';
 import { freeMemory } from '../../basics/free-memory.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import { type ModelForecast, sumOf } from '../../contract/estimates.ts';
-import { largestModelText, roomText } from '../../contract/messages/estimates.en.ts';
+import type { ModelForecast } from '../../contract/estimates.ts';
+import { sumOf } from '../../contract/quantities.ts';
+import { message } from '../../contract/messages/message.ts';
+import { tellError } from '../../contract/messages/told.ts';
 import type { DoctorFinding, DoctorReport } from '../../contract/views.ts';
 import { askWorker } from '../../jobs/host.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
@@ -49,73 +51,41 @@ function fits(bytes: number, memoryBytes: number): boolean {
   return bytes <= memoryBytes * (1 - headroomShare);
 }
 
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
-}
-
 function cores(count: number): DoctorFinding {
-  return {
-    name: 'Cores',
-    value: String(count),
-    consequence:
-      count >= 8
-        ? 'Students up to 0.6 B train in days; small ones in minutes.'
-        : 'Small students train in minutes to hours; a 0.6 B student would take weeks here.',
-    level: count >= 8 ? 'fine' : 'limit',
-  };
+  const enough = count >= 8;
+  return { ...message('machine.cores', { cores: count, enough }), level: enough ? 'fine' : 'limit' };
 }
 
 function vectors(architecture: string, sets: readonly string[]): DoctorFinding {
-  const value = sets.length === 0 ? 'unknown' : sets.join(', ');
-  const name = 'Instruction sets';
-  if (sets.includes('AVX-512 VNNI') || sets.includes('AVX-VNNI') || sets.includes('DOTPROD'))
-    return { name, value, consequence: 'Integer dot products in hardware: the fastest kernels run.', level: 'fine' };
-  if (sets.includes('AVX2'))
-    return { name, value, consequence: 'The AVX2 kernels run: about half the speed of VNNI.', level: 'limit' };
-  if (architecture === 'arm64') return { name, value, consequence: 'The NEON kernels run.', level: 'fine' };
-  return { name, value, consequence: 'Only the portable kernels run: exact, but slow.', level: 'limit' };
+  const kernels = ['AVX-512 VNNI', 'AVX-VNNI', 'DOTPROD'].some((name) => sets.includes(name))
+    ? 'dot-products'
+    : sets.includes('AVX2')
+      ? 'avx2'
+      : architecture === 'arm64'
+        ? 'neon'
+        : 'portable';
+  const level = kernels === 'dot-products' || kernels === 'neon' ? 'fine' : 'limit';
+  return { ...message('machine.instruction-sets', { sets, kernels }), level };
 }
 
 function memory(total: number, free: number, models: readonly ModelForecast[]): DoctorFinding {
   const largest = models.findLast((model) => fits(sumOf(model.memory), total));
   return {
-    name: 'Memory',
-    value: `${gigabytes(total)} (${gigabytes(free)} free now)`,
-    consequence: largestModelText(models, largest),
+    ...message('machine.memory', { total, free, models, largest }),
     level: largest === undefined ? 'limit' : 'fine',
   };
 }
 
-function disk(freeBytes: number, smallest: ModelForecast | undefined): DoctorFinding {
-  const finding = { name: 'Disk', value: `${gigabytes(freeBytes)} free` };
-  if (freeBytes < 1e9)
-    return {
-      ...finding,
-      consequence:
-        'Checkpoints of all but the smallest students will not fit: free some space or choose another --workspace.',
-      level: 'problem',
-    };
-  if (smallest === undefined) return { ...finding, consequence: 'Enough for small students.', level: 'limit' };
-  const level = freeBytes < sumOf(smallest.disk) ? 'limit' : 'fine';
-  return { ...finding, consequence: roomText(smallest, freeBytes), level };
+function disk(free: number, smallest: ModelForecast | undefined): DoctorFinding {
+  if (free < 1e9) return { ...message('machine.disk-full', { free }), level: 'problem' };
+  const level = smallest === undefined || free < sumOf(smallest.disk) ? 'limit' : 'fine';
+  return { ...message('machine.disk', { free, smallest }), level };
 }
 
 function providers(found: readonly { name: string; bundled: boolean }[], broken: TritsmithError | null): DoctorFinding {
-  const name = 'Execution providers';
-  if (broken !== null)
-    return {
-      name,
-      value: 'none',
-      consequence: `The training engine does not load: ${broken.message}`,
-      level: 'problem',
-    };
+  if (broken !== null) return { ...message('machine.no-engine', { problem: tellError(broken) }), level: 'problem' };
   const usable = found.filter((provider) => provider.bundled).map((provider) => provider.name);
-  return {
-    name,
-    value: usable.join(', '),
-    consequence: 'Training runs on cpu; the engine uses no other provider.',
-    level: 'fine',
-  };
+  return { ...message('machine.providers', { providers: usable }), level: 'fine' };
 }
 
 /** What the kernels care about, from /proc/cpuinfo; empty where the system does not tell. */

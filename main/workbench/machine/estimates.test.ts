@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sumOf } from '../../contract/estimates.ts';
-import { diskOf, memoryOf, timeText } from '../../contract/messages/estimates.en.ts';
+import { sumOf } from '../../contract/quantities.ts';
+import { message, render } from '../../contract/messages/message.ts';
+import type { RecipeForecast } from '../../contract/estimates.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
@@ -58,8 +59,10 @@ describe('the machine check', () => {
     expect(found.memory.needed).toBe(sumOf(found.memory.terms));
     expect(found.disk.needed).toBe(sumOf(found.disk.terms));
     expect(found.memory.stage).toBe('distil');
-    expect(memoryOf(found.memory)).toMatch(/^Most memory is taken by Stage 3: .* Together [\d.]+ MB\.$/);
-    expect(diskOf(found.disk)).toMatch(
+    expect(render(message('estimate.memory', found.memory)).message).toMatch(
+      /^Most memory is taken by Stage 3: .* Together [\d.]+ MB\.$/,
+    );
+    expect(render(message('estimate.disk', found.disk)).message).toMatch(
       /^model folders: .* checkpoints .* 2 of Stage 3 .* exports: .* Together [\d.]+ MB\.$/,
     );
     expect(timeText(found.forecast)).toContain('BitNet-SFT 18 steps');
@@ -72,13 +75,17 @@ describe('the machine check', () => {
   });
 });
 
+const timeText = (forecast: RecipeForecast): string => render(message('estimate.time', forecast)).message;
+
 describe('the doctor', () => {
   it('promises nothing that the engine has not, and speaks of the checkpoints that there are', async () => {
     const { findings } = await examine(port, folder);
-    const of = (name: string) => findings.find((finding) => finding.name === name)!.consequence;
-    expect(of('Execution providers')).toBe('Training runs on cpu; the engine uses no other provider.');
-    expect(of('Memory')).toMatch(/Qwen3-[\d.]+B.* Together [\d.]+ GB\.$/);
-    expect(of('Disk')).toMatch(/a run of Qwen3-0\.6B with every stage keeps [\d.]+ GB of checkpoints and models\.$/);
+    const of = (id: string) => render(findings.find((finding) => finding.id === id)!).reason;
+    expect(of('machine.providers')).toBe('Training runs on cpu; the engine uses no other provider.');
+    expect(of('machine.memory')).toMatch(/Qwen3-[\d.]+B.* Together [\d.]+ GB\.$/);
+    expect(of('machine.disk')).toMatch(
+      /a run of Qwen3-0\.6B with every stage keeps [\d.]+ GB of checkpoints and models\.$/,
+    );
     const before = processes;
     await examine(port, folder);
     // The engine is looked at again; what published models take does not change.

@@ -3,13 +3,8 @@ import { mkdtempSync, rmSync, statSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { freeMemory } from '../../basics/free-memory.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import {
-  type MeasuredSpeed,
-  type RecipeForecast,
-  type ResourceTerm,
-  sumOf,
-  type TaskSize,
-} from '../../contract/estimates.ts';
+import type { MeasuredSpeed, RecipeForecast, ResourceTerm, TaskSize } from '../../contract/estimates.ts';
+import { sumOf } from '../../contract/quantities.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ResourceEstimate } from '../../contract/resources.ts';
 import type { RecipeEstimate } from '../../contract/views.ts';
@@ -61,7 +56,7 @@ export async function rehearse(
   const first = times[0];
   const last = times.at(-1);
   if (first === undefined || last === undefined || last.step <= first.step)
-    throw new TritsmithError('internal', 'The rehearsal ended before a step could be timed.', { remedy: 'Try again.' });
+    throw new TritsmithError('internal', 'rehearsal.too-short');
   const measured: MeasuredSpeed = {
     steps: last.step,
     secondsPerStep: (last.time - first.time) / 1000 / (last.step - first.step),

@@ -1,7 +1,8 @@
 /** What a model card says of single rows: where teacher and student differ, and which class is taken for which. */
 import type { DifferencesAnswer } from '../../contract/result-queries.ts';
 import { studentModel } from '../../contract/model-names.ts';
-import { percent, quoted, table } from './card-markdown.ts';
+import { percent } from '../../contract/quantities.ts';
+import { quoted, table } from './card-markdown.ts';
 import { differenceSentence, mistakes, type ReportedDifferences } from './differences.ts';
 
 /** Beyond, a matrix is too wide for a page, and the most frequent mistakes are listed. */

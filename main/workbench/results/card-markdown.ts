@@ -14,7 +14,3 @@ export function quoted(text: string, longest = 400): string {
   const cut = plain.length <= longest ? plain : `${plain.slice(0, half)} … ${plain.slice(-half)}`;
   return cut === '' ? '(nothing)' : `\`${cut}\``;
 }
-
-export function percent(value: number): string {
-  return `${(value * 100).toFixed(1)} %`;
-}

@@ -2,11 +2,11 @@
 import MarkdownIt from 'markdown-it';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { lastPart } from '../../contract/local-path.ts';
-import { bytesInWords } from '../../contract/quantities.ts';
+import { bytesInWords, percent } from '../../contract/quantities.ts';
 import type { ExperimentResults } from '../../contract/views.ts';
 import { type ComparedModel, studentModel } from '../../contract/model-names.ts';
 import { differenceBlocks } from './card-differences.ts';
-import { percent, table } from './card-markdown.ts';
+import { table } from './card-markdown.ts';
 import type { ReportedDifferences } from './differences.ts';
 
 const names: Record<ComparedModel, string> = {

@@ -48,7 +48,5 @@ function answers(file: Pick<ExportedModel, 'type' | 'pruning'>): boolean {
 export function exportOf(workspace: Workspace, record: ExperimentRecord, model: TrainedModel): ExportedModel {
   const file = readExports(workspace, record).find((each) => each.model === model && each.preferred);
   if (file !== undefined && existsSync(file.path)) return file;
-  throw new TritsmithError('not-found', `There is no exported file of this model in ${record.name}.`, {
-    remedy: 'Let the experiment run to its end, or run its export again as I2_S with the whole vocabulary.',
-  });
+  throw new TritsmithError('not-found', 'export.none-that-answers', { experiment: record.name });
 }

@@ -61,7 +61,5 @@ function fileOf(workspace: Workspace, record: ExperimentRecord, { model, type }:
   if (type === undefined) return exportOf(workspace, record, model);
   const file = readExports(workspace, record).find((each) => each.model === model && each.type === type);
   if (file !== undefined && existsSync(file.path)) return file;
-  throw new TritsmithError('not-found', `There is no ${type.toUpperCase()} file of this model in ${record.name}.`, {
-    remedy: 'Make it on the page "Export" of the experiment.',
-  });
+  throw new TritsmithError('not-found', 'export.none-of-type', { experiment: record.name, type });
 }

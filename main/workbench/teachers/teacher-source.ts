@@ -67,17 +67,19 @@ export async function fetchTeacher(
   if (!existsSync(target)) {
     const disk = diskFor(plan, workspace.paths.folder, options.doneBytes ?? 0);
     if (!disk.fits)
-      throw new TritsmithError('no-space', `${plan.id} does not fit on the disk of the workspace.`, {
-        reason: `${gigabytes(disk.needed)} are needed, ${gigabytes(disk.available)} are free`,
-        remedy: 'Free some space, or put the workspace on another disk with --workspace.',
+      throw new TritsmithError('no-space', 'download.no-space', {
+        model: plan.id,
+        needed: disk.needed,
+        free: disk.available,
       });
     await downloadModel(client, plan, target, options);
   }
   const card = await askWorker(port, { type: 'inspect-teacher', folder: target });
   if (!card.supported)
-    throw new TritsmithError('unsupported', `${plan.id} is here, but it cannot be a teacher.`, {
-      reason: card.problem ?? 'unknown',
-      remedy: `Choose another model. It lies in ${target}.`,
+    throw new TritsmithError('unsupported', 'teacher.fetched-but-unusable', {
+      model: plan.id,
+      problem: card.problem,
+      folder: target,
     });
   workspace.teachers.put(plan.id, card);
   return card;
@@ -92,8 +94,4 @@ function diskFor(plan: HubPlan, workspace: string, doneBytes: number): ResourceE
     fits: needed + spareBytes <= bavail * bsize,
     terms: [{ id: 'download', bytes: needed, params: { files: plan.files.length } }],
   };
-}
-
-function gigabytes(bytes: number): string {
-  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }

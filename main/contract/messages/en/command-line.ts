@@ -1,5 +1,6 @@
 /** What the programs that are started in a terminal say: only these may name commands and flags outright. */
-import type { Sentences } from '../sentences.ts';
+import type { Names } from '../names.ts';
+import type { Say, Sentences, Told } from '../sentences.ts';
 
 export const commandLine = {
   'cli.benchmark-options': ({ problems }: { problems: readonly string[] }): Sentences => ({
@@ -59,17 +60,13 @@ export const commandLine = {
     message: `"${id}" is no name of a model on the Hub.`,
     remedy: 'Give it as owner/name, such as Qwen/Qwen3-0.6B.',
   }),
-  'cli.no-teacher': ({
-    id,
-    problem,
-    families,
-  }: {
-    id: string;
-    problem: string;
-    families: readonly string[];
-  }): Sentences => ({
+  'cli.no-teacher': (
+    { id, problem, families }: { id: string; problem?: Told | undefined; families: readonly string[] },
+    _: Names,
+    say: Say,
+  ): Sentences => ({
     message: `${id} cannot be a teacher, so it is not downloaded.`,
-    reason: problem,
+    reason: problem === undefined ? 'unknown' : say(problem),
     remedy: `Choose a model of one of these families: ${families.join(', ')}.`,
   }),
   'cli.no-file': ({ path }: { path: string }): Sentences => ({

@@ -55,10 +55,6 @@ export const engine = {
     message: `Class "${label}" is not one of ${labels.join(', ')}.`,
     remedy: 'Check the label column, or add the class to the task.',
   }),
-  'scores.no-token': (): Sentences => ({
-    message: 'No perplexity: no token was predicted.',
-    remedy: 'Give a text of at least two tokens.',
-  }),
   'scores.no-interval': ({ right, total }: { right: number; total: number }): Sentences => ({
     message: `No interval for ${right} right answers out of ${total}.`,
     reason: 'Both must be whole numbers, the first not larger than the second.',

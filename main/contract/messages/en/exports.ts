@@ -113,4 +113,12 @@ export const exports = {
     message: `There is no file or folder ${path}.`,
     remedy: 'Check the path.',
   }),
+  'export.none-that-answers': ({ experiment }: { experiment: string }): Sentences => ({
+    message: `There is no exported file of this model in ${experiment}.`,
+    remedy: 'Let the experiment run to its end, or run its export again as I2_S with the whole vocabulary.',
+  }),
+  'export.none-of-type': ({ experiment, type }: { experiment: string; type: string }, names: Names): Sentences => ({
+    message: `There is no ${type.toUpperCase()} file of this model in ${experiment}.`,
+    remedy: `Make it with ${names.action('export.make')}.`,
+  }),
 };

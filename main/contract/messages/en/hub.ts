@@ -1,4 +1,6 @@
 /** The Hugging Face Hub: reaching it, what it refuses, downloads. */
+import { bytesInWords } from '../../quantities.ts';
+import type { Names } from '../names.ts';
 import type { Sentences } from '../sentences.ts';
 
 const checkNetwork = 'Check HF_ENDPOINT and the network, then try again.';
@@ -88,6 +90,15 @@ export const hub = {
     message: `${id} names a weight file that is refused.`,
     reason: `"${name}" is no plain file name`,
     remedy: 'Choose another model.',
+  }),
+  /** `needed`, `free`: bytes. */
+  'download.no-space': (
+    { model, needed, free }: { model: string; needed: number; free: number },
+    names: Names,
+  ): Sentences => ({
+    message: `${model} does not fit on the disk of the workspace.`,
+    reason: `${bytesInWords(needed)} are needed, ${bytesInWords(free)} are free.`,
+    remedy: `Free some space, or ${names.action('workspace.choose')} on a larger disk.`,
   }),
   'download.stopped': (): Sentences => ({ message: 'The download was stopped.' }),
   'download.does-not-go-on': ({ name }: { name: string }): Sentences => ({

@@ -1,5 +1,6 @@
 /** Model files: GGUF, safetensors, config.json; what is damaged, lacking or of a kind that is not supported. */
-import { firstOf, type Sentences } from '../sentences.ts';
+import type { Names } from '../names.ts';
+import { firstOf, type Say, type Sentences, type Told } from '../sentences.ts';
 
 const again = 'Download the model again.';
 
@@ -21,6 +22,44 @@ export const modelFiles = {
       remedy,
     };
   },
+  'teacher.unusable': ({ problem }: { problem?: Told | undefined }, _: Names, say: Say): Sentences => ({
+    message: 'This teacher cannot be used.',
+    reason: problem === undefined ? undefined : say(problem),
+    remedy: 'Choose another model folder.',
+  }),
+  'teacher.fetched-but-unusable': (
+    { model, problem, folder }: { model: string; problem?: Told | undefined; folder: string },
+    _: Names,
+    say: Say,
+  ): Sentences => ({
+    message: `${model} is here, but it cannot be a teacher.`,
+    reason: problem === undefined ? 'unknown' : say(problem),
+    remedy: `Choose another model. It lies in ${folder}.`,
+  }),
+  'teacher.no-tokenizer': (): Sentences => ({ message: 'It has no tokenizer that can be read.' }),
+  'teacher.unusable-tokenizer': ({ problem }: { problem: Told }, _: Names, say: Say): Sentences => ({
+    message: `No usable tokenizer: ${say(problem)}`,
+  }),
+  'teacher.no-end-of-text': (): Sentences => ({
+    message: 'The tokenizer names no end-of-text token; generation would not know when to stop.',
+  }),
+  'teacher.tensor-lacks': ({ name }: { name: string }): Sentences => ({
+    message: `The weights lack the tensor ${name}.`,
+  }),
+  'teacher.tensor-shape': ({
+    name,
+    stored,
+    wanted,
+  }: {
+    name: string;
+    stored: readonly number[];
+    wanted: readonly number[];
+  }): Sentences => ({
+    message: `The tensor ${name} is [${stored.join(', ')}], config.json asks for [${wanted.join(', ')}].`,
+  }),
+  'teacher.odd-inputs': ({ projections }: { projections: readonly string[] }): Sentences => ({
+    message: `Inputs of ${projections.join(', ')} are no multiple of 128: bitnet.cpp would compute them wrong.`,
+  }),
   'model.unknown-type': ({ type, families }: { type: string; families: readonly string[] }): Sentences => ({
     message: `Models of type "${type}" are not supported.`,
     remedy: `Choose a model of one of these families: ${families.join(', ')}.`,
@@ -185,10 +224,6 @@ export const modelFiles = {
   }),
   'packing.matrix': ({ rows, columns, values }: { rows: number; columns: number; values: number }): Sentences => ({
     message: `A matrix of ${rows} x ${columns} has ${values} values.`,
-  }),
-  'packing.i2s-bytes': ({ count, bytes }: { count: number; bytes: number }): Sentences => ({
-    message: `An I2_S tensor of ${count} weights has ${bytes} bytes.`,
-    remedy: 'Download or export the file again.',
   }),
   'packing.row': ({
     name,

@@ -1,6 +1,9 @@
 /** What the jobs and answers need of recipes, rows and results. */
+import { percent } from '../../quantities.ts';
 import type { Names } from '../names.ts';
-import type { Sentences } from '../sentences.ts';
+import { quoted, type Sentences } from '../sentences.ts';
+
+const inThousands = (value: number): string => value.toLocaleString('en');
 
 export const pipeline = {
   'recipe.tokenizers-differ': (): Sentences => ({
@@ -18,6 +21,11 @@ export const pipeline = {
     reason: `The teacher has ${layers} layers, numbered 0 to ${layers - 1}; negative numbers count from the end.`,
     remedy: `Choose another layer (${names.setting('distil.layer')}); the last, -1, is the usual one for small models.`,
   }),
+  'recipe.value': ({ field, problem }: { field: string; problem: string }): Sentences => ({
+    message: `The recipe cannot have this value of ${field}.`,
+    reason: problem,
+    remedy: 'Give it another value, or leave it out: then it has its usual one.',
+  }),
   'rows.no-column': ({
     file,
     missing,
@@ -34,6 +42,120 @@ export const pipeline = {
     remedy:
       naming === 'chosen' ? 'Choose the text and label columns again.' : 'Name the columns as in the training rows.',
   }),
+  'rows.none-usable': ({ path }: { path: string }): Sentences => ({
+    message: `${path} holds no usable row.`,
+    remedy: 'Check that the text and label columns are the right ones and not empty.',
+  }),
+  'rows.none-left': (): Sentences => ({
+    message: 'No training row is left after holding rows out for evaluation.',
+    remedy: 'Give a separate evaluation file, or more rows.',
+  }),
+  'rows.changed': ({ path }: { path: string }): Sentences => ({
+    message: `${path} has changed while it was being read.`,
+    remedy: 'Start again when nothing writes to it any more.',
+  }),
+  'rows.answers-too-large': ({ characters }: { characters: number }): Sentences => ({
+    message: 'The answers of the evaluation rows do not fit in memory.',
+    reason: `They hold more than ${characters.toLocaleString('en')} characters.`,
+    remedy: 'Give an evaluation file with fewer rows.',
+  }),
+  'corpus.no-text': ({ corpus }: { corpus: string }): Sentences => ({
+    message: `The corpus ${corpus} holds no text.`,
+    remedy: 'Choose a text or JSONL file, or a folder of them.',
+  }),
+  'tokens.too-short': (): Sentences => ({
+    message: 'Cached tokens are shorter than they should be.',
+    remedy: 'Delete the cache folder of this experiment and resume.',
+  }),
+  'labels.unknown': ({ path, label, known }: { path: string; label: string; known: readonly string[] }): Sentences => ({
+    message: `${path} has the label "${label}", which never occurs in the training rows.`,
+    reason: `The training rows know ${quoted(known)}.`,
+    remedy: 'Correct the label, or add training rows for it.',
+  }),
+  'labels.too-many': ({ column, most }: { column: string; most: number }): Sentences => ({
+    message: `The label column "${column}" has too many values.`,
+    reason: `There are more than ${most}: it looks like free text.`,
+    remedy: 'Choose another label column, or the task kind "generation".',
+  }),
+  'labels.without-rows': ({ label, known }: { label: string; known: readonly string[] }): Sentences => ({
+    message: `The class "${label}" has no training row.`,
+    reason: `The training rows hold ${quoted(known)}.`,
+    remedy: 'Add rows for it, or remove it from the label words.',
+  }),
+  'labels.only-one': ({ label }: { label: string }): Sentences => ({
+    message: `All training rows have the same label, "${label}".`,
+    remedy: 'A classifier needs rows of at least two classes. Check the label column.',
+  }),
+  'labels.of-generation': ({ task }: { task: string }, names: Names): Sentences => ({
+    message: `The task "${task}" has no labels.`,
+    reason: 'Its students write text.',
+    remedy: `Let it write, with ${names.action('text.write')}.`,
+  }),
+  'labels.like-free-text': ({ column, values }: { column: string; values: number }): Sentences => ({
+    message: `"${column}" has ${values} values, which looks like free text: choose another label column, or free text as the kind of task.`,
+  }),
+  'labels.only-in-evaluation': ({ labels }: { labels: readonly string[] }): Sentences => ({
+    message: `Evaluation rows have labels that no training row has: ${quoted(labels)}.`,
+    remedy: 'Correct them, or add training rows.',
+  }),
+  'labels.one-prevails': ({ label, share }: { label: string; share: number }): Sentences => ({
+    message: `${percent(share)} of the rows are "${label}": accuracy alone will say little.`,
+  }),
+  'labels.rare': ({ labels, rows }: { labels: readonly string[]; rows: number }): Sentences => ({
+    message: `Labels with fewer than ${rows} training rows, too few to learn from: ${quoted(labels)}.`,
+  }),
+  'rows.contradict': ({ rows }: { rows: number }): Sentences => ({
+    message: `${rows} training rows contradict an earlier row with the same text.`,
+  }),
+  'rows.cut': ({ share }: { share: number }): Sentences => ({
+    message: `${percent(share)} of the training rows are cut.`,
+  }),
+  'rows.shared': ({ rows, share }: { rows: number; share: number }): Sentences => ({
+    message: `${rows} evaluation rows (${percent(share)}) are also training rows: the accuracy will flatter.`,
+  }),
+  'task.no-training-row': (): Sentences => ({
+    message: 'No training row has both a text and a label.',
+    remedy: 'Check which columns are the text and which is the label.',
+  }),
+  'task.no-evaluation-row': (): Sentences => ({ message: 'No evaluation row has both a text and a label.' }),
+  /** `rows`: about how many there are. `training`: whether it is the file of training rows. */
+  'task.only-first-rows': ({
+    path,
+    checked,
+    rows,
+    training,
+  }: {
+    path: string;
+    checked: number;
+    rows: number;
+    training: boolean;
+  }): Sentences => ({
+    message: `Only the first ${inThousands(checked)} rows of ${path} were looked at; there are about ${inThousands(rows)}.`,
+    remedy: training ? 'Training reads them all unless you set a limit.' : undefined,
+  }),
+  'task.held-out': ({ share, most }: { share: number; most: number }): Sentences => ({
+    message: `No evaluation file: ${percent(share, 0)} of the training rows will be held out, at most ${inThousands(most)}.`,
+  }),
+  'task.rows-drawn': ({ rows, most }: { rows: number; most: number }): Sentences => ({
+    message: `Of the ${inThousands(rows)} evaluation rows, ${inThousands(most)} will be evaluated, drawn at random: more would take hours and say no more.`,
+  }),
+  'labels.word-missing': ({ label }: { label: string }): Sentences => ({
+    message: `No label word is given for the class "${label}".`,
+    remedy: 'Give a word for every class, or for none.',
+  }),
+  'labels.same-answer': ({ words }: { words: readonly string[] }): Sentences => ({
+    message: 'Two classes have the same answer in tokens.',
+    reason: `The answers are ${words.map((word) => JSON.stringify(word)).join(', ')}.`,
+    remedy: 'Give each class a label word of its own in the recipe.',
+  }),
+  'task.no-room-for-prompt': (
+    { reserved, maxLength }: { reserved: number; maxLength: number },
+    names: Names,
+  ): Sentences => ({
+    message: 'The answers leave no room for the prompt.',
+    reason: `An answer may take ${reserved} tokens; the longest row is set to ${maxLength}.`,
+    remedy: `Raise ${names.setting('task.maxLength')}, or lower ${names.setting('task.maxNewTokens')}.`,
+  }),
   'prompt.empty': (): Sentences => ({
     message: 'The prompt is empty.',
     remedy: 'Give at least one character.',
@@ -46,5 +168,10 @@ export const pipeline = {
     message: 'The answers that were kept belong to other rows.',
     reason: `${answers} answers, ${rows} rows`,
     remedy: 'The data file has changed since. Evaluate the experiment again.',
+  }),
+  'results.damaged': ({ path, problem }: { path: string; problem: string }): Sentences => ({
+    message: `${path} cannot be read.`,
+    reason: problem,
+    remedy: 'Run the evaluation and the export again.',
   }),
 };

@@ -79,4 +79,9 @@ export const system = {
     reason: 'A JSON object was expected.',
     remedy: 'Check that it is the right file, or download or create it again.',
   }),
+  'json.damaged': ({ path, problem }: { path: string; problem: string }): Sentences => ({
+    message: `${path} cannot be read.`,
+    reason: problem,
+    remedy: 'Mend the file, or remove it.',
+  }),
 };

@@ -81,10 +81,6 @@ export const tokenizers = {
     reason,
     remedy: again,
   }),
-  'template.none': (): Sentences => ({
-    message: 'The model has no chat template.',
-    remedy: 'Write a prompt template instead.',
-  }),
   'template.not-rendered': ({ what, problem }: { what: string; problem: string }): Sentences => ({
     message: `${what} can't be rendered.`,
     reason: problem,

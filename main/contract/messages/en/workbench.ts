@@ -102,6 +102,21 @@ export const workbench = {
     reason: `several begin so: ${matches.join(', ')}`,
     remedy: showsWhatIsThere(names),
   }),
+  'experiment.none-in-folder': ({ folder }: { folder: string }): Sentences => ({
+    message: `There is no experiment in ${folder}.`,
+  }),
+  'experiment.runs': (): Sentences => ({
+    message: 'This experiment is running.',
+    remedy: 'Wait until it has ended.',
+  }),
+  'experiment.had-memory': ({ name }: { name: string }): Sentences => ({
+    message: `${name} did not run out of memory.`,
+    remedy: 'Resume it as it is.',
+  }),
+  'rehearsal.too-short': (): Sentences => ({
+    message: 'The rehearsal ended before a step could be timed.',
+    remedy: 'Try again.',
+  }),
   'experiment.no-folder-name': ({ name, folder }: { name: string; folder: string }): Sentences => ({
     message: `No free folder name for "${name}" in ${folder}.`,
   }),

@@ -7,7 +7,7 @@ import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../../contr
 import type { TrainedModel } from '../../../contract/model-names.ts';
 import { converse } from '../../../workbench/interface/helper-host.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
-import { percent } from '../quantities.ts';
+import { percent } from '../../../contract/quantities.ts';
 import { cancellable, experimentModel, modelOption, runtimePort } from '../runnable-model.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { textTable } from '../text-table.ts';

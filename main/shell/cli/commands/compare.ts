@@ -8,7 +8,7 @@ import { recipeDifferences } from '../../../workbench/experiments/recipe-differe
 import type { Workspace } from '../../../workbench/workspace/workspace.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { comparisonTable } from '../comparison-table.ts';
-import { percent } from '../quantities.ts';
+import { percent } from '../../../contract/quantities.ts';
 import { withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { textTable } from '../text-table.ts';

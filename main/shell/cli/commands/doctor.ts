@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { render } from '../../../contract/messages/message.ts';
 import { examine } from '../../../workbench/machine/doctor.ts';
 import { defaultWorkspaceFolder, prepareWorkspace } from '../../../workbench/workspace/workspace-folder.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
@@ -12,13 +13,19 @@ export function doctorCommand(shell: Shell): Command {
         const report = await examine(shell.port, folder);
         if (report.findings.some((finding) => finding.level === 'problem')) shell.exitCode = exitCodes.failed;
         if (options.json === true) {
-          printJson(shell, report);
+          printJson(shell, {
+            ...report,
+            findings: report.findings.map((finding) => ({ ...finding, ...render(finding) })),
+          });
           return;
         }
         const marks = { fine: 'ok', limit: 'limit', problem: 'PROBLEM' } as const;
         shell.out(`${report.machine.processor}, ${report.machine.platform}, ${report.machine.architecture}\n\n`);
-        for (const { name, value, consequence, level } of report.findings)
-          shell.out(`${marks[level].padEnd(8)} ${name}: ${value}\n         ${consequence}\n`);
+        for (const finding of report.findings) {
+          const { message, reason, remedy } = render(finding);
+          const follows = [reason, remedy].filter((text) => text !== undefined).join(' ');
+          shell.out(`${marks[finding.level].padEnd(8)} ${message}\n         ${follows}\n`);
+        }
         const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`);
         shell.out(`\nWorkspace: ${folder}\nVersions: ${versions.join(', ')}\n`);
       }),

@@ -6,7 +6,8 @@ import { plainNames } from '../../../contract/messages/names.ts';
 import type { FileInspection } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
-import { bytes, count, parameters, percent } from '../quantities.ts';
+import { percent } from '../../../contract/quantities.ts';
+import { bytes, count, parameters } from '../quantities.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { facts, textTable } from '../text-table.ts';
 

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import { wordsOf } from '../../../contract/messages/told.ts';
 import type { SplitReport, TaskReport } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
-import { bytes, count, percent } from '../quantities.ts';
+import { percent } from '../../../contract/quantities.ts';
+import { bytes, count } from '../quantities.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { facts } from '../text-table.ts';
 
@@ -71,12 +73,12 @@ export function reportText(report: TaskReport): string {
   ]);
   const verdict = report.trainable
     ? 'This task can be trained on.\n'
-    : `This task cannot be trained on:\n${report.blockers.map((blocker) => `  - ${blocker}\n`).join('')}`;
+    : `This task cannot be trained on:\n${report.blockers.map((blocker) => `  - ${wordsOf(blocker)}\n`).join('')}`;
   return [
     head,
     splitText('Training rows', report.train, mapping.kind),
     ...(report.dev === null ? [] : [splitText('Evaluation rows', report.dev, mapping.kind)]),
-    report.warnings.map((warning) => `Note: ${warning}\n`).join('') + verdict,
+    report.warnings.map((warning) => `Note: ${wordsOf(warning)}\n`).join('') + verdict,
   ].join('\n');
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { wordsOf } from '../../../contract/messages/told.ts';
 import { type HubModelCard, hubModelId } from '../../../contract/hub.ts';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { discardDownload, unfinishedDownloads } from '../../../hub/download.ts';
@@ -10,7 +11,8 @@ import {
   foreseeDownload,
 } from '../../../workbench/teachers/teacher-source.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
-import { bytes, parameters, percent } from '../quantities.ts';
+import { percent } from '../../../contract/quantities.ts';
+import { bytes, parameters } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { cardText } from '../teacher-card.ts';
@@ -72,7 +74,7 @@ async function download(shell: Shell, id: string, options: DownloadFlags): Promi
         if (!card.teacher.supported)
           throw new TritsmithError('unsupported', 'cli.no-teacher', {
             id,
-            problem: card.teacher.problem ?? 'unknown',
+            problem: card.teacher.problem,
             families: card.teacher.supportedArchitectures,
           });
         const target = downloadTarget(folder, id);
@@ -121,7 +123,8 @@ function progressLine(shell: Shell, total: number) {
 }
 
 function foreseenText({ plan, gated, teacher, disk, memory }: HubModelCard): string {
-  if (!teacher.supported) return `${plan.id} cannot be a teacher: ${teacher.problem ?? 'unknown'}\n`;
+  if (!teacher.supported)
+    return `${plan.id} cannot be a teacher: ${teacher.problem === undefined ? 'unknown' : wordsOf(teacher.problem)}\n`;
   return facts([
     ['Model', `${plan.id} at ${plan.revision.slice(0, 12)}`],
     ['Download', `${bytes(plan.bytes)}, ${bytes(disk.available)} free${disk.fits ? '' : ': it does not fit'}`],

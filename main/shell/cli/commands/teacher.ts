@@ -1,5 +1,6 @@
 import { basename, resolve } from 'node:path';
 import { Command } from 'commander';
+import { wordsOf } from '../../../contract/messages/told.ts';
 import type { TeacherCard } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
@@ -74,5 +75,5 @@ function listCommand(shell: Shell): Command {
 
 function refusal(card: TeacherCard): string {
   const supported = card.supportedArchitectures.join(', ');
-  return `Error: ${card.folder} cannot be a teacher.\nWhy: ${card.problem ?? 'unknown'}\nWhat to do: choose a model of one of these families: ${supported}.\n`;
+  return `Error: ${card.folder} cannot be a teacher.\nWhy: ${card.problem === undefined ? 'unknown' : wordsOf(card.problem)}\nWhat to do: choose a model of one of these families: ${supported}.\n`;
 }

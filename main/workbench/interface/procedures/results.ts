@@ -17,7 +17,7 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
       })),
       startJob: results.startJob.handler(({ context: { application }, input }) => {
         if (application.queue.running === input.id || application.queue.waiting.includes(input.id))
-          throw new TritsmithError('bad-input', 'This experiment is running.', { remedy: 'Wait until it has ended.' });
+          throw new TritsmithError('bad-input', 'experiment.runs');
         return application.sideJobs.start(input.id, input.task);
       }),
       cancelJob: results.cancelJob.handler(({ context: { application }, input }) => {

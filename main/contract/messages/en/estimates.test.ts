@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type DiskTerm, type MemoryTerm, type RecipeForecast, type ResourceTerm, sumOf } from '../estimates.ts';
-import { diskText, largestModelText, memoryText, roomText, timeText } from './estimates.en.ts';
+import type { DiskTerm, MemoryTerm, ModelForecast, RecipeForecast, ResourceTerm } from '../../estimates.ts';
+import { sumOf } from '../../quantities.ts';
+import { message, render } from '../message.ts';
 
 const memory: MemoryTerm[] = [
   { id: 'trained', bytes: 596e6 * 16, params: { parameters: 596e6, bytesEach: 16 } },
@@ -32,6 +33,11 @@ const disk: DiskTerm[] = [
   { id: 'tokens', bytes: 2e6, params: { stage: 'finetune', tokens: 480_000 } },
   { id: 'export', bytes: 432e6, params: { type: 'i2_s', model: 'bitdistill' } },
 ];
+
+const memoryText = (terms: readonly MemoryTerm[]): string =>
+  render(message('estimate.memory', { stage: 'distil', terms })).message.replace(/^.*?Stage 3: /, '');
+const diskText = (terms: readonly DiskTerm[]): string => render(message('estimate.disk', { terms })).message;
+const timeText = (forecast: RecipeForecast): string => render(message('estimate.time', forecast)).message;
 
 const units: Record<string, number> = { million: 1e6, billion: 1e9, kB: 1e3, MB: 1e6, GB: 1e9 };
 
@@ -70,7 +76,7 @@ describe('an estimate in words', () => {
   it('follows the terms: another size of a ternary weight is another sentence', () => {
     const said = (bytesEach: number) =>
       memoryText([{ id: 'ternary', bytes: 440e6 * bytesEach, params: { parameters: 440e6, bytesEach } }]);
-    expect(said(5)).toContain('440 million weights that become ternary × 5 bytes more: 2.2 GB');
+    expect(said(5)).toContain('440 million weights that become ternary × 5 bytes more: 2.20 GB');
     expect(said(4)).toContain('× 4 bytes more: 1.76 GB');
   });
 
@@ -116,10 +122,15 @@ describe('an estimate in words', () => {
 
   it('tells the largest model that fits, and what a run of the smallest keeps', () => {
     const model = { name: 'Qwen3-0.6B', memory, disk };
-    expect(largestModelText([model], model)).toMatch(/^The largest Qwen3 that can be distilled here is Qwen3-0.6B/);
-    expect(largestModelText([model], undefined)).toMatch(/^Too little to distil Qwen3-0.6B/);
-    near(figures(roomText(model, 1e9)).slice(-1), [sumOf(disk)]);
-    expect(roomText(model, 1e9)).toMatch(/^Enough for small students/);
-    expect(roomText(model, 1e12)).toMatch(/^Enough: /);
+    const models = [model];
+    const total = 64e9;
+    const memoryOf = (largest?: ModelForecast) =>
+      render(message('machine.memory', { total, free: 8e9, models, largest })).reason;
+    const roomIn = (free: number) => render(message('machine.disk', { free, smallest: model })).reason!;
+    expect(memoryOf(model)).toMatch(/^The largest Qwen3 that can be distilled here is Qwen3-0.6B/);
+    expect(memoryOf()).toMatch(/^Too little to distil Qwen3-0.6B/);
+    near(figures(roomIn(1e9)).slice(-1), [sumOf(disk)]);
+    expect(roomIn(1e9)).toMatch(/^Enough for small students/);
+    expect(roomIn(1e12)).toMatch(/^Enough: /);
   });
 });

@@ -1,14 +1,9 @@
-/** Estimates in words: each sentence is written from the terms that were added up, so it cannot say anything else. */
-import type { RecipeEstimate } from '../views.ts';
-import {
-  type DiskTerm,
-  type MemoryTerm,
-  type ModelForecast,
-  type RecipeForecast,
-  type ResourceTerm,
-  sumOf,
-} from '../estimates.ts';
-import type { JobKind } from '../jobs.ts';
+/** Estimates, and what a machine can do: each sentence of an estimate is written from the terms that were added up, so it cannot say anything else. */
+import type { DiskTerm, MemoryTerm, ModelForecast, RecipeForecast, ResourceTerm } from '../../estimates.ts';
+import type { JobKind } from '../../jobs.ts';
+import { bytesInWords, sumOf } from '../../quantities.ts';
+import type { Names } from '../names.ts';
+import type { Say, Sentences, Told } from '../sentences.ts';
 
 const stageNames: Record<JobKind, string> = {
   finetune: 'fine-tuning of the teacher',
@@ -29,12 +24,6 @@ function count(value: number): string {
   if (value >= 999.5e6) return `${digits(value / 1e9)} billion`;
   if (value >= 1e6) return `${digits(value / 1e6)} million`;
   return Math.round(value).toLocaleString('en');
-}
-
-function size(bytes: number): string {
-  if (bytes >= 999.5e6) return `${digits(bytes / 1e9)} GB`;
-  if (bytes >= 999.5e3) return `${digits(bytes / 1e6)} MB`;
-  return `${digits(bytes / 1e3)} kB`;
 }
 
 function digits(value: number): string {
@@ -68,7 +57,7 @@ const diskTexts: Texts<DiskTerm> = {
   model: ({ params }) =>
     `of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   tokens: ({ params }) => `${count(params.tokens)} for ${stageNames[params.stage]}`,
-  export: ({ params, bytes }) => `${params.model} as ${params.type} ${size(bytes)}`,
+  export: ({ params, bytes }) => `${params.model} as ${params.type} ${bytesInWords(bytes)}`,
   download: ({ params }) => `${count(params.files)} files`,
 };
 
@@ -88,30 +77,22 @@ function textOf<Term extends { id: string }>(texts: Texts<Term>, term: Term): st
 }
 
 /** Where the bytes of a training step come from. */
-export function memoryText(terms: readonly MemoryTerm[]): string {
-  const parts = terms.map((term) => `${textOf(memoryTexts, term)}: ${size(term.bytes)}`);
-  return `${parts.join('; ')}. Together ${size(sumOf(terms))}.`;
+function memoryText(terms: readonly MemoryTerm[]): string {
+  const parts = terms.map((term) => `${textOf(memoryTexts, term)}: ${bytesInWords(term.bytes)}`);
+  return `${parts.join('; ')}. Together ${bytesInWords(sumOf(terms))}.`;
 }
 
 /** Where the bytes of a run’s folder come from, terms of a kind together. */
-export function diskText(terms: readonly DiskTerm[]): string {
+function diskText(terms: readonly DiskTerm[]): string {
   const parts = [...new Set(terms.map(({ id }) => id))].map((id) => {
     const same = terms.filter((term) => term.id === id);
-    return `${diskHeads[id]}: ${same.map((term) => textOf(diskTexts, term)).join(', ')}: ${size(sumOf(same))}`;
+    return `${diskHeads[id]}: ${same.map((term) => textOf(diskTexts, term)).join(', ')}: ${bytesInWords(sumOf(same))}`;
   });
-  return `${parts.join('; ')}. Together ${size(sumOf(terms))}.`;
+  return `${parts.join('; ')}. Together ${bytesInWords(sumOf(terms))}.`;
 }
 
 function isMemory(term: ResourceTerm): term is MemoryTerm {
   return term.id in memoryTexts;
-}
-
-export function memoryOf({ stage, terms }: RecipeEstimate['memory']): string {
-  return `Most memory is taken by ${stageNames[stage]}: ${memoryText(terms.filter(isMemory))}`;
-}
-
-export function diskOf({ terms }: RecipeEstimate['disk']): string {
-  return diskText(terms.filter((term): term is DiskTerm => !isMemory(term)));
 }
 
 const gigaflops = (speed: number): string => digits(speed / 1e9);
@@ -121,7 +102,7 @@ function seconds(value: number): string {
 }
 
 /** Where the seconds of a recipe come from. */
-export function timeText({ stages, basis }: RecipeForecast): string {
+function timeText({ stages, basis }: Pick<RecipeForecast, 'stages' | 'basis'>): string {
   const { speed, cores, overhead, measured } = basis;
   const tokens = stages.reduce((sum, stage) => sum + (stage.steps > 0 ? stage.tokens : 0), 0);
   const work = stages.reduce((sum, stage) => sum + stage.work, 0);
@@ -140,18 +121,89 @@ export function timeText({ stages, basis }: RecipeForecast): string {
   return `${from} (${trained.join('; ')}.)`;
 }
 
-/** What the doctor says of memory. `models`: published ones, smallest first; `largest`: the last of them that fits. */
-export function largestModelText(models: readonly ModelForecast[], largest: ModelForecast | undefined): string {
+/** What follows from the memory. `models`: published ones, smallest first; `largest`: the last of them that fits. */
+function largestModelText(models: readonly ModelForecast[], largest: ModelForecast | undefined): string {
   const smallest = models[0];
   const why = 'one row of 512 tokens at a time, 10 % of the memory kept free';
   if (largest !== undefined)
-    return `The largest Qwen3 that can be distilled here is ${largest.name}: ${size(sumOf(largest.memory))} (${why}). ${memoryText(largest.memory)}`;
+    return `The largest Qwen3 that can be distilled here is ${largest.name}: ${bytesInWords(sumOf(largest.memory))} (${why}). ${memoryText(largest.memory)}`;
   if (smallest === undefined) return 'What fits cannot be told, because the training engine does not load.';
-  return `Too little to distil ${smallest.name} (${size(sumOf(smallest.memory))}, ${why}); smaller models fit. ${memoryText(smallest.memory)}`;
+  return `Too little to distil ${smallest.name} (${bytesInWords(sumOf(smallest.memory))}, ${why}); smaller models fit. ${memoryText(smallest.memory)}`;
 }
 
-/** What the doctor says of the disk beside a run of `model`. */
-export function roomText({ name, disk }: ModelForecast, freeBytes: number): string {
-  const needed = `a run of ${name} with every stage keeps ${size(sumOf(disk))} of checkpoints and models`;
+/** What follows from the disk beside a run of `model`. */
+function roomText({ name, disk }: ModelForecast, freeBytes: number): string {
+  const needed = `a run of ${name} with every stage keeps ${bytesInWords(sumOf(disk))} of checkpoints and models`;
   return freeBytes < sumOf(disk) ? `Enough for small students; ${needed}.` : `Enough: ${needed}.`;
 }
+
+const kernelTexts = {
+  'dot-products': 'Integer dot products in hardware: the fastest kernels run.',
+  avx2: 'The AVX2 kernels run: about half the speed of VNNI.',
+  neon: 'The NEON kernels run.',
+  portable: 'Only the portable kernels run: exact, but slow.',
+};
+
+export const estimates = {
+  /** What a recipe takes. `stage`: the one that takes most memory. */
+  'estimate.memory': ({ stage, terms }: { stage: JobKind; terms: readonly ResourceTerm[] }): Sentences => ({
+    message: `Most memory is taken by ${stageNames[stage]}: ${memoryText(terms.filter(isMemory))}`,
+  }),
+  'estimate.disk': ({ terms }: { terms: readonly ResourceTerm[] }): Sentences => ({
+    message: diskText(terms.filter((term): term is DiskTerm => !isMemory(term))),
+  }),
+  'estimate.time': ({ stages, basis }: Pick<RecipeForecast, 'stages' | 'basis'>): Sentences => ({
+    message: timeText({ stages, basis }),
+  }),
+
+  // What the doctor finds: the finding, and what follows from it.
+  'machine.cores': ({ cores, enough }: { cores: number; enough: boolean }): Sentences => ({
+    message: `Cores: ${cores}`,
+    reason: enough
+      ? 'Students up to 0.6 B train in days; small ones in minutes.'
+      : 'Small students train in minutes to hours; a 0.6 B student would take weeks here.',
+  }),
+  'machine.instruction-sets': ({
+    sets,
+    kernels,
+  }: {
+    sets: readonly string[];
+    kernels: keyof typeof kernelTexts;
+  }): Sentences => ({
+    message: `Instruction sets: ${sets.length === 0 ? 'unknown' : sets.join(', ')}`,
+    reason: kernelTexts[kernels],
+  }),
+  /** `total`, `free`: bytes. `models`: published ones, smallest first; `largest`: the last of them that fits. */
+  'machine.memory': ({
+    total,
+    free,
+    models,
+    largest,
+  }: {
+    total: number;
+    free: number;
+    models: readonly ModelForecast[];
+    largest?: ModelForecast | undefined;
+  }): Sentences => ({
+    message: `Memory: ${bytesInWords(total)} (${bytesInWords(free)} free now)`,
+    reason: largestModelText(models, largest),
+  }),
+  /** `smallest`: of the published models, where they are known. */
+  'machine.disk': ({ free, smallest }: { free: number; smallest?: ModelForecast | undefined }): Sentences => ({
+    message: `Disk: ${bytesInWords(free)} free`,
+    reason: smallest === undefined ? 'Enough for small students.' : roomText(smallest, free),
+  }),
+  'machine.disk-full': ({ free }: { free: number }, names: Names): Sentences => ({
+    message: `Disk: ${bytesInWords(free)} free`,
+    reason: 'Checkpoints of all but the smallest students will not fit.',
+    remedy: `Free some space, or ${names.action('workspace.choose')}.`,
+  }),
+  'machine.providers': ({ providers }: { providers: readonly string[] }): Sentences => ({
+    message: `Execution providers: ${providers.join(', ')}`,
+    reason: 'Training runs on cpu; the engine uses no other provider.',
+  }),
+  'machine.no-engine': ({ problem }: { problem: Told }, _: Names, say: Say): Sentences => ({
+    message: 'Execution providers: none',
+    reason: `The training engine does not load: ${say(problem)}`,
+  }),
+};
