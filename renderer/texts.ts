@@ -874,7 +874,7 @@ export const texts = {
           effect:
             'Up to a fifth less time for every student; what comes out differs less than between two seeds. Needs a processor with integer dot products.',
         },
-        threads: { name: 'Threads', effect: '0: all cores.' },
+        threads: { name: 'Threads', effect: '0: all cores. Another number may change the last digits.' },
       } as Record<string, { name: string; effect: string }>,
     },
     machine: {

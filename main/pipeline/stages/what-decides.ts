@@ -1,6 +1,7 @@
 /**
  * What of a recipe decides the numbers of a training stage: one list of fields per stage, the stages before it included. A checkpoint is
- * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it.
+ * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it. `threads` is
+ * in none: it changes numbers as another processor does, in the last digits (docs/architecture.md, "Engine").
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
