@@ -251,9 +251,17 @@ export const texts = {
     interrupted: 'The workbench ended while this was running. Everything up to the last checkpoint is safe.',
     cancelled: 'Cancelled. Resuming goes on from the last checkpoint, if there is one.',
     failedTitle: 'It stopped with an error',
-    lessMemory: 'Resume with half the tokens at once',
-    lessMemoryEffect:
-      'This stage starts anew and its steps take a little longer; the result is the same but for rounding.',
+    lessMemory: {
+      'half-the-tokens': {
+        action: 'Resume with half the tokens at once',
+        effect: 'This stage starts anew and its steps take a little longer; the result is the same but for rounding.',
+      },
+      recompute: {
+        action: 'Resume with activations computed again',
+        effect:
+          'This stage goes on from its last checkpoint and its steps take about a third longer; the result is the same.',
+      },
+    },
     done: 'Done. The results are ready.',
     seeResults: 'See the results',
     cancelTitle: 'Cancel this experiment?',
@@ -874,7 +882,7 @@ export const texts = {
           effect:
             'Up to a fifth less time for every student; what comes out differs less than between two seeds. Needs a processor with integer dot products.',
         },
-        threads: { name: 'Threads', effect: '0: all cores.' },
+        threads: { name: 'Threads', effect: '0: all cores. Another number may change the last digits.' },
       } as Record<string, { name: string; effect: string }>,
     },
     machine: {

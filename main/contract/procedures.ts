@@ -57,7 +57,7 @@ export const contract = {
     cancel: procedure.input(byId).output(experimentView),
     /** Ends a worker that hangs and goes on from the last checkpoint with a new one. */
     restart: procedure.input(byId).output(experimentView),
-    /** Queues one that memory ended, with half as many tokens at once: what was finished stays, the stage starts anew. */
+    /** Queues one that memory ended, with a recipe that needs less (`lessMemoryOf`): what was finished stays. */
     resumeWithLessMemory: procedure.input(byId).output(experimentView),
     /** Moves one that waits to another place in the queue, 0 being next. */
     moveInQueue: procedure.input(byId.extend({ place: z.int().min(0) })).output(experimentView),

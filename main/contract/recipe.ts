@@ -160,6 +160,10 @@ export const recipeSchema = z.object({
    * Needs a processor with integer dot products; without effect while weights are annealed.
    */
   fixedPointGradients: z.boolean().optional(),
+  /**
+   * 0: as many as there are cores. Another number may change the last digits of float32 products and, from there, the student: a run that is resumed
+   * with another number goes on, but is not bit for bit the uninterrupted one (docs/architecture.md, "Engine").
+   */
   threads: z.int().min(0).max(1024).default(0),
   evaluation: z
     .object({

@@ -8,7 +8,7 @@ import { evaluateDimension, type Value } from './graph.ts';
 import type { Program } from './passes.ts';
 
 export interface EngineOptions {
-  /** Threads inside one operator; 0: as many as there are cores. Results do not depend on it. */
+  /** Threads inside one operator; 0: as many as there are cores. Another number may change the last digits of float32 products (docs/architecture.md, "Engine"). */
   readonly threads: number;
   /** Prefix of a file that gets the time of every operator (ONNX Runtime's profiler); written when the session is released. */
   readonly profile?: string;

@@ -2,7 +2,6 @@
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
-import type { MetricValues } from '../../contract/metric-names.ts';
 import type { JobResults } from '../../contract/job-results.ts';
 import { type ClassifiedRow, classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
@@ -18,38 +17,6 @@ import { openTask } from '../task/open-task.ts';
 import type { PreparedTask } from '../task/task-data.ts';
 import { whyNoGguf } from '../export/gguf-layout.ts';
 import { writeAnswers, type WrittenAnswers } from './written-answers.ts';
-
-/** Metrics of the network being trained; to be released when the training ends. */
-export interface TrainingEvaluation {
-  run(network: Network): Promise<MetricValues>;
-  release(): Promise<void>;
-}
-
-/** Accuracy on the first rows while training, for the trainer; null when the recipe does not ask for it. */
-export function trainingEvaluation(recipe: Recipe, task: PreparedTask): TrainingEvaluation | null {
-  const { everySteps, rowsDuringTraining } = recipe.evaluation;
-  const { labels } = task;
-  if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return null;
-  const rows = task.dev.slice(0, rowsDuringTraining);
-  let head: ScoringHead | null = null;
-  return {
-    run: async (network) => {
-      head ??= await ScoringHead.create(network, { threads: recipe.threads });
-      const found = await classifyRows(
-        network,
-        head,
-        rows.map(({ prompt }) => prompt),
-        labels.ids,
-      );
-      const right = found.filter(({ predicted }, index) => predicted === rows[index]!.label).length;
-      return { accuracy: right / rows.length };
-    },
-    release: async () => {
-      await head?.release();
-      head = null;
-    },
-  };
-}
 
 type OnRows = (done: number) => Promise<void>;
 

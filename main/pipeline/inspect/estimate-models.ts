@@ -36,7 +36,11 @@ function runDisk(base: ModelConfiguration): DiskTerm[] {
   return [
     ...stages.map((stage): DiskTerm => {
       const bytes = 2 * parameters * checkpointBytes;
-      return { id: 'checkpoints', bytes, params: { stage, generations: 2, parameters, bytesEach: checkpointBytes } };
+      return {
+        id: 'checkpoint-files',
+        bytes,
+        params: { stage, generations: 2, parameters, bytesEach: checkpointBytes },
+      };
     }),
     ...(['refine', ...stages] as const).map((stage): DiskTerm => {
       const params = { stage, parameters, bytesEach: modelBytes, tokenizerBytes: 0 };

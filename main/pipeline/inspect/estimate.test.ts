@@ -87,7 +87,7 @@ describe('the forecast of a recipe, beside its run', () => {
       expect([kind, onDisk(kind, 'model') / model]).toEqual([kind, expect.closeTo(1, 1)]);
       if (kind === 'refine') continue;
       const checkpoints = sizeOf(join(experiment, 'checkpoints', kind));
-      expect([kind, onDisk(kind, 'checkpoints') / checkpoints]).toEqual([kind, expect.closeTo(1, 1)]);
+      expect([kind, onDisk(kind, 'checkpoint-files') / checkpoints]).toEqual([kind, expect.closeTo(1, 1)]);
     }
     const cache = sizeOf(join(experiment, 'cache'));
     const tokens = onDisk('finetune', 'tokens') + onDisk('pretrain', 'tokens');

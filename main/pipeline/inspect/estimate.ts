@@ -14,6 +14,7 @@ import type {
   TimeBasis,
 } from '../../contract/estimates.ts';
 import type { JobKind } from '../../contract/jobs.ts';
+import { baselineModel } from '../../contract/model-names.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
@@ -159,8 +160,10 @@ async function diskOf(
     if (!isTraining(kind)) continue;
     if (kind !== 'pretrain' && !cached) {
       cached = true;
-      const bytes = size.tokens * bytesPerToken + size.rows * rowBytes;
-      put(kind, { id: 'tokens', bytes, params: { stage: kind, tokens: size.tokens } });
+      // Training and evaluation rows; a prompt that is evaluated is kept without its answer, which weighs little.
+      const tokens = size.tokens + size.evaluationTokens;
+      const bytes = tokens * bytesPerToken + (size.rows + size.evaluationRows) * rowBytes;
+      put(kind, { id: 'tokens', bytes, params: { stage: kind, tokens } });
     }
     if (kind === 'pretrain') {
       const { corpus, sequenceLength, optimiser } = recipe.pretrain!;
@@ -171,7 +174,7 @@ async function diskOf(
     const again = steps > recipe.checkpoint.steps || seconds[index]!.high > recipe.checkpoint.minutes * 60;
     const generations = again ? 2 : 1;
     put(kind, {
-      id: 'checkpoints',
+      id: 'checkpoint-files',
       bytes: generations * parameters * checkpointBytes,
       params: { stage: kind, generations, parameters, bytesEach: checkpointBytes },
     });
@@ -192,7 +195,7 @@ async function diskOf(
 
 /** Bytes of an exported file; 0 where no such file can hold the model, so that none is written. */
 async function exportBytes({ model, settings }: Target, facts: Facts): Promise<number> {
-  const configuration = model === 'teacher' ? facts.teacher : model === 'bitnet-sft' ? facts.baseline : facts.student;
+  const configuration = model === 'teacher' ? facts.teacher : model === baselineModel ? facts.baseline : facts.student;
   const { type } = settings;
   if (type === 'hf' || type === 'onnx') return studentBytes(configuration, facts.tokenizerBytes).fileBytes;
   const unread = { read: () => Promise.reject(new Error('sizes need no values')), close: () => Promise.resolve() };

@@ -1,13 +1,11 @@
 /** Stage 2, pretrain: next-token cross-entropy on a general corpus with the quantised student (Eq. 7). */
 import type { JobSpec } from '../../contract/jobs.ts';
-import { loadParameters } from '../../models/model-folder.ts';
 import { corpusBatches, tokeniseCorpus } from './corpus-tokens.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
 import { cachedTokens, modelFolder } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import { pretrainSteps, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
-import { saveModel } from './save-model.ts';
 
 export async function pretrainStudent(
   { recipe, folder }: JobSpec,
@@ -50,8 +48,6 @@ export async function pretrainStudent(
       text: `The corpus has ${file.tokens} tokens; it is read ${(wanted / file.tokens).toFixed(1)} times.`,
     });
   const configuration = await studentConfiguration(recipe);
-  const source = modelFolder(folder, 'refined');
-  const parameters = await loadParameters(source, configuration);
   try {
     await trainStage(
       {
@@ -59,8 +55,8 @@ export async function pretrainStudent(
         folder,
         recipe,
         configuration,
-        parameters,
-        distillation: null,
+        source: modelFolder(folder, 'refined'),
+        result: 'pretrained',
         batches,
         optimiser: pretrain.optimiser,
         totalSteps,
@@ -70,6 +66,5 @@ export async function pretrainStudent(
   } finally {
     await batches.close();
   }
-  await saveModel(context, folder, 'pretrained', source, configuration, parameters);
   return { steps: totalSteps, tokens: wanted };
 }

@@ -1,29 +1,27 @@
-/** What all training jobs share: from a loaded model and a source of batches to trained parameters, with events on the way. */
+/** What all training jobs share: from a model's folder and a source of batches to the folder of the trained model, with events on the way. */
 import { TritsmithError } from '../../contract/errors.ts';
-import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
+import type { OptimiserSettings } from '../../contract/recipe.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
 import { Network } from '../../models/network.ts';
-import type { ModelConfiguration } from '../../models/configuration.ts';
-import type { ParameterBuffer } from '../../models/parameters.ts';
-import type { BatchSource } from '../../training/batches.ts';
+import { loadParameters } from '../../models/model-folder.ts';
 import { train, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
-import { checkpointFolder } from '../../experiment/folder.ts';
-import type { TrainingEvaluation } from '../evaluate/evaluate.ts';
+import { checkpointFolder, type ModelFolder } from '../../experiment/folder.ts';
+import type { TrainingEvaluation } from '../evaluate/training-evaluation.ts';
 import { type JobContext, JobStopped } from '../job.ts';
-import { type Stage, trainingDigest, trainingDigest010 } from './what-decides.ts';
+import { saveModel } from './save-model.ts';
+import { type DecidedTraining, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
-export interface StageTraining {
-  readonly job: Exclude<Stage, 'refine'>;
+export interface StageTraining extends DecidedTraining {
+  /** Folder of the experiment. */
   readonly folder: string;
-  readonly recipe: Recipe;
-  readonly configuration: ModelConfiguration;
-  readonly parameters: ParameterBuffer;
-  readonly distillation: Distillation | null;
-  readonly batches: BatchSource;
+  /** Folder of the model that the stage begins with. */
+  readonly source: string;
+  /** What the trained model is called. */
+  readonly result: ModelFolder;
+  readonly distillation?: Distillation | null;
   readonly optimiser: OptimiserSettings;
-  readonly totalSteps: number;
   /** See `TrainerSettings.anneal`. */
   readonly anneal?: number | undefined;
   /** Accuracy on held-out rows while training; released at the end. */
@@ -39,12 +37,13 @@ async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): P
 }
 
 /**
- * Trains `parameters` in place.
+ * Trains the model of `source` and saves it as `result`.
  * @throws JobStopped when the job was told to pause or cancel
  * @throws TritsmithError `unsupported`, see `arithmeticOf`
  */
 export async function trainStage(stage: StageTraining, context: JobContext): Promise<void> {
-  const { job, folder, recipe, configuration, parameters, distillation, batches, optimiser, totalSteps } = stage;
+  const { job, folder, recipe, source, configuration, batches, optimiser, totalSteps } = stage;
+  const parameters = await loadParameters(source, configuration);
   const options = { threads: recipe.threads };
   const network = await Network.create(configuration, parameters, {
     ...options,
@@ -52,7 +51,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     recomputeActivations: recipe.recomputeActivations,
     arithmetic: await arithmeticOf(stage),
   });
-  const trainingStep = await TrainingStep.create(network, distillation, options);
+  const trainingStep = await TrainingStep.create(network, stage.distillation ?? null, options);
   const evaluation = stage.evaluation;
   const settings: TrainerSettings = {
     network,
@@ -84,4 +83,5 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     await trainingStep.release();
     await network.release();
   }
+  await saveModel(context, folder, stage.result, source, configuration, parameters);
 }

@@ -13,7 +13,7 @@ import { runJob } from '../run-job.ts';
 import { decides, decidingFields, type Stage, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
 const stages = Object.keys(decidingFields) as Stage[];
-/** No trained number depends on these (on `threads` only in the last bits of a ternary layer's gradients, so a run may go on with others). */
+/** No trained number depends on these (on `threads` only in the last digits, so a run may go on with others; threads.test.ts). */
 const decidesNothing = [
   'version',
   'name',

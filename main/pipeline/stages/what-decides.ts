@@ -1,12 +1,14 @@
 /**
  * What of a recipe decides the numbers of a training stage: one list of fields per stage, the stages before it included. A checkpoint is
- * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it.
+ * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it. `threads` is
+ * in none: it changes numbers as another processor does, in the last digits (docs/architecture.md, "Engine").
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
-import type { StageTraining } from './stage-training.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import type { BatchSource } from '../../training/batches.ts';
 
 export type Stage = 'finetune' | 'refine' | 'pretrain' | 'distil' | 'baseline';
 
@@ -125,16 +127,25 @@ export function decides(stage: Stage, recipe: Recipe): Readonly<Record<string, u
   );
 }
 
-type Trained = Pick<StageTraining, 'job' | 'recipe' | 'totalSteps' | 'configuration' | 'batches'>;
+/** A stage's training as far as it decides what comes out. */
+export interface DecidedTraining {
+  readonly job: Exclude<Stage, 'refine'>;
+  readonly recipe: Recipe;
+  /** The model that is trained. */
+  readonly configuration: ModelConfiguration;
+  readonly batches: BatchSource;
+  /** Optimiser steps of the whole stage. */
+  readonly totalSteps: number;
+}
 
 /** Digest of everything that decides the result of a stage: a checkpoint of another one is not continued. */
-export function trainingDigest({ job, recipe, totalSteps, configuration, batches }: Trained): string {
+export function trainingDigest({ job, recipe, totalSteps, configuration, batches }: DecidedTraining): string {
   const data = batches.fingerprint;
   return textSha256(JSON.stringify({ job, decides: decides(job, recipe), totalSteps, configuration, data }));
 }
 
 /** The digest that version 0.1.0 wrote: nearly the whole recipe. Its checkpoints are still continued. */
-export function trainingDigest010({ job, recipe, totalSteps, configuration, batches }: Trained): string {
+export function trainingDigest010({ job, recipe, totalSteps, configuration, batches }: DecidedTraining): string {
   const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
   return textSha256(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
 }

@@ -296,7 +296,7 @@ describe('looking at experiments', () => {
     expect((await inProcess(realPort, 'report', 'counts-1', '--output', card, '--workspace', workspace)).err).toContain(
       `Written to ${card}`,
     );
-    expect(readFileSync(card, 'utf8')).toContain('<td>Student (BitDistill)</td><td>85.5 %</td>');
+    expect(readFileSync(card, 'utf8')).toContain('<td>Student (BitDistill)</td>\n<td>85.5 %</td>');
     const printed = await inProcess(realPort, 'report', 'counts-1', '--workspace', workspace);
     expect(printed.out).toMatch(/^# counts\n/);
     const evaluated = await inProcess(countingPort, 'evaluate', 'counts-1', '--workspace', workspace);

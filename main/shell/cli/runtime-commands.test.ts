@@ -91,7 +91,7 @@ describe.skipIf(!ready)('show and report', () => {
     const card = readFileSync(report, 'utf8');
     expect(card).toContain(sentence);
     expect(card).toContain(
-      `<tr><td><code>${found.labels[0]!}</code></td>${counts[0]!.map((rows) => `<td>${String(rows)}</td>`).join('')}</tr>`,
+      `<tr>\n<td><code>${found.labels[0]!}</code></td>\n${counts[0]!.map((rows) => `<td>${String(rows)}</td>\n`).join('')}</tr>`,
     );
     expect(cli('report', 'tiny', '--rows', '0').out).not.toContain('differ');
   });

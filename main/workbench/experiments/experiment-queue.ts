@@ -1,6 +1,7 @@
 /** Runs experiments one after the other, and knows what each is doing. */
 import { type SerialisedError, TritsmithError } from '../../contract/errors.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
+import { type LessMemory, lessMemoryOf, withLessMemory } from '../../contract/less-memory.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ExperimentView, QueueState } from '../../contract/views.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
@@ -9,11 +10,16 @@ import { readAnnotations } from '../../experiment/annotations.ts';
 import type { EventHub } from '../interface/event-hub.ts';
 import { writeExperimentFile } from '../../experiment/record.ts';
 import { isResumable } from './experiment-state.ts';
-import { withLessMemory } from './less-memory.ts';
 import { LiveTracker } from './live-tracker.ts';
 import { QueueStore } from './queue-store.ts';
 import { createExperiment, runExperiment, type RunExperimentOptions } from './run-experiment.ts';
 import type { Workspace } from '../workspace/workspace.ts';
+
+const lessMemoryNotes: Readonly<Record<LessMemory, string>> = {
+  'half-the-tokens': 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.',
+  recompute:
+    'Resumed with activations computed again, because the memory ran out; the stage goes on from its last checkpoint.',
+};
 
 interface Running {
   readonly id: string;
@@ -95,14 +101,16 @@ export class ExperimentQueue {
     return this.#enqueue(id);
   }
 
-  /** Queues one that memory ended, with half as many tokens at once. @throws TritsmithError `bad-input` for any other */
+  /** Queues one that memory ended, with a recipe that needs less. @throws TritsmithError `bad-input` for any other, and where nothing is left to lower */
   resumeWithLessMemory(id: string): ExperimentView {
     const { experiments } = this.#workspace;
     const { recipe, error, name, stages } = experiments.get(id);
     if (error?.code !== 'out-of-memory') throw new TritsmithError('bad-input', 'experiment.had-memory', { name });
+    const change = lessMemoryOf(recipe);
+    if (change === null) throw new TritsmithError('bad-input', 'experiment.nothing-to-lower', { name });
     experiments.setRecipe(id, withLessMemory(recipe));
     const stage = stages.find(({ state }) => state === 'failed')?.kind ?? '';
-    const text = 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.';
+    const text = lessMemoryNotes[change];
     const line = { stage, time: Date.now(), level: 'info' as const, text };
     experiments.addLog(id, line);
     this.#hub.say({ type: 'log', id, lines: [line] });

@@ -4,21 +4,25 @@ import { join } from 'node:path';
 import { createRouterClient } from '@orpc/server';
 import { describe, expect, it } from 'vitest';
 import { TritsmithError } from '../../contract/errors.ts';
+import { type LessMemory, lessMemoryOf, withLessMemory } from '../../contract/less-memory.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
 import { openCountingApplication, writeCountedFiles } from '../fixtures/counting-application.ts';
-import { withLessMemory } from './less-memory.ts';
 import { workbenchRouter } from '../interface/procedures/router.ts';
 
 describe('a recipe that needs less memory', () => {
   it('has half as many tokens at once, down to 64, and then computes activations again', () => {
     let recipe = sampleRecipe('counts');
     const tokens: number[] = [];
+    const changes: (LessMemory | null)[] = [];
     for (let turn = 0; turn < 7; turn += 1) {
+      changes.push(lessMemoryOf(recipe));
       recipe = withLessMemory(recipe);
       tokens.push(recipe.distil.optimiser.microBatchTokens);
     }
     expect(tokens).toEqual([2048, 1024, 512, 256, 128, 64, 64]);
+    expect(changes).toEqual([...Array.from({ length: 6 }, () => 'half-the-tokens'), 'recompute']);
     expect(recipe.recomputeActivations).toBe(true);
+    expect(lessMemoryOf(recipe)).toBeNull();
     expect(recipe.distil.optimiser.batchSize).toBe(sampleRecipe('counts').distil.optimiser.batchSize);
   });
 });
@@ -44,6 +48,28 @@ describe('an experiment that memory ended', () => {
     expect(record.recipe.distil.optimiser.microBatchTokens).toBe(2048);
     expect(application.queue.running).toBe(id);
     expect(experiments.logs(id).at(-1)?.text).toContain('half as many tokens at once');
+
+    const fail = async (): Promise<void> => {
+      application.queue.stop(id, 'cancel');
+      await expect.poll(() => application.queue.running).toBeNull();
+      experiments.setState(id, 'running');
+      experiments.setState(
+        id,
+        'failed',
+        new TritsmithError('out-of-memory', 'memory.ran-out', { reason: 'bad_alloc' }).serialise(),
+      );
+    };
+    await fail();
+    let { recipe } = record;
+    while (lessMemoryOf(recipe) === 'half-the-tokens') recipe = withLessMemory(recipe);
+    experiments.setRecipe(id, recipe);
+    expect((await client.experiments.resumeWithLessMemory({ id })).record.recipe).toEqual({
+      ...recipe,
+      recomputeActivations: true,
+    });
+    expect(experiments.logs(id).at(-1)?.text).toContain('goes on from its last checkpoint');
+    await fail();
+    await expect(client.experiments.resumeWithLessMemory({ id })).rejects.toThrow('as little memory as it can');
     await application.close();
     rmSync(parent, { recursive: true, force: true });
   });

@@ -66,17 +66,21 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
           `One request: ${String(request.promptTokens)} prompt tokens (the median of the held-out rows), ${request.answerTokens > 1 ? `${String(request.answerTokens)} answer tokens` : 'the scores of the labels'}. Speeds are medians of five rounds on one thread, a prompt of 128 tokens and 64 decoded ones.`,
         ]),
     '',
-    '## All scores',
-    '',
-    table(
-      ['Model', 'Score', 'Value'],
-      results.evaluations.flatMap(({ model, value, crossEntropy, scores }) => [
-        [names[model], metric, percent(value)],
-        [names[model], 'cross-entropy, nats per token', crossEntropy.toFixed(3)],
-        ...Object.entries(scores).map(([name, score]) => [names[model], name, score.toPrecision(4)]),
-      ]),
-    ),
-    '',
+    ...(results.evaluations.length === 0
+      ? []
+      : [
+          '## All scores',
+          '',
+          table(
+            ['Model', 'Score', 'Value'],
+            results.evaluations.flatMap(({ model, value, crossEntropy, scores }) => [
+              [names[model], metric, percent(value)],
+              [names[model], 'cross-entropy, nats per token', crossEntropy.toFixed(3)],
+              ...Object.entries(scores).map(([name, score]) => [names[model], name, score.toPrecision(4)]),
+            ]),
+          ),
+          '',
+        ]),
     'Body is the packed linear layers alone; the whole file also holds the embedding, the norms and the tokenizer.',
     ...(results.differences === null ? [] : differenceBlocks(results.differences).flatMap((block) => ['', block])),
     '',

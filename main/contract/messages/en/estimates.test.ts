@@ -16,12 +16,12 @@ const memory: MemoryTerm[] = [
 ];
 const disk: DiskTerm[] = [
   {
-    id: 'checkpoints',
+    id: 'checkpoint-files',
     bytes: 2 * 12 * 596e6,
     params: { stage: 'finetune', generations: 2, parameters: 596e6, bytesEach: 12 },
   },
   {
-    id: 'checkpoints',
+    id: 'checkpoint-files',
     bytes: 12 * 597e6,
     params: { stage: 'distil', generations: 1, parameters: 597e6, bytesEach: 12 },
   },

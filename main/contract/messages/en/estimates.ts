@@ -51,7 +51,7 @@ const memoryTexts: Texts<MemoryTerm> = {
 };
 
 const diskTexts: Texts<DiskTerm> = {
-  checkpoints: ({ params }) =>
+  'checkpoint-files': ({ params }) =>
     `${digits(params.generations)} of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   'checkpoint-in-writing': ({ params }) => `${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   model: ({ params }) =>
@@ -63,7 +63,7 @@ const diskTexts: Texts<DiskTerm> = {
 
 /** What terms of one kind are together. */
 const diskHeads: Record<DiskTerm['id'], string> = {
-  checkpoints: 'checkpoints (the last and, once there are several, the one before; they stay)',
+  'checkpoint-files': 'checkpoints (the last and, once there are several, the one before; they stay)',
   'checkpoint-in-writing': 'one more checkpoint while it is written',
   model: 'model folders',
   tokens: 'rows and corpus as tokens',

@@ -123,6 +123,10 @@ export const workbench = {
   'experiment.transition': ({ from, to }: { from: string; to: string }): Sentences => ({
     message: `An experiment that is ${from} cannot become ${to}.`,
   }),
+  'experiment.nothing-to-lower': ({ name }: { name: string }): Sentences => ({
+    message: `${name} trains with as little memory as it can.`,
+    remedy: 'End other programs and resume it as it is, or start again with shorter rows or a smaller model.',
+  }),
   'experiment.is-done': ({ name }: { name: string }): Sentences => ({
     message: `${name} is done; there is nothing to resume.`,
   }),

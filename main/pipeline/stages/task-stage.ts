@@ -1,0 +1,49 @@
+/** The frame of the stages that train on the task's rows: fine-tuning, Stage 3 and the baseline. */
+import type { JobSpec } from '../../contract/jobs.ts';
+import type { OptimiserSettings } from '../../contract/recipe.ts';
+import type { Distillation } from '../../training/training-step.ts';
+import { trainingEvaluation } from '../evaluate/training-evaluation.ts';
+import type { JobContext } from '../job.ts';
+import { taskBatches } from '../task/task-batches.ts';
+import { type StageTraining, trainStage } from './stage-training.ts';
+
+export interface TaskStage extends Pick<StageTraining, 'job' | 'configuration' | 'source' | 'result' | 'anneal'> {
+  /** How long and how the stage trains. */
+  readonly training: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings };
+  /** Steps beyond those that `training` says. */
+  readonly moreSteps?: number;
+  /** Loads what a student learns from, once the rows are there; its teacher is released at the end. */
+  readonly loadDistillation?: () => Promise<Distillation>;
+}
+
+/**
+ * Trains a model on the task and saves it.
+ * @returns optimiser steps of the whole stage
+ * @throws JobStopped when the job was told to pause or cancel
+ */
+export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobContext): Promise<{ steps: number }> {
+  const { training, moreSteps = 0, loadDistillation, ...model } = stage;
+  const { task, batches, steps, close } = await taskBatches(spec, training, context);
+  const totalSteps = steps + moreSteps;
+  let distillation: Distillation | null = null;
+  try {
+    distillation = (await loadDistillation?.()) ?? null;
+    await trainStage(
+      {
+        ...model,
+        folder: spec.folder,
+        recipe: spec.recipe,
+        distillation,
+        batches,
+        optimiser: training.optimiser,
+        totalSteps,
+        evaluation: trainingEvaluation(spec.recipe, task),
+      },
+      context,
+    );
+  } finally {
+    await close();
+    await distillation?.teacher.release();
+  }
+  return { steps: totalSteps };
+}
