@@ -23,7 +23,7 @@ const shownRows = 5;
 /** How rows become prompts and how long they may be. */
 interface Reading {
   readonly mapping: ColumnMapping;
-  readonly render: (row: Readonly<Record<string, string>>) => string;
+  readonly render: (row: Readonly<Record<string, string>>) => Promise<string>;
   readonly tokenizer: Tokenizer | null;
   readonly maxLength: number;
   readonly maxNewTokens: number;
@@ -57,7 +57,7 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
   const context = teacher === undefined ? Infinity : (await readFolderConfiguration(teacher)).maxPositions;
   const reading: Reading = {
     mapping,
-    render: promptRenderer({ template: settings.template, textColumns: mapping.textColumns }),
+    render: await promptRenderer({ template: settings.template, textColumns: mapping.textColumns }),
     tokenizer: teacher === undefined ? null : await loadTokenizer(teacher),
     maxLength: Math.min(settings.maxLength ?? 512, context),
     maxNewTokens: settings.maxNewTokens ?? defaultAnswerTokens(Math.min(settings.maxLength ?? 512, context)),
@@ -120,7 +120,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     labels.set(label, (labels.get(label) ?? 0) + 1);
     if (train !== null && mapping.kind === 'classification' && !train.labels.has(label))
       tally.add('unknown-label', row);
-    const prompt = reading.render(values);
+    const prompt = await reading.render(values);
     if (usableRows === 1) tail = promptTail(prompt);
     const length = tokenizer === null ? prompt.length : tokenizer.encode(prompt).length;
     lengths.add(length);
