@@ -112,9 +112,9 @@ const prompt: FuzzTarget = {
       as: 'text',
       words: templateWords,
     })),
-  consume(folder, damaged) {
-    const render = compileTemplate(readFileSync(path.join(folder, damaged), 'utf8'));
-    render({ question: text, 'the context': 'x'.repeat(1000), __proto__: 'y', constructor: 'z' });
+  async consume(folder, damaged) {
+    const render = await compileTemplate(readFileSync(path.join(folder, damaged), 'utf8'));
+    await render({ question: text, 'the context': 'x'.repeat(1000), __proto__: 'y', constructor: 'z' });
   },
 };
 

@@ -1,4 +1,4 @@
-/** The process in which templates of others run (jinja-sandbox.ts). */
+/** The process in which templates of others run (jinja.ts). */
 import { serveIsolated } from '../isolation/serve-isolated.ts';
 import { renderer } from './jinja-renderer.ts';
 

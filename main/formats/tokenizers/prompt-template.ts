@@ -10,8 +10,10 @@ const longestPrompt = 4 * 1024 * 1024;
  * identifiers are reached through `row["the name"]`.
  * @throws TritsmithError `bad-input` for syntax errors here, for output beyond 4 Mi characters when the function is called
  */
-export function compileTemplate(source: string): (row: Readonly<Record<string, string>>) => string {
-  const render = compileJinja('The prompt template', source, longestPrompt);
+export async function compileTemplate(
+  source: string,
+): Promise<(row: Readonly<Record<string, string>>) => Promise<string>> {
+  const render = await compileJinja('The prompt template', source, longestPrompt);
   return (row) => {
     const columns = Object.fromEntries(
       Object.entries(row).filter(([name]) => name !== 'row' && !reservedNames.has(name)),

@@ -19,8 +19,8 @@ export async function answerOnce(request: AnswerRequest, say: Say): Promise<void
   try {
     const { loadSeconds, weightBytes, kernel, vocabularySize, contextLength } = model.info;
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
-    const render = promptRenderer(task);
-    const prompt = render(request.input);
+    const render = await promptRenderer(task);
+    const prompt = await render(request.input);
     const longest = Math.min(task.maxLength, contextLength);
     say({ type: 'loaded', seconds: loadSeconds, weightBytes, kernel });
     if (task.kind === 'classification') {

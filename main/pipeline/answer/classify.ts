@@ -70,7 +70,7 @@ export async function classifyTexts(
     const { vocabularySize, contextLength } = model;
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
     const labels = await readLabelWords(task, tokenizer, request.seed, request.experiment);
-    const render = promptRenderer(task);
+    const render = await promptRenderer(task);
     const reserved = longestAnswer(labels, task.maxNewTokens);
     const longest = Math.min(task.maxLength, contextLength);
     say(model.loaded);
@@ -78,7 +78,7 @@ export async function classifyTexts(
     for await (const { values, expected } of inputs(request)) {
       row += 1;
       if (!hasText(values, task.textColumns)) continue;
-      const ids = promptTokens(tokenizer, render(values), longest, reserved);
+      const ids = promptTokens(tokenizer, await render(values), longest, reserved);
       say({ type: 'classified', row, expected, scores: [...(await model.score(ids, labels))] });
       await new Promise((resolve) => setImmediate(resolve));
       if (signal.aborted) return;

@@ -116,6 +116,44 @@ describe('the check of a task', () => {
     expect(await trained).toBe(blockers);
   });
 
+  it('counts as too long the rows that training and evaluation cut, whatever the labels take in tokens', async () => {
+    const base = join(folder, 'base');
+    await makeTinyBase(base, {
+      hidden_size: 64,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+    });
+    const tokenizer = await loadTokenizer(base);
+    // No prompt is another one cut in the middle.
+    const prompts = Array.from({ length: 24 }, (_, row) => `text ${'abcdefghijklmnopqrstuvwx'.slice(0, row)}:`);
+    const lines = ['text\tlabel', ...prompts.flatMap((text) => [`${text}\tshort`, `${text}\tlong`])];
+    const settings = taskSettings.parse({
+      name: 'rows',
+      kind: 'classification',
+      train: file('train.tsv', `${lines.join('\n')}\n`),
+      dev: file('dev.tsv', `${lines.join('\n')}\n`),
+      textColumns: ['text'],
+      labelColumn: 'label',
+      template: '{{ text }}',
+      labelWords: { short: ' A', long: ' a much longer answer than the other one' },
+      maxLength: 20,
+    });
+    const report = await checkTask({ settings, teacher: base });
+    const cutRows = (split: typeof report.train): number =>
+      split.problems.find(({ kind }) => kind === 'too-long')?.rows ?? 0;
+    const whole = new Set(prompts.map((prompt) => tokenizer.encode(prompt).join()));
+    const task = await prepareTask(settings, tokenizer, 1);
+    let cut = 0;
+    for await (const { ids, responseStart } of task.train())
+      if (!whole.has(ids.subarray(0, responseStart).join())) cut += 1;
+    expect(Math.max(...task.labels!.ids.map(({ length }) => length))).toBeGreaterThan(2);
+    expect(cutRows(report.train)).toBe(cut);
+    const cutInEvaluation = task.dev.filter(({ prompt }) => !whole.has(prompt.join())).length;
+    expect(cutInEvaluation).toBeGreaterThan(cut);
+    expect(cutRows(report.dev!)).toBe(cutInEvaluation);
+  });
+
   it('names the columns that there are when one is missing', async () => {
     const train = file('train.csv', 'text,label\na,x\nb,y\n');
     await expect(checkTask({ settings: { train, textColumns: ['body'] } })).rejects.toMatchObject({

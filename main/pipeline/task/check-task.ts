@@ -10,7 +10,7 @@ import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { type ColumnMapping, guessMapping } from './column-mapping.ts';
 import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
-import { chooseLabelWords, mostClasses } from './label-words.ts';
+import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from './label-words.ts';
 import { LengthHistogram } from './length-histogram.ts';
 import { mostEvaluationRows } from './evaluation-rows.ts';
 import { defaultAnswerTokens } from './task-data.ts';
@@ -27,10 +27,12 @@ const fewRows = 8;
 /** How rows become prompts and how long they may be. */
 interface Reading {
   readonly mapping: ColumnMapping;
-  readonly render: (row: Readonly<Record<string, string>>) => string;
+  readonly render: (row: Readonly<Record<string, string>>) => Promise<string>;
   readonly tokenizer: Tokenizer | null;
   readonly maxLength: number;
   readonly maxNewTokens: number;
+  /** As the settings give them, by class. */
+  readonly labelWords: Readonly<Record<string, string>>;
 }
 
 interface Split {
@@ -40,6 +42,8 @@ interface Split {
   readonly texts: ReadonlyMap<string, { row: number; label: string }>;
   /** End of the first usable row's prompt. */
   readonly tail: string;
+  /** The words of the classes that the training rows have; null for written answers, and where the rows or settings do not allow a choice. */
+  readonly words: LabelWords | null;
   /** How many of the rows were looked at; null: all. */
   readonly checkedRows: number | null;
 }
@@ -57,10 +61,11 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
   const context = teacher === undefined ? Infinity : (await readFolderConfiguration(teacher)).maxPositions;
   const reading: Reading = {
     mapping,
-    render: promptRenderer({ template: settings.template, textColumns: mapping.textColumns }),
+    render: await promptRenderer({ template: settings.template, textColumns: mapping.textColumns }),
     tokenizer: teacher === undefined ? null : await loadTokenizer(teacher),
     maxLength: Math.min(settings.maxLength ?? 512, context),
     maxNewTokens: settings.maxNewTokens ?? defaultAnswerTokens(Math.min(settings.maxLength ?? 512, context)),
+    labelWords: settings.labelWords ?? {},
   };
   const trainSplit = await readSplit(train, reading, null);
   const devSplit = dev === null ? null : await readSplit(dev, reading, trainSplit);
@@ -68,7 +73,7 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
     mapping.kind === 'classification' && devSplit !== null
       ? [...devSplit.labels.keys()].filter((label) => !trainSplit.labels.has(label))
       : [];
-  const blockers = blockersOf(trainSplit, devSplit, reading, unseen, settings.labelWords ?? {});
+  const blockers = blockersOf(trainSplit, devSplit, reading, unseen);
   const shared = devSplit?.report.problems.find(({ kind }) => kind === 'shared-between-splits')?.rows ?? 0;
   return {
     columns: [...train.columns],
@@ -96,6 +101,8 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
   const texts = new Map<string, { row: number; label: string }>();
   const lengths = new LengthHistogram();
   const tally = new Tally();
+  // The words of the classes, and with them the room that a prompt has, are known when all rows are read.
+  const classified: { row: number; label: string; length: number }[] = [];
   let rows = 0;
   let tail = '';
   let usableRows = 0;
@@ -117,18 +124,27 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     labels.set(label, (labels.get(label) ?? 0) + 1);
     if (train !== null && mapping.kind === 'classification' && !train.labels.has(label))
       tally.add('unknown-label', row);
-    const prompt = reading.render(values);
+    const prompt = await reading.render(values);
     if (usableRows === 1) tail = promptTail(prompt);
     const length = tokenizer === null ? prompt.length : tokenizer.encode(prompt).length;
     lengths.add(length);
-    if (tokenizer !== null && length > reading.maxLength - answerLength(prompt, label, reading))
-      tally.add('too-long', row);
+    if (mapping.kind === 'classification') classified.push({ row, label, length });
+    else if (tokenizer !== null) {
+      const answer =
+        train === null
+          ? writtenAnswerTokens(tokenizer, promptTail(prompt), label, reading.maxNewTokens).length
+          : longestAnswer(null, reading.maxNewTokens);
+      if (length > reading.maxLength - answer) tally.add('too-long', row);
+    }
     const key = createHash('sha256').update(prompt).digest('base64').slice(0, 22);
     const earlier = texts.get(key);
     if (earlier === undefined) texts.set(key, { row, label });
     else tally.add(earlier.label === label ? 'duplicate' : 'duplicate-conflict', row);
     if (train?.texts.has(key) === true) tally.add('shared-between-splits', row);
   }
+  const words = train === null ? wordsOf(labels, tail, reading) : train.words;
+  for (const { row, label, length } of tokenizer === null ? [] : classified)
+    if (length > reading.maxLength - answerLength(words, train === null ? label : null)) tally.add('too-long', row);
   const { size: bytes } = await stat(dataset.path);
   // Not every format tells how many bytes of a row are names and marks, so this is an estimate and is reported as one.
   const times = more ? Math.max(1, bytes / Math.max(1, readBytes)) : 1;
@@ -146,13 +162,28 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     problems: [...unreadableRows(dataset), ...tally.problems(reading)],
     lengths: { unit: tokenizer === null ? 'characters' : 'tokens', ...lengths.summary() },
   };
-  return { report, labels, texts, tail, checkedRows: more ? rows : null };
+  return { report, labels, texts, tail, words, checkedRows: more ? rows : null };
 }
 
-/** Tokens that the answer takes: a class is one token where that is possible, a reference is cut at the longest answer. */
-function answerLength(prompt: string, label: string, { mapping, tokenizer, maxNewTokens }: Reading): number {
-  if (mapping.kind === 'classification' || tokenizer === null) return 1;
-  return writtenAnswerTokens(tokenizer, promptTail(prompt), label, maxNewTokens).length;
+function wordsOf(
+  labels: Split['labels'],
+  tail: string,
+  { mapping, tokenizer, labelWords }: Reading,
+): LabelWords | null {
+  if (mapping.kind !== 'classification' || tokenizer === null || labels.size === 0 || labels.size > mostClasses)
+    return null;
+  try {
+    return chooseLabelWords(tokenizer, [...labels.keys()].sort(), labelWords, tail);
+  } catch {
+    // It is among what keeps the task from training (`blockersOf`).
+    return null;
+  }
+}
+
+/** Tokens that a prompt leaves free, as in training: those of the row's own class; in evaluation (`label` null) those of the longest one. */
+function answerLength(words: LabelWords | null, label: string | null): number {
+  if (words === null) return 1;
+  return label === null ? longestAnswer(words, 1) : words.ids[words.classes.indexOf(label)]!.length;
 }
 
 type Tallied = Exclude<RowProblem['kind'], 'unreadable' | 'missing-column'>;
@@ -199,14 +230,8 @@ function unreadableRows(dataset: Dataset): RowProblem[] {
   }));
 }
 
-function blockersOf(
-  train: Split,
-  dev: Split | null,
-  reading: Reading,
-  unseen: readonly string[],
-  labelWords: Readonly<Record<string, string>>,
-): Told[] {
-  const { mapping, tokenizer } = reading;
+function blockersOf(train: Split, dev: Split | null, reading: Reading, unseen: readonly string[]): Told[] {
+  const { mapping, tokenizer, labelWords } = reading;
   const blockers: Told[] = [];
   const known = [...train.labels.keys()].sort();
   if (train.report.usableRows === 0) blockers.push(tell('task.no-training-row'));

@@ -63,11 +63,11 @@ export class KeptRows {
   }
 
   /** @throws TritsmithError `bad-input` when the answers together take too much memory */
-  put(place: number, { prompt: render, answer }: TaskRow): void {
+  async put(place: number, { prompt: render, answer }: TaskRow): Promise<void> {
     this.#characters += answer.length - (this.#rows[place]?.answer.length ?? 0);
     if (this.#characters > mostAnswerCharacters)
       throw new TritsmithError('bad-input', 'rows.answers-too-large', { characters: mostAnswerCharacters });
-    const prompt = render();
+    const prompt = await render();
     const ids = cutInTheMiddle(this.#tokenizer.encode(prompt), this.#settings.maxLength);
     this.#rows[place] = { prompt: ids, tail: promptTail(prompt), answer };
   }
@@ -100,7 +100,7 @@ export async function drawRows(
     check(taskRow.answer);
     const place = row < most ? row : random.below(row + 1);
     if (place < most) {
-      kept.put(place, taskRow);
+      await kept.put(place, taskRow);
       rowOf[place] = row;
     }
     row += 1;

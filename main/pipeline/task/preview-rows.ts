@@ -13,7 +13,7 @@ import { fileState } from './survey.ts';
 import { defaultAnswerTokens } from './task-data.ts';
 import { promptRenderer, usablePart } from './task-rows.ts';
 
-type Render = (row: Readonly<Record<string, string>>) => string;
+type Render = (row: Readonly<Record<string, string>>) => Promise<string>;
 
 /** Classes and prompt's end of a file, of its first million rows at most. */
 async function surveyRows(
@@ -29,7 +29,7 @@ async function surveyRows(
     const { answer, lacks } = usablePart(values, mapping);
     if (lacks !== null) continue;
     classes.add(answer);
-    tail ??= promptTail(render(values));
+    tail ??= promptTail(await render(values));
   }
   return { classes: [...classes].sort(), tail: tail ?? '' };
 }
@@ -54,7 +54,7 @@ export async function previewRows(
 ): Promise<{ answer: PreviewAnswer; survey: PreviewSurvey | null }> {
   const dataset = await openDataset(settings.train);
   const mapping = guessMapping(dataset.columns, await sampleOf(dataset), settings);
-  const render = promptRenderer({ template: settings.template, textColumns: mapping.textColumns });
+  const render = await promptRenderer({ template: settings.template, textColumns: mapping.textColumns });
   const tokenizer = teacher === undefined ? null : await loadTokenizer(teacher);
   const context = teacher === undefined ? Infinity : (await readFolderConfiguration(teacher)).maxPositions;
   const maxLength = Math.min(settings.maxLength ?? 512, context);
@@ -80,7 +80,7 @@ export async function previewRows(
   let index = 0;
   for await (const { row, values } of dataset.rows()) {
     if (index++ < offset) continue;
-    const prompt = render(values);
+    const prompt = await render(values);
     const ids = tokenizer?.encode(prompt) ?? null;
     const room = Math.max(1, maxLength - reserved(prompt, usablePart(values, mapping).answer));
     const lost = ids === null ? null : lostInTheMiddle(ids.length, room);

@@ -79,10 +79,10 @@ export async function surveyTraining(
   let row = 0;
   for await (const taskRow of usableRows(settings.train, settings, [], onRows)) {
     const place = places[row++] ?? end;
-    if (place < held) kept?.put(place, taskRow);
+    if (place < held) await kept?.put(place, taskRow);
     else if (place < end && settings.kind === 'classification' && classes.size <= mostClasses)
       classes.add(taskRow.answer);
-    if (row === 1) tail = promptTail(taskRow.prompt());
+    if (row === 1) tail = promptTail(await taskRow.prompt());
   }
   if (row !== rows) throw changedWhileRead(settings.train);
   return { rows, held, end, classes: [...classes].sort(), tail, notes };

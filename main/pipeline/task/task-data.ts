@@ -243,7 +243,7 @@ async function* tokenised(
   for await (const { answer, prompt: render } of usableRows(settings.train, settings, [], onRows)) {
     const place = places[row++] ?? end;
     if (place < held || place >= end) continue;
-    const prompt = render();
+    const prompt = await render();
     const answerIds = response(prompt, answer);
     const head = promptTokens(tokenizer, prompt, settings.maxLength, answerIds.length);
     const ids = new Int32Array(head.length + answerIds.length);

@@ -8,7 +8,7 @@ import { compileTemplate } from '../../formats/tokenizers/index.ts';
 export interface TaskRow {
   readonly answer: string;
   /** The text as the model is shown it. */
-  prompt(): string;
+  prompt(): Promise<string>;
 }
 
 /** Called now and then with the rows read so far; may throw to stop. */
@@ -31,7 +31,7 @@ export function promptRenderer({
 }: {
   readonly template?: string | undefined;
   readonly textColumns: readonly string[];
-}): (row: Readonly<Record<string, string>>) => string {
+}): Promise<(row: Readonly<Record<string, string>>) => Promise<string>> {
   return compileTemplate(template === '' ? defaultTemplate(textColumns) : template);
 }
 
@@ -73,7 +73,7 @@ export async function* usableRows(
 ): AsyncGenerator<TaskRow> {
   const dataset = await openDataset(path);
   requireColumns(dataset, [...settings.textColumns, settings.labelColumn]);
-  const render = promptRenderer(settings);
+  const render = await promptRenderer(settings);
   let read = 0;
   let dropped = 0;
   for await (const { values } of dataset.rows()) {
