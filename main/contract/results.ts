@@ -1,5 +1,6 @@
 /** What an experiment found out: the comparison table of teacher, 4-bit teacher, BitNet-SFT and BitDistill student. */
 import { z } from 'zod';
+import { spokenFields, told } from './messages/told.ts';
 import { comparedModels, trainedModels } from './model-names.ts';
 import { runVerdict } from './queries.ts';
 
@@ -29,8 +30,9 @@ export const exportCheck = z.object({
   /** `tensors`: read back and compared; `parser`: `@huggingface/gguf`; `runtime`: our runtime beside the graph engine; `onnx`: ONNX Runtime; `llama.cpp`: that program, where it is installed. */
   name: z.enum(['tensors', 'parser', 'runtime', 'llama.cpp', 'onnx', 'accuracy']),
   passed: z.boolean(),
-  /** One sentence with the figures. */
+  /** One sentence with the figures; `id` and `params` say it in the words of a surface. */
   text: z.string(),
+  ...spokenFields,
   figures: z.record(z.string(), z.number()),
 });
 export type ExportCheck = z.infer<typeof exportCheck>;
@@ -64,9 +66,9 @@ export const exportedFile = z.object({
   /** Which programs run it, from what is in it; absent for what is no GGUF file. */
   verdicts: z.array(runVerdict).optional(),
   /** Programs that are meant to run the file but that it was not tried in here, and why. */
-  untried: z.array(z.object({ program: z.string(), reason: z.string() })).optional(),
+  untried: z.array(z.object({ program: z.string(), reason: z.string(), ...spokenFields })).optional(),
   /** Restrictions that a user should know. */
-  notes: z.array(z.string()).optional(),
+  notes: z.array(told).optional(),
   /** Which weights it was made of: size and time of the model's file. */
   source: z.string().optional(),
 });

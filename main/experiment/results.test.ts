@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { wordsOf } from '../contract/messages/told.ts';
 import type { ModelEvaluation, StoredComparison } from '../contract/results.ts';
 import { comparisonPath, evaluationPath, exportListPath } from './folder.ts';
 import {
@@ -128,5 +129,18 @@ describe('measurements and exports', () => {
       '[{"model":"teacher","path":"exports/t.gguf","type":"f16","verified":true,"bodyBytes":1,"fileBytes":2}]',
     );
     expect(readExportList(folder)).toMatchObject([{ model: 'teacher', path: 'exports/t.gguf' }]);
+  });
+
+  it('keep what earlier versions wrote of them as text', () => {
+    leave(
+      exportListPath(folder),
+      '[{"model":"teacher","path":"exports/t.gguf","type":"f16","verified":true,"bodyBytes":1,"fileBytes":2,' +
+        '"checks":[{"name":"parser","passed":true,"text":"It reads the same.","figures":{"tensors":3}}],' +
+        '"untried":[{"program":"llama.cpp","reason":"It is not here."}],"notes":["It is slow."]}]',
+    );
+    const { checks, untried, notes } = readExportList(folder)![0]!;
+    expect(notes!.map((note) => wordsOf(note))).toEqual(['It is slow.']);
+    expect(checks!.map((check) => wordsOf(check))).toEqual(['It reads the same.']);
+    expect(untried).toEqual([{ program: 'llama.cpp', reason: 'It is not here.' }]);
   });
 });

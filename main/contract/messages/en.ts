@@ -8,6 +8,7 @@ import { hub } from './en/hub.ts';
 import { llamaCpp } from './en/llama-cpp.ts';
 import { modelFiles } from './en/model-files.ts';
 import { pipeline } from './en/pipeline.ts';
+import { proofs } from './en/proofs.ts';
 import { system } from './en/system.ts';
 import { tokenizers } from './en/tokenizers.ts';
 import { verdicts } from './en/verdicts.ts';
@@ -22,6 +23,7 @@ export const en = {
   ...engine,
   ...pipeline,
   ...exports,
+  ...proofs,
   ...estimates,
   ...verdicts,
   ...llamaCpp,

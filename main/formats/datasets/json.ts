@@ -71,7 +71,8 @@ export async function openJsonLines(file: string): Promise<Source> {
 
 export async function openJson(file: string): Promise<Source> {
   const { size } = await stat(file);
-  if (size > largestJson) throw new TritsmithError('bad-input', 'rows.json-too-large', { file, size });
+  if (size > largestJson)
+    throw new TritsmithError('bad-input', 'rows.json-too-large', { file, size, most: largestJson });
   const root = parseBoundedJson(await readBoundedFile(file, largestJson), file);
   if (!Array.isArray(root) && !isJsonObject(root)) throw noObjects(file, 'It is neither an array nor an object.');
   const items = Array.isArray(root) ? root : Object.values(root);

@@ -1,4 +1,5 @@
 /** The `tokenizer.ggml.*` keys: what llama.cpp and bitnet.cpp need to split text as the model's own tokenizer does. */
+import { tell, type Told } from '../../contract/messages/told.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { JsonObject } from '../../basics/bounded-json.ts';
 import type { TokenizerDefinition } from '../tokenizers/definition.ts';
@@ -13,7 +14,7 @@ const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5
 export interface TokenizerMetadata {
   readonly entries: ReadonlyMap<string, GgufValue>;
   /** Where other programs may split text otherwise than the model's tokenizer; empty for the known families. */
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Told[];
 }
 
 const unknown = (what: string) => new TritsmithError('unsupported', 'tokenizer.not-for-gguf', { reason: what });
@@ -111,39 +112,28 @@ function pairsMergedOtherwise({ model, scores, addedTokens }: TokenizerDefinitio
   return found;
 }
 
-function sentencePieceWarnings(definition: TokenizerDefinition, otherPairs: number): string[] {
-  const warnings: string[] = [];
-  if (!Object.hasOwn(definition.model.vocab, '<0x00>'))
-    warnings.push('The vocabulary has no byte tokens: llama.cpp fails on characters that the vocabulary lacks.');
-  if (otherPairs > 0)
-    warnings.push(
-      `llama.cpp merges by token, this tokenizer by pair: ${otherPairs} pairs merge otherwise there, so some texts are split differently.`,
-    );
+function sentencePieceWarnings(definition: TokenizerDefinition, otherPairs: number): Told[] {
+  const warnings: Told[] = [];
+  if (!Object.hasOwn(definition.model.vocab, '<0x00>')) warnings.push(tell('note.no-byte-tokens'));
+  if (otherPairs > 0) warnings.push(tell('note.pairs-merged-otherwise', { pairs: otherPairs }));
   if (steps(definition.preTokenizer, 'pretokenizers')[0]?.['prepend_scheme'] === 'first')
-    warnings.push(
-      'llama.cpp marks a space after every special token, this tokenizer only at the beginning of a text: chats may be split differently.',
-    );
+    warnings.push(tell('note.space-after-special-tokens'));
   return warnings;
 }
 
 /** What the tokenizer puts before and after a text. GGUF has a place for the begin and the end token alone. */
-function tokensAround(tokenizer: Tokenizer): { bos: boolean; eos: boolean; warnings: string[] } {
+function tokensAround(tokenizer: Tokenizer): { bos: boolean; eos: boolean; warnings: Told[] } {
   const { bosId, eosId } = tokenizer;
   const [bare, whole] = [false, true].map((addSpecialTokens) => tokenizer.encode('a', { addSpecialTokens }));
   const bos = bosId !== null && whole![0] === bosId;
   const eos = eosId !== null && whole!.at(-1) === eosId;
-  const warnings: string[] = [];
+  const warnings: Told[] = [];
   const stored = [...(bos ? [bosId] : []), ...bare!, ...(eos ? [eosId] : [])];
   if (stored.join() !== whole!.join()) {
     const names = whole!.filter((id) => !stored.includes(id)).map((id) => tokenizer.idToToken(id) ?? String(id));
-    warnings.push(
-      `This tokenizer puts other tokens around a text than a GGUF file can ask for (${names.join(' ')}): write them into the prompt yourself in llama.cpp and bitnet.cpp.`,
-    );
+    warnings.push(tell('note.tokens-around-text', { tokens: names }));
   }
-  if (eos)
-    warnings.push(
-      `This tokenizer puts its end token after every text, and so does the file (add_eos_token). The command-line programs of llama.cpp and bitnet.cpp refuse that: add --override-kv tokenizer.ggml.add_eos_token=bool:false there and end the prompt with ${tokenizer.idToToken(eosId)}.`,
-    );
+  if (eos) warnings.push(tell('note.end-token-after-text', { token: tokenizer.idToToken(eosId) ?? String(eosId) }));
   return { bos, eos, warnings };
 }
 
@@ -161,7 +151,7 @@ export async function tokenizerMetadata(source: string | Tokenizer, vocabSize?: 
     throw new TritsmithError('bad-input', 'tokenizer.more-ids-than-model', { ids: tokenizer.vocabSize, size });
   const { tokens, types } = tokenList(tokenizer, size);
   const entries = new Map<string, GgufValue>();
-  const warnings: string[] = [];
+  const warnings: Told[] = [];
   const family = byteLevelFamily(definition);
   const spaces = family === null ? metaspace(definition) : null;
   const otherPairs = spaces === null ? 0 : pairsMergedOtherwise(definition);

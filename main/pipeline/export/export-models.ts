@@ -1,6 +1,7 @@
 /** The export job: the student, and teacher and baseline to measure against, as files that are proven before they get their names. */
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { tell, type Told } from '../../contract/messages/told.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
 import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
@@ -55,7 +56,7 @@ interface Written {
   readonly bodyBytes: number;
   readonly zeroFraction?: number;
   readonly checks: readonly ExportCheck[];
-  readonly notes: readonly string[];
+  readonly notes: readonly Told[];
   readonly untried?: ExportedFile['untried'];
 }
 
@@ -159,10 +160,9 @@ async function exportTarget(
 }
 
 /** What a user should know who asked for an embedding that the format has no place for. */
-function embeddingNotes(settings: ExportSettings): string[] {
+function embeddingNotes(settings: ExportSettings): Told[] {
   if (storedEmbedding(settings) === settings.embedding) return [];
-  const asked = settings.embedding.toUpperCase();
-  return [`The embedding is F16: ${asked} is for GGUF files alone.`];
+  return [tell('note.embedding-as-f16', { asked: settings.embedding })];
 }
 
 /** Exports of earlier sessions that are still there and of the same weights. */
@@ -229,7 +229,7 @@ export async function exportModels(spec: JobSpec, context: JobContext): Promise<
     }).catch((error: unknown) => {
       throw stopped ?? error;
     });
-    for (const text of file.notes ?? []) context.emit({ type: 'log', level: 'warning', text: `${note}: ${text}` });
+    for (const { text } of file.notes ?? []) context.emit({ type: 'log', level: 'warning', text: `${note}: ${text}` });
     for (const { text } of file.checks ?? []) context.emit({ type: 'log', level: 'info', text: `${note}: ${text}` });
     for (const { program, reason } of file.untried ?? [])
       context.emit({ type: 'log', level: 'info', text: `${note}: not tried in ${program}. ${reason}` });

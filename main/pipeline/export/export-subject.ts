@@ -55,7 +55,7 @@ export async function prunedSubject(
   const known = task.labels && evaluated.length === task.dev.length ? evaluated : null;
   const whole = { configuration, source: tensors, endId: full.eosId };
   const check = await prunedAnswersCheck(whole, pruned, task, { known, threads: recipe.threads, onRow });
-  if (!check.passed) throw new TritsmithError('unsupported', 'export.pruning-changes-answers', { found: check.text });
+  if (!check.passed) throw new TritsmithError('unsupported', 'export.pruning-changes-answers', { found: check });
   return {
     configuration: pruned.configuration,
     tensors: prunedTensors(tensors, pruned.kept, configuration.hiddenSize),

@@ -9,6 +9,7 @@ import {
   uint32,
   writeGguf,
 } from '../../formats/gguf/index.ts';
+import type { Told } from '../../contract/messages/told.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { encodeTensor, type GgufEncoding } from './gguf-encoding.ts';
@@ -76,7 +77,7 @@ export async function writeGgufModel(
   model: GgufModel,
   encoding: GgufEncoding,
   onTensor: (done: number, total: number) => Promise<void> = () => Promise.resolve(),
-): Promise<{ plan: GgufPlan; notes: readonly string[] }> {
+): Promise<{ plan: GgufPlan; notes: readonly Told[] }> {
   const { plan, notes, metadata, encoded } = await contentOf(model, encoding);
   let done = 0;
   const written = encoded.map((tensor) => ({

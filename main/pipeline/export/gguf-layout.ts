@@ -2,6 +2,7 @@
  * Which GGUF tensors and keys hold a model (docs/formats.md, 1 and 3). One place decides; the
  * writer and the read-back both follow it.
  */
+import { tell, type Told } from '../../contract/messages/told.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ModelConfiguration, Projection } from '../../models/configuration.ts';
 import { inverseFrequencies } from '../../models/rotary-tables.ts';
@@ -31,7 +32,7 @@ export interface GgufPlan {
   readonly integers: Readonly<Record<string, number>>;
   readonly floats: Readonly<Record<string, number>>;
   /** Restrictions that a user should know. */
-  readonly notes: readonly string[];
+  readonly notes: readonly Told[];
 }
 
 const moduleNames: Record<Projection, string> = {
@@ -75,15 +76,12 @@ function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array |
 export function planGguf(configuration: ModelConfiguration, separateScales = false): GgufPlan {
   const architecture = architectureFor(configuration, separateScales);
   const { heads, kvHeads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
-  const notes: string[] = [];
+  const notes: Told[] = [];
   if (architecture === 'bitnet' && heads * headSize !== hiddenSize)
     throw new TritsmithError('unsupported', 'export.bitnet-shape', { heads, headSize, hiddenSize });
-  if (architecture === 'bitnet' && !tiedEmbeddings)
-    notes.push('llama.cpp and bitnet.cpp refuse a "bitnet" file with a head of its own; it runs in Tritsmith.');
-  if (architecture === 'bitnet' && configuration.ropeScaling)
-    notes.push('llama.cpp and bitnet.cpp refuse a "bitnet" file with rope scaling; it runs in Tritsmith.');
-  if (architecture === 'qwen3' && subln !== 'none')
-    notes.push('llama.cpp refuses SubLN in a "qwen3" file; it runs in Tritsmith and, as I2_S, in bitnet.cpp.');
+  if (architecture === 'bitnet' && !tiedEmbeddings) notes.push(tell('note.bitnet-head'));
+  if (architecture === 'bitnet' && configuration.ropeScaling) notes.push(tell('note.bitnet-rope'));
+  if (architecture === 'qwen3' && subln !== 'none') notes.push(tell('note.qwen3-subln'));
   // Qwen3 with SubLN before o and down alone: bitnet.cpp applies ffn_down_norm_in only beside ffn_gate_norm_in, so the FFN norm moves there.
   const moveFfnNorm = architecture === 'qwen3' && subln === 'paper';
   const rotatedHeads = (local: string): number | null => {

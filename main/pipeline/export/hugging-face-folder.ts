@@ -1,6 +1,7 @@
 /** Writes a student as a Hugging Face folder (`quant_method: "bitnet"`, offline autobitlinear) and reads it back. */
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { tell } from '../../contract/messages/told.ts';
 import { companionFiles } from '../../contract/companion-files.ts';
 import { native } from '../../../native/index.ts';
 import { TritsmithError } from '../../contract/errors.ts';
@@ -187,7 +188,7 @@ export async function writeHuggingFaceFolder(
       {
         name: 'tensors',
         passed: true,
-        text: `${written.length} tensors were read back and are the student's, the packed ones exactly.`,
+        ...tell('proof.folder-tensors', { tensors: written.length }),
         figures: { tensors: written.length },
       },
     ],

@@ -141,7 +141,11 @@ describe('without llama.cpp', () => {
     const options = { prompts: tinyPrompts(2, 1536), threads: 1, llamaCpp: null, onProgress: () => Promise.resolve() };
     const { untried, checks } = await writeVerifiedGguf(path, model, { linear: 'TQ2_0', embedding: f16 }, options);
     expect(untried).toEqual([
-      { program: 'llama.cpp', reason: expect.stringContaining('components install llama.cpp') },
+      {
+        program: 'llama.cpp',
+        id: 'untried.not-installed',
+        reason: expect.stringContaining('components install llama.cpp'),
+      },
     ]);
     expect(checks.map(({ name }) => name)).toEqual(['tensors', 'parser', 'runtime']);
     // Nothing to be tried there: only bitnet.cpp reads it.

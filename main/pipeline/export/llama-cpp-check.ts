@@ -7,6 +7,7 @@
  * llama.cpp's, up to what float32 sums in another order do to single roundings.
  */
 import { loadModel } from '../../../native/runtime.ts';
+import { tell } from '../../contract/messages/told.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import { startLlamaCpp } from '../../llama-cpp/index.ts';
 import type { ActivationRounding } from '../../graph/rounded-activations.ts';
@@ -53,10 +54,7 @@ export function llamaCppCheck(found: LlamaCppAgreement): ExportCheck {
   return {
     name: 'llama.cpp',
     passed: unexplainedTokens === 0 && largestDifference <= allowed,
-    text:
-      `llama.cpp loads it and on ${prompts} prompts gives ${sameTokens} of ${tokens} greedy tokens as Tritsmith does. Its logits differ from ` +
-      `Tritsmith's by at most ${differenceFromOurs.toPrecision(2)}, because it rounds activations otherwise; with activations rounded as llama.cpp ` +
-      `does, the training engine comes within ${largestDifference.toPrecision(2)} of it (allowed: ${allowed.toPrecision(2)}).`,
+    ...tell('proof.llama-cpp', { prompts, tokens, sameTokens, differenceFromOurs, largestDifference, allowed }),
     figures: { ...found, allowedDifference: allowed },
   };
 }

@@ -1,4 +1,5 @@
 /** README.md of an exported Hugging Face folder: what it is, how it was made, how good it is, how to load it. */
+import { percent } from '../../contract/quantities.ts';
 import { lastPart } from '../../contract/local-path.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
@@ -39,7 +40,7 @@ export function modelCard({ name, recipe, configuration, evaluation }: CardFacts
         '## Result',
         '',
         `${evaluation.metric === 'accuracy' ? 'Accuracy' : 'ROUGE-L'} on ${evaluation.rows} held-out rows: ` +
-          `${(evaluation.value * 100).toFixed(1)} % (95 % interval ${(evaluation.ci95[0] * 100).toFixed(1)} to ${(evaluation.ci95[1] * 100).toFixed(1)}).`,
+          `${percent(evaluation.value)} (95 % interval ${percent(evaluation.ci95[0])} to ${percent(evaluation.ci95[1])}).`,
       ]
     : [];
   return [

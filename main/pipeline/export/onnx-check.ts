@@ -1,6 +1,7 @@
 /** Runs an exported ONNX file in ONNX Runtime beside the graph engine. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { argmax } from '../../basics/numbers.ts';
+import { tell } from '../../contract/messages/told.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
@@ -57,9 +58,7 @@ export async function onnxCheck(
     name: 'onnx',
     // An int8 rounding may fall the other way at a few places; a mistake would show at all of them.
     passed: share >= 0.5 && samePlaces >= 0.95 * places,
-    text:
-      `On ${prompts.length} prompts ONNX Runtime gives the best token of the graph engine at ${samePlaces} of ${places} places; ` +
-      `logits differ by at most ${largestDifference.toExponential(1)} (${(share * 100).toFixed(0)} % by at most a ten-thousandth).`,
+    ...tell('proof.onnx', { prompts: prompts.length, places, samePlaces, largestDifference, exactShare: share }),
     figures: { prompts: prompts.length, places, samePlaces, largestDifference, largestLogit, exactShare: share },
   };
 }

@@ -1,6 +1,7 @@
 /** A student with a pruned vocabulary: fewer rows in embedding and head, a tokenizer to match, the same answers on the task. */
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { tell } from '../../contract/messages/told.ts';
 import { companionFiles } from '../../contract/companion-files.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExportCheck } from '../../contract/results.ts';
@@ -158,20 +159,13 @@ export async function prunedAnswersCheck(
   const asWas = task.labels ? after : after.map((ids) => ids.map((id) => kept[id]!));
   const sameAnswers = before.filter((row, index) => row.join() === asWas[index]!.join()).length;
   const passed = sameAnswers === rows;
-  const begins = `With the pruned vocabulary ${sameAnswers} of ${rows} held-out rows get the same answer`;
   if (!task.labels) {
-    const reason = passed ? '' : ' Where they differ, the student writes tokens that no row of the task holds.';
-    const text = `${begins} (greedy, up to ${written.tokens} tokens).${reason}`;
-    return { name: 'accuracy', passed, text, figures: { rows, sameAnswers } };
+    const figures = { rows, sameAnswers };
+    return { name: 'accuracy', passed, ...tell('proof.same-texts', { ...figures, most: written.tokens }), figures };
   }
   const accuracy = (found: readonly (readonly number[])[]): number =>
     found.filter(([predicted], index) => predicted === task.dev[index]!.label).length / rows;
   const [accuracyBefore, accuracyAfter] = [accuracy(before), accuracy(after)];
-  const [was, is] = [accuracyBefore, accuracyAfter].map((share) => `${(share * 100).toFixed(1)} %`);
-  return {
-    name: 'accuracy',
-    passed,
-    text: `${begins}; accuracy ${is} (before: ${was}).`,
-    figures: { rows, sameAnswers, accuracyBefore, accuracyAfter },
-  };
+  const figures = { rows, sameAnswers, accuracyBefore, accuracyAfter };
+  return { name: 'accuracy', passed, ...tell('proof.same-classes', figures), figures };
 }

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { gguf } from '@huggingface/gguf';
 import { TritsmithError } from '../../contract/errors.ts';
+import { tell, type Told } from '../../contract/messages/told.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
@@ -17,7 +18,7 @@ export interface VerifiedGguf {
   readonly fileBytes: number;
   readonly zeroFraction: number;
   readonly checks: readonly ExportCheck[];
-  readonly notes: readonly string[];
+  readonly notes: readonly Told[];
   readonly untried: NonNullable<ExportedFile['untried']>;
 }
 
@@ -59,13 +60,12 @@ export async function parserCheck(path: string): Promise<ExportCheck> {
     );
     const expected = [...ours.tensors].map(([name, { shape, typeId }]) => `${name} ${shape.join('x')} ${typeId}`);
     const passed = list.join('\n') === expected.join('\n');
+    const figures = { tensors: list.length, keys: ours.metadata.size };
     return {
       name: 'parser',
       passed,
-      text: passed
-        ? `@huggingface/gguf reads the same ${list.length} tensors and ${ours.metadata.size} keys.`
-        : '@huggingface/gguf reads other tensors than were written.',
-      figures: { tensors: list.length, keys: ours.metadata.size },
+      ...(passed ? tell('proof.parser', figures) : tell('proof.parser-differs')),
+      figures,
     };
   } finally {
     await ours.close();
@@ -73,25 +73,19 @@ export async function parserCheck(path: string): Promise<ExportCheck> {
 }
 
 function runtimeCheck(found: RuntimeAgreement, encoding: GgufEncoding): ExportCheck {
-  const { prompts, tokens, sameTokens, unexplainedTokens, largestDifference } = found;
+  const { prompts, tokens, sameTokens, unexplainedTokens, largestDifference, exactShare, sensitivity } = found;
   return {
     name: 'runtime',
     passed: unexplainedTokens === 0 && largestDifference <= allowedDifference(found, encoding),
-    text:
-      `On ${prompts} prompts our runtime gives ${sameTokens} of ${tokens} greedy tokens as the graph engine does; ` +
-      `logits differ by at most ${largestDifference.toExponential(1)} ` +
-      `(${(found.exactShare * 100).toFixed(0)} % of the places by at most 1e-4; rounding alone moves them by ${found.sensitivity.toExponential(1)}).`,
+    ...tell('proof.runtime', { prompts, tokens, sameTokens, largestDifference, exactShare, sensitivity }),
     figures: { ...found },
   };
 }
 
 function refuseFailed(path: string, check: ExportCheck): void {
   if (check.passed) return;
-  throw new TritsmithError('damaged', 'export.check-failed', { path, check: check.name, found: check.text });
+  throw new TritsmithError('damaged', 'export.check-failed', { path, check: check.name, found: check });
 }
-
-const notInstalled =
-  'It is not installed here. `tritsmith components install llama.cpp` fetches it; exporting again then runs the file in it.';
 
 async function openVerdict(path: string): Promise<Verdict> {
   const file = await openGguf(path);
@@ -127,10 +121,7 @@ export async function writeVerifiedGguf(
     {
       name: 'tensors',
       passed: true,
-      text:
-        `${readBack.tensors} tensors were read back and are the model's` +
-        (ternary > 0 ? `, ${ternary} ternary ones exactly` : '') +
-        (readBack.largestLoss > 0 ? `; quantised ones within ${(readBack.largestLoss * 100).toFixed(2)} %.` : '.'),
+      ...tell('proof.tensors', { tensors: readBack.tensors, ternary, largestLoss: readBack.largestLoss }),
       figures: { tensors: readBack.tensors, ternaryTensors: ternary, largestLoss: readBack.largestLoss },
     },
     await parserCheck(path),
@@ -145,8 +136,10 @@ export async function writeVerifiedGguf(
   const verdict = await openVerdict(path);
   const untried: VerifiedGguf['untried'] = [];
   if (verdict.runs && prompts.length > 0) {
-    if (llamaCpp === null) untried.push({ program: 'llama.cpp', reason: notInstalled });
-    else {
+    if (llamaCpp === null) {
+      const { text: reason, ...said } = tell('untried.not-installed');
+      untried.push({ program: 'llama.cpp', reason, ...said });
+    } else {
       const before = total - prompts.length;
       const subject = { path, ours: path, plan, configuration: model.configuration, encoding };
       const found = await compareWithLlamaCpp(llamaCpp, subject, { prompts, threads }, (done) =>

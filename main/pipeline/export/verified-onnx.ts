@@ -1,6 +1,7 @@
 /** An ONNX export with its proof: written under a draft name and run in ONNX Runtime beside the graph engine. */
 import { stat } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
+import { tell, type Told } from '../../contract/messages/told.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
@@ -36,7 +37,7 @@ export async function writeVerifiedOnnx(
   tensors: TensorSource,
   embedding: 'F16' | 'F32',
   { prompts, threads, onProgress }: VerificationOptions,
-): Promise<{ bodyBytes: number; fileBytes: number; checks: readonly ExportCheck[]; notes: readonly string[] }> {
+): Promise<{ bodyBytes: number; fileBytes: number; checks: readonly ExportCheck[]; notes: readonly Told[] }> {
   let written = 0;
   const { bodyBytes } = await writeOnnxModel(path, configuration, tensors, embedding, (done, constants) => {
     written = constants;
@@ -46,11 +47,11 @@ export async function writeVerifiedOnnx(
   const check = await onnxCheck(path, configuration, parameters, prompts, threads, (done) =>
     onProgress(written + done, written + prompts.length),
   );
-  if (!check.passed) throw new TritsmithError('damaged', 'export.onnx-check-failed', { path, found: check.text });
+  if (!check.passed) throw new TritsmithError('damaged', 'export.onnx-check-failed', { path, found: check });
   return {
     bodyBytes,
     fileBytes: (await stat(path)).size,
     checks: [check],
-    notes: ['It computes whole prompts without a key-value cache: right for classifiers, slow for long answers.'],
+    notes: [tell('note.onnx-whole-prompts')],
   };
 }

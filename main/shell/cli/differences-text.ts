@@ -1,4 +1,5 @@
 /** Where teacher and student differ, as `show` prints it. */
+import { percent } from '../../contract/quantities.ts';
 import type { DifferencesAnswer } from '../../contract/result-queries.ts';
 import { studentModel } from '../../contract/model-names.ts';
 import { differenceSentence, mistakes, type ReportedDifferences } from '../../workbench/results/differences.ts';
@@ -39,7 +40,7 @@ export function differencesText(found: ReportedDifferences): string {
 function confusionText({ labels, confusion }: DifferencesAnswer): string {
   const student = confusion.find(({ model }) => model === studentModel);
   if (student === undefined) return '';
-  const f1 = `macro F1 ${(student.macroF1 * 100).toFixed(1)} %`;
+  const f1 = `macro F1 ${percent(student.macroF1)}`;
   if (labels.length <= widestMatrix)
     return `What the student answered (columns) for which right answer (rows); ${f1}.\n${textTable(
       [{ title: '' }, ...labels.map((title) => ({ title: oneLine(title) }))],

@@ -1,4 +1,5 @@
 /** The proofs of exported files in words, for `show` and at the end of `export`. */
+import { wordsOf } from '../../contract/messages/told.ts';
 import type { ExportedFile } from '../../contract/results.ts';
 import { bytes } from './quantities.ts';
 
@@ -8,9 +9,9 @@ export function exportProofs(files: readonly ExportedFile[]): string {
     .map(({ path, type, embedding, bodyBytes, fileBytes, checks = [], untried = [], notes = [] }) =>
       [
         `${path}: ${type}, embedding ${embedding ?? 'f16'}; linear layers ${bytes(bodyBytes)}, whole file ${bytes(fileBytes)}`,
-        ...checks.map(({ passed, text }) => `  ${passed ? 'proven' : 'FAILED'}: ${text}`),
-        ...untried.map(({ program, reason }) => `  not tried in ${program}: ${reason}`),
-        ...notes.map((text) => `  note: ${text}`),
+        ...checks.map((check) => `  ${check.passed ? 'proven' : 'FAILED'}: ${wordsOf(check)}`),
+        ...untried.map(({ reason, ...of }) => `  not tried in ${of.program}: ${wordsOf({ ...of, text: reason })}`),
+        ...notes.map((note) => `  note: ${wordsOf(note)}`),
       ].join('\n'),
     )
     .map((text) => `${text}\n`)

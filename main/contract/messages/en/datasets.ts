@@ -1,4 +1,5 @@
 /** Files of rows and of text: what is wrong with them, and how to mend it. */
+import { bytesInWords } from '../../quantities.ts';
 import type { Sentences } from '../sentences.ts';
 
 export const datasets = {
@@ -42,9 +43,10 @@ export const datasets = {
     reason,
     remedy: 'Rows are JSON objects: one per line (JSONL), in an array, or as the values of one object.',
   }),
-  'rows.json-too-large': ({ file, size }: { file: string; size: number }): Sentences => ({
+  /** `size`, `most`: bytes. */
+  'rows.json-too-large': ({ file, size, most }: { file: string; size: number; most: number }): Sentences => ({
     message: `${file} is too large to be read as one JSON document.`,
-    reason: `It has ${(size / 2 ** 20).toFixed(0)} MB; a JSON document has to be in memory whole, up to 512 MB.`,
+    reason: `It has ${bytesInWords(size)}; a JSON document has to be in memory whole, up to ${bytesInWords(most)}.`,
     remedy: 'Save it as JSONL (one object per line): that can be of any size.',
   }),
   'parquet.damaged': ({ problem }: { problem: string }): Sentences => ({

@@ -1,13 +1,13 @@
 /** Writing models to files, and reading files of models. */
 import type { Names } from '../names.ts';
-import { firstOf, type Sentences } from '../sentences.ts';
+import { firstOf, type Say, type Sentences, type Told } from '../sentences.ts';
 
 const unexpected = 'Export again; if it fails again, report it with the experiment: this should not happen.';
 
 export const exports = {
-  'export.pruning-changes-answers': ({ found }: { found: string }): Sentences => ({
+  'export.pruning-changes-answers': ({ found }: { found: Told }, _: Names, say: Say): Sentences => ({
     message: 'Pruning the vocabulary would change the answers on the task.',
-    reason: found,
+    reason: say(found),
     remedy: 'Export with the whole vocabulary.',
   }),
   'export.bias-beside-subln': (_: undefined, names: Names): Sentences => ({
@@ -81,14 +81,18 @@ export const exports = {
     reason: `It was ${text}.`,
     remedy: 'Export without pruning the vocabulary.',
   }),
-  'export.check-failed': ({ path, check, found }: { path: string; check: string; found: string }): Sentences => ({
+  'export.check-failed': (
+    { path, check, found }: { path: string; check: string; found: Told },
+    _: Names,
+    say: Say,
+  ): Sentences => ({
     message: `The export ${path} did not pass its check "${check}".`,
-    reason: found,
+    reason: say(found),
     remedy: unexpected,
   }),
-  'export.onnx-check-failed': ({ path, found }: { path: string; found: string }): Sentences => ({
+  'export.onnx-check-failed': ({ path, found }: { path: string; found: Told }, _: Names, say: Say): Sentences => ({
     message: `The export ${path} did not pass its check in ONNX Runtime.`,
-    reason: found,
+    reason: say(found),
     remedy: unexpected,
   }),
   'export.nothing-to-measure': ({ model }: { model: string }, names: Names): Sentences => ({

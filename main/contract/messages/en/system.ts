@@ -71,7 +71,7 @@ export const system = {
   }),
   'json.too-large': ({ file, size, maxBytes }: { file: string; size: number; maxBytes: number }): Sentences => ({
     message: `${file} is too large.`,
-    reason: `It has ${size} bytes; at most ${maxBytes} are expected of such a file.`,
+    reason: `It has ${bytesInWords(size)}; at most ${bytesInWords(maxBytes)} are expected of such a file.`,
     remedy: 'Check that it is the right file.',
   }),
   'json.no-object': ({ file }: { file: string }): Sentences => ({
