@@ -99,7 +99,7 @@ export class TritsmithError<Id extends MessageId = MessageId> extends Error {
   static from(thrown: unknown): TritsmithError {
     if (thrown instanceof TritsmithError) return thrown as TritsmithError;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    const { code: systemCode, path } = error as NodeJS.ErrnoException;
+    const { code: systemCode, path } = error as { readonly code?: string; readonly path?: string };
     const reason = error.message;
     const details = error.stack ?? reason;
     if (isStudentError(error))
