@@ -111,7 +111,7 @@ const rowProblem = z.object({
   rows: z.number(),
   /** The first few row numbers, from 1, the header not counted. */
   examples: z.array(z.number()),
-  explanation: z.string(),
+  explanation: told,
 });
 export type RowProblem = z.infer<typeof rowProblem>;
 

@@ -200,16 +200,13 @@ class Tally {
 
   problems({ maxLength }: Reading): RowProblem[] {
     const meaning: Record<Tallied, Pick<RowProblem, 'effect' | 'explanation'>> = {
-      'empty-text': { effect: 'dropped', explanation: 'no text' },
-      'empty-label': { effect: 'dropped', explanation: 'no label' },
-      'too-long': {
-        effect: 'cut',
-        explanation: `prompt and answer exceed ${String(maxLength)} tokens; the middle of the text is lost`,
-      },
-      duplicate: { effect: 'kept', explanation: 'the same text with the same label occurs earlier' },
-      'duplicate-conflict': { effect: 'kept', explanation: 'the same text occurs earlier with another label' },
-      'unknown-label': { effect: 'kept', explanation: 'the label never occurs in the training rows' },
-      'shared-between-splits': { effect: 'kept', explanation: 'the text is also a training row' },
+      'empty-text': { effect: 'dropped', explanation: tell('row.empty-text') },
+      'empty-label': { effect: 'dropped', explanation: tell('row.empty-label') },
+      'too-long': { effect: 'cut', explanation: tell('row.too-long', { maxLength }) },
+      duplicate: { effect: 'kept', explanation: tell('row.duplicate') },
+      'duplicate-conflict': { effect: 'kept', explanation: tell('row.duplicate-conflict') },
+      'unknown-label': { effect: 'kept', explanation: tell('row.unknown-label') },
+      'shared-between-splits': { effect: 'kept', explanation: tell('row.shared-between-splits') },
     };
     return [...this.#rows].map(([kind, entry]) => ({ kind, ...meaning[kind], ...entry }));
   }
@@ -226,7 +223,7 @@ function unreadableRows(dataset: Dataset): RowProblem[] {
     effect: rowsKept ? 'kept' : 'dropped',
     rows: count,
     examples: [...rows],
-    explanation: message,
+    explanation: { text: message },
   }));
 }
 

@@ -82,6 +82,15 @@ export const pipeline = {
     reason: `The training rows hold ${quoted(known)}.`,
     remedy: 'Add rows for it, or remove it from the label words.',
   }),
+  'row.empty-text': (): Sentences => ({ message: 'no text' }),
+  'row.empty-label': (): Sentences => ({ message: 'no label' }),
+  'row.too-long': ({ maxLength }: { maxLength: number }): Sentences => ({
+    message: `prompt and answer exceed ${maxLength} tokens; the middle of the text is lost`,
+  }),
+  'row.duplicate': (): Sentences => ({ message: 'the same text with the same label occurs earlier' }),
+  'row.duplicate-conflict': (): Sentences => ({ message: 'the same text occurs earlier with another label' }),
+  'row.unknown-label': (): Sentences => ({ message: 'the label never occurs in the training rows' }),
+  'row.shared-between-splits': (): Sentences => ({ message: 'the text is also a training row' }),
   'labels.only-one': ({ label }: { label: string }): Sentences => ({
     message: `All training rows have the same label, "${label}".`,
     remedy: 'A classifier needs rows of at least two classes. Check the label column.',

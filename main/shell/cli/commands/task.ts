@@ -98,7 +98,7 @@ function splitText(title: string, split: SplitReport, kind: TaskReport['mapping'
   );
   const problems = split.problems.map(
     ({ effect, rows, explanation, examples }) =>
-      `  ${effect.padEnd(8)} ${count(rows).padStart(7)}  ${explanation} (row ${examples.join(', ')}${rows > examples.length ? ', ...' : ''})\n`,
+      `  ${effect.padEnd(8)} ${count(rows).padStart(7)}  ${wordsOf(explanation)} (row ${examples.join(', ')}${rows > examples.length ? ', ...' : ''})\n`,
   );
   return [
     `${title}: ${split.path}\n`,
