@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } from './estimates.ts';
 import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
-import { told } from './messages/told.ts';
+import { told } from './messages/told-schema.ts';
 import { exportType, recipeSchema, taskSettings } from './recipe.ts';
 
 export const presetName = z.enum(['quick', 'balanced', 'paper']);

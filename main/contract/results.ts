@@ -1,6 +1,6 @@
 /** What an experiment found out: the comparison table of teacher, 4-bit teacher, BitNet-SFT and BitDistill student. */
 import { z } from 'zod';
-import { spokenFields, told } from './messages/told.ts';
+import { spokenFields, told } from './messages/told-schema.ts';
 import { comparedModels, trainedModels } from './model-names.ts';
 import { runVerdict } from './queries.ts';
 

@@ -17,7 +17,8 @@ import {
   renderSpoken,
 } from './message.ts';
 import { type Names, plainNames } from './names.ts';
-import { tell, tellError, told, wordsOf } from './told.ts';
+import { tell, tellError, wordsOf } from './told.ts';
+import { told } from './told-schema.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const ids = Object.keys(en).filter(isMessageId);

@@ -1,20 +1,10 @@
 /** Findings on their way and at rest: warnings, notes and proofs, said with an id where the catalogue has one. */
-import { z } from 'zod';
 import type { TritsmithError } from '../errors.ts';
 import { message, type MessageId, type ParamsOf, render, renderSpoken } from './message.ts';
 import { type Names, plainNames } from './names.ts';
 import { inOneText, type Told } from './sentences.ts';
 
 export type { Told };
-
-/** The fields of a schema whose text is said by the catalogue; absent in what older versions wrote. */
-export const spokenFields = { id: z.string().optional(), params: z.unknown().optional() };
-
-/** Older versions kept the text alone. */
-export const told = z.union([
-  z.string().transform((text): Told => ({ text })),
-  z.object({ ...spokenFields, text: z.string() }),
-]);
 
 /** A finding of the catalogue, with its text for logs and for versions with other messages. */
 export function tell<Id extends MessageId>(id: Id, ...params: ParamsOf<Id>): Told {
