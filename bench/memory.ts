@@ -17,7 +17,7 @@ import { AdamW } from '../main/training/optimiser.ts';
 import { Random } from '../main/basics/random.ts';
 import { type Distillation, TrainingStep } from '../main/training/training-step.ts';
 import { stepMemory } from '../main/training/step-memory.ts';
-import { qwen3 } from './qwen3.ts';
+import { qwen3 } from '../main/pipeline/inspect/estimate-models.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';
 import { table } from './table.ts';
 

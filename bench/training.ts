@@ -24,7 +24,7 @@ import { packMicroBatch } from '../main/training/batches.ts';
 import { AdamW } from '../main/training/optimiser.ts';
 import { Random } from '../main/basics/random.ts';
 import { TrainingStep } from '../main/training/training-step.ts';
-import { qwen3 } from './qwen3.ts';
+import { qwen3 } from '../main/pipeline/inspect/estimate-models.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';
 import { median } from '../main/basics/numbers.ts';
 import { loadNote, table } from './table.ts';

@@ -49,8 +49,8 @@ function runDisk(base: ModelConfiguration): DiskTerm[] {
   ];
 }
 
-/** What all Qwen3 models share. */
-const qwen3 = {
+/** What all published Qwen3 models share. */
+export const qwen3 = {
   architecture: 'qwen3',
   vocabSize: 151_936,
   kvHeads: 8,

@@ -3,11 +3,12 @@
  * one to see which are held out and which classes there are. An experiment keeps it in `cache/survey.json`, so that of its jobs and
  * views only the first reads the file.
  */
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
+import { readJsonIfWhole } from '../../basics/json-file.ts';
 import { Random } from '../../basics/random.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
 import { cacheFolder, surveyPath } from '../../experiment/folder.ts';
@@ -105,13 +106,9 @@ export async function surveyKey(settings: TaskSettings, seed: number): Promise<s
 
 const kept = z.object({ key: z.string(), survey });
 /** The survey that the experiment's folder holds, unless it is damaged or of another key. */
-export async function earlierSurvey(experiment: string, key: string): Promise<Survey | null> {
-  try {
-    const found = kept.parse(JSON.parse(await readFile(surveyPath(experiment), 'utf8')));
-    return found.key === key ? found.survey : null;
-  } catch {
-    return null;
-  }
+export function earlierSurvey(experiment: string, key: string): Survey | null {
+  const found = readJsonIfWhole(surveyPath(experiment), kept);
+  return found?.key === key ? found.survey : null;
 }
 
 /** For what a job keeps for the next one: where it can't be written, that one has to read again, and nothing else comes of it. */

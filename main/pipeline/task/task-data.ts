@@ -90,7 +90,7 @@ export async function readLabelWords(
   if (settings.kind !== 'classification')
     throw new TritsmithError('bad-input', 'labels.of-generation', { task: settings.name });
   const key = await surveyKey(settings, seed);
-  let survey = experiment === undefined ? null : await earlierSurvey(experiment, key);
+  let survey = experiment === undefined ? null : earlierSurvey(experiment, key);
   if (survey === null) {
     survey = await surveyTraining(settings, seed, null, noWait);
     if (experiment !== undefined) await keepSurvey(experiment, key, survey);
@@ -177,7 +177,7 @@ export async function prepareTask(
   const about = aboutEvaluation;
   const path = experiment === undefined ? null : tokensPath(experiment, 'evaluation');
   const known = path === null ? null : await earlierTokens({ path, key, about });
-  let survey = experiment === undefined ? null : await earlierSurvey(experiment, fileKey);
+  let survey = experiment === undefined ? null : earlierSurvey(experiment, fileKey);
   const heldRows = new KeptRows(tokenizer, settings);
   // Rows that are held out come from the same readings.
   if (survey === null || (known === null && settings.dev === undefined)) {

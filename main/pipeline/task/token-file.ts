@@ -4,12 +4,13 @@
  * file that is damaged, or was made of something else, counts as not there.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { fileSha256 } from '../../basics/file-digest.ts';
+import { readFully } from '../../basics/regular-file.ts';
 
 /** To be raised when texts are tokenised otherwise or files are laid out otherwise: earlier files are then made anew. */
 export const tokenFileVersion = 2;
@@ -139,15 +140,6 @@ async function writeTokens<About>(request: TokenFileRequest<About>): Promise<Fil
 
 const shorter = () => new TritsmithError('damaged', 'tokens.too-short');
 
-async function readFully(handle: FileHandle, view: ArrayBufferView, position: number): Promise<void> {
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  for (let done = 0; done < bytes.length;) {
-    const { bytesRead } = await handle.read(bytes, done, Math.min(1 << 24, bytes.length - done), position + done);
-    if (bytesRead === 0) throw shorter();
-    done += bytesRead;
-  }
-}
-
 async function openFile<About>(path: string, info: FileInfo, about: About): Promise<TokenFile<About>> {
   const { key, sha256, tokens, bytesPerToken } = info;
   const handle = await open(path, 'r');
@@ -155,7 +147,7 @@ async function openFile<About>(path: string, info: FileInfo, about: About): Prom
   try {
     let position = tokens * bytesPerToken;
     for (const part of partsOf(index)) {
-      await readFully(handle, part, position);
+      await readFully(handle, part, position, shorter);
       position += part.byteLength;
     }
   } catch (error) {
@@ -171,7 +163,7 @@ async function openFile<About>(path: string, info: FileInfo, about: About): Prom
     read: async (start, count) => {
       if (start + count > tokens) throw shorter();
       const raw = bytesPerToken === 2 ? new Uint16Array(count) : new Uint32Array(count);
-      await readFully(handle, raw, start * bytesPerToken);
+      await readFully(handle, raw, start * bytesPerToken, shorter);
       return Int32Array.from(raw);
     },
     close: () => handle.close(),
