@@ -149,7 +149,7 @@ export class HubClient {
   #unreachable(thrown: unknown, signal?: AbortSignal): TritsmithError {
     if (thrown instanceof TritsmithError) return thrown as TritsmithError;
     if (signal?.aborted === true) return new TritsmithError('stopped', 'download.stopped');
-    return new TritsmithError('unreachable', 'hub.unreachable', { host: this.#host, reason: reasonOf(thrown) });
+    return new TritsmithError('unreachable', 'hub.unreachable', { host: this.#host, ...causeOf(thrown) });
   }
 
   #refusal(answer: Response, atHome: boolean, said: string): TritsmithError {
@@ -194,19 +194,9 @@ function plainSentence(said: string): string {
 }
 
 /** fetch says "fetch failed" and hides why one level down. */
-function reasonOf(thrown: unknown): string {
+function causeOf(thrown: unknown): { problem: string; code?: string } {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const cause = error.cause instanceof Error ? error.cause : error;
   const { code } = cause as NodeJS.ErrnoException;
-  const plain: Record<string, string> = {
-    ENOTFOUND: 'its name is not known here; there may be no network',
-    EAI_AGAIN: 'its name is not known here; there may be no network',
-    ECONNREFUSED: 'nothing answers there',
-    ECONNRESET: 'the connection broke off',
-    UND_ERR_SOCKET: 'the connection broke off',
-    ETIMEDOUT: 'no answer came in time',
-    UND_ERR_CONNECT_TIMEOUT: 'no answer came in time',
-    CERT_HAS_EXPIRED: 'its certificate has expired',
-  };
-  return code === undefined ? cause.message : `${plain[code] ?? cause.message} (${code})`;
+  return { problem: cause.message, ...(code === undefined ? {} : { code }) };
 }

@@ -8,6 +8,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -359,8 +361,16 @@ describe('what the Hub refuses', () => {
   });
 
   it('is said in a sentence when nothing answers, and when the user set the tools to offline', async () => {
-    const error = await refused(new HubClient({ endpoint: 'http://127.0.0.1:9' }).json('/api/models'));
-    expect(error).toMatchObject({ code: 'unreachable', message: 'The Hub cannot be reached at 127.0.0.1:9.' });
+    const closed = createServer().listen(0, '127.0.0.1');
+    await once(closed, 'listening');
+    const host = `127.0.0.1:${String((closed.address() as AddressInfo).port)}`;
+    await new Promise((resolve) => closed.close(resolve));
+    const error = await refused(new HubClient({ endpoint: `http://${host}` }).json('/api/models'));
+    expect(error).toMatchObject({
+      code: 'unreachable',
+      message: `The Hub cannot be reached at ${host}.`,
+      reason: 'nothing answers there (ECONNREFUSED)',
+    });
     expect(error.remedy).toContain('Everything that is on this machine works without it.');
     process.env['HF_HUB_OFFLINE'] = '1';
     try {

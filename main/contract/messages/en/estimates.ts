@@ -121,14 +121,23 @@ function timeText({ stages, basis }: Pick<RecipeForecast, 'stages' | 'basis'>): 
   return `${from} (${trained.join('; ')}.)`;
 }
 
+/** What takes most of the memory. */
+function mostText(terms: readonly MemoryTerm[]): string {
+  return [...terms]
+    .sort((a, b) => b.bytes - a.bytes)
+    .slice(0, 1)
+    .map((most) => ` Most of it: ${textOf(memoryTexts, most)}, ${bytesInWords(most.bytes)}.`)
+    .join('');
+}
+
 /** What follows from the memory. `models`: published ones, smallest first; `largest`: the last of them that fits. */
 function largestModelText(models: readonly ModelForecast[], largest: ModelForecast | undefined): string {
   const smallest = models[0];
   const why = 'one row of 512 tokens at a time, 10 % of the memory kept free';
   if (largest !== undefined)
-    return `The largest Qwen3 that can be distilled here is ${largest.name}: ${bytesInWords(sumOf(largest.memory))} (${why}). ${memoryText(largest.memory)}`;
+    return `The largest Qwen3 that can be distilled here is ${largest.name}: ${bytesInWords(sumOf(largest.memory))} (${why}).${mostText(largest.memory)}`;
   if (smallest === undefined) return 'What fits cannot be told, because the training engine does not load.';
-  return `Too little to distil ${smallest.name} (${bytesInWords(sumOf(smallest.memory))}, ${why}); smaller models fit. ${memoryText(smallest.memory)}`;
+  return `Too little to distil ${smallest.name} (${bytesInWords(sumOf(smallest.memory))}, ${why}); smaller models fit.${mostText(smallest.memory)}`;
 }
 
 /** What follows from the disk beside a run of `model`. */

@@ -6,6 +6,17 @@ import type { Sentences } from '../sentences.ts';
 const checkNetwork = 'Check HF_ENDPOINT and the network, then try again.';
 const localWorks = 'Everything that is on this machine works without it.';
 
+const networkProblems: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'its name is not known here; there may be no network',
+  EAI_AGAIN: 'its name is not known here; there may be no network',
+  ECONNREFUSED: 'nothing answers there',
+  ECONNRESET: 'the connection broke off',
+  UND_ERR_SOCKET: 'the connection broke off',
+  ETIMEDOUT: 'no answer came in time',
+  UND_ERR_CONNECT_TIMEOUT: 'no answer came in time',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+};
+
 export const hub = {
   'hub.endpoint': ({ endpoint }: { endpoint: string }): Sentences => ({
     message: `HF_ENDPOINT is "${endpoint}", which is no http(s) address.`,
@@ -25,9 +36,18 @@ export const hub = {
     message: `${host} sends on in circles.`,
     remedy: checkNetwork,
   }),
-  'hub.unreachable': ({ host, reason }: { host: string; reason: string }): Sentences => ({
+  /** `code`: of the operating system or of fetch, where there is one. */
+  'hub.unreachable': ({
+    host,
+    problem,
+    code,
+  }: {
+    host: string;
+    problem: string;
+    code?: string | undefined;
+  }): Sentences => ({
     message: `The Hub cannot be reached at ${host}.`,
-    reason,
+    reason: code === undefined ? problem : `${networkProblems[code] ?? problem} (${code})`,
     remedy: `Check the network and try again. ${localWorks}`,
   }),
   /** `wait`: seconds, where the server names them. */
