@@ -98,6 +98,18 @@ describeInBrowser('from first start to an exported file', () => {
     expect(await page.getByRole('radio', { name: 'Balanced' }).isChecked()).toBe(true);
     await page.getByRole('radio', { name: 'Quick' }).check();
     await screenshot(page, 'wizard-recipe');
+    // A smaller student, with what it takes beside the whole one.
+    await expect.poll(() => page.getByTestId('size-same').textContent()).toMatch(/file of about .* of memory/);
+    await page.getByRole('radio', { name: 'Fewer layers' }).check();
+    await page.getByText('3 of 4 layers stay').waitFor();
+    await page.getByLabel('Layers that stay').fill('2');
+    await page.getByText('2 of 4 layers stay').waitFor();
+    await expect.poll(() => page.getByTestId('size-cut').textContent()).toMatch(/file of about .* of memory/);
+    await screenshot(page, 'wizard-size');
+    await page.getByRole('radio', { name: 'A smaller model' }).check();
+    await type('Folder of the smaller model', join(demo, 'task'));
+    await page.getByText('config.json', { exact: false }).first().waitFor();
+    await page.getByRole('radio', { name: 'Every layer of the teacher' }).check();
     await page.getByText('Expert settings').click();
     await type('Evaluation, checkpoints, resources: Evaluate every so many steps', '5');
     await type('Evaluation, checkpoints, resources: Rows per evaluation', '24');

@@ -143,6 +143,7 @@ export const texts = {
   },
   jobs: {
     finetune: 'Teach the teacher',
+    cut: 'Cut',
     refine: 'Refine',
     pretrain: 'Pre-train',
     distil: 'Distil',
@@ -156,6 +157,7 @@ export const texts = {
   },
   jobExplanations: {
     finetune: 'The full-precision model learns your task.',
+    cut: 'The layers that the answers need least are found and left out.',
     refine: 'Stage 1: the student is prepared so that training with three values stays stable.',
     pretrain: 'Stage 2: the ternary student reads general text.',
     distil: 'Stage 3: the ternary student learns to answer like the teacher.',
@@ -737,6 +739,27 @@ export const texts = {
       effect: 'Effect',
       effects: { dropped: 'left out', cut: 'shortened', kept: 'kept' },
       examples: 'Row numbers, for example',
+    },
+    size: {
+      title: 'How large should the student be?',
+      note: 'Three values per weight make it about eight times smaller already.',
+      sizes: {
+        same: { name: 'Every layer of the teacher', what: 'The most accurate.' },
+        cut: {
+          name: 'Fewer layers',
+          what: 'The layers that the answers need least are found and left out; training heals the rest. Smaller and faster in proportion; the more you cut, the more accuracy it costs.',
+        },
+        base: {
+          name: 'A smaller model',
+          what: 'A smaller member of the teacher’s family, with the same tokenizer, learns from the teacher.',
+        },
+      },
+      keep: 'Layers that stay',
+      keptOf: (keep: number, layers: number) => `${String(keep)} of ${String(layers)} layers stay`,
+      base: 'Folder of the smaller model',
+      baseEffect: 'Such as Qwen3-0.6B for a teacher Qwen3-1.7B.',
+      cost: (time: string, memory: string, file: string | null) =>
+        `${file === null ? '' : `file of about ${file}, `}${time} here, ${memory} of memory`,
     },
     recipe: {
       title: 'How thorough should it be?',

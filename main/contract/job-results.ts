@@ -9,6 +9,8 @@ const measured = z.union([measurement, z.object({ measured: z.literal(false) })]
 
 export const jobResults = {
   finetune: trained,
+  /** Layers that stayed, from 0, of how many. */
+  cut: z.object({ kept: z.array(z.number()), layers: z.number() }),
   /** How many norms were put in. */
   refine: z.object({ norms: z.number() }),
   pretrain: trained.extend({ tokens: z.number() }),

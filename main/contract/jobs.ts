@@ -6,6 +6,8 @@ import { exportSettings, recipeSchema } from './recipe.ts';
 /** A unit of work in a worker process, in the order in which an experiment runs them. */
 export const jobKind = z.enum([
   'finetune',
+  // The student's start without the layers that it needs least.
+  'cut',
   'refine',
   'pretrain',
   'distil',

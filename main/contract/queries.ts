@@ -34,6 +34,10 @@ export const presetInputs = z.object({
   /** Text for Stage 2; without it Stage 2 is skipped. */
   corpus: localPath().optional(),
   seed: z.int().min(0).optional(),
+  /** A smaller model with the teacher's tokenizer that becomes the student. */
+  studentBase: localPath().optional(),
+  /** Layers that stay of the student's start, where it is cut. */
+  keepLayers: z.int().min(1).optional(),
   exports: z.array(exportType).optional(),
   /** Laid over what the preset says, last of all. A path among them is judged where the recipe is used, as every path of a recipe. */
   changes: recipeChanges.optional(),

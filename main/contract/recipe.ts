@@ -135,6 +135,8 @@ export const recipeSchema = z.object({
   task: taskSettings,
   /** Fine-tuning of the teacher on the task; null: the folder already holds a fine-tuned teacher. */
   finetune: finetuneSettings.nullable(),
+  /** Make the student of only so many of its start's decoder layers, those that its answers need most; absent: of all of them. */
+  cut: z.object({ layers: z.int().min(1).max(1000) }).optional(),
   /** Stage 1. */
   refine: z.object({
     subln: sublnPlacement.default('paper'),

@@ -11,7 +11,7 @@ import {
 import type { Recipe } from '../contract/recipe.ts';
 
 /** Folders of models, by the stage that leaves them. */
-export type ModelFolder = 'teacher' | 'refined' | 'pretrained' | 'student' | 'baseline';
+export type ModelFolder = 'teacher' | 'cut' | 'refined' | 'pretrained' | 'student' | 'baseline';
 
 export function modelFolder(experiment: string, name: ModelFolder): string {
   return join(experiment, name);

@@ -9,7 +9,8 @@ import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safet
 import { architectureOf, readModelConfiguration } from './architectures/index.ts';
 import { copyCompanion, readModelSettings } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
-import { headName, ParameterBuffer, parameterSpecifications } from './parameters.ts';
+import { settingsOfLayers } from './kept-layers.ts';
+import { headName, ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
 
 /** The folder's configuration, with tied embeddings also where the checkpoint holds no head although the config is silent. */
 export async function readFolderConfiguration(folder: string): Promise<ModelConfiguration> {
@@ -26,14 +27,21 @@ export async function readFolderConfiguration(folder: string): Promise<ModelConf
 
 /**
  * Loads the weights that `configuration` asks for, tensor by tensor. With a configuration that adds SubLN, its norms are left at 1.
+ * @param kept layers of the folder's model that the loaded one has, in order; null: all
  * @throws TritsmithError `bad-input` for a missing tensor, a wrong shape, NaN or infinity
  */
-export async function loadParameters(folder: string, configuration: ModelConfiguration): Promise<ParameterBuffer> {
+export async function loadParameters(
+  folder: string,
+  configuration: ModelConfiguration,
+  kept: readonly number[] | null = null,
+): Promise<ParameterBuffer> {
   const buffer = new ParameterBuffer(parameterSpecifications(configuration));
   const checkpoint = await openCheckpoint(folder);
   try {
-    for (const { name, shape, local } of buffer.specifications) {
-      const target = buffer.view(name);
+    for (const specification of buffer.specifications) {
+      const { shape, local } = specification;
+      const target = buffer.view(specification.name);
+      const name = storedName(specification, kept);
       // A tied model may store its one matrix under the head's name only.
       const source =
         !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
@@ -65,13 +73,20 @@ export async function loadParameters(folder: string, configuration: ModelConfigu
   return buffer;
 }
 
+/** Name of a parameter in the checkpoint of the model whose layers `kept` it has. */
+function storedName({ name, layer }: ParameterSpecification, kept: readonly number[] | null): string {
+  return kept === null || layer === null ? name : name.replace(`layers.${layer}.`, `layers.${kept[layer]!}.`);
+}
+
 /** config.json of a model that was made from the one in `source`: its settings with ours on top. */
 async function derivedConfig(
   source: string,
   configuration: ModelConfiguration,
   dtype: 'F32' | 'BF16',
+  kept: readonly number[] | null,
 ): Promise<string> {
-  const original = await readModelSettings(source, 'config.json');
+  const settings = await readModelSettings(source, 'config.json');
+  const original = kept === null ? settings : settingsOfLayers(settings, kept);
   const { ternary, subln, qkvBias } = configuration;
   const derived = {
     ...original,
@@ -92,13 +107,13 @@ export async function saveModelFolder(
   source: string,
   configuration: ModelConfiguration,
   parameters: ParameterBuffer,
-  dtype: 'F32' | 'BF16' = 'F32',
+  { dtype = 'F32', kept = null }: { dtype?: 'F32' | 'BF16'; kept?: readonly number[] | null } = {},
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   const present = new Set(await readdir(source));
   for (const name of [...companionFiles, 'generation_config.json'])
     if (present.has(name) && source !== folder) await copyCompanion(source, folder, name);
-  const config = await derivedConfig(source, configuration, dtype);
+  const config = await derivedConfig(source, configuration, dtype, kept);
   await writeFileAtomically(join(folder, 'config.json'), config);
   await writeSafetensors(
     join(folder, 'model.safetensors'),

@@ -138,12 +138,14 @@ export class Network {
    * Runs the trunk.
    * @param capture layer whose queries, keys and values are wanted
    * @param visit (inference only) sees the inputs of each layer's projections, for calibration
+   * @param skip (inference only) layers that are left out: their input goes on to the next
    * @returns `hidden` `[B, T, hidden]` before the final norm, and the captured states; valid until the next call
    */
   async forward(
     tokens: TokenBatch,
     capture?: number,
     visit?: (layer: number, inputs: ReadonlyMap<Projection, Float32Array>) => void,
+    skip?: ReadonlySet<number>,
   ): Promise<{ hidden: Float32Array; states: AttentionStates | null }> {
     const { layers } = this.configuration;
     const { ids, batch, length } = tokens;
@@ -151,9 +153,11 @@ export class Network {
     this.#current = tokens;
     embed(this.configuration, this.parameters, ids.subarray(0, batch * length), this.#hidden(0, tokens));
     let states: AttentionStates | null = null;
+    let depth = 0;
     for (let layer = 0; layer < layers; layer += 1) {
+      if (skip?.has(layer)) continue;
       const { bindings, feeds } = this.#layerFeeds(layer, tokens);
-      const results: Record<string, ElementBuffer> = { output: this.#hidden(layer + 1, tokens) };
+      const results: Record<string, ElementBuffer> = { output: this.#hidden(depth + 1, tokens) };
       for (const value of kept) results[value.forwardName] = this.#kept(layer, value, bindings);
       if (layer === capture) {
         const own = this.#stateBuffers('state', tokens);
@@ -170,10 +174,11 @@ export class Network {
           results[input.name] = buffer;
           probes.set(projection, buffer);
         }
-      await forward.run(bindings, { ...feeds, x: this.#hidden(layer, tokens) }, results);
+      await forward.run(bindings, { ...feeds, x: this.#hidden(depth, tokens) }, results);
+      depth += 1;
       visit?.(layer, probes);
     }
-    return { hidden: this.#hidden(layers, tokens), states };
+    return { hidden: this.#hidden(depth, tokens), states };
   }
 
   /**

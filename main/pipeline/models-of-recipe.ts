@@ -1,41 +1,75 @@
 /** The models that a recipe names: which folder, which shape, which tokenizer. */
 import { TritsmithError } from '../contract/errors.ts';
 import type { Recipe } from '../contract/recipe.ts';
+import { readLayerCut } from '../experiment/cut.ts';
+import { modelFolder, teacherFolder } from '../experiment/folder.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
+import { withLayers } from '../models/kept-layers.ts';
 import { readFolderConfiguration } from '../models/model-folder.ts';
 
 /** Tokenizer of the teacher; with a smaller student base, checked to be the same in both. */
 export async function recipeTokenizer(recipe: Recipe): Promise<Tokenizer> {
   const { vocabSize } = await readFolderConfiguration(recipe.teacher);
   const tokenizer = await loadTokenizer(recipe.teacher, { vocabSize });
-  if (recipe.studentBase === undefined) return tokenizer;
-  const other = await loadTokenizer(recipe.studentBase);
-  if (other.sha256 !== tokenizer.sha256) throw new TritsmithError('bad-input', 'recipe.tokenizers-differ');
+  if (recipe.studentBase !== undefined) await assertSameTokenizer(recipe.teacher, recipe.studentBase);
   return tokenizer;
 }
 
-/** Folder that the student's weights come from before Stage 1. */
-export function studentSource(recipe: Recipe, teacherFolder: string): string {
-  if (recipe.distil.studentInit === 'base') return recipe.studentBase ?? recipe.teacher;
-  if (recipe.studentBase !== undefined) throw new TritsmithError('bad-input', 'recipe.start-of-another-shape');
-  return teacherFolder;
+/** @throws TritsmithError `bad-input` where a student cannot learn from the teacher, because they read other tokens */
+export async function assertSameTokenizer(teacher: string, studentBase: string): Promise<void> {
+  const [own, other] = await Promise.all([loadTokenizer(teacher), loadTokenizer(studentBase)]);
+  if (own.sha256 !== other.sha256) throw new TritsmithError('bad-input', 'recipe.tokenizers-differ');
 }
 
-/** Shape of the student: its base, ternary, with SubLN. */
-export async function studentConfiguration(recipe: Recipe): Promise<ModelConfiguration> {
+/** Folder that the student's weights come from before it is cut. @param folder of the experiment */
+export function uncutSource(recipe: Recipe, folder: string): string {
+  if (recipe.distil.studentInit === 'base') return recipe.studentBase ?? recipe.teacher;
+  if (recipe.studentBase !== undefined) throw new TritsmithError('bad-input', 'recipe.start-of-another-shape');
+  return teacherFolder(folder, recipe);
+}
+
+/** Folder that the student's weights come from before Stage 1. @param folder of the experiment */
+export function studentSource(recipe: Recipe, folder: string): string {
+  return recipe.cut ? modelFolder(folder, 'cut') : uncutSource(recipe, folder);
+}
+
+/** Layers that a recipe's cut leaves. @throws TritsmithError `bad-input` where the model has no more than that */
+export function assertCut(recipe: Recipe, { layers }: ModelConfiguration): number {
+  const keep = recipe.cut?.layers ?? layers;
+  if (recipe.cut && keep >= layers) throw new TritsmithError('bad-input', 'recipe.nothing-to-cut', { keep, layers });
+  return keep;
+}
+
+/**
+ * Layers of the student's base that the student has; null: all. Which they are is measured in the job `cut`; before it the first ones stand for
+ * them, for estimates.
+ * @param folder of the experiment, once it has one
+ */
+export function keptLayers(recipe: Recipe, base: ModelConfiguration, folder?: string): readonly number[] | null {
+  if (!recipe.cut) return null;
+  const measured = folder === undefined ? null : readLayerCut(folder);
+  return measured?.kept ?? Array.from({ length: assertCut(recipe, base) }, (_, layer) => layer);
+}
+
+/**
+ * Shape of the student: its base, without the layers that are cut, ternary, with SubLN.
+ * @param folder of the experiment, once it has one
+ */
+export async function studentConfiguration(recipe: Recipe, folder?: string): Promise<ModelConfiguration> {
   const base = await readFolderConfiguration(recipe.studentBase ?? recipe.teacher);
+  const kept = keptLayers(recipe, base, folder);
   return {
-    ...base,
+    ...(kept === null ? base : withLayers(base, kept)),
     ternary: true,
     subln: recipe.refine.subln,
     qkvBias: base.qkvBias && !recipe.refine.dropQkvBias,
   };
 }
 
-/** Shape of the BitNet-SFT baseline: the base, ternary, nothing else. */
-export async function baselineConfiguration(recipe: Recipe): Promise<ModelConfiguration> {
-  return { ...(await studentConfiguration(recipe)), subln: 'none' };
+/** Shape of the BitNet-SFT baseline: the base with the student's layers, ternary, nothing else. */
+export async function baselineConfiguration(recipe: Recipe, folder?: string): Promise<ModelConfiguration> {
+  return { ...(await studentConfiguration(recipe, folder)), subln: 'none' };
 }
 
 /** Steps of a task stage. */

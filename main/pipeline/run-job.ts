@@ -3,6 +3,7 @@ import type { JobResults } from '../contract/job-results.ts';
 import type { JobKind, JobSpec } from '../contract/jobs.ts';
 import { baselineModel, studentModel, teacherModel } from '../contract/model-names.ts';
 import { distilStudent, trainBaseline } from './stages/distil.ts';
+import { cutStudent } from './stages/cut.ts';
 import { evaluateModels } from './evaluate/evaluate.ts';
 import { exportModels } from './export/export-models.ts';
 import { finetuneTeacher } from './stages/finetune.ts';
@@ -14,6 +15,7 @@ import { refineStudent } from './stages/refine.ts';
 
 const jobs: { [Kind in JobKind]: (spec: JobSpec, context: JobContext) => Promise<JobResults[Kind]> } = {
   finetune: finetuneTeacher,
+  cut: cutStudent,
   refine: refineStudent,
   pretrain: pretrainStudent,
   distil: distilStudent,

@@ -5,6 +5,9 @@ import { defaultPreset, type PresetInputs, presetName, recipeChanges } from '../
 export const steps = ['teacher', 'data', 'recipe', 'machine', 'review'] as const;
 export type Step = (typeof steps)[number];
 
+/** Where the student's size comes from: the teacher, fewer of its layers, or a model of its own. */
+export const studentSizes = ['same', 'cut', 'base'] as const;
+
 /** Kept as a draft's content; what an older version wrote falls back to its default field by field. */
 export const draftContent = z.object({
   step: z.enum(steps).catch('teacher'),
@@ -27,6 +30,10 @@ export const draftContent = z.object({
   trainable: z.boolean().catch(true),
   /** Whether memory and disk of this machine suffice; null: not known. */
   fits: z.boolean().nullable().catch(null),
+  size: z.enum(studentSizes).catch('same'),
+  /** Layers that a cut leaves; null: not chosen yet. */
+  keepLayers: z.number().int().min(1).max(1000).nullable().catch(null),
+  studentBase: z.string().catch(''),
   preset: presetName.catch(defaultPreset),
   /** Expert settings that were changed, by their path in the recipe. */
   changes: recipeChanges.catch({}),
@@ -84,6 +91,8 @@ export function inputsOf(draft: DraftContent, preset = draft.preset): PresetInpu
     },
     ...(draft.name.trim() === '' ? {} : { name: draft.name.trim() }),
     ...(draft.corpus === '' ? {} : { corpus: draft.corpus }),
+    ...(draft.size === 'cut' && draft.keepLayers !== null ? { keepLayers: draft.keepLayers } : {}),
+    ...(draft.size === 'base' && draft.studentBase !== '' ? { studentBase: draft.studentBase } : {}),
     changes: draft.changes,
   };
 }

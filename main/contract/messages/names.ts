@@ -6,6 +6,7 @@ export type SettingId =
   | 'task.maxNewTokens'
   | 'optimiser.microBatchTokens'
   | 'optimiser.learningRate'
+  | 'cut.layers'
   | 'refine.subln'
   | 'refine.dropQkvBias'
   | 'distil.studentInit'

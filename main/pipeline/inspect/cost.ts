@@ -9,6 +9,8 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { GammaBalance } from '../../training/gamma-balance.ts';
+import { cutRows } from '../stages/cut.ts';
+import { importancePasses } from '../stages/layer-importance.ts';
 import { pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
 
 /** A ternary step beside a full-precision one: it quantises (docs/results.md, "Memory", the steps of `finetune` and `pretrain`). */
@@ -52,9 +54,10 @@ export function stepWorkPerToken(model: ModelConfiguration, { rows, tokens, answ
 
 /** The jobs of a recipe, in the order in which they run. */
 export function jobsOf(recipe: Recipe): JobKind[] {
-  const { finetune, pretrain, baseline } = recipe;
+  const { finetune, cut, pretrain, baseline } = recipe;
   return [
     ...(finetune ? ['finetune' as const] : []),
+    ...(cut ? ['cut' as const] : []),
     'refine',
     ...(pretrain ? ['pretrain' as const] : []),
     'distil',
@@ -115,6 +118,11 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
   if (recipe.finetune) {
     const { tokens, step, evaluating } = onTask(teacher, steps.finetune, recipe.finetune.optimiser.batchSize);
     costs.finetune = { steps: steps.finetune, tokens, work: step() + evaluating };
+  }
+  if (recipe.cut) {
+    const looked = Math.min(size.rows, cutRows);
+    const passes = importancePasses(teacher.layers, recipe.cut.layers) * (looked * rowLength);
+    costs.cut = { steps: 0, tokens: passes, work: forwardWork(teacher, passes, rowLength, passes * answers) };
   }
   if (pretrain) {
     const tokens = steps.pretrain * pretrain.sequenceLength * pretrain.optimiser.batchSize;

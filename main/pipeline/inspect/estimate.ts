@@ -151,7 +151,7 @@ async function diskOf(
   for (const [index, { kind, steps }] of costs.entries()) {
     const model = kind === 'finetune' ? teacher : kind === 'baseline' ? baseline : student;
     const parameters = countParameters(model).total;
-    if (kind === 'refine' || isTraining(kind))
+    if (kind === 'cut' || kind === 'refine' || isTraining(kind))
       put(kind, {
         id: 'model',
         bytes: parameters * modelBytes + tokenizerBytes,

@@ -1,8 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { presetInputs, type PresetInputs } from '../../contract/queries.ts';
+import { makeTinyBase } from '../fixtures/tiny-experiment.ts';
 import { makeRecipe } from './presets.ts';
 
 let folder: string;
@@ -44,6 +46,41 @@ describe('the maker of recipes', () => {
     expect([short.maxLength, short.maxNewTokens]).toEqual([64, 16]);
     const own = (await makeRecipe(inputs({ maxLength: 64, maxNewTokens: 40 }))).task;
     expect([own.maxLength, own.maxNewTokens]).toEqual([64, 40]);
+  });
+
+  it('makes the student smaller where that is asked for: by fewer layers, or from a base of its own that is trained from its own weights', async () => {
+    expect((await makeRecipe(inputs())).cut).toBeUndefined();
+    const cut = await makeRecipe(inputs({}, { keepLayers: 1 }));
+    expect([cut.cut, cut.distil.studentInit]).toEqual([{ layers: 1 }, 'teacher']);
+    const demo = fileURLToPath(new URL('../../../resources/demo/teacher', import.meta.url));
+    const small = join(folder, 'small');
+    await makeTinyBase(small, {
+      hidden_size: 64,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+    });
+    const own = await makeRecipe({ ...inputs({}, { studentBase: small }), teacher: demo });
+    expect([own.studentBase, own.distil.studentInit, own.cut]).toEqual([small, 'base', undefined]);
+    expect(own.distil.optimiser.learningRate).toBeGreaterThan(own.finetune!.optimiser.learningRate);
+  });
+
+  it('refuses a student base that reads other tokens', async () => {
+    const demo = fileURLToPath(new URL('../../../resources/demo/teacher', import.meta.url));
+    const other = join(folder, 'other');
+    await makeTinyBase(other, {
+      hidden_size: 64,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+    });
+    const path = join(other, 'tokenizer.json');
+    const tokenizer = JSON.parse(readFileSync(path, 'utf8')) as { model: { merges: unknown[] } };
+    tokenizer.model.merges.pop();
+    writeFileSync(path, JSON.stringify(tokenizer));
+    await expect(makeRecipe({ ...inputs({}, { studentBase: other }), teacher: demo })).rejects.toMatchObject({
+      id: 'recipe.tokenizers-differ',
+    });
   });
 
   it('takes the task as it was described', async () => {

@@ -4,8 +4,10 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../contract/queries.ts';
 import { setField } from '../../contract/recipe-fields.ts';
 import { type Recipe, recipeSchema, type RecipeInput } from '../../contract/recipe.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { countParameters } from '../../models/parameters.ts';
+import { assertSameTokenizer } from '../models-of-recipe.ts';
 import { corpusSize } from './corpus-size.ts';
 import { defaultAnswerTokens } from '../task/task-data.ts';
 
@@ -37,11 +39,16 @@ const sequence = 256;
 export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
   const { preset, task, changes = {} } = inputs;
   const configuration = await readFolderConfiguration(inputs.teacher);
-  const learningRate = learningRateFor(countParameters(configuration).total);
+  const { studentBase, keepLayers } = inputs;
+  const rateOf = (model: ModelConfiguration): number => learningRateFor(countParameters(model).total);
+  // A cut student keeps the rate of the model whose weights it has.
+  const learningRate = rateOf(configuration);
+  const studentRate = studentBase === undefined ? learningRate : rateOf(await readFolderConfiguration(studentBase));
+  if (studentBase !== undefined) await assertSameTokenizer(inputs.teacher, studentBase);
   const paper = preset === 'paper';
   const generation = task.kind === 'generation';
   const epochs = preset === 'quick' ? 1 : preset === 'balanced' ? 2 : 3;
-  const optimiser = { learningRate, ...(paper ? { schedule: 'cosine' as const } : {}) };
+  const optimiser = (rate: number) => ({ learningRate: rate, ...(paper ? { schedule: 'cosine' as const } : {}) });
   const maxLength = Math.min(task.maxLength ?? usualRow, configuration.maxPositions);
   const tokens =
     inputs.corpus === undefined
@@ -58,7 +65,9 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
       maxLength,
       maxNewTokens: task.maxNewTokens ?? defaultAnswerTokens(maxLength),
     },
-    finetune: { epochs, optimiser },
+    ...(studentBase === undefined ? {} : { studentBase }),
+    ...(keepLayers === undefined ? {} : { cut: { layers: keepLayers } }),
+    finetune: { epochs, optimiser: optimiser(learningRate) },
     refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
     pretrain:
       inputs.corpus === undefined || tokens === 0
@@ -67,16 +76,16 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
             corpus: inputs.corpus,
             tokens,
             sequenceLength: Math.min(sequence, configuration.maxPositions),
-            optimiser: { ...optimiser, batchSize: 16 },
+            optimiser: { ...optimiser(studentRate), batchSize: 16 },
           },
     distil: {
       epochs,
-      optimiser,
+      optimiser: optimiser(studentRate),
       lambda: generation ? 1 : 10,
       gamma: paper ? (generation ? 1e3 : 1e5) : 'balanced',
       ...(paper ? {} : { gammaRatio: attentionShareFromTeacher }),
       layer: paper ? Math.round(configuration.layers * 0.8) - 1 : -1,
-      studentInit: paper ? 'base' : 'teacher',
+      studentInit: paper || studentBase !== undefined ? 'base' : 'teacher',
     },
     ...(inputs.exports ? { exports: inputs.exports.map((type) => ({ type })) } : {}),
   };

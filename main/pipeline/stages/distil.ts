@@ -6,7 +6,13 @@ import { Network } from '../../models/network.ts';
 import type { Distillation } from '../../training/training-step.ts';
 import { modelFolder, teacherFolder } from '../../experiment/folder.ts';
 import type { JobContext } from '../job.ts';
-import { baselineConfiguration, pretrainSteps, relationLayers, studentConfiguration } from '../models-of-recipe.ts';
+import {
+  baselineConfiguration,
+  keptLayers,
+  pretrainSteps,
+  relationLayers,
+  studentConfiguration,
+} from '../models-of-recipe.ts';
 import { trainOnTask } from './task-stage.ts';
 
 async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Promise<Distillation> {
@@ -25,7 +31,7 @@ async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Pro
 export async function distilStudent(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
   const { recipe, folder } = spec;
   const { distil } = recipe;
-  const configuration = await studentConfiguration(recipe);
+  const configuration = await studentConfiguration(recipe, folder);
   const distils = distil.lambda > 0 || distil.gamma !== 0;
   return trainOnTask(
     spec,
@@ -44,13 +50,15 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
 
 /** Trains for as many steps as the student had in all its stages, so that the comparison is one of method, not of effort. */
 export async function trainBaseline(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
-  const { recipe } = spec;
+  const { recipe, folder } = spec;
+  const source = recipe.studentBase ?? recipe.teacher;
   return trainOnTask(
     spec,
     {
       job: 'baseline',
-      configuration: await baselineConfiguration(recipe),
-      source: recipe.studentBase ?? recipe.teacher,
+      configuration: await baselineConfiguration(recipe, folder),
+      source,
+      keptLayers: keptLayers(recipe, await readFolderConfiguration(source), folder),
       result: 'baseline',
       training: recipe.distil,
       moreSteps: recipe.pretrain ? pretrainSteps(recipe.pretrain) : 0,

@@ -78,6 +78,6 @@ export async function makeBaseModel(settings: BaseModelSettings, context: JobCon
     await trainingStep.release();
     await network.release();
   }
-  await saveModelFolder(folder, folder, configuration, parameters, settings.dtype);
+  await saveModelFolder(folder, folder, configuration, parameters, { dtype: settings.dtype });
   return last.reduce((sum, loss) => sum + loss, 0) / Math.max(1, last.length);
 }

@@ -47,7 +47,7 @@ export async function pretrainStudent(
       level: 'info',
       text: `The corpus has ${file.tokens} tokens; it is read ${(wanted / file.tokens).toFixed(1)} times.`,
     });
-  const configuration = await studentConfiguration(recipe);
+  const configuration = await studentConfiguration(recipe, folder);
   try {
     await trainStage(
       {

@@ -3,41 +3,25 @@ import type { JobSpec } from '../../contract/jobs.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters } from '../../models/model-folder.ts';
 import { Network } from '../../models/network.ts';
-import { type Example, microBatches } from '../../training/batches.ts';
+import { microBatches } from '../../training/batches.ts';
 import { calibrateSubln } from './calibrate-subln.ts';
-import { teacherFolder } from '../../experiment/folder.ts';
+import { calibrationExamples } from './calibration-rows.ts';
 import type { JobContext } from '../job.ts';
 import { studentConfiguration, studentSource } from '../models-of-recipe.ts';
-import { taskRows } from '../task/task-batches.ts';
 import { saveModel } from './save-model.ts';
 
 /** Rows that calibration looks at. */
 const calibrationRows = 64;
 
-/** The first rows in the order of the seed, as every stage is trained on them. */
-async function calibrationExamples(spec: JobSpec, context: JobContext): Promise<Example[]> {
-  const { rows } = await taskRows(spec, context, (read) => {
-    context.emit({ type: 'progress', done: 0, total: 1, unit: 'models', resumed: 0, note: `${read} rows read` });
-  });
-  try {
-    const examples: Example[] = [];
-    while (examples.length < Math.min(calibrationRows, rows.lengths.length))
-      examples.push(await rows.read(examples.length));
-    return examples;
-  } finally {
-    await rows.close();
-  }
-}
-
 export async function refineStudent(spec: JobSpec, context: JobContext): Promise<{ norms: number }> {
   const { recipe, folder } = spec;
-  const configuration = await studentConfiguration(recipe);
-  const source = studentSource(recipe, teacherFolder(folder, recipe));
+  const configuration = await studentConfiguration(recipe, folder);
+  const source = studentSource(recipe, folder);
   const parameters = await loadParameters(source, configuration);
   const norms = parameters.specifications.filter(({ local }) => local.endsWith('.subln')).length;
   context.emit({ type: 'progress', done: 0, total: 1, unit: 'models', resumed: 0 });
   if (norms > 0 && recipe.refine.sublnInit === 'calibrated') {
-    const examples = await calibrationExamples(spec, context);
+    const examples = await calibrationExamples(spec, context, calibrationRows);
     const dense: ModelConfiguration = { ...configuration, ternary: false, subln: 'none' };
     const network = await Network.create(dense, await loadParameters(source, dense), {
       threads: recipe.threads,

@@ -6,7 +6,10 @@ import { describeArtifact } from '../../experiment/artifact.ts';
 import { modelFolder, type ModelFolder } from '../../experiment/folder.ts';
 import type { JobContext } from '../job.ts';
 
-/** @param source folder that the tokenizer and the other files of the model come from */
+/**
+ * @param source folder that the tokenizer and the other files of the model come from
+ * @param kept layers of `source` that the model has; null: all
+ */
 export async function saveModel(
   context: JobContext,
   experiment: string,
@@ -14,7 +17,8 @@ export async function saveModel(
   source: string,
   configuration: ModelConfiguration,
   parameters: ParameterBuffer,
+  kept: readonly number[] | null = null,
 ): Promise<void> {
-  await saveModelFolder(modelFolder(experiment, name), source, configuration, parameters);
+  await saveModelFolder(modelFolder(experiment, name), source, configuration, parameters, { kept });
   context.emit({ type: 'artifact', artifact: await describeArtifact(experiment, name, `${name}/model.safetensors`) });
 }

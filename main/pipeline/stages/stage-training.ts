@@ -18,6 +18,8 @@ export interface StageTraining extends DecidedTraining {
   readonly folder: string;
   /** Folder of the model that the stage begins with. */
   readonly source: string;
+  /** Layers of it that the stage's model has; absent or null: all. */
+  readonly keptLayers?: readonly number[] | null;
   /** What the trained model is called. */
   readonly result: ModelFolder;
   readonly distillation?: Distillation | null;
@@ -43,7 +45,8 @@ async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): P
  */
 export async function trainStage(stage: StageTraining, context: JobContext): Promise<void> {
   const { job, folder, recipe, source, configuration, batches, optimiser, totalSteps } = stage;
-  const parameters = await loadParameters(source, configuration);
+  const kept = stage.keptLayers ?? null;
+  const parameters = await loadParameters(source, configuration, kept);
   const options = { threads: recipe.threads };
   const network = await Network.create(configuration, parameters, {
     ...options,
@@ -83,5 +86,5 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     await trainingStep.release();
     await network.release();
   }
-  await saveModel(context, folder, stage.result, source, configuration, parameters);
+  await saveModel(context, folder, stage.result, source, configuration, parameters, kept);
 }

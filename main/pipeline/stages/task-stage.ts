@@ -7,7 +7,10 @@ import type { JobContext } from '../job.ts';
 import { taskBatches } from '../task/task-batches.ts';
 import { type StageTraining, trainStage } from './stage-training.ts';
 
-export interface TaskStage extends Pick<StageTraining, 'job' | 'configuration' | 'source' | 'result' | 'anneal'> {
+export interface TaskStage extends Pick<
+  StageTraining,
+  'job' | 'configuration' | 'source' | 'keptLayers' | 'result' | 'anneal'
+> {
   /** How long and how the stage trains. */
   readonly training: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings };
   /** Steps beyond those that `training` says. */

@@ -68,6 +68,7 @@ const others: Record<string, unknown> = {
   'task.maxLength': 99,
   'task.maxNewTokens': 9,
   'task.limit': 7,
+  'cut.layers': 3,
   'refine.subln': 'all',
   'refine.sublnInit': 'ones',
   'refine.dropQkvBias': true,
@@ -112,14 +113,14 @@ function withValue(path: string, value: unknown): Recipe {
   const names = path.split('.');
   const last = names.pop()!;
   let at = copy;
-  for (const name of names) at = at[name] as Record<string, unknown>;
+  for (const name of names) at = (at[name] ??= {}) as Record<string, unknown>;
   at[last] = value;
   return recipeSchema.parse(copy);
 }
 
 const configuration = { layers: 1 } as ModelConfiguration;
 const batches = { stepsPerEpoch: 1, fingerprint: 'rows', at: () => Promise.resolve([]) };
-const digestOf = (job: Exclude<Stage, 'refine'>, of: Recipe): string =>
+const digestOf = (job: Exclude<Stage, 'cut' | 'refine'>, of: Recipe): string =>
   trainingDigest({ job, recipe: of, totalSteps: 10, configuration, batches });
 
 describe('what decides a stage', () => {

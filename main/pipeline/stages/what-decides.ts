@@ -10,7 +10,7 @@ import { textSha256 } from '../../basics/file-digest.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import type { BatchSource } from '../../training/batches.ts';
 
-export type Stage = 'finetune' | 'refine' | 'pretrain' | 'distil' | 'baseline';
+export type Stage = 'finetune' | 'cut' | 'refine' | 'pretrain' | 'distil' | 'baseline';
 
 function inside(path: string, names: readonly string[]): string[] {
   return names.map((name) => `${path}.${name}`);
@@ -47,12 +47,8 @@ const task = inside('task', [
 const common = ['seed', 'teacher', ...task];
 
 const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
-const refine = [
-  ...finetune,
-  'studentBase',
-  ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias']),
-  'distil.studentInit',
-];
+const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];
+const refine = [...cut, ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
 const pretrain = [
   ...refine,
   'fixedPointGradients',
@@ -79,6 +75,8 @@ const distil = [
 const baseline = [
   ...common,
   'studentBase',
+  // Which layers stay is measured on the model that the student starts from.
+  ...inside('cut', ['layers']),
   'refine.dropQkvBias',
   'fixedPointGradients',
   ...inside('distil', lengthFields),
@@ -88,6 +86,7 @@ const baseline = [
 /** Fields by stage, as paths from the recipe's root. */
 export const decidingFields: Readonly<Record<Stage, readonly string[]>> = {
   finetune,
+  cut,
   refine,
   pretrain,
   distil,
@@ -129,7 +128,7 @@ export function decides(stage: Stage, recipe: Recipe): Readonly<Record<string, u
 
 /** A stage's training as far as it decides what comes out. */
 export interface DecidedTraining {
-  readonly job: Exclude<Stage, 'refine'>;
+  readonly job: Exclude<Stage, 'cut' | 'refine'>;
   readonly recipe: Recipe;
   /** The model that is trained. */
   readonly configuration: ModelConfiguration;

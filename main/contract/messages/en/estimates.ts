@@ -7,6 +7,7 @@ import type { Say, Sentences, Told } from '../sentences.ts';
 
 const stageNames: Record<JobKind, string> = {
   finetune: 'fine-tuning of the teacher',
+  cut: 'the cut',
   refine: 'Stage 1',
   pretrain: 'Stage 2',
   distil: 'Stage 3',

@@ -16,6 +16,10 @@ export const pipeline = {
     reason: 'The two have different shapes.',
     remedy: `Set ${names.setting('distil.studentInit')} to "base".`,
   }),
+  'recipe.nothing-to-cut': ({ keep, layers }: { keep: number; layers: number }, names: Names): Sentences => ({
+    message: `There is nothing to cut: ${keep} of ${layers} layers are to stay.`,
+    remedy: `Choose fewer than ${layers} (${names.setting('cut.layers')}), or do not cut.`,
+  }),
   'recipe.no-such-layer': ({ layer, layers }: { layer: number; layers: number }, names: Names): Sentences => ({
     message: `The distillation layer ${layer} does not exist.`,
     reason: `The teacher has ${layers} layers, numbered 0 to ${layers - 1}; negative numbers count from the end.`,

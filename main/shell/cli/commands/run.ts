@@ -19,6 +19,8 @@ interface RunOptions extends CommonOptions {
   readonly kind?: 'classification' | 'generation';
   readonly corpus?: string;
   readonly preset: PresetName;
+  readonly studentBase?: string;
+  readonly keepLayers?: number;
   readonly limit?: number;
   readonly seed?: number;
   readonly export?: ExportType[];
@@ -41,6 +43,12 @@ export function runCommand(shell: Shell): Command {
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
     .addOption(new Option('--preset <preset>', 'how much to train').choices(presetName.options).default(defaultPreset))
+    .option('--student-base <folder>', 'smaller model with the same tokenizer that becomes the student')
+    .option(
+      '--keep-layers <number>',
+      "make a smaller student: only so many of the teacher's layers, those that its answers need most",
+      wholeNumber(1),
+    )
     .option('--limit <rows>', 'use only so many training rows', wholeNumber(1))
     .option('--seed <number>', 'same recipe, same seed, same machine: same student', wholeNumber(0))
     .option('--export <type,...>', `file types: ${exportType.options.join(', ')}`, exportTypes)
@@ -99,6 +107,8 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
       ...(options.limit === undefined ? {} : { limit: options.limit }),
     },
     ...(options.corpus === undefined ? {} : { corpus: resolve(options.corpus) }),
+    ...(options.studentBase === undefined ? {} : { studentBase: resolve(options.studentBase) }),
+    ...(options.keepLayers === undefined ? {} : { keepLayers: options.keepLayers }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     ...(options.export === undefined ? {} : { exports: options.export }),
     ...(options.name === undefined ? {} : { name: options.name }),
