@@ -12,6 +12,7 @@ import type { MeasuredSpeed, StageEstimate } from '../main/contract/estimates.ts
 import { sumOf } from '../main/contract/quantities.ts';
 import { type JobEvent, jobSpec, type JobKind, type JobSpec } from '../main/contract/jobs.ts';
 import type { Recipe } from '../main/contract/recipe.ts';
+import { checkpointFolder } from '../main/experiment/folder.ts';
 import { makeTinyBase } from '../main/pipeline/fixtures/tiny-experiment.ts';
 import { forecastRecipe } from '../main/pipeline/inspect/estimate.ts';
 import { runJob } from '../main/pipeline/run-job.ts';
@@ -107,7 +108,9 @@ async function compare(name: string): Promise<Compared[]> {
     return guess.stages.map((stage, index): Compared => {
       process.stderr.write(`${name}: ${stage.kind} ...\n`);
       const { seconds, peakBytes } = runAlone({ kind: stage.kind, recipe, folder: experiment });
-      const before = onDisk;
+      const diskBytes = bytesIn(experiment) - onDisk;
+      // As the workbench does once a stage is done.
+      rmSync(checkpointFolder(experiment, stage.kind), { recursive: true, force: true });
       onDisk = bytesIn(experiment);
       return {
         recipe: name,
@@ -117,7 +120,7 @@ async function compare(name: string): Promise<Compared[]> {
         rehearsed: rehearsed.stages[index]!.seconds,
         peakBytes,
         estimatedBytes: sumOf(stage.memory),
-        diskBytes: onDisk - before,
+        diskBytes,
         estimatedDiskBytes: sumOf(stage.disk),
       };
     });
@@ -192,7 +195,7 @@ export async function run(args: string[]): Promise<void> {
       'estimate',
       [
         '## Estimates: what the machine check says beside what a run takes',
-        `${circumstances()}. Each job in a process of its own; seconds are the life of that process. The disk is what the job left; the estimate has room for one more checkpoint while it is written, where a stage has two.`,
+        `${circumstances()}. Each job in a process of its own; seconds are the life of that process. The disk is what the job took, its checkpoints included, which go when it is done; the estimate has room for one more checkpoint while it is written, where a stage has two.`,
         markdownTable(cells),
       ].join('\n\n'),
     );

@@ -3,7 +3,7 @@
  * every artifact of those that reach their end with an undisturbed run.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -79,8 +79,6 @@ export async function killMarathon(
     }
     finished += 1;
     faults.push(...differences(expected, productsOf(experiment)).map((fault) => `${id}: ${fault}`));
-    // Only what differs is worth its disk.
-    if (faults.length === 0) rmSync(join(experiment, 'checkpoints'), { recursive: true, force: true });
   }
   faults.push(...(await damageOf(workspace)));
   const seconds = (performance.now() - began) / 1000;

@@ -34,7 +34,7 @@ export type MemoryTerm = z.infer<typeof memoryTerm>;
 
 /** Disk that a stage fills. */
 export const diskTerm = z.discriminatedUnion('id', [
-  /** `generations`: the last checkpoint and the one before. They stay when the stage is done. */
+  /** `generations`: the last checkpoint and the one before. They go when the stage is done. */
   term('checkpoint-files', { stage: jobKind, generations: amount, parameters: amount, bytesEach: amount }),
   /** A further generation while it is written, before the oldest is removed. */
   term('checkpoint-in-writing', { parameters: amount, bytesEach: amount }),

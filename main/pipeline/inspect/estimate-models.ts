@@ -29,19 +29,16 @@ export function foreseeMemory({ configuration }: RemoteModel): MemoryTerm[] {
   return distillationMemory(parseConfiguration(configuration));
 }
 
-/** What a run with every stage keeps on the disk of checkpoints and models. */
+/** What a run with every stage takes on the disk for models, and for the checkpoints of one stage at a time. */
 function runDisk(base: ModelConfiguration): DiskTerm[] {
   const parameters = countParameters(base).total;
   const stages = ['finetune', 'pretrain', 'distil', 'baseline'] as const;
   return [
-    ...stages.map((stage): DiskTerm => {
-      const bytes = 2 * parameters * checkpointBytes;
-      return {
-        id: 'checkpoint-files',
-        bytes,
-        params: { stage, generations: 2, parameters, bytesEach: checkpointBytes },
-      };
-    }),
+    {
+      id: 'checkpoint-files',
+      bytes: 2 * parameters * checkpointBytes,
+      params: { stage: 'distil', generations: 2, parameters, bytesEach: checkpointBytes },
+    },
     ...(['refine', ...stages] as const).map((stage): DiskTerm => {
       const params = { stage, parameters, bytesEach: modelBytes, tokenizerBytes: 0 };
       return { id: 'model', bytes: parameters * modelBytes, params };

@@ -133,7 +133,7 @@ async function companionBytes(folder: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** What each job leaves on the disk, and at the largest checkpoint the room for one more while it is written. */
+/** What each job takes on the disk while it runs, and at the largest checkpoint the room for one more while it is written. */
 async function diskOf(
   recipe: Recipe,
   facts: Facts,

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -229,6 +229,25 @@ describe('an experiment', () => {
     const [record] = workspace.experiments.list();
     expect(['failed', 'interrupted']).toContain(record!.state);
     expect(existsSync(join(workspace.experimentFolder(record!.id), 'checkpoints', 'finetune', 'last.json'))).toBe(true);
+  });
+
+  it('keeps checkpoints only of stages that are not done', async () => {
+    const stop = new StopSignal();
+    const run = runExperiment(workspace, recipe('waits in distil'), {
+      port,
+      signal: stop,
+      onEvent: (event) => {
+        if (event.type === 'job' && event.stage === 'distil') stop.ask('pause');
+      },
+    });
+    const paused = await run;
+    expect(paused.state).toBe('paused');
+    const checkpoints = join(workspace.experimentFolder(paused.id), 'checkpoints');
+    expect(readdirSync(checkpoints)).toEqual(['distil']);
+    // What a workbench left that was killed between the end of a stage and this.
+    mkdirSync(join(checkpoints, 'finetune'));
+    await runExperiment(workspace, paused.id, { port });
+    expect(readdirSync(checkpoints)).toEqual([]);
   });
 
   it('starts over when its folder was deleted', async () => {

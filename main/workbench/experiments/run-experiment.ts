@@ -1,5 +1,5 @@
 /** Runs an experiment: its planned jobs in worker processes one after another, with every state written down as it changes. */
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { TritsmithError } from '../../contract/errors.ts';
@@ -13,6 +13,7 @@ import { StopSignal } from '../../jobs/stop-signal.ts';
 import { databaseError } from '../workspace/database.ts';
 import { EtaEstimator } from './eta-estimator.ts';
 import { EventRecorder } from './event-recorder.ts';
+import { checkpointFolder } from '../../experiment/folder.ts';
 import { claimExperimentFolder, writeExperimentFile } from '../../experiment/record.ts';
 import { removeWorkerNote } from '../../experiment/worker-note.ts';
 import { knownTaskSize } from '../machine/estimates.ts';
@@ -195,8 +196,10 @@ class ExperimentRun {
           ...this.#options.silence,
         },
       );
-      if (outcome.state === 'done') end({ state: 'done', result: outcome.result as StageRecord['result'] });
-      else end({ state: outcome.state === 'paused' ? 'paused' : 'pending' });
+      if (outcome.state === 'done') {
+        end({ state: 'done', result: outcome.result as StageRecord['result'] });
+        this.#dropCheckpoints(kind);
+      } else end({ state: outcome.state === 'paused' ? 'paused' : 'pending' });
       removeWorkerNote(this.#folder);
       if (this.#storeError !== null) throw this.#storeError;
       return outcome;
@@ -229,6 +232,16 @@ class ExperimentRun {
         });
       if (lost.length > 0 || this.#options.again?.includes(stage.kind) === true)
         this.#workspace.experiments.setStage(this.#id, pendingStage(stage.position, stage.kind, stage.weight));
+      else this.#dropCheckpoints(stage.kind);
+    }
+  }
+
+  /** A stage that is done has left its model; its checkpoints are three times as large. */
+  #dropCheckpoints(kind: JobKind): void {
+    try {
+      rmSync(checkpointFolder(this.#folder, kind), { recursive: true, force: true });
+    } catch (thrown) {
+      this.#say({ type: 'warning', text: TritsmithError.from(thrown).message });
     }
   }
 

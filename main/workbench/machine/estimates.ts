@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { freeMemory } from '../../basics/free-memory.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { MeasuredSpeed, RecipeForecast, ResourceTerm, TaskSize } from '../../contract/estimates.ts';
+import type { DiskTerm, MeasuredSpeed, RecipeForecast, ResourceTerm, TaskSize } from '../../contract/estimates.ts';
 import { sumOf } from '../../contract/quantities.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ResourceEstimate } from '../../contract/resources.ts';
@@ -136,17 +136,21 @@ export function memoryNeed(terms: readonly ResourceTerm[]): ResourceEstimate {
   return need(terms, freeMemory(), mostOfMemory);
 }
 
+/** What of the disk is taken at the same time at most: a stage's checkpoints go when it is done, so those of the largest count. */
+function diskAtOnce(terms: readonly DiskTerm[]): DiskTerm[] {
+  const largest = terms
+    .filter(({ id }) => id === 'checkpoint-files')
+    .reduce<DiskTerm | null>((most, term) => (term.bytes > (most?.bytes ?? 0) ? term : most), null);
+  return terms.filter((term) => term.id !== 'checkpoint-files' || term === largest);
+}
+
 function besideMachine(found: RecipeForecast, folder: string): RecipeEstimate {
   const { stages } = found;
   const peak = stages.reduce((most, stage) => (sumOf(stage.memory) > sumOf(most.memory) ? stage : most));
   const { bavail, bsize } = statfsSync(folder);
   return {
     memory: { ...memoryNeed(peak.memory), stage: peak.kind },
-    disk: need(
-      stages.flatMap(({ disk }) => disk),
-      bavail * bsize,
-      mostOfDisk,
-    ),
+    disk: need(diskAtOnce(stages.flatMap(({ disk }) => disk)), bavail * bsize, mostOfDisk),
     time: {
       low: stages.reduce((sum, { seconds }) => sum + seconds.low, 0),
       high: stages.reduce((sum, { seconds }) => sum + seconds.high, 0),

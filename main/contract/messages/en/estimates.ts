@@ -64,7 +64,8 @@ const diskTexts: Texts<DiskTerm> = {
 
 /** What terms of one kind are together. */
 const diskHeads: Record<DiskTerm['id'], string> = {
-  'checkpoint-files': 'checkpoints (the last and, once there are several, the one before; they stay)',
+  'checkpoint-files':
+    'checkpoints (the last and, once there are several, the one before; until their stage is done, so those of the largest stage count)',
   'checkpoint-in-writing': 'one more checkpoint while it is written',
   model: 'model folders',
   tokens: 'rows and corpus as tokens',
@@ -143,7 +144,7 @@ function largestModelText(models: readonly ModelForecast[], largest: ModelForeca
 
 /** What follows from the disk beside a run of `model`. */
 function roomText({ name, disk }: ModelForecast, freeBytes: number): string {
-  const needed = `a run of ${name} with every stage keeps ${bytesInWords(sumOf(disk))} of checkpoints and models`;
+  const needed = `a run of ${name} with every stage takes ${bytesInWords(sumOf(disk))} for models and checkpoints`;
   return freeBytes < sumOf(disk) ? `Enough for small students; ${needed}.` : `Enough: ${needed}.`;
 }
 
