@@ -14,6 +14,8 @@ const lacking = {
 } as const;
 export type LackingFeature = keyof typeof lacking;
 
+const readableTypes = 'F32, F16, BF16, Q8_0, Q4_0 to Q5_1, Q2_K to Q6_K, IQ4_NL, IQ4_XS, I2_S, TQ2_0 or TQ1_0';
+
 export const modelFiles = {
   'model.uses': ({ feature, value }: { feature: LackingFeature; value?: string | undefined }): Sentences => {
     const [what, remedy] = lacking[feature];
@@ -202,8 +204,8 @@ export const modelFiles = {
     remedy: 'Download or export the file again.',
   }),
   'gguf.tensor-type': ({ path, name, type }: { path: string; name: string; type: string }): Sentences => ({
-    message: `Tensor "${name}" in ${path} is of ${type}, which can't be read.`,
-    remedy: 'Use a file in F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K.',
+    message: `Tensor "${name}" in ${path} is stored as ${type}, which can't be read.`,
+    remedy: `Use a file in ${readableTypes}.`,
   }),
   'gguf.metadata-not-writable': ({ path, problem }: { path: string; problem: string }): Sentences => ({
     message: `The metadata of ${path} can't be written.`,
@@ -216,7 +218,7 @@ export const modelFiles = {
   }),
   'packing.unreadable-type': ({ type }: { type: string }): Sentences => ({
     message: `Tensors of type ${type} can't be read.`,
-    remedy: 'Use a file in F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K.',
+    remedy: `Use a file in ${readableTypes}.`,
   }),
   'packing.not-ternary': ({ index, value }: { index: number; value: string }): Sentences => ({
     message: 'Weights that are not ternary were about to be packed.',
