@@ -136,6 +136,6 @@ export const embeddingName = 'model.embed_tokens.weight';
 export const finalNormName = 'model.norm.weight';
 
 /** Name of the matrix that turns hidden states into logits. */
-export function headName(configuration: ModelConfiguration): string {
-  return configuration.tiedEmbeddings ? embeddingName : 'lm_head.weight';
+export function headName({ tiedEmbeddings }: Pick<ModelConfiguration, 'tiedEmbeddings'>): string {
+  return tiedEmbeddings ? embeddingName : 'lm_head.weight';
 }

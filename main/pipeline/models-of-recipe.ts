@@ -1,16 +1,16 @@
-/** The models that a recipe names: which folder, which shape, which tokenizer. */
+/** The models that a recipe names: which folder or file, which shape, which tokenizer. */
 import { TritsmithError } from '../contract/errors.ts';
 import type { Recipe } from '../contract/recipe.ts';
-import { loadTokenizer, type Tokenizer } from '../formats/tokenizers/index.ts';
+import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
-import { readFolderConfiguration } from '../models/model-folder.ts';
+import { modelConfiguration, modelTokenizer } from '../models/open-model.ts';
 
 /** Tokenizer of the teacher; with a smaller student base, checked to be the same in both. */
 export async function recipeTokenizer(recipe: Recipe): Promise<Tokenizer> {
-  const { vocabSize } = await readFolderConfiguration(recipe.teacher);
-  const tokenizer = await loadTokenizer(recipe.teacher, { vocabSize });
+  const { vocabSize } = await modelConfiguration(recipe.teacher);
+  const tokenizer = await modelTokenizer(recipe.teacher, { vocabSize });
   if (recipe.studentBase === undefined) return tokenizer;
-  const other = await loadTokenizer(recipe.studentBase);
+  const other = await modelTokenizer(recipe.studentBase);
   if (other.sha256 !== tokenizer.sha256) throw new TritsmithError('bad-input', 'recipe.tokenizers-differ');
   return tokenizer;
 }
@@ -24,7 +24,7 @@ export function studentSource(recipe: Recipe, teacherFolder: string): string {
 
 /** Shape of the student: its base, ternary, with SubLN. */
 export async function studentConfiguration(recipe: Recipe): Promise<ModelConfiguration> {
-  const base = await readFolderConfiguration(recipe.studentBase ?? recipe.teacher);
+  const base = await modelConfiguration(recipe.studentBase ?? recipe.teacher);
   return {
     ...base,
     ternary: true,

@@ -114,7 +114,8 @@ function byteLevelDefinition(
     if (types[id] === pieceType.unused) return;
     if (types[id] === pieceType.control || types[id] === pieceType.userDefined)
       added.push({ id, content, special: types[id] === pieceType.control, normalized: false });
-    else vocab[content] = id;
+    // Added tokens too: where one stands amid the vocabulary, the `tokenizers` library would otherwise give it the next id at the end.
+    vocab[content] = id;
   });
   const asked = (kind: string, otherwise: boolean): number[] => {
     const adds = (single(metadata, `tokenizer.ggml.add_${kind}_token`) ?? otherwise) === true;

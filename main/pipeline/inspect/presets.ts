@@ -4,7 +4,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../contract/queries.ts';
 import { setField } from '../../contract/recipe-fields.ts';
 import { type Recipe, recipeSchema, type RecipeInput } from '../../contract/recipe.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { corpusSize } from './corpus-size.ts';
 import { defaultAnswerTokens } from '../task/task-data.ts';
@@ -36,7 +36,7 @@ const sequence = 256;
  */
 export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
   const { preset, task, changes = {} } = inputs;
-  const configuration = await readFolderConfiguration(inputs.teacher);
+  const configuration = await modelConfiguration(inputs.teacher);
   const learningRate = learningRateFor(countParameters(configuration).total);
   const paper = preset === 'paper';
   const generation = task.kind === 'generation';
