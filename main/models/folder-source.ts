@@ -1,16 +1,18 @@
 /** A Hugging Face folder as a source of a model: config.json and safetensors. */
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { assertFinite, type Checkpoint, openCheckpoint } from '../formats/safetensors/index.ts';
+import { type Checkpoint, openCheckpoint } from '../formats/safetensors/index.ts';
 import { readModelConfiguration } from './architectures/index.ts';
 import type { ModelConfiguration } from './configuration.ts';
-import { checkedStored, type ModelSource } from './model-source.ts';
-import { embeddingName, headName } from './parameters.ts';
+import type { ModelSource } from './model-source.ts';
+import { headName } from './parameters.ts';
+import { readStored, storedName, storedShape } from './stored-parameters.ts';
 
 const untiedHead = headName({ tiedEmbeddings: false });
 
 /** A model whose checkpoint holds no head of its own is tied, also where its config.json is silent. */
-const tiedIn = (checkpoint: Checkpoint): boolean => !checkpoint.has(untiedHead) || checkpoint.aliasOf(untiedHead) !== null;
+const tiedIn = (checkpoint: Checkpoint): boolean =>
+  !checkpoint.has(untiedHead) || checkpoint.aliasOf(untiedHead) !== null;
 
 /** The configuration alone; the weights are looked at only where they decide whether embeddings are tied. @throws TritsmithError as `openFolder` */
 export async function folderConfiguration(folder: string): Promise<ModelConfiguration> {
@@ -37,24 +39,18 @@ export async function openFolder(folder: string): Promise<ModelSource> {
     let bytes = 0;
     for (const file of checkpoint.files) bytes += (await stat(join(folder, basename(file)))).size;
     const types = [...new Set(checkpoint.names().map((name) => checkpoint.dtype(name)))].sort();
-    const model: ModelSource = {
+    return {
       path: folder,
       configuration,
       weights: { files: checkpoint.files.length, bytes, types, bitsPerWeight: null },
-      stored({ name }) {
-        // A tied model may store its one matrix under the head's name only.
-        const stored = !checkpoint.has(name) && name === embeddingName && tied ? untiedHead : name;
-        return checkpoint.has(stored) ? { name: stored, shape: checkpoint.shape(stored) } : null;
+      stored(parameter) {
+        const name = storedName(checkpoint, parameter, configuration);
+        if (!checkpoint.has(name)) return null;
+        return { name, shape: checkpoint.shape(name), expected: storedShape(checkpoint, parameter) };
       },
-      async read(parameter, out) {
-        const name = checkedStored(model, parameter);
-        const values = await checkpoint.readFloat32(name, out);
-        assertFinite(name, values);
-        return values;
-      },
+      read: (parameter, target) => readStored(checkpoint, parameter, configuration, folder, target),
       close: () => checkpoint.close(),
     };
-    return model;
   } catch (error) {
     await checkpoint.close();
     throw error;

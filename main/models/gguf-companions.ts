@@ -18,7 +18,9 @@ function tokenizerSettings(file: GgufFile): JsonObject {
   return {
     tokenizer_class: 'PreTrainedTokenizerFast',
     clean_up_tokenization_spaces: false,
-    ...Object.fromEntries(Object.entries(named).map(([key, id]) => [key, id === null ? null : tokenizer.idToToken(id)])),
+    ...Object.fromEntries(
+      Object.entries(named).map(([key, id]) => [key, id === null ? null : tokenizer.idToToken(id)]),
+    ),
     ...(chatTemplate === null ? {} : { chat_template: chatTemplate }),
   };
 }
@@ -27,7 +29,11 @@ function tokenizerSettings(file: GgufFile): JsonObject {
 function generationSettings(file: GgufFile): JsonObject {
   const [eos, eot] = [idOf(file, 'eos'), idOf(file, 'eot')];
   const ends = [...new Set([eos, eot])].filter((id) => id !== null);
-  const ids = { bos_token_id: idOf(file, 'bos'), eos_token_id: ends.length > 1 ? ends : (ends[0] ?? null), pad_token_id: idOf(file, 'padding') };
+  const ids = {
+    bos_token_id: idOf(file, 'bos'),
+    eos_token_id: ends.length > 1 ? ends : (ends[0] ?? null),
+    pad_token_id: idOf(file, 'padding'),
+  };
   return Object.fromEntries(Object.entries(ids).filter(([, value]) => value !== null));
 }
 

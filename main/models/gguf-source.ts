@@ -8,7 +8,7 @@ import { ggufArchitecture, type GgufArchitecture, ggufTensorName, regroupedHeads
 import { settingsOfGguf } from './architectures/gguf-settings.ts';
 import { parseConfiguration } from './architectures/index.ts';
 import type { ModelConfiguration } from './configuration.ts';
-import { checkedStored, type ModelSource, type WeightFacts } from './model-source.ts';
+import type { ModelSource, WeightFacts } from './model-source.ts';
 import { type ParameterSpecification, parameterSpecifications } from './parameters.ts';
 import { unpermuteRotaryRows } from './rotary-rows.ts';
 
@@ -31,26 +31,33 @@ export async function openGgufModel(path: string): Promise<ModelSource> {
     refuseStrangers(file, architecture, configuration);
     const weights = await weightFacts(file);
     const nameOf = ({ local, layer }: ParameterSpecification): string => ggufTensorName(architecture, local, layer);
-    const model: ModelSource = {
+    return {
       path,
       configuration,
       weights,
       stored(parameter) {
         const name = nameOf(parameter);
         const tensor = file.tensors.get(name);
-        return tensor === undefined ? null : { name, shape: tensor.shape };
+        return tensor === undefined ? null : { name, shape: tensor.shape, expected: parameter.shape };
       },
-      async read(parameter, out) {
-        const name = checkedStored(model, parameter);
-        const values = await file.readFloat32(name, out);
-        assertFinite(name, values);
+      async read(parameter, target) {
+        const name = nameOf(parameter);
+        const { shape } = parameter;
+        const found = file.tensors.get(name)?.shape;
+        if (found && found.join() !== shape.join())
+          throw new TritsmithError('bad-input', 'model.tensor-shape', {
+            folder: path,
+            name,
+            shape: [...found],
+            expected: [...shape],
+          });
+        await file.readFloat32(name, target);
+        assertFinite(name, target);
         const heads = regroupedHeads(architecture, configuration, parameter.local);
-        if (heads !== null) values.set(unpermuteRotaryRows(values, heads, parameter.shape[1] ?? 1));
-        return values;
+        if (heads !== null) target.set(unpermuteRotaryRows(target, heads, shape[1] ?? 1));
       },
       close: () => file.close(),
     };
-    return model;
   } catch (error) {
     await file.close();
     throw error;

@@ -10,6 +10,7 @@ import { type Companions, copyCompanion } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { modelCompanions } from './open-model.ts';
 import { headName, type ParameterBuffer } from './parameters.ts';
+import { storedTensors, storedValues } from './stored-parameters.ts';
 
 /** config.json of a model that was made from the one in `source`: its settings with ours on top. */
 async function derivedConfig(
@@ -19,9 +20,11 @@ async function derivedConfig(
 ): Promise<string> {
   const original = await source.settings('config.json');
   const { ternary, subln, qkvBias } = configuration;
+  const { className, modelType, settings } = architectureOf(configuration.architecture);
   const derived = {
-    ...original,
-    architectures: [architectureOf(configuration.architecture).className],
+    ...(settings?.(original) ?? original),
+    model_type: modelType,
+    architectures: [className],
     tie_word_embeddings: configuration.tiedEmbeddings,
     torch_dtype: dtype === 'BF16' ? 'bfloat16' : 'float32',
     ...(ternary || subln !== 'none' ? { tritsmith: { ternary, subln, qkvBias } } : {}),
@@ -48,11 +51,14 @@ export async function saveModelFolder(
   await writeFileAtomically(join(folder, 'config.json'), config);
   await writeSafetensors(
     join(folder, 'model.safetensors'),
-    parameters.specifications.map(({ name, shape }) => ({
-      name,
+    storedTensors(parameters.specifications).map((tensor) => ({
+      name: tensor.name,
       dtype,
-      shape,
-      data: () => (dtype === 'BF16' ? encodeBf16(parameters.view(name)) : parameters.view(name)),
+      shape: tensor.shape,
+      data: () => {
+        const values = storedValues(tensor, (name) => parameters.view(name));
+        return dtype === 'BF16' ? encodeBf16(values) : values;
+      },
     })),
     { format: 'pt', ...(configuration.tiedEmbeddings ? { 'lm_head.weight': headName(configuration) } : {}) },
   );

@@ -3,6 +3,7 @@
  * small files beside the weights) is read through here, so the rest does not know which of the two it is.
  */
 import { stat } from 'node:fs/promises';
+import { TritsmithError } from '../contract/errors.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizers/index.ts';
 import { type Companions, folderCompanions } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
@@ -55,7 +56,7 @@ export async function modelCompanions(path: string): Promise<Companions> {
 
 /**
  * Loads the parameters that `configuration` asks for, one by one. With a configuration that adds SubLN, its norms are left at 1.
- * @throws TritsmithError as `ModelSource.read`
+ * @throws TritsmithError as `ModelSource.read`, `bad-input` for a parameter that is lacking
  */
 export async function loadParameters(path: string, configuration: ModelConfiguration): Promise<ParameterBuffer> {
   const buffer = new ParameterBuffer(parameterSpecifications(configuration));
@@ -63,8 +64,14 @@ export async function loadParameters(path: string, configuration: ModelConfigura
   try {
     for (const parameter of buffer.specifications) {
       const target = buffer.view(parameter.name);
-      if (model.stored(parameter) === null && parameter.local.endsWith('.subln')) target.fill(1);
-      else await model.read(parameter, target);
+      if (model.stored(parameter) !== null) await model.read(parameter, target);
+      else if (parameter.local.endsWith('.subln')) target.fill(1);
+      else
+        throw new TritsmithError('bad-input', 'model.lacks-tensor', {
+          folder: path,
+          name: parameter.name,
+          architecture: configuration.architecture,
+        });
     }
   } finally {
     await model.close();

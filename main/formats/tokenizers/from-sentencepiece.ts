@@ -87,7 +87,10 @@ function postProcessor({ pieces, before, after }: PieceRules): JsonObject | null
   const single: Json[] = [...special(before), { Sequence: { id: 'A', type_id: 0 } }, ...special(after)];
   const around = [before, after].filter((id) => id !== null);
   const special_tokens = Object.fromEntries(
-    around.map((id): [string, Json] => [pieces[id]!.text, { id: pieces[id]!.text, ids: [id], tokens: [pieces[id]!.text] }]),
+    around.map((id): [string, Json] => [
+      pieces[id]!.text,
+      { id: pieces[id]!.text, ids: [id], tokens: [pieces[id]!.text] },
+    ]),
   );
   return single.length === 1 ? null : { type: 'TemplateProcessing', single, pair: [], special_tokens };
 }

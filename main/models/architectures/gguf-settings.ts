@@ -3,17 +3,8 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { JsonObject } from '../../basics/bounded-json.ts';
 import type { GgufFile } from '../../formats/gguf/index.ts';
 import { inverseFrequencies } from '../rotary-tables.ts';
+import type { GgufKeyReader } from './gguf.ts';
 import { architectures } from './index.ts';
-
-/** Keys of a model's shape, by name without the prefix of the architecture. */
-export interface GgufKeyReader {
-  /** @throws TritsmithError `damaged` where the file lacks it and there is no other value, or where it is no number */
-  number(key: string, otherwise?: number): number;
-  /** Null where the file lacks it. */
-  optional(key: string): number | null;
-  text(key: string): string | null;
-  hasTensor(name: string): boolean;
-}
 
 /** The shortest decimal number that rounds to this float32: what the config.json said before it was converted. */
 function shortest(value: number): number {
@@ -69,7 +60,8 @@ export async function settingsOfGguf(file: GgufFile): Promise<JsonObject> {
   const parts = Number(metadata.get('split.count')?.value ?? 1);
   if (parts > 1) throw new TritsmithError('unsupported', 'gguf.split', { path, parts });
   const embedding = tensors.get('token_embd.weight');
-  if (embedding?.shape.length !== 2) throw new TritsmithError('not-found', 'tensor.absent', { path, name: 'token_embd.weight' });
+  if (embedding?.shape.length !== 2)
+    throw new TritsmithError('not-found', 'tensor.absent', { path, name: 'token_embd.weight' });
   const keys = keysOf(file, name);
   const heads = keys.number('attention.head_count');
   const width = keys.number('embedding_length');
@@ -102,32 +94,36 @@ export async function settingsOfGguf(file: GgufFile): Promise<JsonObject> {
   };
 }
 
-/** Llama 3's factors and lengths; the file holds only what they make of each frequency. */
+/** Of Llama 3: the file holds only what they make of each frequency. */
 const llama3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
 
 async function ropeScaling(file: GgufFile, keys: GgufKeyReader, headSize: number): Promise<JsonObject> {
-  const { path, tensors } = file;
   const kind = keys.text('rope.scaling.type');
-  if (kind !== null && kind !== 'none') {
-    const factor = keys.number('rope.scaling.factor', 1);
-    return { rope_scaling: { rope_type: kind, factor } };
-  }
-  if (!tensors.has('rope_freqs.weight')) return {};
+  if (kind !== null && kind !== 'none')
+    return { rope_scaling: { rope_type: kind, factor: keys.number('rope.scaling.factor', 1) } };
+  if (!file.tensors.has('rope_freqs.weight')) return {};
   const stored = await file.readFloat32('rope_freqs.weight');
-  const theta = keys.number('rope.freq_base', 10_000);
-  const factor = stored.reduce((largest, value) => Math.max(largest, value), 0);
-  const plain = { headSize, ropeTheta: theta, ropeScaling: null };
-  const scaled = inverseFrequencies({
-    ...plain,
+  const factor = shortest(stored.reduce((largest, value) => Math.max(largest, value), 0));
+  const rotary = {
+    headSize,
+    rotaryFactor: 1,
+    ropeTheta: keys.number('rope.freq_base', 10_000),
+    localRopeTheta: null,
+  };
+  const plain = inverseFrequencies({ ...rotary, ropeScaling: null });
+  const slowed = inverseFrequencies({
+    ...rotary,
     ropeScaling: {
+      kind: 'llama3',
       factor,
       lowFrequencyFactor: llama3.low_freq_factor,
       highFrequencyFactor: llama3.high_freq_factor,
       originalMaxPositions: llama3.original_max_position_embeddings,
     },
   });
-  const expected = inverseFrequencies(plain).map((value, index) => value / scaled[index]!);
-  const same = stored.length === expected.length && stored.every((value, i) => Math.abs(value / expected[i]! - 1) < 1e-5);
-  if (!same) throw new TritsmithError('unsupported', 'gguf.setting', { path, key: 'rope_freqs.weight' });
-  return { rope_scaling: { rope_type: 'llama3', factor: shortest(factor), ...llama3 } };
+  const same =
+    stored.length === plain.length &&
+    stored.every((value, index) => Math.abs((value * slowed[index]!) / plain[index]! - 1) < 1e-5);
+  if (!same) throw new TritsmithError('unsupported', 'gguf.setting', { path: file.path, key: 'rope_freqs.weight' });
+  return { rope_scaling: { rope_type: 'llama3', factor, ...llama3 } };
 }

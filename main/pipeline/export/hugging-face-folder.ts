@@ -151,7 +151,11 @@ export async function writeHuggingFaceFolder(
   const companions = await modelCompanions(source);
   const pruned = replacedFiles['tokenizer.json'] !== undefined;
   for (const name of companionFiles)
-    if (companions.names.has(name) && replacedFiles[name] === undefined && !(pruned && obsoleteTokenizerFiles.includes(name)))
+    if (
+      companions.names.has(name) &&
+      replacedFiles[name] === undefined &&
+      !(pruned && obsoleteTokenizerFiles.includes(name))
+    )
       await copyCompanion(companions, folder, name);
   const texts = {
     'generation_config.json': await generationConfig(companions),

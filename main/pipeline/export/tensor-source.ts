@@ -14,7 +14,12 @@ export async function openTensorSource(path: string, configuration: ModelConfigu
   const specifications = new Map(parameterSpecifications(configuration).map((entry) => [entry.name, entry]));
   const model = await openModel(path);
   return {
-    read: (name) => model.read(specifications.get(name)!),
+    async read(name) {
+      const specification = specifications.get(name)!;
+      const values = new Float32Array(specification.size);
+      await model.read(specification, values);
+      return values;
+    },
     close: () => model.close(),
   };
 }

@@ -7,11 +7,7 @@ import { tell, tellError } from '../../contract/messages/told.ts';
 import type { RemoteModel, TeacherCard } from '../../contract/queries.ts';
 import { openRegularFile } from '../../basics/regular-file.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
-import {
-  architectureOf,
-  architectures,
-  parseConfiguration,
-} from '../../models/architectures/index.ts';
+import { architectureOf, architectures, parseConfiguration } from '../../models/architectures/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
 import { type ModelConfiguration, projections, projectionShape } from '../../models/configuration.ts';
 import type { WeightFacts } from '../../models/model-source.ts';
@@ -132,14 +128,11 @@ async function weightFacts(
   try {
     const { weights } = model;
     for (const parameter of parameterSpecifications(configuration)) {
-      const { name, shape } = parameter;
       const stored = model.stored(parameter);
-      if (stored === null) return { weights, problem: tell('teacher.tensor-lacks', { name }) };
-      if (stored.shape.join() !== shape.join())
-        return {
-          weights,
-          problem: tell('teacher.tensor-shape', { name: stored.name, stored: stored.shape, wanted: shape }),
-        };
+      if (stored === null) return { weights, problem: tell('teacher.tensor-lacks', { name: parameter.name }) };
+      const { name, shape, expected: wanted } = stored;
+      if (shape.join() !== wanted.join())
+        return { weights, problem: tell('teacher.tensor-shape', { name, stored: shape, wanted }) };
     }
     return { weights, problem: null };
   } finally {

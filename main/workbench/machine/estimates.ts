@@ -95,7 +95,13 @@ const forecasts = new Kept<RecipeForecast>(12);
 
 /** Size and time of the last change of the files that a question is about. */
 function stampsOf({ teacher, task, pretrain }: Recipe): string[] {
-  const paths = [teacher, join(teacher, 'config.json'), task.train, task.dev ?? task.train, pretrain?.corpus ?? task.train];
+  const paths = [
+    teacher,
+    join(teacher, 'config.json'),
+    task.train,
+    task.dev ?? task.train,
+    pretrain?.corpus ?? task.train,
+  ];
   return paths.map((path) => {
     const found = statSync(path, { throwIfNoEntry: false });
     return found === undefined ? '' : `${String(found.mtimeMs)} ${String(found.size)}`;

@@ -14,7 +14,10 @@ import { downloadCommand } from './teacher-download.ts';
 export function teacherCommand(shell: Shell): Command {
   return new Command('teacher')
     .description('teachers: local models, a Hugging Face folder or a GGUF file')
-    .addHelpText('after', '\nExamples:\n  tritsmith teacher add models/Qwen3-0.6B\n  tritsmith teacher add models/SmolLM2-135M-Instruct-Q8_0.gguf\n')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  tritsmith teacher add models/Qwen3-0.6B\n  tritsmith teacher add models/SmolLM2-135M-Instruct-Q8_0.gguf\n',
+    )
     .addCommand(addCommand(shell))
     .addCommand(downloadCommand(shell))
     .addCommand(listCommand(shell));
@@ -48,7 +51,8 @@ function listCommand(shell: Shell): Command {
       withWorkspace(shell, options, 'read', 'teacher list', (workspace) => {
         const teachers = workspace.teachers.list();
         if (options.json === true) printJson(shell, teachers);
-        else if (teachers.length === 0) shell.out('No teachers yet. Add one with: tritsmith teacher add <folder or GGUF file>\n');
+        else if (teachers.length === 0)
+          shell.out('No teachers yet. Add one with: tritsmith teacher add <folder or GGUF file>\n');
         else
           shell.out(
             textTable(
