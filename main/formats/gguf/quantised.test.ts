@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, test } from 'vitest';
 import { dequantiseBlocks, readableTypes } from './quantised.ts';
+import { openGguf } from './reader.ts';
 import { tensorTypeById, tensorTypeTitle } from './tensor-types.ts';
 
 const golden = JSON.parse(readFileSync(new URL('golden/types.json', import.meta.url), 'utf8')) as {
@@ -41,6 +43,21 @@ describe('dequantiseBlocks', () => {
     // -0 and 0 are told apart.
     const differing = [...out.keys()].filter((i) => !Object.is(out[i], expected[i]));
     expect(differing).toEqual([]);
+  });
+
+  it('reads a file of the reference writer in all these types', async () => {
+    const file = await openGguf(fileURLToPath(new URL('golden/types.gguf', import.meta.url)));
+    try {
+      expect([...file.tensors.keys()].sort()).toEqual(
+        Object.keys(golden.blocks)
+          .map((name) => name.toLowerCase())
+          .sort(),
+      );
+      for (const [name, { values }] of Object.entries(golden.blocks))
+        expect(await file.readFloat32(name.toLowerCase()), name).toEqual(new Float32Array(bytesOf(values).buffer));
+    } finally {
+      await file.close();
+    }
   });
 
   it('is proven for every quantised type that is read, and refuses the others by name', () => {

@@ -1,5 +1,5 @@
 """Golden values of quantised types: `python make-types.py <libggml-base.so> <folder>` writes types.json (ctypes, gguf 0.19, numpy): the name
-and size of every type as ggml itself says them, and blocks of random bytes with their values by the gguf package. The library is the one
+and size of every type as ggml itself says them, and blocks of random bytes with their values by the gguf package; and types.gguf with the same blocks. The library is the one
 that node-llama-cpp ships (3.22.1, llama.cpp release v0.5.0)."""
 
 import ctypes
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from gguf import GGMLQuantizationType as T, quants
+from gguf import GGMLQuantizationType as T, GGUFWriter, quants
 
 ggml = ctypes.CDLL(sys.argv[1])
 ggml.ggml_type_name.restype = ctypes.c_char_p
@@ -27,6 +27,7 @@ halves = {
 }
 random = np.random.default_rng(11)
 blocks = {}
+writer = GGUFWriter(Path(sys.argv[2], "types.gguf"), "llama")
 for type, places in halves.items():
     size = types[type.value][2]
     count = 3 if types[type.value][1] == 256 else 16
@@ -38,5 +39,10 @@ for type, places in halves.items():
     data[1, places[0] : places[0] + 2] = np.array([60000], dtype=np.float16).view(np.uint8)
     values = quants.dequantize(data, type)
     assert np.isfinite(values).all()
+    writer.add_tensor(type.name.lower(), data, raw_dtype=type)
     blocks[type.name] = {"bytes": data.tobytes().hex(), "values": values.astype(np.float32).tobytes().hex()}
+writer.write_header_to_file()
+writer.write_kv_data_to_file()
+writer.write_tensors_to_file()
+writer.close()
 Path(sys.argv[2], "types.json").write_text(json.dumps({"types": types, "blocks": blocks}) + "\n")
