@@ -60,7 +60,7 @@ export const modelFiles = {
     message: `The tensor ${name} is [${stored.join(', ')}], config.json asks for [${wanted.join(', ')}].`,
   }),
   'teacher.quantised': ({ bits, types }: { bits: number; types: readonly string[] }): Sentences => ({
-    message: `Its weights are quantised to ${bits.toFixed(1)} bits (${types.join(', ')}), so it is a little worse than the original; in 16 bits it would be as good.`,
+    message: `Its weights are quantised to ${bits.toFixed(1)} bits (${types.join(', ')}), so it is a little worse than the original: where you have that in 16 bits, it is the better teacher.`,
   }),
   'teacher.odd-inputs': ({ projections }: { projections: readonly string[] }): Sentences => ({
     message: `Inputs of ${projections.join(', ')} are no multiple of 128: bitnet.cpp would compute them wrong.`,
