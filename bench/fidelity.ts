@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { type Recipe, recipeSchema } from '../main/contract/recipe.ts';
 import { sharedData } from '../main/testing/shared-data.ts';
 import type { ModelConfiguration } from '../main/models/configuration.ts';
-import { readFolderConfiguration } from '../main/models/model-folder.ts';
+import { modelConfiguration } from '../main/models/open-model.ts';
 import { countParameters } from '../main/models/parameters.ts';
 import { pretrainSteps } from '../main/pipeline/models-of-recipe.ts';
 import { learningRateFor } from '../main/pipeline/inspect/presets.ts';
@@ -150,7 +150,7 @@ export async function run(args: string[]): Promise<void> {
     task,
     taskName,
     base,
-    configuration: await readFolderConfiguration(base),
+    configuration: await modelConfiguration(base),
     epochs: Number(values.epochs),
     teacherEpochs: Number(values['teacher-epochs']),
     rows: values.rows === undefined ? undefined : Number(values.rows),

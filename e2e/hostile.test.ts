@@ -123,7 +123,7 @@ describeInBrowser('hostile texts', () => {
     cpSync(usable, strange, { recursive: true });
     writeFileSync(join(strange, 'config.json'), JSON.stringify({ model_type: image, architectures: [template] }));
     await page.goto(`${scene.origin}/new`);
-    const folder = page.getByRole('textbox', { name: 'Model folder', exact: true });
+    const folder = page.getByRole('textbox', { name: 'Model folder or GGUF file', exact: true });
     await folder.fill(usable);
     await folder.blur();
     await page.getByText('What the student will weigh').waitFor();

@@ -132,7 +132,9 @@ describeInBrowser('a teacher from the Hub', () => {
     expect(hub.requests.filter(({ host }) => host === 'cdn').map(({ range }) => range)).toContain(
       `bytes=${String(there)}-`,
     );
-    await expect.poll(() => page.getByRole('textbox', { name: 'Model folder' }).inputValue()).toBe(target());
+    await expect
+      .poll(() => page.getByRole('textbox', { name: 'Model folder or GGUF file' }).inputValue())
+      .toBe(target());
     expect(await button(/^acme\/tiny-qwen3/).getAttribute('aria-pressed')).toBe('true');
     expect(
       readFileSync(join(target(), 'model.safetensors')).equals(readFileSync(join(teacher, 'model.safetensors'))),

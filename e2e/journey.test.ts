@@ -37,7 +37,7 @@ describeInBrowser('from first start to an exported file', () => {
     await button('Run the demo').waitFor();
     await screenshot(page, 'home');
     await page.getByRole('link', { name: 'New experiment' }).first().click();
-    await type('Model folder', join(demo, 'task'));
+    await type('Model folder or GGUF file', join(demo, 'task'));
     await page.getByRole('heading', { name: 'This model cannot be used' }).waitFor();
     await page.getByText('This model cannot be used: choose another one.').waitFor();
     expect(await button('Next').isDisabled()).toBe(true);

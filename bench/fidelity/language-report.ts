@@ -1,6 +1,6 @@
 /** Runs the language-modelling comparison and writes its table and its section of docs/results.md. */
 import { basename, join } from 'node:path';
-import { readFolderConfiguration } from '../../main/models/model-folder.ts';
+import { modelConfiguration } from '../../main/models/open-model.ts';
 import { countParameters } from '../../main/models/parameters.ts';
 import { circumstances, markdownTable, writeSection } from '../results-page.ts';
 import { table } from '../table.ts';
@@ -63,7 +63,7 @@ export async function runLanguage(options: LanguageOptions): Promise<void> {
     ]),
   ];
   if (options.page) {
-    const parameters = countParameters(await readFolderConfiguration(base)).total;
+    const parameters = countParameters(await modelConfiguration(base)).total;
     writeSection(
       sectionName('tinystories', basename(base)),
       [

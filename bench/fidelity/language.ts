@@ -9,7 +9,7 @@ import { readCorpus } from '../../main/formats/datasets/index.ts';
 import { sharedData } from '../../main/testing/shared-data.ts';
 import { loadTokenizer } from '../../main/formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../main/models/configuration.ts';
-import { loadParameters, readFolderConfiguration } from '../../main/models/model-folder.ts';
+import { loadParameters, modelConfiguration } from '../../main/models/open-model.ts';
 import { Network } from '../../main/models/network.ts';
 import { countParameters, type ParameterBuffer } from '../../main/models/parameters.ts';
 import { ScoringHead } from '../../main/models/scoring-head.ts';
@@ -161,7 +161,7 @@ export async function measureLanguage(
   onResult: (result: LanguageResult) => void,
 ): Promise<LanguageResult[]> {
   const { base, threads, tokens, teacherTokens } = settings;
-  const configuration = await readFolderConfiguration(base);
+  const configuration = await modelConfiguration(base);
   const { batches, heldOut } = await openCorpus(settings, configuration.vocabSize);
   const optimiser: OptimiserSettings = optimiserSettings.parse({
     learningRate: learningRateFor(countParameters(configuration).total),

@@ -10,7 +10,7 @@ import { classifyRows } from '../../main/evaluation/answer-classes.ts';
 import { writeFileAtomically } from '../../main/basics/atomic-file.ts';
 import { loadTokenizer } from '../../main/formats/tokenizers/index.ts';
 import { forkPort } from '../../main/jobs/fork-port.ts';
-import { readFolderConfiguration } from '../../main/models/model-folder.ts';
+import { modelConfiguration } from '../../main/models/open-model.ts';
 import { onGraphEngine } from '../../main/pipeline/evaluate/evaluate.ts';
 import type { TrainedModel } from '../../main/contract/model-names.ts';
 import { trainedModelFolders } from '../../main/experiment/folder.ts';
@@ -68,7 +68,7 @@ export function taskRows(recipe: Recipe, dev: string | undefined): Promise<Prepa
   let found = prepared.get(key);
   if (!found) {
     found = (async () => {
-      const { vocabSize } = await readFolderConfiguration(recipe.teacher);
+      const { vocabSize } = await modelConfiguration(recipe.teacher);
       const tokenizer = await loadTokenizer(recipe.teacher, { vocabSize });
       return prepareTask({ ...recipe.task, ...(dev === undefined ? {} : { dev }) }, tokenizer, recipe.seed);
     })();

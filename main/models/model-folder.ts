@@ -1,96 +1,33 @@
-/** A model in a Hugging Face folder: configuration and weights in, configuration and weights out. */
-import { mkdir, readdir } from 'node:fs/promises';
+/** Writes a model as a Hugging Face folder. */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { companionFiles } from '../contract/companion-files.ts';
-import { TritsmithError } from '../contract/errors.ts';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
 import { encodeBf16 } from '../formats/half-precision.ts';
-import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
-import { architectureOf, readModelConfiguration } from './architectures/index.ts';
-import { copyCompanion, readModelSettings } from './companion-files.ts';
+import { writeSafetensors } from '../formats/safetensors/index.ts';
+import { architectureOf } from './architectures/index.ts';
+import { type Companions, copyCompanion } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { settingsOfLayers } from './kept-layers.ts';
-import { headName, ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
-
-/** The folder's configuration, with tied embeddings also where the checkpoint holds no head although the config is silent. */
-export async function readFolderConfiguration(folder: string): Promise<ModelConfiguration> {
-  const configuration = await readModelConfiguration(folder);
-  if (configuration.tiedEmbeddings) return configuration;
-  const checkpoint = await openCheckpoint(folder);
-  try {
-    const tied = !checkpoint.has('lm_head.weight') || checkpoint.aliasOf('lm_head.weight') !== null;
-    return tied ? { ...configuration, tiedEmbeddings: true } : configuration;
-  } finally {
-    await checkpoint.close();
-  }
-}
-
-/**
- * Loads the weights that `configuration` asks for, tensor by tensor. With a configuration that adds SubLN, its norms are left at 1.
- * @param kept layers of the folder's model that the loaded one has, in order; null: all
- * @throws TritsmithError `bad-input` for a missing tensor, a wrong shape, NaN or infinity
- */
-export async function loadParameters(
-  folder: string,
-  configuration: ModelConfiguration,
-  kept: readonly number[] | null = null,
-): Promise<ParameterBuffer> {
-  const buffer = new ParameterBuffer(parameterSpecifications(configuration));
-  const checkpoint = await openCheckpoint(folder);
-  try {
-    for (const specification of buffer.specifications) {
-      const { shape, local } = specification;
-      const target = buffer.view(specification.name);
-      const name = storedName(specification, kept);
-      // A tied model may store its one matrix under the head's name only.
-      const source =
-        !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
-      if (!checkpoint.has(source)) {
-        if (local.endsWith('.subln')) {
-          target.fill(1);
-          continue;
-        }
-        throw new TritsmithError('bad-input', 'model.lacks-tensor', {
-          folder,
-          name,
-          architecture: configuration.architecture,
-        });
-      }
-      const stored = checkpoint.shape(source);
-      if (stored.join() !== shape.join())
-        throw new TritsmithError('bad-input', 'model.tensor-shape', {
-          folder,
-          name: source,
-          shape: [...stored],
-          expected: [...shape],
-        });
-      await checkpoint.readFloat32(source, target);
-      assertFinite(source, target);
-    }
-  } finally {
-    await checkpoint.close();
-  }
-  return buffer;
-}
-
-/** Name of a parameter in the checkpoint of the model whose layers `kept` it has. */
-function storedName({ name, layer }: ParameterSpecification, kept: readonly number[] | null): string {
-  return kept === null || layer === null ? name : name.replace(`layers.${layer}.`, `layers.${kept[layer]!}.`);
-}
+import { modelCompanions } from './open-model.ts';
+import { headName, type ParameterBuffer } from './parameters.ts';
+import { storedTensors, storedValues } from './stored-parameters.ts';
 
 /** config.json of a model that was made from the one in `source`: its settings with ours on top. */
 async function derivedConfig(
-  source: string,
+  source: Companions,
   configuration: ModelConfiguration,
   dtype: 'F32' | 'BF16',
   kept: readonly number[] | null,
 ): Promise<string> {
-  const settings = await readModelSettings(source, 'config.json');
-  const original = kept === null ? settings : settingsOfLayers(settings, kept);
+  const whole = await source.settings('config.json');
+  const original = kept === null ? whole : settingsOfLayers(whole, kept);
   const { ternary, subln, qkvBias } = configuration;
+  const { className, modelType, settings } = architectureOf(configuration.architecture);
   const derived = {
-    ...original,
-    architectures: [architectureOf(configuration.architecture).className],
+    ...(settings?.(original) ?? original),
+    model_type: modelType,
+    architectures: [className],
     tie_word_embeddings: configuration.tiedEmbeddings,
     torch_dtype: dtype === 'BF16' ? 'bfloat16' : 'float32',
     ...(ternary || subln !== 'none' ? { tritsmith: { ternary, subln, qkvBias } } : {}),
@@ -100,7 +37,7 @@ async function derivedConfig(
 
 /**
  * Writes a model folder: weights in float32 or bfloat16 (latent weights for a ternary student), configuration, and the tokenizer files of
- * `source`. Weights go last, so a folder with weights is a complete one.
+ * `source`, a folder or a GGUF file, of whose layers the model has those that are `kept` (null: all). Weights go last, so a folder with weights is a complete one.
  */
 export async function saveModelFolder(
   folder: string,
@@ -110,18 +47,21 @@ export async function saveModelFolder(
   { dtype = 'F32', kept = null }: { dtype?: 'F32' | 'BF16'; kept?: readonly number[] | null } = {},
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const present = new Set(await readdir(source));
+  const companions = await modelCompanions(source);
   for (const name of [...companionFiles, 'generation_config.json'])
-    if (present.has(name) && source !== folder) await copyCompanion(source, folder, name);
-  const config = await derivedConfig(source, configuration, dtype, kept);
+    if (companions.names.has(name) && source !== folder) await copyCompanion(companions, folder, name);
+  const config = await derivedConfig(companions, configuration, dtype, kept);
   await writeFileAtomically(join(folder, 'config.json'), config);
   await writeSafetensors(
     join(folder, 'model.safetensors'),
-    parameters.specifications.map(({ name, shape }) => ({
-      name,
+    storedTensors(parameters.specifications).map((tensor) => ({
+      name: tensor.name,
       dtype,
-      shape,
-      data: () => (dtype === 'BF16' ? encodeBf16(parameters.view(name)) : parameters.view(name)),
+      shape: tensor.shape,
+      data: () => {
+        const values = storedValues(tensor, (name) => parameters.view(name));
+        return dtype === 'BF16' ? encodeBf16(values) : values;
+      },
     })),
     { format: 'pt', ...(configuration.tiedEmbeddings ? { 'lm_head.weight': headName(configuration) } : {}) },
   );

@@ -1,24 +1,24 @@
-/** The models that a recipe names: which folder, which shape, which tokenizer. */
+/** The models that a recipe names: which folder or file, which shape, which tokenizer. */
 import { TritsmithError } from '../contract/errors.ts';
 import type { Recipe } from '../contract/recipe.ts';
 import { readLayerCut } from '../experiment/cut.ts';
 import { modelFolder, teacherFolder } from '../experiment/folder.ts';
-import { loadTokenizer, type Tokenizer } from '../formats/tokenizers/index.ts';
+import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { withLayers } from '../models/kept-layers.ts';
-import { readFolderConfiguration } from '../models/model-folder.ts';
+import { modelConfiguration, modelTokenizer } from '../models/open-model.ts';
 
 /** Tokenizer of the teacher; with a smaller student base, checked to be the same in both. */
 export async function recipeTokenizer(recipe: Recipe): Promise<Tokenizer> {
-  const { vocabSize } = await readFolderConfiguration(recipe.teacher);
-  const tokenizer = await loadTokenizer(recipe.teacher, { vocabSize });
+  const { vocabSize } = await modelConfiguration(recipe.teacher);
+  const tokenizer = await modelTokenizer(recipe.teacher, { vocabSize });
   if (recipe.studentBase !== undefined) await assertSameTokenizer(recipe.teacher, recipe.studentBase);
   return tokenizer;
 }
 
 /** @throws TritsmithError `bad-input` where a student cannot learn from the teacher, because they read other tokens */
 export async function assertSameTokenizer(teacher: string, studentBase: string): Promise<void> {
-  const [own, other] = await Promise.all([loadTokenizer(teacher), loadTokenizer(studentBase)]);
+  const [own, other] = await Promise.all([modelTokenizer(teacher), modelTokenizer(studentBase)]);
   if (own.sha256 !== other.sha256) throw new TritsmithError('bad-input', 'recipe.tokenizers-differ');
 }
 
@@ -57,7 +57,7 @@ export function keptLayers(recipe: Recipe, base: ModelConfiguration, folder?: st
  * @param folder of the experiment, once it has one
  */
 export async function studentConfiguration(recipe: Recipe, folder?: string): Promise<ModelConfiguration> {
-  const base = await readFolderConfiguration(recipe.studentBase ?? recipe.teacher);
+  const base = await modelConfiguration(recipe.studentBase ?? recipe.teacher);
   const kept = keptLayers(recipe, base, folder);
   return {
     ...(kept === null ? base : withLayers(base, kept)),

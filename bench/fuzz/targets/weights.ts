@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { openGguf } from '../../../main/formats/gguf/index.ts';
 import { openCheckpoint, openSafetensors, type SafetensorsFile } from '../../../main/formats/safetensors/index.ts';
+import { loadParameters, modelCompanions, modelConfiguration } from '../../../main/models/open-model.ts';
 import { ParameterBuffer, type ParameterSpecification } from '../../../main/models/parameters.ts';
 import { inspectFile } from '../../../main/pipeline/export/inspect-file.ts';
 import { inspectTeacher } from '../../../main/pipeline/inspect/inspect-teacher.ts';
@@ -109,18 +110,17 @@ const shards: FuzzTarget = {
 
 const gguf: FuzzTarget = {
   name: 'gguf',
-  samples: async () => [
-    {
-      files: {
-        'model.gguf': await readFile(
-          path.join(import.meta.dirname, '../../../main/formats/gguf/golden/reference.gguf'),
-        ),
-      },
-      damaged: 'model.gguf',
-      as: 'bytes',
-      focus: 1400,
-    },
-  ],
+  samples: async () =>
+    Promise.all(
+      ['reference.gguf', 'types.gguf'].map(async (name) => ({
+        files: {
+          'model.gguf': await readFile(path.join(import.meta.dirname, '../../../main/formats/gguf/golden', name)),
+        },
+        damaged: 'model.gguf',
+        as: 'bytes' as const,
+        focus: 1400,
+      })),
+    ),
   async consume(folder, name) {
     const file = await openGguf(path.join(folder, name));
     try {
@@ -129,6 +129,29 @@ const gguf: FuzzTarget = {
       await file.close();
     }
     await inspectFile(path.join(folder, name));
+  },
+};
+
+/** A teacher in one file: metadata becomes configuration and tokenizer, tensors become parameters. */
+const ggufTeacher: FuzzTarget = {
+  name: 'gguf-teacher',
+  samples: async () => [
+    {
+      files: {
+        'model.gguf': await readFile(path.join(import.meta.dirname, '../../../main/models/golden/teacher.gguf')),
+      },
+      damaged: 'model.gguf',
+      as: 'bytes',
+      focus: 12_000,
+    },
+  ],
+  async consume(folder, name) {
+    const file = path.join(folder, name);
+    await inspectTeacher(file);
+    const configuration = await modelConfiguration(file);
+    await loadParameters(file, configuration);
+    const companions = await modelCompanions(file);
+    for (const companion of companions.names) await companions.bytes(companion);
   },
 };
 
@@ -235,4 +258,4 @@ const checkpoint: FuzzTarget = {
   },
 };
 
-export const weightTargets = [singleFile, shards, gguf, config, checkpoint];
+export const weightTargets = [singleFile, shards, gguf, ggufTeacher, config, checkpoint];

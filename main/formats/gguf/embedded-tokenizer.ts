@@ -3,7 +3,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { Json, JsonObject } from '../../basics/bounded-json.ts';
 import { checkDefinition, type TokenizerDefinition } from '../tokenizers/definition.ts';
 import { definitionOfPieces } from '../tokenizers/from-sentencepiece.ts';
-import { llama3Pattern, qwen2Pattern } from '../tokenizers/known-patterns.ts';
+import { gpt4oPattern, llama3Pattern, qwen2Pattern, tekkenPattern } from '../tokenizers/known-patterns.ts';
 import { pieceType } from '../tokenizers/sentencepiece-model.ts';
 import { createTokenizer, type Tokenizer } from '../tokenizers/tokenizer.ts';
 import type { GgufMetadata } from './metadata.ts';
@@ -24,16 +24,48 @@ const split = (pattern: string): JsonObject => ({
   ],
 });
 
-/** How the families that `tokenizer.ggml.pre` names split text. */
-const families: Record<string, { normalizer: JsonObject | null; preTokenizer: JsonObject; ignoreMerges: boolean }> = {
-  'gpt-2': { normalizer: null, preTokenizer: byteLevel(true), ignoreMerges: false },
-  smollm: {
-    normalizer: null,
-    preTokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Digits', individual_digits: true }, byteLevel(true)] },
-    ignoreMerges: false,
-  },
-  qwen2: { normalizer: { type: 'NFC' }, preTokenizer: split(qwen2Pattern), ignoreMerges: false },
-  'llama-bpe': { normalizer: null, preTokenizer: split(llama3Pattern), ignoreMerges: true },
+interface Family {
+  readonly normalizer: JsonObject | null;
+  readonly preTokenizer: JsonObject;
+  /** A piece that is a token as a whole is not merged. */
+  readonly ignoreMerges: boolean;
+  /** Whether the begin token comes first where the file does not say. */
+  readonly addsBegin: boolean;
+}
+
+const plain = { normalizer: null, ignoreMerges: false, addsBegin: false };
+const whole = { normalizer: null, ignoreMerges: true, addsBegin: true };
+const gpt2: Family = { ...plain, preTokenizer: byteLevel(true) };
+const digits: Family = {
+  ...plain,
+  preTokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Digits', individual_digits: true }, byteLevel(true)] },
+};
+const qwen2: Family = { ...plain, normalizer: { type: 'NFC' }, preTokenizer: split(qwen2Pattern) };
+const llama3: Family = { ...whole, preTokenizer: split(llama3Pattern) };
+const cl100k: Family = { ...plain, preTokenizer: split(llama3Pattern) };
+const gpt4o: Family = { ...plain, preTokenizer: split(gpt4oPattern) };
+
+/** How the families that `tokenizer.ggml.pre` names split text, as llama.cpp has them (llama-vocab.cpp). */
+const families: Readonly<Record<string, Family>> = {
+  'gpt-2': gpt2,
+  'phi-2': gpt2,
+  olmo: gpt2,
+  'granite-docling': gpt2,
+  smollm: digits,
+  refact: digits,
+  starcoder: digits,
+  'minerva-7b': digits,
+  qwen2,
+  'deepseek-r1-qwen': qwen2,
+  'llama-bpe': llama3,
+  llama3,
+  'llama-v3': llama3,
+  falcon3: llama3,
+  dbrx: cl100k,
+  'smaug-bpe': cl100k,
+  tekken: { ...whole, preTokenizer: split(tekkenPattern) },
+  'gpt-4o': gpt4o,
+  llama4: gpt4o,
 };
 
 function list<Item extends string | number>(metadata: GgufMetadata, key: string): readonly Item[] {
@@ -59,8 +91,12 @@ function surround(tokens: readonly string[], before: readonly number[], after: r
   };
 }
 
+/** Where a SentencePiece vocabulary has its special tokens when the file does not say (llama.cpp's defaults, those of Llama 2). */
+const llamaIds: Readonly<Record<string, number>> = { bos: 1, eos: 2, unknown: 0 };
+
 function tokenId(metadata: GgufMetadata, kind: string, tokens: readonly string[]): number | null {
-  const value = single(metadata, `tokenizer.ggml.${kind}_token_id`);
+  const otherwise = single(metadata, 'tokenizer.ggml.model') === 'llama' ? (llamaIds[kind] ?? null) : null;
+  const value = single(metadata, `tokenizer.ggml.${kind}_token_id`) ?? otherwise;
   return typeof value === 'number' && tokens[value] !== undefined ? value : null;
 }
 
@@ -69,7 +105,7 @@ function byteLevelDefinition(
   path: string,
   metadata: GgufMetadata,
   tokens: readonly string[],
-  family: (typeof families)[string],
+  family: Family,
 ): TokenizerDefinition {
   const types = list<number>(metadata, 'token_type');
   const vocab = Object.create(null) as Record<string, Json>;
@@ -78,13 +114,15 @@ function byteLevelDefinition(
     if (types[id] === pieceType.unused) return;
     if (types[id] === pieceType.control || types[id] === pieceType.userDefined)
       added.push({ id, content, special: types[id] === pieceType.control, normalized: false });
-    else vocab[content] = id;
+    // Added tokens too: where one stands amid the vocabulary, the `tokenizers` library would otherwise give it the next id at the end.
+    vocab[content] = id;
   });
-  const asked = (kind: string): number[] => {
-    const id = single(metadata, `tokenizer.ggml.add_${kind}_token`) === true ? tokenId(metadata, kind, tokens) : null;
+  const asked = (kind: string, otherwise: boolean): number[] => {
+    const adds = (single(metadata, `tokenizer.ggml.add_${kind}_token`) ?? otherwise) === true;
+    const id = adds ? tokenId(metadata, kind, tokens) : null;
     return id === null ? [] : [id];
   };
-  const [before, after] = [asked('bos'), asked('eos')];
+  const [before, after] = [asked('bos', family.addsBegin), asked('eos', false)];
   return checkDefinition(path, {
     added_tokens: added,
     normalizer: family.normalizer,
@@ -137,13 +175,11 @@ function definitionIn(path: string, metadata: GgufMetadata, tokens: readonly str
 }
 
 /**
- * The tokenizer of a GGUF file: byte-level vocabularies (GPT-2, SmolLM, Qwen2/2.5/3, Llama 3) and SentencePiece (Llama 2).
- * @throws TritsmithError `unsupported` for other ways of splitting, `not-found` where the file has none, `damaged`, and what `openGguf` throws
+ * The tokenizer in the metadata of a GGUF file: byte-level vocabularies of the families above and SentencePiece (Llama 2, Mistral, Gemma).
+ * @param path names the file in errors
+ * @throws TritsmithError `unsupported` for other ways of splitting, `not-found` where there is none, `damaged`
  */
-export async function embeddedTokenizer(path: string): Promise<Tokenizer> {
-  const file = await openGguf(path);
-  await file.close();
-  const { metadata } = file;
+export function tokenizerOfMetadata(path: string, metadata: GgufMetadata): Tokenizer {
   const tokens = list<string>(metadata, 'tokens');
   if (tokens.length === 0) throw new TritsmithError('not-found', 'tokenizer.not-in-file', { path });
   const definition = definitionIn(path, metadata, tokens);
@@ -164,4 +200,11 @@ export async function embeddedTokenizer(path: string): Promise<Tokenizer> {
     { bos: id('bos'), eos: id('eos'), pad: id('padding'), unk: id('unknown') },
     typeof template === 'string' ? template : null,
   );
+}
+
+/** The tokenizer of a GGUF file. @throws TritsmithError as `tokenizerOfMetadata` and `openGguf` */
+export async function embeddedTokenizer(path: string): Promise<Tokenizer> {
+  const file = await openGguf(path);
+  await file.close();
+  return tokenizerOfMetadata(path, file.metadata);
 }

@@ -2,10 +2,10 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import { elementCount } from '../safetensors/header.ts';
 import { type GgufMetadata, type GgufValue, leastBytes, type NumberType, typeOfNumber } from './metadata.ts';
-import { tensorBytes, tensorTypeById } from './tensor-types.ts';
+import { tensorBytes, tensorTypeById, tensorTypeTitle } from './tensor-types.ts';
 
 export interface GgufTensor {
-  /** Name of the type, or `type 41` for one that is unknown here. */
+  /** Name of the type, or `type 99` for one that is unknown here. */
   readonly type: string;
   readonly typeId: number;
   /** Row-major as in PyTorch: the reverse of the order in the file. */
@@ -142,7 +142,7 @@ function placeTensor(record: TensorRecord, dataStart: number, alignment: number,
     throw new RangeError(
       `tensor "${name}" lies at byte ${offset} of the data, of which there are ${fileBytes - dataStart}`,
     );
-  return { type: type?.name ?? `type ${typeId}`, typeId, shape, count, begin: dataStart + offset, bytes };
+  return { type: tensorTypeTitle(typeId), typeId, shape, count, begin: dataStart + offset, bytes };
 }
 
 function alignmentOf(metadata: GgufMetadata): number {

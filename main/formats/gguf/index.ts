@@ -1,6 +1,6 @@
 /** GGUF files: read, write, ternary packing. */
 export { packQ4, packQ6 } from './block-quantisers.ts';
-export { embeddedTokenizer } from './embedded-tokenizer.ts';
+export { embeddedTokenizer, tokenizerOfMetadata } from './embedded-tokenizer.ts';
 export type { GgufTensor } from './header.ts';
 export { packI2s } from './i2s.ts';
 export { bool, float32, float32s, int32s, string, strings, uint32 } from './metadata.ts';

@@ -1,6 +1,7 @@
 /** Values of quantised tensors as float32 (ggml-quants.c), and Q8_0 for embeddings. */
 import { TritsmithError } from '../../contract/errors.ts';
 import { decodeBf16, decodeF16, f16ToFloat, floatToF16 } from '../half-precision.ts';
+import { unpackIq4Nl, unpackIq4Xs, unpackQ2K, unpackQ3K, unpackQ4K, unpackQ5K, unpackQ6K } from './k-quants.ts';
 import { unpackTq1, unpackTq2 } from './tq.ts';
 import type { TensorType } from './tensor-types.ts';
 
@@ -43,49 +44,69 @@ function unpackQ4(bytes: Uint8Array, out: Float32Array, scaleAt: (at: number) =>
   }
 }
 
-function unpackQ6(bytes: Uint8Array, out: Float32Array, scaleAt: (at: number) => number): void {
-  for (let at = 0, block = 0; at < bytes.length; at += 210, block += 256) {
-    const scale = scaleAt(at + 208);
-    for (let i = 0; i < 256; i++) {
-      const half = i >>> 7;
-      const quarter = (i >>> 5) & 3;
-      const column = i & 31;
-      const low = bytes[at + half * 64 + (quarter & 1) * 32 + column]!;
-      const high = bytes[at + 128 + half * 32 + column]!;
-      const code = (quarter < 2 ? low & 15 : low >>> 4) | (((high >>> (2 * quarter)) & 3) << 4);
-      const subScale = (bytes[at + 192 + (i >>> 4)]! << 24) >> 24;
-      out[block + i] = Math.fround(scale * subScale) * (code - 32);
+/** Q4_1, 20 bytes for 32 values: F16 scale, F16 minimum, 16 of codes. */
+function unpackQ4WithMinimum(bytes: Uint8Array, out: Float32Array, halfAt: (at: number) => number): void {
+  for (let at = 0, block = 0; at < bytes.length; at += 20, block += 32) {
+    const scale = halfAt(at);
+    const least = halfAt(at + 2);
+    for (let i = 0; i < 16; i++) {
+      const byte = bytes[at + 4 + i]!;
+      out[block + i] = scale * (byte & 15) + least;
+      out[block + 16 + i] = scale * (byte >>> 4) + least;
     }
   }
 }
 
+/** Q5_0 (22 bytes for 32 values: F16 scale, 4 of high bits, 16 of low bits) and Q5_1 (with an F16 minimum after the scale, 24 bytes). */
+function unpackQ5(bytes: Uint8Array, out: Float32Array, halfAt: (at: number) => number, hasMinimum: boolean): void {
+  const size = hasMinimum ? 24 : 22;
+  for (let at = 0, block = 0; at < bytes.length; at += size, block += 32) {
+    const scale = halfAt(at);
+    // Without a minimum -0 is added, which changes no value, not even -0.
+    const least = hasMinimum ? halfAt(at + 2) : -0;
+    const offset = hasMinimum ? 0 : 16;
+    const highs = at + size - 20;
+    for (let i = 0; i < 32; i++) {
+      const low = (bytes[highs + 4 + (i & 15)]! >>> (i < 16 ? 0 : 4)) & 15;
+      const high = (bytes[highs + (i >>> 3)]! >>> (i & 7)) & 1;
+      out[block + i] = scale * ((low | (high << 4)) - offset) + least;
+    }
+  }
+}
+
+type HalfAt = (at: number) => number;
+
+/** From whole blocks to values, by type; I2_S is not among them, as its scale lies at the end of the tensor. */
+const dequantisers: Readonly<Partial<Record<string, (bytes: Uint8Array, out: Float32Array, halfAt: HalfAt) => void>>> =
+  {
+    F32: (bytes, out) => out.set(new Float32Array(bytes.buffer, bytes.byteOffset, out.length)),
+    F16: (bytes, out) => decodeF16(new Uint16Array(bytes.buffer, bytes.byteOffset, out.length), out),
+    BF16: (bytes, out) => decodeBf16(new Uint16Array(bytes.buffer, bytes.byteOffset, out.length), out),
+    Q4_0: unpackQ4,
+    Q4_1: unpackQ4WithMinimum,
+    Q5_0: (bytes, out, halfAt) => unpackQ5(bytes, out, halfAt, false),
+    Q5_1: (bytes, out, halfAt) => unpackQ5(bytes, out, halfAt, true),
+    Q8_0: unpackQ8,
+    Q2_K: unpackQ2K,
+    Q3_K: unpackQ3K,
+    Q4_K: unpackQ4K,
+    Q5_K: unpackQ5K,
+    Q6_K: unpackQ6K,
+    IQ4_NL: unpackIq4Nl,
+    IQ4_XS: unpackIq4Xs,
+    TQ1_0: unpackTq1,
+    TQ2_0: unpackTq2,
+  };
+
+/** Types whose values can be read, by name. */
+export const readableTypes: ReadonlySet<string> = new Set([...Object.keys(dequantisers), 'I2_S']);
+
 /**
- * Values of whole blocks of any type but I2_S (whose scale lies at the end of the tensor).
+ * Values of whole blocks of any readable type but I2_S (whose scale lies at the end of the tensor).
  * @throws TritsmithError `unsupported`
  */
 export function dequantiseBlocks(type: TensorType, bytes: Uint8Array, out: Float32Array): void {
-  const scaleAt = (at: number) => f16ToFloat(bytes[at]! | (bytes[at + 1]! << 8));
-  switch (type.name) {
-    case 'F32':
-      out.set(new Float32Array(bytes.buffer, bytes.byteOffset, out.length));
-      return;
-    case 'F16':
-      decodeF16(new Uint16Array(bytes.buffer, bytes.byteOffset, out.length), out);
-      return;
-    case 'BF16':
-      decodeBf16(new Uint16Array(bytes.buffer, bytes.byteOffset, out.length), out);
-      return;
-    case 'Q8_0':
-      return unpackQ8(bytes, out, scaleAt);
-    case 'Q4_0':
-      return unpackQ4(bytes, out, scaleAt);
-    case 'Q6_K':
-      return unpackQ6(bytes, out, scaleAt);
-    case 'TQ2_0':
-      return unpackTq2(bytes, out, scaleAt);
-    case 'TQ1_0':
-      return unpackTq1(bytes, out, scaleAt);
-    default:
-      throw new TritsmithError('unsupported', 'packing.unreadable-type', { type: type.name });
-  }
+  const dequantise = dequantisers[type.name];
+  if (!dequantise) throw new TritsmithError('unsupported', 'packing.unreadable-type', { type: type.name });
+  dequantise(bytes, out, (at) => f16ToFloat(bytes[at]! | (bytes[at + 1]! << 8)));
 }

@@ -4,7 +4,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import { becameShorter, openRegularFile, readFully } from '../../basics/regular-file.ts';
 import { type GgufHeader, type GgufTensor, MoreBytesNeeded, parseGgufHeader } from './header.ts';
 import { unpackI2sBlocks } from './i2s.ts';
-import { dequantiseBlocks } from './quantised.ts';
+import { dequantiseBlocks, readableTypes } from './quantised.ts';
 import { type TensorType, tensorTypeById } from './tensor-types.ts';
 
 const firstBytes = 1024 * 1024;
@@ -14,7 +14,7 @@ const chunkBlocks = 1 << 20;
 export interface GgufFile extends GgufHeader {
   readonly path: string;
   /**
-   * Dequantised values of an F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K tensor, row-major, into `out` where given.
+   * Dequantised values of a tensor of a readable type (quantised.ts: floats, Q4 to Q8, Q2_K to Q6_K, IQ4, ternary), row-major, into `out` where given.
    * @throws TritsmithError `not-found`, `unsupported` (type), `bad-input` (length of `out`), `damaged`
    */
   readFloat32(name: string, out?: Float32Array): Promise<Float32Array>;
@@ -81,7 +81,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
       const tensor = header.tensors.get(name);
       if (!tensor) throw new TritsmithError('not-found', 'tensor.absent', { path, name });
       const type = tensorTypeById(tensor.typeId);
-      if (!type || tensor.bytes === null)
+      if (!type || tensor.bytes === null || !readableTypes.has(type.name))
         throw new TritsmithError('unsupported', 'gguf.tensor-type', { path, name, type: tensor.type });
       return { tensor, type, bytes: tensor.bytes };
     };

@@ -3,7 +3,7 @@ import { tell, type Told } from '../../contract/messages/told.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { JsonObject } from '../../basics/bounded-json.ts';
 import type { TokenizerDefinition } from '../tokenizers/definition.ts';
-import { llama3Pattern, qwen2Pattern } from '../tokenizers/known-patterns.ts';
+import { gpt4oPattern, llama3Pattern, qwen2Pattern, tekkenPattern } from '../tokenizers/known-patterns.ts';
 import { loadTokenizer } from '../tokenizers/load.ts';
 import type { Tokenizer } from '../tokenizers/tokenizer.ts';
 import { bool, float32s, type GgufValue, int32s, string, strings, uint32 } from './metadata.ts';
@@ -34,8 +34,19 @@ function byteLevelFamily(definition: TokenizerDefinition): string | null {
   if (first?.['type'] === 'Digits' && first['individual_digits'] === true && splitting(second)) return 'smollm';
   if (first?.['type'] !== 'Split' || first['invert'] === true || !plain(second)) return null;
   const pattern = (first['pattern'] as JsonObject | undefined)?.['Regex'];
-  if (pattern === qwen2Pattern) return 'qwen2';
-  return pattern === llama3Pattern ? 'llama-bpe' : null;
+  switch (pattern) {
+    case qwen2Pattern:
+      return 'qwen2';
+    case llama3Pattern:
+      // llama.cpp has this split under two names, with and without merging what is a token as a whole.
+      return definition.model.ignoreMerges ? 'llama-bpe' : 'smaug-bpe';
+    case tekkenPattern:
+      return definition.model.ignoreMerges ? 'tekken' : null;
+    case gpt4oPattern:
+      return 'gpt-4o';
+    default:
+      return null;
+  }
 }
 
 /** Whether spaces become "▁" (SentencePiece), and whether one is put before the text. */

@@ -85,7 +85,14 @@ function postProcessor({ pieces, before, after }: PieceRules): JsonObject | null
   const special = (id: number | null): Json[] =>
     id === null ? [] : [{ SpecialToken: { id: pieces[id]!.text, type_id: 0 } }];
   const single: Json[] = [...special(before), { Sequence: { id: 'A', type_id: 0 } }, ...special(after)];
-  return single.length === 1 ? null : { type: 'TemplateProcessing', single, pair: [], special_tokens: {} };
+  const around = [before, after].filter((id) => id !== null);
+  const special_tokens = Object.fromEntries(
+    around.map((id): [string, Json] => [
+      pieces[id]!.text,
+      { id: pieces[id]!.text, ids: [id], tokens: [pieces[id]!.text] },
+    ]),
+  );
+  return single.length === 1 ? null : { type: 'TemplateProcessing', single, pair: [], special_tokens };
 }
 
 /** The pieces that are found in a text as a whole. */

@@ -1,4 +1,6 @@
 /** Tokenizers of Hugging Face folders, and prompt templates. */
+export { definitionJson } from './definition-json.ts';
+export type { TokenizerDefinition } from './definition.ts';
 export { loadTokenizer } from './load.ts';
 export { compileTemplate } from './prompt-template.ts';
 export type { Tokenizer } from './tokenizer.ts';

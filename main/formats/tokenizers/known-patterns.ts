@@ -8,6 +8,18 @@ export const qwen2Pattern =
 
 export const llama3Pattern = qwen2Pattern.replace('\\p{N}|', '\\p{N}{1,3}|');
 
+const letters = '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]';
+const smallLetters = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]';
+const words = (end: string): string =>
+  `[^\\r\\n\\p{L}\\p{N}]?${letters}*${smallLetters}+${end}|[^\\r\\n\\p{L}\\p{N}]?${letters}+${smallLetters}*${end}`;
+const signsAndSpaces = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+
+/** Mistral's Tekken: capitals begin a word of their own, digits one by one. */
+export const tekkenPattern = `${words('')}|\\p{N}|${signsAndSpaces}`;
+
+/** o200k of GPT-4o (also Phi-4-mini, Llama 4): as Tekken, with English endings and up to three digits. */
+export const gpt4oPattern = `${words("(?i:'s|'t|'re|'ve|'m|'ll|'d)?")}|\\p{N}{1,3}|${signsAndSpaces}`;
+
 const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /** Spaces at both ends and all but one of several, as SentencePiece removes them. */
@@ -16,6 +28,8 @@ export const extraSpacesPattern = '^ +| +$| (?= )';
 const known: ReadonlySet<string> = new Set([
   qwen2Pattern,
   llama3Pattern,
+  tekkenPattern,
+  gpt4oPattern,
   gpt2Pattern,
   extraSpacesPattern,
   '\\p{N}',

@@ -1,8 +1,8 @@
 /** The tokenizer that an exported model is asked with: of the folder it was made with, or its own. */
-import { embeddedTokenizer } from '../../formats/gguf/index.ts';
-import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
+import type { Tokenizer } from '../../formats/tokenizers/index.ts';
+import { modelTokenizer } from '../../models/open-model.ts';
 
-/** `source` is a folder or a GGUF file. @throws TritsmithError as `loadTokenizer` and `embeddedTokenizer` */
+/** `source` is a folder or a GGUF file. @throws TritsmithError as `modelTokenizer` */
 export function runtimeTokenizer(source: string, vocabSize: number): Promise<Tokenizer> {
-  return source.endsWith('.gguf') ? embeddedTokenizer(source) : loadTokenizer(source, { vocabSize });
+  return modelTokenizer(source, { vocabSize });
 }

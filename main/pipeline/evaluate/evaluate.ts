@@ -5,7 +5,7 @@ import type { ModelEvaluation } from '../../contract/results.ts';
 import type { JobResults } from '../../contract/job-results.ts';
 import { type ClassifiedRow, classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
-import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
+import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
 import { trainedModelFolders } from '../../experiment/folder.ts';
@@ -36,7 +36,7 @@ export async function onGraphEngine<T>(
   threads: number,
   work: (network: Network, head: ScoringHead) => Promise<T>,
 ): Promise<T> {
-  const configuration = await readFolderConfiguration(path);
+  const configuration = await modelConfiguration(path);
   const network = await Network.create(configuration, await loadParameters(path, configuration), {
     threads,
     mode: 'inference',
@@ -61,7 +61,7 @@ function classify(subject: Subject, { ids }: LabelWords, onRows: OnRows): Promis
 /** Texts are written by the native runtime; a model that no GGUF file holds by the graph engine, slowly. */
 async function write(subject: Subject, context: JobContext, onRows: OnRows): Promise<WrittenAnswers> {
   const { recipe, folder, path, task, tokenizer } = subject;
-  const configuration = await readFolderConfiguration(path);
+  const configuration = await modelConfiguration(path);
   const { maxNewTokens } = recipe.task;
   if (whyNoGguf(configuration) === null)
     return writeAnswers(folder, path, configuration, tokenizer, task.dev, {

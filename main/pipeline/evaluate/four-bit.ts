@@ -12,7 +12,7 @@ import { trainedModelFolders } from '../../experiment/folder.ts';
 import { readEvaluation, readExportList, writeMeasurement } from '../../experiment/results.ts';
 import { median } from '../../basics/numbers.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { modelConfiguration } from '../../models/open-model.ts';
 import { compareModels, measuredFile } from './comparison.ts';
 import { classifierEvaluation, writeEvaluations, writerEvaluation } from './evaluations.ts';
 import { exportModels } from '../export/export-models.ts';
@@ -30,7 +30,7 @@ const name = fourBitModel;
 
 /** Embedding as llama.cpp's own quantiser has it beside Q4_0 weights: Q6_K, or Q8_0 where rows are no multiple of 256. */
 async function fourBitExport({ teacher }: Recipe): Promise<ExportSettings> {
-  const { hiddenSize } = await readFolderConfiguration(teacher);
+  const { hiddenSize } = await modelConfiguration(teacher);
   return { type: 'q4_0', embedding: hiddenSize % 256 === 0 ? 'q6_k' : 'q8_0' };
 }
 
@@ -127,7 +127,7 @@ async function measure(
   { teacher }: Recipe,
   request: TypicalRequest,
 ): Promise<Measurement> {
-  const { vocabSize, maxPositions } = await readFolderConfiguration(teacher);
+  const { vocabSize, maxPositions } = await modelConfiguration(teacher);
   const { prompt, decoded } = measuredLengths(maxPositions);
   const longest = Math.max(prompt + decoded, request.promptTokens + request.answerTokens);
   const model = await startLlamaCpp(component, path, {

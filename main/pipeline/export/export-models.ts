@@ -8,7 +8,7 @@ import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { findLlamaCpp } from '../../llama-cpp/index.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { modelConfiguration } from '../../models/open-model.ts';
 import { exportedPath, exportsFolder as folderOfExports } from '../../experiment/folder.ts';
 import { readEvaluation, readExportList, writeExportList } from '../../experiment/results.ts';
 import { compareModels } from '../evaluate/comparison.ts';
@@ -119,7 +119,7 @@ async function exportTarget(
   onProgress: (done: number, total: number) => Promise<void>,
 ): Promise<ExportedFile> {
   const { model, folder, settings } = target;
-  const configuration = await readFolderConfiguration(folder);
+  const configuration = await modelConfiguration(folder);
   const fileName = `${baseName(target)}${endings[settings.type] ?? '.gguf'}`;
   const draft = join(exportsFolder, `${draftPrefix}${fileName}`);
   const scratch = join(exportsFolder, `${draftPrefix}tokenizer`);
@@ -202,7 +202,7 @@ export async function exportModels(spec: JobSpec, context: JobContext): Promise<
   let files: ExportedFile[] = [];
   for (const [index, target] of targets.entries()) {
     const note = baseName(target);
-    const unfit = target.forMeasuring ? whyNoGguf(await readFolderConfiguration(target.folder)) : null;
+    const unfit = target.forMeasuring ? whyNoGguf(await modelConfiguration(target.folder)) : null;
     if (unfit !== null) {
       context.emit({
         type: 'log',

@@ -2,8 +2,8 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
 import type { ExportCheck, VocabularyPruning } from '../../contract/results.ts';
-import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
+import { modelTokenizer } from '../../models/open-model.ts';
 import { readEvaluation } from '../../experiment/results.ts';
 import type { PreparedTask } from '../task/task-data.ts';
 import type { Target } from './export-targets.ts';
@@ -50,7 +50,7 @@ export async function prunedSubject(
   onRow: OnRow,
 ): Promise<Subject> {
   const pruned = await pruneVocabulary(folder, configuration, task, scratch);
-  const full = await loadTokenizer(folder);
+  const full = await modelTokenizer(folder);
   const evaluated = readEvaluation(experiment, model)?.predictions ?? [];
   const known = task.labels && evaluated.length === task.dev.length ? evaluated : null;
   const whole = { configuration, source: tensors, endId: full.eosId };

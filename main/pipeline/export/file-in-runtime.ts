@@ -4,7 +4,8 @@ import { argmax } from '../../basics/numbers.ts';
 import { type GgufFile, openGguf } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
-import { type GgufPlan, type GgufTensorPlan, unpermuteRotaryRows } from './gguf-layout.ts';
+import type { GgufPlan, GgufTensorPlan } from './gguf-layout.ts';
+import { unpermuteRotaryRows } from '../../models/rotary-rows.ts';
 
 /** The tensor's values as they are in the file, with the rows in the model's order. */
 export async function valuesInFile(

@@ -11,7 +11,8 @@ import {
   type TensorTypeName,
 } from '../../formats/gguf/index.ts';
 import { encodeF16 } from '../../formats/half-precision.ts';
-import { type GgufTensorPlan, permuteRotaryRows } from './gguf-layout.ts';
+import type { GgufTensorPlan } from './gguf-layout.ts';
+import { permuteRotaryRows } from '../../models/rotary-rows.ts';
 import type { TensorSource } from './tensor-source.ts';
 
 export type TernaryTypeName = 'I2_S' | 'TQ2_0' | 'TQ1_0';

@@ -12,6 +12,7 @@ import {
 import type { Told } from '../../contract/messages/told.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
+import { modelTokenizer } from '../../models/open-model.ts';
 import { encodeTensor, type GgufEncoding } from './gguf-encoding.ts';
 import { type GgufPlan, planGguf } from './gguf-layout.ts';
 import type { TensorSource } from './tensor-source.ts';
@@ -36,6 +37,7 @@ function metadataOf(
     ['general.quantization_version', uint32(quantisationVersion)],
     ...Object.entries(plan.integers).map(([key, value]): [string, GgufValue] => [`${prefix}.${key}`, uint32(value)]),
     ...Object.entries(plan.floats).map(([key, value]): [string, GgufValue] => [`${prefix}.${key}`, float32(value)]),
+    ...Object.entries(plan.strings).map(([key, value]): [string, GgufValue] => [`${prefix}.${key}`, string(value)]),
     ...tokenizer,
   ]);
 }
@@ -45,13 +47,14 @@ export interface GgufModel {
   readonly name: string;
   readonly configuration: ModelConfiguration;
   readonly tensors: TensorSource;
-  /** Folder of the tokenizer, or the tokenizer itself. */
+  /** Folder or file of the tokenizer, or the tokenizer itself. */
   readonly tokenizer: string | Tokenizer;
 }
 
 async function contentOf({ name, configuration, tensors, tokenizer }: GgufModel, encoding: GgufEncoding) {
   const plan = planGguf(configuration, encoding.linear === 'TQ2_0' || encoding.linear === 'TQ1_0');
-  const keys = await tokenizerMetadata(tokenizer, configuration.vocabSize);
+  const loaded = typeof tokenizer === 'string' ? await modelTokenizer(tokenizer) : tokenizer;
+  const keys = await tokenizerMetadata(loaded, configuration.vocabSize);
   return {
     plan,
     notes: [...plan.notes, ...keys.warnings],

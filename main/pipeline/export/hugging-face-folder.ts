@@ -1,5 +1,5 @@
 /** Writes a student as a Hugging Face folder (`quant_method: "bitnet"`, offline autobitlinear) and reads it back. */
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tell } from '../../contract/messages/told.ts';
 import { companionFiles } from '../../contract/companion-files.ts';
@@ -10,7 +10,8 @@ import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { copyCompanion, readModelSettings } from '../../models/companion-files.ts';
+import { type Companions, copyCompanion } from '../../models/companion-files.ts';
+import { modelCompanions } from '../../models/open-model.ts';
 import { type HuggingFacePlan, packRows, planHuggingFace, unpackRows } from './hugging-face-layout.ts';
 import { obsoleteTokenizerFiles } from './pruned-tokenizer.ts';
 import type { TensorSource } from './tensor-source.ts';
@@ -18,7 +19,7 @@ import type { TensorSource } from './tensor-source.ts';
 export interface HuggingFaceModel {
   readonly configuration: ModelConfiguration;
   readonly tensors: TensorSource;
-  /** Folder with the base's config.json and the tokenizer files. */
+  /** Model with the base's config.json and the tokenizer files: a folder or a GGUF file. */
   readonly source: string;
   /** Files to write instead of those of `source`, by name (a pruned tokenizer). */
   readonly replacedFiles?: Readonly<Record<string, string>>;
@@ -78,9 +79,9 @@ function tensorsToWrite(plan: HuggingFacePlan, source: TensorSource, embedding: 
 
 const asText = (settings: object): string => `${JSON.stringify(settings, null, 2)}\n`;
 
-async function generationConfig(source: string, present: ReadonlySet<string>): Promise<string> {
-  if (present.has('generation_config.json')) return asText(await readModelSettings(source, 'generation_config.json'));
-  const config = await readModelSettings(source, 'config.json');
+async function generationConfig(source: Companions): Promise<string> {
+  if (source.names.has('generation_config.json')) return asText(await source.settings('generation_config.json'));
+  const config = await source.settings('config.json');
   const ids = ['bos_token_id', 'eos_token_id', 'pad_token_id'].filter((key) => config[key] !== undefined);
   return asText(Object.fromEntries(ids.map((key) => [key, config[key]])));
 }
@@ -147,18 +148,22 @@ export async function writeHuggingFaceFolder(
   const { configuration, tensors, source, replacedFiles = {}, card } = model;
   const plan = planHuggingFace(configuration);
   await mkdir(folder, { recursive: true });
-  const present = new Set(await readdir(source));
+  const companions = await modelCompanions(source);
   const pruned = replacedFiles['tokenizer.json'] !== undefined;
   for (const name of companionFiles)
-    if (present.has(name) && replacedFiles[name] === undefined && !(pruned && obsoleteTokenizerFiles.includes(name)))
-      await copyCompanion(source, folder, name);
+    if (
+      companions.names.has(name) &&
+      replacedFiles[name] === undefined &&
+      !(pruned && obsoleteTokenizerFiles.includes(name))
+    )
+      await copyCompanion(companions, folder, name);
   const texts = {
-    'generation_config.json': await generationConfig(source, present),
+    'generation_config.json': await generationConfig(companions),
     'README.md': card,
     ...replacedFiles,
     'config.json': configOf(
       replacedFiles['config.json'] === undefined
-        ? await readModelSettings(source, 'config.json')
+        ? await companions.settings('config.json')
         : (JSON.parse(replacedFiles['config.json']) as object),
       plan,
     ),

@@ -1,5 +1,5 @@
 /** A student with a pruned vocabulary: fewer rows in embedding and head, a tokenizer to match, the same answers on the task. */
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tell } from '../../contract/messages/told.ts';
 import { companionFiles } from '../../contract/companion-files.ts';
@@ -10,6 +10,7 @@ import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
 import { copyCompanion } from '../../models/companion-files.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
+import { modelCompanions, modelTokenizer } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
 import { embeddingName, ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
@@ -53,15 +54,15 @@ export async function pruneVocabulary(
   task: PreparedTask,
   folder: string,
 ): Promise<PrunedVocabulary> {
-  const full = await loadTokenizer(source, { vocabSize: configuration.vocabSize });
+  const full = await modelTokenizer(source, { vocabSize: configuration.vocabSize });
   const kept = keptTokens(full, await usedTokens(task));
   const to = renumbering(kept);
   await mkdir(folder, { recursive: true });
-  const renumbered = await prunedTokenizerFiles(source, full, kept);
-  const present = new Set(await readdir(source));
+  const companions = await modelCompanions(source);
+  const renumbered = await prunedTokenizerFiles(companions, full, kept);
   for (const name of companionFiles)
-    if (present.has(name) && renumbered[name] === undefined && !obsoleteTokenizerFiles.includes(name))
-      await copyCompanion(source, folder, name);
+    if (companions.names.has(name) && renumbered[name] === undefined && !obsoleteTokenizerFiles.includes(name))
+      await copyCompanion(companions, folder, name);
   for (const [name, text] of Object.entries(renumbered)) await writeFileAtomically(join(folder, name), text);
   const tokenizer = await loadTokenizer(folder, { vocabSize: kept.length });
   const renumber = (ids: Int32Array): Int32Array =>

@@ -1,7 +1,7 @@
 /** A tokenizer with fewer tokens: the files of a folder with ids renumbered. */
 import type { Json, JsonObject } from '../../basics/bounded-json.ts';
-import type { Tokenizer } from '../../formats/tokenizers/index.ts';
-import { readOptionalSettings } from '../../models/companion-files.ts';
+import { definitionJson, type Tokenizer, type TokenizerDefinition } from '../../formats/tokenizers/index.ts';
+import type { Companions } from '../../models/companion-files.ts';
 
 /** New id of an old one; undefined where it was dropped. */
 export type Renumbering = ReadonlyMap<number, number>;
@@ -24,7 +24,7 @@ function renumberedProcessor(value: Json, to: Renumbering): Json {
   );
 }
 
-function tokenizerJson({ definition }: Tokenizer, to: Renumbering): JsonObject {
+function prunedDefinition({ definition }: Tokenizer, to: Renumbering): TokenizerDefinition {
   const { model } = definition;
   const vocab = Object.fromEntries(
     Object.entries(model.vocab)
@@ -34,27 +34,13 @@ function tokenizerJson({ definition }: Tokenizer, to: Renumbering): JsonObject {
   );
   const has = (token: string): boolean => Object.hasOwn(vocab, token);
   return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: definition.addedTokens.map((token) => ({ ...token, id: to.get(token.id)! })),
-    normalizer: definition.normalizer,
-    pre_tokenizer: definition.preTokenizer,
-    post_processor: renumberedProcessor(definition.postProcessor, to),
-    decoder: definition.decoder,
+    ...definition,
+    addedTokens: definition.addedTokens.map((token) => ({ ...token, id: to.get(token.id)! })),
+    postProcessor: renumberedProcessor(definition.postProcessor, to) as JsonObject | null,
     model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: model.unknownToken,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: model.fuseUnknown,
-      byte_fallback: model.byteFallback,
-      ignore_merges: model.ignoreMerges,
+      ...model,
       vocab,
-      merges: model.merges
-        .filter(([left, right]) => has(left) && has(right) && has(left + right))
-        .map(([left, right]) => [left, right]),
+      merges: model.merges.filter(([left, right]) => has(left) && has(right) && has(left + right)),
     },
   };
 }
@@ -89,19 +75,18 @@ export const obsoleteTokenizerFiles: readonly string[] = [
   'added_tokens.json',
 ];
 
-/** The files of `folder` that name ids, renumbered, by file name; `tokenizer.json` is always among them. */
+/** The files of `source` that name ids, renumbered, by file name; `tokenizer.json` is always among them. */
 export async function prunedTokenizerFiles(
-  folder: string,
+  source: Companions,
   tokenizer: Tokenizer,
   kept: Int32Array,
 ): Promise<Record<string, string>> {
   const to = renumbering(kept);
-  const files: Record<string, JsonObject> = { 'tokenizer.json': tokenizerJson(tokenizer, to) };
-  const tokenizerConfig = await readOptionalSettings(folder, 'tokenizer_config.json');
-  if (tokenizerConfig) files['tokenizer_config.json'] = renumberedTokenizerConfig(tokenizerConfig, to);
+  const files: Record<string, JsonObject> = { 'tokenizer.json': definitionJson(prunedDefinition(tokenizer, to)) };
+  if (source.names.has('tokenizer_config.json'))
+    files['tokenizer_config.json'] = renumberedTokenizerConfig(await source.settings('tokenizer_config.json'), to);
   for (const name of ['config.json', 'generation_config.json']) {
-    const config = await readOptionalSettings(folder, name);
-    if (config) files[name] = renumberedSettings(config, to, kept.length);
+    if (source.names.has(name)) files[name] = renumberedSettings(await source.settings(name), to, kept.length);
   }
   return Object.fromEntries(Object.entries(files).map(([name, json]) => [name, `${JSON.stringify(json, null, 1)}\n`]));
 }

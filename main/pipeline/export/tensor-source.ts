@@ -1,7 +1,6 @@
 /** The tensors of a model one at a time, so that exporting needs memory for one tensor and not for the model. */
-import { TritsmithError } from '../../contract/errors.ts';
-import { assertFinite, openCheckpoint } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
+import { openModel } from '../../models/open-model.ts';
 import { parameterSpecifications } from '../../models/parameters.ts';
 
 export interface TensorSource {
@@ -10,30 +9,17 @@ export interface TensorSource {
   close(): Promise<void>;
 }
 
-/**
- * The tensors of a Hugging Face folder. Close it when done.
- * @throws TritsmithError as `openCheckpoint`; reading: `bad-input` for a missing tensor or a wrong shape, `damaged` for NaN or infinity
- */
-export async function openTensorSource(folder: string, configuration: ModelConfiguration): Promise<TensorSource> {
+/** The tensors of a model, a folder or a GGUF file. Close it when done. @throws TritsmithError as `openModel`; reading: as `ModelSource.read` */
+export async function openTensorSource(path: string, configuration: ModelConfiguration): Promise<TensorSource> {
   const specifications = new Map(parameterSpecifications(configuration).map((entry) => [entry.name, entry]));
-  const checkpoint = await openCheckpoint(folder);
+  const model = await openModel(path);
   return {
     async read(name) {
-      const { shape, local } = specifications.get(name)!;
-      // A tied model may store its one matrix under the head's name only.
-      const stored =
-        !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
-      if (checkpoint.shape(stored).join() !== shape.join())
-        throw new TritsmithError('bad-input', 'model.tensor-shape', {
-          folder,
-          name: stored,
-          shape: [...checkpoint.shape(stored)],
-          expected: [...shape],
-        });
-      const values = await checkpoint.readFloat32(stored);
-      assertFinite(stored, values);
+      const specification = specifications.get(name)!;
+      const values = new Float32Array(specification.size);
+      await model.read(specification, values);
       return values;
     },
-    close: () => checkpoint.close(),
+    close: () => model.close(),
   };
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openGguf } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
+import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
@@ -41,7 +41,13 @@ function write(
   return { path, written };
 }
 
-const ropeScaling = { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 32 };
+const ropeScaling = {
+  kind: 'llama3',
+  factor: 8,
+  lowFrequencyFactor: 1,
+  highFrequencyFactor: 4,
+  originalMaxPositions: 32,
+} as const;
 const f16 = 'F16' as const;
 
 describe('an exported student in the native runtime', () => {
@@ -191,7 +197,7 @@ const story = fileURLToPath(new URL('../../../../shared/data/models/story-656k',
 
 describe.skipIf(!existsSync(story))('a trained model (story-656k; skipped where the shared data is absent)', () => {
   it('as F16 gives the same greedy tokens on 64 prompts', async () => {
-    const configuration = await readFolderConfiguration(story);
+    const configuration = await modelConfiguration(story);
     const tensors = tensorsInMemory(await loadParameters(story, configuration));
     const path = join(folder, 'story.gguf');
     const { checks } = await writeVerifiedGguf(

@@ -6,7 +6,7 @@ import type { TaskSize } from '../../contract/estimates.ts';
 import type { JobKind } from '../../contract/jobs.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { GammaBalance } from '../../training/gamma-balance.ts';
 import { cutRows } from '../stages/cut.ts';
@@ -29,7 +29,7 @@ export interface RecipeShapes {
 
 export async function shapesOf(recipe: Recipe): Promise<RecipeShapes> {
   return {
-    teacher: await readFolderConfiguration(recipe.teacher),
+    teacher: await modelConfiguration(recipe.teacher),
     student: await studentConfiguration(recipe),
   };
 }

@@ -1,8 +1,5 @@
 /** What a recipe takes before it is run: time, memory and disk of each job, as terms, from the shapes of its models and the size of its task. */
-import { readdir, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { companionFiles } from '../../contract/companion-files.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type {
   DiskTerm,
@@ -18,7 +15,7 @@ import { baselineModel } from '../../contract/model-names.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { modelCompanions, modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { stepMemory } from '../../training/step-memory.ts';
 import { encodingOf, exportTargets, type Target } from '../export/export-targets.ts';
@@ -65,14 +62,14 @@ export async function forecastRecipe(
 ): Promise<RecipeForecast> {
   const card = await inspectTeacher(recipe.teacher);
   if (!card.supported) throw new TritsmithError('unsupported', 'teacher.unusable', { problem: card.problem });
-  const teacher = await readFolderConfiguration(recipe.teacher);
+  const teacher = await modelConfiguration(recipe.teacher);
   const tokenizer = await recipeTokenizer(recipe);
   const facts: Facts = {
     teacher,
     student: await studentConfiguration(recipe),
     baseline: await baselineConfiguration(recipe),
     size: known ?? (await measureTask(recipe, tokenizer)),
-    tokenizerBytes: await companionBytes(recipe.teacher),
+    tokenizerBytes: (await modelCompanions(recipe.teacher)).travelling,
     tokenizer,
   };
   const costs = costsOf(recipe, facts, facts.size);
@@ -125,12 +122,6 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     recompute,
     splitHeads: distil.gamma === 0 ? null : distil.splitHeads,
   });
-}
-
-async function companionBytes(folder: string): Promise<number> {
-  const present = (await readdir(folder)).filter((name) => companionFiles.includes(name));
-  const sizes = await Promise.all(present.map(async (name) => (await stat(join(folder, name))).size));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** What each job takes on the disk while it runs, and at the largest checkpoint the room for one more while it is written. */

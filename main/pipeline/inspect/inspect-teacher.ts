@@ -1,36 +1,35 @@
-/** What can be said about a Hugging Face folder from its headers alone: nothing is trained and no weight is loaded. */
+/** What can be said about a Hugging Face folder or a GGUF file from its headers alone: nothing is trained and no weight is loaded. */
 import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { Told } from '../../contract/messages/sentences.ts';
 import { tell, tellError } from '../../contract/messages/told.ts';
 import type { RemoteModel, TeacherCard } from '../../contract/queries.ts';
 import { openRegularFile } from '../../basics/regular-file.ts';
-import { openCheckpoint } from '../../formats/safetensors/index.ts';
-import { loadTokenizer } from '../../formats/tokenizers/index.ts';
-import {
-  architectureOf,
-  architectures,
-  parseConfiguration,
-  readModelConfiguration,
-} from '../../models/architectures/index.ts';
+import { openGguf } from '../../formats/gguf/index.ts';
+import { architectureOf, architectures, parseConfiguration } from '../../models/architectures/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
 import { type ModelConfiguration, projections, projectionShape } from '../../models/configuration.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import type { WeightFacts } from '../../models/model-source.ts';
+import {
+  isModelFile,
+  modelCompanions,
+  modelConfiguration,
+  modelTokenizer,
+  openModel,
+} from '../../models/open-model.ts';
 import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
 
 /** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (docs/formats.md, 2.1). */
 const i2STrailerBytes = 32;
 
 /**
- * The card of the model in `folder`. A model that is refused gets a card as well, with `supported` false and the reason.
+ * The card of the model in `folder`, which may also be a GGUF file. A model that is refused gets a card as well, with `supported` false and the reason.
  * @throws TritsmithError `not-found` when there is no model at all
  */
 export async function inspectTeacher(folder: string): Promise<TeacherCard> {
   try {
-    await readModelConfiguration(folder);
-    const configuration = await readFolderConfiguration(folder);
-    return await cardOf(folder, configuration);
+    return await cardOf(folder, await modelConfiguration(folder));
   } catch (thrown) {
     const error = TritsmithError.from(thrown);
     if (error.code !== 'unsupported') throw error;
@@ -64,19 +63,23 @@ export function foreseeTeacher(model: RemoteModel): TeacherCard {
 }
 
 async function cardOf(folder: string, configuration: ModelConfiguration): Promise<TeacherCard> {
-  const weights = await weightFacts(folder, configuration);
+  const { weights, problem } = await weightFacts(folder, configuration);
   const { tokenizer, warnings } = await tokenizerFacts(folder, configuration);
+  const file = await isModelFile(folder);
   return {
     ...shapeCard(folder, configuration),
-    supported: weights.problem === undefined,
-    ...(weights.problem === undefined ? {} : { problem: weights.problem }),
+    supported: problem === null,
+    ...(problem === null ? {} : { problem }),
     weightBytes: weights.bytes,
-    weightTypes: weights.types,
+    weightTypes: [...weights.types],
     weightFiles: weights.files,
     tokenizer,
-    licence: await licenceOf(folder),
-    student: studentBytes(configuration, await tokenizerBytes(folder)),
-    warnings: [...warnings, ...i2sWarnings(configuration)],
+    licence: file ? await licenceInFile(folder) : await licenceOf(folder),
+    student: studentBytes(
+      configuration,
+      file ? (await modelCompanions(folder)).travelling : await tokenizerBytes(folder),
+    ),
+    warnings: [...quantisationWarnings(weights), ...warnings, ...i2sWarnings(configuration)],
   };
 }
 
@@ -116,36 +119,30 @@ export function studentBytes(
   return { bodyBytes, fileBytes: Math.round(bodyBytes + dense + norms + tokenizerFileBytes) };
 }
 
-interface WeightFacts {
-  bytes: number;
-  types: string[];
-  files: number;
-  problem?: Told;
+/** From the headers: size, types, and whether each tensor that config.json asks for is there in its shape. */
+async function weightFacts(
+  path: string,
+  configuration: ModelConfiguration,
+): Promise<{ weights: WeightFacts; problem: Told | null }> {
+  const model = await openModel(path);
+  try {
+    const { weights } = model;
+    for (const parameter of parameterSpecifications(configuration)) {
+      const stored = model.stored(parameter);
+      if (stored === null) return { weights, problem: tell('teacher.tensor-lacks', { name: parameter.name }) };
+      const { name, shape, expected: wanted } = stored;
+      if (shape.join() !== wanted.join())
+        return { weights, problem: tell('teacher.tensor-shape', { name, stored: shape, wanted }) };
+    }
+    return { weights, problem: null };
+  } finally {
+    await model.close();
+  }
 }
 
-/** From the headers: size, types, and whether each tensor that config.json asks for is there in its shape. */
-async function weightFacts(folder: string, configuration: ModelConfiguration): Promise<WeightFacts> {
-  const checkpoint = await openCheckpoint(folder);
-  try {
-    const types = new Set(checkpoint.names().map((name) => checkpoint.dtype(name)));
-    let bytes = 0;
-    for (const file of checkpoint.files) bytes += (await stat(join(folder, basename(file)))).size;
-    const facts = { bytes, types: [...types].sort(), files: checkpoint.files.length };
-    for (const { name, shape, local } of parameterSpecifications(configuration)) {
-      const tied = local === 'embedding' && configuration.tiedEmbeddings && !checkpoint.has(name);
-      const source = tied ? 'lm_head.weight' : name;
-      if (!checkpoint.has(source)) return { ...facts, problem: tell('teacher.tensor-lacks', { name }) };
-      const stored = checkpoint.shape(source);
-      if (stored.join() !== shape.join())
-        return {
-          ...facts,
-          problem: tell('teacher.tensor-shape', { name: source, stored, wanted: shape }),
-        };
-    }
-    return facts;
-  } finally {
-    await checkpoint.close();
-  }
+/** A teacher that was quantised has lost something; the student is compared with it all the same. */
+function quantisationWarnings({ bitsPerWeight, types }: WeightFacts): Told[] {
+  return bitsPerWeight === null ? [] : [tell('teacher.quantised', { bits: bitsPerWeight, types })];
 }
 
 async function tokenizerFacts(
@@ -153,7 +150,7 @@ async function tokenizerFacts(
   configuration: ModelConfiguration,
 ): Promise<{ tokenizer: TeacherCard['tokenizer']; warnings: Told[] }> {
   try {
-    const tokenizer = await loadTokenizer(folder, { vocabSize: configuration.vocabSize });
+    const tokenizer = await modelTokenizer(folder, { vocabSize: configuration.vocabSize });
     const eos = tokenizer.eosId === null ? [tell('teacher.no-end-of-text')] : [];
     const { preTokenizer } = tokenizer.definition;
     const byteLevel = JSON.stringify(preTokenizer ?? '').includes('ByteLevel');
@@ -197,9 +194,22 @@ async function licenceOf(folder: string): Promise<string | null> {
   return null;
 }
 
-async function modelType(folder: string): Promise<string> {
+/** `general.license` of a GGUF file. */
+async function licenceInFile(path: string): Promise<string | null> {
+  return (await textInFile(path, 'general.license'))?.slice(0, 100) ?? null;
+}
+
+async function textInFile(path: string, key: string): Promise<string | null> {
+  const file = await openGguf(path);
+  await file.close();
+  const value = file.metadata.get(key)?.value;
+  return typeof value === 'string' ? value : null;
+}
+
+async function modelType(path: string): Promise<string> {
   try {
-    const { model_type: type } = await readModelSettings(folder, 'config.json');
+    if (await isModelFile(path)) return (await textInFile(path, 'general.architecture')) ?? 'unknown';
+    const { model_type: type } = await readModelSettings(path, 'config.json');
     return typeof type === 'string' ? type : 'unknown';
   } catch {
     return 'unknown';

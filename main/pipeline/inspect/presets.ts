@@ -5,7 +5,7 @@ import type { PresetInputs, PresetName } from '../../contract/queries.ts';
 import { setField } from '../../contract/recipe-fields.ts';
 import { type Recipe, recipeSchema, type RecipeInput } from '../../contract/recipe.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { assertSameTokenizer } from '../models-of-recipe.ts';
 import { corpusSize } from './corpus-size.ts';
@@ -38,12 +38,12 @@ const sequence = 256;
  */
 export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
   const { preset, task, changes = {} } = inputs;
-  const configuration = await readFolderConfiguration(inputs.teacher);
+  const configuration = await modelConfiguration(inputs.teacher);
   const { studentBase, keepLayers } = inputs;
   const rateOf = (model: ModelConfiguration): number => learningRateFor(countParameters(model).total);
   // A cut student keeps the rate of the model whose weights it has.
   const learningRate = rateOf(configuration);
-  const studentRate = studentBase === undefined ? learningRate : rateOf(await readFolderConfiguration(studentBase));
+  const studentRate = studentBase === undefined ? learningRate : rateOf(await modelConfiguration(studentBase));
   if (studentBase !== undefined) await assertSameTokenizer(inputs.teacher, studentBase);
   const paper = preset === 'paper';
   const generation = task.kind === 'generation';

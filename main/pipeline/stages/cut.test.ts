@@ -7,7 +7,8 @@ import type { Recipe } from '../../contract/recipe.ts';
 import { readLayerCut } from '../../experiment/cut.ts';
 import { modelFolder } from '../../experiment/folder.ts';
 import { readExportList } from '../../experiment/results.ts';
-import { loadParameters, readFolderConfiguration, saveModelFolder } from '../../models/model-folder.ts';
+import { saveModelFolder } from '../../models/model-folder.ts';
+import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { makeTinyBase, makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
 import { onGraphEngine } from '../evaluate/evaluate.ts';
 import { forecastRecipe } from '../inspect/estimate.ts';
@@ -29,7 +30,7 @@ beforeAll(async () => {
     num_key_value_heads: 2,
   });
   // Layers 1 and 3 add nothing to what goes through them.
-  const configuration = await readFolderConfiguration(base);
+  const configuration = await modelConfiguration(base);
   const parameters = await loadParameters(base, configuration);
   for (const { name, layer, local } of parameters.specifications)
     if ((layer === 1 || layer === 3) && (local === 'o' || local === 'down')) parameters.view(name).fill(0);
@@ -78,7 +79,7 @@ describe('a student that is cut from its teacher', () => {
     const folder = join(root, 'experiment');
     for (const kind of jobsOf(recipe)) if (kind !== 'four-bit') await runJob({ kind, recipe, folder }, context());
     for (const name of ['refined', 'student', 'baseline'] as const)
-      expect((await readFolderConfiguration(modelFolder(folder, name))).layers, name).toBe(3);
+      expect((await modelConfiguration(modelFolder(folder, name))).layers, name).toBe(3);
     const files = readExportList(folder)!;
     expect(files.filter(({ model }) => model === 'bitdistill')).toHaveLength(2);
     expect(files.every(({ verified }) => verified)).toBe(true);

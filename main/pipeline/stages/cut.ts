@@ -4,7 +4,7 @@ import type { JobResults } from '../../contract/job-results.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import { writeLayerCut } from '../../experiment/cut.ts';
 import { modelFolder } from '../../experiment/folder.ts';
-import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
+import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { withLayers } from '../../models/kept-layers.ts';
 import { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
@@ -21,7 +21,7 @@ export const cutRows = 64;
 export async function cutStudent(spec: JobSpec, context: JobContext): Promise<JobResults['cut']> {
   const { recipe, folder } = spec;
   const source = uncutSource(recipe, folder);
-  const configuration = await readFolderConfiguration(source);
+  const configuration = await modelConfiguration(source);
   const keep = assertCut(recipe, configuration);
   const examples = await calibrationExamples(spec, context, cutRows);
   const parameters = await loadParameters(source, configuration);

@@ -1,7 +1,7 @@
 /** Stage 3, distil (Eq. 8-14), and BitNet-SFT, the paper's baseline: the quantised base fine-tuned with cross-entropy alone. */
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
+import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
 import type { Distillation } from '../../training/training-step.ts';
 import { modelFolder, teacherFolder } from '../../experiment/folder.ts';
@@ -19,7 +19,7 @@ async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Pro
   const { recipe, folder } = spec;
   const { distil } = recipe;
   const path = teacherFolder(folder, recipe);
-  const configuration = await readFolderConfiguration(path);
+  const configuration = await modelConfiguration(path);
   const teacher = await Network.create(configuration, await loadParameters(path, configuration), {
     threads: recipe.threads,
     mode: 'inference',
@@ -58,7 +58,7 @@ export async function trainBaseline(spec: JobSpec, context: JobContext): Promise
       job: 'baseline',
       configuration: await baselineConfiguration(recipe, folder),
       source,
-      keptLayers: keptLayers(recipe, await readFolderConfiguration(source), folder),
+      keptLayers: keptLayers(recipe, await modelConfiguration(source), folder),
       result: 'baseline',
       training: recipe.distil,
       moreSteps: recipe.pretrain ? pretrainSteps(recipe.pretrain) : 0,

@@ -1,12 +1,12 @@
 /** Fine-tunes the full-precision teacher on the task. */
 import type { JobSpec } from '../../contract/jobs.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { modelConfiguration } from '../../models/open-model.ts';
 import type { JobContext } from '../job.ts';
 import { trainOnTask } from './task-stage.ts';
 
 export async function finetuneTeacher(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
   const { finetune, teacher: source } = spec.recipe;
   if (!finetune) return { steps: 0 };
-  const configuration = await readFolderConfiguration(source);
+  const configuration = await modelConfiguration(source);
   return trainOnTask(spec, { job: 'finetune', configuration, source, result: 'teacher', training: finetune }, context);
 }

@@ -1,7 +1,7 @@
 /** Stage 1, refine: inserts SubLN and turns the linear layers into BitLinears (Eq. 4-5). */
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { loadParameters } from '../../models/model-folder.ts';
+import { loadParameters } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
 import { microBatches } from '../../training/batches.ts';
 import { calibrateSubln } from './calibrate-subln.ts';

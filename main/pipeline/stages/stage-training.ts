@@ -4,7 +4,7 @@ import type { OptimiserSettings } from '../../contract/recipe.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
 import { Network } from '../../models/network.ts';
-import { loadParameters } from '../../models/model-folder.ts';
+import { loadParameters } from '../../models/open-model.ts';
 import { train, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
 import { checkpointFolder, type ModelFolder } from '../../experiment/folder.ts';

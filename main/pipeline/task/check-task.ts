@@ -6,8 +6,8 @@ import type { Told } from '../../contract/messages/sentences.ts';
 import { tell, tellError } from '../../contract/messages/told.ts';
 import type { RowProblem, SplitReport, TaskCheckRequest, TaskReport } from '../../contract/queries.ts';
 import { type Dataset, openDataset } from '../../formats/datasets/index.ts';
-import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import type { Tokenizer } from '../../formats/tokenizers/index.ts';
+import { modelConfiguration, modelTokenizer } from '../../models/open-model.ts';
 import { type ColumnMapping, guessMapping } from './column-mapping.ts';
 import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
 import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from './label-words.ts';
@@ -58,11 +58,11 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
   const mapping = guessMapping(train.columns, await sampleOf(train), settings);
   for (const dataset of dev === null ? [train] : [train, dev])
     requireColumns(dataset, [...mapping.textColumns, mapping.labelColumn]);
-  const context = teacher === undefined ? Infinity : (await readFolderConfiguration(teacher)).maxPositions;
+  const context = teacher === undefined ? Infinity : (await modelConfiguration(teacher)).maxPositions;
   const reading: Reading = {
     mapping,
     render: await promptRenderer({ template: settings.template, textColumns: mapping.textColumns }),
-    tokenizer: teacher === undefined ? null : await loadTokenizer(teacher),
+    tokenizer: teacher === undefined ? null : await modelTokenizer(teacher),
     maxLength: Math.min(settings.maxLength ?? 512, context),
     maxNewTokens: settings.maxNewTokens ?? defaultAnswerTokens(Math.min(settings.maxLength ?? 512, context)),
     labelWords: settings.labelWords ?? {},

@@ -1,8 +1,8 @@
 /** Rows of a data file as the model will see them: template applied, tokens counted, what is cut shown. */
 import type { PreviewAnswer, PreviewRequest, PreviewSurvey } from '../../contract/result-queries.ts';
 import { type Dataset, openDataset } from '../../formats/datasets/index.ts';
-import { loadTokenizer, type Tokenizer } from '../../formats/tokenizers/index.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import type { Tokenizer } from '../../formats/tokenizers/index.ts';
+import { modelConfiguration, modelTokenizer } from '../../models/open-model.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
 import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
 import { mostRows, sampleOf } from './check-task.ts';
@@ -55,8 +55,8 @@ export async function previewRows(
   const dataset = await openDataset(settings.train);
   const mapping = guessMapping(dataset.columns, await sampleOf(dataset), settings);
   const render = await promptRenderer({ template: settings.template, textColumns: mapping.textColumns });
-  const tokenizer = teacher === undefined ? null : await loadTokenizer(teacher);
-  const context = teacher === undefined ? Infinity : (await readFolderConfiguration(teacher)).maxPositions;
+  const tokenizer = teacher === undefined ? null : await modelTokenizer(teacher);
+  const context = teacher === undefined ? Infinity : (await modelConfiguration(teacher)).maxPositions;
   const maxLength = Math.min(settings.maxLength ?? 512, context);
   const maxNewTokens = settings.maxNewTokens ?? defaultAnswerTokens(maxLength);
   let survey: PreviewSurvey | null = null;

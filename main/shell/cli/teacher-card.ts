@@ -4,16 +4,16 @@ import type { TeacherCard } from '../../contract/queries.ts';
 import { bytes, count, parameters } from './quantities.ts';
 import { facts } from './text-table.ts';
 
-/** What is known about the folder, and what its student will weigh. */
+/** What is known about the model, and what its student will weigh. */
 export function cardText(card: TeacherCard): string {
   if (card.layers === 0)
     return facts([
-      ['Folder', card.folder],
+      ['Model', card.folder],
       ['Family', `${card.architecture}: not supported`],
     ]);
   const { student } = card;
   return `${facts([
-    ['Folder', card.folder],
+    ['Model', card.folder],
     ['Family', card.architecture],
     [
       'Parameters',
@@ -35,7 +35,7 @@ export function cardText(card: TeacherCard): string {
         ? 'none that can be used'
         : `${card.tokenizer.kind}, ${count(card.tokenizer.tokens)} tokens`,
     ],
-    ['Licence', card.licence ?? 'not stated in the folder'],
+    ['Licence', card.licence ?? 'not stated'],
     [
       'Student',
       `body ${bytes(student.bodyBytes)} (${((card.bodyParameters * 2) / student.bodyBytes).toFixed(1)}x smaller than F16), whole file about ${bytes(student.fileBytes)} with F16 embedding`,

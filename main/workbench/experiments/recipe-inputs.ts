@@ -32,17 +32,17 @@ export function withAbsolutePaths(recipe: Recipe, base: string): Recipe {
 interface Wanted {
   readonly what: InputProblem['what'];
   readonly path: string;
-  readonly folder?: boolean;
-  readonly inside?: string;
+  /** A folder with config.json, or a GGUF file. */
+  readonly model?: boolean;
 }
 
 /** Throws `not-found`, naming every input that is missing or unreadable, before anything is created. */
 export function assertInputsExist(recipe: Recipe): void {
   const wanted: Wanted[] = [
-    { what: 'teacher', path: recipe.teacher, folder: true, inside: 'config.json' },
+    { what: 'teacher', path: recipe.teacher, model: true },
     ...(recipe.studentBase === undefined
       ? []
-      : [{ what: 'student-base', path: recipe.studentBase, folder: true, inside: 'config.json' } as const]),
+      : [{ what: 'student-base', path: recipe.studentBase, model: true } as const]),
     { what: 'training-rows', path: recipe.task.train },
     ...(recipe.task.dev === undefined ? [] : [{ what: 'evaluation-rows', path: recipe.task.dev } as const]),
     ...(recipe.pretrain === null ? [] : [{ what: 'corpus', path: recipe.pretrain.corpus } as const]),
@@ -52,11 +52,12 @@ export function assertInputsExist(recipe: Recipe): void {
   throw new TritsmithError('not-found', 'recipe.inputs', { problems });
 }
 
-function problemOf({ what, path, folder, inside }: Wanted): InputProblem | null {
+function problemOf({ what, path, model }: Wanted): InputProblem | null {
   try {
     accessSync(path, constants.R_OK);
-    if (folder === true && !statSync(path).isDirectory()) return { what, path, problem: 'no-folder' };
-    if (inside !== undefined) accessSync(join(path, inside), constants.R_OK);
+    if (model !== true) return null;
+    if (statSync(path).isDirectory()) accessSync(join(path, 'config.json'), constants.R_OK);
+    else if (!path.toLowerCase().endsWith('.gguf')) return { what, path, problem: 'no-model' };
     return null;
   } catch (error) {
     const { code, path: place } = error as NodeJS.ErrnoException;

@@ -1,11 +1,11 @@
-/** What a folder picker shows: folders and data files, without what begins with a dot. */
+/** What a picker shows: folders, data files and GGUF files, without what begins with a dot. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { DirectoryListing } from '../../contract/views.ts';
 
 const mostEntries = 500;
-const dataFile = /\.(csv|tsv|jsonl|json|parquet|txt|md|gz)$/i;
+const usableFile = /\.(csv|tsv|jsonl|json|parquet|txt|md|gz|gguf)$/i;
 
 /** Lists `folder`. Throws `not-found`, `not-writable` (no permission) or `bad-input` (no folder). */
 export function browse(folder: string): DirectoryListing {
@@ -36,7 +36,7 @@ function describe(path: string, name: string): DirectoryListing['entries'] {
   try {
     const facts = statSync(path);
     if (facts.isDirectory()) return [{ name, path, folder: true, bytes: null }];
-    return facts.isFile() && dataFile.test(name) ? [{ name, path, folder: false, bytes: facts.size }] : [];
+    return facts.isFile() && usableFile.test(name) ? [{ name, path, folder: false, bytes: facts.size }] : [];
   } catch {
     return [];
   }

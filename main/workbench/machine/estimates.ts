@@ -95,7 +95,13 @@ const forecasts = new Kept<RecipeForecast>(12);
 
 /** Size and time of the last change of the files that a question is about. */
 function stampsOf({ teacher, task, pretrain }: Recipe): string[] {
-  const paths = [join(teacher, 'config.json'), task.train, task.dev ?? task.train, pretrain?.corpus ?? task.train];
+  const paths = [
+    teacher,
+    join(teacher, 'config.json'),
+    task.train,
+    task.dev ?? task.train,
+    pretrain?.corpus ?? task.train,
+  ];
   return paths.map((path) => {
     const found = statSync(path, { throwIfNoEntry: false });
     return found === undefined ? '' : `${String(found.mtimeMs)} ${String(found.size)}`;
@@ -104,7 +110,7 @@ function stampsOf({ teacher, task, pretrain }: Recipe): string[] {
 
 /** Of everything that a task's size depends on. */
 function taskKey(recipe: Recipe): string {
-  return JSON.stringify([recipe.teacher, recipe.studentBase, recipe.task, recipe.seed, stampsOf(recipe).slice(0, 3)]);
+  return JSON.stringify([recipe.teacher, recipe.studentBase, recipe.task, recipe.seed, stampsOf(recipe).slice(0, 4)]);
 }
 
 /** The size of the recipe's task, if it was read since the workbench began; null where it was not. */

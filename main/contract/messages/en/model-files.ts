@@ -14,6 +14,8 @@ const lacking = {
 } as const;
 export type LackingFeature = keyof typeof lacking;
 
+const readableTypes = 'F32, F16, BF16, Q8_0, Q4_0 to Q5_1, Q2_K to Q6_K, IQ4_NL, IQ4_XS, I2_S, TQ2_0 or TQ1_0';
+
 export const modelFiles = {
   'model.uses': ({ feature, value }: { feature: LackingFeature; value?: string | undefined }): Sentences => {
     const [what, remedy] = lacking[feature];
@@ -56,6 +58,9 @@ export const modelFiles = {
     wanted: readonly number[];
   }): Sentences => ({
     message: `The tensor ${name} is [${stored.join(', ')}], config.json asks for [${wanted.join(', ')}].`,
+  }),
+  'teacher.quantised': ({ bits, types }: { bits: number; types: readonly string[] }): Sentences => ({
+    message: `Its weights are quantised to ${bits.toFixed(1)} bits (${types.join(', ')}), so it is a little worse than the original: where you have that in 16 bits, it is the better teacher.`,
   }),
   'teacher.odd-inputs': ({ projections }: { projections: readonly string[] }): Sentences => ({
     message: `Inputs of ${projections.join(', ')} are no multiple of 128: bitnet.cpp would compute them wrong.`,
@@ -202,8 +207,58 @@ export const modelFiles = {
     remedy: 'Download or export the file again.',
   }),
   'gguf.tensor-type': ({ path, name, type }: { path: string; name: string; type: string }): Sentences => ({
-    message: `Tensor "${name}" in ${path} is of ${type}, which can't be read.`,
-    remedy: 'Use a file in F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K.',
+    message: `Tensor "${name}" in ${path} is stored as ${type}, which can't be read.`,
+    remedy: `Use a file in ${readableTypes}.`,
+  }),
+  'gguf.architecture': ({
+    path,
+    architecture,
+    known,
+  }: {
+    path: string;
+    architecture: string;
+    known: readonly string[];
+  }): Sentences => ({
+    message: `${path} holds a model of the architecture "${architecture}", which can't be a teacher.`,
+    reason: `GGUF files of these architectures can: ${known.join(', ')}.`,
+    remedy: 'Choose another file, or the Hugging Face folder of the model.',
+  }),
+  'gguf.split': ({ path, parts }: { path: string; parts: number }): Sentences => ({
+    message: `${path} is one of ${parts} parts of a model.`,
+    reason: 'A GGUF file is read as a whole model.',
+    remedy: 'Join the parts with "llama-gguf-split --merge", or choose the Hugging Face folder of the model.',
+  }),
+  'gguf.key': ({ path, key, problem }: { path: string; key: string; problem: 'lacks' | 'no-number' }): Sentences => ({
+    message: `${path} does not describe its model.`,
+    reason: problem === 'lacks' ? `It lacks the key "${key}".` : `Its key "${key}" is no number.`,
+    remedy: 'Download the file again, or one that a current llama.cpp has converted.',
+  }),
+  'gguf.uneven-layers': ({ path, key }: { path: string; key: string }): Sentences => ({
+    message: `The layers of the model in ${path} are not alike.`,
+    reason: `"${key}" has several values.`,
+    remedy: 'Choose a model whose layers have one shape.',
+  }),
+  'gguf.setting': ({ path, key }: { path: string; key: string }): Sentences => ({
+    message: `The model in ${path} uses "${key}" in a way that Tritsmith can't train yet.`,
+    remedy: 'Choose another file, or the Hugging Face folder of the model.',
+  }),
+  'gguf.strange-tensor': ({
+    path,
+    name,
+    architecture,
+  }: {
+    path: string;
+    name: string;
+    architecture: string;
+  }): Sentences => ({
+    message: `The model in ${path} has the tensor "${name}", which has no place in a ${architecture} model here.`,
+    reason: 'Left out, the model would compute something else.',
+    remedy: 'Choose another file, or the Hugging Face folder of the model.',
+  }),
+  'gguf.ternary-teacher': ({ path, type }: { path: string; type: string }): Sentences => ({
+    message: `The weights in ${path} are ternary already (${type}).`,
+    reason: 'A teacher is a model in higher precision, from which a ternary student learns.',
+    remedy: 'Choose the model that this one was made from.',
   }),
   'gguf.metadata-not-writable': ({ path, problem }: { path: string; problem: string }): Sentences => ({
     message: `The metadata of ${path} can't be written.`,
@@ -216,7 +271,7 @@ export const modelFiles = {
   }),
   'packing.unreadable-type': ({ type }: { type: string }): Sentences => ({
     message: `Tensors of type ${type} can't be read.`,
-    remedy: 'Use a file in F32, F16, BF16, I2_S, TQ2_0, TQ1_0, Q8_0, Q4_0 or Q6_K.',
+    remedy: `Use a file in ${readableTypes}.`,
   }),
   'packing.not-ternary': ({ index, value }: { index: number; value: string }): Sentences => ({
     message: 'Weights that are not ternary were about to be packed.',

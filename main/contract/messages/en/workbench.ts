@@ -9,7 +9,7 @@ const showsWhatIsThere = (names: Names): string => `${capital(names.action('expe
 export interface InputProblem {
   what: 'teacher' | 'student-base' | 'training-rows' | 'evaluation-rows' | 'corpus';
   path: string;
-  problem: 'missing' | 'no-folder' | 'unreadable';
+  problem: 'missing' | 'no-model' | 'unreadable';
   /** The system's own word, such as EACCES. */
   code?: string | undefined;
 }
@@ -23,7 +23,7 @@ const inputs = {
 function inputProblem({ what, path, problem, code }: InputProblem): string {
   const found = {
     missing: 'does not exist',
-    'no-folder': 'is not a folder',
+    'no-model': 'is neither a model folder nor a GGUF file',
     unreadable: `cannot be read (${code ?? 'unknown'})`,
   }[problem];
   return `${inputs[what]}: ${path} ${found}`;

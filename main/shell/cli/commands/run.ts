@@ -35,7 +35,7 @@ export function runCommand(shell: Shell): Command {
     'run --teacher models/Qwen3-0.6B --train train.tsv --dev dev.tsv --text-columns sentence --label-column label',
   )
     .argument('[recipe]', 'recipe.json; relative paths in it are seen from its folder')
-    .option('--teacher <folder>', 'Hugging Face folder of the full-precision model')
+    .option('--teacher <model>', 'model to start from: a Hugging Face folder or a GGUF file')
     .option('--train <file>', 'training rows: TSV, CSV, JSONL, JSON or Parquet')
     .option('--dev <file>', 'evaluation rows (default: a tenth of the training rows is held out)')
     .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed, see "task check")', commaList)

@@ -33,7 +33,7 @@ function checkCommand(shell: Shell): Command {
   )
     .argument('<file>', 'TSV, CSV, JSONL, JSON or Parquet')
     .option('--dev <file>', 'evaluation rows, checked against the training rows')
-    .option('--teacher <folder>', 'model whose tokenizer counts the tokens (default: lengths in characters)')
+    .option('--teacher <model>', 'model whose tokenizer counts the tokens (default: lengths in characters)')
     .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed)', commaList)
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))

@@ -13,17 +13,20 @@ import { downloadCommand } from './teacher-download.ts';
 
 export function teacherCommand(shell: Shell): Command {
   return new Command('teacher')
-    .description('teachers: local Hugging Face folders with a full-precision model')
-    .addHelpText('after', '\nExample:\n  tritsmith teacher add models/Qwen3-0.6B\n')
+    .description('teachers: local models, a Hugging Face folder or a GGUF file')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  tritsmith teacher add models/Qwen3-0.6B\n  tritsmith teacher add models/SmolLM2-135M-Instruct-Q8_0.gguf\n',
+    )
     .addCommand(addCommand(shell))
     .addCommand(downloadCommand(shell))
     .addCommand(listCommand(shell));
 }
 
 function addCommand(shell: Shell): Command {
-  return newCommand('add', 'inspect a model folder and add it to the workspace', 'teacher add models/Qwen3-0.6B')
-    .argument('<folder>', 'folder with config.json, *.safetensors and the tokenizer')
-    .option('--name <name>', 'name in the list (default: the name of the folder)')
+  return newCommand('add', 'inspect a model and add it to the workspace', 'teacher add models/Qwen3-0.6B')
+    .argument('<model>', 'folder with config.json, *.safetensors and the tokenizer, or a GGUF file')
+    .option('--name <name>', 'name in the list (default: the name of the folder or file)')
     .action((folder: string, options: CommonOptions & { name?: string }) =>
       guarded(shell, options, async () => {
         const path = resolve(folder);
@@ -48,7 +51,8 @@ function listCommand(shell: Shell): Command {
       withWorkspace(shell, options, 'read', 'teacher list', (workspace) => {
         const teachers = workspace.teachers.list();
         if (options.json === true) printJson(shell, teachers);
-        else if (teachers.length === 0) shell.out('No teachers yet. Add one with: tritsmith teacher add <folder>\n');
+        else if (teachers.length === 0)
+          shell.out('No teachers yet. Add one with: tritsmith teacher add <folder or GGUF file>\n');
         else
           shell.out(
             textTable(
@@ -57,7 +61,7 @@ function listCommand(shell: Shell): Command {
                 { title: 'family', align: 'left' },
                 { title: 'parameters' },
                 { title: 'added' },
-                { title: 'folder', align: 'left' },
+                { title: 'folder or file', align: 'left' },
               ],
               teachers.map(({ name, added, card }) => [
                 name,

@@ -1,0 +1,117 @@
+/** A GGUF file as a source of a model: the keys of its metadata are read as the settings of a config.json, its tensors as our parameters. */
+import { stat } from 'node:fs/promises';
+import { TritsmithError } from '../contract/errors.ts';
+import { embeddedTokenizer, type GgufFile, openGguf } from '../formats/gguf/index.ts';
+import { assertFinite } from '../formats/safetensors/index.ts';
+import type { Tokenizer } from '../formats/tokenizers/index.ts';
+import { ggufArchitecture, type GgufArchitecture, ggufTensorName, regroupedHeads } from './architectures/gguf.ts';
+import { settingsOfGguf } from './architectures/gguf-settings.ts';
+import { parseConfiguration } from './architectures/index.ts';
+import type { ModelConfiguration } from './configuration.ts';
+import type { ModelSource, WeightFacts } from './model-source.ts';
+import { type ParameterSpecification, parameterSpecifications } from './parameters.ts';
+import { unpermuteRotaryRows } from './rotary-rows.ts';
+
+const ternaryTypes = ['I2_S', 'TQ1_0', 'TQ2_0', 'Q2_0'];
+const floatTypes = ['F32', 'F16', 'BF16'];
+/** Not parameters: what they say is read into the configuration. */
+const factorTensors = ['rope_freqs.weight', 'rope_factors_long.weight', 'rope_factors_short.weight'];
+
+/**
+ * Opens a GGUF file as a model. Close it when done.
+ * @throws TritsmithError `not-found`, `damaged`, `unsupported` (family, setting, a tensor without a place in it, ternary weights, a part of a
+ * split file)
+ */
+export async function openGgufModel(path: string): Promise<ModelSource> {
+  const file = await openGguf(path);
+  try {
+    refuseTernary(file);
+    const configuration = parseConfiguration(JSON.stringify(await settingsOfGguf(file)));
+    const architecture = ggufArchitecture(architectureName(file))!;
+    refuseStrangers(file, architecture, configuration);
+    const weights = await weightFacts(file);
+    const nameOf = ({ local, layer }: ParameterSpecification): string => ggufTensorName(architecture, local, layer);
+    return {
+      path,
+      configuration,
+      weights,
+      stored(parameter) {
+        const name = nameOf(parameter);
+        const tensor = file.tensors.get(name);
+        return tensor === undefined ? null : { name, shape: tensor.shape, expected: parameter.shape };
+      },
+      async read(parameter, target) {
+        const name = nameOf(parameter);
+        const { shape } = parameter;
+        const found = file.tensors.get(name)?.shape;
+        if (found && found.join() !== shape.join())
+          throw new TritsmithError('bad-input', 'model.tensor-shape', {
+            folder: path,
+            name,
+            shape: [...found],
+            expected: [...shape],
+          });
+        await file.readFloat32(name, target);
+        assertFinite(name, target);
+        const heads = regroupedHeads(architecture, configuration, parameter.local);
+        if (heads !== null) target.set(unpermuteRotaryRows(target, heads, shape[1] ?? 1));
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/**
+ * The tokenizer of a GGUF file, with no more ids than `expected.vocabSize`.
+ * @throws TritsmithError as `embeddedTokenizer`, `bad-input` (more ids than the model has)
+ */
+export async function ggufTokenizer(path: string, expected?: { vocabSize: number }): Promise<Tokenizer> {
+  const tokenizer = await embeddedTokenizer(path);
+  if (expected && tokenizer.vocabSize > expected.vocabSize)
+    throw new TritsmithError('bad-input', 'tokenizer.of-another-model', {
+      folder: path,
+      ids: tokenizer.vocabSize,
+      vocabulary: expected.vocabSize,
+    });
+  return tokenizer;
+}
+
+function architectureName({ metadata }: GgufFile): string {
+  return String(metadata.get('general.architecture')?.value ?? '');
+}
+
+/** Weights that are ternary already make no teacher: they are a student. */
+function refuseTernary({ path, tensors }: GgufFile): void {
+  for (const { type } of tensors.values())
+    if (ternaryTypes.includes(type)) throw new TritsmithError('unsupported', 'gguf.ternary-teacher', { path, type });
+}
+
+/** A tensor that no parameter reads would be left out in silence: a bias, a norm, an expert. */
+function refuseStrangers(file: GgufFile, architecture: GgufArchitecture, configuration: ModelConfiguration): void {
+  const known = new Set([
+    ...factorTensors,
+    ...parameterSpecifications(configuration).map(({ local, layer }) => ggufTensorName(architecture, local, layer)),
+  ]);
+  for (const name of file.tensors.keys())
+    if (!known.has(name))
+      throw new TritsmithError('unsupported', 'gguf.strange-tensor', {
+        path: file.path,
+        name,
+        architecture: architecture.name,
+      });
+}
+
+async function weightFacts({ path, tensors }: GgufFile): Promise<WeightFacts> {
+  const types = [...new Set([...tensors.values()].map(({ type }) => type))].sort();
+  let bytes = 0;
+  let values = 0;
+  for (const tensor of tensors.values()) {
+    bytes += tensor.bytes ?? 0;
+    values += tensor.count;
+  }
+  const quantised = types.some((type) => !floatTypes.includes(type));
+  return { files: 1, bytes: (await stat(path)).size, types, bitsPerWeight: quantised ? (8 * bytes) / values : null };
+}
