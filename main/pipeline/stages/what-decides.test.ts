@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { JobEvent, JobKind } from '../../contract/jobs.ts';
 import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
+import { parseConfiguration } from '../../models/architectures/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
 import { studentConfiguration } from '../models-of-recipe.ts';
@@ -118,6 +119,26 @@ function withValue(path: string, value: unknown): Recipe {
   return recipeSchema.parse(copy);
 }
 
+const llama3 = {
+  rope_type: 'llama3',
+  factor: 8,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 64,
+};
+const plainSettings = {
+  vocab_size: 1536,
+  hidden_size: 128,
+  intermediate_size: 384,
+  num_hidden_layers: 4,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  hidden_act: 'silu',
+  rms_norm_eps: 1e-6,
+  rope_theta: 500_000,
+  max_position_embeddings: 256,
+  tie_word_embeddings: true,
+};
 const configuration = { layers: 1 } as ModelConfiguration;
 const batches = { stepsPerEpoch: 1, fingerprint: 'rows', at: () => Promise.resolve([]) };
 const digestOf = (job: Exclude<Stage, 'cut' | 'refine'>, of: Recipe): string =>
@@ -171,10 +192,29 @@ describe('what decides a stage', () => {
     expect(new Set(digests).size).toBe(5);
   });
 
-  it('was nearly the whole recipe in version 0.1.0, whose digest stays what it was', () => {
-    expect(trainingDigest010({ job: 'distil', recipe, totalSteps: 10, configuration, batches })).toBe(
-      'dca8751e3f83ade8a4dcf6bebb10de1b3ddb0070511088a37391b6c9b31ff130',
-    );
+  // Written by version 0.1.0 (nearly the whole recipe) and by the one after it, of these settings in a config.json.
+  it.each([
+    [
+      { model_type: 'llama', rope_scaling: llama3 },
+      '347aa1015221813a988645f1013775679b8b9f09c125482c02d9037a93b1374a',
+      '702dc2300a47cb3ebd9ea52cee8a5bf46166ad18f5ec13c2884ad3676fbb764a',
+    ],
+    [
+      { model_type: 'qwen2' },
+      '281e25be10187229f0c689f9712c3b42bfc1dcce6065ba5cf85a4a855157ea97',
+      'e0267896a7ef41b72a63271c9e104b7006e698c6566fe02095fb86c44d184f30',
+    ],
+    [
+      { model_type: 'qwen3', head_dim: 32 },
+      'a6e903ea8947eae1e9c428bae77000e31d2b17190b791260cc5ef88d69a264ad',
+      '2b598d6358eacd84b7262d6f88615e039cc7405ab7914ba369c7e051aef272b2',
+    ],
+  ])('has the digests that earlier versions wrote: %o', (settings, first, second) => {
+    const shape = parseConfiguration(JSON.stringify({ ...plainSettings, ...settings }));
+    const decided = { job: 'distil' as const, recipe, totalSteps: 10, configuration: shape, batches };
+    expect(trainingDigest010(decided)).toBe(first);
+    expect(trainingDigest(decided)).toBe(second);
+    expect(trainingDigest({ ...decided, configuration: { ...shape, residualScale: 0.5 } })).not.toBe(second);
   });
 });
 

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
-import type { ModelConfiguration } from '../../models/configuration.ts';
+import { type ModelConfiguration, plainDecoder } from '../../models/configuration.ts';
 import type { BatchSource } from '../../training/batches.ts';
 
 export type Stage = 'finetune' | 'cut' | 'refine' | 'pretrain' | 'distil' | 'baseline';
@@ -137,14 +137,58 @@ export interface DecidedTraining {
   readonly totalSteps: number;
 }
 
+/** Fields of a model's shape that version 0.1.0 knew, in its order. */
+const firstShape = [
+  'architecture',
+  'vocabSize',
+  'hiddenSize',
+  'layers',
+  'heads',
+  'kvHeads',
+  'headSize',
+  'ffnSize',
+  'rmsNormEpsilon',
+  'ropeTheta',
+  'ropeScaling',
+  'maxPositions',
+  'tiedEmbeddings',
+  'qkvBias',
+  'qkNorm',
+  'ternary',
+  'subln',
+] as const satisfies (keyof ModelConfiguration)[];
+
+/**
+ * The shape as that version wrote it, and of the fields that came later those in which the model differs from a plain decoder: a field that is added
+ * to shapes changes nothing for the checkpoints of before.
+ */
+function decidingShape(configuration: ModelConfiguration): Record<string, unknown> {
+  const { ropeScaling, qkNorm } = configuration;
+  const first = Object.fromEntries(firstShape.map((name) => [name, configuration[name]]));
+  const { kind, ...scaling } = ropeScaling ?? { kind: null };
+  const later = Object.entries(configuration).filter(
+    ([name, value]) =>
+      !(firstShape as readonly string[]).includes(name) &&
+      !isDeepStrictEqual(value, (plainDecoder as Partial<Record<string, unknown>>)[name]),
+  );
+  return {
+    ...first,
+    ropeScaling: kind === 'llama3' ? scaling : ropeScaling,
+    qkNorm: qkNorm === 'projection' ? qkNorm : qkNorm === 'head',
+    ...Object.fromEntries(later),
+  };
+}
+
 /** Digest of everything that decides the result of a stage: a checkpoint of another one is not continued. */
 export function trainingDigest({ job, recipe, totalSteps, configuration, batches }: DecidedTraining): string {
   const data = batches.fingerprint;
-  return textSha256(JSON.stringify({ job, decides: decides(job, recipe), totalSteps, configuration, data }));
+  const shape = decidingShape(configuration);
+  return textSha256(JSON.stringify({ job, decides: decides(job, recipe), totalSteps, configuration: shape, data }));
 }
 
 /** The digest that version 0.1.0 wrote: nearly the whole recipe. Its checkpoints are still continued. */
 export function trainingDigest010({ job, recipe, totalSteps, configuration, batches }: DecidedTraining): string {
   const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
-  return textSha256(JSON.stringify({ job, deciding, totalSteps, configuration, data: batches.fingerprint }));
+  const shape = decidingShape(configuration);
+  return textSha256(JSON.stringify({ job, deciding, totalSteps, configuration: shape, data: batches.fingerprint }));
 }
