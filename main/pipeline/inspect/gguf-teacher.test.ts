@@ -9,13 +9,7 @@ import { type GgufValue, openGguf, uint32, writeGguf } from '../../formats/gguf/
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import { architectures } from '../../models/architectures/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import {
-  tinyConfiguration,
-  tinyParameters,
-  tinyPrompts,
-  tokenizerFolder,
-  writeTinySource,
-} from '../../models/fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
 import { loadParameters, modelCompanions, modelConfiguration, modelTokenizer } from '../../models/open-model.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
