@@ -627,6 +627,9 @@ export const texts = {
       look: 'Look closer',
       lookAt: (id: string) => `Look closer at ${id}`,
       reading: (id: string) => `Reading what the Hub tells about ${id}…`,
+      file: 'File',
+      fileNote:
+        'Fewer bits make a smaller download and a somewhat worse teacher. Shape and tokenizer are read once the file is here.',
       download: 'Download',
       downloadOf: (amount: string, files: string) => `${amount} in ${files} files`,
       disk: 'Disk',

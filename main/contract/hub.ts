@@ -7,12 +7,28 @@ import { resourceEstimate } from './resources.ts';
 /** `model_type` of the families that can be trained, as the Hub tags them. */
 export const hubFamilies = ['llama', 'qwen2', 'qwen3'] as const;
 
-/** `owner/name`, or a bare name of the Hub's oldest models. */
+/** Families of GGUF files that can be teachers, by `general.architecture`. */
+export const ggufFamilies: Readonly<Record<string, (typeof hubFamilies)[number]>> = {
+  llama: 'llama',
+  qwen2: 'qwen2',
+  qwen3: 'qwen3',
+};
+
+/** `owner/name`, or a bare name of the Hub's oldest models; `owner/name/file.gguf` names one file of a repository of GGUF files. */
 export const hubModelId = z
   .string()
-  .max(200)
-  .regex(/^(?:[A-Za-z0-9][\w.-]{0,95}\/)?[A-Za-z0-9][\w.-]{0,95}$/, 'A model is named owner/name.')
+  .max(400)
+  .regex(
+    /^(?:(?:[A-Za-z0-9][\w.-]{0,95}\/)?[A-Za-z0-9][\w.-]{0,95}|[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][A-Za-z0-9._-]{0,190}\.gguf)$/,
+    'A model is named owner/name, a GGUF file owner/name/file.gguf.',
+  )
   .refine((id) => !id.includes('..') && !id.includes('--'), 'A model is named owner/name.');
+
+/** Repository and file of a `hubModelId`; `file` is null where it names a model folder. */
+export function hubPartsOf(id: string): { repository: string; file: string | null } {
+  const [owner, name, file] = id.split('/');
+  return file === undefined ? { repository: id, file: null } : { repository: `${owner!}/${name!}`, file };
+}
 
 export const hubSearchRequest = z.object({
   text: z.string().max(200).default(''),
@@ -25,6 +41,8 @@ export type HubSearchRequest = z.infer<typeof hubSearchRequest>;
 export const hubModel = z.object({
   id: z.string(),
   family: z.enum(hubFamilies),
+  /** `gguf`: the repository holds GGUF files, one of which is to be chosen. */
+  format: z.enum(['folder', 'gguf']),
   /** Null where the Hub does not tell. */
   parameters: z.number().nullable(),
   downloads: z.number(),
@@ -53,8 +71,18 @@ export const hubPlan = z.object({
 });
 export type HubPlan = z.infer<typeof hubPlan>;
 
+/** A repository of GGUF files: what the Hub tells of its model, and the files to choose from, the one in the plan among them. */
+export const hubGguf = z.object({
+  architecture: z.string().nullable(),
+  parameters: z.number().nullable(),
+  contextLength: z.number().nullable(),
+  files: z.array(z.object({ name: z.string(), bytes: z.number() })).min(1),
+});
+export type HubGguf = z.infer<typeof hubGguf>;
+
 export const hubModelCard = z.object({
   plan: hubPlan,
+  gguf: hubGguf.nullable(),
   gated: z.boolean(),
   /** As it will be once it is downloaded; `folder` is where it would lie. */
   teacher: teacherCard,

@@ -77,11 +77,19 @@ export const teacherCard = z.object({
 });
 export type TeacherCard = z.infer<typeof teacherCard>;
 
-/** A model that is not on this machine: its config.json, and what is known of the rest. */
+/** A model that is not on this machine: its config.json (of a GGUF file what the Hub tells of it), and what is known of the rest. */
 export const remoteModel = z.object({
   /** Where it would lie. */
   folder: z.string(),
   configuration: z.string(),
+  /** Null for a model folder. Of a GGUF file there is no `configuration`: its shape is known once it is here. */
+  gguf: z
+    .object({
+      architecture: z.string().nullable(),
+      parameters: z.number().nullable(),
+      contextLength: z.number().nullable(),
+    })
+    .nullable(),
   licence: z.string().nullable(),
   weightBytes: z.number(),
   weightFiles: z.number(),

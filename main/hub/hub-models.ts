@@ -2,7 +2,16 @@
 import { z } from 'zod';
 import { companionFiles } from '../contract/companion-files.ts';
 import { TritsmithError } from '../contract/errors.ts';
-import { hubFamilies, type HubFile, type HubModel, type HubPlan, type HubSearchRequest } from '../contract/hub.ts';
+import {
+  ggufFamilies,
+  hubFamilies,
+  type HubFile,
+  type HubGguf,
+  type HubModel,
+  hubPartsOf,
+  type HubPlan,
+  type HubSearchRequest,
+} from '../contract/hub.ts';
 import type { HubClient } from './hub-client.ts';
 
 const rowsPerFamily = 60;
@@ -20,10 +29,22 @@ const companions = [
   'LICENSE.md',
   'LICENSE.txt',
 ];
+/** What comes with a GGUF file. */
+const papers = ['README.md', 'LICENSE', 'LICENSE.md', 'LICENSE.txt'];
 /** A shard lies beside config.json: no folders, no leading dot, nothing that a file system could read as more than a name. */
 const shardName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,250}\.safetensors$/;
 
+/** A whole model: no part of a split one, no projector of images. */
+const wholeFile = /^(?!mmproj)[A-Za-z0-9_][A-Za-z0-9._-]{0,190}(?<!-\d{5}-of-\d{5})\.gguf$/i;
+
 const gated = z.union([z.boolean(), z.string()]).nullish();
+const ggufFacts = z
+  .looseObject({
+    architecture: z.string().max(60).nullish(),
+    total: z.number().nullish(),
+    context_length: z.number().nullish(),
+  })
+  .nullish();
 const listed = z.looseObject({
   id: z.string(),
   downloads: z.number().nullish(),
@@ -33,6 +54,7 @@ const listed = z.looseObject({
   safetensors: z
     .looseObject({ parameters: z.record(z.string(), z.number()).nullish(), total: z.number().nullish() })
     .nullish(),
+  gguf: ggufFacts,
 });
 type Listed = z.infer<typeof listed>;
 
@@ -41,6 +63,7 @@ const described = z.looseObject({
   sha: z.string().regex(/^[0-9a-f]{40}$/),
   gated,
   tags: z.array(z.string()).nullish(),
+  gguf: ggufFacts,
   siblings: z
     .array(
       z.looseObject({
@@ -54,94 +77,133 @@ const described = z.looseObject({
 });
 
 /**
- * Trainable models whose name fits `text`, most downloaded first: families that are supported, safetensors, unquantised.
+ * Trainable models whose name fits `text`, most downloaded first: families that are supported, as unquantised safetensors or as GGUF files.
  * @throws TritsmithError as `HubClient.open` does
  */
 export async function searchModels(client: HubClient, { text, largest }: HubSearchRequest): Promise<HubModel[]> {
-  const families = await Promise.all(
-    hubFamilies.map(async (family) => {
-      const query = new URLSearchParams([
-        ['search', text.trim()],
-        ['filter', family],
-        ['filter', 'safetensors'],
-        ['pipeline_tag', 'text-generation'],
-        ['sort', 'downloads'],
-        ['direction', '-1'],
-        ['limit', String(rowsPerFamily)],
-        ...['downloads', 'tags', 'gated', 'library_name', 'safetensors'].map((field): [string, string] => [
-          'expand[]',
-          field,
-        ]),
-      ]);
-      const rows = answerOf(z.array(z.unknown()), await client.json(`/api/models?${query.toString()}`));
-      return rows.flatMap((row): HubModel[] => {
-        const parsed = listed.safeParse(row);
-        if (!parsed.success || !isTrainable(parsed.data)) return [];
-        const { id, downloads, tags, safetensors } = parsed.data;
-        return [
-          {
-            id,
-            family,
-            parameters: safetensors?.total ?? null,
-            downloads: downloads ?? 0,
-            licence: licenceOf(tags),
-            gated: isGated(parsed.data.gated),
-          },
-        ];
-      });
-    }),
+  const [files, ...families] = await Promise.all([
+    listModels(client, text, ['gguf']),
+    ...hubFamilies.map((family) => listModels(client, text, [family, 'safetensors'])),
+  ]);
+  const inFolders = families.flatMap((rows, index) =>
+    rows.filter(isTrainable).map((row) => modelOf(row, hubFamilies[index]!, 'folder', row.safetensors?.total)),
   );
+  const inFiles = files.flatMap((row) => {
+    const architecture = row.gguf?.architecture ?? '';
+    const family = Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture] : undefined;
+    return family === undefined ? [] : [modelOf(row, family, 'gguf', row.gguf?.total)];
+  });
   const seen = new Set<string>();
-  return families
-    .flat()
+  return [...inFolders, ...inFiles]
     .filter(({ id }) => !seen.has(id) && seen.add(id))
     .filter(({ parameters }) => largest === null || (parameters !== null && parameters <= largest))
     .sort((a, b) => b.downloads - a.downloads)
     .slice(0, mostRows);
 }
 
+/** Rows of a search among models that write text and carry all the tags. */
+async function listModels(client: HubClient, text: string, tags: readonly string[]): Promise<Listed[]> {
+  const query = new URLSearchParams([
+    ['search', text.trim()],
+    ...tags.map((tag): [string, string] => ['filter', tag]),
+    ['pipeline_tag', 'text-generation'],
+    ['sort', 'downloads'],
+    ['direction', '-1'],
+    ['limit', String(rowsPerFamily)],
+    ...['downloads', 'tags', 'gated', 'library_name', 'safetensors', 'gguf'].map((field): [string, string] => [
+      'expand[]',
+      field,
+    ]),
+  ]);
+  const rows = answerOf(z.array(z.unknown()), await client.json(`/api/models?${query.toString()}`));
+  return rows.flatMap((row) => {
+    const parsed = listed.safeParse(row);
+    return parsed.success ? [parsed.data] : [];
+  });
+}
+
+function modelOf(
+  { id, downloads, tags, gated: asks }: Listed,
+  family: HubModel['family'],
+  format: HubModel['format'],
+  parameters: number | null | undefined,
+): HubModel {
+  return {
+    id,
+    family,
+    format,
+    parameters: parameters ?? null,
+    downloads: downloads ?? 0,
+    licence: licenceOf(tags),
+    gated: isGated(asks),
+  };
+}
+
 export interface HubDescription {
   readonly plan: HubPlan;
   readonly gated: boolean;
   readonly licence: string | null;
-  /** Text of config.json. */
+  /** Text of config.json; empty for a GGUF file. */
   readonly configuration: string;
+  /** Null for a model folder. */
+  readonly gguf: HubGguf | null;
 }
 
 /**
- * Which revision and files a download of `id` would fetch.
- * @throws TritsmithError as `HubClient.open` does; `unsupported` for a model without safetensors
+ * Which revision and files a download of `id` would fetch. Where a repository holds GGUF files alone and `id` names none of them, one is
+ * proposed: the smallest that loses next to nothing (Q8_0 or 16 bits), else the largest.
+ * @throws TritsmithError as `HubClient.open` does; `unsupported` for a repository with neither safetensors nor GGUF files
  */
 export async function describeModel(client: HubClient, id: string, signal?: AbortSignal): Promise<HubDescription> {
-  const answer = answerOf(described, await client.json(`/api/models/${pathOf(id)}?blobs=true`, signal));
+  const { repository, file } = hubPartsOf(id);
+  const answer = answerOf(described, await client.json(`/api/models/${pathOf(repository)}?blobs=true`, signal));
   const siblings = new Map(answer.siblings.map((each) => [each.rfilename, each]));
+  const common = { gated: isGated(answer.gated), licence: licenceOf(answer.tags) };
+  const planOf = (as: string, names: readonly string[]): HubPlan => {
+    const files = names.map((name) => fileOf(id, name, siblings.get(name)));
+    return { id: as, revision: answer.sha, files, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
+  };
+  const offered = answer.siblings
+    .filter(({ rfilename }) => wholeFile.test(rfilename))
+    .map((each) => ({ name: each.rfilename, bytes: each.lfs?.size ?? each.size ?? 0 }))
+    .sort((a, b) => a.bytes - b.bytes);
+  const hasFolder = siblings.has('config.json') && [...siblings.keys()].some((name) => name.endsWith('.safetensors'));
+  if (file !== null || (!hasFolder && offered.length > 0)) {
+    const chosen = file ?? (offered.find(({ name }) => /q8_0|f16/i.test(name)) ?? offered.at(-1)!).name;
+    const { architecture = null, total = null, context_length: contextLength = null } = answer.gguf ?? {};
+    return {
+      ...common,
+      plan: planOf(`${repository}/${chosen}`, [chosen, ...papers.filter((name) => siblings.has(name))]),
+      configuration: '',
+      gguf: { architecture, parameters: total, contextLength, files: offered },
+    };
+  }
   const names = [...companions.filter((name) => siblings.has(name))];
   if (!siblings.has('config.json')) throw new TritsmithError('unsupported', 'hub.no-configuration', { id });
   if (siblings.has(weightIndex)) {
     const text = await client.text(resolvePath(id, answer.sha, weightIndex), mostIndexBytes, signal);
     names.push(weightIndex, ...shardsOf(id, text));
   } else names.push('model.safetensors');
-  const files = names.map((name): HubFile => {
-    const found = siblings.get(name);
-    const sha256 = found?.lfs?.sha256 ?? null;
-    const hex = sha256 ?? found?.blobId ?? '';
-    const bytes = found?.lfs?.size ?? found?.size ?? null;
-    if (bytes === null || !/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(hex))
-      throw new TritsmithError('unsupported', 'hub.unusable-file', { id, name, listed: found !== undefined });
-    return { name, bytes, digest: { kind: sha256 === null ? 'git-blob' : 'sha256', hex } };
-  });
+  const plan = planOf(id, names);
   const configuration = await client.text(resolvePath(id, answer.sha, 'config.json'), 4 * 1024 * 1024, signal);
-  return {
-    plan: { id, revision: answer.sha, files, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) },
-    gated: isGated(answer.gated),
-    licence: licenceOf(answer.tags),
-    configuration,
-  };
+  return { ...common, plan, configuration, gguf: null };
 }
 
-/** Path of a file at a revision, beginning with `/`. */
+type Sibling = z.infer<typeof described>['siblings'][number];
+
+/** @throws TritsmithError `unsupported` where the Hub does not list it, or without size and checksum */
+function fileOf(id: string, name: string, found: Sibling | undefined): HubFile {
+  const sha256 = found?.lfs?.sha256 ?? null;
+  const hex = sha256 ?? found?.blobId ?? '';
+  const bytes = found?.lfs?.size ?? found?.size ?? null;
+  if (bytes === null || !/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(hex))
+    throw new TritsmithError('unsupported', 'hub.unusable-file', { id, name, listed: found !== undefined });
+  return { name, bytes, digest: { kind: sha256 === null ? 'git-blob' : 'sha256', hex } };
+}
+
+/** Path of a file at a revision of the repository of `id`, beginning with `/`. */
 export function resolvePath(id: string, revision: string, name: string): string {
-  return `/${pathOf(id)}/resolve/${revision}/${encodeURIComponent(name)}`;
+  return `/${pathOf(hubPartsOf(id).repository)}/resolve/${revision}/${encodeURIComponent(name)}`;
 }
 
 function pathOf(id: string): string {

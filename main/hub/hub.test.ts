@@ -49,6 +49,20 @@ const hostile = (): string => {
   writeFileSync(join(path, 'model.safetensors.index.json'), JSON.stringify(map));
   return path;
 };
+/** A repository of GGUF files: whole ones, a part of a split one, and a projector, which is no model. */
+const ggufs = (): string => {
+  const path = mkdtempSync(join(folder, 'gguf-'));
+  const sizes = {
+    'tiny-Q8_0': 100,
+    'tiny-F16': 200,
+    'tiny-Q4_K_M': 60,
+    'tiny-BF16-00001-of-00002': 90,
+    'mmproj-tiny': 5,
+  };
+  for (const [name, size] of Object.entries(sizes)) writeFileSync(join(path, `${name}.gguf`), Buffer.alloc(size, name));
+  writeFileSync(join(path, 'README.md'), 'tiny');
+  return path;
+};
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tritsmith-hub-'));
@@ -70,6 +84,20 @@ beforeAll(async () => {
     { id: 'acme/secret', folder: teacher, family: 'qwen3', parameters: { BF16: 984_000 }, gated: true },
     { id: 'acme/sharded', folder: sharded(), family: 'qwen3' },
     { id: 'acme/hostile', folder: hostile(), family: 'qwen3' },
+    {
+      id: 'acme/tiny-GGUF',
+      folder: ggufs(),
+      family: 'other',
+      downloads: 20,
+      tags: ['license:apache-2.0'],
+      gguf: { architecture: 'llama', total: 75_000, context_length: 128 },
+    },
+    {
+      id: 'acme/rwkv-GGUF',
+      folder: ggufs(),
+      family: 'other',
+      gguf: { architecture: 'rwkv7', total: 75_000, context_length: 128 },
+    },
   ];
   server = await startHubServer(models);
 });
@@ -100,25 +128,28 @@ describe('a search', () => {
     expect(found.map(({ id }) => id)).toEqual([
       'acme/large-llama',
       'acme/llama-of-unknown-size',
+      'acme/tiny-GGUF',
       'acme/tiny-qwen3',
       'acme/secret',
       'acme/sharded',
       'acme/hostile',
     ]);
-    expect(found[2]).toEqual({
+    expect(found[3]).toEqual({
       id: 'acme/tiny-qwen3',
       family: 'qwen3',
+      format: 'folder',
       parameters: 984_000,
       downloads: 5,
       licence: 'mit',
       gated: false,
     });
-    expect(found[3]?.gated).toBe(true);
+    expect(found[4]?.gated).toBe(true);
+    expect(found[2]).toMatchObject({ family: 'llama', format: 'gguf', parameters: 75_000, licence: 'apache-2.0' });
   });
 
   it('keeps to a size as far as the Hub tells it', async () => {
     const found = await searchModels(client, { text: 'ACME', largest: 1e9 });
-    expect(found.map(({ id }) => id)).toEqual(['acme/tiny-qwen3', 'acme/secret']);
+    expect(found.map(({ id }) => id)).toEqual(['acme/tiny-GGUF', 'acme/tiny-qwen3', 'acme/secret']);
   });
 });
 
@@ -139,6 +170,33 @@ describe('a description', () => {
     expect(licence).toBe('mit');
   });
 
+  it('of a repository of GGUF files offers each whole one, and proposes one that loses next to nothing', async () => {
+    const { plan, gguf, licence } = await describeModel(client, 'acme/tiny-GGUF');
+    expect(gguf).toEqual({
+      architecture: 'llama',
+      parameters: 75_000,
+      contextLength: 128,
+      files: [
+        { name: 'tiny-Q4_K_M.gguf', bytes: 60 },
+        { name: 'tiny-Q8_0.gguf', bytes: 100 },
+        { name: 'tiny-F16.gguf', bytes: 200 },
+      ],
+    });
+    expect([plan.id, plan.files.map(({ name }) => name), licence]).toEqual([
+      'acme/tiny-GGUF/tiny-Q8_0.gguf',
+      ['tiny-Q8_0.gguf', 'README.md'],
+      'apache-2.0',
+    ]);
+    const named = await describeModel(client, 'acme/tiny-GGUF/tiny-F16.gguf');
+    expect(named.plan).toMatchObject({ id: 'acme/tiny-GGUF/tiny-F16.gguf', bytes: 204 });
+    const missing = await refused(describeModel(client, 'acme/tiny-GGUF/tiny-Q2_K.gguf'));
+    expect(missing).toMatchObject({ code: 'unsupported', id: 'hub.unusable-file' });
+    const target = join(folder, 'acme--tiny-GGUF--tiny-F16.gguf');
+    await downloadModel(client, named.plan, target);
+    expect(readdirSync(target).sort()).toEqual(['README.md', 'tiny-F16.gguf']);
+    expect(statSync(join(target, 'tiny-F16.gguf')).size).toBe(200);
+  });
+
   it('follows the index of sharded weights, each shard once', async () => {
     const { plan } = await describeModel(client, 'acme/sharded');
     expect(plan.files.map(({ name }) => name)).toEqual([
@@ -155,6 +213,9 @@ describe('a description', () => {
     for (const id of ['../etc', 'a/b/c', 'a/..', '/a', 'a\\b', 'a/b?x', ''])
       expect(hubModelId.safeParse(id).success).toBe(false);
     expect(hubModelId.safeParse('Qwen/Qwen3-0.6B').success).toBe(true);
+    expect(hubModelId.safeParse('Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf').success).toBe(true);
+    for (const id of ['a/b/c', 'a/b/../c.gguf', 'a/b/c/d.gguf', 'a/b/.c.gguf', 'a/b/c.gguf/'])
+      expect(hubModelId.safeParse(id).success, id).toBe(false);
   });
 });
 

@@ -36,5 +36,5 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
 
 function foresee(model: RemoteModel): QueryAnswer<'foresee-teacher'> {
   const card = foreseeTeacher(model);
-  return { card, memory: card.supported ? foreseeMemory(model) : null };
+  return { card, memory: card.supported && model.gguf === null ? foreseeMemory(model) : null };
 }

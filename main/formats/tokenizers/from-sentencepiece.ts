@@ -86,13 +86,13 @@ function postProcessor({ pieces, before, after }: PieceRules): JsonObject | null
     id === null ? [] : [{ SpecialToken: { id: pieces[id]!.text, type_id: 0 } }];
   const single: Json[] = [...special(before), { Sequence: { id: 'A', type_id: 0 } }, ...special(after)];
   const around = [before, after].filter((id) => id !== null);
-  const special_tokens = Object.fromEntries(
+  const specialTokens = Object.fromEntries(
     around.map((id): [string, Json] => [
       pieces[id]!.text,
       { id: pieces[id]!.text, ids: [id], tokens: [pieces[id]!.text] },
     ]),
   );
-  return single.length === 1 ? null : { type: 'TemplateProcessing', single, pair: [], special_tokens };
+  return single.length === 1 ? null : { type: 'TemplateProcessing', single, pair: [], special_tokens: specialTokens };
 }
 
 /** The pieces that are found in a text as a whole. */

@@ -3,17 +3,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ggufFamilies } from '../../contract/hub.ts';
 import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import { type GgufValue, openGguf, uint32, writeGguf } from '../../formats/gguf/index.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
+import { architectures } from '../../models/architectures/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import {
-  tinyConfiguration,
-  tinyParameters,
-  tinyPrompts,
-  tokenizerFolder,
-  writeTinySource,
-} from '../../models/fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
 import { loadParameters, modelCompanions, modelConfiguration, modelTokenizer } from '../../models/open-model.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
@@ -21,7 +17,7 @@ import { tensorsInMemory } from '../export/fixtures/tensors-in-memory.ts';
 import type { GgufEncoding } from '../export/gguf-encoding.ts';
 import { writeGgufModel } from '../export/gguf-file.ts';
 import { compareWithGraph } from '../export/runtime-check.ts';
-import { inspectTeacher } from './inspect-teacher.ts';
+import { foreseeTeacher, inspectTeacher } from './inspect-teacher.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -145,6 +141,39 @@ async function sizeOfTensors(path: string): Promise<{ size: number; count: numbe
   const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);
   return { size: sum(tensors.map(({ bytes }) => bytes!)), count: sum(tensors.map(({ count }) => count)) };
 }
+
+describe('the card of a GGUF file that is still elsewhere', () => {
+  const remote = (architecture: string | null) =>
+    foreseeTeacher({
+      folder: '/models/tiny.gguf',
+      configuration: '',
+      gguf: { architecture, parameters: 135e6, contextLength: 8192 },
+      licence: 'mit',
+      weightBytes: 98e6,
+      weightFiles: 1,
+      tokenizerBytes: 0,
+    });
+
+  it('says family, size and context, and refuses other architectures', () => {
+    expect(remote('llama')).toMatchObject({
+      supported: true,
+      architecture: 'Llama',
+      parameters: 135e6,
+      contextLength: 8192,
+      weightBytes: 98e6,
+      licence: 'mit',
+    });
+    expect(remote('rwkv7')).toMatchObject({ supported: false, problem: { id: 'gguf.architecture' } });
+    expect(remote(null)).toMatchObject({ supported: false, architecture: 'unknown' });
+  });
+
+  it('is offered by the search for just the architectures that are read', () => {
+    const read = architectures.flatMap(({ fromGguf, modelType }) =>
+      fromGguf ? [[fromGguf.architecture, modelType]] : [],
+    );
+    expect(Object.entries(ggufFamilies).sort()).toEqual(read.sort());
+  });
+});
 
 describe('a GGUF file that cannot be a teacher', () => {
   /** A dense file with other keys and tensors. */

@@ -81,6 +81,7 @@ describe('the card of a model that is still elsewhere', () => {
     foreseeTeacher({
       folder: demo,
       configuration,
+      gguf: null,
       licence: 'mit',
       weightBytes: statSync(join(demo, 'model.safetensors')).size,
       weightFiles: 1,

@@ -43,7 +43,8 @@ export async function inspectTeacher(folder: string): Promise<TeacherCard> {
 
 /** The card that a model would get once it is here, from its configuration alone; its tensors are still to be checked then. */
 export function foreseeTeacher(model: RemoteModel): TeacherCard {
-  const { folder, licence, weightBytes, weightFiles } = model;
+  const { folder, licence, weightBytes, weightFiles, gguf } = model;
+  if (gguf !== null) return { ...foreseeFile(folder, gguf), licence, weightBytes, weightFiles };
   try {
     const configuration = parseConfiguration(model.configuration);
     return {
@@ -60,6 +61,18 @@ export function foreseeTeacher(model: RemoteModel): TeacherCard {
     const type = /"model_type"\s*:\s*"([^"]{1,60})"/.exec(model.configuration)?.[1] ?? 'unknown';
     return { ...emptyCard(folder), architecture: type, licence, problem: tellError(error) };
   }
+}
+
+/** What the Hub tells of a GGUF file; its shape, tokenizer and types are read once it is here. */
+function foreseeFile(
+  path: string,
+  { architecture, parameters, contextLength }: NonNullable<RemoteModel['gguf']>,
+): TeacherCard {
+  const family = architectures.find(({ fromGguf }) => fromGguf !== null && fromGguf.architecture === architecture);
+  const card = { ...emptyCard(path), architecture: family?.title ?? architecture ?? 'unknown' };
+  if (family) return { ...card, supported: true, parameters: parameters ?? 0, contextLength: contextLength ?? 0 };
+  const known = architectures.flatMap(({ fromGguf }) => (fromGguf ? [fromGguf.architecture] : []));
+  return { ...card, problem: tell('gguf.architecture', { path, architecture: card.architecture, known }) };
 }
 
 async function cardOf(folder: string, configuration: ModelConfiguration): Promise<TeacherCard> {

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { HubModelCard, HubPlan } from '../../contract/hub.ts';
+import { type HubModelCard, hubPartsOf, type HubPlan } from '../../contract/hub.ts';
 import type { TeacherCard } from '../../contract/queries.ts';
 import type { ResourceEstimate } from '../../contract/resources.ts';
 import { downloadModel, type DownloadOptions } from '../../hub/download.ts';
@@ -24,9 +24,14 @@ export function downloadsFolder(workspace: string): string {
   return folder;
 }
 
-/** `owner/name` as a folder's name; the Hub allows no `--` within either. */
+/** `owner/name`, or `owner/name/file.gguf`, as a folder's name; none of them has a `--` within. */
 export function downloadTarget(workspace: string, id: string): string {
-  return join(downloadsFolder(workspace), id.replace('/', '--'));
+  return join(downloadsFolder(workspace), id.replaceAll('/', '--'));
+}
+
+/** Where the model of a download lies: its folder, or its GGUF file. */
+function modelPath(workspace: string, id: string): string {
+  return join(downloadTarget(workspace, id), hubPartsOf(id).file ?? '');
 }
 
 /** Asks the Hub about `id` and says what it would be here. Throws as `describeModel` does. */
@@ -37,22 +42,23 @@ export async function foreseeDownload(
   port: SpawnPort,
   signal?: AbortSignal,
 ): Promise<HubModelCard> {
-  const { plan, gated, licence, configuration } = await describeModel(client, id, signal);
+  const { plan, gated, licence, configuration, gguf } = await describeModel(client, id, signal);
   const sizes = new Map(plan.files.map(({ name, bytes }) => [name, bytes]));
-  const weights = plan.files.filter(({ name }) => name.endsWith('.safetensors'));
+  const weights = plan.files.filter(({ name }) => /\.(safetensors|gguf)$/.test(name));
   const tokenizer = tokenizerFiles.find((names) => names.every((name) => sizes.has(name))) ?? [];
   const { card: teacher, memory } = await askWorker(port, {
     type: 'foresee-teacher',
     model: {
-      folder: downloadTarget(workspace, id),
+      folder: modelPath(workspace, plan.id),
       configuration,
+      gguf,
       licence,
       weightBytes: weights.reduce((sum, { bytes }) => sum + bytes, 0),
       weightFiles: weights.length,
       tokenizerBytes: tokenizer.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0),
     },
   });
-  return { plan, gated, teacher, disk: diskFor(plan, workspace, 0), memory: memoryNeed(memory ?? []) };
+  return { plan, gated, gguf, teacher, disk: diskFor(plan, workspace, 0), memory: memoryNeed(memory ?? []) };
 }
 
 /** Fetches the files of `plan`, reads the model and remembers it. Throws as `downloadModel` does; `unsupported` for a model that turns out unusable. */
@@ -74,7 +80,7 @@ export async function fetchTeacher(
       });
     await downloadModel(client, plan, target, options);
   }
-  const card = await askWorker(port, { type: 'inspect-teacher', folder: target });
+  const card = await askWorker(port, { type: 'inspect-teacher', folder: modelPath(workspace.paths.folder, plan.id) });
   if (!card.supported)
     throw new TritsmithError('unsupported', 'teacher.fetched-but-unusable', {
       model: plan.id,

@@ -1,4 +1,5 @@
 /** What the programs that are started in a terminal say: only these may name commands and flags outright. */
+import { bytesInWords } from '../../quantities.ts';
 import type { Names } from '../names.ts';
 import type { Say, Sentences, Told } from '../sentences.ts';
 
@@ -55,6 +56,11 @@ export const commandLine = {
   'cli.no-recipe': (): Sentences => ({
     message: 'Neither a recipe file nor --teacher and --train were given.',
     remedy: '"tritsmith run --help" shows both ways.',
+  }),
+  'cli.choose-gguf': ({ id, files }: { id: string; files: readonly { name: string; bytes: number }[] }): Sentences => ({
+    message: `${id} holds several GGUF files.`,
+    reason: files.map(({ name, bytes }) => `${name} (${bytesInWords(bytes)})`).join(', '),
+    remedy: `Name one of them: tritsmith teacher download ${id}/${files[0]?.name ?? 'file.gguf'}`,
   }),
   'cli.hub-name': ({ id }: { id: string }): Sentences => ({
     message: `"${id}" is no name of a model on the Hub.`,

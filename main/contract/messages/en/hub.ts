@@ -94,13 +94,13 @@ export const hub = {
     remedy: 'Check HF_ENDPOINT. The model can also be downloaded elsewhere and chosen as a folder.',
   }),
   'hub.no-configuration': ({ id }: { id: string }): Sentences => ({
-    message: `${id} has no config.json, so it is no complete model.`,
-    remedy: 'Choose another one; adapters and GGUF files cannot be teachers.',
+    message: `${id} has neither config.json nor a GGUF file, so it is no complete model.`,
+    remedy: 'Choose another one; an adapter alone cannot be a teacher.',
   }),
   'hub.unusable-file': ({ id, name, listed }: { id: string; name: string; listed: boolean }): Sentences => ({
     message: `${id} has no usable ${name}.`,
     reason: listed ? 'the Hub tells no size or checksum for it' : 'the Hub does not list it',
-    remedy: 'Choose a model with safetensors weights.',
+    remedy: 'Choose a model with safetensors weights or a GGUF file.',
   }),
   'hub.unreadable-index': ({ id, index }: { id: string; index: string }): Sentences => ({
     message: `${index} of ${id} cannot be read.`,

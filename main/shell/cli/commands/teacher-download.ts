@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { wordsOf } from '../../../contract/messages/told.ts';
-import { type HubModelCard, hubModelId } from '../../../contract/hub.ts';
+import { type HubModelCard, hubModelId, hubPartsOf } from '../../../contract/hub.ts';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { discardDownload, unfinishedDownloads } from '../../../hub/download.ts';
 import { HubClient } from '../../../hub/hub-client.ts';
@@ -32,7 +32,7 @@ export function downloadCommand(shell: Shell): Command {
     'download a model from the Hugging Face Hub into the workspace and add it; going on where an earlier download ended',
     'teacher download Qwen/Qwen3-0.6B',
   )
-    .argument('<id>', 'model as the Hub names it: owner/name')
+    .argument('<id>', 'model as the Hub names it: owner/name, or owner/name/file.gguf for one GGUF file')
     .option('--show', 'only tell what it is and what it would need')
     .option('--discard', 'remove what an unfinished download left, without asking the Hub')
     .addHelpText(
@@ -77,7 +77,10 @@ async function download(shell: Shell, id: string, options: DownloadFlags): Promi
             problem: card.teacher.problem,
             families: card.teacher.supportedArchitectures,
           });
-        const target = downloadTarget(folder, id);
+        // Where there are several, the person says which.
+        if (card.gguf !== null && card.gguf.files.length > 1 && hubPartsOf(id).file === null)
+          throw new TritsmithError('bad-input', 'cli.choose-gguf', { id, files: card.gguf.files });
+        const target = downloadTarget(folder, card.plan.id);
         const earlier = (await unfinishedDownloads(downloadsFolder(folder))).find((each) => each.target === target);
         shell.err(
           `${id}: ${bytes(card.plan.bytes)} in ${String(card.plan.files.length)} files from ${client.endpoint}\n`,
@@ -122,9 +125,22 @@ function progressLine(shell: Shell, total: number) {
   };
 }
 
-function foreseenText({ plan, gated, teacher, disk, memory }: HubModelCard): string {
+function foreseenText(card: HubModelCard): string {
+  const { plan, gated, gguf, teacher, disk, memory } = card;
   if (!teacher.supported)
     return `${plan.id} cannot be a teacher: ${teacher.problem === undefined ? 'unknown' : wordsOf(teacher.problem)}\n`;
+  if (gguf !== null)
+    return facts([
+      ['Model', `${plan.id} at ${plan.revision.slice(0, 12)}`],
+      ['Download', `${bytes(plan.bytes)}, ${bytes(disk.available)} free${disk.fits ? '' : ': it does not fit'}`],
+      ['Licence', `${teacher.licence ?? 'not stated'}${gated ? ', to be accepted on its page' : ''}`],
+      ['Family', teacher.architecture],
+      ['Parameters', gguf.parameters === null ? 'not stated' : parameters(gguf.parameters)],
+      ...gguf.files.map(({ name, bytes: size }, index): [string, string] => [
+        index === 0 ? 'Files' : '',
+        `${name}, ${bytes(size)}`,
+      ]),
+    ]);
   return facts([
     ['Model', `${plan.id} at ${plan.revision.slice(0, 12)}`],
     ['Download', `${bytes(plan.bytes)}, ${bytes(disk.available)} free${disk.fits ? '' : ': it does not fit'}`],
