@@ -9,7 +9,7 @@ export { packQ8 } from './quantised.ts';
 export { openGguf } from './reader.ts';
 export type { GgufFile } from './reader.ts';
 export { tokenizerMetadata } from './tokenizer-metadata.ts';
-export { packTq1, packTq2 } from './tq.ts';
+export { packQ2, packTq1, packTq2 } from './tq.ts';
 export type { TensorTypeName } from './tensor-types.ts';
 export { ggufBytes, writeGguf } from './writer.ts';
 export type { GgufTensorToWrite } from './writer.ts';

@@ -1,7 +1,7 @@
 /** Values of quantised tensors as float32 (ggml-quants.c), and Q8_0 for embeddings. */
 import { TritsmithError } from '../../contract/errors.ts';
 import { decodeBf16, decodeF16, f16ToFloat, floatToF16 } from '../half-precision.ts';
-import { unpackTq1, unpackTq2 } from './tq.ts';
+import { unpackQ2, unpackTq1, unpackTq2 } from './tq.ts';
 import type { TensorType } from './tensor-types.ts';
 
 /** Rounds half away from zero, as C's roundf. */
@@ -81,6 +81,8 @@ export function dequantiseBlocks(type: TensorType, bytes: Uint8Array, out: Float
       return unpackQ4(bytes, out, scaleAt);
     case 'Q6_K':
       return unpackQ6(bytes, out, scaleAt);
+    case 'Q2_0':
+      return unpackQ2(bytes, out, scaleAt);
     case 'TQ2_0':
       return unpackTq2(bytes, out, scaleAt);
     case 'TQ1_0':

@@ -30,9 +30,10 @@ const types = [
   type('TQ1_0', 34, 256, 54),
   type('TQ2_0', 35, 256, 66),
   type('I2_S', 36, 128, 32, 32),
+  type('Q2_0', 42, 64, 18),
 ] as const;
 
-export type TensorTypeName = 'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q8_0' | 'Q6_K' | 'TQ1_0' | 'TQ2_0' | 'I2_S';
+export type TensorTypeName = 'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q8_0' | 'Q6_K' | 'TQ1_0' | 'TQ2_0' | 'I2_S' | 'Q2_0';
 
 const byId = new Map<number, TensorType>(types.map((entry) => [entry.id, entry]));
 const byName = new Map<string, TensorType>(types.map((entry) => [entry.name, entry]));
