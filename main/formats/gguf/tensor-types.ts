@@ -46,9 +46,9 @@ export function tensorTypeByName(name: TensorTypeName): TensorType {
   return byName.get(name)!;
 }
 
-/** Bytes of `count` values. */
+/** Bytes of `count` values; the last block counts whole (I2_S through rows, i2s.ts). */
 export function tensorBytes(type: TensorType, count: number): number {
-  return (count / type.blockValues) * type.blockBytes + type.tailBytes;
+  return Math.ceil(count / type.blockValues) * type.blockBytes + type.tailBytes;
 }
 
 /**

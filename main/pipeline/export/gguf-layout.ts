@@ -23,6 +23,8 @@ export interface GgufTensorPlan {
   readonly kind: 'embedding' | 'norm' | 'linear';
   /** Rows are regrouped from half-split to interleaved rotary order, head by head (the `llama` architecture). */
   readonly permuteHeads: number | null;
+  /** Where `shape` is wider than the parameter (padded-plan.ts): the parameter's shape, and what its values (a ternary matrix: its scale) are multiplied by. */
+  readonly padded?: { readonly from: readonly number[]; readonly factor: number };
 }
 
 export interface GgufPlan {
@@ -45,10 +47,20 @@ const moduleNames: Record<Projection, string> = {
   down: 'ffn_down',
 };
 
-/** @param separateScales the file has `*.scale` tensors, which llama.cpp's "qwen2" does not apply to the feed-forward layers; its "llama" does, and takes the bias */
-function architectureFor(configuration: ModelConfiguration, separateScales: boolean): GgufPlan['architecture'] {
+export interface PlanOptions {
+  /** The file has `*.scale` tensors, which llama.cpp's "qwen2" does not apply to the feed-forward layers; its "llama" does, and takes the bias. */
+  readonly separateScales?: boolean;
+  /** The file is for our runtime alone, which takes `*_norm_in` in every architecture (docs/formats.md, 3.4): any model fits. */
+  readonly own?: boolean;
+}
+
+function architectureFor(
+  configuration: ModelConfiguration,
+  { separateScales, own }: PlanOptions,
+): GgufPlan['architecture'] {
   const { architecture, subln, qkvBias } = configuration;
   if (architecture === 'qwen3') return 'qwen3';
+  if (own) return architecture === 'qwen2' ? 'qwen2' : 'llama';
   if (subln === 'none') return architecture === 'qwen2' && qkvBias && !separateScales ? 'qwen2' : 'llama';
   if (qkvBias) throw new TritsmithError('unsupported', 'export.bias-beside-subln');
   if (subln === 'paper') return 'bitnet';
@@ -69,12 +81,9 @@ function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array |
   return Float32Array.from(inverseFrequencies(configuration), (scaled, index) => plain[index]! / scaled);
 }
 
-/**
- * @param separateScales ternary matrices are of a type without room for their scale (TQ2_0, TQ1_0)
- * @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model
- */
-export function planGguf(configuration: ModelConfiguration, separateScales = false): GgufPlan {
-  const architecture = architectureFor(configuration, separateScales);
+/** @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model */
+export function planGguf(configuration: ModelConfiguration, options: PlanOptions = {}): GgufPlan {
+  const architecture = architectureFor(configuration, options);
   const { heads, kvHeads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
   const notes: Told[] = [];
   if (architecture === 'bitnet' && heads * headSize !== hiddenSize)
@@ -164,17 +173,6 @@ export function planGguf(configuration: ModelConfiguration, separateScales = fal
       'rope.freq_base': configuration.ropeTheta,
     },
   };
-}
-
-/** What keeps a model out of every GGUF file, and so out of our runtime; null where nothing does. */
-export function whyNoGguf(configuration: ModelConfiguration): string | null {
-  try {
-    planGguf(configuration);
-    return null;
-  } catch (error) {
-    if (error instanceof TritsmithError && error.code === 'unsupported') return error.message;
-    throw error;
-  }
 }
 
 /** Calls `visit` with the first value of each row in half-split order (Hugging Face) and in interleaved order (`llama`). */

@@ -15,9 +15,10 @@ import {
   readModelConfiguration,
 } from '../../models/architectures/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
-import { type ModelConfiguration, projections, projectionShape } from '../../models/configuration.ts';
+import { type ModelConfiguration, projections } from '../../models/configuration.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
+import { defaultExportNote, exportCapabilities } from '../export/capabilities.ts';
 
 /** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (docs/formats.md, 2.1). */
 const i2STrailerBytes = 32;
@@ -54,7 +55,10 @@ export function foreseeTeacher(model: RemoteModel): TeacherCard {
       weightFiles,
       licence,
       student: studentBytes(configuration, model.tokenizerBytes),
-      warnings: [...(model.tokenizerBytes === 0 ? [tell('teacher.no-tokenizer')] : []), ...i2sWarnings(configuration)],
+      warnings: [
+        ...(model.tokenizerBytes === 0 ? [tell('teacher.no-tokenizer')] : []),
+        ...exportWarnings(configuration),
+      ],
     };
   } catch (thrown) {
     const error = TritsmithError.from(thrown);
@@ -76,7 +80,7 @@ async function cardOf(folder: string, configuration: ModelConfiguration): Promis
     tokenizer,
     licence: await licenceOf(folder),
     student: studentBytes(configuration, await tokenizerBytes(folder)),
-    warnings: [...warnings, ...i2sWarnings(configuration)],
+    warnings: [...warnings, ...exportWarnings(configuration)],
   };
 }
 
@@ -97,6 +101,7 @@ function shapeCard(folder: string, configuration: ModelConfiguration): TeacherCa
     tiedEmbedding: configuration.tiedEmbeddings,
     parameters: counts.total,
     bodyParameters: counts.body,
+    exports: exportCapabilities(studentOf(configuration), configuration),
   };
 }
 
@@ -166,10 +171,15 @@ async function tokenizerFacts(
   }
 }
 
-/** I2_S packs 128 inputs at a time (docs/formats.md, 2.1); other runtimes compute other widths wrong. */
-function i2sWarnings(configuration: ModelConfiguration): Told[] {
-  const odd = projections.filter((projection) => projectionShape(configuration, projection)[1] % 128 !== 0);
-  return odd.length === 0 ? [] : [tell('teacher.odd-inputs', { projections: odd })];
+/** What to know of the student's file where the shape makes it no ordinary one. */
+function exportWarnings(configuration: ModelConfiguration): Told[] {
+  const note = defaultExportNote(studentOf(configuration));
+  return note === null ? [] : [note];
+}
+
+/** The student that every preset makes of a teacher. */
+function studentOf(teacher: ModelConfiguration): ModelConfiguration {
+  return { ...teacher, ternary: true, subln: 'paper', qkvBias: false };
 }
 
 async function tokenizerBytes(folder: string): Promise<number> {
@@ -240,6 +250,7 @@ function emptyCard(folder: string): TeacherCard {
     tiedEmbedding: false,
     parameters: 0,
     bodyParameters: 0,
+    exports: [],
     weightBytes: 0,
     weightTypes: [],
     weightFiles: 0,
