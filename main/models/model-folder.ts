@@ -5,11 +5,12 @@ import { companionFiles } from '../contract/companion-files.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
 import { encodeBf16 } from '../formats/half-precision.ts';
-import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
+import { openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
 import { architectureOf, readModelConfiguration } from './architectures/index.ts';
 import { copyCompanion, readModelSettings } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { headName, ParameterBuffer, parameterSpecifications } from './parameters.ts';
+import { readStored, storedName, storedTensors, storedValues } from './stored-parameters.ts';
 
 /** The folder's configuration, with tied embeddings also where the checkpoint holds no head although the config is silent. */
 export async function readFolderConfiguration(folder: string): Promise<ModelConfiguration> {
@@ -32,32 +33,18 @@ export async function loadParameters(folder: string, configuration: ModelConfigu
   const buffer = new ParameterBuffer(parameterSpecifications(configuration));
   const checkpoint = await openCheckpoint(folder);
   try {
-    for (const { name, shape, local } of buffer.specifications) {
+    for (const specification of buffer.specifications) {
+      const { name, local } = specification;
       const target = buffer.view(name);
-      // A tied model may store its one matrix under the head's name only.
-      const source =
-        !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
-      if (!checkpoint.has(source)) {
-        if (local.endsWith('.subln')) {
-          target.fill(1);
-          continue;
-        }
+      if (checkpoint.has(storedName(checkpoint, specification, configuration)))
+        await readStored(checkpoint, specification, configuration, folder, target);
+      else if (local.endsWith('.subln')) target.fill(1);
+      else
         throw new TritsmithError('bad-input', 'model.lacks-tensor', {
           folder,
           name,
           architecture: configuration.architecture,
         });
-      }
-      const stored = checkpoint.shape(source);
-      if (stored.join() !== shape.join())
-        throw new TritsmithError('bad-input', 'model.tensor-shape', {
-          folder,
-          name: source,
-          shape: [...stored],
-          expected: [...shape],
-        });
-      await checkpoint.readFloat32(source, target);
-      assertFinite(source, target);
     }
   } finally {
     await checkpoint.close();
@@ -73,9 +60,11 @@ async function derivedConfig(
 ): Promise<string> {
   const original = await readModelSettings(source, 'config.json');
   const { ternary, subln, qkvBias } = configuration;
+  const { className, modelType, settings } = architectureOf(configuration.architecture);
   const derived = {
-    ...original,
-    architectures: [architectureOf(configuration.architecture).className],
+    ...(settings?.(original) ?? original),
+    model_type: modelType,
+    architectures: [className],
     tie_word_embeddings: configuration.tiedEmbeddings,
     torch_dtype: dtype === 'BF16' ? 'bfloat16' : 'float32',
     ...(ternary || subln !== 'none' ? { tritsmith: { ternary, subln, qkvBias } } : {}),
@@ -102,11 +91,14 @@ export async function saveModelFolder(
   await writeFileAtomically(join(folder, 'config.json'), config);
   await writeSafetensors(
     join(folder, 'model.safetensors'),
-    parameters.specifications.map(({ name, shape }) => ({
-      name,
+    storedTensors(parameters.specifications).map((tensor) => ({
+      name: tensor.name,
       dtype,
-      shape,
-      data: () => (dtype === 'BF16' ? encodeBf16(parameters.view(name)) : parameters.view(name)),
+      shape: tensor.shape,
+      data: () => {
+        const values = storedValues(tensor, (name) => parameters.view(name));
+        return dtype === 'BF16' ? encodeBf16(values) : values;
+      },
     })),
     { format: 'pt', ...(configuration.tiedEmbeddings ? { 'lm_head.weight': headName(configuration) } : {}) },
   );

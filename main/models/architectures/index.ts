@@ -1,7 +1,7 @@
 /** The supported architectures. */
 import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { readBoundedFile } from '../../basics/bounded-json.ts';
+import { type JsonObject, readBoundedFile } from '../../basics/bounded-json.ts';
 import type { ModelConfiguration } from '../configuration.ts';
 import { type Architecture, huggingFaceConfig } from './architecture.ts';
 import { llama } from './llama.ts';
@@ -33,7 +33,8 @@ export function parseConfiguration(text: string): ModelConfiguration {
   const modelType = (json as { model_type?: unknown } | null)?.model_type;
   if (typeof modelType !== 'string') throw new TritsmithError('bad-input', 'configuration.no-type');
   const architecture = architectureOf(modelType);
-  const parsed = huggingFaceConfig.safeParse(json);
+  const settings = architecture.settings?.(json as JsonObject) ?? json;
+  const parsed = huggingFaceConfig.safeParse(settings);
   if (!parsed.success)
     throw new TritsmithError('bad-input', 'configuration.settings', {
       problems: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),

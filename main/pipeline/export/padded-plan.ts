@@ -6,6 +6,7 @@
  * width (SubLN before o and down, the norms of single heads) has another r' but the same epsilon: the matrix that its input is linear in (v, up, q, k) gets a
  * scale that is sqrt(r / r') as large, which the norm divides out again. Nothing is approximated but for the rounding of these factors to float32.
  */
+import { TritsmithError } from '../../contract/errors.ts';
 import { tell } from '../../contract/messages/told.ts';
 import { tensorTypeByName } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
@@ -15,7 +16,10 @@ import { type GgufPlan, planGguf } from './gguf-layout.ts';
 
 const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
-/** The shape that a ternary model is written in; the same object where the types' blocks divide its rows already. */
+/**
+ * The shape that a ternary model is written in; the same object where the types' blocks divide its rows already.
+ * @throws TritsmithError `unsupported`
+ */
 function widened(configuration: ModelConfiguration, encoding: GgufEncoding): ModelConfiguration {
   const { linear, embedding, own = false } = encoding;
   if (!configuration.ternary || !isTernaryType(linear) || own) return configuration;
@@ -34,6 +38,9 @@ function widened(configuration: ModelConfiguration, encoding: GgufEncoding): Mod
   const width = square ? heads * headSize : roundUp(hiddenSize, hiddenBlock);
   const ffnSize = roundUp(configuration.ffnSize, block);
   if (width === hiddenSize && heads === configuration.heads && ffnSize === configuration.ffnSize) return configuration;
+  // Programs take the scale of Gemma's embedding from the hidden size of the file.
+  if (width !== hiddenSize && configuration.embeddingScale !== 1)
+    throw new TritsmithError('unsupported', 'export.padded-scale', { type: linear, hiddenSize, multiple: hiddenBlock });
   const rmsNormEpsilon = (configuration.rmsNormEpsilon * hiddenSize) / width;
   return { ...configuration, hiddenSize: width, heads, kvHeads, ffnSize, rmsNormEpsilon };
 }
@@ -51,6 +58,8 @@ function factorOf(local: string, narrow: ModelConfiguration, wide: ModelConfigur
       return Math.sqrt(ffn);
     case 'attentionNorm':
     case 'ffnNorm':
+    case 'attentionPostNorm':
+    case 'ffnPostNorm':
     case 'finalNorm':
     case 'q.subln':
     case 'k.subln':
@@ -67,7 +76,10 @@ function factorOf(local: string, narrow: ModelConfiguration, wide: ModelConfigur
     case 'k':
     case 'q.bias':
     case 'k.bias':
-      return qkNorm ? Math.sqrt(hidden) : 1;
+      return qkNorm === 'none' ? 1 : Math.sqrt(qkNorm === 'head' ? hidden : hidden / attention);
+    case 'q.norm':
+    case 'k.norm':
+      return qkNorm === 'projection' ? Math.sqrt(attention) : 1;
     default:
       return 1;
   }

@@ -1,8 +1,8 @@
 /** The tensors of a model one at a time, so that exporting needs memory for one tensor and not for the model. */
-import { TritsmithError } from '../../contract/errors.ts';
-import { assertFinite, openCheckpoint } from '../../formats/safetensors/index.ts';
+import { openCheckpoint } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { parameterSpecifications } from '../../models/parameters.ts';
+import { readStored } from '../../models/stored-parameters.ts';
 
 export interface TensorSource {
   /** Row-major values of a parameter (models/parameters.ts names it); not to be written to. @throws TritsmithError */
@@ -19,19 +19,9 @@ export async function openTensorSource(folder: string, configuration: ModelConfi
   const checkpoint = await openCheckpoint(folder);
   return {
     async read(name) {
-      const { shape, local } = specifications.get(name)!;
-      // A tied model may store its one matrix under the head's name only.
-      const stored =
-        !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
-      if (checkpoint.shape(stored).join() !== shape.join())
-        throw new TritsmithError('bad-input', 'model.tensor-shape', {
-          folder,
-          name: stored,
-          shape: [...checkpoint.shape(stored)],
-          expected: [...shape],
-        });
-      const values = await checkpoint.readFloat32(stored);
-      assertFinite(stored, values);
+      const specification = specifications.get(name)!;
+      const values = new Float32Array(specification.size);
+      await readStored(checkpoint, specification, configuration, folder, values);
       return values;
     },
     close: () => checkpoint.close(),

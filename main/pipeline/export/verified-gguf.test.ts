@@ -42,7 +42,13 @@ function write(
   return { path, written };
 }
 
-const ropeScaling = { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 32 };
+const ropeScaling = {
+  kind: 'llama3',
+  factor: 8,
+  lowFrequencyFactor: 1,
+  highFrequencyFactor: 4,
+  originalMaxPositions: 32,
+} as const;
 const f16 = 'F16' as const;
 
 describe('an exported student in the native runtime', () => {
@@ -127,7 +133,7 @@ describe('a file of our own, which holds what no format does', () => {
     ['Llama, SubLN before all seven, odd widths', 'llama', { subln: 'all', hiddenSize: 90, ffnSize: 130 }],
     ['Llama, heads that "bitnet" can not say', 'llama', { hiddenSize: 90, ffnSize: 130 }],
     ['Qwen2, SubLN beside the bias', 'qwen2', { architecture: 'qwen2' }],
-    ['Qwen2, SubLN before all seven', 'qwen2', { architecture: 'qwen2', qkvBias: false, subln: 'all' }],
+    ['Qwen2, SubLN before all seven', 'llama', { architecture: 'qwen2', qkvBias: false, subln: 'all' }],
     ['Qwen3 of odd widths', 'qwen3', { architecture: 'qwen3', hiddenSize: 90, ffnSize: 130 }],
   ])('%s (%s) has the logits of the graph engine', async (_title, architecture, changes) => {
     const configuration = tinyConfiguration({ heads: 3, kvHeads: 1, headSize: 22, rmsNormEpsilon: 1e-3, ...changes });

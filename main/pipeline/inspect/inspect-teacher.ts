@@ -18,6 +18,7 @@ import { readModelSettings } from '../../models/companion-files.ts';
 import { type ModelConfiguration, projections } from '../../models/configuration.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
+import { storedName, storedShape } from '../../models/stored-parameters.ts';
 import { defaultExportNote, exportCapabilities } from '../export/capabilities.ts';
 
 /** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (docs/formats.md, 2.1). */
@@ -136,9 +137,10 @@ async function weightFacts(folder: string, configuration: ModelConfiguration): P
     let bytes = 0;
     for (const file of checkpoint.files) bytes += (await stat(join(folder, basename(file)))).size;
     const facts = { bytes, types: [...types].sort(), files: checkpoint.files.length };
-    for (const { name, shape, local } of parameterSpecifications(configuration)) {
-      const tied = local === 'embedding' && configuration.tiedEmbeddings && !checkpoint.has(name);
-      const source = tied ? 'lm_head.weight' : name;
+    for (const specification of parameterSpecifications(configuration)) {
+      const { name } = specification;
+      const source = storedName(checkpoint, specification, configuration);
+      const shape = storedShape(checkpoint, specification);
       if (!checkpoint.has(source)) return { ...facts, problem: tell('teacher.tensor-lacks', { name }) };
       const stored = checkpoint.shape(source);
       if (stored.join() !== shape.join())
