@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeStudent } from './golden/student-files.ts';
 import { prompt, students, writeStudents } from './golden/students.ts';
 import { availableKernels, loadModel, StudentError, type LoadOptions } from './runtime.ts';
 
@@ -65,6 +66,18 @@ describe.each(Object.keys(students))('%s', (name) => {
       model.close();
     }
   });
+});
+
+it.each(availableKernels())('Q2_0 gives the bits of I2_S with %s, as the integers are the same', (kernel) => {
+  const { shape, file } = students['bitnet-q2']!;
+  writeStudent(path('same-as-i2s'), shape, { ...file, weights: 'i2_s' });
+  const logits = ['bitnet-q2', 'same-as-i2s'].map((name) => {
+    const model = loadModel(path(name), { ...exact, kernel });
+    const found = model.logits(prompt);
+    model.close();
+    return found;
+  });
+  expect(logits[0]).toEqual(logits[1]);
 });
 
 const greedyIndex = (logits: Float32Array) => logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
@@ -224,6 +237,27 @@ describe('errors', () => {
     expect(failure(() => loadModel(cut))).toMatchObject({ code: 'damaged', remedy: /again/ });
     writeFileSync(cut, Buffer.from(whole.toString('latin1').replaceAll('llama', 'lxama'), 'latin1'));
     expect(failure(() => loadModel(cut)).code).toBe('unsupported');
+  });
+
+  it('a Q2_0 file of another quantiser is refused: a weight of +2, scales that differ', () => {
+    const whole = readFileSync(path('llama-q2-odd-width'));
+    const foreign = join(folder, 'foreign.gguf');
+    // Every block begins with the scale 1 and 16 bytes of codes, of which 3 is +2.
+    const block = whole.findIndex(
+      (_, at) => at % 32 === 0 && [0, 18, 36].every((n) => whole[at + n + 1] === 0x3c && whole[at + n] === 0),
+    );
+    for (const [at, byte, words] of [
+      [2, 0b1100, /weights of \+2/],
+      [19, 0x40, /different scales/],
+    ] as const) {
+      const changed = Buffer.from(whole);
+      changed[block + at] = byte;
+      writeFileSync(foreign, changed);
+      expect(failure(() => loadModel(foreign))).toMatchObject({
+        code: 'unsupported',
+        message: expect.stringMatching(words) as string,
+      });
+    }
   });
 
   it('say what is wrong with a request', () => {

@@ -1,5 +1,5 @@
 /**
- * The student's runtime: loads a GGUF file (docs/formats.md; I2_S, TQ2_0 and TQ1_0 with one scale per tensor, dense tensors) and runs it on the CPU. Calls are synchronous and
+ * The student's runtime: loads a GGUF file (docs/formats.md; I2_S, Q2_0, TQ2_0 and TQ1_0 with one scale per tensor, dense tensors) and runs it on the CPU. Calls are synchronous and
  * meant for a worker process; `generate` gives the event loop a turn after every token, so that it can be cancelled.
  */
 import { createRequire } from 'node:module';

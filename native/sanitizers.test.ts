@@ -118,6 +118,11 @@ describe.skipIf(!canSanitise())('with ASan and UBSan', () => {
         { ...file, weights: 'tq1_0' },
       ],
       [small, { ...file, weights: 'q4_0', table: 'q4_0' }],
+      [small, { ...file, weights: 'q2_0' }],
+      [
+        { ...small, width: 50, ffn: 70 },
+        { ...file, subln: 'all' },
+      ],
     ];
     const paths = kinds.map(([shape, kind], i) => {
       const path = join(folder, `${i}.gguf`);

@@ -464,6 +464,10 @@ export const texts = {
         name: 'GGUF, I2_S',
         text: 'Two bits per weight, the format of bitnet.cpp and of Tritsmith: CPUs with AVX2, AVX-512 or NEON.',
       },
+      q2_0: {
+        name: 'GGUF, Q2_0',
+        text: '2.25 bits per weight for llama.cpp of July 2026 or later, on processors and graphics cards, and for Tritsmith. Widths need only be multiples of 64.',
+      },
       tq2_0: {
         name: 'GGUF, TQ2_0',
         text: 'Two bits per weight for llama.cpp (Qwen3 students with extra norms excepted) and for Tritsmith.',

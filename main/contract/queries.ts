@@ -65,6 +65,16 @@ export const teacherCard = z.object({
   parameters: z.number(),
   /** Scalars in the linear layers of the trunk, those that become ternary. */
   bodyParameters: z.number(),
+  /** What each export type makes of a preset's student (or of the teacher): why it can't be written, or the bytes that zeros add to it (embedding F16). */
+  exports: z
+    .array(
+      z.object({
+        type: exportType,
+        obstacle: told.nullable(),
+        padding: z.object({ bodyBytes: z.number(), tableBytes: z.number() }).nullable(),
+      }),
+    )
+    .default([]),
   /** Bytes of the safetensors files. */
   weightBytes: z.number(),
   weightTypes: z.array(z.string()),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { spokenFields, told } from './messages/told-schema.ts';
 import { comparedModels, trainedModels } from './model-names.ts';
 import { runVerdict } from './queries.ts';
+import { embeddingType, exportType } from './recipe.ts';
 
 export const trainedModel = z.enum(trainedModels);
 export const comparedModel = z.enum(comparedModels);
@@ -69,10 +70,21 @@ export const exportedFile = z.object({
   untried: z.array(z.object({ program: z.string(), reason: z.string(), ...spokenFields })).optional(),
   /** Restrictions that a user should know. */
   notes: z.array(told).optional(),
+  /** Nobody asked for it: it runs in Tritsmith alone, so that its model is measured and tried. */
+  own: z.boolean().optional(),
   /** Which weights it was made of: size and time of the model's file. */
   source: z.string().optional(),
 });
 export type ExportedFile = z.infer<typeof exportedFile>;
+
+/** An export that a recipe asked for and that could not be written, and why. */
+export const failedExport = z.object({
+  model: trainedModel,
+  type: exportType,
+  embedding: embeddingType,
+  problem: told,
+});
+export type FailedExport = z.infer<typeof failedExport>;
 
 /** A typical request of a task. `answerTokens` is 1 for a class: its scores come with the last token of the prompt. */
 export const typicalRequest = z.object({ promptTokens: z.number(), answerTokens: z.number() });
@@ -97,6 +109,8 @@ export const storedComparison = z.object({
   export: z.object({ path: z.string(), type: z.string(), verified: z.boolean() }).nullable(),
   /** Every export, with its proofs and sizes. */
   exports: z.array(exportedFile).optional(),
+  /** What was asked for and could not be written. */
+  failedExports: z.array(failedExport).optional(),
 });
 export type StoredComparison = z.infer<typeof storedComparison>;
 

@@ -91,6 +91,11 @@ export function exportedPath(fileName: string): string {
   return join('exports', fileName);
 }
 
+/** What the recipe asked for and could not be exported; absent where nothing failed. */
+export function failedExportsPath(experiment: string): string {
+  return join(exportsFolder(experiment), 'failed.json');
+}
+
 /** The list of what was exported. */
 export function exportListPath(experiment: string): string {
   return join(exportsFolder(experiment), 'exports.json');

@@ -1,11 +1,13 @@
 /** What an experiment found out, as it lies in its folder: one place that writes and reads it. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { type ComparedModel, comparedModels } from '../contract/model-names.ts';
 import {
   type ExportedFile,
   exportedFile,
+  type FailedExport,
+  failedExport,
   type Measurement,
   measurement,
   type ModelEvaluation,
@@ -15,7 +17,7 @@ import {
 } from '../contract/results.ts';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
 import { readJson } from '../basics/json-file.ts';
-import { comparisonPath, evaluationPath, exportListPath, measurementPath } from './folder.ts';
+import { comparisonPath, evaluationPath, exportListPath, failedExportsPath, measurementPath } from './folder.ts';
 
 const damaged = 'results.damaged';
 
@@ -76,6 +78,17 @@ export function readExportList(experiment: string): ExportedFile[] | null {
 
 export async function writeExportList(experiment: string, files: readonly ExportedFile[]): Promise<void> {
   await write(exportListPath(experiment), `${JSON.stringify(files, null, 2)}\n`);
+}
+
+/** What could not be exported when the recipe's exports were last written. @throws TritsmithError `damaged` */
+export function readFailedExports(experiment: string): FailedExport[] {
+  return readJson(failedExportsPath(experiment), z.array(failedExport), damaged) ?? [];
+}
+
+export async function writeFailedExports(experiment: string, failed: readonly FailedExport[]): Promise<void> {
+  const path = failedExportsPath(experiment);
+  if (failed.length === 0) await rm(path, { force: true });
+  else await write(path, `${JSON.stringify(failed, null, 2)}\n`);
 }
 
 async function write(path: string, text: string): Promise<void> {

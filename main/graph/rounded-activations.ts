@@ -19,16 +19,18 @@ function throughFloat16(graph: Graph, x: Value): Value {
   return graph.node1('Cast', [half], x.shape, { attributes: { to: { int: float32 } } });
 }
 
-/** x `[..., K]` as the product will see it. K must be a multiple of the block. */
+/** x `[..., K]` as the product will see it; where K is no multiple of the block, zeros fill up the last one, as in a padded file. */
 export function roundActivations(graph: Graph, x: Value, rounding: ActivationRounding): Value {
   if (rounding === 'none') return x;
   if (rounding === 'float16') return throughFloat16(graph, x);
   const size = rounding === 'blocks-256' ? 256 : 32;
   const width = x.shape.at(-1);
-  if (typeof width !== 'number' || width % size !== 0) throw new RangeError(`${width} is no multiple of ${size}`);
+  if (typeof width !== 'number') throw new RangeError(`${String(width)} is no width`);
+  const missing = (size - (width % size)) % size;
+  const whole = missing === 0 ? x : zerosAfter(graph, x, width, missing);
   const shape = ['blocks', size];
   const perBlock = ['blocks', 1];
-  const blocks = graph.node1('Reshape', [x, graph.integers([-1, size])], shape);
+  const blocks = graph.node1('Reshape', [whole, graph.integers([-1, size])], shape);
   const largest = graph.node1('ReduceMax', [graph.node1('Abs', [blocks], shape), graph.integers([-1])], perBlock);
   const bound = graph.node1('Max', [largest, graph.constant(1e-30)], perBlock);
   const inverse = graph.node1('Div', [graph.constant(127), bound], perBlock);
@@ -38,5 +40,12 @@ export function roundActivations(graph: Graph, x: Value, rounding: ActivationRou
   const shifted = graph.node1('Add', [scaled, graph.constant(roundingConstant)], shape);
   const integers = graph.node1('Sub', [shifted, graph.constant(roundingConstant)], shape);
   const rounded = graph.node1('Mul', [integers, scale], shape);
-  return graph.node1('Reshape', [rounded, graph.node1('Shape', [x], [x.shape.length])], x.shape);
+  const back = graph.node1('Reshape', [rounded, graph.node1('Shape', [whole], [x.shape.length])], whole.shape);
+  if (missing === 0) return back;
+  return graph.node1('Slice', [back, graph.integers([0]), graph.integers([width]), graph.integers([-1])], x.shape);
+}
+
+function zerosAfter(graph: Graph, x: Value, width: number, count: number): Value {
+  const before = new Array<number>(2 * x.shape.length - 1).fill(0);
+  return graph.node1('Pad', [x, graph.integers([...before, count])], [...x.shape.slice(0, -1), width + count]);
 }

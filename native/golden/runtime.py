@@ -1,5 +1,5 @@
 """
-Writes runtime.json: logits of the golden students, computed with PyTorch straight from their GGUF files.
+Adds to runtime.json the students that it lacks: their logits, computed with PyTorch straight from their GGUF files.
 
     node students.ts <folder> && python runtime.py <folder>
 
@@ -83,10 +83,17 @@ def decode(data, at, shape, kind):
         from gguf.quants import Q6_K
         return torch.tensor(Q6_K.dequantize_blocks(raw[:n // 256 * 210].reshape(-1, 210).copy()).reshape(dims))
     if kind == 36:
-        blocks = raw[:n // 4].reshape(-1, 1, 32)
+        size = (n + 127) // 128 * 32
+        blocks = raw[:size].reshape(-1, 1, 32)
         codes = np.concatenate([(blocks >> shift) & 3 for shift in (6, 4, 2, 0)], axis=1)
-        scale = float(raw[n // 4:n // 4 + 4].copy().view(np.float32)[0])
-        return torch.tensor(codes.reshape(dims).astype(np.int64) - 1), scale
+        scale = float(raw[size:size + 4].copy().view(np.float32)[0])
+        return torch.tensor(codes.reshape(-1)[:n].reshape(dims).astype(np.int64) - 1), scale
+    if kind == 42:
+        blocks = raw[:n // 64 * 18].reshape(-1, 18)
+        codes = np.stack([(blocks[:, 2:] >> shift) & 3 for shift in (0, 2, 4, 6)], axis=-1)
+        scales = blocks[:, :2].copy().view(np.float16).astype(np.float64)
+        assert (scales == 1).all()
+        return torch.tensor(codes.reshape(dims).astype(np.int64) - 1), 1.0
     if kind in (34, 35):
         from gguf.quants import TQ1_0, TQ2_0
         quants, size = (TQ1_0, 54) if kind == 34 else (TQ2_0, 66)
@@ -166,12 +173,15 @@ class Student:
 def main(folder):
     torch.set_num_threads(1)
     prompt = [(i * 37 + 11) % 256 for i in range(21)]
-    out = {}
+    target = Path(__file__).with_name("runtime.json")
+    out = json.loads(target.read_text())
     for path in sorted(Path(folder).glob("*.gguf")):
+        if path.stem in out:
+            continue
         logits = Student(path).forward(torch.tensor(prompt))
         # Rows 0, 9 and 20, rounded to 7 digits.
         out[path.stem] = {str(row): [float(f"{z:.7g}") for z in logits[row].tolist()] for row in (0, 9, 20)}
-    Path(__file__).with_name("runtime.json").write_text(json.dumps(out) + "\n")
+    target.write_text(json.dumps(out) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
  */
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
 
-export type WeightType = 'i2_s' | 'tq2_0' | 'tq1_0' | 'q4_0' | 'f16' | 'f32';
+export type WeightType = 'i2_s' | 'q2_0' | 'tq2_0' | 'tq1_0' | 'q4_0' | 'f16' | 'f32';
 export type TableType = 'f32' | 'f16' | 'bf16' | 'q4_0' | 'q8_0' | 'q6_k';
 
 export interface StudentShape {
@@ -28,7 +28,10 @@ export interface StudentFile {
   table: TableType;
   /** One table for embedding and head. */
   tied: boolean;
-  /** Qwen3 only: SubLN norms as `*_norm_in`. The bitnet architectures always have their two. */
+  /**
+   * SubLN norms as `*_norm_in`, in qwen3's way (docs/formats.md, 3.2 and 3.3) or in that of files that are measured here alone (3.4). The bitnet
+   * architectures always have their two.
+   */
   subln: 'none' | 'paper' | 'all';
   seed: number;
   /** Llama-3 frequency factors as `rope_freqs.weight`. */
@@ -85,6 +88,7 @@ const ggmlType: Record<WeightType | TableType, number> = {
   tq1_0: 34,
   tq2_0: 35,
   i2_s: 36,
+  q2_0: 42,
 };
 
 /** A fast generator of 32 random bits (xorshift32 after a mixed seed). */
@@ -123,17 +127,15 @@ function floatToHalf(value: number): number {
 }
 
 function packI2S(weights: Int8Array, delta: number): Uint8Array {
-  const out = new Uint8Array(weights.length / 4 + 32);
-  for (let block = 0; block * 128 < weights.length; block++)
+  const blocks = Math.ceil(weights.length / 128);
+  const out = new Uint8Array(blocks * 32 + 32);
+  const code = (at: number) => (weights[at] ?? 0) + 1;
+  for (let block = 0; block < blocks; block++)
     for (let p = 0; p < 32; p++) {
       const at = block * 128 + p;
-      out[block * 32 + p] =
-        ((weights[at]! + 1) << 6) |
-        ((weights[at + 32]! + 1) << 4) |
-        ((weights[at + 64]! + 1) << 2) |
-        (weights[at + 96]! + 1);
+      out[block * 32 + p] = (code(at) << 6) | (code(at + 32) << 4) | (code(at + 64) << 2) | code(at + 96);
     }
-  new DataView(out.buffer).setFloat32(weights.length / 4, delta, true);
+  new DataView(out.buffer).setFloat32(blocks * 32, delta, true);
   return out;
 }
 
@@ -152,6 +154,17 @@ function packTQ2(weights: Int8Array): Uint8Array {
     }
     out[to + 64] = one & 255;
     out[to + 65] = one >> 8;
+  }
+  return out;
+}
+
+/** Q2_0 as ggml makes it: the scale first, then four neighbours to a byte, the first in the lowest bits. */
+function packQ2(weights: Int8Array): Uint8Array {
+  const out = new Uint8Array((weights.length / 64) * 18);
+  const one = floatToHalf(1);
+  for (let block = 0; block * 64 < weights.length; block++) {
+    out.set([one & 255, one >> 8], block * 18);
+    for (let i = 0; i < 64; i++) out[block * 18 + 2 + (i >> 2)]! |= (weights[block * 64 + i]! + 1) << (2 * (i & 3));
   }
   return out;
 }
@@ -289,8 +302,10 @@ function bytesOf(type: WeightType | TableType, count: number): number {
       return (count / 256) * 54;
     case 'tq2_0':
       return (count / 256) * 66;
+    case 'q2_0':
+      return (count / 64) * 18;
     case 'i2_s':
-      return count / 4 + 32;
+      return Math.ceil(count / 128) * 32 + 32;
   }
 }
 
@@ -339,6 +354,7 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
       make: () => {
         const weights = ternaryWeights(count, own);
         if (file.weights === 'i2_s') return packI2S(weights, delta);
+        if (file.weights === 'q2_0') return packQ2(weights);
         if (file.weights === 'tq2_0') return packTQ2(weights);
         if (file.weights === 'tq1_0') return packTQ1(weights);
         if (file.weights === 'q4_0') return packQ4(Float32Array.from(weights, (w) => w * delta));
@@ -346,7 +362,7 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
         return asBytes(Float32Array.from(weights, (w) => w * delta));
       },
     });
-    if (file.weights === 'tq2_0' || file.weights === 'tq1_0')
+    if (file.weights === 'tq2_0' || file.weights === 'tq1_0' || file.weights === 'q2_0')
       out.push({
         name: `${name}.scale`,
         shape: [1],
@@ -383,8 +399,8 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
     if (bitnet) vector(`${block}attn_sub_norm.weight`, attention, 1, 0.2);
     linear(`${block}attn_output`, attention, shape.width);
     if (bitnet) vector(`${block}ffn_sub_norm.weight`, shape.ffn, 1, 0.2);
-    const paper = file.subln === 'paper';
-    if (paper)
+    const moved = file.subln === 'paper' && shape.architecture === 'qwen3';
+    if (moved)
       out.push({
         name: `${block}ffn_norm.weight`,
         shape: [shape.width],
@@ -397,10 +413,12 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
       for (const name of ['attn_q', 'attn_k', 'attn_v']) vector(`${block}${name}_norm_in.weight`, shape.width, 1, 0.2);
     if (file.subln !== 'none') {
       vector(`${block}attn_output_norm_in.weight`, attention, 1, 0.2);
-      vector(`${block}ffn_gate_norm_in.weight`, shape.width, 1, 0.2);
-      // With SubLN before o and down alone, both carry the weight of ffn_norm (docs/formats.md, 3.3).
-      if (paper) seed--;
-      vector(`${block}ffn_up_norm_in.weight`, shape.width, 1, 0.2);
+      if (moved || file.subln === 'all') {
+        vector(`${block}ffn_gate_norm_in.weight`, shape.width, 1, 0.2);
+        // With SubLN before o and down alone, both carry the weight of ffn_norm (docs/formats.md, 3.3).
+        if (moved) seed--;
+        vector(`${block}ffn_up_norm_in.weight`, shape.width, 1, 0.2);
+      }
       vector(`${block}ffn_down_norm_in.weight`, shape.ffn, 1, 0.2);
     }
     linear(`${block}ffn_gate`, shape.width, shape.ffn);
@@ -443,7 +461,7 @@ function metadata(shape: StudentShape, file: StudentFile): Uint8Array[] {
   const a = shape.architecture;
   put('general.architecture', 8, text(a));
   put('general.name', 8, text(`random ${a} student`));
-  put('general.file_type', 4, u32({ i2_s: 40, tq2_0: 37, tq1_0: 36, q4_0: 2, f16: 1, f32: 0 }[file.weights]));
+  put('general.file_type', 4, u32({ i2_s: 40, q2_0: 41, tq2_0: 37, tq1_0: 36, q4_0: 2, f16: 1, f32: 0 }[file.weights]));
   const numbers = {
     context_length: shape.context,
     embedding_length: shape.width,

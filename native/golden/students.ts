@@ -42,6 +42,22 @@ export const students: Record<string, { shape: StudentShape; file: StudentFile }
     shape: { ...base, architecture: 'qwen3', headDim: 32 },
     file: { ...file, subln: 'paper', seed: 10 },
   },
+  'llama-q2-odd-width': {
+    shape: { ...base, width: 192, ffn: 320, heads: 6, kvHeads: 2, headDim: 32 },
+    file: { ...file, weights: 'q2_0', seed: 15 },
+  },
+  'bitnet-q2': {
+    shape: { ...base, architecture: 'bitnet', width: 192, ffn: 320, heads: 6, kvHeads: 2, headDim: 32 },
+    file: { ...file, weights: 'q2_0', table: 'q8_0', seed: 16 },
+  },
+  'llama-all-own': {
+    shape: { ...base, width: 90, ffn: 130, heads: 3, kvHeads: 1, headDim: 22 },
+    file: { ...file, subln: 'all', tied: false, seed: 17 },
+  },
+  'qwen2-paper-own': {
+    shape: { ...base, architecture: 'qwen2', width: 90, ffn: 130, heads: 3, kvHeads: 1, headDim: 22 },
+    file: { ...file, subln: 'paper', seed: 18 },
+  },
   'qwen3-all-odd-width': {
     shape: { ...base, architecture: 'qwen3', width: 96, ffn: 320, headDim: 24, heads: 4, kvHeads: 4 },
     file: { ...file, subln: 'all', seed: 11 },

@@ -105,7 +105,7 @@ class Loader {
     expectShape(tensor, name + ".weight", columns, rows);
     out.bias = floatsIfAny(name + ".bias", rows);
     const float extra = gguf_.find(name + ".scale") == nullptr ? 1.0f : floats(name + ".scale", 1)[0];
-    out.isTernary = tensor.type == TensorType::i2_s || tensor.type == TensorType::tq1_0 || tensor.type == TensorType::tq2_0;
+    out.isTernary = tensor.type == TensorType::i2_s || tensor.type == TensorType::tq1_0 || tensor.type == TensorType::tq2_0 || tensor.type == TensorType::q2_0;
     if (!out.isTernary) {
       if (extra != 1.0f) unsupported("Tensor " + name + " is dense and has a scale.");
       matrix(out.dense, name + ".weight", columns, rows);
@@ -117,6 +117,7 @@ class Loader {
     float scale;
     if (scaleAt != nullptr) std::memcpy(&scale, scaleAt, sizeof scale);
     else scale = commonScale(tensor, name);
+    if (tensor.type == TensorType::q2_0) expectTernary(tensor, name);
     out.ternary.delta = scale * extra;
     if (!std::isfinite(out.ternary.delta)) damaged("the scale of tensor " + name + " is not finite.");
     planned_.push_back({&out.ternary, &tensor});
@@ -186,14 +187,24 @@ class Loader {
     return m;
   }
 
-  /** TQ1_0 and TQ2_0 end every block of 256 with a half scale: one per tensor is what a student has. */
+  /** TQ1_0 and TQ2_0 end every block with a half scale, Q2_0 begins it with one: one per tensor is what a student has. */
   static float commonScale(const GgufTensor& tensor, const std::string& name) {
-    const size_t block = tensor.type == TensorType::tq1_0 ? 54 : 66;
-    const uint8_t* const first = tensor.data + block - 2;
+    const size_t block = tensor.type == TensorType::q2_0 ? 18 : tensor.type == TensorType::tq1_0 ? 54 : 66;
+    const uint8_t* const first = tensor.data + (tensor.type == TensorType::q2_0 ? 0 : block - 2);
     for (size_t at = block; at < tensor.bytes; at += block)
       if (std::memcmp(first, first + at, 2) != 0)
         unsupported("The blocks of tensor " + name + " have different scales.", "Only one scale per ternary tensor is supported.");
     return halfToFloat(readU16(first));
+  }
+
+  /** Code 3 of Q2_0 is +2, which files of other quantisers have. */
+  static void expectTernary(const GgufTensor& tensor, const std::string& name) {
+    for (size_t at = 0; at < tensor.bytes; at += 18)
+      for (size_t i = 2; i < 18; i++) {
+        const uint8_t byte = tensor.data[at + i];
+        if ((byte & byte >> 1 & 0x55) != 0)
+          unsupported("Tensor " + name + " has weights of +2, so it is not ternary.", "Of Q2_0 only files of ternary students are supported.");
+      }
   }
 
   struct RowSource {
@@ -211,6 +222,12 @@ class Loader {
           const uint8_t code = block[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
           codes[first + i] = code == 3 ? 1 : code;
         }
+    }
+    static void q2(const void* context, size_t r, uint8_t* codes) {
+      const auto* const self = static_cast<const RowSource*>(context);
+      const uint8_t* block = self->tensor->data + r * self->columns / 64 * 18;
+      for (size_t first = 0; first < self->columns; first += 64, block += 18)
+        for (size_t i = 0; i < 64; i++) codes[first + i] = block[2 + i / 4] >> (i % 4 * 2) & 3;
     }
     static void tq1(const void* context, size_t r, uint8_t* codes) {
       const auto* const self = static_cast<const RowSource*>(context);
@@ -236,7 +253,10 @@ class Loader {
 
   static void pack(const PackedTernary& plan, const GgufTensor& tensor, uint8_t* target, Pool& pool) {
     const RowSource source{&tensor, plan.columns};
-    const auto row = tensor.type == TensorType::i2_s ? RowSource::i2s : tensor.type == TensorType::tq1_0 ? RowSource::tq1 : RowSource::tq2;
+    const auto row = tensor.type == TensorType::i2_s    ? RowSource::i2s
+                     : tensor.type == TensorType::q2_0  ? RowSource::q2
+                     : tensor.type == TensorType::tq1_0 ? RowSource::tq1
+                                                        : RowSource::tq2;
     pool.pieces(plan.panels, 4, [&](size_t begin, size_t end, int) { packPanels(plan, begin, end, row, &source, target); });
   }
 
@@ -246,10 +266,15 @@ class Loader {
   std::vector<DenseMatrix*> copied_;
 };
 
-/** SubLN weights of one layer, whichever names the file uses (docs/formats.md, 3.1 and 3.2): `attn_sub_norm` and `ffn_sub_norm`, or `*_norm_in`. */
+/**
+ * SubLN weights of one layer, whichever names the file uses (docs/formats.md, 3.1, 3.2 and 3.4): `attn_sub_norm` and `ffn_sub_norm`, or `*_norm_in`, which
+ * `llama` and `qwen2` have in files that are written to be measured here alone.
+ */
 void readSubNorms(Loader& load, const Gguf& file, const Shape& s, const std::string& block, Layer& layer) {
   const size_t attentionWidth = s.heads * s.headDim;
-  if (s.architecture == "qwen3") {
+  if (s.architecture == "qwen3" || s.architecture == "llama" || s.architecture == "qwen2") {
+    if (file.find(block + "attn_sub_norm.weight") != nullptr)
+      unsupported("The architecture " + s.architecture + " has no SubLN, but the file has " + block + "attn_sub_norm.");
     layer.q.inputNorm = load.floatsIfAny(block + "attn_q_norm_in.weight", s.width);
     layer.k.inputNorm = load.floatsIfAny(block + "attn_k_norm_in.weight", s.width);
     layer.v.inputNorm = load.floatsIfAny(block + "attn_v_norm_in.weight", s.width);
@@ -257,14 +282,12 @@ void readSubNorms(Loader& load, const Gguf& file, const Shape& s, const std::str
     layer.gate.inputNorm = load.floatsIfAny(block + "ffn_gate_norm_in.weight", s.width);
     layer.up.inputNorm = load.floatsIfAny(block + "ffn_up_norm_in.weight", s.width);
     layer.down.inputNorm = load.floatsIfAny(block + "ffn_down_norm_in.weight", s.ffn);
-    if (layer.down.inputNorm != nullptr && layer.gate.inputNorm == nullptr)
+    if (s.architecture == "qwen3" && layer.down.inputNorm != nullptr && layer.gate.inputNorm == nullptr)
       unsupported("The file has " + block + "ffn_down_norm_in without ffn_gate_norm_in, which bitnet.cpp would ignore.",
                   "Export the student again.");
-  } else if (s.architecture != "llama" && s.architecture != "qwen2") {
+  } else {
     layer.o.inputNorm = load.floats(block + "attn_sub_norm.weight", attentionWidth);
     layer.down.inputNorm = load.floats(block + "ffn_sub_norm.weight", s.ffn);
-  } else if (file.find(block + "attn_sub_norm.weight") != nullptr) {
-    unsupported("The architecture " + s.architecture + " has no SubLN, but the file has " + block + "attn_sub_norm.");
   }
 }
 

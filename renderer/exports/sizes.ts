@@ -5,6 +5,7 @@ import type { EmbeddingType, ExportType } from '../../main/contract/recipe.ts';
 /** Bits per weight of the linear layers; what carries a scale per tensor is rounded to none. */
 const linearBits: Record<ExportType, number> = {
   i2_s: 2,
+  q2_0: 2.25,
   tq2_0: 2.0625,
   tq1_0: 1.6875,
   hf: 2,
@@ -15,7 +16,7 @@ const linearBits: Record<ExportType, number> = {
 };
 const embeddingBits: Record<EmbeddingType, number> = { f16: 16, f32: 32, q8_0: 8.5, q6_k: 6.5625 };
 
-export const studentTypes = ['i2_s', 'tq2_0', 'tq1_0', 'hf', 'onnx'] as const;
+export const studentTypes = ['i2_s', 'q2_0', 'tq2_0', 'tq1_0', 'hf', 'onnx'] as const;
 export type StudentType = (typeof studentTypes)[number];
 export const teacherTypes = ['f16', 'q8_0', 'q4_0'] as const;
 

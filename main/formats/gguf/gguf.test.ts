@@ -8,6 +8,9 @@ import { hasSharedData, sharedData } from '../../testing/shared-data.ts';
 import { loadTokenizer } from '../tokenizers/index.ts';
 import { unpackI2sBlocks } from './i2s.ts';
 import golden from './golden/values.json' with { type: 'json' };
+import q2 from './golden/q2.json' with { type: 'json' };
+import { dequantiseBlocks } from './quantised.ts';
+import { tensorTypeByName } from './tensor-types.ts';
 import {
   bool,
   float32,
@@ -16,6 +19,7 @@ import {
   int32s,
   openGguf,
   packI2s,
+  packQ2,
   packQ8,
   packTq1,
   packTq2,
@@ -79,6 +83,14 @@ describe('packing', () => {
     await file.close();
   });
 
+  it('gives the bytes of ggml itself for Q2_0, and reads its blocks as ggml does', () => {
+    expect(hex(packQ2(Int8Array.from(q2.ternary)))).toBe(q2.packed['1']);
+    expect(hex(packQ2(Float32Array.from(q2.ternary), 0.75))).toBe(q2.packed['0.75']);
+    const values = new Float32Array(6 * 64);
+    dequantiseBlocks(tensorTypeByName('Q2_0'), Uint8Array.from(Buffer.from(q2.foreign, 'hex')), values);
+    expect(hex(new Uint8Array(values.buffer))).toBe(q2.values);
+  });
+
   it('brings I2_S back exactly, and reads code 3 as 0', () => {
     const back = new Int8Array(2048);
     unpackI2sBlocks(packI2s(ternary, 4, 512, 0.0173).subarray(0, 512), back);
@@ -101,6 +113,8 @@ describe('packing', () => {
     expect(() => packI2s(new Float32Array(512).fill(0.5), 4, 128, 1)).toThrow(/not ternary/);
     expect(() => packI2s(new Float32Array(512).fill(NaN), 4, 128, 1)).toThrow(/not ternary/);
     expect(() => packTq2(new Float32Array(128))).toThrow(/TQ2_0/);
+    expect(() => packQ2(new Float32Array(32))).toThrow(/Q2_0/);
+    expect(() => packQ2(new Float32Array(64).fill(2))).toThrow(/not ternary/);
     expect(() => packTq1(new Float32Array(256).fill(2))).toThrow(/not ternary/);
     expect(() => packQ8(new Float32Array(31))).toThrow(/Q8_0/);
   });

@@ -16,19 +16,28 @@ export function packI2s(values: Float32Array | Int8Array, rows: number, columns:
   checkShapeForType('matrix', tensorTypeByName('I2_S'), [rows, columns]);
   if (values.length !== rows * columns)
     throw new TritsmithError('internal', 'packing.matrix', { rows, columns, values: values.length });
-  const packed = new Uint8Array(values.length / 4 + 32);
+  return packI2sThroughRows(values, scale);
+}
+
+/**
+ * The same for rows of any width: blocks go on over their ends, and zeros fill up the last one. Only our runtime reads it (docs/formats.md, 2.1).
+ * @throws TritsmithError `internal` for a value outside {-1, 0, 1}
+ */
+export function packI2sThroughRows(values: Float32Array | Int8Array, scale: number): Uint8Array {
+  const blocks = Math.ceil(values.length / 128);
+  const packed = new Uint8Array(blocks * 32 + 32);
   for (let block = 0; block < values.length; block += 128)
     for (let p = 0; p < 32; p++) {
       let byte = 0;
       for (let group = 0; group < 4; group++) {
         const index = block + group * 32 + p;
-        const value = values[index]!;
+        const value = values[index] ?? 0;
         if (value !== 0 && value !== 1 && value !== -1) throw notTernary(value, index);
         byte |= (value + 1) << (6 - 2 * group);
       }
       packed[block / 4 + p] = byte;
     }
-  new DataView(packed.buffer).setFloat32(values.length / 4, scale, true);
+  new DataView(packed.buffer).setFloat32(blocks * 32, scale, true);
   return packed;
 }
 

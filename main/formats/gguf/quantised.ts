@@ -2,7 +2,7 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import { decodeBf16, decodeF16, f16ToFloat, floatToF16 } from '../half-precision.ts';
 import { unpackIq4Nl, unpackIq4Xs, unpackQ2K, unpackQ3K, unpackQ4K, unpackQ5K, unpackQ6K } from './k-quants.ts';
-import { unpackTq1, unpackTq2 } from './tq.ts';
+import { unpackQ2, unpackTq1, unpackTq2 } from './tq.ts';
 import type { TensorType } from './tensor-types.ts';
 
 /** Rounds half away from zero, as C's roundf. */
@@ -87,6 +87,7 @@ const dequantisers: Readonly<Partial<Record<string, (bytes: Uint8Array, out: Flo
     Q5_0: (bytes, out, halfAt) => unpackQ5(bytes, out, halfAt, false),
     Q5_1: (bytes, out, halfAt) => unpackQ5(bytes, out, halfAt, true),
     Q8_0: unpackQ8,
+    Q2_0: unpackQ2,
     Q2_K: unpackQ2K,
     Q3_K: unpackQ3K,
     Q4_K: unpackQ4K,

@@ -47,7 +47,7 @@ async function readHeader(file: FileHandle, path: string, fileBytes: number): Pr
 }
 
 async function readValues(file: FileHandle, path: string, tensor: GgufTensor, type: TensorType, out: Float32Array) {
-  const blocks = tensor.count / type.blockValues;
+  const blocks = Math.ceil(tensor.count / type.blockValues);
   const step = Math.max(1, Math.floor(chunkBlocks / type.blockValues));
   let scale = 1;
   if (type.name === 'I2_S') {
@@ -59,8 +59,9 @@ async function readValues(file: FileHandle, path: string, tensor: GgufTensor, ty
     const bytes = await readBytes(file, path, count * type.blockBytes, tensor.begin + block * type.blockBytes);
     const part = out.subarray(block * type.blockValues, (block + count) * type.blockValues);
     if (type.name === 'I2_S') {
-      unpackI2sBlocks(bytes, part);
-      for (let i = 0; i < part.length; i++) part[i]! *= scale;
+      const whole = new Int8Array(count * type.blockValues);
+      unpackI2sBlocks(bytes, whole);
+      for (let i = 0; i < part.length; i++) part[i] = whole[i]! * scale;
     } else dequantiseBlocks(type, bytes, part);
   }
 }

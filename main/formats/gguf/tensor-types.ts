@@ -60,7 +60,7 @@ const types = [
 ] as const;
 
 /** Types that are written. */
-export type TensorTypeName = 'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q8_0' | 'Q6_K' | 'TQ1_0' | 'TQ2_0' | 'I2_S';
+export type TensorTypeName = 'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q8_0' | 'Q6_K' | 'TQ1_0' | 'TQ2_0' | 'I2_S' | 'Q2_0';
 
 /** Numbers that llama.cpp gave up, and those of a well-known fork (142, 143: ternary and 2-bit codes in groups of 128). */
 const removed: readonly number[] = [4, 5, 31, 32, 33, 37, 38];
@@ -85,9 +85,9 @@ export function tensorTypeByName(name: TensorTypeName): TensorType {
   return byName.get(name)!;
 }
 
-/** Bytes of `count` values. */
+/** Bytes of `count` values; the last block counts whole (I2_S through rows, i2s.ts). */
 export function tensorBytes(type: TensorType, count: number): number {
-  return (count / type.blockValues) * type.blockBytes + type.tailBytes;
+  return Math.ceil(count / type.blockValues) * type.blockBytes + type.tailBytes;
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * TQ2_0 and TQ1_0, the ternary types of llama.cpp: blocks of 256 values with one F16 scale each (ggml-quants.c). Ternary weights
- * are stored exactly with scale 1; their own float32 scale goes into a tensor `<name>.scale`.
+ * The types of llama.cpp that hold ternary weights: TQ2_0 and TQ1_0 in blocks of 256 values, Q2_0 in blocks of 64, one F16 scale each
+ * (ggml-quants.c). Ternary weights are stored exactly with scale 1; their own float32 scale goes into a tensor `<name>.scale`.
  */
 import { TritsmithError } from '../../contract/errors.ts';
 import { floatToF16 } from '../half-precision.ts';
@@ -13,8 +13,8 @@ function ternaryCode(value: number, index: number): number {
   return value + 1;
 }
 
-function checkBlocks(type: string, count: number): void {
-  if (count % 256 !== 0) throw new TritsmithError('unsupported', 'packing.blocks', { count, type, block: 256 });
+function checkBlocks(type: string, count: number, block = 256): void {
+  if (count % block !== 0) throw new TritsmithError('unsupported', 'packing.blocks', { count, type, block });
 }
 
 /** Packs ternary values in blocks of 66 bytes: 64 of 2-bit codes, then the F16 scale. @throws TritsmithError `unsupported`, `internal` */
@@ -62,6 +62,31 @@ export function packTq1(values: Float32Array | Int8Array, scale = 1): Uint8Array
     packed[at++] = bits >>> 8;
   }
   return packed;
+}
+
+/** Packs ternary values in blocks of 18 bytes: the F16 scale, then 64 2-bit codes, four neighbours to a byte. @throws as `packTq2` */
+export function packQ2(values: Float32Array | Int8Array, scale = 1): Uint8Array {
+  checkBlocks('Q2_0', values.length, 64);
+  const packed = new Uint8Array((values.length / 64) * 18);
+  const bits = floatToF16(scale);
+  for (let index = 0, at = 0; index < values.length;) {
+    if (index % 64 === 0) {
+      packed[at++] = bits & 0xff;
+      packed[at++] = bits >>> 8;
+    }
+    let byte = 0;
+    for (let shift = 0; shift < 8; shift += 2, index++) byte |= ternaryCode(values[index]!, index) << shift;
+    packed[at++] = byte;
+  }
+  return packed;
+}
+
+/** `bytes` of whole Q2_0 blocks to values; code 3, which no ternary weight has, is twice the scale. */
+export function unpackQ2(bytes: Uint8Array, out: Float32Array, scaleAt: (at: number) => number): void {
+  for (let at = 0, block = 0; at < bytes.length; at += 18, block += 64) {
+    const scale = scaleAt(at);
+    for (let i = 0; i < 64; i++) out[block + i] = (((bytes[at + 2 + (i >>> 2)]! >>> (2 * (i & 3))) & 3) - 1) * scale;
+  }
 }
 
 /** `bytes` of whole TQ2_0 blocks to values. */

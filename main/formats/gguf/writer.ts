@@ -9,6 +9,8 @@ export interface GgufTensorToWrite extends TensorData {
   readonly type: TensorTypeName;
   /** Row-major as in PyTorch, `[rows, columns]` or `[n]`; the file has the dimensions the other way round. */
   readonly shape: readonly number[];
+  /** I2_S whose blocks go on over the ends of rows (`packI2sThroughRows`), so that any shape is written. */
+  readonly throughRows?: boolean;
 }
 
 const alignment = 32;
@@ -88,7 +90,7 @@ function layOut(path: string, metadata: GgufMetadata, tensors: Iterable<GgufTens
   let offset = 0;
   const placed = [...tensors].map((tensor) => {
     const type = tensorTypeByName(tensor.type);
-    checkShapeForType(tensor.name, type, tensor.shape);
+    if (tensor.throughRows !== true || tensor.type !== 'I2_S') checkShapeForType(tensor.name, type, tensor.shape);
     if (names.has(tensor.name) || Buffer.byteLength(tensor.name) >= 64 || tensor.shape.length > 4)
       throw new TritsmithError('internal', 'tensor.not-writable', {
         path,

@@ -9,7 +9,13 @@ import {
 } from '../../contract/model-names.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ComparisonRow, ExportedFile, TypicalRequest } from '../../contract/results.ts';
-import { readEvaluation, readExportList, readMeasurement, writeStoredComparison } from '../../experiment/results.ts';
+import {
+  readEvaluation,
+  readExportList,
+  readFailedExports,
+  readMeasurement,
+  writeStoredComparison,
+} from '../../experiment/results.ts';
 
 /**
  * The file whose size and speed stand for a model: of the teacher F16, of the 4-bit teacher Q4_0, of the others the newest that our
@@ -45,11 +51,14 @@ export async function compareModels(folder: string, recipe: Recipe): Promise<voi
       requestSeconds: measured?.requestSeconds ?? null,
     });
   }
-  const student = files.find(({ model, type }) => model === studentModel && type === recipe.exports[0]?.type);
+  const asked = recipe.exports[0]?.type;
+  const student = files.find(({ model, type, own }) => model === studentModel && type === asked && own !== true);
+  const failedExports = readFailedExports(folder);
   await writeStoredComparison(folder, {
     rows,
     request,
     export: student ? { path: student.path, type: student.type, verified: student.verified } : null,
     exports: files,
+    ...(failedExports.length > 0 ? { failedExports } : {}),
   });
 }

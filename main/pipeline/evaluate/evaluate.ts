@@ -3,7 +3,7 @@ import type { JobSpec } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
 import type { JobResults } from '../../contract/job-results.ts';
-import { type ClassifiedRow, classifyRows, generateRows } from '../../evaluation/answer-classes.ts';
+import { type ClassifiedRow, classifyRows } from '../../evaluation/answer-classes.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
@@ -15,7 +15,6 @@ import { type JobContext, obeyStop } from '../job.ts';
 import type { LabelWords } from '../task/label-words.ts';
 import { openTask } from '../task/open-task.ts';
 import type { PreparedTask } from '../task/task-data.ts';
-import { whyNoGguf } from '../export/gguf-layout.ts';
 import { writeAnswers, type WrittenAnswers } from './written-answers.ts';
 
 type OnRows = (done: number) => Promise<void>;
@@ -58,47 +57,16 @@ function classify(subject: Subject, { ids }: LabelWords, onRows: OnRows): Promis
   );
 }
 
-/** Texts are written by the native runtime; a model that no GGUF file holds by the graph engine, slowly. */
+/** Texts are written by the native runtime, which runs every model from a file of our own. */
 async function write(subject: Subject, context: JobContext, onRows: OnRows): Promise<WrittenAnswers> {
   const { recipe, folder, path, task, tokenizer } = subject;
   const configuration = await modelConfiguration(path);
-  const { maxNewTokens } = recipe.task;
-  if (whyNoGguf(configuration) === null)
-    return writeAnswers(folder, path, configuration, tokenizer, task.dev, {
-      maxNewTokens,
-      threads: recipe.threads,
-      stopping: () => context.stopRequested() !== null,
-      onRow: onRows,
-    });
-  context.emit({
-    type: 'log',
-    level: 'warning',
-    text: 'No GGUF file can hold this model, so its answers are written by the training engine, which takes much longer.',
+  return writeAnswers(folder, path, configuration, tokenizer, task.dev, {
+    maxNewTokens: recipe.task.maxNewTokens,
+    threads: recipe.threads,
+    stopping: () => context.stopRequested() !== null,
+    onRow: onRows,
   });
-  return onGraphEngine(subject.path, subject.recipe.threads, async (network, head) => {
-    const prompts = task.dev.map(({ prompt }) => prompt);
-    return {
-      answers: await generateRows(network, head, prompts, tokenizer.eosId, maxNewTokens, onRows),
-      crossEntropy: await referenceCrossEntropy(network, head, task),
-    };
-  });
-}
-
-/** Mean cross-entropy of the reference answers, nats per token. */
-async function referenceCrossEntropy(network: Network, head: ScoringHead, task: PreparedTask): Promise<number> {
-  let sum = 0;
-  let tokens = 0;
-  for (const { prompt, referenceIds: answer } of task.dev) {
-    if (answer.length === 0) continue;
-    const ids = new Int32Array(prompt.length + answer.length);
-    ids.set(prompt);
-    ids.set(answer, prompt.length);
-    const { hidden } = await network.forward({ ids, batch: 1, length: ids.length });
-    const positions = Int32Array.from(answer.keys(), (offset) => prompt.length - 1 + offset);
-    for (const value of await head.logProbabilities(hidden, positions, answer, 1)) sum -= value;
-    tokens += answer.length;
-  }
-  return sum / Math.max(1, tokens);
 }
 
 export async function evaluateModels(spec: JobSpec, context: JobContext): Promise<JobResults['evaluate']> {

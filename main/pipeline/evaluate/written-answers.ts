@@ -6,6 +6,7 @@ import { loadModel, type StudentModel } from '../../../native/runtime.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { cacheFolder } from '../../experiment/folder.ts';
+import { exportObstacle } from '../export/capabilities.ts';
 import { writeGgufModel } from '../export/gguf-file.ts';
 import { openTensorSource } from '../export/tensor-source.ts';
 import { logSumExp } from '../task/label-scores.ts';
@@ -28,7 +29,8 @@ export interface WritingOptions {
 }
 
 /**
- * Writes the model of `folder` as a file that is thrown away afterwards (I2_S, a full-precision model F16; embedding F16), continues each
+ * Writes the model of `folder` as a file that is thrown away afterwards (I2_S, where no architecture holds it of our own; a full-precision model F16;
+ * embedding F16), continues each
  * prompt by greedy tokens until the end token, and scores the reference answers. Keys and values stay in float32, as in training.
  * @throws TritsmithError, StudentError, and whatever `onRow` throws
  */
@@ -46,10 +48,11 @@ export async function writeAnswers(
   const tensors = await openTensorSource(folder, configuration);
   try {
     const linear = configuration.ternary ? 'I2_S' : 'F16';
+    const own = configuration.ternary && exportObstacle({ type: 'i2_s', embedding: 'f16' }, configuration) !== null;
     await writeGgufModel(
       path,
       { name: 'evaluated', configuration, tensors, tokenizer },
-      { linear, embedding: 'F16' },
+      { linear, embedding: 'F16', own },
       () => (options.stopping() ? options.onRow(0) : Promise.resolve()),
     );
     const model = loadModel(path, {

@@ -9,7 +9,7 @@ import type { ExportedFile } from '../../contract/results.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
-import { readExportList } from '../../experiment/results.ts';
+import { readExportList, readFailedExports, readStoredComparison } from '../../experiment/results.ts';
 import { JobStopped } from '../job.ts';
 import { measureModel } from '../evaluate/measure.ts';
 import { prepareTask } from '../task/task-data.ts';
@@ -207,6 +207,42 @@ describe('pruning the vocabulary', () => {
   });
 });
 
+describe('an export that fails after the training', () => {
+  it('is written down in words, and the student is measured all the same', async () => {
+    const folder = join(root, 'failed');
+    // Heads of a size that "bitnet" can't say: a recipe that was started by a version without the check.
+    const student = tinyConfiguration({ headSize: 32 });
+    const source = join(root, 'other-source');
+    cpSync(join(root, 'source'), source, { recursive: true });
+    await writeTinySource(source, student);
+    await saveModelFolder(join(folder, 'student'), source, student, tinyParameters(student, 7));
+    const recipe = recipeWith([
+      { type: 'tq2_0', embedding: 'f16' },
+      { type: 'hf', embedding: 'f16' },
+    ]);
+    const context = { emit: () => undefined, stopRequested: () => null };
+    const found = await exportModels({ kind: 'export', recipe, folder }, context);
+    expect(found).toEqual({ files: 3, verified: false });
+    const failed = readFailedExports(folder);
+    expect(failed).toMatchObject([{ model: 'bitdistill', type: 'tq2_0', problem: { id: 'export.bitnet-shape' } }]);
+    expect(readStoredComparison(folder)).toMatchObject({ export: null, failedExports: failed });
+    expect(readExportList(folder)!.map(({ path, own }) => [path, own])).toEqual([
+      [join('exports', 'bitdistill-measured.gguf'), true],
+      [join('exports', 'teacher-f16.gguf'), undefined],
+      [join('exports', 'bitdistill-hf'), undefined],
+    ]);
+    const measured = await measureModel('bitdistill', { kind: 'measure-student', recipe, folder }, context);
+    expect(measured).toMatchObject({ decodeTokensPerSecond: expect.any(Number) as number });
+
+    // Asked for alone it fails, as a person waits for it.
+    const again = { ...recipe, exports: [...recipe.exports] };
+    await expect(
+      exportModels({ kind: 'export', recipe: again, folder, exports: [recipe.exports[0]!] }, context),
+    ).rejects.toMatchObject({ code: 'unsupported' });
+    expect(readFailedExports(folder)).toEqual(failed);
+  });
+});
+
 describe('a student that no GGUF file can hold (Llama, SubLN before all seven projections)', () => {
   const asking = (exports: ExportSettings[]): Recipe => ({
     ...recipeWith(exports),
@@ -220,7 +256,7 @@ describe('a student that no GGUF file can hold (Llama, SubLN before all seven pr
     await expect(assertExportable(asking([{ type: 'hf', embedding: 'f16' }]))).resolves.toBeUndefined();
   });
 
-  it('is exported as it can be and not measured, and the log says why', async () => {
+  it('is exported as it can be, and measured from a file of our own that no other program takes', async () => {
     const folder = join(root, 'unfit');
     const configuration = tinyConfiguration({ subln: 'all' });
     mkdirSync(folder);
@@ -240,10 +276,15 @@ describe('a student that no GGUF file can hold (Llama, SubLN before all seven pr
     };
     await exportModels({ kind: 'export', recipe, folder }, context);
     const files = readExportList(folder)!;
-    expect(files.filter(({ model }) => model === 'bitdistill').map(({ type }) => type)).toEqual(['hf']);
-    expect(warnings.join()).toMatch(/bitdistill is not measured\. SubLN before all seven projections/);
-    await expect(measureModel('bitdistill', { kind: 'measure-student', recipe, folder }, context)).resolves.toEqual({
-      measured: false,
-    });
+    const ofStudent = files.filter(({ model }) => model === 'bitdistill');
+    expect(ofStudent.map(({ type, own, path }) => [type, own ?? false, path])).toEqual([
+      ['i2_s', true, join('exports', 'bitdistill-measured.gguf')],
+      ['hf', false, join('exports', 'bitdistill-hf')],
+    ]);
+    expect(warnings.join()).toMatch(/bitdistill-measured: It is written for Tritsmith alone/);
+    expect(ofStudent[0]!.checks!.map(({ name, passed }) => [name, passed])).toContainEqual(['runtime', true]);
+    expect(ofStudent[0]!.verdicts!.filter(({ runs }) => runs).map(({ program }) => program)).toEqual(['Tritsmith']);
+    const measured = await measureModel('bitdistill', { kind: 'measure-student', recipe, folder }, context);
+    expect(measured).toMatchObject({ threads: 1, decodeTokensPerSecond: expect.any(Number) as number });
   });
 });

@@ -1,24 +1,39 @@
 /** The export job: the student, and teacher and baseline to measure against, as files that are proven before they get their names. */
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { tell, type Told } from '../../contract/messages/told.ts';
+import { TritsmithError } from '../../contract/errors.ts';
+import { tell, tellError, type Told } from '../../contract/messages/told.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
 import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
-import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
+import type { ExportCheck, ExportedFile, FailedExport } from '../../contract/results.ts';
 import { findLlamaCpp } from '../../llama-cpp/index.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import { modelConfiguration } from '../../models/open-model.ts';
 import { exportedPath, exportsFolder as folderOfExports } from '../../experiment/folder.ts';
-import { readEvaluation, readExportList, writeExportList } from '../../experiment/results.ts';
+import {
+  readEvaluation,
+  readExportList,
+  readFailedExports,
+  writeExportList,
+  writeFailedExports,
+} from '../../experiment/results.ts';
 import { compareModels } from '../evaluate/comparison.ts';
 import { describeArtifact } from '../../experiment/artifact.ts';
 import { type JobContext, JobStopped, obeyStop } from '../job.ts';
 import { openTask } from '../task/open-task.ts';
 import type { PreparedTask } from '../task/task-data.ts';
 import { prunedSubject, promptsOf, pruningOf, type Subject } from './export-subject.ts';
-import { baseName, encodingOf, exportTargets, type Target, targetsFor, storedEmbedding } from './export-targets.ts';
-import { whyNoGguf } from './gguf-layout.ts';
+import {
+  baseName,
+  encodingOfTarget,
+  exportTargets,
+  ownTarget,
+  settle,
+  storedEmbedding,
+  type Target,
+  targetsFor,
+} from './export-targets.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
 import { modelCard } from './model-card.ts';
 import { ggufVerdicts } from './run-verdicts.ts';
@@ -85,7 +100,7 @@ async function writeDraft(
   return writeVerifiedGguf(
     draft,
     { name, configuration, tensors, tokenizer: tokenizerFolder },
-    encodingOf(settings.type, settings),
+    encodingOfTarget(target)!,
     { prompts, threads: recipe.threads, llamaCpp: findLlamaCpp(), onProgress },
   );
 }
@@ -146,7 +161,8 @@ async function exportTarget(
       pruning: pruningOf(subject, configuration.vocabSize, settings),
       ...(verdicts === null ? {} : { verdicts }),
       checks: [...written.checks, ...subject.checks],
-      notes: [...written.notes, ...embeddingNotes(settings)],
+      notes: [...written.notes, ...embeddingNotes(settings), ...(target.own ? [tell('note.own-file')] : [])],
+      ...(target.own ? { own: true } : {}),
       untried: written.untried ?? [],
       source: await sourceOf(folder),
     };
@@ -189,7 +205,10 @@ function weightsOf({ path, type }: ExportedFile): string {
   return type === 'hf' ? join(path, 'model.safetensors') : path;
 }
 
-/** Writes what the recipe asks for, or of it only `exports`; earlier files of the same weights stay listed. */
+/**
+ * Writes what the recipe asks for, or of it only `exports`; earlier files of the same weights stay listed. An export of the recipe that fails is written down
+ * beside the others, and its model gets a file of our own to be measured with; one of `exports` fails the job.
+ */
 export async function exportModels(spec: JobSpec, context: JobContext): Promise<{ files: number; verified: boolean }> {
   const { recipe, folder, exports } = spec;
   const all = exportTargets(folder, recipe);
@@ -199,28 +218,22 @@ export async function exportModels(spec: JobSpec, context: JobContext): Promise<
   for (const name of await readdir(exportsFolder))
     if (name.startsWith(draftPrefix)) await rm(join(exportsFolder, name), { recursive: true, force: true });
   const { task } = await openTask(spec, () => obeyStop(context));
-  let files: ExportedFile[] = [];
-  for (const [index, target] of targets.entries()) {
+  const files: ExportedFile[] = [];
+  const failed: FailedExport[] = [];
+
+  const write = async (asked: Target, index: number): Promise<void> => {
+    const target = settle(asked, await modelConfiguration(asked.folder));
     const note = baseName(target);
-    const unfit = target.forMeasuring ? whyNoGguf(await modelConfiguration(target.folder)) : null;
-    if (unfit !== null) {
-      context.emit({
-        type: 'log',
-        level: 'warning',
-        text: `${note}: not written, so ${target.model} is not measured. ${unfit}`,
-      });
-      continue;
-    }
     // Writers wrap what is thrown in them; a stop must come out as what it is.
     let stopped: JobStopped | null = null;
-    const file = await exportTarget(target, recipe, exportsFolder, task, async (done, total) => {
+    const file = await exportTarget(target, recipe, exportsFolder, task, async (done, units) => {
       await new Promise((resolve) => setImmediate(resolve));
       const request = context.stopRequested();
       if (request) throw (stopped = new JobStopped(request, 0));
       const whole = 1000;
       context.emit({
         type: 'progress',
-        done: index * whole + Math.round((done / Math.max(1, total)) * whole),
+        done: index * whole + Math.round((done / Math.max(1, units)) * whole),
         total: targets.length * whole,
         unit: 'steps',
         resumed: 0,
@@ -235,11 +248,40 @@ export async function exportModels(spec: JobSpec, context: JobContext): Promise<
       context.emit({ type: 'log', level: 'info', text: `${note}: not tried in ${program}. ${reason}` });
     files.push(file);
     context.emit({ type: 'artifact', artifact: await describeArtifact(folder, `export-${note}`, weightsOf(file)) });
+  };
+
+  for (const [index, target] of targets.entries()) {
+    const { model, settings } = target;
+    try {
+      await write(target, index);
+    } catch (thrown) {
+      if (thrown instanceof JobStopped || target.forMeasuring || exports !== undefined) throw thrown;
+      const problem = tellError(TritsmithError.from(thrown));
+      failed.push({ model, type: settings.type, embedding: settings.embedding, problem });
+      context.emit({ type: 'log', level: 'warning', text: `${baseName(target)}: not written. ${problem.text}` });
+    }
+    const last = targets[index + 1]?.model !== model;
+    if (
+      last &&
+      failed.some((each) => each.model === model) &&
+      !files.some((file) => file.model === model && runsInRuntime(file))
+    )
+      await write(ownTarget(target), index);
   }
-  files = [...files, ...(await stillValid(folder, files, all))].sort(
+
+  const listed = [...files, ...(await stillValid(folder, files, all))].sort(
     (a, b) => Number(runsInRuntime(b)) - Number(runsInRuntime(a)),
   );
-  await writeExportList(folder, files);
+  await writeExportList(folder, listed);
+  const before = exports === undefined ? [] : readFailedExports(folder);
+  await writeFailedExports(folder, [
+    ...failed,
+    ...before.filter((each) => !files.some((file) => sameExport(file, each))),
+  ]);
   await compareModels(folder, recipe);
-  return { files: files.length, verified: true };
+  return { files: listed.length, verified: failed.length === 0 };
+}
+
+function sameExport(file: ExportedFile, { model, type, embedding }: FailedExport): boolean {
+  return file.model === model && file.type === type && (file.embedding ?? 'f16') === embedding;
 }

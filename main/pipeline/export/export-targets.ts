@@ -1,26 +1,20 @@
 /** What an export job writes: what the recipe asks for, and what the models are measured with. */
-import { type ExportSettings, type ExportType, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
+import { type ExportSettings, type Recipe, runsInRuntime } from '../../contract/recipe.ts';
 import type { ExportedFile } from '../../contract/results.ts';
 import { baselineModel, teacherModel } from '../../contract/model-names.ts';
 import { trainedModelFolders } from '../../experiment/folder.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import { modelConfiguration } from '../../models/open-model.ts';
 import { studentConfiguration } from '../models-of-recipe.ts';
+import {
+  assertHolds,
+  defaultExportType,
+  encodingOf,
+  exportObstacle,
+  isGgufType,
+  isTeacherType,
+} from './capabilities.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
-import { planGguf } from './gguf-layout.ts';
-
-export type GgufType = Exclude<ExportType, 'hf' | 'onnx'>;
-
-const linearTypes: Record<GgufType, GgufEncoding['linear']> = {
-  i2_s: 'I2_S',
-  tq2_0: 'TQ2_0',
-  tq1_0: 'TQ1_0',
-  f16: 'F16',
-  q8_0: 'Q8_0',
-  q4_0: 'Q4_0',
-};
-
-export function encodingOf(type: GgufType, { embedding }: ExportSettings): GgufEncoding {
-  return { linear: linearTypes[type], embedding: embedding.toUpperCase() as GgufEncoding['embedding'] };
-}
 
 /** The embedding as it is stored: quantised ones are a matter of GGUF, the other formats keep F16 then. */
 export function storedEmbedding({ type, embedding }: ExportSettings): ExportSettings['embedding'] {
@@ -34,48 +28,77 @@ export interface Target {
   /** Folder of the experiment. */
   readonly experiment: string;
   readonly settings: ExportSettings;
-  /** Nobody asked for it: it is written to be measured, and left out where no GGUF file can hold the model. */
+  /** Nobody asked for it: it is written to be measured. `settle` gives it its type. */
   readonly forMeasuring: boolean;
+  /** It is a file for our runtime alone, which holds every model (docs/formats.md, 3.4). */
+  readonly own: boolean;
 }
 
-const teacherTypes: readonly ExportType[] = ['f16', 'q8_0', 'q4_0'];
-
 /**
- * The files to write: those that the recipe asks for, the student's first. A model of which none of them runs in our runtime also gets the
- * file that it is measured with (I2_S, or F16 for the teacher).
+ * The files to write: those that the recipe asks for, the student's first. A model of which none of them runs in our runtime also gets a file that it is
+ * measured with: F16 for the teacher, else what the student is exported as, so that they compare.
  */
 export function exportTargets(folder: string, recipe: Recipe): Target[] {
   const embedding = recipe.exports[0]?.embedding ?? 'f16';
+  const ofStudent = recipe.exports.find((settings) => runsInRuntime(settings) && !isTeacherType(settings.type));
   return trainedModelFolders(folder, recipe)
     .reverse()
     .flatMap(({ name, path }): Target[] => {
       const ofTeacher = name === teacherModel;
       const wanted =
-        name === baselineModel ? [] : recipe.exports.filter(({ type }) => teacherTypes.includes(type) === ofTeacher);
-      const own: ExportSettings = ofTeacher ? { type: 'f16', embedding: 'f16' } : { type: 'i2_s', embedding };
+        name === baselineModel ? [] : recipe.exports.filter(({ type }) => isTeacherType(type) === ofTeacher);
+      const measured: ExportSettings = ofTeacher
+        ? { type: 'f16', embedding: 'f16' }
+        : { type: ofStudent?.type ?? 'i2_s', embedding: ofStudent?.embedding ?? embedding };
       const target = (settings: ExportSettings, forMeasuring: boolean): Target => ({
         model: name,
         folder: path,
         experiment: folder,
         settings,
         forMeasuring,
+        own: false,
       });
       return [
-        ...(wanted.some(runsInRuntime) ? [] : [target(own, true)]),
+        ...(wanted.some(runsInRuntime) ? [] : [target(measured, true)]),
         ...wanted.map((settings) => target(settings, false)),
       ];
     });
 }
 
+/** The file of our own that any model can be measured with. */
+export function ownTarget(target: Target): Target {
+  const { type } = target.settings;
+  const settings: ExportSettings = { type: isTeacherType(type) ? 'f16' : 'i2_s', embedding: 'f16' };
+  return { ...target, settings, forMeasuring: true, own: true };
+}
+
+/** A target of a model whose shape is known: what nobody asked for becomes a file of our own where the type does not hold the model. */
+export function settle(target: Target, configuration: ModelConfiguration): Target {
+  if (!target.forMeasuring || exportObstacle(target.settings, configuration) === null) return target;
+  return ownTarget(target);
+}
+
+/** The types of a GGUF target's tensors; null for what is no GGUF file. */
+export function encodingOfTarget({ settings, own }: Target): GgufEncoding | null {
+  const { type } = settings;
+  if (!isGgufType(type)) return null;
+  return { ...encodingOf(type, settings), ...(own ? { own } : {}) };
+}
+
+/** The export that a recipe gets where nobody asked for one. */
+export async function defaultExports(recipe: Recipe): Promise<ExportSettings[]> {
+  return [{ type: defaultExportType(await studentConfiguration(recipe)), embedding: 'f16' }];
+}
+
 /**
- * Looks before the training whether what the recipe asks for can hold the student that it makes.
+ * Looks before the training whether the files that the recipe asks for can hold the models that it makes.
  * @throws TritsmithError `unsupported`, with the way out
  */
 export async function assertExportable(recipe: Recipe): Promise<void> {
-  const asksForStudentGguf = recipe.exports.some(
-    ({ type }) => type !== 'hf' && type !== 'onnx' && !teacherTypes.includes(type),
-  );
-  if (asksForStudentGguf) planGguf(await studentConfiguration(recipe));
+  const student = await studentConfiguration(recipe);
+  const teacher = await modelConfiguration(recipe.teacher);
+  for (const { type, embedding } of recipe.exports)
+    assertHolds({ type, embedding: storedEmbedding({ type, embedding }) }, isTeacherType(type) ? teacher : student);
 }
 
 /** The targets of trained models that `settings` names; the teacher's types are the teacher's, the others the student's. */
@@ -94,7 +117,8 @@ export function targetsFor(
 }
 
 /** Name of an export without its ending, such as `bitdistill-tq2_0-q6_k-pruned`. */
-export function baseName({ model, settings: { type, embedding, pruneVocabulary } }: Target): string {
+export function baseName({ model, own, settings: { type, embedding, pruneVocabulary } }: Target): string {
+  if (own) return `${model}-measured`;
   return [
     model,
     type,

@@ -7,13 +7,20 @@ import { ParameterBuffer, parameterSpecifications } from '../../models/parameter
 import type { GgufPlan, GgufTensorPlan } from './gguf-layout.ts';
 import { unpermuteRotaryRows } from '../../models/rotary-rows.ts';
 
-/** The tensor's values as they are in the file, with the rows in the model's order. */
+/** The tensor's values as they are in the file, with the rows in the model's order and without padding. */
 export async function valuesInFile(
   file: GgufFile,
-  { name, permuteHeads, shape }: GgufTensorPlan,
+  { name, permuteHeads, shape, padded }: GgufTensorPlan,
 ): Promise<Float32Array> {
-  const values = await file.readFloat32(name);
-  return permuteHeads === null ? values : unpermuteRotaryRows(values, permuteHeads, shape[1] ?? 1);
+  const stored = await file.readFloat32(name);
+  const values = permuteHeads === null ? stored : unpermuteRotaryRows(stored, permuteHeads, shape[1] ?? 1);
+  if (padded === undefined) return values;
+  const { from, factor } = padded;
+  const [columns, wide] = [from.at(-1)!, shape.at(-1)!];
+  return Float32Array.from(
+    { length: from.reduce((product, size) => product * size, 1) },
+    (_, index) => values[Math.floor(index / columns) * wide + (index % columns)]! / factor,
+  );
 }
 
 /** Parameters of the model in a file; `read` gives those of one tensor. */

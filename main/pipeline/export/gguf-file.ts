@@ -14,11 +14,20 @@ import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelTokenizer } from '../../models/open-model.ts';
 import { encodeTensor, type GgufEncoding } from './gguf-encoding.ts';
-import { type GgufPlan, planGguf } from './gguf-layout.ts';
+import type { GgufPlan } from './gguf-layout.ts';
+import { planFile } from './padded-plan.ts';
 import type { TensorSource } from './tensor-source.ts';
 
 /** `general.file_type` (llama.h, `LLAMA_FTYPE_MOSTLY_*`; 36 + 4 is bitnet.cpp's number for I2_S). */
-const fileType: Record<GgufEncoding['linear'], number> = { F16: 1, Q4_0: 2, Q8_0: 7, TQ1_0: 36, TQ2_0: 37, I2_S: 40 };
+const fileType: Record<GgufEncoding['linear'], number> = {
+  F16: 1,
+  Q4_0: 2,
+  Q8_0: 7,
+  TQ1_0: 36,
+  TQ2_0: 37,
+  I2_S: 40,
+  Q2_0: 41,
+};
 
 /** Version of ggml's block formats. */
 const quantisationVersion = 2;
@@ -52,7 +61,7 @@ export interface GgufModel {
 }
 
 async function contentOf({ name, configuration, tensors, tokenizer }: GgufModel, encoding: GgufEncoding) {
-  const plan = planGguf(configuration, encoding.linear === 'TQ2_0' || encoding.linear === 'TQ1_0');
+  const plan = planFile(configuration, encoding);
   const loaded = typeof tokenizer === 'string' ? await modelTokenizer(tokenizer) : tokenizer;
   const keys = await tokenizerMetadata(loaded, configuration.vocabSize);
   return {

@@ -20,6 +20,8 @@ export interface GgufTensorPlan {
   readonly kind: 'embedding' | 'norm' | 'linear';
   /** Rows are regrouped from half-split to interleaved rotary order, head by head (the `llama` architecture). */
   readonly permuteHeads: number | null;
+  /** Where `shape` is wider than the parameter (padded-plan.ts): the parameter's shape, and what its values (a ternary matrix: its scale) are multiplied by. */
+  readonly padded?: { readonly from: readonly number[]; readonly factor: number };
 }
 
 /** Keys of the model's shape are without the architecture's prefix, tokenizer and file type. */
@@ -30,6 +32,13 @@ export interface GgufPlan extends GgufKeys {
   readonly notes: readonly Told[];
 }
 
+export interface PlanOptions {
+  /** Ternary matrices are of a type without room for their scale, so the file has `*.scale` tensors. */
+  readonly separateScales?: boolean;
+  /** The file is for our runtime alone, which takes `*_norm_in` in every architecture without SubLN (docs/formats.md, 3.4): any model fits. */
+  readonly own?: boolean;
+}
+
 /** By how much scaling slows each rotary frequency down, `[R/2]`; null without scaling, and for linear scaling, which has a key. */
 function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array | null {
   if (!configuration.ropeScaling || configuration.ropeScaling.kind === 'linear') return null;
@@ -37,12 +46,13 @@ function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array |
   return Float32Array.from(inverseFrequencies(configuration), (scaled, index) => plain[index]! / scaled);
 }
 
-/**
- * @param separateScales ternary matrices are of a type without room for their scale (TQ2_0, TQ1_0)
- * @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model
- */
-export function planGguf(configuration: ModelConfiguration, separateScales = false): GgufPlan {
-  const architecture = architectureOf(configuration.architecture).gguf(configuration, separateScales);
+/** @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model */
+export function planGguf(
+  configuration: ModelConfiguration,
+  { separateScales = false, own = false }: PlanOptions = {},
+): GgufPlan {
+  const held = own ? { ...configuration, subln: 'none' as const } : configuration;
+  const architecture = architectureOf(configuration.architecture).gguf(held, separateScales);
   const { heads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
   const notes: Told[] = [];
   if (architecture.name === 'bitnet' && heads * headSize !== hiddenSize)
@@ -74,15 +84,4 @@ export function planGguf(configuration: ModelConfiguration, separateScales = fal
       permuteHeads: null,
     });
   return { architecture: architecture.name, tensors, notes, ...ggufKeys(configuration) };
-}
-
-/** What keeps a model out of every GGUF file, and so out of our runtime; null where nothing does. */
-export function whyNoGguf(configuration: ModelConfiguration): string | null {
-  try {
-    planGguf(configuration);
-    return null;
-  } catch (error) {
-    if (error instanceof TritsmithError && error.code === 'unsupported') return error.message;
-    throw error;
-  }
 }

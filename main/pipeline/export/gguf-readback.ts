@@ -98,8 +98,11 @@ export async function readBackGguf(
           expectEqual(path, scaleName(name), await file.readFloat32(scaleName(name)), () => delta);
           bodyBytes += 4;
         }
+        const padding =
+          values.length - (tensor.padded?.from ?? tensor.shape).reduce((product, size) => product * size, 1);
         ternaryTensors += 1;
-        weights += values.length;
+        weights += values.length - padding;
+        zeros -= padding;
         for (const value of values) if (value === 0) zeros += 1;
       } else if (type === 'Q8_0' || type === 'Q6_K' || type === 'Q4_0')
         largestLoss = Math.max(largestLoss, await checkLossy(file, tensor, type, source));

@@ -50,6 +50,7 @@ describe('who can run a file (llama.cpp: as node-llama-cpp 3.22.1 did when these
     [{ ropeScaling: rope }, 'TQ2_0', ['Tritsmith']],
     [{ subln: 'none', tiedEmbeddings: false, ropeScaling: rope }, 'TQ2_0', ['Tritsmith', 'llama.cpp']],
     [{ architecture: 'qwen3' }, 'TQ2_0', ['Tritsmith']],
+    [{}, 'Q2_0', ['Tritsmith', 'llama.cpp']],
     [{ architecture: 'qwen3' }, 'I2_S', ['Tritsmith', 'bitnet.cpp']],
     [{ architecture: 'qwen3', subln: 'none' }, 'TQ2_0', ['Tritsmith', 'llama.cpp']],
     [{ architecture: 'qwen2', ...full }, 'F16', ['Tritsmith', 'llama.cpp']],
@@ -64,6 +65,7 @@ describe('who can run a file (llama.cpp: as node-llama-cpp 3.22.1 did when these
 describe('what is in a file', () => {
   it.each<[GgufEncoding['linear'], number]>([
     ['I2_S', 0],
+    ['Q2_0', 14],
     ['TQ2_0', 14],
     ['TQ1_0', 14],
   ])('%s: types, sizes, zero fraction and scale', async (linear, scales) => {

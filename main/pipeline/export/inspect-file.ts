@@ -6,7 +6,7 @@ import type { FileInspection, RunVerdict } from '../../contract/queries.ts';
 import { type GgufFile, openGguf } from '../../formats/gguf/index.ts';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
-import { scaleName } from './gguf-encoding.ts';
+import { isTernaryType, scaleName } from './gguf-encoding.ts';
 import { unpackRows } from './hugging-face-layout.ts';
 import { ggufVerdicts, no, yes } from './run-verdicts.ts';
 
@@ -29,13 +29,15 @@ function isLinear(name: string): boolean {
   return /^blk\..*(attn_(q|k|v|output)|ffn_(gate|up|down))\.weight$|layers\..*_proj\.weight$/.test(name);
 }
 
-/** Zeros and scale of ternary values, which are 0 or plus or minus one number. */
-function ternaryFacts(values: Float32Array | Int8Array): { zeros: number; magnitude: number } {
+/** Zeros and scale of ternary values, which are 0 or plus or minus one number; null for others, which these types can hold too. */
+function ternaryFacts(values: Float32Array | Int8Array): { zeros: number; magnitude: number } | null {
   let zeros = 0;
   let magnitude = 0;
   for (const value of values) {
-    if (value === 0) zeros += 1;
-    else magnitude = Math.abs(value);
+    const size = Math.abs(value);
+    if (size === 0) zeros += 1;
+    else if (magnitude === 0) magnitude = size;
+    else if (size !== magnitude) return null;
   }
   return { zeros, magnitude };
 }
@@ -46,11 +48,11 @@ async function ggufTensors(file: GgufFile): Promise<{ tensors: InspectedTensor[]
   let weights = 0;
   for (const [name, { type, shape, bytes, count }] of file.tensors) {
     const tensor = { name, type, shape: [...shape], bytes, zeroFraction: null, scale: null };
-    if (!['I2_S', 'TQ2_0', 'TQ1_0'].includes(type)) {
+    const found = isTernaryType(type) ? ternaryFacts(await file.readFloat32(name)) : null;
+    if (found === null) {
       tensors.push(tensor);
       continue;
     }
-    const found = ternaryFacts(await file.readFloat32(name));
     const extra = file.tensors.has(scaleName(name)) ? (await file.readFloat32(scaleName(name)))[0]! : 1;
     zeros += found.zeros;
     weights += count;
@@ -67,12 +69,13 @@ async function safetensorsTensors(
   let weights = 0;
   for (const [name, { dtype, shape, begin, end }] of file.tensors) {
     const tensor = { name, type: dtype, shape: [...shape], bytes: end - begin, zeroFraction: null, scale: null };
-    if (dtype !== 'U8' || !file.tensors.has(`${name}_scale`)) {
+    const packed = dtype === 'U8' && file.tensors.has(`${name}_scale`);
+    const values = packed ? unpackRows(await file.readBytes(name)) : new Int8Array();
+    const found = packed ? ternaryFacts(values) : null;
+    if (found === null) {
       tensors.push(tensor);
       continue;
     }
-    const values = unpackRows(await file.readBytes(name));
-    const found = ternaryFacts(values);
     zeros += found.zeros;
     weights += values.length;
     tensors.push({

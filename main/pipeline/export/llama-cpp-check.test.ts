@@ -43,6 +43,18 @@ describe.skipIf(component === null)(`an exported file in llama.cpp ${needsLlamaC
     ['Llama with SubLN ("bitnet"), TQ2_0', {}, { linear: 'TQ2_0', embedding: f16 }],
     ['Llama with SubLN ("bitnet"), TQ1_0, Q6_K embedding', {}, { linear: 'TQ1_0', embedding: 'Q6_K' }],
     ['Llama without SubLN (permuted rows), TQ2_0, Q8_0', { subln: 'none' }, { linear: 'TQ2_0', embedding: 'Q8_0' }],
+    ['Llama with SubLN ("bitnet"), Q2_0', { ffnSize: 320 }, { linear: 'Q2_0', embedding: f16 }],
+    [
+      'Llama without SubLN, Q2_0, grouped heads, 192 wide',
+      { subln: 'none', hiddenSize: 192, heads: 6, kvHeads: 2, headSize: 32, ffnSize: 320 },
+      { linear: 'Q2_0', embedding: 'Q8_0' },
+    ],
+    [
+      'Qwen2 with bias, without SubLN, Q2_0',
+      { architecture: 'qwen2', subln: 'none' },
+      { linear: 'Q2_0', embedding: f16 },
+    ],
+    ['Qwen3 without SubLN, Q2_0', { architecture: 'qwen3', subln: 'none' }, { linear: 'Q2_0', embedding: f16 }],
     ['Qwen2 without bias, TQ2_0', { architecture: 'qwen2', qkvBias: false }, { linear: 'TQ2_0', embedding: f16 }],
     [
       'Qwen2 with bias, without SubLN, TQ2_0',

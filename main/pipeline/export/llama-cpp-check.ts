@@ -1,7 +1,7 @@
 /**
  * Runs an exported file in llama.cpp beside our runtime, and beside the graph engine with llama.cpp's own arithmetic.
  *
- * llama.cpp multiplies ternary (and Q6_K) weights by activations that it rounds to int8 in blocks of 256, Q8_0 and Q4_0 weights by int8 in
+ * llama.cpp multiplies ternary (and Q6_K) weights by activations that it rounds to int8 in blocks of 256, Q8_0, Q4_0 and Q2_0 weights by int8 in
  * blocks of 32, and F16 weights by float16 (on processors with AMX by float32); ours rounds once per token, as in training, or not at all. So its logits are not ours to the
  * last digit, and comparing them with ours alone would prove little. The graph engine can round as llama.cpp does: its logits must then be
  * llama.cpp's, up to what float32 sums in another order do to single roundings.
@@ -86,6 +86,7 @@ export function llamaCppRounding(
       return 'blocks-256';
     case 'Q8_0':
     case 'Q4_0':
+    case 'Q2_0':
       return 'blocks-32';
     case 'F16':
       return amx ? 'none' : 'float16';

@@ -67,11 +67,15 @@ export function llamaCppVerdict(file: GgufFile): Verdict {
 
 function llama(facts: Facts): Verdict {
   if (facts.types.has('I2_S')) return no('verdict.i2s-for-bitnet-cpp');
+  if (facts.types.has('type 142') || facts.types.has('type 143')) return no('verdict.types-of-a-fork');
   if (facts.has(/_norm_in\.weight$/)) return no('verdict.no-place-for-subln');
   if (ggufArchitecture(facts.architecture) === null)
     return no('verdict.unknown-architecture', { architecture: facts.architecture });
   if (facts.architecture === 'qwen2' && facts.has(/ffn_(gate|up|down)\.scale$/)) return no('verdict.qwen2-scales');
-  return sharedObstacle(facts) ?? (facts.has(/\.scale$/) ? yes('verdict.scales-apart') : loads(facts));
+  const obstacle = sharedObstacle(facts);
+  if (obstacle !== null) return obstacle;
+  if (facts.types.has('Q2_0')) return yes('verdict.q2-needs-recent');
+  return facts.has(/\.scale$/) ? yes('verdict.scales-apart') : loads(facts);
 }
 
 function bitnet(facts: Facts): Verdict {

@@ -10,6 +10,7 @@ import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
+import { ggufVerdicts } from './run-verdicts.ts';
 import { compareWithGraph, parametersOfFile } from './runtime-check.ts';
 import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 import { writeVerifiedGguf } from './verified-gguf.ts';
@@ -55,6 +56,7 @@ describe('an exported student in the native runtime', () => {
     ['Llama with SubLN', 'bitnet', {}, { linear: 'I2_S', embedding: f16 }],
     ['Llama with SubLN', 'bitnet', {}, { linear: 'TQ2_0', embedding: 'F32' }],
     ['Llama with SubLN', 'bitnet', {}, { linear: 'TQ1_0', embedding: f16 }],
+    ['Llama with SubLN', 'bitnet', { ffnSize: 320 }, { linear: 'Q2_0', embedding: f16 }],
     ['Llama without SubLN (permuted Q and K)', 'llama', { subln: 'none' }, { linear: 'I2_S', embedding: f16 }],
     ['Llama without SubLN (permuted Q and K)', 'llama', { subln: 'none' }, { linear: 'TQ2_0', embedding: f16 }],
     [
@@ -126,6 +128,28 @@ describe('an exported student in the native runtime', () => {
   });
 });
 
+describe('a file of our own, which holds what no format does', () => {
+  it.each<[string, string, Partial<ModelConfiguration>]>([
+    ['Llama, SubLN before all seven, odd widths', 'llama', { subln: 'all', hiddenSize: 90, ffnSize: 130 }],
+    ['Llama, heads that "bitnet" can not say', 'llama', { hiddenSize: 90, ffnSize: 130 }],
+    ['Qwen2, SubLN beside the bias', 'qwen2', { architecture: 'qwen2' }],
+    ['Qwen2, SubLN before all seven', 'llama', { architecture: 'qwen2', qkvBias: false, subln: 'all' }],
+    ['Qwen3 of odd widths', 'qwen3', { architecture: 'qwen3', hiddenSize: 90, ffnSize: 130 }],
+  ])('%s (%s) has the logits of the graph engine', async (_title, architecture, changes) => {
+    const configuration = tinyConfiguration({ heads: 3, kvHeads: 1, headSize: 22, rmsNormEpsilon: 1e-3, ...changes });
+    const { path, written } = write(configuration, { linear: 'I2_S', embedding: f16, own: true });
+    const { architecture: found, checks } = await written;
+    expect(found).toBe(architecture);
+    expect(checks.every(({ passed }) => passed)).toBe(true);
+    expect(checks[2]!.figures).toMatchObject({ tokens: 128, unexplainedTokens: 0 });
+    expect(checks[2]!.figures.exactShare).toBeGreaterThan(0.8);
+    const file = await openGguf(path);
+    const runners = ggufVerdicts(file).filter(({ runs }) => runs);
+    expect(runners.map(({ program }) => program)).toEqual(['Tritsmith']);
+    await file.close();
+  });
+});
+
 describe('what is for llama.cpp alone', () => {
   it.each<[string, GgufEncoding, Partial<ModelConfiguration>, number]>([
     ['Q4_0', { linear: 'Q4_0', embedding: 'Q6_K' }, { ternary: false, subln: 'none' }, 20],
@@ -161,7 +185,12 @@ describe('what no file can hold is refused', () => {
       /QKV bias fits no GGUF architecture/,
     ],
     ['Llama with SubLN before all seven', { subln: 'all' }, { linear: 'I2_S', embedding: f16 }, /all seven/],
-    ['widths that TQ2_0 blocks do not divide', { ffnSize: 384 }, { linear: 'TQ2_0', embedding: f16 }, /TQ2_0/],
+    [
+      'a teacher whose widths Q4_0 blocks do not divide',
+      { ternary: false, subln: 'none', ffnSize: 400 },
+      { linear: 'Q4_0', embedding: f16 },
+      /Q4_0/,
+    ],
     [
       'a head size that "bitnet" can not say',
       { headSize: 128 },

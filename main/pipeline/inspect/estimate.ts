@@ -18,7 +18,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelCompanions, modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { stepMemory } from '../../training/step-memory.ts';
-import { encodingOf, exportTargets, type Target } from '../export/export-targets.ts';
+import { encodingOfTarget, exportTargets, settle, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
 import { baselineConfiguration, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
 import { corpusSize } from './corpus-size.ts';
@@ -185,14 +185,15 @@ async function diskOf(
 }
 
 /** Bytes of an exported file; 0 where no such file can hold the model, so that none is written. */
-async function exportBytes({ model, settings }: Target, facts: Facts): Promise<number> {
+async function exportBytes(asked: Target, facts: Facts): Promise<number> {
+  const { model } = asked;
   const configuration = model === 'teacher' ? facts.teacher : model === baselineModel ? facts.baseline : facts.student;
-  const { type } = settings;
-  if (type === 'hf' || type === 'onnx') return studentBytes(configuration, facts.tokenizerBytes).fileBytes;
+  const encoding = encodingOfTarget(settle(asked, configuration));
+  if (encoding === null) return studentBytes(configuration, facts.tokenizerBytes).fileBytes;
   const unread = { read: () => Promise.reject(new Error('sizes need no values')), close: () => Promise.resolve() };
   const source = { name: '', configuration, tensors: unread, tokenizer: facts.tokenizer };
   try {
-    return await ggufModelBytes(source, encodingOf(type, settings));
+    return await ggufModelBytes(source, encoding);
   } catch (thrown) {
     if (thrown instanceof TritsmithError && thrown.code === 'unsupported') return 0;
     throw thrown;

@@ -9,7 +9,7 @@ import { openRegularFile } from '../../basics/regular-file.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import { architectureOf, architectures, parseConfiguration } from '../../models/architectures/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
-import { type ModelConfiguration, projections, projectionShape } from '../../models/configuration.ts';
+import { type ModelConfiguration, projections } from '../../models/configuration.ts';
 import type { WeightFacts } from '../../models/model-source.ts';
 import {
   isModelFile,
@@ -19,6 +19,7 @@ import {
   openModel,
 } from '../../models/open-model.ts';
 import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
+import { defaultExportNote, exportCapabilities } from '../export/capabilities.ts';
 
 /** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (docs/formats.md, 2.1). */
 const i2STrailerBytes = 32;
@@ -54,7 +55,10 @@ export function foreseeTeacher(model: RemoteModel): TeacherCard {
       weightFiles,
       licence,
       student: studentBytes(configuration, model.tokenizerBytes),
-      warnings: [...(model.tokenizerBytes === 0 ? [tell('teacher.no-tokenizer')] : []), ...i2sWarnings(configuration)],
+      warnings: [
+        ...(model.tokenizerBytes === 0 ? [tell('teacher.no-tokenizer')] : []),
+        ...exportWarnings(configuration),
+      ],
     };
   } catch (thrown) {
     const error = TritsmithError.from(thrown);
@@ -92,7 +96,7 @@ async function cardOf(folder: string, configuration: ModelConfiguration): Promis
       configuration,
       file ? (await modelCompanions(folder)).travelling : await tokenizerBytes(folder),
     ),
-    warnings: [...quantisationWarnings(weights), ...warnings, ...i2sWarnings(configuration)],
+    warnings: [...quantisationWarnings(weights), ...warnings, ...exportWarnings(configuration)],
   };
 }
 
@@ -113,6 +117,7 @@ function shapeCard(folder: string, configuration: ModelConfiguration): TeacherCa
     tiedEmbedding: configuration.tiedEmbeddings,
     parameters: counts.total,
     bodyParameters: counts.body,
+    exports: exportCapabilities(studentOf(configuration), configuration),
   };
 }
 
@@ -176,10 +181,15 @@ async function tokenizerFacts(
   }
 }
 
-/** I2_S packs 128 inputs at a time (docs/formats.md, 2.1); other runtimes compute other widths wrong. */
-function i2sWarnings(configuration: ModelConfiguration): Told[] {
-  const odd = projections.filter((projection) => projectionShape(configuration, projection)[1] % 128 !== 0);
-  return odd.length === 0 ? [] : [tell('teacher.odd-inputs', { projections: odd })];
+/** What to know of the student's file where the shape makes it no ordinary one. */
+function exportWarnings(configuration: ModelConfiguration): Told[] {
+  const note = defaultExportNote(studentOf(configuration));
+  return note === null ? [] : [note];
+}
+
+/** The student that every preset makes of a teacher. */
+function studentOf(teacher: ModelConfiguration): ModelConfiguration {
+  return { ...teacher, ternary: true, subln: 'paper', qkvBias: false };
 }
 
 async function tokenizerBytes(folder: string): Promise<number> {
@@ -263,6 +273,7 @@ function emptyCard(folder: string): TeacherCard {
     tiedEmbedding: false,
     parameters: 0,
     bodyParameters: 0,
+    exports: [],
     weightBytes: 0,
     weightTypes: [],
     weightFiles: 0,

@@ -9,6 +9,7 @@ import { modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { assertSameTokenizer } from '../models-of-recipe.ts';
 import { corpusSize } from './corpus-size.ts';
+import { defaultExports } from '../export/export-targets.ts';
 import { defaultAnswerTokens } from '../task/task-data.ts';
 
 /**
@@ -87,12 +88,15 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
       layer: paper ? Math.round(configuration.layers * 0.8) - 1 : -1,
       studentInit: paper || studentBase !== undefined ? 'base' : 'teacher',
     },
-    ...(inputs.exports ? { exports: inputs.exports.map((type) => ({ type })) } : {}),
+    exports: (inputs.exports ?? []).map((type) => ({ type })),
   };
   const made = recipeSchema.parse(recipe);
   for (const [path, value] of Object.entries(changes)) setField(made, path, value);
   const changed = recipeSchema.safeParse(made);
-  if (changed.success) return changed.data;
+  if (changed.success) {
+    const { data } = changed;
+    return data.exports.length > 0 ? data : { ...data, exports: await defaultExports(data) };
+  }
   const { path, message } = changed.error.issues[0]!;
   throw new TritsmithError('bad-input', 'recipe.value', { field: path.join('.'), problem: message });
 }

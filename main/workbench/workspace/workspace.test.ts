@@ -86,6 +86,7 @@ const smallTeacher: TeacherCard = {
   tiedEmbedding: true,
   parameters: 180_000,
   bodyParameters: 80_000,
+  exports: [],
   weightBytes: 720_000,
   weightTypes: ['F32'],
   weightFiles: 1,

@@ -33,6 +33,19 @@ export const exports = {
     reason: `It needs heads * head size = hidden size; here ${heads} * ${headSize} is not ${hiddenSize}.`,
     remedy: 'Export the Hugging Face folder or ONNX alone, which hold any shape.',
   }),
+  'export.padded-scale': ({
+    type,
+    hiddenSize,
+    multiple,
+  }: {
+    type: string;
+    hiddenSize: number;
+    multiple: number;
+  }): Sentences => ({
+    message: `A ${type} file can't hold this student.`,
+    reason: `Its hidden size ${hiddenSize} is no multiple of ${multiple}, and zeros can't fill it up, as this family scales its embedding by the hidden size.`,
+    remedy: 'Choose Q2_0, or an embedding in F16; or export the Hugging Face folder or ONNX.',
+  }),
   'export.tensor-differs': ({ path, name, reason }: { path: string; name: string; reason: string }): Sentences => ({
     message: `Tensor ${name} of ${path} is not what was written.`,
     reason,

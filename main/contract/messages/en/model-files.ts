@@ -1,4 +1,5 @@
 /** Model files: GGUF, safetensors, config.json; what is damaged, lacking or of a kind that is not supported. */
+import { bytesInWords } from '../../quantities.ts';
 import type { Names } from '../names.ts';
 import { firstOf, type Say, type Sentences, type Told } from '../sentences.ts';
 
@@ -62,8 +63,21 @@ export const modelFiles = {
   'teacher.quantised': ({ bits, types }: { bits: number; types: readonly string[] }): Sentences => ({
     message: `Its weights are quantised to ${bits.toFixed(1)} bits (${types.join(', ')}), so it is a little worse than the original: where you have that in 16 bits, it is the better teacher.`,
   }),
-  'teacher.odd-inputs': ({ projections }: { projections: readonly string[] }): Sentences => ({
-    message: `Inputs of ${projections.join(', ')} are no multiple of 128: bitnet.cpp would compute them wrong.`,
+  'teacher.padded': ({
+    chosen,
+    bodyBytes,
+    tableBytes,
+  }: {
+    chosen: string;
+    bodyBytes: number;
+    tableBytes: number;
+  }): Sentences => ({
+    message:
+      `Rows of this model are no multiple of 128. As I2_S, for bitnet.cpp, zeros make its student wider: its answers stay the same, the linear layers take ${bytesInWords(bodyBytes)} more and the embedding ${bytesInWords(tableBytes)} more. ${chosen === 'q2_0' ? 'Q2_0 holds it as it is and is the default.' : ''}`.trim(),
+  }),
+  'teacher.no-gguf': ({ why }: { why: Told }, _: Names, say: Say): Sentences => ({
+    message: 'No GGUF file that other programs run can hold the student, so it is exported as a Hugging Face folder.',
+    reason: say(why),
   }),
   'model.unknown-type': ({ type, families }: { type: string; families: readonly string[] }): Sentences => ({
     message: `Models of type "${type}" are not supported.`,

@@ -1,10 +1,38 @@
 /** What was tried on an exported file and found, what was not tried, and what to know of it elsewhere. */
-import { percent } from '../../quantities.ts';
+import { bytesInWords, percent } from '../../quantities.ts';
 import type { Names } from '../names.ts';
 import type { Sentences } from '../sentences.ts';
 
 const sameAnswersOf = (sameAnswers: number, rows: number): string =>
   `With the pruned vocabulary ${sameAnswers} of ${rows} held-out rows get the same answer`;
+
+interface Sizes {
+  hiddenSize: number;
+  ffnSize: number;
+  heads: number;
+  kvHeads: number;
+}
+
+interface Padding {
+  type: string;
+  block: number;
+  from: Sizes;
+  to: Sizes;
+  bodyBytes: number;
+  tableBytes: number;
+}
+
+/** What grew, such as "hidden size 576 to 768, heads 9 to 12 (key and value 3 to 4)". */
+function widerBy(from: Sizes, to: Sizes): string {
+  const grown = [
+    ...(from.hiddenSize === to.hiddenSize ? [] : [`hidden size ${from.hiddenSize} to ${to.hiddenSize}`]),
+    ...(from.ffnSize === to.ffnSize ? [] : [`feed-forward size ${from.ffnSize} to ${to.ffnSize}`]),
+    ...(from.heads === to.heads
+      ? []
+      : [`heads ${from.heads} to ${to.heads} (key and value ${from.kvHeads} to ${to.kvHeads})`]),
+  ];
+  return grown.join(', ');
+}
 
 export const proofs = {
   /** `largestLoss`: of the quantised ones, as a share of their largest value; 0 where there are none. */
@@ -125,6 +153,13 @@ export const proofs = {
   }),
   'note.embedding-as-f16': ({ asked }: { asked: string }): Sentences => ({
     message: `The embedding is F16: ${asked.toUpperCase()} is for GGUF files alone.`,
+  }),
+  'note.padded': ({ type, block, from, to, bodyBytes, tableBytes }: Padding): Sentences => ({
+    message: `Rows of ${type} are multiples of ${block}, so zeros make the file wider: ${widerBy(from, to)}. Its answers stay the same; the linear layers take ${bytesInWords(bodyBytes)} more and the embedding ${bytesInWords(tableBytes)} more.`,
+  }),
+  'note.own-file': (): Sentences => ({
+    message:
+      'It is written for Tritsmith alone, so that the model can be measured and tried; no other program loads it.',
   }),
   'note.bitnet-head': (): Sentences => ({
     message: 'llama.cpp and bitnet.cpp refuse a "bitnet" file with a head of its own; it runs in Tritsmith.',

@@ -4,7 +4,7 @@ import type { Sentences } from '../sentences.ts';
 function asGguf(student: boolean): string {
   return student
     ? 'export the student as GGUF.'
-    : 'a teacher is exported as F16, Q8_0 or Q4_0, its student as I2_S, TQ2_0 or TQ1_0.';
+    : 'a teacher is exported as F16, Q8_0 or Q4_0, its student as I2_S, Q2_0, TQ2_0 or TQ1_0.';
 }
 
 export const verdicts = {
@@ -25,7 +25,7 @@ export const verdicts = {
   }),
   'verdict.bitnet-rope': (): Sentences => ({ message: 'A "bitnet" file may have no rope scaling (rope_freqs).' }),
   'verdict.i2s-for-bitnet-cpp': (): Sentences => ({
-    message: 'Tensor type 36 (I2_S) is known to bitnet.cpp alone; export TQ2_0 for llama.cpp.',
+    message: 'Tensor type 36 (I2_S) is known to bitnet.cpp alone; export TQ2_0 or Q2_0 for llama.cpp.',
   }),
   'verdict.no-place-for-subln': (): Sentences => ({
     message: 'It has no place for SubLN (*_norm_in) in this architecture.',
@@ -38,6 +38,12 @@ export const verdicts = {
   }),
   'verdict.scales-apart': (): Sentences => ({
     message: 'Its scales are in tensors of their own, which llama.cpp applies.',
+  }),
+  'verdict.q2-needs-recent': (): Sentences => ({
+    message: 'Its type Q2_0 (42) needs llama.cpp of July 2026 or later, which applies the scales beside the matrices.',
+  }),
+  'verdict.types-of-a-fork': (): Sentences => ({
+    message: 'Tensor types 142 and 143 (groups of 128) are known to a fork of llama.cpp alone.',
   }),
   'verdict.odd-row': ({ tensor }: { tensor: string }): Sentences => ({
     message: `Rows of ${tensor} are no multiple of 128; products would be wrong.`,
