@@ -11,6 +11,11 @@ export function lastPart(path: string): string {
   return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
 }
 
+/** `~` and `~/…` of a shell, which a field or a quoted argument does not expand; other paths stay as they are. */
+export function withHome(path: string, home: string): string {
+  return /^~(?:[\\/]|$)/.test(path) ? home + path.slice(1) : path;
+}
+
 /** As much of a JSON schema as is needed to find the paths in a value. */
 interface Shape {
   readonly localPath?: unknown;

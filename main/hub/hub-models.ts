@@ -2,7 +2,14 @@
 import { z } from 'zod';
 import { companionFiles } from '../contract/companion-files.ts';
 import { TritsmithError } from '../contract/errors.ts';
-import { hubFamilies, type HubFile, type HubModel, type HubPlan, type HubSearchRequest } from '../contract/hub.ts';
+import {
+  hubFamilies,
+  type HubFile,
+  type HubModel,
+  hubModelId,
+  type HubPlan,
+  type HubSearchRequest,
+} from '../contract/hub.ts';
 import type { HubClient } from './hub-client.ts';
 
 const rowsPerFamily = 60;
@@ -23,6 +30,8 @@ const companions = [
 /** A shard lies beside config.json: no folders, no leading dot, nothing that a file system could read as more than a name. */
 const shardName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,250}\.safetensors$/;
 
+const pickledName = /^pytorch_model[\w-]*\.bin$/;
+
 const gated = z.union([z.boolean(), z.string()]).nullish();
 const listed = z.looseObject({
   id: z.string(),
@@ -41,6 +50,7 @@ const described = z.looseObject({
   sha: z.string().regex(/^[0-9a-f]{40}$/),
   gated,
   tags: z.array(z.string()).nullish(),
+  safetensors: z.looseObject({ parameters: z.record(z.string(), z.number()).nullish() }).nullish(),
   siblings: z
     .array(
       z.looseObject({
@@ -106,6 +116,10 @@ export interface HubDescription {
   readonly licence: string | null;
   /** Text of config.json. */
   readonly configuration: string;
+  /** Types of its tensors; empty where the Hub does not tell. */
+  readonly weightTypes: readonly string[];
+  /** The model from which it was made, by its owner's word. */
+  readonly original: string | null;
 }
 
 /**
@@ -116,11 +130,19 @@ export async function describeModel(client: HubClient, id: string, signal?: Abor
   const answer = answerOf(described, await client.json(`/api/models/${pathOf(id)}?blobs=true`, signal));
   const siblings = new Map(answer.siblings.map((each) => [each.rfilename, each]));
   const names = [...companions.filter((name) => siblings.has(name))];
+  const original = originalOf(answer.tags);
+  if (siblings.has('adapter_config.json') && !siblings.has('model.safetensors') && !siblings.has(weightIndex))
+    throw new TritsmithError('unsupported', 'hub.adapter', { id, original });
   if (!siblings.has('config.json')) throw new TritsmithError('unsupported', 'hub.no-configuration', { id });
   if (siblings.has(weightIndex)) {
     const text = await client.text(resolvePath(id, answer.sha, weightIndex), mostIndexBytes, signal);
     names.push(weightIndex, ...shardsOf(id, text));
-  } else names.push('model.safetensors');
+  } else {
+    const pickled = [...siblings.keys()].find((name) => pickledName.test(name));
+    if (pickled !== undefined && !siblings.has('model.safetensors'))
+      throw new TritsmithError('unsupported', 'hub.pickled', { id, name: pickled });
+    names.push('model.safetensors');
+  }
   const files = names.map((name): HubFile => {
     const found = siblings.get(name);
     const sha256 = found?.lfs?.sha256 ?? null;
@@ -136,6 +158,8 @@ export async function describeModel(client: HubClient, id: string, signal?: Abor
     gated: isGated(answer.gated),
     licence: licenceOf(answer.tags),
     configuration,
+    weightTypes: Object.keys(answer.safetensors?.parameters ?? {}),
+    original,
   };
 }
 
@@ -175,6 +199,15 @@ function isTrainable({ id, tags, library_name, safetensors }: Listed): boolean {
   const whole = kinds.reduce((sum, [, count]) => sum + count, 0);
   const foreign = kinds.filter(([type]) => !readable.has(type)).reduce((sum, [, count]) => sum + count, 0);
   return foreign <= whole * 0.01;
+}
+
+/** `base_model:owner/name`, or `base_model:quantized:owner/name` with the way in which it was made. */
+function originalOf(tags: readonly string[] | null | undefined): string | null {
+  for (const tag of tags ?? []) {
+    const name = /^base_model:(?:[a-z]+:)?([^:]+)$/.exec(tag)?.[1];
+    if (hubModelId.safeParse(name).success) return name ?? null;
+  }
+  return null;
 }
 
 function licenceOf(tags: readonly string[] | null | undefined): string | null {

@@ -3,25 +3,62 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { companionFiles } from '../contract/companion-files.ts';
 import { TritsmithError } from '../contract/errors.ts';
+import type { Told } from '../contract/messages/sentences.ts';
+import { tell } from '../contract/messages/told.ts';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
+import { isJsonObject, ownValue } from '../basics/bounded-json.ts';
 import { encodeBf16 } from '../formats/half-precision.ts';
 import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
 import { architectureOf, readModelConfiguration } from './architectures/index.ts';
 import { copyCompanion, readModelSettings } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
+import { hubName, trunkClass } from './declared-model.ts';
 import { headName, ParameterBuffer, parameterSpecifications } from './parameters.ts';
+import { assertWhole, storedWeights, tyingOf } from './stored-weights.ts';
 
-/** The folder's configuration, with tied embeddings also where the checkpoint holds no head although the config is silent. */
-export async function readFolderConfiguration(folder: string): Promise<ModelConfiguration> {
-  const configuration = await readModelConfiguration(folder);
-  if (configuration.tiedEmbeddings) return configuration;
+/** What a folder's configuration and weights say together. */
+export interface FolderModel {
+  readonly configuration: ModelConfiguration;
+  /** What is worth knowing of it, though it can be used. */
+  readonly findings: readonly Told[];
+}
+
+/**
+ * Reads configuration and headers of a folder, and holds one against the other.
+ * @param original the model from which this one was made, where something beside config.json names it
+ * @throws TritsmithError `unsupported` with the reason where the model can't be trained; as `readModelConfiguration` and `openCheckpoint` do
+ */
+export async function readModelFolder(folder: string, original: string | null = null): Promise<FolderModel> {
+  const declared = await readModelConfiguration(folder, original);
+  const settings = await readModelSettings(folder, 'config.json');
   const checkpoint = await openCheckpoint(folder);
   try {
-    const tied = !checkpoint.has('lm_head.weight') || checkpoint.aliasOf('lm_head.weight') !== null;
-    return tied ? { ...configuration, tiedEmbeddings: true } : configuration;
+    assertWhole(checkpoint, original ?? hubName(ownValue(settings, '_name_or_path')));
+    const weights = storedWeights(checkpoint);
+    const { tied, finding } = await tyingOf(checkpoint, weights, declared, settings);
+    const configuration = { ...declared, tiedEmbeddings: tied };
+    const surplus = weights.surplus(configuration);
+    if (surplus.length > 0)
+      throw new TritsmithError('unsupported', 'model.surplus', { count: surplus.length, names: surplus.slice(0, 5) });
+    const beside = weights.beside();
+    const trunk = trunkClass(settings);
+    return {
+      configuration,
+      findings: [
+        ...(finding === null ? [] : [finding]),
+        ...(trunk === null ? [] : [tell('teacher.trunk-alone', { className: trunk })]),
+        ...(beside.length === 0 ? [] : [tell('teacher.beside', { count: beside.length, names: beside.slice(0, 3) })]),
+        ...(isJsonObject(ownValue(settings, 'auto_map')) ? [tell('teacher.own-code')] : []),
+      ],
+    };
   } finally {
     await checkpoint.close();
   }
+}
+
+/** `configuration` of `readModelFolder`. */
+export async function readFolderConfiguration(folder: string): Promise<ModelConfiguration> {
+  return (await readModelFolder(folder)).configuration;
 }
 
 /**
@@ -32,11 +69,10 @@ export async function loadParameters(folder: string, configuration: ModelConfigu
   const buffer = new ParameterBuffer(parameterSpecifications(configuration));
   const checkpoint = await openCheckpoint(folder);
   try {
+    const { nameOf } = storedWeights(checkpoint);
     for (const { name, shape, local } of buffer.specifications) {
       const target = buffer.view(name);
-      // A tied model may store its one matrix under the head's name only.
-      const source =
-        !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
+      const source = nameOf({ name });
       if (!checkpoint.has(source)) {
         if (local.endsWith('.subln')) {
           target.fill(1);
@@ -44,7 +80,7 @@ export async function loadParameters(folder: string, configuration: ModelConfigu
         }
         throw new TritsmithError('bad-input', 'model.lacks-tensor', {
           folder,
-          name,
+          name: source,
           architecture: configuration.architecture,
         });
       }

@@ -3,6 +3,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import { assertFinite, openCheckpoint } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { parameterSpecifications } from '../../models/parameters.ts';
+import { storedWeights } from '../../models/stored-weights.ts';
 
 export interface TensorSource {
   /** Row-major values of a parameter (models/parameters.ts names it); not to be written to. @throws TritsmithError */
@@ -17,12 +18,11 @@ export interface TensorSource {
 export async function openTensorSource(folder: string, configuration: ModelConfiguration): Promise<TensorSource> {
   const specifications = new Map(parameterSpecifications(configuration).map((entry) => [entry.name, entry]));
   const checkpoint = await openCheckpoint(folder);
+  const { nameOf } = storedWeights(checkpoint);
   return {
     async read(name) {
-      const { shape, local } = specifications.get(name)!;
-      // A tied model may store its one matrix under the head's name only.
-      const stored =
-        !checkpoint.has(name) && local === 'embedding' && configuration.tiedEmbeddings ? 'lm_head.weight' : name;
+      const { shape } = specifications.get(name)!;
+      const stored = nameOf({ name });
       if (checkpoint.shape(stored).join() !== shape.join())
         throw new TritsmithError('bad-input', 'model.tensor-shape', {
           folder,

@@ -5,32 +5,36 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { Told } from '../../contract/messages/sentences.ts';
 import { tell, tellError } from '../../contract/messages/told.ts';
 import type { RemoteModel, TeacherCard } from '../../contract/queries.ts';
+import { modelFolder } from '../../basics/hub-cache.ts';
 import { openRegularFile } from '../../basics/regular-file.ts';
 import { openCheckpoint } from '../../formats/safetensors/index.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
-import {
-  architectureOf,
-  architectures,
-  parseConfiguration,
-  readModelConfiguration,
-} from '../../models/architectures/index.ts';
+import { readAdapter } from '../../models/adapter.ts';
+import { architectureOf, parseConfiguration } from '../../models/architectures/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
 import { type ModelConfiguration, projections, projectionShape } from '../../models/configuration.ts';
-import { readFolderConfiguration } from '../../models/model-folder.ts';
+import { hubName } from '../../models/declared-model.ts';
+import { type FolderModel, readModelFolder } from '../../models/model-folder.ts';
 import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
+import { assertWholeTypes, storedWeights } from '../../models/stored-weights.ts';
 
 /** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (docs/formats.md, 2.1). */
 const i2STrailerBytes = 32;
 
 /**
- * The card of the model in `folder`. A model that is refused gets a card as well, with `supported` false and the reason.
+ * The card of the model in `path`: its folder, or its place in the cache of Hugging Face's own programs. A model that is refused gets a card as well,
+ * with `supported` false and the reason.
  * @throws TritsmithError `not-found` when there is no model at all
  */
-export async function inspectTeacher(folder: string): Promise<TeacherCard> {
+export async function inspectTeacher(path: string): Promise<TeacherCard> {
+  const folder = modelFolder(path);
+  const adapter = await readAdapter(folder);
+  if (adapter !== null) {
+    const problem = tell('adapter.needs-base', { base: adapter.base });
+    return { ...emptyCard(folder), architecture: 'LoRA adapter', adapter: { base: adapter.base }, problem };
+  }
   try {
-    await readModelConfiguration(folder);
-    const configuration = await readFolderConfiguration(folder);
-    return await cardOf(folder, configuration);
+    return await cardOf(folder, await readModelFolder(folder, await originalOf(folder)));
   } catch (thrown) {
     const error = TritsmithError.from(thrown);
     if (error.code !== 'unsupported') throw error;
@@ -44,18 +48,21 @@ export async function inspectTeacher(folder: string): Promise<TeacherCard> {
 
 /** The card that a model would get once it is here, from its configuration alone; its tensors are still to be checked then. */
 export function foreseeTeacher(model: RemoteModel): TeacherCard {
-  const { folder, licence, weightBytes, weightFiles } = model;
+  const { folder, licence, weightBytes, weightFiles, weightTypes, original } = model;
   try {
-    const configuration = parseConfiguration(model.configuration);
-    return {
+    const configuration = parseConfiguration(model.configuration, original);
+    assertWholeTypes(weightTypes, original);
+    const card = {
       ...shapeCard(folder, configuration),
-      supported: true,
       weightBytes,
       weightFiles,
       licence,
       student: studentBytes(configuration, model.tokenizerBytes),
-      warnings: [...(model.tokenizerBytes === 0 ? [tell('teacher.no-tokenizer')] : []), ...i2sWarnings(configuration)],
+      warnings: i2sWarnings(configuration),
     };
+    return model.tokenizerBytes === 0
+      ? { ...card, problem: tell('teacher.no-tokenizer') }
+      : { ...card, supported: true };
   } catch (thrown) {
     const error = TritsmithError.from(thrown);
     const type = /"model_type"\s*:\s*"([^"]{1,60})"/.exec(model.configuration)?.[1] ?? 'unknown';
@@ -63,20 +70,21 @@ export function foreseeTeacher(model: RemoteModel): TeacherCard {
   }
 }
 
-async function cardOf(folder: string, configuration: ModelConfiguration): Promise<TeacherCard> {
+async function cardOf(folder: string, { configuration, findings }: FolderModel): Promise<TeacherCard> {
   const weights = await weightFacts(folder, configuration);
-  const { tokenizer, warnings } = await tokenizerFacts(folder, configuration);
+  const { tokenizer, problem: tokenizerProblem, warnings } = await tokenizerFacts(folder, configuration);
+  const problem = weights.problem ?? tokenizerProblem;
   return {
     ...shapeCard(folder, configuration),
-    supported: weights.problem === undefined,
-    ...(weights.problem === undefined ? {} : { problem: weights.problem }),
+    supported: problem === undefined,
+    ...(problem === undefined ? {} : { problem }),
     weightBytes: weights.bytes,
     weightTypes: weights.types,
     weightFiles: weights.files,
     tokenizer,
     licence: await licenceOf(folder),
     student: studentBytes(configuration, await tokenizerBytes(folder)),
-    warnings: [...warnings, ...i2sWarnings(configuration)],
+    warnings: [...findings, ...warnings, ...i2sWarnings(configuration)],
   };
 }
 
@@ -131,10 +139,10 @@ async function weightFacts(folder: string, configuration: ModelConfiguration): P
     let bytes = 0;
     for (const file of checkpoint.files) bytes += (await stat(join(folder, basename(file)))).size;
     const facts = { bytes, types: [...types].sort(), files: checkpoint.files.length };
-    for (const { name, shape, local } of parameterSpecifications(configuration)) {
-      const tied = local === 'embedding' && configuration.tiedEmbeddings && !checkpoint.has(name);
-      const source = tied ? 'lm_head.weight' : name;
-      if (!checkpoint.has(source)) return { ...facts, problem: tell('teacher.tensor-lacks', { name }) };
+    const { nameOf } = storedWeights(checkpoint);
+    for (const { name, shape } of parameterSpecifications(configuration)) {
+      const source = nameOf({ name });
+      if (!checkpoint.has(source)) return { ...facts, problem: tell('teacher.tensor-lacks', { name: source }) };
       const stored = checkpoint.shape(source);
       if (stored.join() !== shape.join())
         return {
@@ -151,7 +159,7 @@ async function weightFacts(folder: string, configuration: ModelConfiguration): P
 async function tokenizerFacts(
   folder: string,
   configuration: ModelConfiguration,
-): Promise<{ tokenizer: TeacherCard['tokenizer']; warnings: Told[] }> {
+): Promise<{ tokenizer: TeacherCard['tokenizer']; problem?: Told; warnings: Told[] }> {
   try {
     const tokenizer = await loadTokenizer(folder, { vocabSize: configuration.vocabSize });
     const eos = tokenizer.eosId === null ? [tell('teacher.no-end-of-text')] : [];
@@ -159,10 +167,8 @@ async function tokenizerFacts(
     const byteLevel = JSON.stringify(preTokenizer ?? '').includes('ByteLevel');
     return { tokenizer: { kind: byteLevel ? 'byte-level BPE' : 'BPE', tokens: tokenizer.vocabSize }, warnings: eos };
   } catch (thrown) {
-    return {
-      tokenizer: null,
-      warnings: [tell('teacher.unusable-tokenizer', { problem: tellError(TritsmithError.from(thrown)) })],
-    };
+    const problem = tell('teacher.unusable-tokenizer', { problem: tellError(TritsmithError.from(thrown)) });
+    return { tokenizer: null, problem, warnings: [] };
   }
 }
 
@@ -184,11 +190,22 @@ async function tokenizerBytes(folder: string): Promise<number> {
   return 0;
 }
 
+/** The facts in front of the model's README, as YAML; empty where there are none. */
+async function frontMatterOf(folder: string): Promise<string> {
+  const readme = await optionalText(join(folder, 'README.md'));
+  return /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme ?? '')?.[1] ?? '';
+}
+
+/** The model from which this one was made, as the README's front matter names it (`base_model: owner/name`, or the first of a list). */
+async function originalOf(folder: string): Promise<string | null> {
+  const named = /^base_model:\s*(?:-\s*)?["']?([^"'\s]+)/m.exec(await frontMatterOf(folder))?.[1];
+  return hubName(named);
+}
+
 /** `license:` of the README's front matter, or the first line of a LICENSE file. */
 async function licenceOf(folder: string): Promise<string | null> {
-  const readme = await optionalText(join(folder, 'README.md'));
-  const frontMatter = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme ?? '')?.[1];
-  const field = /^license(?:_name)?:\s*["']?([^"'\r\n]+)/m.exec(frontMatter ?? '')?.[1];
+  const frontMatter = await frontMatterOf(folder);
+  const field = /^license(?:_name)?:\s*["']?([^"'\r\n]+)/m.exec(frontMatter)?.[1];
   if (field !== undefined) return field.trim().slice(0, 100);
   for (const name of ['LICENSE', 'LICENSE.md', 'LICENSE.txt']) {
     const line = (await optionalText(join(folder, name)))?.split('\n').find((text) => text.trim() !== '');
@@ -227,7 +244,6 @@ function emptyCard(folder: string): TeacherCard {
   return {
     folder,
     supported: false,
-    supportedArchitectures: architectures.map(({ title, modelType }) => `${title} (${modelType})`),
     architecture: 'unknown',
     layers: 0,
     hiddenSize: 0,

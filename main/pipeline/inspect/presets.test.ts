@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { presetInputs, type PresetInputs } from '../../contract/queries.ts';
+import { readModelConfiguration } from '../../models/architectures/index.ts';
+import { tinyParameters } from '../../models/fixtures/tiny-model.ts';
+import { saveModelFolder } from '../../models/model-folder.ts';
 import { makeRecipe } from './presets.ts';
 
 let folder: string;
-beforeEach(() => {
+beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tritsmith-presets-'));
   const config = {
     model_type: 'qwen3',
@@ -21,6 +24,8 @@ beforeEach(() => {
     tie_word_embeddings: true,
   };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  const configuration = await readModelConfiguration(folder);
+  await saveModelFolder(folder, folder, configuration, tinyParameters(configuration));
 });
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });

@@ -75,7 +75,6 @@ async function download(shell: Shell, id: string, options: DownloadFlags): Promi
           throw new TritsmithError('unsupported', 'cli.no-teacher', {
             id,
             problem: card.teacher.problem,
-            families: card.teacher.supportedArchitectures,
           });
         const target = downloadTarget(folder, id);
         const earlier = (await unfinishedDownloads(downloadsFolder(folder))).find((each) => each.target === target);
