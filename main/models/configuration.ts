@@ -6,11 +6,41 @@ export const projections: readonly Projection[] = ['q', 'k', 'v', 'o', 'gate', '
 
 /** Llama-3 frequency scaling of the rotary embedding. */
 export interface Llama3RopeScaling {
+  readonly kind: 'llama3';
   readonly factor: number;
   readonly lowFrequencyFactor: number;
   readonly highFrequencyFactor: number;
   readonly originalMaxPositions: number;
 }
+
+/** Every frequency is divided by one factor. */
+export interface LinearRopeScaling {
+  readonly kind: 'linear';
+  readonly factor: number;
+}
+
+/** Each frequency is divided by a factor of its own; cos and sin are multiplied by `magnitude` (LongRoPE; the `rope_freqs` of a GGUF file). */
+export interface RopeFactors {
+  readonly kind: 'factors';
+  readonly factors: readonly number[];
+  readonly magnitude: number;
+}
+
+export type RopeScaling = Llama3RopeScaling | LinearRopeScaling | RopeFactors;
+
+/** What differs between the layers of a model besides their weights. It costs no graph of its own: mask and rotary tables are inputs of a layer. */
+export interface LayerKind {
+  /** Positions that a token sees, itself included; null: all before it. */
+  readonly window: number | null;
+  /** Rotary embedding: with the model's base and scaling, with the local base and no scaling, or none (NoPE). */
+  readonly rope: 'global' | 'local' | 'none';
+}
+
+/** Of the gate in a feed-forward layer. */
+export type Activation = 'silu' | 'gelu-tanh';
+
+/** Where a layer normalises: before attention and feed-forward, after them (OLMo 2), or both (Gemma 3's sandwich). */
+export type NormPlacement = 'before' | 'after' | 'around';
 
 export interface ModelConfiguration {
   /** Key of the architecture's file in architectures/. */
@@ -25,15 +55,57 @@ export interface ModelConfiguration {
   readonly ffnSize: number;
   readonly rmsNormEpsilon: number;
   readonly ropeTheta: number;
-  readonly ropeScaling: Llama3RopeScaling | null;
+  readonly ropeScaling: RopeScaling | null;
+  /** Base of the layers whose kind is `local`; null where there are none. */
+  readonly localRopeTheta: number | null;
+  /** Share of a head's dimensions that are rotated, the first ones. */
+  readonly rotaryFactor: number;
+  /** Kinds of the layers, repeated from the first layer to the last; see `layerKind`. */
+  readonly layerKinds: readonly LayerKind[];
+  readonly activation: Activation;
+  readonly norms: NormPlacement;
   readonly maxPositions: number;
   readonly tiedEmbeddings: boolean;
   readonly qkvBias: boolean;
-  readonly qkNorm: boolean;
+  /** RMSNorm of queries and keys: of each head, or of the whole projection (OLMo 2). */
+  readonly qkNorm: 'none' | 'head' | 'projection';
+  /** Factor of the embedding's rows. */
+  readonly embeddingScale: number;
+  /** Factor of the attention scores; null: 1 / sqrt(headSize). */
+  readonly attentionScale: number | null;
+  /** Factor of what attention and feed-forward add to the hidden state. */
+  readonly residualScale: number;
+  /** Factor of the logits. */
+  readonly logitScale: number;
   /** Linear layers are BitLinear: ternary weights, int8 activations. */
   readonly ternary: boolean;
   /** Where SubLN stands; its epsilon is `rmsNormEpsilon`, because a GGUF file holds one epsilon for all norms. */
   readonly subln: SublnPlacement;
+}
+
+/** What a family has unless its file says otherwise: Llama's layers, all of one kind. */
+export const plainDecoder = {
+  ropeScaling: null,
+  localRopeTheta: null,
+  rotaryFactor: 1,
+  layerKinds: [{ window: null, rope: 'global' }],
+  activation: 'silu',
+  norms: 'before',
+  qkvBias: false,
+  qkNorm: 'none',
+  embeddingScale: 1,
+  attentionScale: null,
+  residualScale: 1,
+  logitScale: 1,
+} as const satisfies Partial<ModelConfiguration>;
+
+export function layerKind({ layerKinds }: ModelConfiguration, layer: number): LayerKind {
+  return layerKinds[layer % layerKinds.length]!;
+}
+
+/** Dimensions of a head that are rotated. */
+export function rotarySize({ headSize, rotaryFactor }: ModelConfiguration): number {
+  return Math.trunc(headSize * rotaryFactor);
 }
 
 /** Whether a projection has a SubLN before it. */

@@ -102,7 +102,7 @@ export function decoderLayer(
     k = addBias(graph, k, parameter('k.bias', [kvHeads * headSize]));
     v = addBias(graph, v, parameter('v.bias', [kvHeads * headSize]));
   }
-  if (configuration.qkNorm) {
+  if (configuration.qkNorm === 'head') {
     q = headNorm(graph, q, parameter('q.norm', [headSize]), heads, rmsNormEpsilon);
     k = headNorm(graph, k, parameter('k.norm', [headSize]), kvHeads, rmsNormEpsilon);
   }

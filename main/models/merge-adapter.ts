@@ -9,8 +9,6 @@ import { isJsonObject, type JsonObject, ownValue } from '../basics/bounded-json.
 import { encodeBf16, encodeF16 } from '../formats/half-precision.ts';
 import {
   assertFinite,
-  type Checkpoint,
-  openCheckpoint,
   type SafetensorsFile,
   type TensorToWrite,
   writeSafetensors,
@@ -20,9 +18,13 @@ import { copyCompanion, readModelSettings } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { readModelFolder } from './model-folder.ts';
 import { embeddingName, parameterSpecifications } from './parameters.ts';
-import { type StoredWeights, storedWeights } from './stored-weights.ts';
+import { storedName } from './stored-parameters.ts';
+import { type ModelWeights, openModelWeights } from './stored-weights.ts';
 
-const untiedHead = 'lm_head.weight';
+const headName = 'lm_head.weight';
+/** How classes that hold more than a language model name its trunk. */
+const otherTrunk =
+  /^(?:model\.language_model|language_model\.model|language_model)\.(?=layers\.|embed_tokens\.|norm\.)/;
 const tokenizerSets = [['tokenizer.json'], ['vocab.json', 'merges.txt'], ['tokenizer.model']];
 const notOfTheTokenizer = ['LICENSE'];
 
@@ -36,12 +38,12 @@ export async function mergeAdapter(adapter: Adapter, base: string, target: strin
   const growing = `${target}.merging`;
   await rm(growing, { recursive: true, force: true });
   const { file, changes } = await openAdapter(adapter);
-  const checkpoint = await openCheckpoint(base).catch(async (thrown: unknown) => {
+  const weights = await openModelWeights(base).catch(async (thrown: unknown) => {
     await file.close();
     throw thrown;
   });
   try {
-    const plan = await planMerge({ file, changes, checkpoint, configuration, folder: adapter.folder });
+    const plan = await planMerge({ file, changes, weights, configuration, folder: adapter.folder });
     await mkdir(growing, { recursive: true });
     await copyTokenizer(adapter.folder, base, growing);
     const config = mergedConfig(await readModelSettings(base, 'config.json'), plan);
@@ -52,14 +54,14 @@ export async function mergeAdapter(adapter: Adapter, base: string, target: strin
     await rm(growing, { recursive: true, force: true });
     throw thrown;
   } finally {
-    await Promise.all([file.close(), checkpoint.close()]);
+    await Promise.all([file.close(), weights.close()]);
   }
 }
 
 interface Inputs {
   readonly file: SafetensorsFile;
   readonly changes: ReadonlyMap<string, TensorChange>;
-  readonly checkpoint: Checkpoint;
+  readonly weights: ModelWeights;
   readonly configuration: ModelConfiguration;
   /** The adapter's. */
   readonly folder: string;
@@ -72,31 +74,32 @@ interface Plan {
 }
 
 async function planMerge(inputs: Inputs): Promise<Plan> {
-  const { file, checkpoint, configuration, folder } = inputs;
-  const weights = storedWeights(checkpoint);
-  const changes = placed(inputs, weights);
-  const embedding = weights.ownNameOf({ name: embeddingName });
-  const head = weights.ownNameOf({ name: untiedHead });
-  const tied = configuration.tiedEmbeddings && (await staysTied(file, changes.get(embedding), changes.get(head)));
-  /** Source in the base by name in the result. */
+  const { file, weights, configuration, folder } = inputs;
+  const changes = placed(inputs);
+  const tied =
+    configuration.tiedEmbeddings && (await staysTied(file, changes.get(embeddingName), changes.get(headName)));
+  /** Name in the base by name in the result. */
   const sources = new Map(
-    parameterSpecifications({ ...configuration, tiedEmbeddings: tied }).map((parameter) => [
-      weights.ownNameOf(parameter),
-      weights.nameOf(parameter),
-    ]),
+    parameterSpecifications({ ...configuration, tiedEmbeddings: true }).map((parameter) => {
+      const stored = storedName(weights, parameter, configuration);
+      return [parameter.local === 'embedding' ? embeddingName : stored, stored];
+    }),
   );
-  if (!tied && configuration.tiedEmbeddings) sources.set(head, weights.nameOf({ name: embeddingName }));
-  for (const name of changes.keys()) if (!sources.has(name) && !(tied && name === head)) throw noPlace(folder, name);
-  const tensors = [...sources].map(([name, source]) =>
-    mergedTensor(name, source, changes.get(name), { file, checkpoint, folder }),
-  );
-  return { tensors, tied, vocabSize: tensors.find(({ name }) => name === embedding)!.shape[0]! };
+  if (!tied) sources.set(headName, configuration.tiedEmbeddings ? sources.get(embeddingName)! : headName);
+  for (const name of changes.keys())
+    if (!sources.has(name) && !(tied && name === headName))
+      throw new TritsmithError('bad-input', 'adapter.no-place', { folder, name: name.slice(0, 200) });
+  const tensors = [...sources].map(([name, source]) => mergedTensor(name, source, changes.get(name), inputs));
+  return { tensors, tied, vocabSize: tensors.find(({ name }) => name === embeddingName)!.shape[0]! };
 }
 
-/** The changes by the names that the tensors have in the result. */
-function placed({ changes, checkpoint }: Inputs, weights: StoredWeights): Map<string, TensorChange> {
+/** The changes by our names: an adapter may name the trunk otherwise, as its base's class does. */
+function placed({ changes }: Inputs): Map<string, TensorChange> {
   return new Map(
-    [...changes].map(([name, change]) => [checkpoint.has(name) ? name : weights.ownNameOf({ name }), change]),
+    [...changes].map(([name, change]) => [
+      name.replace(/^(?:.*\.)?(?=lm_head\.weight$)/, '').replace(otherTrunk, 'model.'),
+      change,
+    ]),
   );
 }
 
@@ -122,36 +125,29 @@ async function sameTensor(file: SafetensorsFile, one: string, other: string): Pr
   return Buffer.compare(await file.readBytes(one), await file.readBytes(other)) === 0;
 }
 
-interface Sources {
-  readonly file: SafetensorsFile;
-  readonly checkpoint: Checkpoint;
-  readonly folder: string;
-}
-
 /** @param source the base's tensor, which has another name where a tied matrix becomes two */
 function mergedTensor(
   name: string,
   source: string,
   change: TensorChange | undefined,
-  { file, checkpoint, folder }: Sources,
+  { file, weights, folder }: Inputs,
 ): TensorToWrite {
-  const own = checkpoint.dtype(source);
+  const own = weights.dtype(source);
   const dtype = own === 'BF16' || own === 'F16' ? own : 'F32';
   if (change === undefined) {
-    const shape = checkpoint.shape(source);
-    const data = own === dtype ? () => checkpoint.readBytes(source) : () => checkpoint.readFloat32(source);
+    const shape = weights.shape(source);
+    const data = own === dtype ? () => weights.readBytes(source) : () => weights.readFloat32(source);
     return { name, dtype, shape, data };
   }
-  const shape =
-    change.replacement === undefined ? checkpoint.shape(source) : file.tensors.get(change.replacement)!.shape;
-  assertFits(name, checkpoint.shape(source), shape, change, file, folder);
+  const shape = change.replacement === undefined ? weights.shape(source) : file.tensors.get(change.replacement)!.shape;
+  assertFits(name, weights.shape(source), shape, change, file, folder);
   return {
     name,
     dtype,
     shape,
     async data() {
       const values = await (change.replacement === undefined
-        ? checkpoint.readFloat32(source)
+        ? weights.readFloat32(source)
         : file.readFloat32(change.replacement));
       await apply(change, values, shape, file);
       assertFinite(name, values);

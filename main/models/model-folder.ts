@@ -8,13 +8,14 @@ import { tell } from '../contract/messages/told.ts';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
 import { isJsonObject, ownValue } from '../basics/bounded-json.ts';
 import { encodeBf16 } from '../formats/half-precision.ts';
-import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safetensors/index.ts';
+import { writeSafetensors } from '../formats/safetensors/index.ts';
 import { architectureOf, readModelConfiguration } from './architectures/index.ts';
 import { copyCompanion, readModelSettings } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { hubName, trunkClass } from './declared-model.ts';
 import { headName, ParameterBuffer, parameterSpecifications } from './parameters.ts';
-import { assertWhole, storedWeights, tyingOf } from './stored-weights.ts';
+import { assertWhole, openModelWeights, surplusIn, besideTrunk, tyingOf } from './stored-weights.ts';
+import { readStored, storedName, storedTensors, storedValues } from './stored-parameters.ts';
 
 /** What a folder's configuration and weights say together. */
 export interface FolderModel {
@@ -31,16 +32,15 @@ export interface FolderModel {
 export async function readModelFolder(folder: string, original: string | null = null): Promise<FolderModel> {
   const declared = await readModelConfiguration(folder, original);
   const settings = await readModelSettings(folder, 'config.json');
-  const checkpoint = await openCheckpoint(folder);
+  const weights = await openModelWeights(folder);
   try {
-    assertWhole(checkpoint, original ?? hubName(ownValue(settings, '_name_or_path')));
-    const weights = storedWeights(checkpoint);
-    const { tied, finding } = await tyingOf(checkpoint, weights, declared, settings);
+    assertWhole(weights, original ?? hubName(ownValue(settings, '_name_or_path')));
+    const { tied, finding } = await tyingOf(weights, declared, settings);
     const configuration = { ...declared, tiedEmbeddings: tied };
-    const surplus = weights.surplus(configuration);
+    const surplus = surplusIn(weights, configuration);
     if (surplus.length > 0)
       throw new TritsmithError('unsupported', 'model.surplus', { count: surplus.length, names: surplus.slice(0, 5) });
-    const beside = weights.beside();
+    const beside = besideTrunk(weights);
     const trunk = trunkClass(settings);
     return {
       configuration,
@@ -52,7 +52,7 @@ export async function readModelFolder(folder: string, original: string | null = 
       ],
     };
   } finally {
-    await checkpoint.close();
+    await weights.close();
   }
 }
 
@@ -67,36 +67,23 @@ export async function readFolderConfiguration(folder: string): Promise<ModelConf
  */
 export async function loadParameters(folder: string, configuration: ModelConfiguration): Promise<ParameterBuffer> {
   const buffer = new ParameterBuffer(parameterSpecifications(configuration));
-  const checkpoint = await openCheckpoint(folder);
+  const weights = await openModelWeights(folder);
   try {
-    const { nameOf } = storedWeights(checkpoint);
-    for (const { name, shape, local } of buffer.specifications) {
+    for (const specification of buffer.specifications) {
+      const { name, local } = specification;
       const target = buffer.view(name);
-      const source = nameOf({ name });
-      if (!checkpoint.has(source)) {
-        if (local.endsWith('.subln')) {
-          target.fill(1);
-          continue;
-        }
+      if (weights.has(storedName(weights, specification, configuration)))
+        await readStored(weights, specification, configuration, folder, target);
+      else if (local.endsWith('.subln')) target.fill(1);
+      else
         throw new TritsmithError('bad-input', 'model.lacks-tensor', {
           folder,
-          name: source,
+          name,
           architecture: configuration.architecture,
         });
-      }
-      const stored = checkpoint.shape(source);
-      if (stored.join() !== shape.join())
-        throw new TritsmithError('bad-input', 'model.tensor-shape', {
-          folder,
-          name: source,
-          shape: [...stored],
-          expected: [...shape],
-        });
-      await checkpoint.readFloat32(source, target);
-      assertFinite(source, target);
     }
   } finally {
-    await checkpoint.close();
+    await weights.close();
   }
   return buffer;
 }
@@ -109,9 +96,11 @@ async function derivedConfig(
 ): Promise<string> {
   const original = await readModelSettings(source, 'config.json');
   const { ternary, subln, qkvBias } = configuration;
+  const { className, modelType, settings } = architectureOf(configuration.architecture);
   const derived = {
-    ...original,
-    architectures: [architectureOf(configuration.architecture).className],
+    ...(settings?.(original) ?? original),
+    model_type: modelType,
+    architectures: [className],
     tie_word_embeddings: configuration.tiedEmbeddings,
     torch_dtype: dtype === 'BF16' ? 'bfloat16' : 'float32',
     ...(ternary || subln !== 'none' ? { tritsmith: { ternary, subln, qkvBias } } : {}),
@@ -138,11 +127,14 @@ export async function saveModelFolder(
   await writeFileAtomically(join(folder, 'config.json'), config);
   await writeSafetensors(
     join(folder, 'model.safetensors'),
-    parameters.specifications.map(({ name, shape }) => ({
-      name,
+    storedTensors(parameters.specifications).map((tensor) => ({
+      name: tensor.name,
       dtype,
-      shape,
-      data: () => (dtype === 'BF16' ? encodeBf16(parameters.view(name)) : parameters.view(name)),
+      shape: tensor.shape,
+      data: () => {
+        const values = storedValues(tensor, (name) => parameters.view(name));
+        return dtype === 'BF16' ? encodeBf16(values) : values;
+      },
     })),
     { format: 'pt', ...(configuration.tiedEmbeddings ? { 'lm_head.weight': headName(configuration) } : {}) },
   );

@@ -1,6 +1,16 @@
 /** The parameters of a model: names, shapes, and their place in one long buffer. */
 import { TritsmithError } from '../contract/errors.ts';
+import { architectureOf } from './architectures/index.ts';
 import { hasSubln, type ModelConfiguration, type Projection, projections, projectionShape } from './configuration.ts';
+
+/** Where a checkpoint keeps a parameter that it does not store as we use it. */
+export interface StoredForm {
+  /** Tensor that holds the parameter's rows among others. */
+  readonly name: string;
+  /** First of the parameter's rows in it, and rows of the whole tensor. */
+  readonly firstRow: number;
+  readonly rows: number;
+}
 
 export interface ParameterSpecification {
   /** Name in a Hugging Face checkpoint. */
@@ -15,6 +25,10 @@ export interface ParameterSpecification {
   readonly decays: boolean;
   /** Used as ternary values by a BitLinear; what is stored is the latent full-precision weight. */
   readonly ternary: boolean;
+  /** What is added to the values of a checkpoint, and taken off again when one is written. */
+  readonly storedOffset: number;
+  /** Null: under its own name, whole. */
+  readonly stored: StoredForm | null;
 }
 
 const moduleOf: Record<Projection, string> = {
@@ -32,7 +46,7 @@ function specification(
   shape: readonly number[],
   layer: number | null,
   local: string,
-  ternary = false,
+  more: Partial<ParameterSpecification> = {},
 ): ParameterSpecification {
   return {
     name,
@@ -41,41 +55,77 @@ function specification(
     layer,
     local,
     decays: shape.length > 1,
-    ternary,
+    ternary: false,
+    storedOffset: 0,
+    stored: null,
+    ...more,
   };
 }
 
+/** Where the rows of a projection lie in a matrix that holds several; null: it has a matrix of its own. */
+function fusedForm(configuration: ModelConfiguration, projection: Projection, prefix: string): StoredForm | null {
+  const { fused } = architectureOf(configuration.architecture).checkpoint;
+  const found = fused.find(({ projections }) => projections.includes(projection));
+  if (!found) return null;
+  const rows = found.projections.map((name) => projectionShape(configuration, name)[0]);
+  const before = rows.slice(0, found.projections.indexOf(projection));
+  const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+  return { name: `${prefix}${found.module}.weight`, firstRow: sum(before), rows: sum(rows) };
+}
+
+/** Local names of a layer's own norms. */
+export function layerNorms({ norms }: ModelConfiguration): readonly string[] {
+  if (norms === 'before') return ['attentionNorm', 'ffnNorm'];
+  const after = ['attentionPostNorm', 'ffnPostNorm'];
+  return norms === 'after' ? after : ['attentionNorm', 'attentionPostNorm', 'ffnNorm', 'ffnPostNorm'];
+}
+
+/** Values of the norms of queries and keys. */
+export function qkNormSizes({ qkNorm, heads, kvHeads, headSize }: ModelConfiguration): { q: number; k: number } | null {
+  if (qkNorm === 'none') return null;
+  return qkNorm === 'head' ? { q: headSize, k: headSize } : { q: heads * headSize, k: kvHeads * headSize };
+}
+
 function layerParameters(configuration: ModelConfiguration, layer: number): ParameterSpecification[] {
-  const { hiddenSize, headSize } = configuration;
+  const { hiddenSize } = configuration;
   const prefix = `model.layers.${layer}.`;
-  const result = [
-    specification(`${prefix}input_layernorm.weight`, [hiddenSize], layer, 'attentionNorm'),
-    specification(`${prefix}post_attention_layernorm.weight`, [hiddenSize], layer, 'ffnNorm'),
-  ];
+  const { norms, normOffset } = architectureOf(configuration.architecture).checkpoint;
+  const result = layerNorms(configuration).map((local) =>
+    specification(`${prefix}${norms[local]}.weight`, [hiddenSize], layer, local, { storedOffset: normOffset }),
+  );
   for (const projection of projections) {
     const shape = projectionShape(configuration, projection);
     const module = `${prefix}${moduleOf[projection]}`;
-    result.push(specification(`${module}.weight`, shape, layer, projection, configuration.ternary));
+    result.push(
+      specification(`${module}.weight`, shape, layer, projection, {
+        ternary: configuration.ternary,
+        stored: fusedForm(configuration, projection, prefix),
+      }),
+    );
     if (configuration.qkvBias && (projection === 'q' || projection === 'k' || projection === 'v'))
       result.push(specification(`${module}.bias`, [shape[0]], layer, `${projection}.bias`));
     if (hasSubln(configuration, projection))
       result.push(specification(`${module}.subln.weight`, [shape[1]], layer, `${projection}.subln`));
   }
-  if (configuration.qkNorm)
-    result.push(
-      specification(`${prefix}self_attn.q_norm.weight`, [headSize], layer, 'q.norm'),
-      specification(`${prefix}self_attn.k_norm.weight`, [headSize], layer, 'k.norm'),
-    );
+  const sizes = qkNormSizes(configuration);
+  if (sizes)
+    for (const name of ['q', 'k'] as const)
+      result.push(
+        specification(`${prefix}self_attn.${name}_norm.weight`, [sizes[name]], layer, `${name}.norm`, {
+          storedOffset: normOffset,
+        }),
+      );
   return result;
 }
 
 /** Every parameter of a model in storage order. A tied head is not listed: it is the embedding. */
 export function parameterSpecifications(configuration: ModelConfiguration): ParameterSpecification[] {
-  const { vocabSize, hiddenSize, layers, tiedEmbeddings } = configuration;
+  const { architecture, vocabSize, hiddenSize, layers, tiedEmbeddings } = configuration;
+  const { normOffset } = architectureOf(architecture).checkpoint;
   return [
     specification('model.embed_tokens.weight', [vocabSize, hiddenSize], null, 'embedding'),
     ...Array.from({ length: layers }, (_, layer) => layerParameters(configuration, layer)).flat(),
-    specification('model.norm.weight', [hiddenSize], null, 'finalNorm'),
+    specification('model.norm.weight', [hiddenSize], null, 'finalNorm', { storedOffset: normOffset }),
     ...(tiedEmbeddings ? [] : [specification('lm_head.weight', [vocabSize, hiddenSize], null, 'head')]),
   ];
 }

@@ -3,15 +3,16 @@ import { TritsmithError } from '../contract/errors.ts';
 import type { Told } from '../contract/messages/sentences.ts';
 import { tell } from '../contract/messages/told.ts';
 import { type JsonObject, ownValue, isJsonObject } from '../basics/bounded-json.ts';
-import type { Checkpoint } from '../formats/safetensors/index.ts';
+import { type Checkpoint, openCheckpoint } from '../formats/safetensors/index.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { quantised } from './declared-model.ts';
-import { embeddingName, parameterSpecifications, type ParameterSpecification } from './parameters.ts';
+import { embeddingName, parameterSpecifications } from './parameters.ts';
 
 /** Of every trunk, and of nothing beside it. */
 const inEveryTrunk = 'layers.0.mlp.down_proj.weight';
 const ourTrunk = 'model.';
-const untiedHead = 'lm_head.weight';
+const headName = 'lm_head.weight';
+const bareTrunk = /^(?:layers|embed_tokens|norm)\./;
 const floats: readonly string[] = ['BF16', 'F16', 'F32', 'F64'];
 /** Of tables of positions and masks, which old versions stored. */
 const indices: readonly string[] = ['I64', 'BOOL'];
@@ -27,11 +28,53 @@ const quantisedTensors: readonly (readonly [RegExp, string])[] = [
 /** Tables that old versions stored and everybody computes. */
 const computed = /\.(?:rotary_emb\.inv_freq|self_attn\.bias|self_attn\.masked_bias)$/;
 
+/** Weights of a model folder under the names that `ParameterSpecification` has, whatever the file calls its trunk. */
+export interface ModelWeights extends Checkpoint {
+  /** Names that belong to the trunk, all of which begin with `model.`. */
+  readonly trunk: ReadonlySet<string>;
+}
+
+/** Opens the weights of a folder. Close them when done. @throws TritsmithError as `openCheckpoint` */
+export async function openModelWeights(folder: string): Promise<ModelWeights> {
+  const checkpoint = await openCheckpoint(folder);
+  const prefix = trunkPrefix(checkpoint);
+  const head = headBeside(prefix);
+  /** Name in the file by our name. */
+  const places = new Map<string, string>();
+  const trunk = new Set<string>();
+  for (const name of checkpoint.names()) {
+    const inTrunk = prefix === '' ? bareTrunk.test(name) : name.startsWith(prefix);
+    const ours = inTrunk ? ourTrunk + name.slice(prefix.length) : name === head ? headName : name;
+    if (inTrunk) trunk.add(ours);
+    // What stands beside the trunk may bear one of its names, and gives way.
+    if (inTrunk || !places.has(ours)) places.set(ours, name);
+  }
+  const place = (name: string): string => places.get(name) ?? name;
+  const ours = new Map([...places].map(([name, stored]) => [stored, name]));
+  return {
+    trunk,
+    files: checkpoint.files,
+    metadata: checkpoint.metadata,
+    names: () => [...places.keys()].sort(),
+    has: (name) => checkpoint.has(place(name)),
+    aliasOf(name) {
+      const target = checkpoint.aliasOf(place(name));
+      return target === null ? null : (ours.get(target) ?? target);
+    },
+    shape: (name) => checkpoint.shape(place(name)),
+    dtype: (name) => checkpoint.dtype(place(name)),
+    readFloat32: (name, out) => checkpoint.readFloat32(place(name), out),
+    readBytes: (name, begin, end) => checkpoint.readBytes(place(name), begin, end),
+    sameValues: (one, other) => checkpoint.sameValues(place(one), place(other)),
+    close: () => checkpoint.close(),
+  };
+}
+
 /**
  * What stands before `layers.0` in these weights: `model.` mostly, nothing where a trunk was saved alone, `language_model.model.` and others where
  * the language model is part of something larger or was saved wrapped.
  */
-function trunkPrefix(checkpoint: Pick<Checkpoint, 'names' | 'has'>): string {
+function trunkPrefix(checkpoint: Checkpoint): string {
   const prefixes = checkpoint
     .names()
     .filter((name) => name === inEveryTrunk || name.endsWith(`.${inEveryTrunk}`))
@@ -41,46 +84,21 @@ function trunkPrefix(checkpoint: Pick<Checkpoint, 'names' | 'has'>): string {
 }
 
 /** The head of the trunk under `prefix`: `lm_head` beside `model`, whatever both stand in. */
-const headBeside = (prefix: string): string =>
-  prefix === '' ? untiedHead : prefix.replace(/(?:model|language_model)\.$/, '') + untiedHead;
+const headBeside = (prefix: string): string => prefix.replace(/(?:model\.)?(?:language_model|model)\.$/, '') + headName;
 
-export interface StoredWeights {
-  /** Name in the file of a parameter (`ParameterSpecification.name`), whether it is there or not. */
-  nameOf(parameter: Pick<ParameterSpecification, 'name'>): string;
-  /** Where it would stand of its own; differs for the embedding of a tied model that stores the one matrix as the head. */
-  ownNameOf(parameter: Pick<ParameterSpecification, 'name'>): string;
-  /** The head's own matrix, where the file has one; null where it has none or names it as an alias of the embedding. */
-  readonly head: string | null;
-  /** Tensors of the trunk that the model has no place for, so that leaving them out would change what it computes. */
-  surplus(configuration: ModelConfiguration): string[];
-  /** Tensors outside of the trunk that are not read: other heads, towers for images. */
-  beside(): string[];
+/** Tensors of the trunk that the model has no place for, so that leaving them out would change what it computes. */
+export function surplusIn({ trunk }: ModelWeights, configuration: ModelConfiguration): string[] {
+  const known = new Set(
+    parameterSpecifications(configuration).flatMap(({ name, stored }) => (stored ? [name, stored.name] : [name])),
+  );
+  return [...trunk].filter((name) => !known.has(name) && !computed.test(name)).sort();
 }
 
-/** How the weights in `checkpoint` are named. */
-export function storedWeights(checkpoint: Checkpoint): StoredWeights {
-  const prefix = trunkPrefix(checkpoint);
-  const headPlace = [headBeside(prefix), untiedHead].find((name) => checkpoint.has(name)) ?? headBeside(prefix);
-  const place = (name: string): string =>
-    name === untiedHead ? headPlace : name.startsWith(ourTrunk) ? prefix + name.slice(ourTrunk.length) : name;
-  // A tied model may store its one matrix under the head's name only.
-  const embeddingPlace = checkpoint.has(place(embeddingName)) ? place(embeddingName) : headPlace;
-  const nameOf = ({ name }: { name: string }): string => (name === embeddingName ? embeddingPlace : place(name));
-  const inTrunk = (name: string): boolean =>
-    prefix === '' ? /^(?:layers|embed_tokens|norm)\./.test(name) : name.startsWith(prefix);
-  return {
-    nameOf,
-    ownNameOf: ({ name }) => place(name),
-    head: checkpoint.has(headPlace) && checkpoint.aliasOf(headPlace) === null ? headPlace : null,
-    surplus(configuration) {
-      const known = new Set(parameterSpecifications(configuration).map(nameOf));
-      return checkpoint
-        .names()
-        .filter((name) => inTrunk(name) && !known.has(name) && name !== place(embeddingName) && !computed.test(name));
-    },
-    beside: () =>
-      checkpoint.names().filter((name) => !inTrunk(name) && name !== headPlace && checkpoint.aliasOf(name) === null),
-  };
+/** Tensors that are not read: other heads, towers for images. */
+export function besideTrunk(weights: ModelWeights): string[] {
+  return weights
+    .names()
+    .filter((name) => !weights.trunk.has(name) && name !== headName && weights.aliasOf(name) === null);
 }
 
 /**
@@ -120,21 +138,19 @@ export interface Tying {
  * @throws TritsmithError `unsupported` where config.json wants a head of its own and there is none
  */
 export async function tyingOf(
-  checkpoint: Checkpoint,
-  weights: StoredWeights,
-  configuration: ModelConfiguration,
+  weights: ModelWeights,
+  { tiedEmbeddings }: ModelConfiguration,
   settings: JsonObject,
 ): Promise<Tying> {
-  const { head } = weights;
-  if (configuration.tiedEmbeddings) {
-    const embedding = weights.nameOf({ name: embeddingName });
-    const differs = head !== null && head !== embedding && !(await checkpoint.sameValues(head, embedding));
-    return { tied: !differs, finding: differs ? tell('teacher.head-although-tied', { name: head }) : null };
+  const alias = weights.has(headName) && weights.aliasOf(headName) !== null;
+  const ownHead = weights.has(headName) && !alias;
+  if (tiedEmbeddings) {
+    const differs = ownHead && weights.has(embeddingName) && !(await weights.sameValues(headName, embeddingName));
+    return { tied: !differs, finding: differs ? tell('teacher.head-although-tied', { name: headName }) : null };
   }
-  if (head !== null) return { tied: false, finding: null };
-  const alias = checkpoint.has(weights.nameOf({ name: untiedHead }));
+  if (ownHead) return { tied: false, finding: null };
   if (alias) return { tied: true, finding: null };
-  if (saysUntied(settings)) throw new TritsmithError('unsupported', 'model.no-head', { name: untiedHead });
+  if (saysUntied(settings)) throw new TritsmithError('unsupported', 'model.no-head', { name: headName });
   return { tied: true, finding: tell('teacher.head-left-out') };
 }
 

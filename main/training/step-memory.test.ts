@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MemoryTerm } from '../contract/estimates.ts';
 import { sumOf } from '../contract/quantities.ts';
-import type { ModelConfiguration } from '../models/configuration.ts';
+import { type ModelConfiguration, plainDecoder } from '../models/configuration.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer, parameterSpecifications } from '../models/parameters.ts';
@@ -10,6 +10,7 @@ import { optimiserSettings } from '../contract/recipe.ts';
 import { stepMemory, type StepShape } from './step-memory.ts';
 
 const base: ModelConfiguration = {
+  ...plainDecoder,
   architecture: 'qwen3',
   vocabSize: 151_936,
   hiddenSize: 1024,
@@ -20,11 +21,9 @@ const base: ModelConfiguration = {
   ffnSize: 3072,
   rmsNormEpsilon: 1e-6,
   ropeTheta: 1e6,
-  ropeScaling: null,
   maxPositions: 40_960,
   tiedEmbeddings: true,
-  qkvBias: false,
-  qkNorm: true,
+  qkNorm: 'head',
   ternary: false,
   subln: 'none',
 };

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { ModelConfiguration } from '../models/configuration.ts';
+import { type ModelConfiguration, plainDecoder } from '../models/configuration.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';
 import { Random } from '../basics/random.ts';
 import { TernaryMetrics } from './ternary-metrics.ts';
 
 const configuration: ModelConfiguration = {
+  ...plainDecoder,
   architecture: 'qwen3',
   vocabSize: 32,
   hiddenSize: 16,
@@ -16,11 +17,9 @@ const configuration: ModelConfiguration = {
   ffnSize: 32,
   rmsNormEpsilon: 1e-6,
   ropeTheta: 1e4,
-  ropeScaling: null,
   maxPositions: 64,
   tiedEmbeddings: true,
-  qkvBias: false,
-  qkNorm: true,
+  qkNorm: 'head',
   ternary: true,
   subln: 'paper',
 };

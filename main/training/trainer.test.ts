@@ -122,6 +122,7 @@ describe('checkpoints', () => {
   const configuration = parseConfiguration(
     JSON.stringify({
       model_type: 'llama',
+      hidden_act: 'silu',
       vocab_size: 16,
       hidden_size: 8,
       intermediate_size: 8,

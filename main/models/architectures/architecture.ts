@@ -1,8 +1,26 @@
 /** What one architecture's file provides. Adding an architecture means writing one such file and listing it in index.ts. */
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
+import type { JsonObject } from '../../basics/bounded-json.ts';
 import type { LackingFeature } from '../../contract/messages/en/model-files.ts';
-import type { Llama3RopeScaling, ModelConfiguration } from '../configuration.ts';
+import {
+  type Activation,
+  type ModelConfiguration,
+  plainDecoder,
+  type Projection,
+  type RopeScaling,
+} from '../configuration.ts';
+import type { GgufArchitecture } from './gguf.ts';
+
+/** How a family's Hugging Face checkpoints name and store parameters (models/parameters.ts). */
+export interface CheckpointLayout {
+  /** Modules of a layer's norms by local name. */
+  readonly norms: Readonly<Record<string, string>>;
+  /** What is added to a stored norm weight: 1 where a checkpoint holds w of `1 + w` (Gemma). */
+  readonly normOffset: 0 | 1;
+  /** Matrices that hold several projections, rows one below the other (Phi's `qkv_proj`). */
+  readonly fused: readonly { readonly module: string; readonly projections: readonly Projection[] }[];
+}
 
 export interface Architecture {
   /** `model_type` in config.json. */
@@ -11,9 +29,25 @@ export interface Architecture {
   readonly className: string;
   /** Shown to people. */
   readonly title: string;
+  /** The language model's own settings, where config.json nests them or leaves some to the class of the family. */
+  readonly settings?: (config: JsonObject) => JsonObject;
   /** Reads the settings; throws `unsupported` with the name of the setting that this engine lacks. */
   readConfiguration(config: HuggingFaceConfig): ModelConfiguration;
+  readonly checkpoint: CheckpointLayout;
+  /**
+   * Which GGUF architecture holds a model.
+   * @param separateScales the file has `*.scale` tensors beside its ternary matrices
+   * @throws TritsmithError `unsupported`, with the way out, when none does
+   */
+  gguf(configuration: ModelConfiguration, separateScales: boolean): GgufArchitecture;
 }
+
+/** Llama's checkpoints, and those of most families. */
+export const plainCheckpoint: CheckpointLayout = {
+  norms: { attentionNorm: 'input_layernorm', ffnNorm: 'post_attention_layernorm' },
+  normOffset: 0,
+  fused: [],
+};
 
 const count = z.int().min(1).max(16_777_216);
 
@@ -29,7 +63,7 @@ export const huggingFaceConfig = z.looseObject({
   num_key_value_heads: count.nullish(),
   head_dim: count.nullish(),
   rms_norm_eps: z.number().positive().max(1).default(1e-6),
-  hidden_act: z.string().default('silu'),
+  hidden_act: z.string().nullish(),
   max_position_embeddings: count.default(2048),
   tie_word_embeddings: z.boolean().nullish(),
   rope_theta: z.number().positive().nullish(),
@@ -49,8 +83,21 @@ export function unsupported(feature: LackingFeature, value?: string): TritsmithE
   return new TritsmithError('unsupported', 'model.uses', { feature, value });
 }
 
+const activations: Readonly<Record<string, Activation>> = {
+  silu: 'silu',
+  swish: 'silu',
+  gelu_pytorch_tanh: 'gelu-tanh',
+};
+
+/** There is no default: a wrong activation would be computed in silence. */
+export function readActivation(name: string | null | undefined): Activation {
+  const known = name !== null && name !== undefined && Object.hasOwn(activations, name) ? activations[name] : undefined;
+  if (known === undefined) throw unsupported('activation', name ?? 'not named');
+  return known;
+}
+
 /** Rotary settings from `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5). */
-function readRope(config: HuggingFaceConfig): { theta: number; scaling: Llama3RopeScaling | null } {
+function readRope(config: HuggingFaceConfig): { theta: number; scaling: RopeScaling | null } {
   const source = config.rope_parameters ?? config.rope_scaling ?? {};
   const number = (key: string): number | undefined => (typeof source[key] === 'number' ? source[key] : undefined);
   const theta = config.rope_theta ?? number('rope_theta') ?? 10_000;
@@ -65,6 +112,7 @@ function readRope(config: HuggingFaceConfig): { theta: number; scaling: Llama3Ro
   return {
     theta,
     scaling: {
+      kind: 'llama3',
       factor: required('factor'),
       lowFrequencyFactor: required('low_freq_factor'),
       highFrequencyFactor: required('high_freq_factor'),
@@ -73,12 +121,18 @@ function readRope(config: HuggingFaceConfig): { theta: number; scaling: Llama3Ro
   };
 }
 
-/** The shared part of every supported family; the family decides on bias and qk-norm. */
-export function readDecoder(
-  config: HuggingFaceConfig,
-  family: { qkvBias: boolean; qkNorm: boolean; headSize: number },
-): ModelConfiguration {
-  if (config.hidden_act !== 'silu') throw unsupported('activation', config.hidden_act);
+/** What `readDecoder` can't read from the settings that all families share. */
+export interface Family extends Partial<Omit<ModelConfiguration, 'activation'>> {
+  /** Where no `head_dim` is named; default: hidden size / heads. */
+  readonly defaultHeadSize?: number;
+  /** Name of the activation in config.json; default: `hidden_act`. */
+  readonly activation?: string | null | undefined;
+}
+
+/** The shared part of every supported family, on which lies what the family says of itself. */
+export function readDecoder(config: HuggingFaceConfig, family: Family = {}): ModelConfiguration {
+  const { defaultHeadSize, activation: named, ...own } = family;
+  const activation = readActivation('activation' in family ? named : config.hidden_act);
   if (config.mlp_bias) throw unsupported('feed-forward-bias');
   if (config.use_sliding_window) throw unsupported('sliding-window');
   const kvHeads = config.num_key_value_heads ?? config.num_attention_heads;
@@ -87,26 +141,29 @@ export function readDecoder(
       heads: config.num_attention_heads,
       kvHeads,
     });
-  if (!Number.isInteger(family.headSize) || family.headSize % 2 !== 0)
-    throw new TritsmithError('bad-input', 'configuration.head-size', { headSize: family.headSize });
+  const headSize = config.head_dim ?? defaultHeadSize ?? config.hidden_size / config.num_attention_heads;
+  if (!Number.isInteger(headSize) || headSize % 2 !== 0)
+    throw new TritsmithError('bad-input', 'configuration.head-size', { headSize });
   const rope = readRope(config);
   return {
+    ...plainDecoder,
     architecture: config.model_type,
     vocabSize: config.vocab_size,
     hiddenSize: config.hidden_size,
     layers: config.num_hidden_layers,
     heads: config.num_attention_heads,
     kvHeads,
-    headSize: family.headSize,
+    headSize,
     ffnSize: config.intermediate_size,
     rmsNormEpsilon: config.rms_norm_eps,
     ropeTheta: rope.theta,
     ropeScaling: rope.scaling,
+    activation,
     maxPositions: config.max_position_embeddings,
     tiedEmbeddings: config.tie_word_embeddings ?? false,
-    qkvBias: config.tritsmith?.qkvBias ?? family.qkvBias,
-    qkNorm: family.qkNorm,
     ternary: config.tritsmith?.ternary ?? false,
     subln: config.tritsmith?.subln ?? 'none',
+    ...own,
+    qkvBias: config.tritsmith?.qkvBias ?? own.qkvBias ?? false,
   };
 }

@@ -38,7 +38,8 @@ export function parseConfiguration(text: string, original: string | null = null)
   if (typeof modelType !== 'string') throw new TritsmithError('bad-input', 'configuration.no-type');
   const architecture = architectureOf(modelType);
   assertLanguageModel(json as JsonObject, original);
-  const parsed = huggingFaceConfig.safeParse(json);
+  const settings = architecture.settings?.(json as JsonObject) ?? json;
+  const parsed = huggingFaceConfig.safeParse(settings);
   if (!parsed.success)
     throw new TritsmithError('bad-input', 'configuration.settings', {
       problems: parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),

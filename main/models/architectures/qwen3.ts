@@ -1,5 +1,6 @@
 /** Qwen3: RMSNorm on each query and key head (qk-norm), a head size of its own, no bias. */
-import { type Architecture, readDecoder, unsupported } from './architecture.ts';
+import { type Architecture, plainCheckpoint, readDecoder, unsupported } from './architecture.ts';
+import { ggufArchitectures } from './gguf.ts';
 
 export const qwen3: Architecture = {
   modelType: 'qwen3',
@@ -7,6 +8,8 @@ export const qwen3: Architecture = {
   title: 'Qwen3',
   readConfiguration(config) {
     if (config.attention_bias) throw unsupported('attention-bias');
-    return readDecoder(config, { qkvBias: false, qkNorm: true, headSize: config.head_dim ?? 128 });
+    return readDecoder(config, { qkNorm: 'head', defaultHeadSize: 128 });
   },
+  checkpoint: plainCheckpoint,
+  gguf: () => ggufArchitectures.qwen3,
 };

@@ -36,6 +36,7 @@ function metadataOf(
     ['general.quantization_version', uint32(quantisationVersion)],
     ...Object.entries(plan.integers).map(([key, value]): [string, GgufValue] => [`${prefix}.${key}`, uint32(value)]),
     ...Object.entries(plan.floats).map(([key, value]): [string, GgufValue] => [`${prefix}.${key}`, float32(value)]),
+    ...Object.entries(plan.strings).map(([key, value]): [string, GgufValue] => [`${prefix}.${key}`, string(value)]),
     ...tokenizer,
   ]);
 }

@@ -4,14 +4,11 @@
  */
 import { tell, type Told } from '../../contract/messages/told.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { ModelConfiguration, Projection } from '../../models/configuration.ts';
+import { type GgufKeys, ggufKeys, ggufTensorName, regroupedHeads } from '../../models/architectures/gguf.ts';
+import { architectureOf } from '../../models/architectures/index.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
 import { inverseFrequencies } from '../../models/rotary-tables.ts';
-import {
-  embeddingName,
-  finalNormName,
-  type ParameterSpecification,
-  parameterSpecifications,
-} from '../../models/parameters.ts';
+import { parameterSpecifications } from '../../models/parameters.ts';
 
 /** One tensor of the file and the parameter that it holds. */
 export interface GgufTensorPlan {
@@ -25,46 +22,17 @@ export interface GgufTensorPlan {
   readonly permuteHeads: number | null;
 }
 
-export interface GgufPlan {
-  readonly architecture: 'llama' | 'bitnet' | 'qwen2' | 'qwen3';
+/** Keys of the model's shape are without the architecture's prefix, tokenizer and file type. */
+export interface GgufPlan extends GgufKeys {
+  readonly architecture: string;
   readonly tensors: readonly GgufTensorPlan[];
-  /** Keys of the model's shape, without tokenizer and file type. Numbers are written as uint32 unless named in `floats`. */
-  readonly integers: Readonly<Record<string, number>>;
-  readonly floats: Readonly<Record<string, number>>;
   /** Restrictions that a user should know. */
   readonly notes: readonly Told[];
 }
 
-const moduleNames: Record<Projection, string> = {
-  q: 'attn_q',
-  k: 'attn_k',
-  v: 'attn_v',
-  o: 'attn_output',
-  gate: 'ffn_gate',
-  up: 'ffn_up',
-  down: 'ffn_down',
-};
-
-/** @param separateScales the file has `*.scale` tensors, which llama.cpp's "qwen2" does not apply to the feed-forward layers; its "llama" does, and takes the bias */
-function architectureFor(configuration: ModelConfiguration, separateScales: boolean): GgufPlan['architecture'] {
-  const { architecture, subln, qkvBias } = configuration;
-  if (architecture === 'qwen3') return 'qwen3';
-  if (subln === 'none') return architecture === 'qwen2' && qkvBias && !separateScales ? 'qwen2' : 'llama';
-  if (qkvBias) throw new TritsmithError('unsupported', 'export.bias-beside-subln');
-  if (subln === 'paper') return 'bitnet';
-  throw new TritsmithError('unsupported', 'export.subln-everywhere');
-}
-
-/** Tensors that hold the SubLN of one layer, by architecture. */
-function sublnTensor(plan: GgufPlan['architecture'], local: string): string {
-  const projection = local.slice(0, -'.subln'.length) as Projection;
-  if (plan === 'bitnet') return projection === 'o' ? 'attn_sub_norm' : 'ffn_sub_norm';
-  return `${moduleNames[projection]}_norm_in`;
-}
-
-/** By how much Llama-3 scaling slows each rotary frequency down, `[D/2]`; null without scaling. */
+/** By how much scaling slows each rotary frequency down, `[R/2]`; null without scaling, and for linear scaling, which has a key. */
 function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array | null {
-  if (!configuration.ropeScaling) return null;
+  if (!configuration.ropeScaling || configuration.ropeScaling.kind === 'linear') return null;
   const plain = inverseFrequencies({ ...configuration, ropeScaling: null });
   return Float32Array.from(inverseFrequencies(configuration), (scaled, index) => plain[index]! / scaled);
 }
@@ -74,65 +42,27 @@ function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array |
  * @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model
  */
 export function planGguf(configuration: ModelConfiguration, separateScales = false): GgufPlan {
-  const architecture = architectureFor(configuration, separateScales);
-  const { heads, kvHeads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
+  const architecture = architectureOf(configuration.architecture).gguf(configuration, separateScales);
+  const { heads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
   const notes: Told[] = [];
-  if (architecture === 'bitnet' && heads * headSize !== hiddenSize)
+  if (architecture.name === 'bitnet' && heads * headSize !== hiddenSize)
     throw new TritsmithError('unsupported', 'export.bitnet-shape', { heads, headSize, hiddenSize });
-  if (architecture === 'bitnet' && !tiedEmbeddings) notes.push(tell('note.bitnet-head'));
-  if (architecture === 'bitnet' && configuration.ropeScaling) notes.push(tell('note.bitnet-rope'));
-  if (architecture === 'qwen3' && subln !== 'none') notes.push(tell('note.qwen3-subln'));
-  // Qwen3 with SubLN before o and down alone: bitnet.cpp applies ffn_down_norm_in only beside ffn_gate_norm_in, so the FFN norm moves there.
-  const moveFfnNorm = architecture === 'qwen3' && subln === 'paper';
-  const rotatedHeads = (local: string): number | null => {
-    if (architecture !== 'llama') return null;
-    return local === 'q' ? heads : local === 'k' ? kvHeads : null;
-  };
+  if (architecture.name === 'bitnet' && !tiedEmbeddings) notes.push(tell('note.bitnet-head'));
+  if (architecture.name === 'bitnet' && configuration.ropeScaling) notes.push(tell('note.bitnet-rope'));
+  if (architecture.subln === 'norm-in' && subln !== 'none') notes.push(tell('note.qwen3-subln'));
+  // SubLN before o and down alone: bitnet.cpp applies ffn_down_norm_in only beside ffn_gate_norm_in, so the FFN norm moves there.
+  const moveFfnNorm = architecture.subln === 'norm-in' && architecture.inBitnetCpp && subln === 'paper';
 
   const tensors: GgufTensorPlan[] = [];
-  const push = (name: string, specification: ParameterSpecification, kind: GgufTensorPlan['kind'], more = {}): void => {
-    tensors.push({
-      name,
-      shape: specification.shape,
-      source: specification.name,
-      kind,
-      permuteHeads: null,
-      ...more,
-    });
-  };
-  for (const specification of parameterSpecifications(configuration)) {
-    const { local, layer } = specification;
-    if (layer === null) {
-      if (specification.name === embeddingName) push('token_embd.weight', specification, 'embedding');
-      else if (specification.name === finalNormName) push('output_norm.weight', specification, 'norm');
-      else push('output.weight', specification, 'embedding');
-      continue;
-    }
-    const block = `blk.${layer}.`;
-    if (local === 'attentionNorm') push(`${block}attn_norm.weight`, specification, 'norm');
-    else if (local === 'ffnNorm') {
-      push(
-        `${block}ffn_norm.weight`,
-        specification,
-        'norm',
-        moveFfnNorm ? { source: new Float32Array(hiddenSize).fill(1) } : {},
-      );
-      if (moveFfnNorm)
-        for (const name of ['ffn_gate_norm_in', 'ffn_up_norm_in'])
-          push(`${block}${name}.weight`, specification, 'norm');
-    } else if (local === 'q.norm' || local === 'k.norm')
-      push(`${block}attn_${local[0]!}_norm.weight`, specification, 'norm');
-    else if (local.endsWith('.subln'))
-      push(`${block}${sublnTensor(architecture, local)}.weight`, specification, 'norm');
-    else if (local.endsWith('.bias')) {
-      const projection = local[0] as 'q' | 'k' | 'v';
-      push(`${block}${moduleNames[projection]}.bias`, specification, 'norm', {
-        permuteHeads: rotatedHeads(projection),
-      });
-    } else
-      push(`${block}${moduleNames[local as Projection]}.weight`, specification, 'linear', {
-        permuteHeads: rotatedHeads(local),
-      });
+  for (const { name: source, shape, local, layer } of parameterSpecifications(configuration)) {
+    const kind = layer === null && local !== 'finalNorm' ? 'embedding' : shape.length === 1 ? 'norm' : 'linear';
+    const name = ggufTensorName(architecture, local, layer);
+    const permuteHeads = regroupedHeads(architecture, configuration, local);
+    const moves = moveFfnNorm && local === 'ffnNorm';
+    tensors.push({ name, shape, source: moves ? new Float32Array(hiddenSize).fill(1) : source, kind, permuteHeads });
+    if (moves)
+      for (const projection of ['gate.subln', 'up.subln'])
+        tensors.push({ name: ggufTensorName(architecture, projection, layer), shape, source, kind, permuteHeads });
   }
   const ropeFactors = ropeFrequencyFactors(configuration);
   if (ropeFactors)
@@ -143,27 +73,7 @@ export function planGguf(configuration: ModelConfiguration, separateScales = fal
       kind: 'norm',
       permuteHeads: null,
     });
-  return {
-    architecture,
-    tensors,
-    notes,
-    integers: {
-      context_length: configuration.maxPositions,
-      embedding_length: hiddenSize,
-      block_count: configuration.layers,
-      feed_forward_length: configuration.ffnSize,
-      'attention.head_count': heads,
-      'attention.head_count_kv': kvHeads,
-      'attention.key_length': headSize,
-      'attention.value_length': headSize,
-      'rope.dimension_count': headSize,
-      vocab_size: configuration.vocabSize,
-    },
-    floats: {
-      'attention.layer_norm_rms_epsilon': configuration.rmsNormEpsilon,
-      'rope.freq_base': configuration.ropeTheta,
-    },
-  };
+  return { architecture: architecture.name, tensors, notes, ...ggufKeys(configuration) };
 }
 
 /** What keeps a model out of every GGUF file, and so out of our runtime; null where nothing does. */

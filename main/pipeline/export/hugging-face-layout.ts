@@ -30,7 +30,7 @@ function isBitNet({ architecture, subln, heads, headSize, hiddenSize }: ModelCon
 }
 
 function ropeParameters({ ropeTheta, ropeScaling }: ModelConfiguration): Record<string, unknown> {
-  if (!ropeScaling) return { rope_type: 'default', rope_theta: ropeTheta };
+  if (ropeScaling?.kind !== 'llama3') return { rope_type: 'default', rope_theta: ropeTheta };
   return {
     rope_type: 'llama3',
     rope_theta: ropeTheta,

@@ -32,7 +32,13 @@ async function inspected(changes: Partial<ModelConfiguration>, encoding: GgufEnc
   return { found, runners };
 }
 
-const rope = { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 32 };
+const rope = {
+  kind: 'llama3',
+  factor: 8,
+  lowFrequencyFactor: 1,
+  highFrequencyFactor: 4,
+  originalMaxPositions: 32,
+} as const;
 const full = { ternary: false, subln: 'none' } as const;
 
 describe('who can run a file (llama.cpp: as node-llama-cpp 3.22.1 did when these very layouts were loaded in it)', () => {

@@ -3,6 +3,7 @@ import { loadModel } from '../../../native/runtime.ts';
 import { message, type Message, type MessageId, type ParamsOf, render } from '../../contract/messages/message.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
 import type { GgufFile } from '../../formats/gguf/index.ts';
+import { ggufArchitecture } from '../../models/architectures/gguf.ts';
 
 export type Verdict = Omit<RunVerdict, 'program'>;
 
@@ -67,7 +68,7 @@ export function llamaCppVerdict(file: GgufFile): Verdict {
 function llama(facts: Facts): Verdict {
   if (facts.types.has('I2_S')) return no('verdict.i2s-for-bitnet-cpp');
   if (facts.has(/_norm_in\.weight$/)) return no('verdict.no-place-for-subln');
-  if (!['llama', 'bitnet', 'qwen2', 'qwen3', 'gemma3'].includes(facts.architecture))
+  if (ggufArchitecture(facts.architecture) === null)
     return no('verdict.unknown-architecture', { architecture: facts.architecture });
   if (facts.architecture === 'qwen2' && facts.has(/ffn_(gate|up|down)\.scale$/)) return no('verdict.qwen2-scales');
   return sharedObstacle(facts) ?? (facts.has(/\.scale$/) ? yes('verdict.scales-apart') : loads(facts));
@@ -76,7 +77,8 @@ function llama(facts: Facts): Verdict {
 function bitnet(facts: Facts): Verdict {
   if (facts.oddRow !== null) return no('verdict.odd-row', { tensor: facts.oddRow });
   const newer = facts.has(/_norm_in\.weight$/);
-  if (newer && facts.architecture !== 'qwen3' && facts.architecture !== 'gemma3') return no('verdict.subln-families');
+  const known = ggufArchitecture(facts.architecture);
+  if (newer && !(known?.inBitnetCpp && known.subln === 'norm-in')) return no('verdict.subln-families');
   if (!facts.types.has('I2_S')) return no('verdict.only-i2s');
   if (facts.architecture === 'qwen2' && facts.has(/attn_sub_norm/)) return no('verdict.bias-beside-subln');
   return sharedObstacle(facts) ?? (newer ? yes('verdict.recent-branch') : loads(facts));

@@ -41,7 +41,13 @@ function write(
   return { path, written };
 }
 
-const ropeScaling = { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 32 };
+const ropeScaling = {
+  kind: 'llama3',
+  factor: 8,
+  lowFrequencyFactor: 1,
+  highFrequencyFactor: 4,
+  originalMaxPositions: 32,
+} as const;
 const f16 = 'F16' as const;
 
 describe('an exported student in the native runtime', () => {

@@ -2,7 +2,7 @@
 import type { DiskTerm, MemoryTerm, ModelForecast } from '../../contract/estimates.ts';
 import type { RemoteModel } from '../../contract/queries.ts';
 import { parseConfiguration } from '../../models/architectures/index.ts';
-import type { ModelConfiguration } from '../../models/configuration.ts';
+import { type ModelConfiguration, plainDecoder } from '../../models/configuration.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { stepMemory } from '../../training/step-memory.ts';
 import { checkpointBytes, modelBytes } from './estimate.ts';
@@ -51,17 +51,16 @@ function runDisk(base: ModelConfiguration): DiskTerm[] {
 
 /** What all published Qwen3 models share. */
 export const qwen3 = {
+  ...plainDecoder,
   architecture: 'qwen3',
   vocabSize: 151_936,
   kvHeads: 8,
   headSize: 128,
   rmsNormEpsilon: 1e-6,
   ropeTheta: 1e6,
-  ropeScaling: null,
   maxPositions: 40_960,
   tiedEmbeddings: true,
-  qkvBias: false,
-  qkNorm: true,
+  qkNorm: 'head',
   ternary: false,
   subln: 'none',
 } as const;

@@ -7,7 +7,6 @@ import { tell, tellError } from '../../contract/messages/told.ts';
 import type { RemoteModel, TeacherCard } from '../../contract/queries.ts';
 import { modelFolder } from '../../basics/hub-cache.ts';
 import { openRegularFile } from '../../basics/regular-file.ts';
-import { openCheckpoint } from '../../formats/safetensors/index.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import { readAdapter } from '../../models/adapter.ts';
 import { architectureOf, parseConfiguration } from '../../models/architectures/index.ts';
@@ -16,7 +15,8 @@ import { type ModelConfiguration, projections, projectionShape } from '../../mod
 import { hubName } from '../../models/declared-model.ts';
 import { type FolderModel, readModelFolder } from '../../models/model-folder.ts';
 import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
-import { assertWholeTypes, storedWeights } from '../../models/stored-weights.ts';
+import { assertWholeTypes, openModelWeights } from '../../models/stored-weights.ts';
+import { storedName, storedShape } from '../../models/stored-parameters.ts';
 
 /** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (docs/formats.md, 2.1). */
 const i2STrailerBytes = 32;
@@ -133,16 +133,17 @@ interface WeightFacts {
 
 /** From the headers: size, types, and whether each tensor that config.json asks for is there in its shape. */
 async function weightFacts(folder: string, configuration: ModelConfiguration): Promise<WeightFacts> {
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = await openModelWeights(folder);
   try {
     const types = new Set(checkpoint.names().map((name) => checkpoint.dtype(name)));
     let bytes = 0;
     for (const file of checkpoint.files) bytes += (await stat(join(folder, basename(file)))).size;
     const facts = { bytes, types: [...types].sort(), files: checkpoint.files.length };
-    const { nameOf } = storedWeights(checkpoint);
-    for (const { name, shape } of parameterSpecifications(configuration)) {
-      const source = nameOf({ name });
-      if (!checkpoint.has(source)) return { ...facts, problem: tell('teacher.tensor-lacks', { name: source }) };
+    for (const specification of parameterSpecifications(configuration)) {
+      const { name } = specification;
+      const source = storedName(checkpoint, specification, configuration);
+      const shape = storedShape(checkpoint, specification);
+      if (!checkpoint.has(source)) return { ...facts, problem: tell('teacher.tensor-lacks', { name }) };
       const stored = checkpoint.shape(source);
       if (stored.join() !== shape.join())
         return {

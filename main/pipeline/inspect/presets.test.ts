@@ -13,6 +13,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tritsmith-presets-'));
   const config = {
     model_type: 'qwen3',
+    hidden_act: 'silu',
     vocab_size: 1536,
     hidden_size: 128,
     intermediate_size: 128,

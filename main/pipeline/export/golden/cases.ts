@@ -10,7 +10,13 @@ const shape: Partial<ModelConfiguration> = {
   headSize: 64,
   ffnSize: 256,
 };
-const ropeScaling = { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 32 };
+const ropeScaling = {
+  kind: 'llama3',
+  factor: 8,
+  lowFrequencyFactor: 1,
+  highFrequencyFactor: 4,
+  originalMaxPositions: 32,
+} as const;
 
 export const cases: Readonly<Record<string, ModelConfiguration>> = {
   'llama-paper': tinyConfiguration({ ...shape }),

@@ -68,6 +68,8 @@ const meaning: Record<string, 'name' | 'path' | 'text'> = {
   text: 'text',
   folder: 'path',
   path: 'path',
+  adapter: 'path',
+  base: 'path',
 };
 /** Inputs whose texts are settings of a run: files that the user chose, columns, templates. */
 const ofRun = /^(recipe|settings|inputs)\b|^teacher$|^content\b/;

@@ -1,0 +1,111 @@
+/**
+ * How models lie in GGUF files (docs/formats.md, 1 and 3): tensor names, keys and the order of rotary rows, one entry for each
+ * `general.architecture`. Writer, read-back and reader follow this table; native/runtime/model.cc has its own, an independent one.
+ */
+import { type ModelConfiguration, rotarySize } from '../configuration.ts';
+
+export interface GgufArchitecture {
+  /** `general.architecture`, and the prefix of its keys. */
+  readonly name: string;
+  /** Rotated pairs of a head: (2i, 2i + 1), for which rows of q and k are regrouped, or (i, i + R/2) as on Hugging Face. */
+  readonly rotaryPairs: 'adjacent' | 'halves';
+  /** Names of the SubLN tensors: `attn_sub_norm` and `ffn_sub_norm`, `*_norm_in` beside each projection, or none. */
+  readonly subln: 'sub-norm' | 'norm-in' | null;
+  /** bitnet.cpp has this architecture with its SubLN (`norm-in`: its newest branch). */
+  readonly inBitnetCpp: boolean;
+  /** Whether llama.cpp reads a window; it reads files of other architectures as if they had none. */
+  readonly windows: boolean;
+  /** Names of tensors that differ from `tensorNames`. */
+  readonly names?: Readonly<Record<string, string>>;
+}
+
+/** Names of a layer's tensors without `blk.N.` and ending, by the local name of the parameter. */
+const tensorNames: Readonly<Record<string, string>> = {
+  embedding: 'token_embd',
+  finalNorm: 'output_norm',
+  head: 'output',
+  attentionNorm: 'attn_norm',
+  attentionPostNorm: 'post_attention_norm',
+  ffnNorm: 'ffn_norm',
+  ffnPostNorm: 'post_ffw_norm',
+  'q.norm': 'attn_q_norm',
+  'k.norm': 'attn_k_norm',
+  q: 'attn_q',
+  k: 'attn_k',
+  v: 'attn_v',
+  o: 'attn_output',
+  gate: 'ffn_gate',
+  up: 'ffn_up',
+  down: 'ffn_down',
+};
+
+const subNorms: Readonly<Record<string, string>> = { 'o.subln': 'attn_sub_norm', 'down.subln': 'ffn_sub_norm' };
+
+const plain = { subln: null, inBitnetCpp: true, windows: false } as const;
+const normIn = { subln: 'norm-in', inBitnetCpp: false, windows: false } as const;
+
+export const ggufArchitectures = {
+  llama: { ...plain, name: 'llama', rotaryPairs: 'adjacent' },
+  bitnet: { ...plain, name: 'bitnet', rotaryPairs: 'halves', subln: 'sub-norm' },
+  qwen2: { ...plain, name: 'qwen2', rotaryPairs: 'halves' },
+  qwen3: { ...normIn, name: 'qwen3', rotaryPairs: 'halves', inBitnetCpp: true },
+} as const satisfies Readonly<Record<string, GgufArchitecture>>;
+
+/** The entry of a file's `general.architecture`; null for one that none of our families writes. */
+export function ggufArchitecture(name: string): GgufArchitecture | null {
+  return Object.hasOwn(ggufArchitectures, name) ? ggufArchitectures[name as keyof typeof ggufArchitectures] : null;
+}
+
+/** Name of the tensor that holds a parameter, by its local name and layer (models/parameters.ts). */
+export function ggufTensorName(architecture: GgufArchitecture, local: string, layer: number | null): string {
+  const block = layer === null ? '' : `blk.${layer}.`;
+  const name = (part: string): string => architecture.names?.[part] ?? tensorNames[part]!;
+  if (local.endsWith('.bias')) return `${block}${name(local.slice(0, -'.bias'.length))}.bias`;
+  if (!local.endsWith('.subln')) return `${block}${name(local)}.weight`;
+  const inside =
+    architecture.subln === 'sub-norm' ? subNorms[local]! : `${name(local.slice(0, -'.subln'.length))}_norm_in`;
+  return `${block}${inside}.weight`;
+}
+
+/** Heads of a tensor whose rows the file regroups from half-split to interleaved rotary order; null: they stay as they are. */
+export function regroupedHeads(
+  architecture: GgufArchitecture,
+  { heads, kvHeads }: ModelConfiguration,
+  local: string,
+): number | null {
+  if (architecture.rotaryPairs !== 'adjacent') return null;
+  if (local === 'q' || local === 'q.bias') return heads;
+  return local === 'k' || local === 'k.bias' ? kvHeads : null;
+}
+
+/** Keys of the model's shape, without the architecture's prefix. */
+export interface GgufKeys {
+  readonly integers: Readonly<Record<string, number>>;
+  readonly floats: Readonly<Record<string, number>>;
+  readonly strings: Readonly<Record<string, string>>;
+}
+
+export function ggufKeys(configuration: ModelConfiguration): GgufKeys {
+  const { headSize, ropeScaling } = configuration;
+  const linear = ropeScaling?.kind === 'linear' ? ropeScaling.factor : null;
+  return {
+    integers: {
+      context_length: configuration.maxPositions,
+      embedding_length: configuration.hiddenSize,
+      block_count: configuration.layers,
+      feed_forward_length: configuration.ffnSize,
+      'attention.head_count': configuration.heads,
+      'attention.head_count_kv': configuration.kvHeads,
+      'attention.key_length': headSize,
+      'attention.value_length': headSize,
+      'rope.dimension_count': rotarySize(configuration),
+      vocab_size: configuration.vocabSize,
+    },
+    floats: {
+      'attention.layer_norm_rms_epsilon': configuration.rmsNormEpsilon,
+      'rope.freq_base': configuration.ropeTheta,
+      ...(linear === null ? {} : { 'rope.scaling.factor': linear }),
+    },
+    strings: linear === null ? {} : { 'rope.scaling.type': 'linear' },
+  };
+}
