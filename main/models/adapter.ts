@@ -17,6 +17,7 @@ const notMerged = [
   'alora_invocation_tokens',
   'arrow_config',
   'ensure_weight_tying',
+  'kasa_config',
   'layer_replication',
   'monteclora_config',
   'target_parameters',

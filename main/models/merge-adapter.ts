@@ -115,10 +115,6 @@ async function staysTied(
   return sameTensor(file, embedding.replacement, head.replacement);
 }
 
-function noPlace(folder: string, name: string): TritsmithError {
-  return new TritsmithError('bad-input', 'adapter.no-place', { folder, name: name.slice(0, 200) });
-}
-
 async function sameTensor(file: SafetensorsFile, one: string, other: string): Promise<boolean> {
   const [a, b] = [file.tensors.get(one)!, file.tensors.get(other)!];
   if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;

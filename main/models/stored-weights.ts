@@ -84,7 +84,8 @@ function trunkPrefix(checkpoint: Checkpoint): string {
 }
 
 /** The head of the trunk under `prefix`: `lm_head` beside `model`, whatever both stand in. */
-const headBeside = (prefix: string): string => prefix.replace(/(?:model\.)?(?:language_model|model)\.$/, '') + headName;
+const headBeside = (prefix: string): string =>
+  prefix.replace(/(?:model\.language_model|language_model|model)\.$/, '') + headName;
 
 /** Tensors of the trunk that the model has no place for, so that leaving them out would change what it computes. */
 export function surplusIn({ trunk }: ModelWeights, configuration: ModelConfiguration): string[] {
