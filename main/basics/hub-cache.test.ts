@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cachedModels, hubCacheFolder, isModelFolder, modelFolder, modelName } from './hub-cache.ts';
+import { modelName } from '../contract/local-path.ts';
+import { cachedModels, hubCacheFolder, isModelFolder, modelFolder } from './hub-cache.ts';
 
 const first = 'a'.repeat(40);
 const second = 'b'.repeat(40);

@@ -6,9 +6,9 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'n
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { TritsmithError } from '../contract/errors.ts';
+import { modelsPrefix } from '../contract/local-path.ts';
 import { isWithin } from './path-within.ts';
 
-const modelsPrefix = 'models--';
 const commit = /^[0-9a-f]{40}$/;
 const mostRefBytes = 200;
 
@@ -57,14 +57,6 @@ export function modelFolder(path: string): string {
   const model = dirname(dirname(folder));
   if (basename(dirname(folder)) === 'snapshots' && isCached(model)) assertOwnBlobs(folder, model);
   return folder;
-}
-
-/** The name by which people know the model in `path`: that of the Hub for one of the cache, else the folder's. */
-export function modelName(path: string): string {
-  const cached = path.split(/[\\/]/).findLast((part) => part.startsWith(modelsPrefix));
-  return cached === undefined || !path.includes('snapshots')
-    ? basename(path)
-    : cached.slice(modelsPrefix.length).replace('--', '/');
 }
 
 const isCached = (path: string): boolean =>

@@ -158,7 +158,7 @@ export async function describeModel(client: HubClient, id: string, signal?: Abor
     gated: isGated(answer.gated),
     licence: licenceOf(answer.tags),
     configuration,
-    weightTypes: Object.keys(answer.safetensors?.parameters ?? {}),
+    weightTypes: typesOf(answer.safetensors?.parameters),
     original,
   };
 }
@@ -195,10 +195,14 @@ function isTrainable({ id, tags, library_name, safetensors }: Listed): boolean {
     )
   )
     return false;
-  const kinds = Object.entries(safetensors?.parameters ?? {});
+  return typesOf(safetensors?.parameters).every((type) => readable.has(type));
+}
+
+/** Types of the tensors, without those of small tables: less than a hundredth of all values. */
+function typesOf(parameters: Readonly<Record<string, number>> | null | undefined): string[] {
+  const kinds = Object.entries(parameters ?? {});
   const whole = kinds.reduce((sum, [, count]) => sum + count, 0);
-  const foreign = kinds.filter(([type]) => !readable.has(type)).reduce((sum, [, count]) => sum + count, 0);
-  return foreign <= whole * 0.01;
+  return kinds.filter(([, count]) => count > whole * 0.01).map(([type]) => type);
 }
 
 /** `base_model:owner/name`, or `base_model:quantized:owner/name` with the way in which it was made. */

@@ -55,6 +55,7 @@ export function foreseeTeacher(model: RemoteModel): TeacherCard {
     const card = {
       ...shapeCard(folder, configuration),
       weightBytes,
+      weightTypes,
       weightFiles,
       licence,
       student: studentBytes(configuration, model.tokenizerBytes),

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { modelName } from '../../contract/local-path.ts';
 import type { TeacherCard } from '../../contract/queries.ts';
-import { modelName } from '../../basics/hub-cache.ts';
 import { askWorker } from '../../jobs/host.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import type { Workspace } from '../workspace/workspace.ts';

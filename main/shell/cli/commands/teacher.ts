@@ -1,8 +1,8 @@
 import { Command } from 'commander';
+import { modelName } from '../../../contract/local-path.ts';
 import { renderSpoken } from '../../../contract/messages/message.ts';
 import { plainNames } from '../../../contract/messages/names.ts';
 import type { TeacherCard } from '../../../contract/queries.ts';
-import { modelName } from '../../../basics/hub-cache.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { type AdapterOnBase, mergedTeacher } from '../../../workbench/teachers/merged-teacher.ts';
 import { guarded, newCommand, printJson } from '../command.ts';

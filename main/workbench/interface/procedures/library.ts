@@ -1,6 +1,7 @@
 /** Teachers, tasks and recipes: what the wizard asks before anything runs. */
+import { modelName } from '../../../contract/local-path.ts';
 import type { PreviewSurvey } from '../../../contract/result-queries.ts';
-import { cachedModels, hubCacheFolder, modelName } from '../../../basics/hub-cache.ts';
+import { cachedModels, hubCacheFolder } from '../../../basics/hub-cache.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { estimate, rehearse } from '../../machine/estimates.ts';
 import { mergedTeacher } from '../../teachers/merged-teacher.ts';
