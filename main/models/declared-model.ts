@@ -19,13 +19,6 @@ const methods: Readonly<Record<string, string>> = {
   mlx: 'MLX',
 };
 
-/** Files in which older tools wrote how they quantised, in place of config.json. */
-export const quantisationFiles: readonly (readonly [file: string, method: string])[] = [
-  ['quantize_config.json', 'GPTQ'],
-  ['quant_config.json', 'AWQ'],
-  ['hf_quant_config.json', 'ModelOpt'],
-];
-
 /** `owner/name` of the Hub, as far as a text has that form. */
 export function hubName(value: unknown): string | null {
   return typeof value === 'string' && /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/.test(value) ? value : null;
