@@ -32,6 +32,7 @@ const actions: Record<ActionId, string> = {
   'tokenizer.choose': texts.elsewhere.tokenizer,
   'recipe.help': page(texts.titles.create),
   'workspace.choose': texts.elsewhere.workspace,
+  'adapter.merge': texts.elsewhere.merge(quoted(texts.wizard.teacher.folder), quoted(texts.wizard.teacher.merge)),
   'llama-cpp.install': `Press ${quoted(texts.llama.install)} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}.`,
   'llama-cpp.reinstall': texts.elsewhere.reinstall(quoted(texts.llama.install)),
 };
@@ -62,7 +63,9 @@ export function findingInWords(finding: Told): string {
   return wordsOf(finding, pageNames);
 }
 
-/** Why a model cannot be a teacher. */
-export function refusalInWords({ problem }: { readonly problem?: Told | undefined }): string {
-  return problem === undefined ? texts.wizard.teacher.unsupported : findingInWords(problem);
+/** Why a model cannot be a teacher, and what to do. */
+export function refusalInWords({ problem }: { readonly problem?: Told | undefined }): Said {
+  return problem === undefined
+    ? { message: texts.wizard.teacher.unsupported }
+    : inWordsOfThePage({ ...problem, message: problem.text });
 }

@@ -74,6 +74,7 @@ export const texts = {
   /** What can only be done outside of the pages. */
   elsewhere: {
     workspace: 'start Tritsmith with another workspace (--workspace)',
+    merge: (folder: string, merge: string) => `Choose the adapter as ${folder}, then its base, and press ${merge}.`,
     tokenizer: 'name the folder of the model that it was made from as its tokenizer, on the command line (--tokenizer)',
     reinstall: (install: string) => `run “tritsmith components remove llama.cpp” in a terminal, then press ${install}`,
   },
@@ -547,12 +548,14 @@ export const texts = {
     browse: 'Browse…',
     up: 'Up',
     home: 'To the home folder',
+    hubCache: 'Models of Hugging Face',
     empty: 'Nothing here that could be used.',
     more: (count: number) => `${String(count)} more are not listed.`,
     chooseFolder: 'Choose this folder',
     modelFile: 'GGUF file…',
     noModel: 'There is no config.json here, so it is no model folder.',
-    modelText: 'Open the folder of the model, the one with config.json in it, or choose a GGUF file.',
+    modelText:
+      'Open the folder of the model, the one with config.json in it (in the cache of Hugging Face: models--…), or choose a GGUF file.',
     fileText: 'Choose a CSV, TSV, JSONL, JSON, Parquet or text file.',
     textText: 'Choose a text or JSONL file, or open a folder of such files and choose it.',
     noFile: 'What was dropped is no file or folder of this machine. Choose it with “Browse…”.',
@@ -582,6 +585,18 @@ export const texts = {
       folderEffect:
         'On this machine: a folder in the format of Hugging Face (config.json, safetensors and tokenizer), or a GGUF file.',
       folderDrop: 'You can also drop it here.',
+      adapter: 'This is a LoRA adapter',
+      adapterNote: 'It holds only what was changed of a base model. Merged with that base it is a model of its own.',
+      notMerged: 'The two cannot be merged',
+      base: 'Base of the adapter',
+      baseEffect: (name: string | null) =>
+        name === null
+          ? 'The model on which the adapter was trained.'
+          : `The model on which the adapter was trained: ${name}.`,
+      merge: 'Merge adapter and base',
+      merging: 'Writing the merged model into the workspace…',
+      cached: 'Models of Hugging Face on this computer',
+      cachedFacts: 'in the cache of Hugging Face',
       known: 'Used before, or included',
       demo: 'Demo teacher',
       demoFacts: 'included · Qwen3 · 984 k parameters',
@@ -589,7 +604,6 @@ export const texts = {
       reading: 'Reading the model…',
       refused: 'This model cannot be used',
       unsupported: 'Models of this kind are not supported.',
-      accepted: (list: string) => `These kinds can be used: ${list}.`,
       architecture: 'Architecture',
       parameters: 'Parameters',
       parametersOf: (all: string, body: string) => `${all}, of which ${body} become ternary`,

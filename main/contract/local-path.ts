@@ -11,6 +11,22 @@ export function lastPart(path: string): string {
   return path.split(/[\\/]/).findLast((part) => part !== '') ?? path;
 }
 
+/** Of a model's folder in the cache of Hugging Face: `models--owner--name`. */
+export const modelsPrefix = 'models--';
+
+/** The name by which people know the model in the folder `path`: that of the Hub for one of the cache, else the folder's. */
+export function modelName(path: string): string {
+  const [snapshots, model] = path.split(/[\\/]/).slice(-3, -1).reverse();
+  return snapshots === 'snapshots' && model?.startsWith(modelsPrefix) === true
+    ? model.slice(modelsPrefix.length).replace('--', '/')
+    : lastPart(path);
+}
+
+/** `~` and `~/…` of a shell, which a field or a quoted argument does not expand; other paths stay as they are. */
+export function withHome(path: string, home: string): string {
+  return /^~(?:[\\/]|$)/.test(path) ? home + path.slice(1) : path;
+}
+
 /** As much of a JSON schema as is needed to find the paths in a value. */
 interface Shape {
   readonly localPath?: unknown;

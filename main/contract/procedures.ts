@@ -107,6 +107,10 @@ export const contract = {
     list: procedure.output(z.array(z.object({ name: z.string(), added: z.number(), card: teacherCard }))),
     /** Reads the headers of a model folder; a supported one is remembered. */
     inspect: procedure.input(z.object({ folder: localPath() })).output(teacherCard),
+    /** Writes the model of a LoRA adapter and its base into the workspace and remembers it; a merged one is not merged again. */
+    merge: procedure.input(z.object({ adapter: localPath(), base: localPath() })).output(teacherCard),
+    /** Models in the cache of Hugging Face's own programs; `folder` can be inspected as it is. */
+    cached: procedure.output(z.array(z.object({ id: z.string(), folder: z.string() }))),
   },
   /** The Hugging Face Hub. `search`, `inspect` and `download` are the only procedures that use the network. */
   hub: {

@@ -50,7 +50,8 @@ export const teacherCard = z.object({
   supported: z.boolean(),
   /** Why it is refused, when it is, and what would be accepted. */
   problem: told.optional(),
-  supportedArchitectures: z.array(z.string()),
+  /** Set for a LoRA adapter, which has to be merged into its base first; `base`: how the adapter names that. */
+  adapter: z.object({ base: z.string().nullable() }).optional(),
   architecture: z.string(),
   layers: z.number(),
   hiddenSize: z.number(),
@@ -105,6 +106,10 @@ export const remoteModel = z.object({
   weightFiles: z.number(),
   /** Bytes of the tokenizer's files; 0 without any. */
   tokenizerBytes: z.number(),
+  /** Types of its tensors, as far as they are known. */
+  weightTypes: z.array(z.string()),
+  /** The model from which it was made (quantised, fine-tuned), where that is known. */
+  original: z.string().nullable(),
 });
 export type RemoteModel = z.infer<typeof remoteModel>;
 
@@ -227,6 +232,8 @@ export type PlannedJob = z.infer<typeof plannedJob>;
 export const workerQuery = z.discriminatedUnion('type', [
   z.object({ type: z.literal('inspect-teacher'), folder: z.string() }),
   z.object({ type: z.literal('foresee-teacher'), model: remoteModel }),
+  /** Writes the model of a LoRA adapter and its base to `target`, which must not be there. */
+  z.object({ type: z.literal('merge-adapter'), adapter: z.string(), base: z.string(), target: z.string() }),
   z.object({ type: z.literal('check-task'), request: taskCheckRequest }),
   z.object({ type: z.literal('make-recipe'), inputs: presetInputs }),
   /** `size` of the task, where it has been read. */
@@ -257,6 +264,7 @@ export const queryAnswer = {
   'inspect-teacher': teacherCard,
   /** With the memory that a training with the default settings takes; null for a model that is refused. */
   'foresee-teacher': z.object({ card: teacherCard, memory: z.array(memoryTerm).nullable() }),
+  'merge-adapter': teacherCard,
   'check-task': taskReport,
   'make-recipe': recipeSchema,
   'plan-jobs': z.array(plannedJob),

@@ -15,6 +15,10 @@ export const applicationInformation = z.object({
   workspace: z.string(),
   /** Where folder pickers begin. */
   home: z.string(),
+  /** What `~` stands for in a path that is typed in. */
+  userFolder: z.string(),
+  /** The cache of Hugging Face's own programs; null where there is none. */
+  hubCache: z.string().nullable(),
   /** What happened while the workspace was opened that the user should know. */
   notices: z.array(z.string()),
   /** Where the demo teacher and task lie; null when they did not come with this copy of the program. */

@@ -8,6 +8,7 @@ import {
   type HubFile,
   type HubGguf,
   type HubModel,
+  hubModelId,
   hubPartsOf,
   type HubPlan,
   type HubSearchRequest,
@@ -36,6 +37,7 @@ const shardName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,250}\.safetensors$/;
 
 /** A whole model: no part of a split one, no projector of images. */
 const wholeFile = /^(?!mmproj)[A-Za-z0-9_][A-Za-z0-9._-]{0,190}(?<!-\d{5}-of-\d{5})\.gguf$/i;
+const pickledName = /^pytorch_model[\w-]*\.bin$/;
 
 const gated = z.union([z.boolean(), z.string()]).nullish();
 const ggufFacts = z
@@ -64,6 +66,7 @@ const described = z.looseObject({
   gated,
   tags: z.array(z.string()).nullish(),
   gguf: ggufFacts,
+  safetensors: z.looseObject({ parameters: z.record(z.string(), z.number()).nullish() }).nullish(),
   siblings: z
     .array(
       z.looseObject({
@@ -147,6 +150,10 @@ export interface HubDescription {
   readonly configuration: string;
   /** Null for a model folder. */
   readonly gguf: HubGguf | null;
+  /** Types of its tensors; empty where the Hub does not tell. */
+  readonly weightTypes: readonly string[];
+  /** The model from which it was made, by its owner's word. */
+  readonly original: string | null;
 }
 
 /**
@@ -158,7 +165,8 @@ export async function describeModel(client: HubClient, id: string, signal?: Abor
   const { repository, file } = hubPartsOf(id);
   const answer = answerOf(described, await client.json(`/api/models/${pathOf(repository)}?blobs=true`, signal));
   const siblings = new Map(answer.siblings.map((each) => [each.rfilename, each]));
-  const common = { gated: isGated(answer.gated), licence: licenceOf(answer.tags) };
+  const original = originalOf(answer.tags);
+  const common = { gated: isGated(answer.gated), licence: licenceOf(answer.tags), original };
   const planOf = (as: string, names: readonly string[]): HubPlan => {
     const files = names.map((name) => fileOf(id, name, siblings.get(name)));
     return { id: as, revision: answer.sha, files, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
@@ -175,18 +183,32 @@ export async function describeModel(client: HubClient, id: string, signal?: Abor
       ...common,
       plan: planOf(`${repository}/${chosen}`, [chosen, ...papers.filter((name) => siblings.has(name))]),
       configuration: '',
+      weightTypes: [],
       gguf: { architecture, parameters: total, contextLength, files: offered },
     };
   }
   const names = [...companions.filter((name) => siblings.has(name))];
+  if (siblings.has('adapter_config.json') && !siblings.has('model.safetensors') && !siblings.has(weightIndex))
+    throw new TritsmithError('unsupported', 'hub.adapter', { id, original });
   if (!siblings.has('config.json')) throw new TritsmithError('unsupported', 'hub.no-configuration', { id });
   if (siblings.has(weightIndex)) {
     const text = await client.text(resolvePath(id, answer.sha, weightIndex), mostIndexBytes, signal);
     names.push(weightIndex, ...shardsOf(id, text));
-  } else names.push('model.safetensors');
+  } else {
+    const pickled = [...siblings.keys()].find((name) => pickledName.test(name));
+    if (pickled !== undefined && !siblings.has('model.safetensors'))
+      throw new TritsmithError('unsupported', 'hub.pickled', { id, name: pickled });
+    names.push('model.safetensors');
+  }
   const plan = planOf(id, names);
   const configuration = await client.text(resolvePath(id, answer.sha, 'config.json'), 4 * 1024 * 1024, signal);
-  return { ...common, plan, configuration, gguf: null };
+  return {
+    ...common,
+    plan,
+    configuration,
+    gguf: null,
+    weightTypes: typesOf(answer.safetensors?.parameters),
+  };
 }
 
 type Sibling = z.infer<typeof described>['siblings'][number];
@@ -233,10 +255,23 @@ function isTrainable({ id, tags, library_name, safetensors }: Listed): boolean {
     )
   )
     return false;
-  const kinds = Object.entries(safetensors?.parameters ?? {});
+  return typesOf(safetensors?.parameters).every((type) => readable.has(type));
+}
+
+/** Types of the tensors, without those of small tables: less than a hundredth of all values. */
+function typesOf(parameters: Readonly<Record<string, number>> | null | undefined): string[] {
+  const kinds = Object.entries(parameters ?? {});
   const whole = kinds.reduce((sum, [, count]) => sum + count, 0);
-  const foreign = kinds.filter(([type]) => !readable.has(type)).reduce((sum, [, count]) => sum + count, 0);
-  return foreign <= whole * 0.01;
+  return kinds.filter(([, count]) => count > whole * 0.01).map(([type]) => type);
+}
+
+/** `base_model:owner/name`, or `base_model:quantized:owner/name` with the way in which it was made. */
+function originalOf(tags: readonly string[] | null | undefined): string | null {
+  for (const tag of tags ?? []) {
+    const name = /^base_model:(?:[a-z]+:)?([^:]+)$/.exec(tag)?.[1];
+    if (hubModelId.safeParse(name).success) return name ?? null;
+  }
+  return null;
 }
 
 function licenceOf(tags: readonly string[] | null | undefined): string | null {

@@ -64,6 +64,14 @@ const ggufs = (): string => {
   return path;
 };
 
+/** A folder with one small file. */
+const lone = (model: string, name: string): string => {
+  const path = join(folder, model);
+  mkdirSync(path);
+  writeFileSync(join(path, name), '{}');
+  return path;
+};
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tritsmith-hub-'));
   const models: ServedModel[] = [
@@ -83,6 +91,25 @@ beforeAll(async () => {
     { id: 'acme/gemma', folder: teacher, family: 'gemma2', parameters: { BF16: 1e9 } },
     { id: 'acme/secret', folder: teacher, family: 'qwen3', parameters: { BF16: 984_000 }, gated: true },
     { id: 'acme/sharded', folder: sharded(), family: 'qwen3' },
+    {
+      id: 'acme/tiny-fp8',
+      folder: teacher,
+      family: 'none',
+      parameters: { F8_E4M3: 900_000, BF16: 80_000, I64: 3 },
+      tags: ['base_model:acme/tiny-qwen3', 'base_model:quantized:acme/tiny-qwen3'],
+    },
+    {
+      id: 'acme/adapter',
+      folder: lone('adapter', 'adapter_config.json'),
+      family: 'none',
+      tags: ['base_model:adapter:acme/tiny-qwen3'],
+    },
+    {
+      id: 'acme/pickled',
+      folder: lone('pickled', 'config.json'),
+      family: 'none',
+      extraNames: ['pytorch_model-00001-of-00002.bin'],
+    },
     { id: 'acme/hostile', folder: hostile(), family: 'qwen3' },
     {
       id: 'acme/tiny-GGUF',
@@ -195,6 +222,20 @@ describe('a description', () => {
     await downloadModel(client, named.plan, target);
     expect(readdirSync(target).sort()).toEqual(['README.md', 'tiny-F16.gguf']);
     expect(statSync(join(target, 'tiny-F16.gguf')).size).toBe(200);
+  });
+
+  it('tells of which types its tensors are, and of which model it was made', async () => {
+    const { weightTypes, original } = await describeModel(client, 'acme/tiny-fp8');
+    expect({ weightTypes, original }).toEqual({ weightTypes: ['F8_E4M3', 'BF16'], original: 'acme/tiny-qwen3' });
+    expect((await describeModel(client, 'acme/sharded')).original).toBeNull();
+  });
+
+  it('refuses an adapter and pickled weights, with the way out', async () => {
+    const adapter = await refused(describeModel(client, 'acme/adapter'));
+    expect(adapter).toMatchObject({ id: 'hub.adapter', params: { original: 'acme/tiny-qwen3' } });
+    expect(adapter.remedy).toContain('--base');
+    const pickled = await refused(describeModel(client, 'acme/pickled'));
+    expect(pickled).toMatchObject({ id: 'hub.pickled', params: { name: 'pytorch_model-00001-of-00002.bin' } });
   });
 
   it('follows the index of sharded weights, each shard once', async () => {

@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { companionFiles } from '../contract/companion-files.ts';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
-import { type JsonObject, readBoundedFile, readJsonObject } from '../basics/bounded-json.ts';
+import { type JsonObject, readBoundedFile, readJsonObject, readOptionalJsonObject } from '../basics/bounded-json.ts';
 
 const largestFile = 256 * 1024 * 1024;
 const largestSettings = 16 * 1024 * 1024;
@@ -42,4 +42,9 @@ export async function copyCompanion(source: Companions, folder: string, name: st
  */
 export function readModelSettings(folder: string, name: string): Promise<JsonObject> {
   return readJsonObject(join(folder, name), largestSettings, 64);
+}
+
+/** As `readModelSettings`; null where the folder has no such file. */
+export function readOptionalSettings(folder: string, name: string): Promise<JsonObject | null> {
+  return readOptionalJsonObject(join(folder, name), largestSettings, 64);
 }

@@ -1,40 +1,69 @@
 /** A Hugging Face folder as a source of a model: config.json and safetensors. */
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type Checkpoint, openCheckpoint } from '../formats/safetensors/index.ts';
+import { TritsmithError } from '../contract/errors.ts';
+import type { Told } from '../contract/messages/sentences.ts';
+import { tell } from '../contract/messages/told.ts';
+import { isJsonObject, ownValue } from '../basics/bounded-json.ts';
 import { readModelConfiguration } from './architectures/index.ts';
+import { readModelSettings } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
+import { hubName, trunkClass } from './declared-model.ts';
 import type { ModelSource } from './model-source.ts';
-import { headName } from './parameters.ts';
 import { readStored, storedName, storedShape } from './stored-parameters.ts';
+import { assertWhole, besideTrunk, openModelWeights, surplusIn, tyingOf } from './stored-weights.ts';
 
-const untiedHead = headName({ tiedEmbeddings: false });
+/** What a folder's configuration and weights say together. */
+export interface FolderModel {
+  readonly configuration: ModelConfiguration;
+  /** What is worth knowing of it, though it can be used. */
+  readonly findings: readonly Told[];
+}
 
-/** A model whose checkpoint holds no head of its own is tied, also where its config.json is silent. */
-const tiedIn = (checkpoint: Checkpoint): boolean =>
-  !checkpoint.has(untiedHead) || checkpoint.aliasOf(untiedHead) !== null;
-
-/** The configuration alone; the weights are looked at only where they decide whether embeddings are tied. @throws TritsmithError as `openFolder` */
-export async function folderConfiguration(folder: string): Promise<ModelConfiguration> {
-  const configuration = await readModelConfiguration(folder);
-  if (configuration.tiedEmbeddings) return configuration;
-  const checkpoint = await openCheckpoint(folder);
+/**
+ * Reads configuration and headers of a folder, and holds one against the other.
+ * @param original the model from which this one was made, where something beside config.json names it
+ * @throws TritsmithError `unsupported` with the reason where the model can't be trained; as `readModelConfiguration` and `openCheckpoint` do
+ */
+export async function readModelFolder(folder: string, original: string | null = null): Promise<FolderModel> {
+  const declared = await readModelConfiguration(folder, original);
+  const settings = await readModelSettings(folder, 'config.json');
+  const weights = await openModelWeights(folder);
   try {
-    return { ...configuration, tiedEmbeddings: tiedIn(checkpoint) };
+    assertWhole(weights, original ?? hubName(ownValue(settings, '_name_or_path')));
+    const { tied, finding } = await tyingOf(weights, declared, settings);
+    const configuration = { ...declared, tiedEmbeddings: tied };
+    const surplus = surplusIn(weights, configuration);
+    if (surplus.length > 0)
+      throw new TritsmithError('unsupported', 'model.surplus', { count: surplus.length, names: surplus.slice(0, 5) });
+    const beside = besideTrunk(weights);
+    const trunk = trunkClass(settings);
+    return {
+      configuration,
+      findings: [
+        ...(finding === null ? [] : [finding]),
+        ...(trunk === null ? [] : [tell('teacher.trunk-alone', { className: trunk })]),
+        ...(beside.length === 0 ? [] : [tell('teacher.beside', { count: beside.length, names: beside.slice(0, 3) })]),
+        ...(isJsonObject(ownValue(settings, 'auto_map')) ? [tell('teacher.own-code')] : []),
+      ],
+    };
   } finally {
-    await checkpoint.close();
+    await weights.close();
   }
+}
+
+/** `configuration` of `readModelFolder`. */
+export async function folderConfiguration(folder: string): Promise<ModelConfiguration> {
+  return (await readModelFolder(folder)).configuration;
 }
 
 /**
  * Opens a folder. Close it when done.
- * @throws TritsmithError `not-found`, `bad-input`, `damaged`, `unsupported`
+ * @throws TritsmithError as `readModelFolder`
  */
 export async function openFolder(folder: string): Promise<ModelSource> {
-  const stated = await readModelConfiguration(folder);
-  const checkpoint = await openCheckpoint(folder);
-  const tied = stated.tiedEmbeddings || tiedIn(checkpoint);
-  const configuration = { ...stated, tiedEmbeddings: tied };
+  const configuration = await folderConfiguration(folder);
+  const checkpoint = await openModelWeights(folder);
   try {
     let bytes = 0;
     for (const file of checkpoint.files) bytes += (await stat(join(folder, basename(file)))).size;

@@ -4,6 +4,7 @@ import { checkTask } from './task/check-task.ts';
 import { assertExportable } from './export/export-targets.ts';
 import { inspectFile } from './export/inspect-file.ts';
 import { foreseeTeacher, inspectTeacher } from './inspect/inspect-teacher.ts';
+import { mergeTeacher } from './inspect/merge-teacher.ts';
 import { shapesOf } from './inspect/cost.ts';
 import { forecastRecipe } from './inspect/estimate.ts';
 import { foreseeMemory, forecastPublished } from './inspect/estimate-models.ts';
@@ -18,6 +19,8 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
       return inspectTeacher(query.folder);
     case 'foresee-teacher':
       return foresee(query.model);
+    case 'merge-adapter':
+      return mergeTeacher(query);
     case 'check-task':
       return checkTask(query.request);
     case 'make-recipe':

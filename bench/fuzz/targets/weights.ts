@@ -1,10 +1,12 @@
 /** Weights and what describes them: safetensors, shards, GGUF, config.json, training checkpoints. */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { openGguf } from '../../../main/formats/gguf/index.ts';
 import { openCheckpoint, openSafetensors, type SafetensorsFile } from '../../../main/formats/safetensors/index.ts';
 import { loadParameters, modelCompanions, modelConfiguration } from '../../../main/models/open-model.ts';
+import { readAdapter } from '../../../main/models/adapter.ts';
+import { mergeAdapter } from '../../../main/models/merge-adapter.ts';
 import { ParameterBuffer, type ParameterSpecification } from '../../../main/models/parameters.ts';
 import { inspectFile } from '../../../main/pipeline/export/inspect-file.ts';
 import { inspectTeacher } from '../../../main/pipeline/inspect/inspect-teacher.ts';
@@ -213,10 +215,67 @@ const config: FuzzTarget = {
       },
       damaged: 'config.json',
       as: 'json' as const,
-      words: ['llama', 'qwen2', 'qwen3', 'gemma3_text', 'gelu', 'linear', 'yarn', 'default'],
+      words: [
+        ...['llama', 'qwen2', 'qwen3', 'gemma3_text', 'gelu', 'linear', 'yarn', 'default'],
+        ...[
+          'quantization_config',
+          'text_config',
+          'quant_method',
+          'fp8',
+          'gptq',
+          'LlamaModel',
+          'LlamaForSequenceClassification',
+        ],
+        ...['_name_or_path', 'acme/base', 'auto_map'],
+      ],
     })),
   async consume(folder) {
     await inspectTeacher(folder);
+  },
+};
+
+/** Merged where that is possible: an adapter of the tiny model's up-projection. */
+const adapter: FuzzTarget = {
+  name: 'adapter',
+  samples() {
+    const up = 'base_model.model.model.layers.0.mlp.up_proj';
+    const weights = safetensors({
+      [`${up}.lora_A.weight`]: floats(2, 8),
+      [`${up}.lora_B.weight`]: floats(16, 2),
+      [`${up}.lora_magnitude_vector`]: floats(16),
+      'base_model.model.model.norm.weight': floats(8),
+    });
+    const settings = {
+      peft_type: 'LORA',
+      task_type: 'CAUSAL_LM',
+      base_model_name_or_path: 'acme/base',
+      r: 2,
+      lora_alpha: 4,
+      alpha_pattern: { 'mlp.up_proj': 8 },
+      use_rslora: false,
+      init_lora_weights: true,
+    };
+    const files = {
+      'base/config.json': JSON.stringify(tinyQwen3),
+      'base/model.safetensors': tinyWeights,
+      'adapter/adapter_config.json': JSON.stringify(settings),
+      'adapter/adapter_model.safetensors': weights,
+    };
+    return [
+      {
+        files,
+        damaged: 'adapter/adapter_config.json',
+        as: 'json',
+        words: ['IA3', 'SEQ_CLS', 'pissa', '(a+)+$', '^model', 'layer_replication', 'use_dora'],
+      },
+      { files, damaged: 'adapter/adapter_model.safetensors', as: 'bytes', focus: 500 },
+    ];
+  },
+  async consume(folder) {
+    const found = await readAdapter(path.join(folder, 'adapter'));
+    const target = path.join(folder, 'merged');
+    await rm(target, { recursive: true, force: true });
+    if (found !== null) await mergeAdapter(found, path.join(folder, 'base'), target);
   },
 };
 
@@ -258,4 +317,4 @@ const checkpoint: FuzzTarget = {
   },
 };
 
-export const weightTargets = [singleFile, shards, gguf, ggufTeacher, config, checkpoint];
+export const weightTargets = [singleFile, shards, gguf, ggufTeacher, config, adapter, checkpoint];

@@ -32,6 +32,8 @@ export type ActionId =
   | 'recipe.help'
   /** Working in another workspace: an imperative. */
   | 'workspace.choose'
+  /** Giving the base of a LoRA adapter: a sentence that stands alone. */
+  | 'adapter.merge'
   /** Fetching llama.cpp: a sentence or command that stands alone. */
   | 'llama-cpp.install'
   /** Fetching llama.cpp anew: an imperative. */
@@ -52,6 +54,7 @@ const commands: Record<ActionId, string> = {
   'tokenizer.choose': 'name the folder of the model that it was made from as its tokenizer (--tokenizer <folder>)',
   'recipe.help': '"tritsmith run --help"',
   'workspace.choose': 'choose another folder with --workspace',
+  'adapter.merge': 'Merge it into its base: tritsmith teacher add <adapter> --base <folder of the base>',
   'llama-cpp.install': 'tritsmith components install llama.cpp',
   'llama-cpp.reinstall': 'run "tritsmith components remove llama.cpp", then install it again',
 };

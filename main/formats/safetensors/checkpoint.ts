@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { isJsonObject, ownValue, readJsonObject } from '../../basics/bounded-json.ts';
+import type { TensorEntry } from './header.ts';
 import { openSafetensors, type SafetensorsFile } from './reader.ts';
 
 const indexName = 'model.safetensors.index.json';
@@ -26,6 +27,10 @@ export interface Checkpoint {
   dtype(name: string): string;
   /** Row-major values, aliases followed. @throws TritsmithError as `SafetensorsFile.readFloat32` */
   readFloat32(name: string, out?: Float32Array): Promise<Float32Array>;
+  /** A stored tensor's own bytes, or `[begin, end)` of them, aliases followed. @throws TritsmithError as `SafetensorsFile.readBytes` */
+  readBytes(name: string, begin?: number, end?: number): Promise<Uint8Array>;
+  /** Whether two tensors have one shape and the same values. Reads until they differ. */
+  sameValues(one: string, other: string): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -95,8 +100,34 @@ async function openFolder(folder: string): Promise<{ files: SafetensorsFile[]; h
       holder: new Map([...shardOf].map(([tensor, shard]) => [tensor, shards.get(shard)!])),
     };
   }
-  const other = present.find((name) => /\.(bin|pt|pth|gguf|onnx|h5|msgpack)$/.test(name));
+  const pickled = present.find((name) => /\.(?:bin|pt|pth|ckpt|pkl)$/.test(name) && name !== 'training_args.bin');
+  if (pickled !== undefined) throw new TritsmithError('unsupported', 'weights.pickled', { folder, name: pickled });
+  const other = present.find((name) => /\.(?:gguf|onnx|h5|msgpack|safetensors)$/.test(name));
   throw new TritsmithError('not-found', 'weights.none', { folder, single: singleName, index: indexName, other });
+}
+
+/** A tensor of a checkpoint, its alias followed. */
+interface Stored {
+  readonly target: string;
+  readonly file: SafetensorsFile;
+  readonly entry: TensorEntry;
+}
+
+const comparedBytes = 4 * 1024 * 1024;
+
+async function sameValues(one: Stored, other: Stored): Promise<boolean> {
+  if (one.entry.shape.join() !== other.entry.shape.join()) return false;
+  if (one.entry.dtype !== other.entry.dtype) {
+    const [a, b] = await Promise.all([one, other].map(({ file, target }) => file.readFloat32(target)));
+    return a!.every((value, index) => value === b![index]);
+  }
+  const bytes = one.entry.end - one.entry.begin;
+  for (let begin = 0; begin < bytes; begin += comparedBytes) {
+    const end = Math.min(bytes, begin + comparedBytes);
+    const [a, b] = await Promise.all([one, other].map(({ file, target }) => file.readBytes(target, begin, end)));
+    if (Buffer.compare(a!, b!) !== 0) return false;
+  }
+  return true;
 }
 
 /**
@@ -116,7 +147,7 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   for (const file of files)
     for (const [alias, target] of Object.entries(file.metadata))
       if (holder.has(target) && !holder.has(alias)) aliases.set(alias, target);
-  const stored = (name: string) => {
+  const stored = (name: string): Stored => {
     const target = aliases.get(name) ?? name;
     const file = holder.get(target);
     if (!file) throw new TritsmithError('not-found', 'weights.lack-tensor', { folder, name });
@@ -134,6 +165,11 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
       const { target, file } = stored(name);
       return file.readFloat32(target, out);
     },
+    async readBytes(name, begin, end) {
+      const { target, file } = stored(name);
+      return file.readBytes(target, begin, end);
+    },
+    sameValues: (one, other) => sameValues(stored(one), stored(other)),
     async close() {
       await Promise.all(files.map((file) => file.close()));
     },

@@ -196,9 +196,14 @@ describe('openCheckpoint on shards', () => {
     await expect(openCheckpoint(path.join(folder, 'nowhere'))).rejects.toMatchObject({ code: 'not-found' });
     await mkdir(path.join(folder, 'pickle'));
     await writeFile(path.join(folder, 'pickle', 'pytorch_model.bin'), '');
-    await expect(openCheckpoint(path.join(folder, 'pickle'))).rejects.toEqual(
-      refusal('not-found', /pytorch_model.bin/),
-    );
+    await expect(openCheckpoint(path.join(folder, 'pickle'))).rejects.toMatchObject({
+      code: 'unsupported',
+      id: 'weights.pickled',
+      params: { name: 'pytorch_model.bin' },
+    });
+    await rm(path.join(folder, 'pickle', 'pytorch_model.bin'));
+    await writeFile(path.join(folder, 'pickle', 'model.onnx'), '');
+    await expect(openCheckpoint(path.join(folder, 'pickle'))).rejects.toEqual(refusal('not-found', /model.onnx/));
   });
 });
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { type JsonObject, readBoundedFile } from '../../basics/bounded-json.ts';
 import type { ModelConfiguration } from '../configuration.ts';
+import { assertLanguageModel } from '../declared-model.ts';
 import { type Architecture, huggingFaceConfig } from './architecture.ts';
 import { llama } from './llama.ts';
 import { qwen2 } from './qwen2.ts';
@@ -20,8 +21,11 @@ export function architectureOf(modelType: string): Architecture {
   return found;
 }
 
-/** Reads the text of a `config.json`. Errors name the setting that is missing, wrong or unsupported. */
-export function parseConfiguration(text: string): ModelConfiguration {
+/**
+ * Reads the text of a `config.json`. Errors name the setting that is missing, wrong or unsupported.
+ * @param original the model from which this one was made, where something beside config.json names it
+ */
+export function parseConfiguration(text: string, original: string | null = null): ModelConfiguration {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -33,6 +37,7 @@ export function parseConfiguration(text: string): ModelConfiguration {
   const modelType = (json as { model_type?: unknown } | null)?.model_type;
   if (typeof modelType !== 'string') throw new TritsmithError('bad-input', 'configuration.no-type');
   const architecture = architectureOf(modelType);
+  assertLanguageModel(json as JsonObject, original);
   const settings = architecture.settings?.(json as JsonObject) ?? json;
   const parsed = huggingFaceConfig.safeParse(settings);
   if (!parsed.success)
@@ -42,11 +47,14 @@ export function parseConfiguration(text: string): ModelConfiguration {
   return architecture.readConfiguration(parsed.data);
 }
 
-/** Reads `<folder>/config.json`. */
-export async function readModelConfiguration(folder: string): Promise<ModelConfiguration> {
+/** Reads `<folder>/config.json`; `original` as in `parseConfiguration`. */
+export async function readModelConfiguration(
+  folder: string,
+  original: string | null = null,
+): Promise<ModelConfiguration> {
   const path = join(folder, 'config.json');
   try {
-    return parseConfiguration(new TextDecoder().decode(await readBoundedFile(path, largestConfiguration)));
+    return parseConfiguration(new TextDecoder().decode(await readBoundedFile(path, largestConfiguration)), original);
   } catch (error) {
     if (error instanceof TritsmithError && error.code === 'not-found')
       throw new TritsmithError('not-found', 'model.no-configuration', { folder });

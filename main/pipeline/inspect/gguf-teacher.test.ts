@@ -148,6 +148,8 @@ describe('the card of a GGUF file that is still elsewhere', () => {
       folder: '/models/tiny.gguf',
       configuration: '',
       gguf: { architecture, parameters: 135e6, contextLength: 8192 },
+      weightTypes: [],
+      original: null,
       licence: 'mit',
       weightBytes: 98e6,
       weightFiles: 1,

@@ -5,11 +5,15 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { Told } from '../../contract/messages/sentences.ts';
 import { tell, tellError } from '../../contract/messages/told.ts';
 import type { RemoteModel, TeacherCard } from '../../contract/queries.ts';
+import { modelFolder } from '../../basics/hub-cache.ts';
 import { openRegularFile } from '../../basics/regular-file.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
+import { readAdapter } from '../../models/adapter.ts';
 import { architectureOf, architectures, parseConfiguration } from '../../models/architectures/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
 import { type ModelConfiguration, projections } from '../../models/configuration.ts';
+import { hubName } from '../../models/declared-model.ts';
+import { type FolderModel, readModelFolder } from '../../models/folder-source.ts';
 import type { WeightFacts } from '../../models/model-source.ts';
 import {
   isModelFile,
@@ -19,18 +23,30 @@ import {
   openModel,
 } from '../../models/open-model.ts';
 import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
+import { assertWholeTypes } from '../../models/stored-weights.ts';
 import { defaultExportNote, exportCapabilities } from '../export/capabilities.ts';
 
 /** An I2_S tensor: 2 bits a weight and 32 bytes with its scale (docs/formats.md, 2.1). */
 const i2STrailerBytes = 32;
 
 /**
- * The card of the model in `folder`, which may also be a GGUF file. A model that is refused gets a card as well, with `supported` false and the reason.
+ * The card of the model in `path`: its folder, its place in the cache of Hugging Face's own programs, or a GGUF file. A model that is refused gets a card
+ * as well, with `supported` false and the reason.
  * @throws TritsmithError `not-found` when there is no model at all
  */
-export async function inspectTeacher(folder: string): Promise<TeacherCard> {
+export async function inspectTeacher(path: string): Promise<TeacherCard> {
+  const folder = modelFolder(path);
+  const file = await isModelFile(folder);
+  const adapter = file ? null : await readAdapter(folder);
+  if (adapter !== null) {
+    const problem = tell('adapter.needs-base', { base: adapter.base });
+    return { ...emptyCard(folder), architecture: 'LoRA adapter', adapter: { base: adapter.base }, problem };
+  }
   try {
-    return await cardOf(folder, await modelConfiguration(folder));
+    const model = file
+      ? { configuration: await modelConfiguration(folder), findings: [] }
+      : await readModelFolder(folder, await originalOf(folder));
+    return await cardOf(folder, model);
   } catch (thrown) {
     const error = TritsmithError.from(thrown);
     if (error.code !== 'unsupported') throw error;
@@ -44,22 +60,23 @@ export async function inspectTeacher(folder: string): Promise<TeacherCard> {
 
 /** The card that a model would get once it is here, from its configuration alone; its tensors are still to be checked then. */
 export function foreseeTeacher(model: RemoteModel): TeacherCard {
-  const { folder, licence, weightBytes, weightFiles, gguf } = model;
+  const { folder, licence, weightBytes, weightFiles, weightTypes, original, gguf } = model;
   if (gguf !== null) return { ...foreseeFile(folder, gguf), licence, weightBytes, weightFiles };
   try {
-    const configuration = parseConfiguration(model.configuration);
-    return {
+    const configuration = parseConfiguration(model.configuration, original);
+    assertWholeTypes(weightTypes, original);
+    const card = {
       ...shapeCard(folder, configuration),
-      supported: true,
       weightBytes,
+      weightTypes,
       weightFiles,
       licence,
       student: studentBytes(configuration, model.tokenizerBytes),
-      warnings: [
-        ...(model.tokenizerBytes === 0 ? [tell('teacher.no-tokenizer')] : []),
-        ...exportWarnings(configuration),
-      ],
+      warnings: exportWarnings(configuration),
     };
+    return model.tokenizerBytes === 0
+      ? { ...card, problem: tell('teacher.no-tokenizer') }
+      : { ...card, supported: true };
   } catch (thrown) {
     const error = TritsmithError.from(thrown);
     const type = /"model_type"\s*:\s*"([^"]{1,60})"/.exec(model.configuration)?.[1] ?? 'unknown';
@@ -79,9 +96,10 @@ function foreseeFile(
   return { ...card, problem: tell('gguf.architecture', { path, architecture: card.architecture, known }) };
 }
 
-async function cardOf(folder: string, configuration: ModelConfiguration): Promise<TeacherCard> {
-  const { weights, problem } = await weightFacts(folder, configuration);
-  const { tokenizer, warnings } = await tokenizerFacts(folder, configuration);
+async function cardOf(folder: string, { configuration, findings }: FolderModel): Promise<TeacherCard> {
+  const { weights, problem: weightProblem } = await weightFacts(folder, configuration);
+  const { tokenizer, problem: tokenizerProblem, warnings } = await tokenizerFacts(folder, configuration);
+  const problem = weightProblem ?? tokenizerProblem ?? null;
   const file = await isModelFile(folder);
   return {
     ...shapeCard(folder, configuration),
@@ -96,7 +114,7 @@ async function cardOf(folder: string, configuration: ModelConfiguration): Promis
       configuration,
       file ? (await modelCompanions(folder)).travelling : await tokenizerBytes(folder),
     ),
-    warnings: [...quantisationWarnings(weights), ...warnings, ...exportWarnings(configuration)],
+    warnings: [...findings, ...quantisationWarnings(weights), ...warnings, ...exportWarnings(configuration)],
   };
 }
 
@@ -166,7 +184,7 @@ function quantisationWarnings({ bitsPerWeight, types }: WeightFacts): Told[] {
 async function tokenizerFacts(
   folder: string,
   configuration: ModelConfiguration,
-): Promise<{ tokenizer: TeacherCard['tokenizer']; warnings: Told[] }> {
+): Promise<{ tokenizer: TeacherCard['tokenizer']; problem?: Told; warnings: Told[] }> {
   try {
     const tokenizer = await modelTokenizer(folder, { vocabSize: configuration.vocabSize });
     const eos = tokenizer.eosId === null ? [tell('teacher.no-end-of-text')] : [];
@@ -174,10 +192,8 @@ async function tokenizerFacts(
     const byteLevel = JSON.stringify(preTokenizer ?? '').includes('ByteLevel');
     return { tokenizer: { kind: byteLevel ? 'byte-level BPE' : 'BPE', tokens: tokenizer.vocabSize }, warnings: eos };
   } catch (thrown) {
-    return {
-      tokenizer: null,
-      warnings: [tell('teacher.unusable-tokenizer', { problem: tellError(TritsmithError.from(thrown)) })],
-    };
+    const problem = tell('teacher.unusable-tokenizer', { problem: tellError(TritsmithError.from(thrown)) });
+    return { tokenizer: null, problem, warnings: [] };
   }
 }
 
@@ -204,11 +220,22 @@ async function tokenizerBytes(folder: string): Promise<number> {
   return 0;
 }
 
+/** The facts in front of the model's README, as YAML; empty where there are none. */
+async function frontMatterOf(folder: string): Promise<string> {
+  const readme = await optionalText(join(folder, 'README.md'));
+  return /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme ?? '')?.[1] ?? '';
+}
+
+/** The model from which this one was made, as the README's front matter names it (`base_model: owner/name`, or the first of a list). */
+async function originalOf(folder: string): Promise<string | null> {
+  const named = /^base_model:\s*(?:-\s*)?["']?([^"'\s]+)/m.exec(await frontMatterOf(folder))?.[1];
+  return hubName(named);
+}
+
 /** `license:` of the README's front matter, or the first line of a LICENSE file. */
 async function licenceOf(folder: string): Promise<string | null> {
-  const readme = await optionalText(join(folder, 'README.md'));
-  const frontMatter = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readme ?? '')?.[1];
-  const field = /^license(?:_name)?:\s*["']?([^"'\r\n]+)/m.exec(frontMatter ?? '')?.[1];
+  const frontMatter = await frontMatterOf(folder);
+  const field = /^license(?:_name)?:\s*["']?([^"'\r\n]+)/m.exec(frontMatter)?.[1];
   if (field !== undefined) return field.trim().slice(0, 100);
   for (const name of ['LICENSE', 'LICENSE.md', 'LICENSE.txt']) {
     const line = (await optionalText(join(folder, name)))?.split('\n').find((text) => text.trim() !== '');
@@ -260,7 +287,6 @@ function emptyCard(folder: string): TeacherCard {
   return {
     folder,
     supported: false,
-    supportedArchitectures: architectures.map(({ title, modelType }) => `${title} (${modelType})`),
     architecture: 'unknown',
     layers: 0,
     hiddenSize: 0,

@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { presetInputs, type PresetInputs } from '../../contract/queries.ts';
+import { readModelConfiguration } from '../../models/architectures/index.ts';
+import { tinyParameters } from '../../models/fixtures/tiny-model.ts';
+import { saveModelFolder } from '../../models/model-folder.ts';
 import { makeTinyBase } from '../fixtures/tiny-experiment.ts';
 import { makeRecipe } from './presets.ts';
 
 let folder: string;
-beforeEach(() => {
+beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tritsmith-presets-'));
   const config = {
     model_type: 'qwen3',
@@ -24,6 +27,8 @@ beforeEach(() => {
     tie_word_embeddings: true,
   };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  const configuration = await readModelConfiguration(folder);
+  await saveModelFolder(folder, folder, configuration, tinyParameters(configuration));
 });
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 /** The only maker of recipes: from a teacher, a task, the word of a preset and what a person changed. */
 import { basename } from 'node:path';
+import { modelName } from '../../contract/local-path.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../contract/queries.ts';
 import { setField } from '../../contract/recipe-fields.ts';
@@ -56,7 +57,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
       ? 0
       : Math.min(mostPretrainTokens[preset], Math.floor((await corpusSize(inputs.corpus)) / 4));
   const recipe: RecipeInput = {
-    name: inputs.name ?? `${basename(task.train).replace(/\.[^.]+$/, '')} with ${basename(inputs.teacher)}`,
+    name: inputs.name ?? `${basename(task.train).replace(/\.[^.]+$/, '')} with ${modelName(inputs.teacher)}`,
     preset,
     seed: inputs.seed ?? 1,
     teacher: inputs.teacher,

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,9 +8,12 @@ import { comparison } from '../../contract/results.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
+import { writeTinyAdapter } from '../../models/fixtures/tiny-adapter.ts';
+import { absolutePath } from './paths.ts';
 import { runCli } from './program.ts';
 
 const real = fileURLToPath(new URL('./main.ts', import.meta.url));
+const demoTeacher = fileURLToPath(new URL('../../../resources/demo/teacher', import.meta.url));
 const counting = fileURLToPath(new URL('./fixtures/counting-cli.ts', import.meta.url));
 const realPort = forkPort();
 const countingPort = forkPort(fileURLToPath(new URL('../../jobs/fixtures/counting-worker.ts', import.meta.url)));
@@ -372,5 +375,51 @@ describe('the machine, teachers and tasks', () => {
     expect(code).toBe(2);
     expect(json(out)).toMatchObject({ supported: false, architecture: 'mamba' });
     expect(err).toMatch(/Llama.*Qwen2.*Qwen3/s);
+  });
+
+  it('teacher add says of quantised weights what to choose, and only once', async () => {
+    const config = { model_type: 'llama', _name_or_path: 'acme/whole', quantization_config: { quant_method: 'fp8' } };
+    writeFileSync(join(parent, 'teacher', 'config.json'), JSON.stringify(config));
+    const { code, err } = await inProcess(
+      realPort,
+      'teacher',
+      'add',
+      join(parent, 'teacher'),
+      '--workspace',
+      workspace,
+    );
+    expect(code).toBe(2);
+    expect(err).toContain('Why: The weights of this model are quantised (FP8).');
+    expect(err).toContain('What to do: Choose the model from which it was made, acme/whole, or a GGUF file of it.\n');
+    expect(err.match(/What to do/g)).toHaveLength(1);
+  });
+
+  it.skipIf(!existsSync(join(demoTeacher, 'model.safetensors')))(
+    'teacher add merges an adapter into its base, once, and remembers it',
+    async () => {
+      const adapter = join(parent, 'adapter');
+      await writeTinyAdapter(adapter, demoTeacher);
+      const add = (...more: string[]) =>
+        inProcess(realPort, 'teacher', 'add', adapter, '--workspace', workspace, '--json', ...more);
+      const alone = await add();
+      expect(alone.code).toBe(2);
+      expect(alone.err).toContain('(acme/base)');
+      expect(alone.err).toContain('--base');
+      const first = await add('--base', demoTeacher);
+      expect(first.code).toBe(0);
+      const card = json(first.out) as { folder: string };
+      expect(card).toMatchObject({ supported: true, folder: expect.stringContaining('adapter-merged-') as string });
+      const written = statSync(join(card.folder, 'model.safetensors')).mtimeMs;
+      expect(json((await add('--base', demoTeacher)).out)).toEqual(card);
+      expect(statSync(join(card.folder, 'model.safetensors')).mtimeMs).toBe(written);
+      const list = await inProcess(realPort, 'teacher', 'list', '--workspace', workspace, '--json');
+      expect(json(list.out)).toMatchObject([{ name: 'adapter', card }]);
+    },
+  );
+
+  it('a path may begin with ~, as a quoted one does', () => {
+    expect(absolutePath('~/rows.tsv')).toBe(join(homedir(), 'rows.tsv'));
+    expect(absolutePath('~')).toBe(homedir());
+    expect(absolutePath('~other/rows.tsv')).toBe(join(process.cwd(), '~other', 'rows.tsv'));
   });
 });

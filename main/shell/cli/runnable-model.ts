@@ -1,6 +1,6 @@
 /** Which exported model a command of the runtime works on: a file, or a model of an experiment. */
 import { existsSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
 import { TritsmithError } from '../../contract/errors.ts';
@@ -9,6 +9,7 @@ import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
 import { exportOf } from '../../workbench/results/results.ts';
 import { withWorkspace } from './session.ts';
+import { absolutePath, modelPath } from './paths.ts';
 import type { CommonOptions, Shell } from './shell.ts';
 
 /** Processes that run an exported model. */
@@ -31,8 +32,8 @@ export async function runnableModel(
   reference: string,
   options: CommonOptions & { readonly model: TrainedModel; readonly tokenizer?: string },
 ): Promise<RunnableModel> {
-  const path = resolve(reference);
-  const given = options.tokenizer === undefined ? null : resolve(options.tokenizer);
+  const path = absolutePath(reference);
+  const given = options.tokenizer === undefined ? null : modelPath(options.tokenizer);
   if (!reference.endsWith('.gguf') && !(existsSync(path) && statSync(path).isFile())) {
     const found = await experimentModel(shell, reference, options);
     return { ...found, tokenizer: given ?? found.tokenizer };

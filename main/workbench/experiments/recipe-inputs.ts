@@ -1,9 +1,12 @@
 /** The files that a recipe names: made absolute, and looked for before anything is started. */
 import { accessSync, constants, statSync } from 'node:fs';
-import { isAbsolute, join, resolve } from 'node:path';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
+import { withHome } from '../../contract/local-path.ts';
 import type { InputProblem } from '../../contract/messages/en/workbench.ts';
 import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
+import { modelFolder } from '../../basics/hub-cache.ts';
 
 /** Checks `value` against the schema; the error names each wrong field. */
 export function parseRecipe(value: unknown): Recipe {
@@ -15,11 +18,12 @@ export function parseRecipe(value: unknown): Recipe {
 
 /** The recipe with every path absolute; relative ones are seen from `base`. */
 export function withAbsolutePaths(recipe: Recipe, base: string): Recipe {
-  const absolute = (path: string): string => (isAbsolute(path) ? path : resolve(base, path));
+  const absolute = (path: string): string => resolve(base, withHome(path, homedir()));
+  const model = (path: string): string => modelFolder(absolute(path));
   return {
     ...recipe,
-    teacher: absolute(recipe.teacher),
-    ...(recipe.studentBase === undefined ? {} : { studentBase: absolute(recipe.studentBase) }),
+    teacher: model(recipe.teacher),
+    ...(recipe.studentBase === undefined ? {} : { studentBase: model(recipe.studentBase) }),
     task: {
       ...recipe.task,
       train: absolute(recipe.task.train),

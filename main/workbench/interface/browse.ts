@@ -1,8 +1,9 @@
 /** What a picker shows: folders, data files and GGUF files, without what begins with a dot. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { DirectoryListing } from '../../contract/views.ts';
+import { isModelFolder } from '../../basics/hub-cache.ts';
 
 const mostEntries = 500;
 const usableFile = /\.(csv|tsv|jsonl|json|parquet|txt|md|gz|gguf)$/i;
@@ -27,7 +28,7 @@ export function browse(folder: string): DirectoryListing {
     folder: absolute,
     parent: parent === absolute ? null : parent,
     entries: all.slice(0, mostEntries),
-    model: existsSync(join(absolute, 'config.json')),
+    model: isModelFolder(absolute),
     more: Math.max(0, all.length - mostEntries),
   };
 }

@@ -1,10 +1,11 @@
 /** Which files of this machine the interface may have read: everything, or only what the person gave it. */
 import { realpathSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
 import { localPathsIn } from '../../contract/local-path.ts';
 import { recipeSchema } from '../../contract/recipe.ts';
+import { isWithin } from '../../basics/path-within.ts';
 import { readJsonIfWhole, writeJsonAtomically } from '../../basics/json-file.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 
@@ -123,11 +124,6 @@ function trueLocation(path: string): string {
       if (dirname(existing) === existing) return absolute;
       missing.unshift(basename(existing));
     }
-}
-
-function isWithin(folder: string, place: string): boolean {
-  const way = relative(folder, place);
-  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
 /** Without characters that would make a question read otherwise: line ends, changes of direction. */

@@ -42,7 +42,7 @@ export async function foreseeDownload(
   port: SpawnPort,
   signal?: AbortSignal,
 ): Promise<HubModelCard> {
-  const { plan, gated, licence, configuration, gguf } = await describeModel(client, id, signal);
+  const { plan, gated, licence, configuration, weightTypes, original, gguf } = await describeModel(client, id, signal);
   const sizes = new Map(plan.files.map(({ name, bytes }) => [name, bytes]));
   const weights = plan.files.filter(({ name }) => /\.(safetensors|gguf)$/.test(name));
   const tokenizer = tokenizerFiles.find((names) => names.every((name) => sizes.has(name))) ?? [];
@@ -56,6 +56,8 @@ export async function foreseeDownload(
       weightBytes: weights.reduce((sum, { bytes }) => sum + bytes, 0),
       weightFiles: weights.length,
       tokenizerBytes: tokenizer.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0),
+      weightTypes: [...weightTypes],
+      original,
     },
   });
   return { plan, gated, gguf, teacher, disk: diskFor(plan, workspace, 0), memory: memoryNeed(memory ?? []) };

@@ -73,7 +73,6 @@ async function holder(): Promise<ChildProcess> {
 const smallTeacher: TeacherCard = {
   folder: '/models/small',
   supported: true,
-  supportedArchitectures: ['llama', 'qwen3'],
   architecture: 'qwen3',
   layers: 2,
   hiddenSize: 64,

@@ -66,14 +66,9 @@ export const commandLine = {
     message: `"${id}" is no name of a model on the Hub.`,
     remedy: 'Give it as owner/name, such as Qwen/Qwen3-0.6B.',
   }),
-  'cli.no-teacher': (
-    { id, problem, families }: { id: string; problem?: Told | undefined; families: readonly string[] },
-    _: Names,
-    say: Say,
-  ): Sentences => ({
+  'cli.no-teacher': ({ id, problem }: { id: string; problem?: Told | undefined }, _: Names, say: Say): Sentences => ({
     message: `${id} cannot be a teacher, so it is not downloaded.`,
     reason: problem === undefined ? 'unknown' : say(problem),
-    remedy: `Choose a model of one of these families: ${families.join(', ')}.`,
   }),
   'cli.no-file': ({ path }: { path: string }): Sentences => ({
     message: `There is no file ${path}.`,

@@ -95,7 +95,33 @@ export const hub = {
   }),
   'hub.no-configuration': ({ id }: { id: string }): Sentences => ({
     message: `${id} has neither config.json nor a GGUF file, so it is no complete model.`,
-    remedy: 'Choose another one; an adapter alone cannot be a teacher.',
+    remedy: 'Choose another one.',
+  }),
+  'hub.adapter': ({ id, original }: { id: string; original: string | null }, names: Names): Sentences => ({
+    message: `${id} is a LoRA adapter, a small change of ${original ?? 'a base model'}, and not a whole model.`,
+    remedy: `Download ${original ?? 'its base'} here and the adapter's folder by other means. ${names.action('adapter.merge')}`,
+  }),
+  'hub.pickled': ({ id, name }: { id: string; name: string }): Sentences => ({
+    message: `${id} has its weights only in pickled form (${name}).`,
+    reason: 'Reading such a file can run any program that is hidden in it, so it is not fetched.',
+    remedy: 'Choose a model with safetensors weights: others often publish the same one in that form.',
+  }),
+  'hub-cache.no-snapshot': ({ folder, snapshots }: { folder: string; snapshots: number }): Sentences => ({
+    message: `${folder} is a place in the cache of Hugging Face that names no model.`,
+    reason:
+      snapshots === 0 ? 'It has no snapshot.' : `It has ${snapshots} snapshots, and refs/main names none of them.`,
+    remedy: snapshots === 0 ? 'Fetch the model again.' : 'Choose one of the folders in snapshots.',
+  }),
+  'hub-cache.lacks-blob': ({ folder, name }: { folder: string; name: string }): Sentences => ({
+    message: `${name} in ${folder} leads to a file that is not there.`,
+    reason: 'The download was not finished, or the cache was cleaned.',
+    remedy: 'Fetch the model again.',
+  }),
+  'hub-cache.link-leads-out': ({ folder, name }: { folder: string; name: string }): Sentences => ({
+    message: `${name} in ${folder} is a link that leads out of this model's place in the cache.`,
+    reason:
+      'Links of the cache lead to the blobs of the same model; this one may show a file that has nothing to do with it.',
+    remedy: 'Fetch the model again, from a source that you trust.',
   }),
   'hub.unusable-file': ({ id, name, listed }: { id: string; name: string; listed: boolean }): Sentences => ({
     message: `${id} has no usable ${name}.`,

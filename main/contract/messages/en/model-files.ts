@@ -39,7 +39,10 @@ export const modelFiles = {
     reason: problem === undefined ? 'unknown' : say(problem),
     remedy: `Choose another model. It lies in ${folder}.`,
   }),
-  'teacher.no-tokenizer': (): Sentences => ({ message: 'It has no tokenizer that can be read.' }),
+  'teacher.no-tokenizer': (): Sentences => ({
+    message: 'It has no tokenizer that can be read.',
+    remedy: 'Choose a model with tokenizer.json, vocab.json and merges.txt, or tokenizer.model.',
+  }),
   'teacher.unusable-tokenizer': ({ problem }: { problem: Told }, _: Names, say: Say): Sentences => ({
     message: `No usable tokenizer: ${say(problem)}`,
   }),
@@ -48,6 +51,7 @@ export const modelFiles = {
   }),
   'teacher.tensor-lacks': ({ name }: { name: string }): Sentences => ({
     message: `The weights lack the tensor ${name}.`,
+    remedy: 'Take config.json and weights from one place, or get the model again.',
   }),
   'teacher.tensor-shape': ({
     name,
@@ -59,6 +63,83 @@ export const modelFiles = {
     wanted: readonly number[];
   }): Sentences => ({
     message: `The tensor ${name} is [${stored.join(', ')}], config.json asks for [${wanted.join(', ')}].`,
+    remedy: 'Take config.json and weights from one place, or get the model again.',
+  }),
+  'teacher.head-although-tied': ({ name }: { name: string }): Sentences => ({
+    message: `config.json ties the head to the embedding, but the weights hold another one (${name}), which is used.`,
+    reason: 'So do transformers 5 and later; older versions drop it and then write other text than this teacher.',
+  }),
+  'teacher.head-left-out': (): Sentences => ({
+    message:
+      'The weights hold no head and config.json does not say whether one is needed: the embedding serves as the head.',
+  }),
+  'teacher.trunk-alone': ({ className }: { className: string }): Sentences => ({
+    message: `It was saved as ${className}, without the head that writes text; the embedding serves as the head.`,
+    reason: 'A model that was trained to compare texts (an embedding model) will be a poor teacher.',
+  }),
+  'teacher.beside': ({ count, names }: { count: number; names: readonly string[] }): Sentences => ({
+    message: `${count} tensors are no part of the language model and are left out (${firstOf(names, 3)}${count > 3 ? ', …' : ''}).`,
+  }),
+  'teacher.own-code': (): Sentences => ({
+    message:
+      'config.json names code of its own (auto_map), which is not run: the model is read as others of its family.',
+  }),
+  'model.quantised': ({ quantisation, original }: { quantisation: string; original: string | null }): Sentences => ({
+    message: `The weights of this model are quantised (${quantisation}).`,
+    reason: 'A teacher is trained, for which its weights have to be BF16, F16 or F32.',
+    remedy: `Choose the model from which it was made${original === null ? '' : `, ${original}`}, or a GGUF file of it.`,
+  }),
+  'model.writes-no-text': ({ className, original }: { className: string; original: string | null }): Sentences => ({
+    message: `This is a ${className}, which does not predict the next word.`,
+    reason: 'Its head gives classes, scores or spans; a teacher has to be a causal language model.',
+    remedy: `Choose the language model from which it was made${original === null ? ' (a …ForCausalLM)' : `, ${original}`}; it learns your classes from your rows.`,
+  }),
+  'model.no-head': ({ name }: { name: string }): Sentences => ({
+    message: `The weights lack the head (${name}), and config.json says that the embedding is not used for it (tie_word_embeddings: false).`,
+    remedy: 'Download the model again, or choose one that was saved as a causal language model (…ForCausalLM).',
+  }),
+  'model.surplus': ({ count, names }: { count: number; names: readonly string[] }): Sentences => ({
+    message: `The weights hold ${count} tensors for which a model as config.json describes it has no place (${firstOf(names, 5)}${count > 5 ? ', …' : ''}).`,
+    reason: 'Without them it would compute something else.',
+    remedy: 'Take config.json and weights from one place; if they are, this variant of the family is not supported.',
+  }),
+  'adapter.needs-base': ({ base }: { base: string | null }, names: Names): Sentences => ({
+    message: `This folder holds a LoRA adapter, a small change of a base model${base === null ? '' : ` (${base})`}.`,
+    remedy: names.action('adapter.merge'),
+  }),
+  'adapter.none': ({ folder }: { folder: string }): Sentences => ({
+    message: `${folder} holds no LoRA adapter.`,
+    remedy: 'Choose the folder with adapter_config.json and adapter_model.safetensors.',
+  }),
+  'adapter.kind': ({ what }: { what: string }): Sentences => ({
+    message: `This adapter is of a kind that can't be merged here (${what}).`,
+    reason: 'LoRA, rank-stabilised LoRA and DoRA of a causal language model can.',
+    remedy: 'Merge it with the program that made it (peft: merge_and_unload) and add the merged folder.',
+  }),
+  'adapter.lacks-part': ({ file, name }: { file: string; name: string }): Sentences => ({
+    message: `${file} lacks the tensor "${name}".`,
+    reason: 'A LoRA change consists of two matrices, A and B, and one is missing.',
+    remedy: 'Get the adapter again.',
+  }),
+  'adapter.no-alpha': ({ module }: { module: string }): Sentences => ({
+    message: `adapter_config.json gives no usable lora_alpha for ${module}.`,
+    remedy: 'Get the adapter again.',
+  }),
+  'adapter.no-place': ({ folder, name }: { folder: string; name: string }): Sentences => ({
+    message: `The adapter in ${folder} changes ${name}, which the base does not have.`,
+    remedy: 'Choose the base that the adapter was trained on.',
+  }),
+  'adapter.other-shape': ({
+    folder,
+    name,
+    shape,
+  }: {
+    folder: string;
+    name: string;
+    shape: readonly number[];
+  }): Sentences => ({
+    message: `The adapter in ${folder} does not fit ${name} of the base, which is [${shape.join(', ')}].`,
+    remedy: 'Choose the base that the adapter was trained on.',
   }),
   'teacher.quantised': ({ bits, types }: { bits: number; types: readonly string[] }): Sentences => ({
     message: `Its weights are quantised to ${bits.toFixed(1)} bits (${types.join(', ')}), so it is a little worse than the original: where you have that in 16 bits, it is the better teacher.`,
@@ -390,6 +471,12 @@ export const modelFiles = {
     message: `${folder} holds no ${single} and no ${index}.`,
     reason: other === undefined ? undefined : `It has ${other}, a format that is not read.`,
     remedy: 'Choose the folder of a Hugging Face model with safetensors weights.',
+  }),
+  'weights.pickled': ({ folder, name }: { folder: string; name: string }): Sentences => ({
+    message: `The weights in ${folder} are pickled (${name}).`,
+    reason: 'Reading such a file can run any program that is hidden in it, so it is not opened.',
+    remedy:
+      'Get the model as safetensors (most pages on the Hub have it, some on the branch refs/convert/safetensors or in a pull request), or as a GGUF file.',
   }),
   'weights.lack-tensor': ({ folder, name }: { folder: string; name: string }): Sentences => ({
     message: `The model in ${folder} lacks the tensor "${name}".`,

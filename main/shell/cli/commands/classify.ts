@@ -1,5 +1,4 @@
 /** `classify`: labels and their scores from an exported student, as its evaluation computes them. */
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import type { TaskSettings } from '../../../contract/recipe.ts';
@@ -7,6 +6,7 @@ import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../../contr
 import type { TrainedModel } from '../../../contract/model-names.ts';
 import { converse } from '../../../workbench/interface/helper-host.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
+import { absolutePath } from '../paths.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { cancellable, experimentModel, modelOption, runtimePort } from '../runnable-model.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
@@ -76,7 +76,7 @@ async function classify(shell: Shell, reference: string, options: ClassifyOption
 
 function sourceOf(task: TaskSettings, { text, file }: ClassifyOptions): ClassifyRequest['source'] {
   if ((text === undefined) === (file === undefined)) throw new TritsmithError('bad-input', 'cli.text-or-file');
-  if (file !== undefined) return { file: resolve(file) };
+  if (file !== undefined) return { file: absolutePath(file) };
   const columns = task.textColumns;
   if (text?.length !== columns.length)
     throw new TritsmithError('bad-input', 'cli.texts', { task: task.name, columns, given: text?.length ?? 0 });

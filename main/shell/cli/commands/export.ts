@@ -1,5 +1,5 @@
 import { cpSync, renameSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { embeddingType, type EmbeddingType, exportType, type ExportType } from '../../../contract/recipe.ts';
@@ -7,6 +7,7 @@ import { baselineModel } from '../../../contract/model-names.ts';
 import { readComparison } from '../../../workbench/results/comparison.ts';
 import { parseRecipe } from '../../../workbench/experiments/recipe-inputs.ts';
 import { guarded, newCommand } from '../command.ts';
+import { absolutePath } from '../paths.ts';
 import { exportProofs } from '../export-proofs.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
@@ -73,8 +74,8 @@ export function exportCommand(shell: Shell): Command {
           if (options.output === undefined) return;
           const path = file === undefined ? found?.export?.path : join(workspace.experimentFolder(done.id), file.path);
           if (path === undefined) throw new TritsmithError('internal', 'cli.no-export', { id: done.id });
-          copyWhole(path, resolve(options.output));
-          shell.err(`Copied to ${resolve(options.output)}\n`);
+          copyWhole(path, absolutePath(options.output));
+          shell.err(`Copied to ${absolutePath(options.output)}\n`);
         }),
       ),
     );

@@ -1,11 +1,11 @@
 /** `inspect <file>`: what is in a model file and who can run it. */
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { renderSpoken } from '../../../contract/messages/message.ts';
 import { plainNames } from '../../../contract/messages/names.ts';
 import type { FileInspection } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
+import { absolutePath } from '../paths.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { bytes, count, parameters } from '../quantities.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
@@ -22,7 +22,7 @@ export function inspectCommand(shell: Shell): Command {
     .option('--keys', 'list the metadata')
     .action((file: string, options: CommonOptions & { tensors?: boolean; keys?: boolean }) =>
       guarded(shell, options, async () => {
-        const found = await askWorker(shell.port, { type: 'inspect-file', path: resolve(file) });
+        const found = await askWorker(shell.port, { type: 'inspect-file', path: absolutePath(file) });
         if (options.json === true) printJson(shell, found);
         else shell.out(inspectionText(found, options));
       }),

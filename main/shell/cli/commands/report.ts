@@ -1,11 +1,11 @@
 /** `report`: the model card of an experiment, as the interface saves it. */
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { writeTextAtomicallySync } from '../../../basics/atomic-file.ts';
 import { htmlCard, markdownCard } from '../../../workbench/results/model-card.ts';
 import { readResults } from '../../../workbench/results/results.ts';
 import { reportedDifferences } from '../../../workbench/results/differences.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
+import { absolutePath } from '../paths.ts';
 import { runtimePort } from '../runnable-model.ts';
 import { withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
@@ -39,7 +39,7 @@ export function reportCommand(shell: Shell): Command {
           const found = { ...results, differences };
           const html = /\.html?$/i.test(options.output ?? '');
           const text = html ? htmlCard(record, found) : markdownCard(record, found);
-          const file = options.output === undefined ? null : resolve(options.output);
+          const file = options.output === undefined ? null : absolutePath(options.output);
           if (file !== null) writeTextAtomicallySync(file, text);
           if (options.json === true)
             printJson(shell, { experiment: record.id, format: html ? 'html' : 'markdown', file, text });

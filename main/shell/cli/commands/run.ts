@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { defaultPreset, type PresetInputs, presetName, type PresetName } from '../../../contract/queries.ts';
@@ -7,6 +7,7 @@ import { exportType, type ExportType, type Recipe } from '../../../contract/reci
 import { askWorker } from '../../../jobs/host.ts';
 import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/recipe-inputs.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
+import { absolutePath, modelPath } from '../paths.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 
@@ -83,7 +84,7 @@ export function recipeFromFile(path: string, options: { name?: string; seed?: nu
     if (!(thrown instanceof SyntaxError)) throw TritsmithError.from(thrown);
     throw new TritsmithError('bad-input', 'cli.recipe-is-no-json', { path, problem: thrown.message });
   }
-  const recipe = withAbsolutePaths(parseRecipe(json), dirname(resolve(path)));
+  const recipe = withAbsolutePaths(parseRecipe(json), dirname(absolutePath(path)));
   return parseRecipe({
     ...recipe,
     ...(options.name === undefined ? {} : { name: options.name }),
@@ -95,19 +96,19 @@ export function recipeFromFile(path: string, options: { name?: string; seed?: nu
 async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recipe> {
   if (options.teacher === undefined || options.train === undefined)
     throw new TritsmithError('bad-input', 'cli.no-recipe');
-  const train = resolve(options.train);
+  const train = absolutePath(options.train);
   const mapping = await columnsOf(shell, train, options);
   const inputs: PresetInputs = {
     preset: options.preset,
-    teacher: resolve(options.teacher),
+    teacher: modelPath(options.teacher),
     task: {
       train,
       ...mapping,
-      ...(options.dev === undefined ? {} : { dev: resolve(options.dev) }),
+      ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
       ...(options.limit === undefined ? {} : { limit: options.limit }),
     },
-    ...(options.corpus === undefined ? {} : { corpus: resolve(options.corpus) }),
-    ...(options.studentBase === undefined ? {} : { studentBase: resolve(options.studentBase) }),
+    ...(options.corpus === undefined ? {} : { corpus: absolutePath(options.corpus) }),
+    ...(options.studentBase === undefined ? {} : { studentBase: absolutePath(options.studentBase) }),
     ...(options.keepLayers === undefined ? {} : { keepLayers: options.keepLayers }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     ...(options.export === undefined ? {} : { exports: options.export }),

@@ -1,9 +1,9 @@
-import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { wordsOf } from '../../../contract/messages/told.ts';
 import type { SplitReport, TaskReport } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
+import { absolutePath, modelPath } from '../paths.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { bytes, count } from '../quantities.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
@@ -44,14 +44,14 @@ function checkCommand(shell: Shell): Command {
           type: 'check-task',
           request: {
             settings: {
-              train: resolve(file),
-              ...(options.dev === undefined ? {} : { dev: resolve(options.dev) }),
+              train: absolutePath(file),
+              ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
               ...(options.textColumns === undefined ? {} : { textColumns: options.textColumns }),
               ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
               ...(options.kind === undefined ? {} : { kind: options.kind }),
               ...(options.maxLength === undefined ? {} : { maxLength: options.maxLength }),
             },
-            ...(options.teacher === undefined ? {} : { teacher: resolve(options.teacher) }),
+            ...(options.teacher === undefined ? {} : { teacher: modelPath(options.teacher) }),
           },
         });
         if (!report.trainable) shell.exitCode = exitCodes.badInput;

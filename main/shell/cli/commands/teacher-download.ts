@@ -75,7 +75,6 @@ async function download(shell: Shell, id: string, options: DownloadFlags): Promi
           throw new TritsmithError('unsupported', 'cli.no-teacher', {
             id,
             problem: card.teacher.problem,
-            families: card.teacher.supportedArchitectures,
           });
         // Where there are several, the person says which.
         if (card.gguf !== null && card.gguf.files.length > 1 && hubPartsOf(id).file === null)

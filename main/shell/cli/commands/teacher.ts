@@ -1,10 +1,13 @@
-import { basename, resolve } from 'node:path';
 import { Command } from 'commander';
-import { wordsOf } from '../../../contract/messages/told.ts';
+import { modelName } from '../../../contract/local-path.ts';
+import { renderSpoken } from '../../../contract/messages/message.ts';
+import { plainNames } from '../../../contract/messages/names.ts';
 import type { TeacherCard } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
+import { type AdapterOnBase, mergedTeacher } from '../../../workbench/teachers/merged-teacher.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { date, parameters } from '../quantities.ts';
+import { modelPath } from '../paths.ts';
 import { withWorkspace } from '../session.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { cardText } from '../teacher-card.ts';
@@ -23,26 +26,48 @@ export function teacherCommand(shell: Shell): Command {
     .addCommand(listCommand(shell));
 }
 
+interface AddFlags extends CommonOptions {
+  readonly name?: string;
+  readonly base?: string;
+}
+
 function addCommand(shell: Shell): Command {
   return newCommand('add', 'inspect a model and add it to the workspace', 'teacher add models/Qwen3-0.6B')
-    .argument('<model>', 'folder with config.json, *.safetensors and the tokenizer, or a GGUF file')
+    .argument(
+      '<model>',
+      'folder with config.json, *.safetensors and the tokenizer, a GGUF file, or models--… in the cache of Hugging Face',
+    )
     .option('--name <name>', 'name in the list (default: the name of the folder or file)')
-    .action((folder: string, options: CommonOptions & { name?: string }) =>
-      guarded(shell, options, async () => {
-        const path = resolve(folder);
-        const card = await askWorker(shell.port, { type: 'inspect-teacher', folder: path });
-        if (options.json === true) printJson(shell, card);
-        else shell.out(cardText(card));
-        if (!card.supported) {
-          shell.exitCode = exitCodes.badInput;
-          shell.err(refusal(card));
-          return;
-        }
-        await withWorkspace(shell, options, 'write', 'teacher add', (workspace) => {
-          workspace.teachers.put(options.name ?? basename(path), card);
-        });
-      }),
+    .option('--base <folder>', 'the folder is a LoRA adapter of this base: merge them into a model in the workspace')
+    .action((folder: string, options: AddFlags) =>
+      guarded(shell, options, () =>
+        options.base === undefined
+          ? addFolder(shell, modelPath(folder), options)
+          : addMerged(shell, { adapter: modelPath(folder), base: modelPath(options.base) }, options),
+      ),
     );
+}
+
+async function addFolder(shell: Shell, folder: string, options: AddFlags): Promise<void> {
+  const card = await askWorker(shell.port, { type: 'inspect-teacher', folder });
+  if (options.json === true) printJson(shell, card);
+  else shell.out(cardText(card));
+  if (!card.supported) {
+    shell.exitCode = exitCodes.badInput;
+    shell.err(refusal(card));
+    return;
+  }
+  await withWorkspace(shell, options, 'write', 'teacher add', (workspace) => {
+    workspace.teachers.put(options.name ?? modelName(folder), card);
+  });
+}
+
+async function addMerged(shell: Shell, folders: AdapterOnBase, options: AddFlags): Promise<void> {
+  await withWorkspace(shell, options, 'write', 'teacher add', async (workspace) => {
+    const card = await mergedTeacher(folders, workspace, shell.port, options.name);
+    if (options.json === true) printJson(shell, card);
+    else shell.out(cardText(card));
+  });
 }
 
 function listCommand(shell: Shell): Command {
@@ -77,7 +102,12 @@ function listCommand(shell: Shell): Command {
   );
 }
 
-function refusal(card: TeacherCard): string {
-  const supported = card.supportedArchitectures.join(', ');
-  return `Error: ${card.folder} cannot be a teacher.\nWhy: ${card.problem === undefined ? 'unknown' : wordsOf(card.problem)}\nWhat to do: choose a model of one of these families: ${supported}.\n`;
+function refusal({ folder, problem }: TeacherCard): string {
+  const said = problem === undefined ? null : renderSpoken(problem, plainNames);
+  const lines = [
+    `Error: ${folder} cannot be a teacher.`,
+    `Why: ${said === null ? (problem?.text ?? 'unknown') : [said.message, said.reason].filter(Boolean).join(' ')}`,
+    ...(said?.remedy === undefined ? [] : [`What to do: ${said.remedy}`]),
+  ];
+  return `${lines.join('\n')}\n`;
 }

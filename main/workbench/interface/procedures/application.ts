@@ -1,6 +1,8 @@
 /** The program itself: what it is, what the machine can do, settings, and the stream of everything that happens. */
+import { homedir } from 'node:os';
 import { browse } from '../browse.ts';
 import { demoPaths } from '../demo.ts';
+import { hubCacheFolder } from '../../../basics/hub-cache.ts';
 import { examine } from '../../machine/doctor.ts';
 import { programVersions } from '../../machine/machine.ts';
 import type { Procedures } from './base.ts';
@@ -13,6 +15,8 @@ export function applicationProcedures({ application, files, drafts }: Procedures
         shell: app.options.shell,
         workspace: app.workspace.paths.folder,
         home: app.home,
+        userFolder: homedir(),
+        hubCache: hubCacheFolder(),
         notices: [...app.workspace.notices],
         demo: demoPaths(),
       })),

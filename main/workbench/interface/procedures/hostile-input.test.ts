@@ -68,6 +68,8 @@ const meaning: Record<string, 'name' | 'path' | 'text'> = {
   text: 'text',
   folder: 'path',
   path: 'path',
+  adapter: 'path',
+  base: 'path',
 };
 /** Inputs whose texts are settings of a run: files that the user chose, columns, templates. */
 const ofRun = /^(recipe|settings|inputs)\b|^teacher$|^content\b/;
@@ -184,7 +186,7 @@ describe('what the interface sends', () => {
   });
 
   it('is marked where it is a path, so that a page which may not read everything is asked about it', () => {
-    const isPath = /(^|\.)(folder|path|teacher|studentBase|train|dev|corpus)$/;
+    const isPath = /(^|\.)(folder|path|teacher|studentBase|train|dev|corpus|adapter|base)$/;
     const told = all.map(({ name, input }) => ({ name, paths: texts(input ?? {}, true) }));
     const named = all.map(({ name, input }) => ({
       name,
@@ -194,6 +196,7 @@ describe('what the interface sends', () => {
     expect(told.filter(({ paths }) => paths.length > 0).map(({ name }) => name)).toEqual([
       'experiments.start',
       'teachers.inspect',
+      'teachers.merge',
       'tasks.check',
       'tasks.preview',
       'recipes.make',

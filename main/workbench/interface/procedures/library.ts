@@ -1,8 +1,10 @@
 /** Teachers, tasks and recipes: what the wizard asks before anything runs. */
-import { basename } from 'node:path';
+import { modelName } from '../../../contract/local-path.ts';
 import type { PreviewSurvey } from '../../../contract/result-queries.ts';
+import { cachedModels, hubCacheFolder } from '../../../basics/hub-cache.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { estimate, rehearse } from '../../machine/estimates.ts';
+import { mergedTeacher } from '../../teachers/merged-teacher.ts';
 import { ask } from '../helper-host.ts';
 import type { Procedures } from './base.ts';
 
@@ -16,9 +18,13 @@ export function libraryProcedures({ teachers, tasks, recipes }: Procedures) {
       list: teachers.list.handler(({ context: { application } }) => application.workspace.teachers.list()),
       inspect: teachers.inspect.handler(async ({ context: { application }, input }) => {
         const card = await askWorker(application.options.jobs, { type: 'inspect-teacher', folder: input.folder });
-        if (card.supported) application.workspace.teachers.put(basename(input.folder), card);
+        if (card.supported) application.workspace.teachers.put(modelName(card.folder), card);
         return card;
       }),
+      merge: teachers.merge.handler(({ context: { application }, input }) =>
+        mergedTeacher(input, application.workspace, application.options.jobs),
+      ),
+      cached: teachers.cached.handler(() => cachedModels(hubCacheFolder())),
     },
     tasks: {
       check: tasks.check.handler(({ context: { application }, input }) =>
