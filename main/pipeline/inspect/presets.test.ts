@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -45,6 +45,23 @@ describe('the maker of recipes', () => {
     expect([short.maxLength, short.maxNewTokens]).toEqual([64, 16]);
     const own = (await makeRecipe(inputs({ maxLength: 64, maxNewTokens: 40 }))).task;
     expect([own.maxLength, own.maxNewTokens]).toEqual([64, 40]);
+  });
+
+  it('chooses an export that holds the student, where nobody asks for one', async () => {
+    const types = async (config: object, more: Partial<PresetInputs> = {}): Promise<string[]> => {
+      const path = join(folder, 'config.json');
+      const before = readFileSync(path, 'utf8');
+      writeFileSync(path, JSON.stringify({ ...(JSON.parse(before) as object), ...config }));
+      const { exports } = await makeRecipe(inputs({}, more));
+      writeFileSync(path, before);
+      return exports.map(({ type }) => type);
+    };
+    const smol = { hidden_size: 576, num_attention_heads: 9, num_key_value_heads: 3, head_dim: 64 };
+    const everywhere = { changes: { 'refine.subln': 'all' } };
+    expect(await types({})).toEqual(['i2_s']);
+    expect(await types(smol)).toEqual(['q2_0']);
+    expect(await types({ model_type: 'llama' }, everywhere)).toEqual(['hf']);
+    expect(await types({ model_type: 'llama' }, { ...everywhere, exports: ['onnx', 'hf'] })).toEqual(['onnx', 'hf']);
   });
 
   it('takes the task as it was described', async () => {

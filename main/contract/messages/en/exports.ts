@@ -46,6 +46,11 @@ export const exports = {
     reason: `Its hidden size ${hiddenSize} is no multiple of ${multiple}, and zeros can't fill it up, as this family scales its embedding by the hidden size.`,
     remedy: 'Choose Q2_0, or an embedding in F16; or export the Hugging Face folder or ONNX.',
   }),
+  'export.failed': ({ type, problem }: { type: string; problem: Told }, _: Names, say: Say): Sentences => ({
+    message: `The student could not be exported as ${type.toUpperCase()}.`,
+    reason: say(problem),
+    remedy: 'Choose another type; the student itself is not lost.',
+  }),
   'export.tensor-differs': ({ path, name, reason }: { path: string; name: string; reason: string }): Sentences => ({
     message: `Tensor ${name} of ${path} is not what was written.`,
     reason,
