@@ -455,6 +455,10 @@ export const texts = {
     ofTeacher: 'The teacher, to compare with',
     about: (size: string) => `about ${size}`,
     doesNotFit: 'not for this shape',
+    padded: (body: string, table: string) =>
+      `Zeros make it wider, with the same answers: ${body} more in the linear layers, ${table} more in the embedding.`,
+    failed: (model: string, format: string) => `${model} could not be written as ${format}`,
+    own: 'For Tritsmith alone',
     smallest: (format: string, size: string, times: string, embedding: string) =>
       `Smallest whole file: ${format} with the embedding in ${{ f16: '16', f32: '32', q8_0: '8', q6_k: '6' }[embedding] ?? embedding} bits, about ${size}, ${times} times smaller than the teacher as F16. Keeping only the words of the task makes it smaller still.`,
     chooseSmallest: 'Choose it',

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { jobKind } from './jobs.ts';
 import {
   curveName,
+  foldedCurveNames,
   isStepMetric,
   layerMetric,
   layerShares,
@@ -18,6 +19,19 @@ describe('names of metrics', () => {
     for (const share of layerShares) expect(parseLayerMetric(layerMetric(3, share))).toEqual({ layer: 3, share });
     expect(parseCurveName('distil/ternary/0/flip-rate')).toEqual({ stage: 'distil', metric: 'ternary/0/flip-rate' });
     expect(parseLayerMetric('ternary/0/flip-rate')).toEqual({ layer: 0, share: 'flip-rate' });
+  });
+
+  it('of all layers fold into one, in their place', () => {
+    const names = [0, 1, 2].flatMap((layer) => layerShares.map((share) => `distil/${layerMetric(layer, share)}`));
+    expect(
+      foldedCurveNames(['finetune/loss', 'distil/loss/ce', ...names, 'distil/gamma', 'baseline/ternary/0/zero']),
+    ).toEqual([
+      'finetune/loss',
+      'distil/loss/ce',
+      'distil/ternary/<0 to 2>/negative|zero|positive|flip-rate',
+      'distil/gamma',
+      'baseline/ternary/<0 to 0>/zero',
+    ]);
   });
 
   it('tell the metrics of layers from those of a step', () => {

@@ -46,6 +46,30 @@ export function parseLayerMetric(name: string): { layer: number; share: LayerSha
   return found === null ? null : { layer: Number(found[1]), share: found[2] as LayerShare };
 }
 
+/**
+ * The names of curves with those of all layers as one: `distil/ternary/<0 to 27>/negative|zero|positive|flip-rate` stands for 112 of them.
+ */
+export function foldedCurveNames(names: readonly string[]): string[] {
+  const folded: string[] = [];
+  const layersOf = new Map<string, { layers: Set<number>; shares: Set<LayerShare>; at: number }>();
+  for (const name of names) {
+    const { stage, metric } = parseCurveName(name);
+    const found = parseLayerMetric(metric);
+    if (found === null) {
+      folded.push(name);
+      continue;
+    }
+    const group = layersOf.get(stage) ?? { layers: new Set(), shares: new Set(), at: folded.push('') - 1 };
+    group.layers.add(found.layer);
+    group.shares.add(found.share);
+    layersOf.set(stage, group);
+  }
+  for (const [stage, { layers, shares, at }] of layersOf)
+    folded[at] =
+      `${stage}/ternary/<${Math.min(...layers)} to ${Math.max(...layers)}>/${layerShares.filter((share) => shares.has(share)).join('|')}`;
+  return folded;
+}
+
 export function curveName(stage: JobKind, metric: string): string {
   return `${stage}/${metric}`;
 }

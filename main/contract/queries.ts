@@ -236,6 +236,8 @@ export const workerQuery = z.discriminatedUnion('type', [
   z.object({ type: z.literal('merge-adapter'), adapter: z.string(), base: z.string(), target: z.string() }),
   z.object({ type: z.literal('check-task'), request: taskCheckRequest }),
   z.object({ type: z.literal('make-recipe'), inputs: presetInputs }),
+  /** Fails where an export that the recipe asks for can't hold the model. */
+  z.object({ type: z.literal('check-exports'), recipe: recipeSchema }),
   /** `size` of the task, where it has been read. */
   z.object({ type: z.literal('plan-jobs'), recipe: recipeSchema, size: taskSize.nullable() }),
   /** Reads all rows of the task where its size is not known; `measured`: by a rehearsal on this machine. */
@@ -267,6 +269,7 @@ export const queryAnswer = {
   'merge-adapter': teacherCard,
   'check-task': taskReport,
   'make-recipe': recipeSchema,
+  'check-exports': z.null(),
   'plan-jobs': z.array(plannedJob),
   'forecast-recipe': recipeForecast,
   'forecast-published': z.array(modelForecast),

@@ -25,6 +25,9 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
       return checkTask(query.request);
     case 'make-recipe':
       return makeRecipe(query.inputs);
+    case 'check-exports':
+      await assertExportable(query.recipe);
+      return null;
     case 'inspect-file':
       return inspectFile(query.path);
     case 'plan-jobs':

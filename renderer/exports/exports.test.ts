@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { TeacherCard } from '../../main/contract/queries.ts';
 import { taskSettings } from '../../main/contract/recipe.ts';
 import { examplePrompt, quoted, runCommands, type Runnable } from './commands.ts';
 import { embeddingsFor, estimatedBytes, holds, smallestStudent } from './sizes.ts';
@@ -69,6 +70,7 @@ describe('sizes before the export', () => {
     headDim: 64,
     tiedEmbedding: true,
     bodyParameters: 1_000_000,
+    exports: [] as TeacherCard['exports'],
     student: { bodyBytes: 250_000, fileBytes: 250_000 + 256_000 + 5000 },
   } as Parameters<typeof estimatedBytes>[0];
 
@@ -79,20 +81,34 @@ describe('sizes before the export', () => {
 
   it('name the smallest whole file, which depends on the blocks that fit', () => {
     const bytes = 250_000 + 136_000 + 5000;
-    expect(smallestStudent(card)).toEqual({
+    const blocks = { obstacle: null, padding: { bodyBytes: 250_000, tableBytes: 256_000 } };
+    const odd = { ...card, exports: (['tq2_0', 'tq1_0'] as const).map((type) => ({ type, ...blocks })) };
+    expect(smallestStudent(odd)).toEqual({
       ...{ type: 'i2_s', embedding: 'q8_0', bytes },
       times: (2_000_000 + 256_000 + 5000) / bytes,
     });
     expect(smallestStudent({ ...card, hiddenSize: 256 })).toMatchObject({ type: 'tq1_0', embedding: 'q6_k' });
-    expect((['i2_s', 'tq2_0', 'onnx', 'q4_0'] as const).map((type) => holds(type, card))).toEqual([
-      true,
+    const obstacle = { text: 'It does not fit.' };
+    const exports = (['i2_s', 'q2_0', 'tq2_0', 'tq1_0'] as const).map((type) => ({ type, obstacle, padding: null }));
+    const onlyFolders = { ...card, exports };
+    expect((['i2_s', 'tq2_0', 'onnx', 'q4_0'] as const).map((type) => holds(type, onlyFolders))).toEqual([
+      false,
       false,
       true,
       true,
     ]);
-    // A row of the feed-forward layer that 256 does not divide.
-    expect(smallestStudent({ ...card, hiddenSize: 256, ffnSize: 640 })).toMatchObject({ type: 'i2_s' });
-    expect(smallestStudent({ ...card, hiddenSize: 100 })).toMatchObject({ type: 'hf', embedding: 'f16' });
+    expect(smallestStudent(onlyFolders)).toMatchObject({ type: 'hf', embedding: 'f16' });
+  });
+
+  it('count the zeros of a wider file, so that the smallest may be another', () => {
+    const padding = { bodyBytes: 100_000, tableBytes: 64_000 };
+    const exports = (['i2_s', 'q2_0', 'tq2_0', 'tq1_0'] as const).map((type) => ({ type, obstacle: null, padding }));
+    const wider = { ...card, exports };
+    expect(estimatedBytes(wider, 'i2_s', 'f16')).toEqual({ body: 350_000, file: 350_000 + 320_000 + 5000 });
+    expect(estimatedBytes(wider, 'i2_s', 'q8_0').file).toBe(350_000 + 170_000 + 5000);
+    expect(smallestStudent(wider)).toMatchObject({ type: 'tq1_0', embedding: 'q8_0' });
+    const fits = exports.map((each) => (each.type === 'q2_0' ? { ...each, padding: null } : each));
+    expect(smallestStudent({ ...wider, exports: fits })).toMatchObject({ type: 'q2_0', embedding: 'q8_0' });
   });
 
   it('offer only embeddings whose blocks fit the rows', () => {

@@ -39,16 +39,19 @@ export function estimatedBytes(
 ): { body: number; file: number } {
   const table = card.vocabularySize * card.hiddenSize * (card.tiedEmbedding ? 1 : 2);
   const rest = Math.max(0, card.student.fileBytes - card.student.bodyBytes - table * 2);
-  const body = (card.bodyParameters * linearBits[type]) / 8;
-  return { body, file: body + (table * embeddingBits[embedding]) / 8 + rest };
+  const zeros = capability(card, type)?.padding ?? { bodyBytes: 0, tableBytes: 0 };
+  const body = (card.bodyParameters * linearBits[type]) / 8 + zeros.bodyBytes;
+  return { body, file: body + ((table + zeros.tableBytes / 2) * embeddingBits[embedding]) / 8 + rest };
 }
 
-/** Weights that lie in one block: a row of every linear layer must be a multiple of that. */
-const blocks: Partial<Record<ExportType, number>> = { i2_s: 128, tq2_0: 256, tq1_0: 256 };
+/** What a file of this type makes of the model; undefined for a card of an older version. */
+export function capability(card: TeacherCard, type: ExportType): TeacherCard['exports'][number] | undefined {
+  return card.exports.find((each) => each.type === type);
+}
 
-/** Whether a file of this type can hold the model's rows. */
-export function holds(type: ExportType, { hiddenSize, ffnSize, heads, headDim }: TeacherCard): boolean {
-  return [hiddenSize, ffnSize, heads * headDim].every((row) => row % (blocks[type] ?? 1) === 0);
+/** Whether a file of this type can hold the model. */
+export function holds(type: ExportType, card: TeacherCard): boolean {
+  return (capability(card, type)?.obstacle ?? null) === null;
 }
 
 /** The choice that makes the student's smallest whole file, and how many times smaller than the teacher as F16 that is. */

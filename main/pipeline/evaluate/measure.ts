@@ -49,8 +49,8 @@ function requestTime(model: StudentModel, request: TypicalRequest | undefined): 
 
 /**
  * Medians of five rounds on one thread: tokens per second of a prompt of 128 tokens and of 64 decoded ones (less where the context is
- * shorter), seconds of one request of the task, and how much the process's resident memory grew by loading and running the model. A model that
- * no file for our runtime can hold is not measured, and the log says so.
+ * shorter), seconds of one request of the task, and how much the process's resident memory grew by loading and running the model. A model of
+ * which no file runs in our runtime (experiments of older versions) is not measured, and the log says so.
  */
 export async function measureModel(
   name: TrainedModel,

@@ -11,8 +11,8 @@ import { makeTinyBase } from '../fixtures/tiny-experiment.ts';
 import { makeRecipe } from './presets.ts';
 
 let folder: string;
-beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'tritsmith-presets-'));
+/** Writes a small model into the folder. */
+async function writeModel(changes: object = {}): Promise<void> {
   const config = {
     model_type: 'qwen3',
     hidden_act: 'silu',
@@ -25,10 +25,15 @@ beforeEach(async () => {
     head_dim: 32,
     max_position_embeddings: 400,
     tie_word_embeddings: true,
+    ...changes,
   };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   const configuration = await readModelConfiguration(folder);
   await saveModelFolder(folder, folder, configuration, tinyParameters(configuration));
+}
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tritsmith-presets-'));
+  await writeModel();
 });
 afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -87,6 +92,20 @@ describe('the maker of recipes', () => {
     await expect(makeRecipe({ ...inputs({}, { studentBase: other }), teacher: demo })).rejects.toMatchObject({
       id: 'recipe.tokenizers-differ',
     });
+  });
+
+  it('chooses an export that holds the student, where nobody asks for one', async () => {
+    const types = async (config: object, more: Partial<PresetInputs> = {}): Promise<string[]> => {
+      await writeModel(config);
+      const { exports } = await makeRecipe(inputs({}, more));
+      return exports.map(({ type }) => type);
+    };
+    const smol = { hidden_size: 576, num_attention_heads: 9, num_key_value_heads: 3, head_dim: 64 };
+    const everywhere = { changes: { 'refine.subln': 'all' } };
+    expect(await types({})).toEqual(['i2_s']);
+    expect(await types(smol)).toEqual(['q2_0']);
+    expect(await types({ model_type: 'llama' }, everywhere)).toEqual(['hf']);
+    expect(await types({ model_type: 'llama' }, { ...everywhere, exports: ['onnx', 'hf'] })).toEqual(['onnx', 'hf']);
   });
 
   it('takes the task as it was described', async () => {

@@ -1,4 +1,5 @@
 /** The result that everything is for: teacher, BitNet-SFT and BitDistill student side by side. */
+import { wordsOf } from '../../contract/messages/told.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { Comparison } from '../../contract/results.ts';
 import { percent } from '../../contract/quantities.ts';
@@ -40,12 +41,16 @@ export function comparisonLines(rows: Comparison['rows'], kind: Recipe['task']['
 }
 
 /** The lines of the models, how they were measured, and the exported file. */
-export function comparisonTable({ rows, export: exported, seconds }: Comparison, kind: Recipe['task']['kind']): string {
+export function comparisonTable(comparison: Comparison, kind: Recipe['task']['kind']): string {
+  const { rows, export: exported, seconds } = comparison;
+  const failed = (comparison.failedExports ?? []).map(
+    ({ model, type, problem }) => `Not exported (${names[model]} as ${type}): ${wordsOf(problem)}\n`,
+  );
   const file =
     exported === null
       ? 'Nothing was exported.'
       : `${exported.verified ? 'Exported and read back' : 'Exported, NOT verified'} (${exported.type}): ${exported.path}`;
-  return `${comparisonLines(rows, kind)}\nSpeeds on one thread: a prompt of 128 tokens, then 64 decoded.\nTime: ${elapsed(seconds)}\n${file}\n`;
+  return `${comparisonLines(rows, kind)}\nSpeeds on one thread: a prompt of 128 tokens, then 64 decoded.\nTime: ${elapsed(seconds)}\n${file}\n${failed.join('')}`;
 }
 
 function speed(tokensPerSecond: number | null): string {

@@ -1,6 +1,6 @@
 /** generate, classify and benchmark on a student that the real pipeline trained (for a moment) and exported. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -68,7 +68,33 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+describe.skipIf(!ready)('run', () => {
+  it('refuses an export that the shape makes impossible before anything is trained, and does not print such a recipe', () => {
+    const recipe = JSON.parse(readFileSync(join(folder, 'recipe.json'), 'utf8')) as object;
+    const path = join(folder, 'impossible.json');
+    // Q6_K takes 256 values at a time, and the embedding of a teacher's file is never padded.
+    const exports = [{ type: 'i2_s' }, { type: 'q8_0', embedding: 'q6_k' }];
+    writeFileSync(path, JSON.stringify({ ...recipe, name: 'impossible', exports }));
+    for (const flags of [[], ['--print-recipe']]) {
+      const { code, out, err } = cli('run', path, ...flags);
+      expect(code).not.toBe(0);
+      expect(out).toBe('');
+      expect(err).toContain('Q6_K needs rows of a multiple of 256 values');
+    }
+    expect(readdirSync(join(folder, 'experiments'))).toEqual(['tiny-1']);
+    const possible = { ...recipe, exports: [{ type: 'i2_s', embedding: 'q6_k' }] };
+    writeFileSync(path, JSON.stringify(possible));
+    expect(cli('run', path, '--print-recipe').code).toBe(0);
+  });
+});
+
 describe.skipIf(!ready)('show and report', () => {
+  it('fold the curves of single layers', () => {
+    expect(cli('show', 'tiny').out).toMatch(
+      /Curves: .*distil\/ternary\/<0 to \d+>\/negative\|zero\|positive\|flip-rate/,
+    );
+  });
+
   it('tell on which rows teacher and student differ, and which class is taken for which', () => {
     const { differences: found, comparison } = json<{
       differences: DifferencesAnswer;

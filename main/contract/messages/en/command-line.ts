@@ -33,7 +33,7 @@ export const commandLine = {
   'cli.no-such-embedding': ({ type, embedding }: { type: string; embedding: string }): Sentences => ({
     message: `The type ${type} has no ${embedding} embedding.`,
     reason: 'Only GGUF files hold quantised embeddings.',
-    remedy: 'Export it with --embedding f16 or f32, or as GGUF (--type i2_s, tq2_0 or tq1_0).',
+    remedy: 'Export it with --embedding f16 or f32, or as GGUF (--type i2_s, q2_0, tq2_0 or tq1_0).',
   }),
   'cli.unfinished': ({ id, state, what }: { id: string; state: string; what: string }): Sentences => ({
     message: `${id} is ${state}: it cannot be ${what} yet.`,

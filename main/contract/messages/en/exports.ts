@@ -17,8 +17,13 @@ export const exports = {
   }),
   'export.subln-everywhere': (_: undefined, names: Names): Sentences => ({
     message: 'SubLN before all seven projections fits no GGUF architecture for this family.',
-    reason: 'Only Qwen3 files have a place for it.',
+    reason: 'Files of Llama, Mistral, Phi-3 and Qwen2 have no place for it.',
     remedy: `Train the student with SubLN before o_proj and down_proj (${names.setting('refine.subln')} at "paper"), or export the Hugging Face folder or ONNX alone.`,
+  }),
+  'export.layer-kinds': ({ architecture }: { architecture: string }): Sentences => ({
+    message: `The layers of this model differ in a way that a "${architecture}" file can't say.`,
+    reason: 'Such a file knows one window, on all layers or on all but the last of each period.',
+    remedy: 'Export the Hugging Face folder or ONNX alone.',
   }),
   'export.bitnet-shape': ({
     heads,
@@ -45,6 +50,11 @@ export const exports = {
     message: `A ${type} file can't hold this student.`,
     reason: `Its hidden size ${hiddenSize} is no multiple of ${multiple}, and zeros can't fill it up, as this family scales its embedding by the hidden size.`,
     remedy: 'Choose Q2_0, or an embedding in F16; or export the Hugging Face folder or ONNX.',
+  }),
+  'export.failed': ({ type, problem }: { type: string; problem: Told }, _: Names, say: Say): Sentences => ({
+    message: `The student could not be exported as ${type.toUpperCase()}.`,
+    reason: say(problem),
+    remedy: 'Choose another type; the student itself is not lost.',
   }),
   'export.tensor-differs': ({ path, name, reason }: { path: string; name: string; reason: string }): Sentences => ({
     message: `Tensor ${name} of ${path} is not what was written.`,

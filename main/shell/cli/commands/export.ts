@@ -30,7 +30,7 @@ export function exportCommand(shell: Shell): Command {
     .addOption(
       new Option(
         '--type <type>',
-        'i2_s: Tritsmith, bitnet.cpp; tq2_0: Tritsmith, llama.cpp; tq1_0: as tq2_0, smallest, slower; f16, q8_0, q4_0: the teacher, to compare',
+        'i2_s: Tritsmith, bitnet.cpp; q2_0: Tritsmith, llama.cpp of July 2026 or later, widths of a multiple of 64; tq2_0: Tritsmith, llama.cpp; tq1_0: as tq2_0, smallest, slower; f16, q8_0, q4_0: the teacher, to compare',
       )
         .choices(exportType.options)
         .default('i2_s'),
@@ -63,6 +63,9 @@ export function exportCommand(shell: Shell): Command {
           const done = await runSession(shell, workspace, record.id, { ...options, again });
           if (done.state !== 'done') return;
           const found = readComparison(workspace, done);
+          const failed = found?.failedExports?.find((each) => each.type === type && each.embedding === embedding);
+          if (failed !== undefined)
+            throw new TritsmithError('unsupported', 'export.failed', { type, problem: failed.problem });
           const file = found?.exports?.findLast(
             (each) =>
               each.model !== baselineModel &&

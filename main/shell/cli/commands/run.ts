@@ -59,6 +59,7 @@ export function runCommand(shell: Shell): Command {
       guarded(shell, options, async () => {
         const recipe = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
         if (options.printRecipe === true) {
+          await askWorker(shell.port, { type: 'check-exports', recipe });
           printJson(shell, recipe);
           return;
         }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type SerialisedError, TritsmithError } from '../../../contract/errors.ts';
 import type { ExperimentRecord } from '../../../contract/experiments.ts';
+import { foldedCurveNames } from '../../../contract/metric-names.ts';
 import { readComparison } from '../../../workbench/results/comparison.ts';
 import { pairedSentences } from '../../../workbench/results/model-card.ts';
 import { readResults } from '../../../workbench/results/results.ts';
@@ -80,7 +81,7 @@ async function show(shell: Shell, workspace: Workspace, record: ExperimentRecord
     return;
   }
   shell.out(describe(record, workspace.experimentFolder(record.id)));
-  if (metrics.length > 0) shell.out(`\nCurves: ${metrics.map(({ name }) => name).join(', ')}\n`);
+  if (metrics.length > 0) shell.out(`\nCurves: ${foldedCurveNames(metrics.map(({ name }) => name)).join(', ')}\n`);
   if (comparison !== null) {
     shell.out(`\n${comparisonTable(comparison, record.recipe.task.kind)}`);
     for (const sentence of pairedSentences(evaluations)) shell.out(`${sentence}\n`);
