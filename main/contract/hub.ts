@@ -5,13 +5,28 @@ import { teacherCard } from './queries.ts';
 import { resourceEstimate } from './resources.ts';
 
 /** `model_type` of the families that can be trained, as the Hub tags them. */
-export const hubFamilies = ['llama', 'qwen2', 'qwen3'] as const;
+export const hubFamilies = [
+  'llama',
+  'qwen2',
+  'qwen3',
+  'gemma3_text',
+  'gemma3',
+  'mistral',
+  'smollm3',
+  'phi3',
+  'granite',
+  'olmo2',
+] as const;
 
 /** Families of GGUF files that can be teachers, by `general.architecture`. */
 export const ggufFamilies: Readonly<Record<string, (typeof hubFamilies)[number]>> = {
   llama: 'llama',
   qwen2: 'qwen2',
   qwen3: 'qwen3',
+  gemma3: 'gemma3_text',
+  granite: 'granite',
+  smollm3: 'smollm3',
+  olmo2: 'olmo2',
 };
 
 /** `owner/name`, or a bare name of the Hub's oldest models; `owner/name/file.gguf` names one file of a repository of GGUF files. */

@@ -72,6 +72,10 @@ export async function settingsOfGguf(file: GgufFile): Promise<JsonObject> {
   const headSize = keys.number('attention.key_length', width / heads);
   if (keys.number('attention.value_length', headSize) !== headSize)
     throw new TritsmithError('unsupported', 'gguf.setting', { path, key: `${name}.attention.value_length` });
+  const own = family.fromGguf.settings(keys);
+  // OLMo 3 calls itself olmo2; a window that nobody reads would change what the model computes.
+  if (keys.optional('attention.sliding_window') !== null && own.sliding_window === undefined)
+    throw new TritsmithError('unsupported', 'gguf.setting', { path, key: `${name}.attention.sliding_window` });
   return {
     model_type: family.modelType,
     architectures: [family.className],
@@ -90,7 +94,7 @@ export async function settingsOfGguf(file: GgufFile): Promise<JsonObject> {
     bos_token_id: special('bos'),
     eos_token_id: special('eos'),
     ...(await ropeScaling(file, keys, headSize)),
-    ...family.fromGguf.settings(keys),
+    ...own,
   };
 }
 
