@@ -27,6 +27,7 @@ export const ggufFamilies: Readonly<Record<string, (typeof hubFamilies)[number]>
   granite: 'granite',
   smollm3: 'smollm3',
   olmo2: 'olmo2',
+  phi3: 'phi3',
 };
 
 /** `owner/name`, or a bare name of the Hub's oldest models; `owner/name/file.gguf` names one file of a repository of GGUF files. */

@@ -102,6 +102,7 @@ export async function settingsOfGguf(file: GgufFile): Promise<JsonObject> {
 const llama3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
 
 async function ropeScaling(file: GgufFile, keys: GgufKeyReader, headSize: number): Promise<JsonObject> {
+  if (file.tensors.has('rope_factors_short.weight')) return longRope(file, keys);
   const kind = keys.text('rope.scaling.type');
   if (kind !== null && kind !== 'none')
     return { rope_scaling: { rope_type: kind, factor: keys.number('rope.scaling.factor', 1) } };
@@ -130,4 +131,22 @@ async function ropeScaling(file: GgufFile, keys: GgufKeyReader, headSize: number
     stored.every((value, index) => Math.abs((value * slowed[index]!) / plain[index]! - 1) < 1e-5);
   if (!same) throw new TritsmithError('unsupported', 'gguf.setting', { path: file.path, key: 'rope_freqs.weight' });
   return { rope_scaling: { rope_type: 'llama3', factor, ...llama3 } };
+}
+
+/** LongRoPE (Phi): the factors are tensors, the original length and the factor of cos and sin are keys. */
+async function longRope(file: GgufFile, keys: GgufKeyReader): Promise<JsonObject> {
+  const factors = async (name: string): Promise<number[]> =>
+    file.tensors.has(name) ? Array.from(await file.readFloat32(name), shortest) : [];
+  const original = keys.number('rope.scaling.original_context_length');
+  const attention = keys.optional('rope.scaling.attn_factor');
+  return {
+    original_max_position_embeddings: original,
+    rope_scaling: {
+      rope_type: 'longrope',
+      short_factor: await factors('rope_factors_short.weight'),
+      long_factor: await factors('rope_factors_long.weight'),
+      original_max_position_embeddings: original,
+      ...(attention === null ? {} : { attention_factor: attention }),
+    },
+  };
 }
