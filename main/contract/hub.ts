@@ -23,6 +23,11 @@ export const ggufFamilies: Readonly<Record<string, (typeof hubFamilies)[number]>
   llama: 'llama',
   qwen2: 'qwen2',
   qwen3: 'qwen3',
+  gemma3: 'gemma3_text',
+  granite: 'granite',
+  smollm3: 'smollm3',
+  olmo2: 'olmo2',
+  phi3: 'phi3',
 };
 
 /** `owner/name`, or a bare name of the Hub's oldest models; `owner/name/file.gguf` names one file of a repository of GGUF files. */

@@ -14,6 +14,8 @@ import { unpermuteRotaryRows } from './rotary-rows.ts';
 
 const ternaryTypes = ['I2_S', 'TQ1_0', 'TQ2_0', 'Q2_0'];
 const floatTypes = ['F32', 'F16', 'BF16'];
+/** Matrices that hold several projections, rows one below the other (`phi3`), by the module of a checkpoint that holds the same. */
+const fusedNames: Readonly<Record<string, string>> = { qkv_proj: 'attn_qkv', gate_up_proj: 'ffn_up' };
 /** Not parameters: what they say is read into the configuration. */
 const factorTensors = ['rope_freqs.weight', 'rope_factors_long.weight', 'rope_factors_short.weight'];
 
@@ -30,19 +32,18 @@ export async function openGgufModel(path: string): Promise<ModelSource> {
     const architecture = ggufArchitecture(architectureName(file))!;
     refuseStrangers(file, architecture, configuration);
     const weights = await weightFacts(file);
-    const nameOf = ({ local, layer }: ParameterSpecification): string => ggufTensorName(architecture, local, layer);
+    const placeOf = (parameter: ParameterSpecification): Place => placeIn(file, architecture, parameter);
     return {
       path,
       configuration,
       weights,
       stored(parameter) {
-        const name = nameOf(parameter);
+        const { name, shape: expected } = placeOf(parameter);
         const tensor = file.tensors.get(name);
-        return tensor === undefined ? null : { name, shape: tensor.shape, expected: parameter.shape };
+        return tensor === undefined ? null : { name, shape: tensor.shape, expected };
       },
       async read(parameter, target) {
-        const name = nameOf(parameter);
-        const { shape } = parameter;
+        const { name, shape, firstRow } = placeOf(parameter);
         const found = file.tensors.get(name)?.shape;
         if (found && found.join() !== shape.join())
           throw new TritsmithError('bad-input', 'model.tensor-shape', {
@@ -51,10 +52,14 @@ export async function openGgufModel(path: string): Promise<ModelSource> {
             shape: [...found],
             expected: [...shape],
           });
-        await file.readFloat32(name, target);
+        if (firstRow === null) await file.readFloat32(name, target);
+        else {
+          const first = firstRow * shape[1]!;
+          target.set((await file.readFloat32(name)).subarray(first, first + parameter.size));
+        }
         assertFinite(name, target);
         const heads = regroupedHeads(architecture, configuration, parameter.local);
-        if (heads !== null) target.set(unpermuteRotaryRows(target, heads, shape[1] ?? 1));
+        if (heads !== null) target.set(unpermuteRotaryRows(target, heads, parameter.shape[1] ?? 1));
       },
       close: () => file.close(),
     };
@@ -83,6 +88,24 @@ function architectureName({ metadata }: GgufFile): string {
   return String(metadata.get('general.architecture')?.value ?? '');
 }
 
+/** Where a file has a parameter: the tensor, the shape that it should have, and the parameter's first row where it is one of several. */
+interface Place {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly firstRow: number | null;
+}
+
+function placeIn(file: GgufFile, architecture: GgufArchitecture, parameter: ParameterSpecification): Place {
+  const { local, layer, shape, stored } = parameter;
+  const fused = stored === null ? undefined : fusedNames[stored.name.split('.').at(-2)!];
+  if (stored !== null && fused !== undefined) {
+    const name = `blk.${String(layer)}.${fused}.weight`;
+    if (file.tensors.get(name)?.shape[0] === stored.rows)
+      return { name, shape: [stored.rows, ...shape.slice(1)], firstRow: stored.firstRow };
+  }
+  return { name: ggufTensorName(architecture, local, layer), shape, firstRow: null };
+}
+
 /** Weights that are ternary already make no teacher: they are a student. */
 function refuseTernary({ path, tensors }: GgufFile): void {
   for (const { type } of tensors.values())
@@ -93,7 +116,7 @@ function refuseTernary({ path, tensors }: GgufFile): void {
 function refuseStrangers(file: GgufFile, architecture: GgufArchitecture, configuration: ModelConfiguration): void {
   const known = new Set([
     ...factorTensors,
-    ...parameterSpecifications(configuration).map(({ local, layer }) => ggufTensorName(architecture, local, layer)),
+    ...parameterSpecifications(configuration).map((parameter) => placeIn(file, architecture, parameter).name),
   ]);
   for (const name of file.tensors.keys())
     if (!known.has(name))

@@ -50,6 +50,27 @@ export const gemma3Text: Architecture = {
     fused: [],
   },
   gguf: () => ggufArchitectures.gemma3,
+  fromGguf: {
+    architecture: 'gemma3',
+    settings(keys) {
+      const scale = keys.optional('attention.scale');
+      // The largest one scales by its width; the file does not say so.
+      const byWidth = keys.number('block_count') === 62;
+      const width = keys.number('embedding_length') / keys.number('attention.head_count');
+      return {
+        hidden_activation: 'gelu_pytorch_tanh',
+        sliding_window: keys.number('attention.sliding_window'),
+        sliding_window_pattern: keys.number('attention.sliding_window_pattern', 6),
+        rope_local_base_freq: keys.number('rope.freq_base_swa', 10_000),
+        query_pre_attn_scalar:
+          scale === null
+            ? byWidth
+              ? width
+              : keys.number('attention.key_length', 256)
+            : Number((1 / scale ** 2).toPrecision(6)),
+      };
+    },
+  },
 };
 
 /** What published config.json files of models with images leave to the class of the language model (transformers, `Gemma3TextConfig`). */
@@ -66,6 +87,7 @@ const classDefaults = {
 /** From 4B on, Gemma 3 has images: the language model's settings are nested, its configuration is that of `gemma3_text`. */
 export const gemma3: Architecture = {
   ...gemma3Text,
+  fromGguf: null,
   modelType: 'gemma3',
   title: 'Gemma 3 with images, its language model',
   settings(config: JsonObject): JsonObject {

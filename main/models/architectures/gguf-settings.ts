@@ -72,6 +72,10 @@ export async function settingsOfGguf(file: GgufFile): Promise<JsonObject> {
   const headSize = keys.number('attention.key_length', width / heads);
   if (keys.number('attention.value_length', headSize) !== headSize)
     throw new TritsmithError('unsupported', 'gguf.setting', { path, key: `${name}.attention.value_length` });
+  const own = family.fromGguf.settings(keys);
+  // OLMo 3 calls itself olmo2; a window that nobody reads would change what the model computes.
+  if (keys.optional('attention.sliding_window') !== null && own.sliding_window === undefined)
+    throw new TritsmithError('unsupported', 'gguf.setting', { path, key: `${name}.attention.sliding_window` });
   return {
     model_type: family.modelType,
     architectures: [family.className],
@@ -90,7 +94,7 @@ export async function settingsOfGguf(file: GgufFile): Promise<JsonObject> {
     bos_token_id: special('bos'),
     eos_token_id: special('eos'),
     ...(await ropeScaling(file, keys, headSize)),
-    ...family.fromGguf.settings(keys),
+    ...own,
   };
 }
 
@@ -98,6 +102,7 @@ export async function settingsOfGguf(file: GgufFile): Promise<JsonObject> {
 const llama3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
 
 async function ropeScaling(file: GgufFile, keys: GgufKeyReader, headSize: number): Promise<JsonObject> {
+  if (file.tensors.has('rope_factors_short.weight')) return longRope(file, keys);
   const kind = keys.text('rope.scaling.type');
   if (kind !== null && kind !== 'none')
     return { rope_scaling: { rope_type: kind, factor: keys.number('rope.scaling.factor', 1) } };
@@ -126,4 +131,22 @@ async function ropeScaling(file: GgufFile, keys: GgufKeyReader, headSize: number
     stored.every((value, index) => Math.abs((value * slowed[index]!) / plain[index]! - 1) < 1e-5);
   if (!same) throw new TritsmithError('unsupported', 'gguf.setting', { path: file.path, key: 'rope_freqs.weight' });
   return { rope_scaling: { rope_type: 'llama3', factor, ...llama3 } };
+}
+
+/** LongRoPE (Phi): the factors are tensors, the original length and the factor of cos and sin are keys. */
+async function longRope(file: GgufFile, keys: GgufKeyReader): Promise<JsonObject> {
+  const factors = async (name: string): Promise<number[]> =>
+    file.tensors.has(name) ? Array.from(await file.readFloat32(name), shortest) : [];
+  const original = keys.number('rope.scaling.original_context_length');
+  const attention = keys.optional('rope.scaling.attn_factor');
+  return {
+    original_max_position_embeddings: original,
+    rope_scaling: {
+      rope_type: 'longrope',
+      short_factor: await factors('rope_factors_short.weight'),
+      long_factor: await factors('rope_factors_long.weight'),
+      original_max_position_embeddings: original,
+      ...(attention === null ? {} : { attention_factor: attention }),
+    },
+  };
 }

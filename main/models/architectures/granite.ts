@@ -18,4 +18,13 @@ export const granite: Architecture = {
   },
   checkpoint: plainCheckpoint,
   gguf: () => ggufArchitectures.granite,
+  fromGguf: {
+    architecture: 'granite',
+    settings: (keys) => ({
+      embedding_multiplier: keys.number('embedding_scale', 1),
+      attention_multiplier: keys.number('attention.scale'),
+      residual_multiplier: keys.number('residual_scale', 1),
+      logits_scaling: keys.number('logit_scale', 1),
+    }),
+  },
 };

@@ -9,4 +9,6 @@ export const mistral: Architecture = {
   readConfiguration: (config) => readDecoder(config, { layerKinds: readLayerKinds(config, () => true) }),
   checkpoint: plainCheckpoint,
   gguf: llamaFile,
+  // Its GGUF files say `llama`.
+  fromGguf: null,
 };

@@ -15,4 +15,5 @@ export const olmo2: Architecture = {
     norms: { attentionPostNorm: 'post_attention_layernorm', ffnPostNorm: 'post_feedforward_layernorm' },
   },
   gguf: () => ggufArchitectures.olmo2,
+  fromGguf: { architecture: 'olmo2', settings: () => ({}) },
 };

@@ -36,4 +36,18 @@ export const phi3: Architecture = {
     const plain = configuration.rotaryFactor === 1 && configuration.ropeScaling === null;
     return plain ? llamaFile(configuration) : ggufArchitectures.phi3;
   },
+  fromGguf: {
+    architecture: 'phi3',
+    settings(keys) {
+      const headSize = keys.number(
+        'attention.key_length',
+        keys.number('embedding_length') / keys.number('attention.head_count'),
+      );
+      const window = keys.optional('attention.sliding_window');
+      return {
+        partial_rotary_factor: keys.number('rope.dimension_count', headSize) / headSize,
+        ...(window === null ? {} : { sliding_window: window }),
+      };
+    },
+  },
 };

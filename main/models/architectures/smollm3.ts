@@ -25,4 +25,5 @@ export const smollm3: Architecture = {
   },
   checkpoint: plainCheckpoint,
   gguf: () => ggufArchitectures.smollm3,
+  fromGguf: { architecture: 'smollm3', settings: () => ({ no_rope_layer_interval: 4 }) },
 };
