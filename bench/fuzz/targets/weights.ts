@@ -187,6 +187,20 @@ const tinyLlama3 = {
     original_max_position_embeddings: 32,
   },
 };
+const tinyGemma3 = {
+  ...tinyQwen3,
+  architectures: ['Gemma3ForCausalLM'],
+  model_type: 'gemma3_text',
+  hidden_act: null,
+  hidden_activation: 'gelu_pytorch_tanh',
+  sliding_window: 8,
+  layer_types: ['sliding_attention'],
+  query_pre_attn_scalar: 4,
+  rope_local_base_freq: 1e4,
+  partial_rotary_factor: 1,
+  no_rope_layers: [1],
+  logits_scaling: 2,
+};
 const layer = 'model.layers.0.';
 const tinyWeights = safetensors({
   'model.embed_tokens.weight': floats(262, 8),
@@ -207,7 +221,7 @@ const tinyWeights = safetensors({
 const config: FuzzTarget = {
   name: 'config.json',
   samples: () =>
-    [tinyQwen3, tinyLlama3].map((content) => ({
+    [tinyQwen3, tinyLlama3, tinyGemma3].map((content) => ({
       files: {
         'config.json': JSON.stringify(content),
         'model.safetensors': tinyWeights,
@@ -216,7 +230,8 @@ const config: FuzzTarget = {
       damaged: 'config.json',
       as: 'json' as const,
       words: [
-        ...['llama', 'qwen2', 'qwen3', 'gemma3_text', 'gelu', 'linear', 'yarn', 'default'],
+        ...['llama', 'qwen2', 'qwen3', 'gemma3_text', 'gemma3', 'mistral', 'smollm3', 'phi3', 'granite', 'olmo2'],
+        ...['gelu', 'silu', 'linear', 'longrope', 'yarn', 'default', 'full_attention', 'chunked_attention'],
         ...[
           'quantization_config',
           'text_config',

@@ -104,6 +104,28 @@ describe.skipIf(!hasSharedData)('the tokenizer inside a GGUF file', () => {
     }
   });
 
+  it('takes a split at spaces that the normalizer has replaced (Gemma) as none, and one at spaces that stay not', async () => {
+    const original = await loadTokenizer(sharedData('tokenizers/llama2'));
+    const pattern = { String: ' ' };
+    const split = (normalizer: Json): Tokenizer =>
+      createTokenizer(
+        'gemma',
+        {
+          ...original.definition,
+          normalizer: normalizer as typeof original.definition.normalizer,
+          preTokenizer: { type: 'Split', pattern, behavior: 'MergedWithPrevious', invert: false },
+        },
+        { bos: original.bosId, eos: original.eosId, pad: null, unk: original.unkId },
+        null,
+      );
+    const gemma = split({ type: 'Replace', pattern, content: '▁' });
+    const { entries } = await tokenizerMetadata(gemma);
+    expect(entries.get('tokenizer.ggml.add_space_prefix')).toMatchObject({ value: false });
+    const embedded = await embeddedTokenizer(await write('gemma', entries));
+    for (const text of texts) expect(embedded.encode(text), text).toEqual(gemma.encode(text));
+    await expect(tokenizerMetadata(split(null))).rejects.toMatchObject({ code: 'unsupported' });
+  });
+
   it('puts the end token after a text where the folder does, with a warning for the programs that refuse that', async () => {
     const original = await loadTokenizer(sharedData('tokenizers/gpt2-hf'));
     const content = '<|endoftext|>';

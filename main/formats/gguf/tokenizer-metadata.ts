@@ -55,13 +55,10 @@ function metaspace(definition: TokenizerDefinition): { prefix: boolean } | null 
   const preTokenizers = steps(definition.preTokenizer, 'pretokenizers');
   if (preTokenizers.length === 1 && preTokenizers[0]!['type'] === 'Metaspace' && normalizers.length === 0)
     return { prefix: preTokenizers[0]!['prepend_scheme'] !== 'never' };
-  if (preTokenizers.length > 0) return null;
-  const replaces = normalizers.some(
-    (step) =>
-      step['type'] === 'Replace' &&
-      step['content'] === '▁' &&
-      (step['pattern'] as JsonObject | undefined)?.['String'] === ' ',
-  );
+  const atSpaces = (step: JsonObject): boolean => (step['pattern'] as JsonObject | undefined)?.['String'] === ' ';
+  const replaces = normalizers.some((step) => step['type'] === 'Replace' && step['content'] === '▁' && atSpaces(step));
+  // Gemma splits at spaces where none is left: that is no split.
+  if (!preTokenizers.every((step) => replaces && step['type'] === 'Split' && atSpaces(step))) return null;
   const prepends = normalizers.some((step) => step['type'] === 'Prepend' && step['prepend'] === '▁');
   return replaces && normalizers.length === (prepends ? 2 : 1) ? { prefix: prepends } : null;
 }

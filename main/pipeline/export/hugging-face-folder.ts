@@ -7,8 +7,10 @@ import { native } from '../../../native/index.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
+import type { JsonObject } from '../../basics/bounded-json.ts';
 import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../formats/safetensors/index.ts';
+import { architectureOf } from '../../models/architectures/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { type Companions, copyCompanion } from '../../models/companion-files.ts';
 import { modelCompanions } from '../../models/open-model.ts';
@@ -42,10 +44,10 @@ async function ternary(source: TensorSource, name: string): Promise<{ values: Fl
 }
 
 async function denseValues(source: TensorSource, tensor: HuggingFacePlan['tensors'][number]): Promise<Float32Array> {
-  const { shape, times = 1, dividedByScaleOf } = tensor;
+  const { shape, times = 1, dividedByScaleOf, plus = 0 } = tensor;
   const values = tensor.source === null ? new Float32Array(shape[0]!).fill(1) : await source.read(tensor.source);
   const divisor = dividedByScaleOf === undefined ? 1 : (await ternary(source, dividedByScaleOf)).delta;
-  return times === 1 && divisor === 1 ? values : values.map((value) => (value * times) / divisor);
+  return times === 1 && divisor === 1 && plus === 0 ? values : values.map((value) => (value * times) / divisor + plus);
 }
 
 function tensorsToWrite(plan: HuggingFacePlan, source: TensorSource, embedding: 'F16' | 'F32'): TensorToWrite[] {
@@ -86,9 +88,13 @@ async function generationConfig(source: Companions): Promise<string> {
   return asText(Object.fromEntries(ids.map((key) => [key, config[key]])));
 }
 
-function configOf(base: object, plan: HuggingFacePlan): string {
-  const kept = Object.entries(base).filter(([key]) => key !== 'tritsmith' && key !== 'rope_scaling');
-  return asText({ ...Object.fromEntries(kept), ...plan.settings });
+/** The base's settings with the plan's on top; rotary ones that the plan replaces are left out under their older name. */
+function configOf(base: JsonObject, { architecture }: ModelConfiguration, plan: HuggingFacePlan): string {
+  const { settings, modelType, className } = architectureOf(architecture);
+  const own = settings?.(base) ?? base;
+  const replaced = plan.settings.rope_parameters !== undefined;
+  const kept = Object.entries(own).filter(([key]) => key !== 'tritsmith' && !(replaced && key === 'rope_scaling'));
+  return asText({ ...Object.fromEntries(kept), model_type: modelType, architectures: [className], ...plan.settings });
 }
 
 function different(path: string, name: string): TritsmithError {
@@ -164,7 +170,8 @@ export async function writeHuggingFaceFolder(
     'config.json': configOf(
       replacedFiles['config.json'] === undefined
         ? await companions.settings('config.json')
-        : (JSON.parse(replacedFiles['config.json']) as object),
+        : (JSON.parse(replacedFiles['config.json']) as JsonObject),
+      configuration,
       plan,
     ),
   };

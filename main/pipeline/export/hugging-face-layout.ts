@@ -1,6 +1,7 @@
 /** Which tensors and settings of a Hugging Face folder with `quant_method: "bitnet"` hold a student (docs/formats.md, 4). */
 import { TritsmithError } from '../../contract/errors.ts';
-import type { ModelConfiguration } from '../../models/configuration.ts';
+import { architectureOf } from '../../models/architectures/index.ts';
+import type { Llama3RopeScaling, ModelConfiguration } from '../../models/configuration.ts';
 import { type ParameterSpecification, parameterSpecifications } from '../../models/parameters.ts';
 
 export interface HuggingFaceTensor {
@@ -13,6 +14,8 @@ export interface HuggingFaceTensor {
   /** What the values are multiplied by, or the matrix by whose scale they are divided (a bias, see `planHuggingFace`). */
   readonly times?: number;
   readonly dividedByScaleOf?: string;
+  /** What is added to the values at last: -1 where the family's checkpoints hold w of `1 + w`. */
+  readonly plus?: number;
 }
 
 export interface HuggingFacePlan {
@@ -21,16 +24,30 @@ export interface HuggingFacePlan {
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
-const attentionProjections: readonly string[] = ['q', 'k', 'v'];
-const ffnProjections: readonly string[] = ['gate', 'up'];
+/** Local name of the layer's own norm that a projection reads, if it has one. */
+const normBefore: Readonly<Record<string, string>> = {
+  q: 'attentionNorm',
+  k: 'attentionNorm',
+  v: 'attentionNorm',
+  gate: 'ffnNorm',
+  up: 'ffnNorm',
+};
 
 /** `bitnet` in transformers is Llama with SubLN before o and down; its norms are as wide as the hidden state. */
 function isBitNet({ architecture, subln, heads, headSize, hiddenSize }: ModelConfiguration): boolean {
   return architecture === 'llama' && subln === 'paper' && heads * headSize === hiddenSize;
 }
 
-function ropeParameters({ ropeTheta, ropeScaling }: ModelConfiguration): Record<string, unknown> {
-  if (ropeScaling?.kind !== 'llama3') return { rope_type: 'default', rope_theta: ropeTheta };
+/** Rotary settings under the names of transformers 4 and 5; of models that need more than these the base's own config.json keeps its words. */
+function ropeSettings(configuration: ModelConfiguration): Record<string, unknown> {
+  const { ropeTheta, ropeScaling, rotaryFactor, layerKinds } = configuration;
+  const more = rotaryFactor !== 1 || layerKinds.some(({ rope }) => rope === 'local');
+  if (more || (ropeScaling && ropeScaling.kind !== 'llama3')) return {};
+  return { rope_theta: ropeTheta, rope_parameters: ropeParameters(ropeTheta, ropeScaling) };
+}
+
+function ropeParameters(ropeTheta: number, ropeScaling: Llama3RopeScaling | null): Record<string, unknown> {
+  if (!ropeScaling) return { rope_type: 'default', rope_theta: ropeTheta };
   return {
     rope_type: 'llama3',
     rope_theta: ropeTheta,
@@ -48,26 +65,31 @@ function ropeParameters({ ropeTheta, ropeScaling }: ModelConfiguration): Record<
  * `w x / sqrt(m + e k/(k+1))`, m the mean square of x, when the second norm's weight is `w sqrt(k+1)`. With k = 256 the constant stays in the
  * range of F16.
  */
-const shrink = 256;
+const usualShrink = 256;
 
-/** Norm of a layer whose weight moves into the BitLinear after it, because every BitLinear has a norm there (`use_rms_norm`). */
-function movedNorm(layer: number, projection: string): string | null {
-  if (attentionProjections.includes(projection)) return `model.layers.${layer}.input_layernorm.weight`;
-  if (ffnProjections.includes(projection)) return `model.layers.${layer}.post_attention_layernorm.weight`;
-  return null;
+/** c and k of a family; where a checkpoint holds c - 1, c is what float32 makes of it again. */
+function shrinking({ rmsNormEpsilon }: ModelConfiguration, offset: number): { constant: number; shrink: number } {
+  const constant = Math.sqrt(rmsNormEpsilon / usualShrink);
+  if (offset === 0) return { constant, shrink: usualShrink };
+  const stored = Math.fround(offset + Math.fround(constant - offset));
+  return { constant: stored, shrink: rmsNormEpsilon / stored ** 2 };
 }
 
 function linearTensors(
   specification: ParameterSpecification,
   configuration: ModelConfiguration,
   normed: boolean,
+  nameOf: (layer: number, local: string) => string,
+  shrink: number,
 ): HuggingFaceTensor[] {
   const { name, shape, local, layer } = specification;
   const packed: HuggingFaceTensor = { name, shape, kind: 'packed', source: name };
   if (!normed) return [packed];
   const module = name.replace(/\.weight$/, '');
-  const own = configuration.subln === 'all' || !movedNorm(layer!, local);
-  const source = own ? `${module}.subln.weight` : movedNorm(layer!, local);
+  // The weight of the layer's norm moves into the BitLinear after it, because every BitLinear has a norm there (`use_rms_norm`).
+  const moved = configuration.subln === 'all' ? undefined : normBefore[local];
+  const own = moved === undefined;
+  const source = own ? `${module}.subln.weight` : nameOf(layer!, moved);
   const norm = { name: `${module}.rms_norm.weight`, shape: [shape[1]!], kind: 'norm', source } as const;
   return [packed, own ? norm : { ...norm, times: Math.sqrt(shrink + 1) }];
 }
@@ -75,13 +97,23 @@ function linearTensors(
 /** @throws TritsmithError `unsupported` for a model that is not ternary or whose rows can't be packed by four */
 export function planHuggingFace(configuration: ModelConfiguration): HuggingFacePlan {
   if (!configuration.ternary) throw new TritsmithError('unsupported', 'export.only-ternary-folders');
+  const family = architectureOf(configuration.architecture);
+  if (family.checkpoint.fused.length > 0)
+    throw new TritsmithError('unsupported', 'export.folder-fused', { family: family.title });
   const bitNet = isBitNet(configuration);
-  const { rmsNormEpsilon } = configuration;
+  const { constant, shrink } = shrinking(configuration, family.checkpoint.normOffset);
   const normed = configuration.subln !== 'none' && !bitNet;
   const moves = normed && configuration.subln === 'paper';
-  const tensors = parameterSpecifications(configuration).flatMap((specification): HuggingFaceTensor[] => {
-    const { name, shape, local, layer } = specification;
-    if (layer === null) return [{ name, shape, kind: local === 'finalNorm' ? 'norm' : 'embedding', source: name }];
+  if (moves && configuration.norms === 'after')
+    throw new TritsmithError('unsupported', 'export.folder-norms', { family: family.title });
+  const specifications = parameterSpecifications(configuration);
+  const names = new Map(specifications.map(({ name, local, layer }) => [`${layer} ${local}`, name]));
+  const nameOf = (layer: number, local: string): string => names.get(`${layer} ${local}`)!;
+  const tensors = specifications.flatMap((specification): HuggingFaceTensor[] => {
+    const { name, shape, local, layer, storedOffset } = specification;
+    const plus = storedOffset === 0 ? {} : { plus: -storedOffset };
+    if (layer === null)
+      return [{ name, shape, kind: local === 'finalNorm' ? 'norm' : 'embedding', source: name, ...plus }];
     if (local.endsWith('.subln')) {
       if (!bitNet) return [];
       const target = local === 'o.subln' ? 'self_attn.attn_sub_norm' : 'mlp.ffn_sub_norm';
@@ -89,24 +121,23 @@ export function planHuggingFace(configuration: ModelConfiguration): HuggingFaceP
     }
     if (shape.length === 1) {
       const moved = moves && (local === 'attentionNorm' || local === 'ffnNorm');
-      if (moved) return [{ name, shape, kind: 'norm', source: null, times: Math.sqrt(rmsNormEpsilon / shrink) }];
+      if (moved) return [{ name, shape, kind: 'norm', source: null, times: constant, ...plus }];
       // AutoBitLinear multiplies the sum of product and bias by the weight's scale.
       const bias = local.endsWith('.bias') ? { dividedByScaleOf: name.replace(/\.bias$/, '.weight') } : {};
-      return [{ name, shape, kind: 'norm', source: name, ...bias }];
+      return [{ name, shape, kind: 'norm', source: name, ...bias, ...plus }];
     }
     if (shape[0]! % 4 !== 0) throw new TritsmithError('unsupported', 'export.folder-rows', { name, rows: shape[0]! });
-    return linearTensors(specification, configuration, normed);
+    return linearTensors(specification, configuration, normed, nameOf, shrink);
   });
   return {
     tensors,
     settings: {
       ...(bitNet ? { model_type: 'bitnet', architectures: ['BitNetForCausalLM'] } : {}),
-      hidden_act: 'silu',
+      ...(configuration.activation === 'silu' ? { hidden_act: 'silu' } : { hidden_activation: 'gelu_pytorch_tanh' }),
       head_dim: configuration.headSize,
       tie_word_embeddings: configuration.tiedEmbeddings,
       vocab_size: configuration.vocabSize,
-      rope_theta: configuration.ropeTheta,
-      rope_parameters: ropeParameters(configuration),
+      ...ropeSettings(configuration),
       ...(configuration.qkvBias || configuration.architecture !== 'qwen2' ? {} : { attention_bias: false }),
       torch_dtype: 'float32',
       dtype: 'float32',

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts } from '../../models/fixtures/tiny-model.ts';
+import { tinyConfiguration, tinyFamilies, tinyParameters, tinyPrompts } from '../../models/fixtures/tiny-model.ts';
 import { onnxCheck } from './onnx-check.ts';
 import { writeOnnxModel } from './onnx-file.ts';
 import { blockSize, onnxModel, packTwoBits } from './onnx-model.ts';
@@ -30,6 +30,12 @@ describe('an ONNX file in ONNX Runtime', () => {
     ['Llama 3 with a head of its own and rope scaling', { tiedEmbeddings: false, ropeScaling }],
     ['Qwen2 with SubLN and bias, which no GGUF holds', { architecture: 'qwen2' }],
     ['Qwen3, SubLN before all seven', { architecture: 'qwen3', subln: 'all' }],
+    ['Gemma 3', tinyFamilies.gemma3],
+    ['Mistral with a window', tinyFamilies.mistral],
+    ['SmolLM3', tinyFamilies.smollm3],
+    ['Phi-4-mini', tinyFamilies.phi3],
+    ['Granite', tinyFamilies.granite],
+    ['OLMo 2', tinyFamilies.olmo2],
     ['rows of 520, which are packed as int8', { ffnSize: 520 }],
     ['a full-precision model', { ternary: false, subln: 'none' }],
   ])('%s: the logits of the graph engine within 1e-4', async (_title, changes) => {
@@ -61,6 +67,7 @@ describe('the graph of an ONNX file', () => {
     ['Qwen2 with bias', { architecture: 'qwen2' }],
     ['Qwen3, SubLN before all seven', { architecture: 'qwen3', subln: 'all' }],
     ['a full-precision model', { ternary: false, subln: 'none' }],
+    ...Object.entries(tinyFamilies),
   ])('%s: every node leads to the logits, every constant is read', (_title, changes) => {
     const configuration = tinyConfiguration(changes);
     const { nodes, constants, outputs } = onnxModel(

@@ -79,6 +79,17 @@ export const exports = {
     reason: `Four rows share a byte; it has ${rows}.`,
     remedy: 'Choose another export type.',
   }),
+  'export.folder-fused': ({ family }: { family: string }): Sentences => ({
+    message: `A student of ${family} fits no Hugging Face folder of ternary layers.`,
+    reason:
+      'Its class keeps several projections in one matrix, which has room for one scale; the student has one for each.',
+    remedy: 'Export it as GGUF or ONNX.',
+  }),
+  'export.folder-norms': ({ family }: { family: string }, names: Names): Sentences => ({
+    message: `A student of ${family} with SubLN before o_proj and down_proj alone fits no Hugging Face folder of ternary layers.`,
+    reason: 'Such a folder has a norm before every projection, and this family has none before the others.',
+    remedy: `Export it as GGUF or ONNX, or train it with SubLN before all seven (${names.setting('refine.subln')} at "all").`,
+  }),
   'export.onnx-too-large': ({ size }: { size: number }): Sentences => ({
     message: 'This student is too large for one ONNX file.',
     reason: `It would have ${size} bytes; a file ends at 2 GiB.`,

@@ -1,4 +1,4 @@
-"""Logits and unpacked weights of exported folders by transformers (5.18, with accelerate):
+"""Adds to the golden file the cases that it lacks: logits and unpacked weights of exported folders by transformers (5.18, newer families 5.24, with accelerate):
 `node write-folders.ts <folder> > cases.json; TORCHDYNAMO_DISABLE=1 python make.py <folder> cases.json huggingface.json`."""
 
 import base64
@@ -14,8 +14,11 @@ from transformers.integrations.bitnet import AutoBitLinear
 
 folder = Path(sys.argv[1])
 spec = json.loads(Path(sys.argv[2]).read_text())
-golden = {"transformers": transformers.__version__, "cases": {}}
+target = Path(sys.argv[3])
+golden = json.loads(target.read_text()) if target.exists() else {"transformers": transformers.__version__, "cases": {}}
 for name in spec["cases"]:
+    if name in golden["cases"]:
+        continue
     model = transformers.AutoModelForCausalLM.from_pretrained(folder / name, dtype=torch.float32)
     model.eval()
     unpacked = hashlib.sha256()
@@ -35,4 +38,4 @@ for name in spec["cases"]:
         "unpacked": unpacked.hexdigest(),
         "logits": logits,
     }
-Path(sys.argv[3]).write_text(json.dumps(golden, indent=1) + "\n")
+target.write_text(json.dumps(golden, indent=1) + "\n")
