@@ -5,7 +5,18 @@ import { teacherCard } from './queries.ts';
 import { resourceEstimate } from './resources.ts';
 
 /** `model_type` of the families that can be trained, as the Hub tags them. */
-export const hubFamilies = ['llama', 'qwen2', 'qwen3'] as const;
+export const hubFamilies = [
+  'llama',
+  'qwen2',
+  'qwen3',
+  'gemma3_text',
+  'gemma3',
+  'mistral',
+  'smollm3',
+  'phi3',
+  'granite',
+  'olmo2',
+] as const;
 
 /** `owner/name`, or a bare name of the Hub's oldest models. */
 export const hubModelId = z

@@ -8,12 +8,14 @@ import {
   add,
   addBias,
   attention,
+  geGlu,
   headNorm,
   linear,
   quantiseActivation,
   reshape,
   rmsNorm,
   rotary,
+  scale,
   swiGlu,
   ternaryLinear,
 } from './operations.ts';
@@ -108,6 +110,39 @@ const cases: Case[] = [
     },
   },
   {
+    name: 'rotary of the first half of each head',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 16]);
+      const tables = { cos: graph.input('cos', [5, 2]), sin: graph.input('sin', [5, 2]) };
+      return {
+        output: rotary(graph, x, tables, { heads: 2, rotated: 4 }),
+        wanted: [x],
+        fixed: { cos: angles.map(Math.cos), sin: angles.map(Math.sin) },
+      };
+    },
+  },
+  {
+    name: 'scale',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 6]);
+      return { output: scale(graph, x, -1.75), wanted: [x] };
+    },
+  },
+  {
+    name: 'attention (a scale of its own, a window of two)',
+    build: (graph) => {
+      const q = graph.input('q', ['B', 'T', 16]);
+      const k = graph.input('k', ['B', 'T', 8]);
+      const v = graph.input('v', ['B', 'T', 8]);
+      const mask = graph.input('mask', ['T', 'T']);
+      return {
+        output: attention(graph, q, k, v, mask, { heads: 4, kvHeads: 2, headSize: 4, scale: 0.8 }),
+        wanted: [q, k, v],
+        fixed: { mask: causal.map((value, index) => (Math.floor(index / 5) - (index % 5) > 1 ? -1e9 : value)) },
+      };
+    },
+  },
+  {
     name: 'attention (grouped queries, causal)',
     build: (graph) => {
       const q = graph.input('q', ['B', 'T', 16]);
@@ -127,6 +162,14 @@ const cases: Case[] = [
       const gate = graph.input('gate', ['B', 'T', 6]);
       const up = graph.input('up', ['B', 'T', 6]);
       return { output: swiGlu(graph, gate, up), wanted: [gate, up] };
+    },
+  },
+  {
+    name: 'geGlu',
+    build: (graph) => {
+      const gate = graph.input('gate', ['B', 'T', 6]);
+      const up = graph.input('up', ['B', 'T', 6]);
+      return { output: geGlu(graph, gate, up), wanted: [gate, up] };
     },
   },
 ];

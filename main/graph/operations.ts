@@ -3,8 +3,8 @@
  * The recipes (which ONNX operator is fast and exact for what) were measured; docs/architecture.md, "Engine".
  */
 export { attention, type AttentionShape, rotary, type RotaryTables } from './operations/attention.ts';
-export { add, addBias, linear, matmul, reshape } from './operations/basic.ts';
-export { swiGlu } from './operations/feed-forward.ts';
+export { add, addBias, linear, matmul, reshape, scale } from './operations/basic.ts';
+export { geGlu, swiGlu } from './operations/feed-forward.ts';
 export type { GradientArithmetic } from './operations/fixed-point.ts';
 export { headNorm, rmsNorm } from './operations/norm.ts';
 export {

@@ -24,6 +24,8 @@ export interface RopeFactors {
   readonly kind: 'factors';
   readonly factors: readonly number[];
   readonly magnitude: number;
+  /** Positions for which these factors hold. */
+  readonly positions: number;
 }
 
 export type RopeScaling = Llama3RopeScaling | LinearRopeScaling | RopeFactors;

@@ -1,9 +1,10 @@
-/** One decoder layer as a graph: attention and SwiGLU blocks with residuals, full precision or BitLinear with SubLN. */
+/** One decoder layer as a graph: attention and gated feed-forward blocks with residuals, full precision or BitLinear with SubLN. */
 import type { Graph, Value } from '../graph/graph.ts';
 import {
   add,
   addBias,
   attention,
+  geGlu,
   headNorm,
   linear,
   quantiseActivation,
@@ -11,11 +12,13 @@ import {
   type QuantisedActivation,
   rmsNorm,
   rotary,
+  scale,
   swiGlu,
   ternaryLinear,
 } from '../graph/operations.ts';
 import { type ActivationRounding, roundActivations } from '../graph/rounded-activations.ts';
-import { hasSubln, type ModelConfiguration, type Projection, projectionShape } from './configuration.ts';
+import { hasSubln, type ModelConfiguration, type Projection, projectionShape, rotarySize } from './configuration.ts';
+import { layerNorms, qkNormSizes } from './parameters.ts';
 
 export interface DecoderLayer {
   /** Layer input `[B, T, hidden]`. */
@@ -50,7 +53,7 @@ export function deltaName(projection: Projection): string {
 }
 
 /**
- * Adds a decoder layer to the graph. Inputs besides the parameters: `x`, `mask` [T, T], `cos` and `sin` [P, D/2].
+ * Adds a decoder layer to the graph. Inputs besides the parameters: `x`, `mask` [T, T], `cos` and `sin` [P, R/2].
  * @param rounding how the projections' inputs of a full-precision layer are rounded; it has no gradient
  */
 export function decoderLayer(
@@ -93,26 +96,38 @@ export function decoderLayer(
 
   const input = graph.input('x', ['B', 'T', hiddenSize]);
   const mask = graph.input('mask', ['T', 'T']);
-  const tables = { cos: graph.input('cos', ['P', headSize / 2]), sin: graph.input('sin', ['P', headSize / 2]) };
+  const rotated = rotarySize(configuration);
+  const tables = { cos: graph.input('cos', ['P', rotated / 2]), sin: graph.input('sin', ['P', rotated / 2]) };
+  const rotate = (x: Value, count: number): Value =>
+    rotary(graph, x, tables, rotated === headSize ? null : { heads: count, rotated });
 
-  const attentionInput = rmsNorm(graph, input, parameter('attentionNorm', [hiddenSize]), rmsNormEpsilon);
+  const norms = layerNorms(configuration);
+  /** The layer's own norm of that name; a family that has none there hands the value through. */
+  const norm = (local: string, value: Value): Value =>
+    norms.includes(local) ? rmsNorm(graph, value, parameter(local, [hiddenSize]), rmsNormEpsilon) : value;
+  const addTo = (residual: Value, value: Value): Value =>
+    add(graph, residual, scale(graph, value, configuration.residualScale));
+
+  const attentionInput = norm('attentionNorm', input);
   let [q, k, v] = project(attentionInput, ['q', 'k', 'v']) as [Value, Value, Value];
   if (configuration.qkvBias) {
     q = addBias(graph, q, parameter('q.bias', [heads * headSize]));
     k = addBias(graph, k, parameter('k.bias', [kvHeads * headSize]));
     v = addBias(graph, v, parameter('v.bias', [kvHeads * headSize]));
   }
-  if (configuration.qkNorm === 'head') {
-    q = headNorm(graph, q, parameter('q.norm', [headSize]), heads, rmsNormEpsilon);
-    k = headNorm(graph, k, parameter('k.norm', [headSize]), kvHeads, rmsNormEpsilon);
+  const sizes = qkNormSizes(configuration);
+  if (sizes) {
+    q = headNorm(graph, q, parameter('q.norm', [sizes.q]), (heads * headSize) / sizes.q, rmsNormEpsilon);
+    k = headNorm(graph, k, parameter('k.norm', [sizes.k]), (kvHeads * headSize) / sizes.k, rmsNormEpsilon);
   }
-  q = rotary(graph, q, tables);
-  k = rotary(graph, k, tables);
-  const attended = attention(graph, q, k, v, mask, { heads, kvHeads, headSize });
-  const afterAttention = add(graph, input, project(attended, ['o'])[0]!);
+  q = rotate(q, heads);
+  k = rotate(k, kvHeads);
+  const attended = attention(graph, q, k, v, mask, { heads, kvHeads, headSize, scale: configuration.attentionScale });
+  const afterAttention = addTo(input, norm('attentionPostNorm', project(attended, ['o'])[0]!));
 
-  const ffnInput = rmsNorm(graph, afterAttention, parameter('ffnNorm', [hiddenSize]), rmsNormEpsilon);
+  const ffnInput = norm('ffnNorm', afterAttention);
   const [gate, up] = project(ffnInput, ['gate', 'up']) as [Value, Value];
-  const output = add(graph, afterAttention, project(swiGlu(graph, gate, up), ['down'])[0]!);
+  const gated = (configuration.activation === 'silu' ? swiGlu : geGlu)(graph, gate, up);
+  const output = addTo(afterAttention, norm('ffnPostNorm', project(gated, ['down'])[0]!));
   return { input, output, q, k, v, parameters, projectionInputs };
 }

@@ -5,7 +5,7 @@
 import { native } from '../../native/index.ts';
 import type { BufferPool } from '../graph/buffer-pool.ts';
 import type { Graph, Value } from '../graph/graph.ts';
-import { linear, rmsNorm } from '../graph/operations.ts';
+import { linear, rmsNorm, scale } from '../graph/operations.ts';
 import { type ActivationRounding, roundActivations } from '../graph/rounded-activations.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { finalNormName, headName, type ParameterBuffer } from './parameters.ts';
@@ -22,6 +22,7 @@ export interface HeadLogits {
   readonly rows: Value;
   readonly norm: Value;
   readonly head: Value;
+  /** What the head multiplies. */
   readonly normed: Value;
   readonly logits: Value;
 }
@@ -33,14 +34,15 @@ export interface HeadLogits {
  */
 export function headLogits(
   graph: Graph,
-  { hiddenSize, vocabSize, rmsNormEpsilon }: ModelConfiguration,
+  { hiddenSize, vocabSize, rmsNormEpsilon, logitScale }: ModelConfiguration,
   prefix = '',
   rounding: ActivationRounding = 'none',
 ): HeadLogits {
   const rows = graph.input(`${prefix}rows`, ['n', hiddenSize]);
   const norm = graph.input(`${prefix}norm`, [hiddenSize]);
   const head = graph.input(`${prefix}head`, [vocabSize, hiddenSize]);
-  const normed = roundActivations(graph, rmsNorm(graph, rows, norm, rmsNormEpsilon), rounding);
+  const scaled = scale(graph, rmsNorm(graph, rows, norm, rmsNormEpsilon), logitScale);
+  const normed = roundActivations(graph, scaled, rounding);
   return { rows, norm, head, normed, logits: linear(graph, normed, head) };
 }
 

@@ -7,7 +7,7 @@ import { TritsmithError } from '../contract/errors.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import type { KeptValue } from '../graph/passes.ts';
 import { type Bindings, elementCount, type ElementBuffer, threadCount } from '../graph/session.ts';
-import type { ModelConfiguration, Projection } from './configuration.ts';
+import { layerKind, type ModelConfiguration, type Projection } from './configuration.ts';
 import { addEmbeddingGradient, embed } from './embedding.ts';
 import { LayerSessions, type NetworkOptions } from './layer-sessions.ts';
 import type { ParameterBuffer, ParameterSpecification } from './parameters.ts';
@@ -95,8 +95,9 @@ export class Network {
   }
 
   #layerFeeds(layer: number, tokens: TokenBatch): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
-    const { cos, sin, positions } = this.#positions.rotary(tokens.length);
-    const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.#positions.mask(tokens.length) };
+    const { rope, window } = layerKind(this.configuration, layer);
+    const { cos, sin, positions } = this.#positions.rotary(tokens.length, rope);
+    const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.#positions.mask(tokens.length, window) };
     for (const [local, { name, ternary }] of this.#layers[layer]!)
       if (ternary) Object.assign(feeds, this.#ternaryWeights!.feeds(local as Projection, name));
       else feeds[local] = this.parameters.view(name);

@@ -1,36 +1,49 @@
-/** The feeds of a layer that depend on positions alone: rotary tables and the causal mask, made once for every length. */
-import type { ModelConfiguration } from './configuration.ts';
+/** The feeds of a layer that depend on positions and its kind alone: rotary tables and the mask, made once for every length. */
+import type { LayerKind, ModelConfiguration } from './configuration.ts';
 import { rotaryTables } from './rotary-tables.ts';
 
-/** Lengths whose masks are kept. */
+/** Masks that are kept. */
 const mostMasks = 64;
+
+interface Tables {
+  readonly cos: Float32Array;
+  readonly sin: Float32Array;
+  readonly positions: number;
+}
 
 export class Positions {
   readonly #configuration: ModelConfiguration;
-  #tables: { cos: Float32Array; sin: Float32Array; positions: number } | null = null;
-  readonly #masks = new Map<number, Float32Array>();
+  readonly #tables = new Map<LayerKind['rope'], Tables>();
+  readonly #masks = new Map<string, Float32Array>();
 
   constructor(configuration: ModelConfiguration) {
     this.#configuration = configuration;
   }
 
-  /** cos and sin `[positions, D/2]` with at least `length` positions. */
-  rotary(length: number): { cos: Float32Array; sin: Float32Array; positions: number } {
-    if (!this.#tables || this.#tables.positions < length) {
+  /** cos and sin `[positions, R/2]` of a kind of layer, with at least `length` positions. */
+  rotary(length: number, rope: LayerKind['rope']): Tables {
+    let tables = this.#tables.get(rope);
+    if (!tables || tables.positions < length) {
       const positions = Math.max(length, 128);
-      this.#tables = { ...rotaryTables(this.#configuration, positions), positions };
+      tables = { ...rotaryTables(this.#configuration, positions, rope), positions };
+      this.#tables.set(rope, tables);
     }
-    return this.#tables;
+    return tables;
   }
 
-  /** Additive causal mask `[T, T]`. */
-  mask(length: number): Float32Array {
-    let mask = this.#masks.get(length);
+  /** Additive mask `[T, T]`: causal, and closed before the window. */
+  mask(length: number, window: number | null): Float32Array {
+    const width = window === null || window >= length ? length : window;
+    const key = `${length} ${width}`;
+    let mask = this.#masks.get(key);
     if (!mask) {
       mask = new Float32Array(length * length);
-      for (let row = 0; row < length; row += 1) mask.fill(-1e9, row * length + row + 1, (row + 1) * length);
+      for (let row = 0; row < length; row += 1) {
+        mask.fill(-1e9, row * length + row + 1, (row + 1) * length);
+        mask.fill(-1e9, row * length, row * length + Math.max(0, row + 1 - width));
+      }
       if (this.#masks.size > mostMasks) this.#masks.clear();
-      this.#masks.set(length, mask);
+      this.#masks.set(key, mask);
     }
     return mask;
   }

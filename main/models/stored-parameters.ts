@@ -4,9 +4,12 @@ import { assertFinite, type Checkpoint } from '../formats/safetensors/index.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import type { ParameterSpecification } from './parameters.ts';
 
+/** What is read of a checkpoint. */
+export type StoredTensors = Pick<Checkpoint, 'has' | 'shape' | 'readFloat32'>;
+
 /** Tensor of the checkpoint that holds a parameter. */
 export function storedName(
-  checkpoint: Checkpoint,
+  checkpoint: StoredTensors,
   { name, local, stored }: ParameterSpecification,
   { tiedEmbeddings }: ModelConfiguration,
 ): string {
@@ -16,7 +19,7 @@ export function storedName(
 }
 
 /** Shape of that tensor. */
-export function storedShape(checkpoint: Checkpoint, { name, shape, stored }: ParameterSpecification): number[] {
+export function storedShape(checkpoint: StoredTensors, { name, shape, stored }: ParameterSpecification): number[] {
   return stored && !checkpoint.has(name) ? [stored.rows, ...shape.slice(1)] : [...shape];
 }
 
@@ -25,7 +28,7 @@ export function storedShape(checkpoint: Checkpoint, { name, shape, stored }: Par
  * @throws TritsmithError `bad-input` for a wrong shape, `damaged` for NaN or infinity
  */
 export async function readStored(
-  checkpoint: Checkpoint,
+  checkpoint: StoredTensors,
   specification: ParameterSpecification,
   configuration: ModelConfiguration,
   folder: string,

@@ -9,6 +9,7 @@ import { exactByteProducts } from '../graph/exact-byte-products.ts';
 import type { NetworkOptions } from '../models/layer-sessions.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer, parameterSpecifications } from '../models/parameters.ts';
+import { readStored, storedTensors, storedValues } from '../models/stored-parameters.ts';
 import { optimiserSettings, type SublnPlacement } from '../contract/recipe.ts';
 import { AttentionRelation } from './attention-relation.ts';
 import { AdamW } from './optimiser.ts';
@@ -21,6 +22,8 @@ const largest: Record<string, number> = {};
 interface Golden {
   meta: Record<string, unknown> & { lengths: number[]; config: object };
   has(name: string): boolean;
+  shape(name: string): readonly number[];
+  readFloat32(name: string, target?: Float32Array): Promise<Float32Array>;
   read(name: string): Promise<Float32Array>;
   close(): Promise<void>;
 }
@@ -30,6 +33,8 @@ async function golden(name: string): Promise<Golden> {
   return {
     meta: JSON.parse(file.metadata.meta!) as Golden['meta'],
     has: (tensor) => file.tensors.has(tensor),
+    shape: (tensor) => file.tensors.get(tensor)!.shape,
+    readFloat32: (tensor, target) => file.readFloat32(tensor, target),
     read: async (tensor) => {
       const { dtype } = file.tensors.get(tensor)!;
       if (dtype === 'F32') return file.readFloat32(tensor);
@@ -80,10 +85,13 @@ async function loadNetwork(
   more: Partial<NetworkOptions> = {},
 ): Promise<Network> {
   const parameters = new ParameterBuffer(parameterSpecifications(configuration));
-  for (const { name } of parameters.specifications) {
-    const source = sources.find((file) => file.has(name));
+  for (const specification of parameters.specifications) {
+    const { name } = specification;
+    const source = sources.find((file) => file.has(specification.stored?.name ?? name));
     if (!source) throw new Error(`no golden parameter ${name}`);
-    parameters.view(name).set(change(name, await source.read(name)));
+    const target = parameters.view(name);
+    await readStored(source, specification, configuration, folder, target);
+    target.set(change(name, target));
   }
   return Network.create(configuration, parameters, { ...options, mode, ...more });
 }
@@ -96,7 +104,9 @@ function valid(values: Float32Array, { lengths, length }: MicroBatch, width: num
 }
 
 /** Where each golden model's base parameters are stored (models/golden/README.md). */
-const bases: Record<string, string> = { llama: 'fp-llama', llama3: 'fp-llama', qwen2: 'fp-llama', qwen3: 'fp-qwen3' };
+const bases: Record<string, string> = { llama3: 'fp-llama', qwen2: 'fp-llama' };
+
+const newer = ['gemma3', 'mistral', 'smollm3', 'phi3', 'granite', 'olmo2'] as const;
 
 async function checkModel(
   name: string,
@@ -106,7 +116,7 @@ async function checkModel(
 ): Promise<ParameterBuffer> {
   const fixedPoint = more.arithmetic?.gradients === 'int16';
   const file = await golden(name);
-  const source = await golden(bases[architecture]!);
+  const source = await golden(bases[architecture] ?? `fp-${architecture}`);
   const own = await golden(`fp-${architecture}`);
   const configuration: ModelConfiguration = {
     ...parseConfiguration(JSON.stringify(own.meta.config)),
@@ -139,14 +149,18 @@ async function checkModel(
   const gradients = new ParameterBuffer(student.parameters.specifications);
   const losses = await step.run(1, [micro], gradients);
   expect(note('loss', Math.abs(losses.crossEntropy / (file.meta.loss as number) - 1))).toBeLessThan(1e-6);
-  for (const { name: parameter } of gradients.specifications)
+  for (const tensor of storedTensors(gradients.specifications)) {
+    // A gradient has no offset.
+    const parts = tensor.parts.map((part) => ({ ...part, storedOffset: 0 }));
+    const found = storedValues({ ...tensor, parts }, (parameter) => gradients.view(parameter));
     expect(
       note(
         `gradients (${name.split('-')[0]}${fixedPoint ? ', 16 bits' : ''})`,
-        relativeError(gradients.view(parameter), await file.read(`grad.${parameter}`)),
+        relativeError(found, await file.read(`grad.${tensor.name}`)),
       ),
-      parameter,
+      tensor.name,
     ).toBeLessThan(fixedPoint ? 1e-3 : 2e-5);
+  }
   await file.close();
   await source.close();
   await own.close();
@@ -154,7 +168,7 @@ async function checkModel(
 }
 
 describe('models: hidden states, loss and every gradient equal PyTorch in float64', () => {
-  for (const architecture of ['llama', 'llama3', 'qwen2', 'qwen3'])
+  for (const architecture of ['llama', 'llama3', 'qwen2', 'qwen3', ...newer])
     it(`${architecture}, full precision`, async () => {
       await checkModel(`fp-${architecture}`, architecture, null);
     });
@@ -162,6 +176,8 @@ describe('models: hidden states, loss and every gradient equal PyTorch in float6
     ['llama', ['none', 'paper', 'all']],
     ['qwen2', ['paper']],
     ['qwen3', ['none', 'paper', 'all']],
+    ['gemma3', ['all']],
+    ...newer.map((family) => [family, ['paper']] as const),
   ] as const)
     for (const placement of placements)
       it(`${architecture}, ternary, SubLN ${placement}`, async () => {

@@ -1,5 +1,5 @@
 """
-Writes runtime.json: logits of the golden students, computed with PyTorch straight from their GGUF files.
+Adds to runtime.json the students that it lacks: their logits, computed with PyTorch straight from their GGUF files.
 
     node students.ts <folder> && python runtime.py <folder>
 
@@ -103,8 +103,13 @@ class Student:
         self.heads, self.kv = self.key("attention.head_count"), self.key("attention.head_count_kv")
         self.dim = self.key("attention.key_length")
 
-    def key(self, name):
-        return self.keys[f"{self.arch}.{name}"]
+    def key(self, name, otherwise=None):
+        return self.keys[f"{self.arch}.{name}"] if otherwise is None else self.keys.get(f"{self.arch}.{name}", otherwise)
+
+    def windowed(self, layer):
+        """llama.cpp: the last of each period of layers sees everything, the others `sliding_window` positions."""
+        period = self.key("attention.sliding_window_pattern", 6 if self.arch == "gemma3" else 1)
+        return self.key("attention.sliding_window", 0) > 0 and (period == 1 or layer % period < period - 1)
 
     def norm(self, x, name):
         if name + ".weight" not in self.t:
@@ -123,55 +128,73 @@ class Student:
             y = (x.double() @ w.double().T).to(F)
         return y + self.t[name + ".bias"] if name + ".bias" in self.t else y
 
-    def rope(self, x):
+    def rope(self, x, layer):
         """x [T, heads, dim]"""
+        if self.arch == "smollm3" and layer % 4 == 3:
+            return x
         n = self.key("rope.dimension_count")
-        frequency = self.key("rope.freq_base") ** (-torch.arange(0, n, 2, dtype=torch.float64) / n)
+        local = self.arch == "gemma3" and self.windowed(layer)
+        frequency = (self.key("rope.freq_base_swa", 10000.0) if local else self.key("rope.freq_base")) ** (-torch.arange(0, n, 2, dtype=torch.float64) / n)
         if "rope_freqs.weight" in self.t:
             frequency = frequency / self.t["rope_freqs.weight"].double()
         angle = torch.outer(torch.arange(len(x), dtype=torch.float64), frequency)
-        cos, sin = angle.cos().to(F)[:, None], angle.sin().to(F)[:, None]
-        if self.arch == "llama":
+        magnitude = self.key("rope.scaling.attn_factor", 1.0)
+        cos, sin = (magnitude * angle.cos()).to(F)[:, None], (magnitude * angle.sin()).to(F)[:, None]
+        if self.arch in ("llama", "smollm3", "granite"):
             a, b = x[..., 0:n:2], x[..., 1:n:2]
             return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2)
-        a, b = x[..., :n // 2], x[..., n // 2:]
-        return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+        a, b = x[..., :n // 2], x[..., n // 2:n]
+        return torch.cat([a * cos - b * sin, b * cos + a * sin, x[..., n:]], -1)
 
     def forward(self, ids):
         T = len(ids)
-        x = self.t["token_embd.weight"][ids]
-        mask = torch.full((T, T), float("-inf"), dtype=F).triu(1)
+        gemma = self.arch == "gemma3"
+        x = self.t["token_embd.weight"][ids] * self.key("embedding_scale", self.key("embedding_length") ** 0.5 if gemma else 1.0)
+        scale, residual = self.key("attention.scale", self.dim ** -0.5), self.key("residual_scale", 1.0)
         for i in range(self.key("block_count")):
             b = f"blk.{i}."
+            mask = torch.full((T, T), float("-inf"), dtype=F).triu(1)
+            if self.windowed(i):
+                mask = mask + torch.full((T, T), float("-inf"), dtype=F).tril(-self.key("attention.sliding_window"))
             h = self.norm(x, b + "attn_norm")
             q, k, v = (self.linear(self.norm(h, f"{b}attn_{p}_norm_in"), f"{b}attn_{p}") for p in "qkv")
+            if self.arch == "olmo2":
+                q, k = self.norm(q, b + "attn_q_norm"), self.norm(k, b + "attn_k_norm")
             q, k, v = q.view(T, self.heads, -1), k.view(T, self.kv, -1), v.view(T, self.kv, -1)
-            q, k = self.rope(self.norm(q, b + "attn_q_norm")), self.rope(self.norm(k, b + "attn_k_norm"))
+            if self.arch != "olmo2":
+                q, k = self.norm(q, b + "attn_q_norm"), self.norm(k, b + "attn_k_norm")
+            q, k = self.rope(q, i), self.rope(k, i)
             k, v = (z.repeat_interleave(self.heads // self.kv, 1) for z in (k, v))
-            score = torch.einsum("thd,shd->hts", q, k) / self.dim ** 0.5 + mask
+            score = torch.einsum("thd,shd->hts", q, k) * scale + mask
             a = torch.einsum("hts,shd->thd", score.softmax(-1), v).reshape(T, -1)
             a = self.norm(self.norm(a, b + "attn_sub_norm"), b + "attn_output_norm_in")
-            x = x + self.linear(a, b + "attn_output")
+            x = x + residual * self.norm(self.linear(a, b + "attn_output"), b + "post_attention_norm")
             h = self.norm(x, b + "ffn_norm")
             gate = self.linear(self.norm(h, b + "ffn_gate_norm_in"), b + "ffn_gate")
             up = self.linear(self.norm(h, b + "ffn_up_norm_in"), b + "ffn_up")
-            gate = torch.relu(gate) ** 2 if self.arch == "bitnet-b1.58" else torch.nn.functional.silu(gate)
+            if gemma:
+                gate = torch.nn.functional.gelu(gate, approximate="tanh")
+            else:
+                gate = torch.relu(gate) ** 2 if self.arch == "bitnet-b1.58" else torch.nn.functional.silu(gate)
             h = self.norm(self.norm(gate * up, b + "ffn_sub_norm"), b + "ffn_down_norm_in")
-            x = x + self.linear(h, b + "ffn_down")
+            x = x + residual * self.norm(self.linear(h, b + "ffn_down"), b + "post_ffw_norm")
         x = self.norm(x, "output_norm")
         head = self.t.get("output.weight", self.t["token_embd.weight"])
-        return (x.double() @ head.double().T).to(F)
+        return (x.double() @ head.double().T).to(F) / self.key("logit_scale", 1.0)
 
 
 def main(folder):
     torch.set_num_threads(1)
     prompt = [(i * 37 + 11) % 256 for i in range(21)]
-    out = {}
+    target = Path(__file__).with_name("runtime.json")
+    out = json.loads(target.read_text())
     for path in sorted(Path(folder).glob("*.gguf")):
+        if path.stem in out:
+            continue
         logits = Student(path).forward(torch.tensor(prompt))
         # Rows 0, 9 and 20, rounded to 7 digits.
         out[path.stem] = {str(row): [float(f"{z:.7g}") for z in logits[row].tolist()] for row in (0, 9, 20)}
-    Path(__file__).with_name("runtime.json").write_text(json.dumps(out) + "\n")
+    target.write_text(json.dumps(out) + "\n")
 
 
 if __name__ == "__main__":

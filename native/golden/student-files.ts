@@ -11,7 +11,8 @@ export type WeightType = 'i2_s' | 'tq2_0' | 'tq1_0' | 'q4_0' | 'f16' | 'f32';
 export type TableType = 'f32' | 'f16' | 'bf16' | 'q4_0' | 'q8_0' | 'q6_k';
 
 export interface StudentShape {
-  architecture: 'llama' | 'bitnet' | 'bitnet-b1.58' | 'qwen2' | 'qwen3';
+  architecture:
+    'llama' | 'bitnet' | 'bitnet-b1.58' | 'qwen2' | 'qwen3' | 'gemma3' | 'smollm3' | 'granite' | 'olmo2' | 'phi3';
   width: number;
   layers: number;
   ffn: number;
@@ -21,6 +22,8 @@ export interface StudentShape {
   vocabulary: number;
   context: number;
   ropeBase: number;
+  /** Keys that only some families have, without the architecture; whole numbers are written as uint32, others as float32. */
+  more?: Readonly<Record<string, number>>;
 }
 
 export interface StudentFile {
@@ -359,13 +362,15 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
   const attention = shape.heads * shape.headDim;
   const kv = shape.kvHeads * shape.headDim;
   const bitnet = shape.architecture.startsWith('bitnet');
+  const normsBefore = shape.architecture !== 'olmo2';
+  const normsAfter = shape.architecture === 'olmo2' || shape.architecture === 'gemma3';
   table('token_embd.weight');
   if (!file.tied) table('output.weight');
   vector('output_norm.weight', shape.width, 1, 0.2);
   if (file.ropeFactors === true) vector('rope_freqs.weight', shape.headDim / 2, 4, 3);
   for (let i = 0; i < shape.layers; i++) {
     const block = `blk.${i}.`;
-    vector(`${block}attn_norm.weight`, shape.width, 1, 0.2);
+    if (normsBefore) vector(`${block}attn_norm.weight`, shape.width, 1, 0.2);
     linear(`${block}attn_q`, shape.width, attention);
     linear(`${block}attn_k`, shape.width, kv);
     linear(`${block}attn_v`, shape.width, kv);
@@ -376,15 +381,23 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
         ['v', kv],
       ] as const)
         vector(`${block}attn_${name}.bias`, rows, 0, 0.3);
-    if (shape.architecture === 'qwen3') {
+    if (shape.architecture === 'qwen3' || shape.architecture === 'gemma3') {
       vector(`${block}attn_q_norm.weight`, shape.headDim, 1, 0.2);
       vector(`${block}attn_k_norm.weight`, shape.headDim, 1, 0.2);
+    }
+    if (shape.architecture === 'olmo2') {
+      vector(`${block}attn_q_norm.weight`, attention, 1, 0.2);
+      vector(`${block}attn_k_norm.weight`, kv, 1, 0.2);
+    }
+    if (normsAfter) {
+      vector(`${block}post_attention_norm.weight`, shape.width, 1, 0.2);
+      vector(`${block}post_ffw_norm.weight`, shape.width, 1, 0.2);
     }
     if (bitnet) vector(`${block}attn_sub_norm.weight`, attention, 1, 0.2);
     linear(`${block}attn_output`, attention, shape.width);
     if (bitnet) vector(`${block}ffn_sub_norm.weight`, shape.ffn, 1, 0.2);
-    const paper = file.subln === 'paper';
-    if (paper)
+    const moved = file.subln === 'paper' && (shape.architecture === 'qwen3' || shape.architecture === 'gemma3');
+    if (moved)
       out.push({
         name: `${block}ffn_norm.weight`,
         shape: [shape.width],
@@ -392,15 +405,17 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
         bytes: shape.width * 4,
         make: () => asBytes(new Float32Array(shape.width).fill(1)),
       });
-    else vector(`${block}ffn_norm.weight`, shape.width, 1, 0.2);
+    else if (normsBefore) vector(`${block}ffn_norm.weight`, shape.width, 1, 0.2);
     if (file.subln === 'all')
       for (const name of ['attn_q', 'attn_k', 'attn_v']) vector(`${block}${name}_norm_in.weight`, shape.width, 1, 0.2);
     if (file.subln !== 'none') {
       vector(`${block}attn_output_norm_in.weight`, attention, 1, 0.2);
-      vector(`${block}ffn_gate_norm_in.weight`, shape.width, 1, 0.2);
-      // With SubLN before o and down alone, both carry the weight of ffn_norm (docs/formats.md, 3.3).
-      if (paper) seed--;
-      vector(`${block}ffn_up_norm_in.weight`, shape.width, 1, 0.2);
+      if (moved || file.subln === 'all') {
+        vector(`${block}ffn_gate_norm_in.weight`, shape.width, 1, 0.2);
+        // With SubLN before o and down alone, both carry the weight of ffn_norm (docs/formats.md, 3.3).
+        if (moved) seed--;
+        vector(`${block}ffn_up_norm_in.weight`, shape.width, 1, 0.2);
+      }
       vector(`${block}ffn_down_norm_in.weight`, shape.ffn, 1, 0.2);
     }
     linear(`${block}ffn_gate`, shape.width, shape.ffn);
@@ -456,7 +471,9 @@ function metadata(shape: StudentShape, file: StudentFile): Uint8Array[] {
     'rope.dimension_count': shape.headDim,
     vocab_size: shape.vocabulary,
   };
-  for (const [key, value] of Object.entries(numbers)) put(`${a}.${key}`, 4, u32(value));
+  for (const [key, value] of Object.entries({ ...numbers, ...shape.more }))
+    if (Number.isInteger(value)) put(`${a}.${key}`, 4, u32(value));
+    else put(`${a}.${key}`, 6, f32(value));
   put(`${a}.attention.layer_norm_rms_epsilon`, 6, f32(1e-5));
   put(`${a}.rope.freq_base`, 6, f32(shape.ropeBase));
   put('tokenizer.ggml.model', 8, text('gpt2'));

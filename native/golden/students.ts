@@ -15,6 +15,7 @@ const base: StudentShape = {
   context: 128,
   ropeBase: 10000,
 };
+const gemma3: StudentShape = { ...base, architecture: 'gemma3', headDim: 24, ropeBase: 1e6 };
 const file: StudentFile = { weights: 'i2_s', table: 'f16', tied: true, subln: 'none', seed: 1 };
 
 export const students: Record<string, { shape: StudentShape; file: StudentFile }> = {
@@ -45,6 +46,43 @@ export const students: Record<string, { shape: StudentShape; file: StudentFile }
   'qwen3-all-odd-width': {
     shape: { ...base, architecture: 'qwen3', width: 96, ffn: 320, headDim: 24, heads: 4, kvHeads: 4 },
     file: { ...file, subln: 'all', seed: 11 },
+  },
+  'llama-window': { shape: { ...base, more: { 'attention.sliding_window': 6 } }, file: { ...file, seed: 22 } },
+  'gemma3-dense': {
+    shape: { ...gemma3, layers: 3, more: { 'attention.sliding_window': 7, 'attention.sliding_window_pattern': 3 } },
+    file: { ...file, weights: 'f16', seed: 16 },
+  },
+  'gemma3-paper': {
+    shape: {
+      ...gemma3,
+      more: {
+        'attention.sliding_window': 5,
+        'attention.sliding_window_pattern': 2,
+        'attention.scale': 0.3,
+        'rope.freq_base_swa': 777.5,
+      },
+    },
+    file: { ...file, subln: 'paper', seed: 17 },
+  },
+  'smollm3-paper': {
+    shape: { ...base, architecture: 'smollm3', layers: 4 },
+    file: { ...file, subln: 'paper', seed: 18 },
+  },
+  'granite-all': {
+    shape: {
+      ...base,
+      architecture: 'granite',
+      more: { embedding_scale: 3.5, residual_scale: 0.22, 'attention.scale': 0.15, logit_scale: 4.5 },
+    },
+    file: { ...file, subln: 'all', seed: 19 },
+  },
+  'olmo2-paper-untied': {
+    shape: { ...base, architecture: 'olmo2' },
+    file: { ...file, tied: false, subln: 'paper', seed: 20 },
+  },
+  'phi3-part-rotated': {
+    shape: { ...base, architecture: 'phi3', more: { 'rope.dimension_count': 12, 'rope.scaling.attn_factor': 1.19 } },
+    file: { ...file, subln: 'paper', seed: 21 },
   },
 };
 

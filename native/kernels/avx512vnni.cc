@@ -264,6 +264,6 @@ uint64_t integerPeak(size_t rounds) {
 
 const Kernels kernelsAvx512Vnni = {"avx512-vnni", kTile,        Layout::fiveTrits, quantiseTokens,       multiplyTernary,
                                    multiplyDense<Vec, Ints>, denseRow, rmsNorm,          addTo,                siluMultiply,
-                                   reluSquaredMultiply, attend<Vec>, softmaxRow,   halves, integerPeak};
+                                   reluSquaredMultiply, geluMultiply, attend<Vec>, softmaxRow,   halves, integerPeak};
 
 }  // namespace tritsmith

@@ -110,6 +110,14 @@ inline void reluSquaredMultiply(float* gate, const float* up, size_t count) {
   }
 }
 
+/** x/2 (1 + tanh(y)) = x / (1 + e^(-2y)), y = sqrt(2/pi) (x + 0.044715 x^3). */
+inline void geluMultiply(float* gate, const float* up, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const float x = gate[i];
+    gate[i] = x / (1.0f + exponential(-1.59576912f * (x + 0.044715f * x * x * x))) * up[i];
+  }
+}
+
 inline float exponentials(float* x, size_t count, float largest) {
   float lanes[kLanes] = {0};
   size_t i = 0;
@@ -363,8 +371,8 @@ inline void attentionValues(const AttentionHead& head, size_t from, const float*
 }
 
 template <typename V, typename Cache, size_t Q>
-inline void attendQueries(const AttentionHead& head, const float* const* queries, const size_t* lengths, float* const* out,
-                          float* scratch) {
+inline void attendQueries(const AttentionHead& head, const float* const* queries, const size_t* starts, const size_t* lengths,
+                          float* const* out, float* scratch) {
   size_t keys = 0;
   for (size_t q = 0; q < Q; q++) keys = lengths[q] > keys ? lengths[q] : keys;
   const size_t stride = (keys + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
@@ -373,7 +381,8 @@ inline void attendQueries(const AttentionHead& head, const float* const* queries
     float* const row = scratch + q * stride;
     if (head.keyScales != nullptr)
       for (size_t key = 0; key < lengths[q]; key++) row[key] *= head.keyScales[key];
-    softmaxRow(row, lengths[q]);
+    softmaxRow(row + starts[q], lengths[q] - starts[q]);
+    for (size_t key = 0; key < starts[q]; key++) row[key] = 0;
     if (head.valueScales != nullptr)
       for (size_t key = 0; key < lengths[q]; key++) row[key] *= head.valueScales[key];
     for (size_t key = lengths[q]; key < keys; key++) row[key] = 0;
@@ -398,22 +407,22 @@ inline void attendQueries(const AttentionHead& head, const float* const* queries
 }
 
 template <typename V, typename Cache>
-inline void attendCache(const AttentionHead& head, const float* const* queries, const size_t* lengths, size_t count, float* const* out,
-                        float* scratch) {
+inline void attendCache(const AttentionHead& head, const float* const* queries, const size_t* starts, const size_t* lengths, size_t count,
+                        float* const* out, float* scratch) {
   size_t q = 0;
-  for (; q + 8 <= count; q += 8) attendQueries<V, Cache, 8>(head, queries + q, lengths + q, out + q, scratch);
-  for (; q + 4 <= count; q += 4) attendQueries<V, Cache, 4>(head, queries + q, lengths + q, out + q, scratch);
-  for (; q + 2 <= count; q += 2) attendQueries<V, Cache, 2>(head, queries + q, lengths + q, out + q, scratch);
-  for (; q < count; q++) attendQueries<V, Cache, 1>(head, queries + q, lengths + q, out + q, scratch);
+  for (; q + 8 <= count; q += 8) attendQueries<V, Cache, 8>(head, queries + q, starts + q, lengths + q, out + q, scratch);
+  for (; q + 4 <= count; q += 4) attendQueries<V, Cache, 4>(head, queries + q, starts + q, lengths + q, out + q, scratch);
+  for (; q + 2 <= count; q += 2) attendQueries<V, Cache, 2>(head, queries + q, starts + q, lengths + q, out + q, scratch);
+  for (; q < count; q++) attendQueries<V, Cache, 1>(head, queries + q, starts + q, lengths + q, out + q, scratch);
 }
 
 template <typename V>
-inline void attend(const AttentionHead& head, CacheType type, const float* const* queries, const size_t* lengths, size_t count,
-                   float* const* out, float* scratch) {
+inline void attend(const AttentionHead& head, CacheType type, const float* const* queries, const size_t* starts, const size_t* lengths,
+                   size_t count, float* const* out, float* scratch) {
   switch (type) {
-    case CacheType::f32: return attendCache<V, FloatCache>(head, queries, lengths, count, out, scratch);
-    case CacheType::f16: return attendCache<V, HalfCache>(head, queries, lengths, count, out, scratch);
-    case CacheType::int8: return attendCache<V, Int8Cache>(head, queries, lengths, count, out, scratch);
+    case CacheType::f32: return attendCache<V, FloatCache>(head, queries, starts, lengths, count, out, scratch);
+    case CacheType::f16: return attendCache<V, HalfCache>(head, queries, starts, lengths, count, out, scratch);
+    case CacheType::int8: return attendCache<V, Int8Cache>(head, queries, starts, lengths, count, out, scratch);
   }
 }
 

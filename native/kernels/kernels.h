@@ -111,12 +111,14 @@ struct Kernels {
   void (*siluMultiply)(float* gate, const float* up, size_t count);
   /** gate = relu(gate)^2 * up. */
   void (*reluSquaredMultiply)(float* gate, const float* up, size_t count);
+  /** gate = gelu(gate) * up, gelu by its tanh formula. */
+  void (*geluMultiply)(float* gate, const float* up, size_t count);
   /**
-   * Attention of up to 8 queries [queries][headDim], already scaled, over keys [0, lengths[q]); out[q] is a row of headDim floats. `scratch`
+   * Attention of up to 8 queries [queries][headDim], already scaled, over keys [starts[q], lengths[q]); out[q] is a row of headDim floats. `scratch`
    * holds 8 * (largest length rounded up to 16) floats. `type` is the element type of the cache.
    */
-  void (*attend)(const AttentionHead& head, CacheType type, const float* const* queries, const size_t* lengths, size_t count,
-                 float* const* out, float* scratch);
+  void (*attend)(const AttentionHead& head, CacheType type, const float* const* queries, const size_t* starts, const size_t* lengths,
+                 size_t count, float* const* out, float* scratch);
   /** x = softmax(x). */
   void (*softmax)(float* x, size_t count);
   void (*floatToHalf)(const float* x, uint16_t* out, size_t count);

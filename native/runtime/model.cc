@@ -29,17 +29,69 @@ void expectShape(const GgufTensor& tensor, const std::string& name, size_t colum
     damaged("tensor " + name + " is " + shapeText(tensor) + " instead of " + std::to_string(columns) + " x " + std::to_string(rows) + ".");
 }
 
-Shape readShape(const Gguf& file) {
-  Shape s;
-  s.architecture = file.text("general.architecture");
-  const std::string& a = s.architecture;
-  if (a == "llama") {
-    s.rope = RopeStyle::adjacent;
-  } else if (a == "bitnet-b1.58" || a == "bitnet-25") {
-    s.activation = Activation::reluSquared;
-  } else if (a != "bitnet" && a != "qwen2" && a != "qwen3") {
-    unsupported("The architecture " + a + " is not supported.", "llama, bitnet, bitnet-b1.58, qwen2 and qwen3 are.");
+enum class Norms { before, after, around };
+enum class QkNorm { none, head, projection };
+/** SubLN: none; attn_sub_norm and ffn_sub_norm; *_norm_in; the last with gate's and up's beside down's, without which bitnet.cpp ignores it. */
+enum class SubNorms { none, required, optional, optionalTogether };
+
+/** What an architecture's name says of a file (docs/formats.md, 3). */
+struct Family {
+  const char* name;
+  RopeStyle rope;
+  Activation activation;
+  Norms norms;
+  QkNorm qkNorm;
+  SubNorms subNorms;
+};
+
+constexpr Family kFamilies[] = {
+    {"llama", RopeStyle::adjacent, Activation::silu, Norms::before, QkNorm::none, SubNorms::none},
+    {"bitnet", RopeStyle::halves, Activation::silu, Norms::before, QkNorm::none, SubNorms::required},
+    {"bitnet-b1.58", RopeStyle::halves, Activation::reluSquared, Norms::before, QkNorm::none, SubNorms::required},
+    {"bitnet-25", RopeStyle::halves, Activation::reluSquared, Norms::before, QkNorm::none, SubNorms::required},
+    {"qwen2", RopeStyle::halves, Activation::silu, Norms::before, QkNorm::none, SubNorms::none},
+    {"qwen3", RopeStyle::halves, Activation::silu, Norms::before, QkNorm::head, SubNorms::optionalTogether},
+    {"gemma3", RopeStyle::halves, Activation::geluTanh, Norms::around, QkNorm::head, SubNorms::optionalTogether},
+    {"smollm3", RopeStyle::adjacent, Activation::silu, Norms::before, QkNorm::none, SubNorms::optional},
+    {"granite", RopeStyle::adjacent, Activation::silu, Norms::before, QkNorm::none, SubNorms::optional},
+    {"olmo2", RopeStyle::halves, Activation::silu, Norms::after, QkNorm::projection, SubNorms::optional},
+    {"phi3", RopeStyle::halves, Activation::silu, Norms::before, QkNorm::none, SubNorms::optional},
+};
+
+const Family& familyOf(const Gguf& file) {
+  const std::string name = file.text("general.architecture");
+  std::string known;
+  for (const Family& family : kFamilies) {
+    if (name == family.name) return family;
+    known += (known.empty() ? "" : ", ") + std::string(family.name);
   }
+  unsupported("The architecture " + name + " is not supported.", known + " are.");
+}
+
+/** The kinds of the layers: their windows and rotary tables. */
+void readLayerKinds(const Gguf& file, const Shape& s, std::vector<Layer>& layers) {
+  const std::string& a = s.architecture;
+  const size_t window = static_cast<size_t>(file.number(a + ".attention.sliding_window", kLargeCount, 0));
+  // As llama.cpp: the last of `period` layers sees everything. One layer a period: all have the window.
+  const size_t period = static_cast<size_t>(file.number(a + ".attention.sliding_window_pattern", 1000, a == "gemma3" ? 6 : 1));
+  const bool localBase = a == "gemma3" || file.real(a + ".rope.freq_base_swa", 0.0f) > 0;
+  constexpr size_t kUnrotated = 4;  // every fourth layer of SmolLM3
+  for (size_t i = 0; i < layers.size(); i++) {
+    if (window > 0 && period > 0 && (period == 1 || i % period < period - 1)) {
+      layers[i].window = window;
+      if (localBase) layers[i].rope = RopeTable::local;
+    }
+    if (a == "smollm3" && (i + 1) % kUnrotated == 0) layers[i].rope = RopeTable::none;
+  }
+}
+
+Shape readShape(const Gguf& file, const Family& family) {
+  Shape s;
+  s.architecture = family.name;
+  s.rope = family.rope;
+  s.activation = family.activation;
+  s.wideQueryNorm = family.qkNorm == QkNorm::projection;
+  const std::string& a = s.architecture;
   const auto count = [&](const char* key) {
     const uint64_t value = file.number(a + "." + key, kLargeCount);
     if (value == 0) damaged(a + "." + key + " is zero.");
@@ -68,6 +120,17 @@ Shape readShape(const Gguf& file) {
   } else if (scaling != "none" && scaling != "llama3") {
     unsupported("RoPE scaling of type " + scaling + " is not supported.", "none, linear and Llama-3's are.");
   }
+  const auto positive = [&](const char* key, float otherwise) {
+    const float value = file.real(a + "." + key, otherwise);
+    if (!(value > 0) || !std::isfinite(value)) damaged(a + "." + key + " is out of range.");
+    return value;
+  };
+  s.localRopeBase = positive("rope.freq_base_swa", 10000.0f);
+  s.ropeMagnitude = positive("rope.scaling.attn_factor", 1.0f);
+  s.attentionScale = positive("attention.scale", 1.0f / std::sqrt(static_cast<float>(s.headDim)));
+  s.embeddingScale = positive("embedding_scale", a == "gemma3" ? std::sqrt(static_cast<float>(s.width)) : 1.0f);
+  s.residualScale = positive("residual_scale", 1.0f);
+  s.logitScale = 1.0f / positive("logit_scale", 1.0f);
   return s;
 }
 
@@ -247,25 +310,30 @@ class Loader {
 };
 
 /** SubLN weights of one layer, whichever names the file uses (docs/formats.md, 3.1 and 3.2): `attn_sub_norm` and `ffn_sub_norm`, or `*_norm_in`. */
-void readSubNorms(Loader& load, const Gguf& file, const Shape& s, const std::string& block, Layer& layer) {
+void readSubNorms(Loader& load, const Gguf& file, const Shape& s, SubNorms subNorms, const std::string& block, Layer& layer) {
   const size_t attentionWidth = s.heads * s.headDim;
-  if (s.architecture == "qwen3") {
-    layer.q.inputNorm = load.floatsIfAny(block + "attn_q_norm_in.weight", s.width);
-    layer.k.inputNorm = load.floatsIfAny(block + "attn_k_norm_in.weight", s.width);
-    layer.v.inputNorm = load.floatsIfAny(block + "attn_v_norm_in.weight", s.width);
-    layer.o.inputNorm = load.floatsIfAny(block + "attn_output_norm_in.weight", attentionWidth);
-    layer.gate.inputNorm = load.floatsIfAny(block + "ffn_gate_norm_in.weight", s.width);
-    layer.up.inputNorm = load.floatsIfAny(block + "ffn_up_norm_in.weight", s.width);
-    layer.down.inputNorm = load.floatsIfAny(block + "ffn_down_norm_in.weight", s.ffn);
-    if (layer.down.inputNorm != nullptr && layer.gate.inputNorm == nullptr)
-      unsupported("The file has " + block + "ffn_down_norm_in without ffn_gate_norm_in, which bitnet.cpp would ignore.",
-                  "Export the student again.");
-  } else if (s.architecture != "llama" && s.architecture != "qwen2") {
-    layer.o.inputNorm = load.floats(block + "attn_sub_norm.weight", attentionWidth);
-    layer.down.inputNorm = load.floats(block + "ffn_sub_norm.weight", s.ffn);
-  } else if (file.find(block + "attn_sub_norm.weight") != nullptr) {
-    unsupported("The architecture " + s.architecture + " has no SubLN, but the file has " + block + "attn_sub_norm.");
+  switch (subNorms) {
+    case SubNorms::none:
+      if (file.find(block + "attn_sub_norm.weight") != nullptr)
+        unsupported("The architecture " + s.architecture + " has no SubLN, but the file has " + block + "attn_sub_norm.");
+      return;
+    case SubNorms::required:
+      layer.o.inputNorm = load.floats(block + "attn_sub_norm.weight", attentionWidth);
+      layer.down.inputNorm = load.floats(block + "ffn_sub_norm.weight", s.ffn);
+      return;
+    case SubNorms::optional:
+    case SubNorms::optionalTogether: break;
   }
+  layer.q.inputNorm = load.floatsIfAny(block + "attn_q_norm_in.weight", s.width);
+  layer.k.inputNorm = load.floatsIfAny(block + "attn_k_norm_in.weight", s.width);
+  layer.v.inputNorm = load.floatsIfAny(block + "attn_v_norm_in.weight", s.width);
+  layer.o.inputNorm = load.floatsIfAny(block + "attn_output_norm_in.weight", attentionWidth);
+  layer.gate.inputNorm = load.floatsIfAny(block + "ffn_gate_norm_in.weight", s.width);
+  layer.up.inputNorm = load.floatsIfAny(block + "ffn_up_norm_in.weight", s.width);
+  layer.down.inputNorm = load.floatsIfAny(block + "ffn_down_norm_in.weight", s.ffn);
+  if (subNorms == SubNorms::optionalTogether && layer.down.inputNorm != nullptr && layer.gate.inputNorm == nullptr)
+    unsupported("The file has " + block + "ffn_down_norm_in without ffn_gate_norm_in, which bitnet.cpp would ignore.",
+                "Export the student again.");
 }
 
 /** Equal norms share one pointer, so that their input is normalised and quantised once. */
@@ -277,11 +345,11 @@ void shareEqual(std::initializer_list<const float**> norms, size_t count) {
 }
 
 /**
- * SubLN before o and down alone is written to `qwen3` files as ffn_norm = 1 with its weight in gate's and up's norms (docs/formats.md, 3.3). The two
+ * SubLN before o and down alone is written to `qwen3` and `gemma3` files as ffn_norm = 1 with its weight in gate's and up's norms (docs/formats.md, 3.3). The two
  * norms in a row are that one norm: the second only divides by sqrt(1 + epsilon), which training did not.
  */
 void joinUnitNorm(Layer& layer, size_t width) {
-  if (layer.gate.inputNorm == nullptr || layer.gate.inputNorm != layer.up.inputNorm) return;
+  if (layer.ffnNorm == nullptr || layer.gate.inputNorm == nullptr || layer.gate.inputNorm != layer.up.inputNorm) return;
   if (!std::all_of(layer.ffnNorm, layer.ffnNorm + width, [](float weight) { return weight == 1.0f; })) return;
   layer.ffnNorm = layer.gate.inputNorm;
   layer.gate.inputNorm = layer.up.inputNorm = nullptr;
@@ -298,7 +366,8 @@ std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptio
   model->file = std::move(bytes);
   model->fileBytes = model->file->size();
   const Gguf file(model->file->data(), model->file->size());
-  model->shape = readShape(file);
+  const Family& family = familyOf(file);
+  model->shape = readShape(file, family);
   Shape& s = model->shape;
   const GgufTensor& table = file.tensor("token_embd.weight");
   if (table.shape.size() != 2 || table.shape[1] > kLargeCount) damaged("token_embd.weight is no matrix of a usable size.");
@@ -313,16 +382,28 @@ std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptio
   model->ropeFactors = load.floatsIfAny("rope_freqs.weight", s.ropeDims / 2);
   const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim;
   model->layerList.resize(s.layers);
+  readLayerKinds(file, s, model->layerList);
+  const bool wide = family.qkNorm == QkNorm::projection;
   for (size_t i = 0; i < s.layers; i++) {
     Layer& layer = model->layerList[i];
     const std::string block = "blk." + std::to_string(i) + ".";
-    layer.attentionNorm = load.floats(block + "attn_norm.weight", s.width);
-    layer.ffnNorm = load.floats(block + "ffn_norm.weight", s.width);
-    layer.queryNorm = load.floatsIfAny(block + "attn_q_norm.weight", s.headDim);
-    layer.keyNorm = load.floatsIfAny(block + "attn_k_norm.weight", s.headDim);
-    if ((layer.queryNorm == nullptr) != (layer.keyNorm == nullptr) || (layer.queryNorm != nullptr && s.architecture != "qwen3"))
+    if (family.norms != Norms::after) {
+      layer.attentionNorm = load.floats(block + "attn_norm.weight", s.width);
+      layer.ffnNorm = load.floats(block + "ffn_norm.weight", s.width);
+    }
+    if (family.norms != Norms::before) {
+      layer.attentionPostNorm = load.floats(block + "post_attention_norm.weight", s.width);
+      layer.ffnPostNorm = load.floats(block + "post_ffw_norm.weight", s.width);
+    }
+    if (family.qkNorm != QkNorm::none) {
+      layer.queryNorm = load.floats(block + "attn_q_norm.weight", wide ? attentionWidth : s.headDim);
+      layer.keyNorm = load.floats(block + "attn_k_norm.weight", wide ? kvWidth : s.headDim);
+    } else if (file.find(block + "attn_q_norm.weight") != nullptr || file.find(block + "attn_k_norm.weight") != nullptr) {
       unsupported("The query and key norms of " + block + " don't fit the architecture " + s.architecture + ".");
-    if (layer.queryNorm == nullptr && s.architecture == "qwen3") damaged("tensor " + block + "attn_q_norm.weight is missing.");
+    }
+    if (file.find(block + "attn_qkv.weight") != nullptr)
+      unsupported("Tensor " + block + "attn_qkv.weight holds several projections, which is not supported.",
+                  "Export the model with Tritsmith, which writes them one by one.");
     load.linear(layer.q, block + "attn_q", s.width, attentionWidth);
     load.linear(layer.k, block + "attn_k", s.width, kvWidth);
     load.linear(layer.v, block + "attn_v", s.width, kvWidth);
@@ -330,7 +411,7 @@ std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptio
     load.linear(layer.gate, block + "ffn_gate", s.width, s.ffn);
     load.linear(layer.up, block + "ffn_up", s.width, s.ffn);
     load.linear(layer.down, block + "ffn_down", s.ffn, s.width);
-    readSubNorms(load, file, s, block, layer);
+    readSubNorms(load, file, s, family.subNorms, block, layer);
     shareEqual({&layer.q.inputNorm, &layer.k.inputNorm, &layer.v.inputNorm}, s.width);
     shareEqual({&layer.gate.inputNorm, &layer.up.inputNorm}, s.width);
     joinUnitNorm(layer, s.width);

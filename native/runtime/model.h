@@ -9,8 +9,9 @@
 
 namespace tritsmith {
 
-enum class Activation { silu, reluSquared };
+enum class Activation { silu, reluSquared, geluTanh };
 enum class RopeStyle { adjacent, halves };  // pairs (2i, 2i + 1), or (i, i + n / 2)
+enum class RopeTable { global, local, none };  // the model's base and scaling, the base of layers with a window, or no rotation
 
 /** A linear layer: an optional RMSNorm of its input (SubLN), ternary or dense weights, an optional bias. */
 struct Linear {
@@ -23,13 +24,18 @@ struct Linear {
   size_t columns() const { return isTernary ? ternary.columns : dense.columns; }
 };
 
+/** Norms that a family does not have are null. */
 struct Layer {
   const float* attentionNorm = nullptr;
   Linear q, k, v, o;
-  const float* queryNorm = nullptr;  // per head, Qwen3
+  const float* queryNorm = nullptr;  // of each head, or of the whole projection (Shape::wideQueryNorm)
   const float* keyNorm = nullptr;
+  const float* attentionPostNorm = nullptr;
   const float* ffnNorm = nullptr;
   Linear gate, up, down;
+  const float* ffnPostNorm = nullptr;
+  size_t window = 0;  // tokens that a token sees, itself included; 0: all before it
+  RopeTable rope = RopeTable::global;
 };
 
 struct Shape {
@@ -37,7 +43,11 @@ struct Shape {
   size_t vocabulary = 0, width = 0, layers = 0, ffn = 0, heads = 0, kvHeads = 0, headDim = 0, trainedContext = 0, ropeDims = 0;
   float normEpsilon = 1e-5f;
   float ropeBase = 10000.0f;
-  float ropeScale = 1.0f;  // positions are divided by this (linear scaling)
+  float localRopeBase = 10000.0f;
+  float ropeScale = 1.0f;  // positions are divided by this (linear scaling; global table)
+  float ropeMagnitude = 1.0f;  // factor of cos and sin (LongRoPE; global table)
+  float embeddingScale = 1.0f, attentionScale = 1.0f, residualScale = 1.0f, logitScale = 1.0f;
+  bool wideQueryNorm = false;
   Activation activation = Activation::silu;
   RopeStyle rope = RopeStyle::halves;
 };

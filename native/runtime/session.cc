@@ -16,6 +16,11 @@ constexpr size_t kTileTokens = 48;
 
 size_t roundUp(size_t value, size_t to) { return (value + to - 1) / to * to; }
 
+void multiply(float* values, float factor, size_t count) {
+  if (factor == 1.0f) return;
+  for (size_t i = 0; i < count; i++) values[i] *= factor;
+}
+
 }  // namespace
 
 Session::Session(const Model& model, Pool& pool, size_t context, CacheType cache)
@@ -104,12 +109,17 @@ void Session::append(const int32_t* ids, size_t count, float* eachLogits) {
     const size_t tokens = std::min(size, count - begin);
     tile(ids + begin, tokens);
     if (eachLogits != nullptr) {
-      for (size_t t = 0; t < tokens; t++)
-        kernels_.rmsNorm(x_.data() + t * s.width, model_.outputNorm, s.normEpsilon, normed_.data() + t * s.width, s.width);
+      for (size_t t = 0; t < tokens; t++) {
+        float* const out = normed_.data() + t * s.width;
+        kernels_.rmsNorm(x_.data() + t * s.width, model_.outputNorm, s.normEpsilon, out, s.width);
+        multiply(out, s.logitScale, s.width);
+      }
       multiplyHead(normed_.data(), tokens, eachLogits + begin * s.vocabulary);
     }
-    if (begin + tokens == count)
+    if (begin + tokens == count) {
       kernels_.rmsNorm(x_.data() + (tokens - 1) * s.width, model_.outputNorm, s.normEpsilon, hidden_.data(), s.width);
+      multiply(hidden_.data(), s.logitScale, s.width);
+    }
   }
   hasHidden_ = true;
 }
@@ -117,29 +127,39 @@ void Session::append(const int32_t* ids, size_t count, float* eachLogits) {
 void Session::tile(const int32_t* ids, size_t count) {
   const Shape& s = model_.shape;
   const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim;
-  perToken(count, [&](size_t t) { kernels_.denseRow(model_.embedding, static_cast<size_t>(ids[t]), x_.data() + t * s.width); });
-  const auto normalise = [&](const float* weight) {
+  perToken(count, [&](size_t t) {
+    kernels_.denseRow(model_.embedding, static_cast<size_t>(ids[t]), x_.data() + t * s.width);
+    multiply(x_.data() + t * s.width, s.embeddingScale, s.width);
+  });
+  // What the projections of a layer read: the hidden state, normalised where the family has a norm there.
+  const auto normalised = [&](const float* weight) -> const float* {
+    if (weight == nullptr) return x_.data();
     perToken(count, [&](size_t t) { kernels_.rmsNorm(x_.data() + t * s.width, weight, s.normEpsilon, normed_.data() + t * s.width, s.width); });
+    return normed_.data();
   };
-  const auto addProjected = [&] {
-    perToken(count, [&](size_t t) { kernels_.add(x_.data() + t * s.width, projected_.data() + t * s.width, s.width); });
+  const auto addProjected = [&](const float* postNorm) {
+    perToken(count, [&](size_t t) {
+      float* const added = projected_.data() + t * s.width;
+      if (postNorm != nullptr) kernels_.rmsNorm(added, postNorm, s.normEpsilon, added, s.width);
+      multiply(added, s.residualScale, s.width);
+      kernels_.add(x_.data() + t * s.width, added, s.width);
+    });
   };
+  const auto activate = s.activation == Activation::silu          ? kernels_.siluMultiply
+                        : s.activation == Activation::reluSquared ? kernels_.reluSquaredMultiply
+                                                                  : kernels_.geluMultiply;
   for (size_t i = 0; i < s.layers; i++) {
     const Layer& layer = model_.layerList[i];
-    normalise(layer.attentionNorm);
-    apply(normed_.data(), s.width, count, {{&layer.q, q_.data(), attentionWidth}, {&layer.k, k_.data(), kvWidth}, {&layer.v, v_.data(), kvWidth}});
+    apply(normalised(layer.attentionNorm), s.width, count,
+          {{&layer.q, q_.data(), attentionWidth}, {&layer.k, k_.data(), kvWidth}, {&layer.v, v_.data(), kvWidth}});
     rotateAndStore(i, count);
     attention(i, count);
     apply(attended_.data(), attentionWidth, count, {{&layer.o, projected_.data(), s.width}});
-    addProjected();
-    normalise(layer.ffnNorm);
-    apply(normed_.data(), s.width, count, {{&layer.gate, gate_.data(), s.ffn}, {&layer.up, up_.data(), s.ffn}});
-    perToken(count, [&](size_t t) {
-      const auto activate = s.activation == Activation::silu ? kernels_.siluMultiply : kernels_.reluSquaredMultiply;
-      activate(gate_.data() + t * s.ffn, up_.data() + t * s.ffn, s.ffn);
-    });
+    addProjected(layer.attentionPostNorm);
+    apply(normalised(layer.ffnNorm), s.width, count, {{&layer.gate, gate_.data(), s.ffn}, {&layer.up, up_.data(), s.ffn}});
+    perToken(count, [&](size_t t) { activate(gate_.data() + t * s.ffn, up_.data() + t * s.ffn, s.ffn); });
     apply(gate_.data(), s.ffn, count, {{&layer.down, projected_.data(), s.width}});
-    addProjected();
+    addProjected(layer.ffnPostNorm);
   }
   length_ += count;
 }
@@ -210,27 +230,32 @@ void Session::extendRotations(size_t positions) {
   const Shape& s = model_.shape;
   const size_t half = s.ropeDims / 2;
   if (half == 0) return;
-  size_t position = cosines_.size() / half;
-  if (positions <= position) return;
+  const size_t known = cosines_[0].size() / half;
+  if (positions <= known) return;
   // Grow by blocks so that decoding doesn't come here for every token.
   positions = std::min(roundUp(positions, 256), context_);
-  cosines_.resize(positions * half);
-  sines_.resize(positions * half);
-  for (; position < positions; position++)
-    for (size_t i = 0; i < half; i++) {
-      const double factor = model_.ropeFactors == nullptr ? 1.0 : static_cast<double>(model_.ropeFactors[i]);
-      const double frequency =
-          std::pow(static_cast<double>(s.ropeBase), -2.0 * static_cast<double>(i) / static_cast<double>(s.ropeDims)) / factor;
-      const double angle = static_cast<double>(position) / static_cast<double>(s.ropeScale) * frequency;
-      cosines_[position * half + i] = static_cast<float>(std::cos(angle));
-      sines_[position * half + i] = static_cast<float>(std::sin(angle));
-    }
+  for (size_t table = 0; table < 2; table++) {
+    const bool global = table == 0;
+    const double base = static_cast<double>(global ? s.ropeBase : s.localRopeBase);
+    const double scale = global ? static_cast<double>(s.ropeScale) : 1.0, magnitude = global ? static_cast<double>(s.ropeMagnitude) : 1.0;
+    cosines_[table].resize(positions * half);
+    sines_[table].resize(positions * half);
+    for (size_t position = known; position < positions; position++)
+      for (size_t i = 0; i < half; i++) {
+        const double factor = !global || model_.ropeFactors == nullptr ? 1.0 : static_cast<double>(model_.ropeFactors[i]);
+        const double frequency = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(s.ropeDims)) / factor;
+        const double angle = static_cast<double>(position) / scale * frequency;
+        cosines_[table][position * half + i] = static_cast<float>(magnitude * std::cos(angle));
+        sines_[table][position * half + i] = static_cast<float>(magnitude * std::sin(angle));
+      }
+  }
 }
 
-void Session::rotate(float* head, size_t position) const {
-  const size_t half = model_.shape.ropeDims / 2;
-  const float* const cosine = cosines_.data() + position * half;
-  const float* const sine = sines_.data() + position * half;
+void Session::rotate(float* head, size_t position, RopeTable table) const {
+  if (table == RopeTable::none) return;
+  const size_t half = model_.shape.ropeDims / 2, which = table == RopeTable::global ? 0 : 1;
+  const float* const cosine = cosines_[which].data() + position * half;
+  const float* const sine = sines_[which].data() + position * half;
   if (model_.shape.rope == RopeStyle::halves) {
     float* const other = head + half;
     for (size_t i = 0; i < half; i++) {
@@ -250,21 +275,26 @@ void Session::rotate(float* head, size_t position) const {
 void Session::rotateAndStore(size_t layer, size_t count) {
   const Shape& s = model_.shape;
   const Layer& weights = model_.layerList[layer];
-  const float queryScale = 1.0f / std::sqrt(static_cast<float>(s.headDim));
+  const float *queryNorm = weights.queryNorm, *keyNorm = weights.keyNorm;
   // Tokens of one block of 16 write into the same cache lines, so a thread takes whole rows of one head of them; rows are cheap either way.
   perToken(count, [&](size_t t) {
     const size_t position = length_ + t;
+    if (s.wideQueryNorm) {
+      const size_t queryWidth = s.heads * s.headDim, keyWidth = s.kvHeads * s.headDim;
+      kernels_.rmsNorm(q_.data() + t * queryWidth, queryNorm, s.normEpsilon, q_.data() + t * queryWidth, queryWidth);
+      kernels_.rmsNorm(k_.data() + t * keyWidth, keyNorm, s.normEpsilon, k_.data() + t * keyWidth, keyWidth);
+    }
     for (size_t h = 0; h < s.heads; h++) {
       float* const head = q_.data() + (t * s.heads + h) * s.headDim;
-      if (weights.queryNorm != nullptr) kernels_.rmsNorm(head, weights.queryNorm, s.normEpsilon, head, s.headDim);
-      rotate(head, position);
-      for (size_t d = 0; d < s.headDim; d++) head[d] *= queryScale;
+      if (queryNorm != nullptr && !s.wideQueryNorm) kernels_.rmsNorm(head, queryNorm, s.normEpsilon, head, s.headDim);
+      rotate(head, position, weights.rope);
+      for (size_t d = 0; d < s.headDim; d++) head[d] *= s.attentionScale;
     }
     for (size_t h = 0; h < s.kvHeads; h++) {
       float* const key = k_.data() + (t * s.kvHeads + h) * s.headDim;
       const float* const value = v_.data() + (t * s.kvHeads + h) * s.headDim;
-      if (weights.keyNorm != nullptr) kernels_.rmsNorm(key, weights.keyNorm, s.normEpsilon, key, s.headDim);
-      rotate(key, position);
+      if (keyNorm != nullptr && !s.wideQueryNorm) kernels_.rmsNorm(key, keyNorm, s.normEpsilon, key, s.headDim);
+      rotate(key, position, weights.rope);
       const size_t headStart = (layer * s.kvHeads + h) * tokensPerHead_;
       const size_t keyAt = (headStart + position / kKeyBlock * kKeyBlock) * s.headDim + position % kKeyBlock;
       const size_t valueAt = (headStart + position) * s.headDim;
@@ -301,15 +331,18 @@ void Session::rotateAndStore(size_t layer, size_t count) {
 
 void Session::attention(size_t layer, size_t count) {
   const Shape& s = model_.shape;
-  const size_t group = s.heads / s.kvHeads;
+  const size_t group = s.heads / s.kvHeads, window = model_.layerList[layer].window;
   // One task: one KV head and up to 8 of the queries (token, head of the group) that read it.
   const size_t queriesPerHead = count * group;
   const size_t tasksPerHead = (queriesPerHead + 7) / 8;
   pool_.pieces(s.kvHeads * tasksPerHead, 1, [&](size_t task, size_t, int thread) {
     const size_t h = task / tasksPerHead, first = task % tasksPerHead * 8;
     const size_t queries = std::min<size_t>(8, queriesPerHead - first);
+    // The first key of a query, and the whole blocks of keys that all of them pass over.
+    const auto firstKey = [&](size_t token) { return window == 0 || length_ + token < window ? 0 : length_ + token + 1 - window; };
+    const size_t passed = firstKey(first / group) / kKeyBlock * kKeyBlock;
     AttentionHead head;
-    const size_t headStart = (layer * s.kvHeads + h) * tokensPerHead_;
+    const size_t headStart = (layer * s.kvHeads + h) * tokensPerHead_ + passed;
     head.keys = keys_.data() + headStart * s.headDim * element_;
     head.values = values_.data() + headStart * s.headDim * element_;
     head.keyScales = int8_ ? reinterpret_cast<const float*>(keyScales_.data()) + headStart : nullptr;
@@ -317,18 +350,19 @@ void Session::attention(size_t layer, size_t count) {
     head.headDim = s.headDim;
     const float* rows[8];
     float* out[8];
-    size_t lengths[8];
+    size_t starts[8], lengths[8];
     for (size_t i = 0; i < queries; i++) {
       const size_t token = (first + i) / group, inGroup = (first + i) % group;
       const size_t offset = (token * s.heads + h * group + inGroup) * s.headDim;
       rows[i] = q_.data() + offset;
       out[i] = attended_.data() + offset;
-      lengths[i] = length_ + token + 1;
+      starts[i] = firstKey(token) - passed;
+      lengths[i] = length_ + token + 1 - passed;
     }
     std::vector<float>& scratch = scratch_[static_cast<size_t>(thread)];
     const size_t need = 8 * roundUp(lengths[queries - 1], kKeyBlock);
     if (scratch.size() < need) scratch.resize(roundUp(need, 8 * 256));
-    kernels_.attend(head, cache_, rows, lengths, queries, out, scratch.data());
+    kernels_.attend(head, cache_, rows, starts, lengths, queries, out, scratch.data());
   });
 }
 

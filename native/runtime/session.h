@@ -41,7 +41,7 @@ class Session {
   void applyGroup(const float* in, size_t inStride, size_t count, const Target* targets, size_t targetCount);
   void attention(size_t layer, size_t count);
   void rotateAndStore(size_t layer, size_t count);
-  void rotate(float* head, size_t position) const;
+  void rotate(float* head, size_t position, RopeTable table) const;
   void extendRotations(size_t positions);
   void multiplyHead(const float* in, size_t count, float* out);
   template <typename Work>
@@ -67,7 +67,7 @@ class Session {
   std::vector<int32_t> sums_;
   Pages quantised_;
   std::vector<std::vector<float>> scratch_;
-  std::vector<float> cosines_, sines_;  // [positions][ropeDims / 2]
+  std::vector<float> cosines_[2], sines_[2];  // of the global and the local table, [positions][ropeDims / 2]
 };
 
 }  // namespace tritsmith

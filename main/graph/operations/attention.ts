@@ -1,17 +1,32 @@
 /** Rotary positions and grouped-query attention. */
 import { type Dimension, type Graph, multiplyDimensions, type Value } from '../graph.ts';
+import type { Attribute } from '../onnx-format.ts';
 import { matmul, microsoft, multiply } from './basic.ts';
 
-/** Tables of the rotary embedding: cos and sin `[positions, D/2]`. */
+/** Tables of the rotary embedding: cos and sin `[positions, R/2]`, for the R rotated dimensions of a head. */
 export interface RotaryTables {
   readonly cos: Value;
   readonly sin: Value;
 }
 
-/** Rotary position embedding in the half-split (NEOX) layout of Hugging Face; x `[B, T, H*D]`, position = index. */
-export function rotary(graph: Graph, x: Value, tables: RotaryTables): Value {
+/**
+ * Rotary position embedding in the half-split (NEOX) layout of Hugging Face; x `[B, T, H*D]`, position = index.
+ * @param part where only the first dimensions of each head are rotated
+ */
+export function rotary(
+  graph: Graph,
+  x: Value,
+  tables: RotaryTables,
+  part: { readonly heads: number; readonly rotated: number } | null = null,
+): Value {
+  const attributes: Readonly<Record<string, Attribute>> = part
+    ? { num_heads: { int: part.heads }, rotary_embedding_dim: { int: part.rotated } }
+    : {};
   const apply = (input: Value, sin: Value): Value =>
-    graph.node1('RotaryEmbedding', [input, graph.integers([0]), tables.cos, sin], input.shape, { domain: microsoft });
+    graph.node1('RotaryEmbedding', [input, graph.integers([0]), tables.cos, sin], input.shape, {
+      domain: microsoft,
+      attributes,
+    });
   const y = apply(x, tables.sin);
   graph.record([x], [y], ([dy]) => [apply(dy!, graph.node1('Neg', [tables.sin], tables.sin.shape, { cheap: true }))]);
   return y;
@@ -21,6 +36,8 @@ export interface AttentionShape {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headSize: number;
+  /** Factor of the scores; default: 1 / sqrt(headSize). */
+  readonly scale?: number | null;
 }
 
 /**
@@ -31,7 +48,7 @@ export function attention(graph: Graph, q: Value, k: Value, v: Value, mask: Valu
   const { heads, kvHeads, headSize } = shape;
   const group = heads / kvHeads;
   const [B, T] = q.shape as [Dimension, Dimension];
-  const scale = 1 / Math.sqrt(headSize);
+  const scale = shape.scale ?? 1 / Math.sqrt(headSize);
   const stackedRows = multiplyDimensions(group, T);
   const stacked = [B, kvHeads, stackedRows, headSize];
   const perKvHead = [B, kvHeads, T, headSize];

@@ -59,6 +59,15 @@ export function add(graph: Graph, a: Value, b: Value): Value {
   return sum;
 }
 
+/** x times a number; x itself where that is 1. */
+export function scale(graph: Graph, x: Value, factor: number): Value {
+  if (factor === 1) return x;
+  const constant = graph.constant(factor);
+  const y = multiply(graph, x, constant);
+  graph.record([x], [y], ([dy]) => [multiply(graph, dy!, constant)]);
+  return y;
+}
+
 /** x `[B, T, W]` plus bias `[W]`. */
 export function addBias(graph: Graph, x: Value, bias: Value): Value {
   const sum = graph.node1('Add', [x, bias], x.shape);

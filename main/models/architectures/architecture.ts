@@ -5,6 +5,7 @@ import type { JsonObject } from '../../basics/bounded-json.ts';
 import type { LackingFeature } from '../../contract/messages/en/model-files.ts';
 import {
   type Activation,
+  type LayerKind,
   type ModelConfiguration,
   plainDecoder,
   type Projection,
@@ -72,6 +73,23 @@ export const huggingFaceConfig = z.looseObject({
   attention_bias: z.boolean().nullish(),
   mlp_bias: z.boolean().nullish(),
   use_sliding_window: z.boolean().nullish(),
+  hidden_activation: z.string().nullish(),
+  sliding_window: count.nullish(),
+  sliding_window_pattern: z.int().min(1).max(1000).nullish(),
+  layer_types: z.array(z.string()).max(1000).nullish(),
+  no_rope_layers: z.array(z.int()).max(1000).nullish(),
+  no_rope_layer_interval: z.int().min(1).max(1000).nullish(),
+  rope_local_base_freq: z.number().positive().nullish(),
+  partial_rotary_factor: z.number().positive().max(1).nullish(),
+  original_max_position_embeddings: count.nullish(),
+  query_pre_attn_scalar: z.number().positive().nullish(),
+  attn_logit_softcapping: z.number().nullish(),
+  final_logit_softcapping: z.number().nullish(),
+  use_bidirectional_attention: z.boolean().nullish(),
+  embedding_multiplier: z.number().positive().nullish(),
+  attention_multiplier: z.number().positive().nullish(),
+  residual_multiplier: z.number().positive().nullish(),
+  logits_scaling: z.number().positive().nullish(),
   tritsmith: z
     .object({ ternary: z.boolean(), subln: z.enum(['none', 'paper', 'all']), qkvBias: z.boolean().optional() })
     .optional(),
@@ -96,19 +114,57 @@ export function readActivation(name: string | null | undefined): Activation {
   return known;
 }
 
-/** Rotary settings from `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5). */
+type Settings = Readonly<Record<string, unknown>>;
+
+const isSettings = (value: unknown): value is Settings => typeof value === 'object' && value !== null;
+
+/** Rotary settings: `rope_parameters` (transformers 5), those of full attention where they differ by kind of layer, or `rope_scaling` (transformers 4). */
+export function ropeSettings(config: HuggingFaceConfig, layers: 'full_attention' | 'sliding_attention'): Settings {
+  const source: Settings = config.rope_parameters ?? config.rope_scaling ?? {};
+  const own = source[layers];
+  return isSettings(own) ? own : source;
+}
+
+/** A number among rotary settings. */
+export function ropeNumber(settings: Settings, key: string): number | undefined {
+  const value = settings[key];
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;
+}
+
+/** LongRoPE within the original length of the context: the short factors, and by how much it was stretched (transformers, `_compute_longrope_parameters`). */
+function longRope(source: Settings, config: HuggingFaceConfig): RopeScaling {
+  const factors = source.short_factor;
+  if (!Array.isArray(factors) || !factors.every((factor) => typeof factor === 'number' && factor > 0))
+    throw new TritsmithError('bad-input', 'configuration.rope', { kind: 'longrope', key: 'short_factor' });
+  const original = config.original_max_position_embeddings ?? ropeNumber(source, 'original_max_position_embeddings');
+  if (original === undefined)
+    throw new TritsmithError('bad-input', 'configuration.rope', {
+      kind: 'longrope',
+      key: 'original_max_position_embeddings',
+    });
+  const stretched = ropeNumber(source, 'factor') ?? config.max_position_embeddings / original;
+  const usual = stretched <= 1 ? 1 : Math.sqrt(1 + Math.log(stretched) / Math.log(original));
+  return {
+    kind: 'factors',
+    factors: factors as number[],
+    magnitude: ropeNumber(source, 'attention_factor') ?? usual,
+    positions: original,
+  };
+}
+
 function readRope(config: HuggingFaceConfig): { theta: number; scaling: RopeScaling | null } {
-  const source = config.rope_parameters ?? config.rope_scaling ?? {};
-  const number = (key: string): number | undefined => (typeof source[key] === 'number' ? source[key] : undefined);
-  const theta = config.rope_theta ?? number('rope_theta') ?? 10_000;
+  const source = ropeSettings(config, 'full_attention');
+  const theta = config.rope_theta ?? ropeNumber(source, 'rope_theta') ?? 10_000;
   const type = source.rope_type ?? source.type ?? 'default';
   if (type === 'default') return { theta, scaling: null };
-  if (type !== 'llama3') throw unsupported('rope-scaling', String(type));
   const required = (key: string): number => {
-    const value = number(key);
-    if (value === undefined || value <= 0) throw new TritsmithError('bad-input', 'configuration.rope', { key });
+    const value = ropeNumber(source, key);
+    if (value === undefined) throw new TritsmithError('bad-input', 'configuration.rope', { kind: String(type), key });
     return value;
   };
+  if (type === 'linear') return { theta, scaling: { kind: 'linear', factor: required('factor') } };
+  if (type === 'longrope') return { theta, scaling: longRope(source, config) };
+  if (type !== 'llama3') throw unsupported('rope-scaling', String(type));
   return {
     theta,
     scaling: {
@@ -119,6 +175,40 @@ function readRope(config: HuggingFaceConfig): { theta: number; scaling: RopeScal
       originalMaxPositions: required('original_max_position_embeddings'),
     },
   };
+}
+
+/** Kinds of layers without what repeats: the shortest start of the list that, repeated, gives all of it. */
+function shortest(kinds: readonly LayerKind[]): readonly LayerKind[] {
+  const same = (a: LayerKind, b: LayerKind): boolean => a.window === b.window && a.rope === b.rope;
+  for (let period = 1; period < kinds.length; period += 1)
+    if (kinds.every((kind, layer) => same(kind, kinds[layer % period]!))) return kinds.slice(0, period);
+  return kinds;
+}
+
+/**
+ * The kinds of a model's layers.
+ * @param windowed whether a layer has the window, where `layer_types` does not say it
+ * @param rope of a layer with and without window
+ * @throws TritsmithError `unsupported` for a type of layer that is neither full nor sliding attention, `bad-input` for too few of them
+ */
+export function readLayerKinds(
+  config: HuggingFaceConfig,
+  windowed: (layer: number) => boolean,
+  rope: (layer: number, windowed: boolean) => LayerKind['rope'] = () => 'global',
+): readonly LayerKind[] {
+  const { layer_types: types, sliding_window: window, num_hidden_layers: layers } = config;
+  if (types && types.length < layers)
+    throw new TritsmithError('bad-input', 'configuration.layer-types', { types: types.length, layers });
+  const strange = types?.find((type) => type !== 'full_attention' && type !== 'sliding_attention');
+  if (strange !== undefined) throw unsupported('layer-type', strange);
+  return shortest(
+    Array.from({ length: layers }, (_, layer): LayerKind => {
+      const slides =
+        window !== null && window !== undefined && (types ? types[layer] === 'sliding_attention' : windowed(layer));
+      const reached = slides && window < config.max_position_embeddings;
+      return { window: reached ? window : null, rope: rope(layer, slides) };
+    }),
+  );
 }
 
 /** What `readDecoder` can't read from the settings that all families share. */
@@ -145,6 +235,10 @@ export function readDecoder(config: HuggingFaceConfig, family: Family = {}): Mod
   if (!Number.isInteger(headSize) || headSize % 2 !== 0)
     throw new TritsmithError('bad-input', 'configuration.head-size', { headSize });
   const rope = readRope(config);
+  const { scaling } = rope;
+  const rotated = Math.trunc(headSize * (own.rotaryFactor ?? 1));
+  if (rotated === 0 || rotated % 2 !== 0 || (scaling?.kind === 'factors' && scaling.factors.length !== rotated / 2))
+    throw new TritsmithError('bad-input', 'configuration.rotary-size', { rotated });
   return {
     ...plainDecoder,
     architecture: config.model_type,
@@ -157,9 +251,12 @@ export function readDecoder(config: HuggingFaceConfig, family: Family = {}): Mod
     ffnSize: config.intermediate_size,
     rmsNormEpsilon: config.rms_norm_eps,
     ropeTheta: rope.theta,
-    ropeScaling: rope.scaling,
+    ropeScaling: scaling,
     activation,
-    maxPositions: config.max_position_embeddings,
+    maxPositions:
+      scaling?.kind === 'factors'
+        ? Math.min(scaling.positions, config.max_position_embeddings)
+        : config.max_position_embeddings,
     tiedEmbeddings: config.tie_word_embeddings ?? false,
     ternary: config.tritsmith?.ternary ?? false,
     subln: config.tritsmith?.subln ?? 'none',

@@ -49,6 +49,11 @@ export const ggufArchitectures = {
   bitnet: { ...plain, name: 'bitnet', rotaryPairs: 'halves', subln: 'sub-norm' },
   qwen2: { ...plain, name: 'qwen2', rotaryPairs: 'halves' },
   qwen3: { ...normIn, name: 'qwen3', rotaryPairs: 'halves', inBitnetCpp: true },
+  gemma3: { ...normIn, name: 'gemma3', rotaryPairs: 'halves', inBitnetCpp: true, windows: true },
+  smollm3: { ...normIn, name: 'smollm3', rotaryPairs: 'adjacent' },
+  granite: { ...normIn, name: 'granite', rotaryPairs: 'adjacent' },
+  olmo2: { ...normIn, name: 'olmo2', rotaryPairs: 'halves' },
+  phi3: { ...normIn, name: 'phi3', rotaryPairs: 'halves' },
 } as const satisfies Readonly<Record<string, GgufArchitecture>>;
 
 /** The entry of a file's `general.architecture`; null for one that none of our families writes. */
@@ -85,9 +90,48 @@ export interface GgufKeys {
   readonly strings: Readonly<Record<string, string>>;
 }
 
+/** Keys that are written where they say something; a file without them is a plain decoder's. */
+function familyKeys(configuration: ModelConfiguration): GgufKeys {
+  const { layerKinds, ropeScaling, embeddingScale, attentionScale, residualScale, logitScale } = configuration;
+  const window = layerKinds.find((kind) => kind.window !== null)?.window ?? null;
+  const floats: Record<string, number> = {};
+  if (ropeScaling?.kind === 'linear') floats['rope.scaling.factor'] = ropeScaling.factor;
+  if (ropeScaling?.kind === 'factors' && ropeScaling.magnitude !== 1)
+    floats['rope.scaling.attn_factor'] = ropeScaling.magnitude;
+  if (configuration.localRopeTheta !== null) floats['rope.freq_base_swa'] = configuration.localRopeTheta;
+  if (embeddingScale !== 1) floats.embedding_scale = embeddingScale;
+  if (attentionScale !== null) floats['attention.scale'] = attentionScale;
+  if (residualScale !== 1) floats.residual_scale = residualScale;
+  if (logitScale !== 1) floats.logit_scale = 1 / logitScale;
+  return {
+    integers: {
+      ...(window === null ? {} : { 'attention.sliding_window': window }),
+      ...(window === null || layerKinds.length === 1 ? {} : { 'attention.sliding_window_pattern': layerKinds.length }),
+    },
+    floats,
+    strings: ropeScaling?.kind === 'linear' ? { 'rope.scaling.type': 'linear' } : {},
+  };
+}
+
+/**
+ * Whether keys can say which layers have which kind: all one; all but the last of each period with one window; or every fourth without a rotary
+ * embedding in a `smollm3` file, where the number is fixed.
+ */
+export function keysHoldKinds({ name }: GgufArchitecture, { layerKinds }: ModelConfiguration): boolean {
+  const [first] = layerKinds;
+  const last = layerKinds.at(-1)!;
+  const before = layerKinds.slice(0, -1);
+  if (!before.every(({ window, rope }) => window === first!.window && rope === first!.rope)) return false;
+  if (name === 'smollm3')
+    return layerKinds.length === 4 && first!.rope === 'global' && last.rope === 'none' && first!.window === null;
+  if (layerKinds.some(({ rope }) => rope === 'none')) return false;
+  if (layerKinds.length === 1) return first!.rope === 'global' || first!.window !== null;
+  return first!.window !== null && last.window === null && last.rope === 'global';
+}
+
 export function ggufKeys(configuration: ModelConfiguration): GgufKeys {
-  const { headSize, ropeScaling } = configuration;
-  const linear = ropeScaling?.kind === 'linear' ? ropeScaling.factor : null;
+  const { headSize } = configuration;
+  const own = familyKeys(configuration);
   return {
     integers: {
       context_length: configuration.maxPositions,
@@ -100,12 +144,13 @@ export function ggufKeys(configuration: ModelConfiguration): GgufKeys {
       'attention.value_length': headSize,
       'rope.dimension_count': rotarySize(configuration),
       vocab_size: configuration.vocabSize,
+      ...own.integers,
     },
     floats: {
       'attention.layer_norm_rms_epsilon': configuration.rmsNormEpsilon,
       'rope.freq_base': configuration.ropeTheta,
-      ...(linear === null ? {} : { 'rope.scaling.factor': linear }),
+      ...own.floats,
     },
-    strings: linear === null ? {} : { 'rope.scaling.type': 'linear' },
+    strings: own.strings,
   };
 }

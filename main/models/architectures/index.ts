@@ -5,11 +5,28 @@ import { type JsonObject, readBoundedFile } from '../../basics/bounded-json.ts';
 import type { ModelConfiguration } from '../configuration.ts';
 import { assertLanguageModel } from '../declared-model.ts';
 import { type Architecture, huggingFaceConfig } from './architecture.ts';
+import { gemma3, gemma3Text } from './gemma3.ts';
+import { granite } from './granite.ts';
 import { llama } from './llama.ts';
+import { mistral } from './mistral.ts';
+import { olmo2 } from './olmo2.ts';
+import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
+import { smollm3 } from './smollm3.ts';
 
-export const architectures: readonly Architecture[] = [llama, qwen2, qwen3];
+export const architectures: readonly Architecture[] = [
+  llama,
+  qwen2,
+  qwen3,
+  gemma3Text,
+  gemma3,
+  mistral,
+  smollm3,
+  phi3,
+  granite,
+  olmo2,
+];
 
 const largestConfiguration = 16 * 1024 * 1024;
 

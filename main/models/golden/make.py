@@ -12,9 +12,15 @@ import torch
 import torch.nn.functional as F
 import transformers
 from safetensors.torch import save_file
+from transformers.models.gemma3 import modeling_gemma3
+from transformers.models.granite import modeling_granite
 from transformers.models.llama import modeling_llama
+from transformers.models.mistral import modeling_mistral
+from transformers.models.olmo2 import modeling_olmo2
+from transformers.models.phi3 import modeling_phi3
 from transformers.models.qwen2 import modeling_qwen2
 from transformers.models.qwen3 import modeling_qwen3
+from transformers.models.smollm3 import modeling_smollm3
 
 import reference as ref
 
@@ -25,6 +31,7 @@ PROMPTS = (5, 3, 6)
 B, T, VOCAB = 3, 12, 96
 
 SHAPE = dict(hidden_size=48, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2, vocab_size=VOCAB)
+SMALL = SHAPE | dict(hidden_size=36, intermediate_size=56)  # sqrt(36) is exact, which Gemma multiplies by
 LLAMA3_SCALING = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
                       original_max_position_embeddings=64)
 CONFIGS = {
@@ -34,11 +41,31 @@ CONFIGS = {
                          rope_scaling=LLAMA3_SCALING),
     "qwen2": ref.Config("qwen2", **SHAPE, head_dim=12, rms_norm_eps=1e-6, rope_theta=1000000.0, tie_word_embeddings=True),
     "qwen3": ref.Config("qwen3", **SHAPE, head_dim=16, rms_norm_eps=1e-6, rope_theta=1000000.0, tie_word_embeddings=True),
+    # Windows shorter than the rows, a scale of attention that is not the head's, two rotary bases, linear scaling of the global one.
+    "gemma3": ref.Config("gemma3_text", **SMALL, head_dim=12, rms_norm_eps=1e-6, rope_theta=1000.0, tie_word_embeddings=True,
+                         sliding_window=4, layer_types=["sliding_attention", "full_attention"], rope_local_base_freq=100.0,
+                         query_pre_attn_scalar=20, rope_scaling=dict(rope_type="linear", factor=8.0)),
+    "mistral": ref.Config("mistral", **SMALL, head_dim=12, rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=False, sliding_window=5),
+    "smollm3": ref.Config("smollm3", **SMALL, head_dim=12, rms_norm_eps=1e-6, rope_theta=5000.0, tie_word_embeddings=True, no_rope_layers=[1, 0]),
+    # As in Phi-4-mini: three quarters of a head are rotated, with LongRoPE.
+    "phi3": ref.Config("phi3", **SMALL | dict(hidden_size=32), head_dim=8, rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=True,
+                       partial_rotary_factor=0.75, original_max_position_embeddings=64,
+                       rope_scaling=dict(rope_type="longrope", short_factor=[1.0, 1.25, 2.5], long_factor=[2.0, 3.0, 5.0])),
+    "granite": ref.Config("granite", **SMALL | dict(hidden_size=32), head_dim=8, rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=True,
+                          embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.22, logits_scaling=4.0),
+    "olmo2": ref.Config("olmo2", **SMALL | dict(hidden_size=32), head_dim=8, rms_norm_eps=1e-6, rope_theta=10000.0, tie_word_embeddings=False),
 }
+NEWER = ("gemma3", "mistral", "smollm3", "phi3", "granite", "olmo2")
 HF = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM, modeling_llama),
     "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM, modeling_qwen2),
     "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM, modeling_qwen3),
+    "gemma3_text": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM, modeling_gemma3),
+    "mistral": (transformers.MistralConfig, transformers.MistralForCausalLM, modeling_mistral),
+    "smollm3": (transformers.SmolLM3Config, transformers.SmolLM3ForCausalLM, modeling_smollm3),
+    "phi3": (transformers.Phi3Config, transformers.Phi3ForCausalLM, modeling_phi3),
+    "granite": (transformers.GraniteConfig, transformers.GraniteForCausalLM, modeling_granite),
+    "olmo2": (transformers.Olmo2Config, transformers.Olmo2ForCausalLM, modeling_olmo2),
 }
 
 
@@ -49,7 +76,23 @@ def hf_config(config):
     value = {k: v for k, v in vars(config).items() if v is not None}
     if config.model_type == "qwen2":
         del value["attention_bias"]  # Qwen2 always has biases on q, k, v and its config.json does not say so
-    return value | {"architectures": [HF[config.model_type][1].__name__], "hidden_act": "silu", "max_position_embeddings": 128}
+    activation = {"hidden_activation": "gelu_pytorch_tanh"} if config.gemma else {"hidden_act": "silu"}
+    if config.model_type in ("phi3", "granite", "olmo2"):
+        del value["head_dim"]  # hidden size / heads; their config.json does not say so
+    more = {"pad_token_id": 0} if config.model_type in ("phi3", "smollm3", "olmo2") else {}  # the padding of `batch`; else a token without gradient
+    return value | {"architectures": [HF[config.model_type][1].__name__], **activation, "max_position_embeddings": 128} | more
+
+
+def stored(config, tensors):
+    """As checkpoints store them: Phi-3 keeps q, k, v in one matrix, and gate and up."""
+    if config.model_type != "phi3":
+        return tensors
+    result = dict(tensors)
+    for prefix in [n.removesuffix(".self_attn.q_proj.weight") for n in tensors if n.endswith(".self_attn.q_proj.weight")]:
+        for fused, parts in (("self_attn.qkv_proj", ("q_proj", "k_proj", "v_proj")), ("mlp.gate_up_proj", ("gate_proj", "up_proj"))):
+            block = f"{prefix}.{fused.split('.')[0]}"
+            result[f"{prefix}.{fused}.weight"] = torch.cat([result.pop(f"{block}.{part}.weight") for part in parts])
+    return result
 
 
 def batch():
@@ -69,18 +112,26 @@ def base_parameters(config, seed):
     """Random float32 parameters under their Hugging Face names, norms around 1."""
     generator = torch.Generator().manual_seed(seed)
     draw = lambda std, *shape: torch.randn(*shape, generator=generator) * std
-    norm = lambda size: 1 + draw(0.2, size)
+    norm = lambda size: draw(0.2, size) + (0 if config.gemma else 1)
     c, p = config, {}
     q, kv = c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim
     p["model.embed_tokens.weight"] = draw(0.3, c.vocab_size, c.hidden_size)
     for i in range(c.num_hidden_layers):
         layer = f"model.layers.{i}"
-        p[f"{layer}.input_layernorm.weight"] = norm(c.hidden_size)
+        if not c.post_norms_only:
+            p[f"{layer}.input_layernorm.weight"] = norm(c.hidden_size)
         for name, out, inside in (("q", q, c.hidden_size), ("k", kv, c.hidden_size), ("v", kv, c.hidden_size), ("o", c.hidden_size, q)):
             p[f"{layer}.self_attn.{name}_proj.weight"] = draw(0.15, out, inside)
         if c.qk_norm:
             p[f"{layer}.self_attn.q_norm.weight"] = norm(c.head_dim)
             p[f"{layer}.self_attn.k_norm.weight"] = norm(c.head_dim)
+        if c.post_norms_only:
+            p[f"{layer}.self_attn.q_norm.weight"] = norm(q)
+            p[f"{layer}.self_attn.k_norm.weight"] = norm(kv)
+        if c.gemma:
+            p[f"{layer}.pre_feedforward_layernorm.weight"] = norm(c.hidden_size)
+        if c.gemma or c.post_norms_only:
+            p[f"{layer}.post_feedforward_layernorm.weight"] = norm(c.hidden_size)
         p[f"{layer}.post_attention_layernorm.weight"] = norm(c.hidden_size)
         p[f"{layer}.mlp.gate_proj.weight"] = draw(0.15, c.intermediate_size, c.hidden_size)
         p[f"{layer}.mlp.up_proj.weight"] = draw(0.15, c.intermediate_size, c.hidden_size)
@@ -141,7 +192,7 @@ def transformers_result(config, parameters, ids, mask, targets):
 
     with float64_everywhere(), mock.patch.object(module, "eager_attention_forward", capture):
         model = model_class._from_config(config_class(**settings), attn_implementation="eager", dtype=torch.float64)
-        state = {k: v.double() for k, v in parameters.items()}
+        state = {k: v.double() for k, v in stored(config, parameters).items()}
         missing, unexpected = model.load_state_dict(state, strict=False)
         assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
         assert all(p.dtype == torch.float64 for p in model.parameters())
@@ -151,7 +202,7 @@ def transformers_result(config, parameters, ids, mask, targets):
         logits = model(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
         loss = ref.cross_entropy(logits, targets)
         loss.backward()
-    gradients = {n: p.grad for n, p in model.named_parameters() if n in parameters}
+    gradients = {n: p.grad for n, p in model.named_parameters() if n in state}
     return {"hidden": hidden[0], "logits": logits, "layers": captured}, loss, gradients
 
 
@@ -226,7 +277,12 @@ def best_seed(candidates, margin_of):
 def base_seed(arch):
     """Seed of fp-llama and fp-qwen3, chosen by the tie margin of the `none` student."""
     config = CONFIGS[arch]
-    return best_seed(range(1000, 1200), lambda s: quantised_run(config, base_parameters(config, s), "none", False)[3].activation)
+
+    def margin_of(seed):
+        margin = quantised_run(config, base_parameters(config, seed), "none", False)[3]
+        return margin.activation if margin.weight > 1e-6 else 0
+
+    return best_seed(range(1000, 1200), margin_of)
 
 
 _cache = {}
@@ -264,11 +320,11 @@ def make_full_precision(arch):
         agree(out["hidden"], theirs["hidden"], mask, "hidden"), agree(out["logits"], theirs["logits"], mask, "logits"),
         agree(loss, their_loss, what="loss"),
         *(agree(mine[n], yours[n], mask, f"layer {i} {n}") for i, (mine, yours) in enumerate(zip(out["layers"], theirs["layers"], strict=True)) for n in "qkv"),
-        *(agree(grads[f"grad.{n}"], their_grads[n], what=f"grad.{n}") for n in parameters))
+        *(agree(g, their_grads[n], what=f"grad.{n}") for n, g in stored(config, {n: grads[f"grad.{n}"] for n in parameters}).items()))
     print(f"fp-{arch}: largest difference from transformers {worst:.1e}")
-    tensors = io_tensors(ids, mask, targets, theirs) | {f"grad.{n}": their_grads[n] for n in parameters}
+    tensors = io_tensors(ids, mask, targets, theirs) | {f"grad.{n}": their_grads[n] for n in stored(config, parameters)}
     shared = parameters_of("llama") if arch in ("llama3", "qwen2") else {}
-    own = {n: value for n, value in parameters.items() if n not in shared}
+    own = {n: value for n, value in stored(config, parameters).items() if n not in shared}
     more = {"parametersFrom": "fp-llama.safetensors"} if shared else {}
     write(f"fp-{arch}", own | tensors, meta_of(config, loss=their_loss.item(), **more, float32Error=float32_error(parameters, config),
           source=f"transformers {transformers.__version__} {HF[config.model_type][1].__name__}, eager attention, float64"))
@@ -295,7 +351,8 @@ def make_ternary(arch, placement):
     ids, mask, targets = batch()
     p, out, loss, margin = quantised_run(config, base | subln, placement)
     assert margin.activation > 5e-5 and margin.weight > 1e-6, vars(margin)
-    tensors = io_tensors(ids, mask, targets, out) | gradients(loss, p)
+    grads = stored(config, {n.removeprefix("grad."): g for n, g in gradients(loss, p).items()})
+    tensors = io_tensors(ids, mask, targets, out) | {f"grad.{n}": g for n, g in grads.items()}
     own = subln | qkv_biases(config)
     deltas = {n: ref.weight_delta(v).item() for n, v in p.items() if n.split(".")[-2] in ref.ATTENTION + ref.MLP and v.ndim == 2}
     write(f"ternary-{arch}-{placement}", own | tensors, meta_of(
@@ -489,7 +546,7 @@ def make_adamw_full_precision():
 FILES = {f"fp-{a}": (lambda a=a: make_full_precision(a)) for a in CONFIGS}
 FILES |= {f"ternary-{a}-{s}": (lambda a=a, s=s: make_ternary(a, s))
           for a, s in [("llama", "none"), ("llama", "paper"), ("llama", "all"), ("qwen2", "paper"),
-                       ("qwen3", "none"), ("qwen3", "paper"), ("qwen3", "all")]}
+                       ("qwen3", "none"), ("qwen3", "paper"), ("qwen3", "all"), ("gemma3", "all"), *((a, "paper") for a in NEWER)]}
 FILES |= {"losses": make_losses, "distil-qwen3": make_distil, "adamw-qwen3": make_adamw_ternary, "adamw-fp-qwen3": make_adamw_full_precision}
 
 if __name__ == "__main__":

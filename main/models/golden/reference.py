@@ -7,6 +7,7 @@ gives the gradients. No batching tricks, no fusing: the shortest form that can b
 B batch, T positions, D head width, H query heads, Hk key/value heads, V vocabulary, [B, T, ...] row-major.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -99,6 +100,18 @@ class Config:
     num_hidden_layers: int = 2
     rope_scaling: dict | None = None
     attention_bias: bool = field(default=False)
+    # What some families have besides; None where config.json says nothing.
+    sliding_window: int | None = None
+    layer_types: list | None = None
+    rope_local_base_freq: float | None = None
+    query_pre_attn_scalar: float | None = None
+    no_rope_layers: list | None = None
+    partial_rotary_factor: float | None = None
+    original_max_position_embeddings: int | None = None
+    embedding_multiplier: float | None = None
+    attention_multiplier: float | None = None
+    residual_multiplier: float | None = None
+    logits_scaling: float | None = None
 
     @property
     def qkv_bias(self):
@@ -106,7 +119,36 @@ class Config:
 
     @property
     def qk_norm(self):
-        return self.model_type == "qwen3"
+        return self.model_type in ("qwen3", "gemma3_text")
+
+    @property
+    def gemma(self):
+        return self.model_type == "gemma3_text"
+
+    @property
+    def post_norms_only(self):
+        return self.model_type == "olmo2"
+
+    def window(self, layer):
+        """Positions that a token sees, itself included; None: all before it."""
+        if self.layer_types is not None and self.layer_types[layer] == "full_attention":
+            return None
+        return self.sliding_window
+
+    def rotates(self, layer):
+        return self.no_rope_layers is None or self.no_rope_layers[layer] == 1
+
+    @property
+    def rotary_dim(self):
+        return int(self.head_dim * (self.partial_rotary_factor or 1))
+
+    @property
+    def attention_scale(self):
+        return self.attention_multiplier or (self.query_pre_attn_scalar or self.head_dim) ** -0.5
+
+    @property
+    def embedding_scale(self):
+        return self.hidden_size ** 0.5 if self.gemma else self.embedding_multiplier or 1.0
 
 
 def rms_norm(x, weight, eps):
@@ -114,39 +156,55 @@ def rms_norm(x, weight, eps):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight
 
 
-def rope_inverse_frequencies(config):
-    """theta^(-2i/D), i = 0..D/2-1; with rope_type "llama3" long wavelengths are divided by `factor`, short ones kept,
+def rope_inverse_frequencies(config, layer):
+    """theta^(-2i/R), i = 0..R/2-1, of the R rotated dimensions, and what cos and sin are multiplied by; with rope_type "llama3" long wavelengths are divided by `factor`, short ones kept,
     and those between `original/high_freq_factor` and `original/low_freq_factor` interpolated (Llama 3.1)."""
-    i = torch.arange(0, config.head_dim, 2, dtype=torch.float64)
-    frequency = config.rope_theta ** (-i / config.head_dim)
+    i = torch.arange(0, config.rotary_dim, 2, dtype=torch.float64)
+    local = config.rope_local_base_freq is not None and config.window(layer) is not None
+    frequency = (config.rope_local_base_freq if local else config.rope_theta) ** (-i / config.rotary_dim)
     scaling = config.rope_scaling
-    if scaling is None:
-        return frequency
+    if scaling is None or local:
+        return frequency, 1.0
+    if scaling["rope_type"] == "linear":
+        return frequency / scaling["factor"], 1.0
+    if scaling["rope_type"] == "longrope":
+        # Within the original length: the short factors, and a magnitude from how far the context was stretched.
+        original = config.original_max_position_embeddings
+        stretched = 128 / original
+        return frequency / torch.tensor(scaling["short_factor"], dtype=torch.float64), math.sqrt(1 + math.log(stretched) / math.log(original))
     assert scaling["rope_type"] == "llama3"
     original = scaling["original_max_position_embeddings"]
     low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
     wavelength = 2 * torch.pi / frequency
     smooth = ((original / wavelength - low) / (high - low)).clamp(0, 1)  # 1 keep, 0 divide
-    return smooth * frequency + (1 - smooth) * frequency / scaling["factor"]
+    return smooth * frequency + (1 - smooth) * frequency / scaling["factor"], 1.0
 
 
-def rope(x, config):
-    """Rotates the pair (i, i + D/2) of x [B, T, heads, D] by position * frequency_i (Hugging Face "half" layout).
+def rope(x, config, layer):
+    """Rotates the pair (i, i + R/2) of the first R dimensions of x [B, T, heads, D] by position * frequency_i (Hugging Face "half" layout).
     Positions count 0..T-1 from the left; with right padding no position ids are needed."""
-    angle = torch.arange(x.shape[1], dtype=torch.float64)[:, None] * rope_inverse_frequencies(config)
-    cos, sin = angle.cos()[None, :, None].to(x.dtype), angle.sin()[None, :, None].to(x.dtype)
-    a, b = x.chunk(2, -1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
+    if not config.rotates(layer):
+        return x
+    frequency, magnitude = rope_inverse_frequencies(config, layer)
+    angle = torch.arange(x.shape[1], dtype=torch.float64)[:, None] * frequency
+    cos, sin = (magnitude * f[None, :, None].to(x.dtype) for f in (angle.cos(), angle.sin()))
+    rotated, rest = x[..., :config.rotary_dim], x[..., config.rotary_dim:]
+    a, b = rotated.chunk(2, -1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), -1)
 
 
-def attention(q, k, v, mask):
-    """Causal attention, scale 1/sqrt(D). q [B, T, H, D], k and v [B, T, Hk, D]; query head h reads key/value head
+def attention(q, k, v, mask, scale, window=None):
+    """Causal attention over the last `window` positions, itself included. q [B, T, H, D], k and v [B, T, Hk, D]; query head h reads key/value head
     h // (H/Hk). Keys at padding are masked."""
     repeat = q.shape[2] // k.shape[2]
     k, v = k.repeat_interleave(repeat, 2), v.repeat_interleave(repeat, 2)
-    scores = torch.einsum("bthd,bshd->bhts", q, k) * q.shape[-1] ** -0.5
+    scores = torch.einsum("bthd,bshd->bhts", q, k) * scale
     causal = torch.ones(q.shape[1], q.shape[1], dtype=torch.bool).tril()
-    scores = scores.masked_fill(~(causal & mask[:, None, None, :]), float("-inf"))
+    seen = causal & mask[:, None, None, :]
+    if window is not None:
+        # Padding whose window holds padding alone sees itself, so that it is a number.
+        seen = seen & causal.triu(1 - window) | torch.eye(q.shape[1], dtype=torch.bool)
+    scores = scores.masked_fill(~seen, float("-inf"))
     return torch.einsum("bhts,bshd->bthd", scores.softmax(-1), v)
 
 
@@ -170,28 +228,40 @@ def forward(parameters, config, ids, mask, quantised=False, placement="none", su
         return bit_linear(x, weight, bias)
 
     def norm(name, x):
-        return rms_norm(x, parameters[f"{name}.weight"], config.rms_norm_eps)
+        weight = parameters[f"{name}.weight"]
+        return rms_norm(x, 1 + weight if config.gemma else weight, config.rms_norm_eps)
 
-    hidden = F.embedding(ids, parameters["model.embed_tokens.weight"])
+    # Where a layer has no norm of its own there, the value passes.
+    before = (lambda name, x: x) if config.post_norms_only else norm
+    after = norm if config.gemma or config.post_norms_only else (lambda name, x: x)
+    ffn_norm = "pre_feedforward_layernorm" if config.gemma else "post_attention_layernorm"
+    residual = config.residual_multiplier or 1.0
+    activation = (lambda x: F.gelu(x, approximate="tanh")) if config.gemma else F.silu
+
+    hidden = F.embedding(ids, parameters["model.embed_tokens.weight"]) * config.embedding_scale
     layers = []
     for index in range(config.num_hidden_layers):
         layer = f"model.layers.{index}"
-        x = norm(f"{layer}.input_layernorm", hidden)
+        x = before(f"{layer}.input_layernorm", hidden)
         heads = lambda y: y.view(batch, length, -1, config.head_dim)
-        q = heads(project(f"{layer}.self_attn.q_proj", x))
-        k = heads(project(f"{layer}.self_attn.k_proj", x))
+        q, k = project(f"{layer}.self_attn.q_proj", x), project(f"{layer}.self_attn.k_proj", x)
         v = heads(project(f"{layer}.self_attn.v_proj", x))
+        if config.post_norms_only:  # OLMo 2 normalises the whole projection
+            q, k = norm(f"{layer}.self_attn.q_norm", q), norm(f"{layer}.self_attn.k_norm", k)
+        q, k = heads(q), heads(k)
         if config.qk_norm:
             q, k = norm(f"{layer}.self_attn.q_norm", q), norm(f"{layer}.self_attn.k_norm", k)
-        q, k = rope(q, config), rope(k, config)
-        mixed = attention(q, k, v, mask).flatten(2)
-        hidden = hidden + project(f"{layer}.self_attn.o_proj", mixed)
-        x = norm(f"{layer}.post_attention_layernorm", hidden)
-        gate = F.silu(project(f"{layer}.mlp.gate_proj", x))
-        hidden = hidden + project(f"{layer}.mlp.down_proj", gate * project(f"{layer}.mlp.up_proj", x))
+        q, k = rope(q, config, index), rope(k, config, index)
+        mixed = attention(q, k, v, mask, config.attention_scale, config.window(index)).flatten(2)
+        mixed = project(f"{layer}.self_attn.o_proj", mixed)
+        hidden = hidden + residual * after(f"{layer}.post_attention_layernorm", mixed)
+        x = before(f"{layer}.{ffn_norm}", hidden)
+        gate = activation(project(f"{layer}.mlp.gate_proj", x))
+        mixed = project(f"{layer}.mlp.down_proj", gate * project(f"{layer}.mlp.up_proj", x))
+        hidden = hidden + residual * after(f"{layer}.post_feedforward_layernorm", mixed)
         layers.append({"q": q.flatten(2), "k": k.flatten(2), "v": v.flatten(2)})
     head = "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"
-    logits = F.linear(norm("model.norm", hidden), parameters[head])
+    logits = F.linear(norm("model.norm", hidden), parameters[head]) / (config.logits_scaling or 1.0)
     return {"hidden": hidden, "logits": logits, "layers": layers}
 
 

@@ -4,7 +4,13 @@
  */
 import { tell, type Told } from '../../contract/messages/told.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import { type GgufKeys, ggufKeys, ggufTensorName, regroupedHeads } from '../../models/architectures/gguf.ts';
+import {
+  type GgufKeys,
+  ggufKeys,
+  ggufTensorName,
+  keysHoldKinds,
+  regroupedHeads,
+} from '../../models/architectures/gguf.ts';
 import { architectureOf } from '../../models/architectures/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { inverseFrequencies } from '../../models/rotary-tables.ts';
@@ -43,13 +49,24 @@ function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array |
  */
 export function planGguf(configuration: ModelConfiguration, separateScales = false): GgufPlan {
   const architecture = architectureOf(configuration.architecture).gguf(configuration, separateScales);
+  if (!keysHoldKinds(architecture, configuration))
+    throw new TritsmithError('unsupported', 'export.layer-kinds', { architecture: architecture.name });
   const { heads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
   const notes: Told[] = [];
   if (architecture.name === 'bitnet' && heads * headSize !== hiddenSize)
     throw new TritsmithError('unsupported', 'export.bitnet-shape', { heads, headSize, hiddenSize });
   if (architecture.name === 'bitnet' && !tiedEmbeddings) notes.push(tell('note.bitnet-head'));
   if (architecture.name === 'bitnet' && configuration.ropeScaling) notes.push(tell('note.bitnet-rope'));
-  if (architecture.subln === 'norm-in' && subln !== 'none') notes.push(tell('note.qwen3-subln'));
+  if (architecture.subln === 'norm-in' && subln !== 'none')
+    notes.push(
+      tell(architecture.inBitnetCpp ? 'note.subln-not-in-llama-cpp' : 'note.subln-ours-alone', {
+        architecture: architecture.name,
+      }),
+    );
+  const window = configuration.layerKinds.find((kind) => kind.window !== null)?.window ?? null;
+  if (window !== null && !architecture.windows)
+    notes.push(tell('note.window-ignored', { architecture: architecture.name, window }));
+  if (architecture.name === 'phi3') notes.push(tell('note.phi3-apart'));
   // SubLN before o and down alone: bitnet.cpp applies ffn_down_norm_in only beside ffn_gate_norm_in, so the FFN norm moves there.
   const moveFfnNorm = architecture.subln === 'norm-in' && architecture.inBitnetCpp && subln === 'paper';
 

@@ -7,7 +7,13 @@ import type { ExportCheck } from '../../contract/results.ts';
 import { llamaCppForTests, needsLlamaCpp } from '../../testing/llama-cpp.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
+import {
+  tinyConfiguration,
+  tinyFamilies,
+  tinyParameters,
+  tinyPrompts,
+  tokenizerFolder,
+} from '../../models/fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { writeGgufModel } from './gguf-file.ts';
 import { compareWithLlamaCpp, llamaCppCheck } from './llama-cpp-check.ts';
@@ -37,6 +43,12 @@ async function verify(
   const written = await writeVerifiedGguf(path, model, encoding, options);
   return { ...written, found: written.checks.find(({ name }) => name === 'llama.cpp') };
 }
+
+/** llama.cpp's Gemma 3 has a period of six. */
+const gemma3Kinds = Array.from(
+  { length: 6 },
+  (_, layer) => ({ window: layer < 5 ? 6 : null, rope: layer < 5 ? 'local' : 'global' }) as const,
+);
 
 describe.skipIf(component === null)(`an exported file in llama.cpp ${needsLlamaCpp}`, () => {
   it.each<[string, Partial<ModelConfiguration>, GgufEncoding]>([
@@ -70,6 +82,12 @@ describe.skipIf(component === null)(`an exported file in llama.cpp ${needsLlamaC
   it.each<[string, Partial<ModelConfiguration>]>([
     ['Llama', full],
     ['Qwen3', { ...full, architecture: 'qwen3' }],
+    ['Gemma 3', { ...tinyFamilies.gemma3, ...full, layers: 6, layerKinds: gemma3Kinds }],
+    ['Mistral', { architecture: 'mistral', ...full }],
+    ['SmolLM3', { ...tinyFamilies.smollm3, ...full }],
+    ['Phi-3, as Llama', { architecture: 'phi3', ...full }],
+    ['Granite', { ...tinyFamilies.granite, ...full }],
+    ['OLMo 2', { ...tinyFamilies.olmo2, ...full }],
   ])('a full-precision %s as F16: the same tokens, logits within a hundredth', async (_title, changes) => {
     const configuration = tinyConfiguration(changes);
     const { found } = await verify(

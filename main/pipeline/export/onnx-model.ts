@@ -6,8 +6,15 @@ import { native } from '../../../native/index.ts';
 import { encodeF16 } from '../../formats/half-precision.ts';
 import { Graph, type GraphNode, type Value } from '../../graph/graph.ts';
 import type { ConstantType, OnnxConstantHeader, OnnxGraph, OnnxNode } from '../../graph/onnx-format.ts';
-import { linear, rmsNorm } from '../../graph/operations.ts';
-import { type ModelConfiguration, projections, projectionShape } from '../../models/configuration.ts';
+import { linear, rmsNorm, scale } from '../../graph/operations.ts';
+import {
+  type LayerKind,
+  layerKind,
+  type ModelConfiguration,
+  projections,
+  projectionShape,
+  rotarySize,
+} from '../../models/configuration.ts';
 import { decoderLayer, deltaName } from '../../models/decoder-layer.ts';
 import { embeddingName, finalNormName, headName, parameterSpecifications } from '../../models/parameters.ts';
 import { rotaryTables } from '../../models/rotary-tables.ts';
@@ -147,8 +154,11 @@ class ModelBuilder {
   }
 }
 
-/** `[T, T]`: 0 where a token may look, -1e9 ahead of it; made from the length of `ids`. */
-function causalMask(builder: ModelBuilder): void {
+/**
+ * `[T, T]`: 0 where a token may look, -1e9 elsewhere; made from the length of `ids`. One for each window that a layer has, besides that of
+ * layers without one.
+ */
+function masks(builder: ModelBuilder, { layerKinds }: ModelConfiguration): void {
   const integer = (name: string, values: number[], shape: number[]): OnnxModelConstant =>
     constant(name, 'int64', shape, () => BigInt64Array.from(values, BigInt));
   builder.add([
@@ -164,9 +174,24 @@ function causalMask(builder: ModelBuilder): void {
     node('Range', ['mask.zero', 'mask.length', 'mask.one'], 'mask.columns'),
     node('Unsqueeze', ['mask.columns', 'mask.axis'], 'mask.rows'),
     node('Greater', ['mask.columns', 'mask.rows'], 'mask.ahead'),
-    node('Where', ['mask.ahead', 'mask.not', 'mask.may'], 'mask'),
+    node('Where', ['mask.ahead', 'mask.not', 'mask.may'], maskName(null)),
   );
+  for (const window of new Set(layerKinds.map((kind) => kind.window))) {
+    if (window === null) continue;
+    const name = maskName(window);
+    builder.add([integer(`${name}.size`, [window], [])]);
+    builder.nodes.push(
+      node('Sub', ['mask.rows', `${name}.size`], `${name}.last`),
+      node('LessOrEqual', ['mask.columns', `${name}.last`], `${name}.behind`),
+      node('Where', [`${name}.behind`, 'mask.not', maskName(null)], name),
+    );
+  }
 }
+
+const maskName = (window: number | null): string => (window === null ? 'mask' : `mask.${window}`);
+/** Name of a rotary table of the layers of a kind. */
+const tableName = (table: 'cos' | 'sin', rope: LayerKind['rope']): string =>
+  rope === 'global' ? table : `${table}.${rope}`;
 
 function addLayer(
   builder: ModelBuilder,
@@ -177,6 +202,7 @@ function addLayer(
 ): string {
   const graph = new Graph('layer');
   const built = decoderLayer(graph, configuration, { products: 'float32' });
+  const { window, rope } = layerKind(configuration, layer);
   const prefix = `layers.${layer}.`;
   const output = `${prefix}output`;
   /** Names of the ternary parameters by what they are called in the layer. */
@@ -188,9 +214,9 @@ function addLayer(
   }
   const names = new Map([
     ['x', input],
-    ['mask', 'mask'],
-    ['cos', 'cos'],
-    ['sin', 'sin'],
+    ['mask', maskName(window)],
+    ['cos', tableName('cos', rope)],
+    ['sin', tableName('sin', rope)],
     [built.output.name, output],
   ]);
   builder.graph(graph, prefix, names, (entry, rename) => {
@@ -220,11 +246,11 @@ function addLayer(
 }
 
 function addHead(builder: ModelBuilder, configuration: ModelConfiguration, hidden: string, head: string): void {
-  const { hiddenSize, vocabSize, rmsNormEpsilon } = configuration;
+  const { hiddenSize, vocabSize, rmsNormEpsilon, logitScale } = configuration;
   const graph = new Graph('head');
   const x = graph.input('x', ['B', 'T', hiddenSize]);
   const normed = rmsNorm(graph, x, graph.input('norm', [hiddenSize]), rmsNormEpsilon);
-  const logits: Value = linear(graph, normed, graph.input('head', [vocabSize, hiddenSize]));
+  const logits: Value = linear(graph, scale(graph, normed, logitScale), graph.input('head', [vocabSize, hiddenSize]));
   const names = new Map([
     ['x', hidden],
     ['norm', 'finalNorm'],
@@ -257,20 +283,30 @@ export function onnxModel(
   source: TensorSource,
   embedding: 'F16' | 'F32',
 ): OnnxGraph<OnnxModelConstant> {
-  const { vocabSize, hiddenSize, headSize, layers, maxPositions } = configuration;
+  const { vocabSize, hiddenSize, layers, maxPositions, embeddingScale } = configuration;
   const builder = new ModelBuilder();
   const table = (name: string, parameter: string): string =>
     addTable(builder, name, [vocabSize, hiddenSize], () => source.read(parameter), embedding);
   const embeddings = table('embedding', embeddingName);
   const head = configuration.tiedEmbeddings ? embeddings : table('head', headName(configuration));
-  const { cos, sin } = rotaryTables(configuration, maxPositions);
-  builder.add([
-    constant('cos', 'float32', [maxPositions, headSize / 2], () => cos),
-    constant('sin', 'float32', [maxPositions, headSize / 2], () => sin),
-    constant('finalNorm', 'float32', [hiddenSize], () => source.read(finalNormName)),
-  ]);
-  causalMask(builder);
-  builder.nodes.push(node('Gather', [embeddings, 'input_ids'], 'hidden'));
+  for (const rope of new Set(configuration.layerKinds.map((kind) => kind.rope))) {
+    const { cos, sin } = rotaryTables(configuration, maxPositions, rope);
+    const shape = [maxPositions, rotarySize(configuration) / 2];
+    builder.add([
+      constant(tableName('cos', rope), 'float32', shape, () => cos),
+      constant(tableName('sin', rope), 'float32', shape, () => sin),
+    ]);
+  }
+  builder.add([constant('finalNorm', 'float32', [hiddenSize], () => source.read(finalNormName))]);
+  masks(builder, configuration);
+  if (embeddingScale === 1) builder.nodes.push(node('Gather', [embeddings, 'input_ids'], 'hidden'));
+  else {
+    builder.add([constant('embedding.scale', 'float32', [], () => Float32Array.of(embeddingScale))]);
+    builder.nodes.push(
+      node('Gather', [embeddings, 'input_ids'], 'rows'),
+      node('Mul', ['rows', 'embedding.scale'], 'hidden'),
+    );
+  }
   let hidden = 'hidden';
   for (let layer = 0; layer < layers; layer += 1) hidden = addLayer(builder, layer, configuration, source, hidden);
   addHead(builder, configuration, hidden, head);

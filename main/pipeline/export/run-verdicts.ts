@@ -70,6 +70,7 @@ function llama(facts: Facts): Verdict {
   if (facts.has(/_norm_in\.weight$/)) return no('verdict.no-place-for-subln');
   if (ggufArchitecture(facts.architecture) === null)
     return no('verdict.unknown-architecture', { architecture: facts.architecture });
+  if (facts.architecture === 'phi3' && facts.has(/ffn_gate\.weight$/)) return no('verdict.phi3-apart');
   if (facts.architecture === 'qwen2' && facts.has(/ffn_(gate|up|down)\.scale$/)) return no('verdict.qwen2-scales');
   return sharedObstacle(facts) ?? (facts.has(/\.scale$/) ? yes('verdict.scales-apart') : loads(facts));
 }

@@ -7,7 +7,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openGguf } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
-import { tinyConfiguration, tinyParameters, tinyPrompts, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
+import {
+  tinyConfiguration,
+  tinyFamilies,
+  tinyParameters,
+  tinyPrompts,
+  tokenizerFolder,
+} from '../../models/fixtures/tiny-model.ts';
 import type { GgufEncoding } from './gguf-encoding.ts';
 import { planGguf } from './gguf-layout.ts';
 import { compareWithGraph, parametersOfFile } from './runtime-check.ts';
@@ -78,6 +84,19 @@ describe('an exported student in the native runtime', () => {
       { architecture: 'qwen3', subln: 'all' },
       { linear: 'TQ2_0', embedding: f16 },
     ],
+    ['Gemma 3, SubLN before o and down', 'gemma3', tinyFamilies.gemma3, { linear: 'I2_S', embedding: f16 }],
+    [
+      'Gemma 3, SubLN before all seven',
+      'gemma3',
+      { ...tinyFamilies.gemma3, subln: 'all' },
+      { linear: 'TQ2_0', embedding: f16 },
+    ],
+    ['Mistral with a window', 'bitnet', tinyFamilies.mistral, { linear: 'I2_S', embedding: f16 }],
+    ['SmolLM3', 'smollm3', tinyFamilies.smollm3, { linear: 'I2_S', embedding: f16 }],
+    ['Phi-4-mini', 'phi3', tinyFamilies.phi3, { linear: 'I2_S', embedding: f16 }],
+    ['Phi-3, as Llama', 'bitnet', { architecture: 'phi3' }, { linear: 'I2_S', embedding: f16 }],
+    ['Granite', 'granite', { ...tinyFamilies.granite, subln: 'all' }, { linear: 'I2_S', embedding: f16 }],
+    ['OLMo 2', 'olmo2', tinyFamilies.olmo2, { linear: 'TQ1_0', embedding: f16 }],
   ])('%s (%s) has the logits of the graph engine within 1e-4', async (_title, architecture, changes, encoding) => {
     // An epsilon this large shows a norm that is applied twice.
     const configuration = tinyConfiguration({ rmsNormEpsilon: 1e-3, ...changes });
@@ -89,9 +108,9 @@ describe('an exported student in the native runtime', () => {
       ['parser', true],
       ['runtime', true],
     ]);
-    // At the other places an int8 rounding fell the other way and moved what comes after it.
+    // At the other places an int8 rounding fell the other way and moved what comes after it; each layer has as many that may.
     const { exactShare, sameTokens, tokens, unexplainedTokens } = checks[2]!.figures;
-    expect(exactShare).toBeGreaterThan(0.8);
+    expect(exactShare).toBeGreaterThan(0.8 ** (configuration.layers / 2));
     expect(sameTokens! / tokens!).toBeGreaterThan(0.98);
     expect(unexplainedTokens).toBe(0);
     const file = await openGguf(path);
@@ -109,6 +128,17 @@ describe('an exported student in the native runtime', () => {
     expect(largestDifference).toBeLessThan(bound);
     expect(sameTokens).toBe(tokens);
   });
+
+  it.each<[string, Partial<ModelConfiguration>]>(Object.entries(tinyFamilies))(
+    'a full-precision %s as F16 computes what the file holds',
+    async (_, changes) => {
+      const configuration = tinyConfiguration({ ...changes, ternary: false, subln: 'none' });
+      const { written } = write(configuration, { linear: 'F16', embedding: 'F16' });
+      const { largestDifference, sameTokens, tokens } = (await written).checks[2]!.figures;
+      expect(largestDifference).toBeLessThan(1e-4);
+      expect(sameTokens).toBe(tokens);
+    },
+  );
 
   it('a mistake in the layout is seen: rows of Q not permuted', async () => {
     const configuration = tinyConfiguration({ subln: 'none' });

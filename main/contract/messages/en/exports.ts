@@ -17,8 +17,13 @@ export const exports = {
   }),
   'export.subln-everywhere': (_: undefined, names: Names): Sentences => ({
     message: 'SubLN before all seven projections fits no GGUF architecture for this family.',
-    reason: 'Only Qwen3 files have a place for it.',
+    reason: 'Files of Llama, Mistral, Phi-3 and Qwen2 have no place for it.',
     remedy: `Train the student with SubLN before o_proj and down_proj (${names.setting('refine.subln')} at "paper"), or export the Hugging Face folder or ONNX alone.`,
+  }),
+  'export.layer-kinds': ({ architecture }: { architecture: string }): Sentences => ({
+    message: `The layers of this model differ in a way that a "${architecture}" file can't say.`,
+    reason: 'Such a file knows one window, on all layers or on all but the last of each period.',
+    remedy: 'Export the Hugging Face folder or ONNX alone.',
   }),
   'export.bitnet-shape': ({
     heads,

@@ -9,8 +9,11 @@ const lacking = {
   'attention-bias': ['a bias in its attention layers (attention_bias)', 'Choose a model of this family without it.'],
   'feed-forward-bias': ['a bias in its feed-forward layers (mlp_bias)', 'Choose a model without it.'],
   'sliding-window': ['sliding-window attention', 'Choose a model with full attention.'],
-  activation: ['an activation', 'Choose a model with SiLU (SwiGLU) feed-forward layers.'],
-  'rope-scaling': ['a kind of rope scaling', 'Choose a model with plain or Llama-3 rotary scaling.'],
+  'layer-type': ['a type of layer', 'Choose a model with full or sliding-window attention.'],
+  activation: ['an activation', 'Choose a model with SiLU or tanh-GELU feed-forward layers (hidden_act).'],
+  'logit-cap': ['capped logits (softcapping)', 'Choose a newer model of this family.'],
+  'two-way-attention': ['attention in both directions', 'Choose a model that generates text.'],
+  'rope-scaling': ['a kind of rope scaling', 'Choose a model with plain, linear, Llama-3 or LongRoPE rotary scaling.'],
 } as const;
 export type LackingFeature = keyof typeof lacking;
 
@@ -163,8 +166,8 @@ export const modelFiles = {
     reason: problems.join('; '),
     remedy: again,
   }),
-  'configuration.rope': ({ key }: { key: string }): Sentences => ({
-    message: `config.json: rope scaling "llama3" has no usable "${key}".`,
+  'configuration.rope': ({ kind, key }: { kind: string; key: string }): Sentences => ({
+    message: `config.json: rope scaling "${kind}" has no usable "${key}".`,
     remedy: 'Download the model again; its config.json is incomplete.',
   }),
   'configuration.key-value-heads': ({ heads, kvHeads }: { heads: number; kvHeads: number }): Sentences => ({
@@ -173,6 +176,14 @@ export const modelFiles = {
   }),
   'configuration.head-size': ({ headSize }: { headSize: number }): Sentences => ({
     message: `config.json: the head size ${headSize} is not an even whole number.`,
+    remedy: 'Download the model again; its config.json is wrong.',
+  }),
+  'configuration.rotary-size': ({ rotated }: { rotated: number }): Sentences => ({
+    message: `config.json: ${rotated} rotated dimensions of a head are no even number, or the factors of its rope scaling are not half as many.`,
+    remedy: 'Download the model again; its config.json is wrong.',
+  }),
+  'configuration.layer-types': ({ types, layers }: { types: number; layers: number }): Sentences => ({
+    message: `config.json describes ${types} of ${layers} layers (layer_types, no_rope_layers).`,
     remedy: 'Download the model again; its config.json is wrong.',
   }),
   'model.lacks-tensor': ({

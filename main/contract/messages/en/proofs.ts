@@ -132,8 +132,18 @@ export const proofs = {
   'note.bitnet-rope': (): Sentences => ({
     message: 'llama.cpp and bitnet.cpp refuse a "bitnet" file with rope scaling; it runs in Tritsmith.',
   }),
-  'note.qwen3-subln': (): Sentences => ({
-    message: 'llama.cpp refuses SubLN in a "qwen3" file; it runs in Tritsmith and, as I2_S, in bitnet.cpp.',
+  'note.subln-not-in-llama-cpp': ({ architecture }: { architecture: string }): Sentences => ({
+    message: `llama.cpp refuses SubLN in a "${architecture}" file; it runs in Tritsmith and, as I2_S, in bitnet.cpp.`,
+  }),
+  'note.subln-ours-alone': ({ architecture }: { architecture: string }): Sentences => ({
+    message: `Neither llama.cpp nor bitnet.cpp has SubLN in a "${architecture}" file; it runs in Tritsmith.`,
+  }),
+  'note.window-ignored': ({ architecture, window }: { architecture: string; window: number }): Sentences => ({
+    message: `llama.cpp reads a "${architecture}" file as if it had no window: beyond ${window} tokens it computes something else.`,
+  }),
+  'note.phi3-apart': (): Sentences => ({
+    message:
+      'llama.cpp wants gate and up of a "phi3" file in one matrix; this one has them apart and runs in Tritsmith.',
   }),
   'note.no-byte-tokens': (): Sentences => ({
     message: 'The vocabulary has no byte tokens: llama.cpp fails on characters that the vocabulary lacks.',

@@ -33,6 +33,9 @@ export const verdicts = {
   'verdict.unknown-architecture': ({ architecture }: { architecture: string }): Sentences => ({
     message: `Not known here for the architecture "${architecture}".`,
   }),
+  'verdict.phi3-apart': (): Sentences => ({
+    message: 'It wants gate and up of "phi3" in one matrix; here they are apart.',
+  }),
   'verdict.qwen2-scales': (): Sentences => ({
     message: 'Its "qwen2" leaves the scales of the feed-forward layers out; export again, as "llama".',
   }),
