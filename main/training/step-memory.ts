@@ -2,7 +2,7 @@
 import type { MemoryTerm } from '../contract/estimates.ts';
 import { projectionShape, type ModelConfiguration } from '../models/configuration.ts';
 import { keptLayerBytes } from '../models/layer-sessions.ts';
-import { countParameters } from '../models/parameters.ts';
+import { countParameters, layerNorms } from '../models/parameters.ts';
 import { chunkRows } from '../models/head.ts';
 import { ternaryWeightBytes } from '../models/ternary-weights.ts';
 import { automaticSplitHeads, relationBuffers, relationRows, type StateWidths } from './attention-relation.ts';
@@ -32,7 +32,7 @@ const engineBytes = 0.2e9;
 function workingFloats(configuration: ModelConfiguration, rowLength: number): number {
   const { hiddenSize, ffnSize, heads, kvHeads, headSize, ternary } = configuration;
   const attention = 3 * heads * headSize + 3 * kvHeads * headSize + heads * rowLength;
-  const values = 2 * hiddenSize + attention + 3 * ffnSize;
+  const values = layerNorms(configuration).length * hiddenSize + attention + 3 * ffnSize;
   const entering = (['q', 'o', 'gate', 'down'] as const).map((name) => projectionShape(configuration, name)[1]);
   return values + (ternary ? entering.reduce((sum, width) => sum + width, 0) : 2 * hiddenSize);
 }
