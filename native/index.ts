@@ -40,6 +40,10 @@ export interface NativeTraining {
   keepFreedMemory(): void;
   /** Ternary values `[O, columns]` as int8 `[columns, O]`, the layout that ONNX Runtime's integer product takes. */
   transposeTernary(values: Float32Array, columns: number, out: Int8Array): void;
+  /** The ternary value of `values[i]` in two bits (value + 1) of `out`, four to a byte from the lowest bits up; what is beyond one half counts as 1. */
+  packTernary(values: Float32Array, out: Uint8Array): void;
+  /** How many ternary values of `values` differ from those in `packed`. */
+  countMoved(values: Float32Array, packed: Uint8Array): number;
   /** `target[i] += source[i]`. */
   accumulate(target: Float32Array, source: Float32Array): void;
   /** Row i of `out` [n, width] becomes row `ids[i]` of `table` [V, width]; throws RangeError on an id outside the table. */

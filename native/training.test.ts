@@ -62,6 +62,31 @@ describe('transposeTernary', () => {
   });
 });
 
+describe('packTernary and countMoved', () => {
+  it.each([0, 1, 4, 7, 70_003])('keep %i codes and find those that changed, on one thread and on three', (count) => {
+    const code = (value: number): number => (value > 0.5 ? 1 : value < -0.5 ? -1 : 0);
+    const before = values(count, 3);
+    const after = values(count, 4).map((value, i) => (i % 3 === 0 ? value : before[i]!));
+    const moved = after.filter((value, i) => code(value) !== code(before[i]!)).length;
+    if (count > 7) expect(moved).toBeGreaterThan(count / 10);
+    for (const threads of [1, 3]) {
+      native.setThreads(threads);
+      const packed = new Uint8Array(Math.ceil(count / 4)).fill(255);
+      native.packTernary(before, packed);
+      expect(native.countMoved(before, packed)).toBe(0);
+      expect(native.countMoved(after, packed)).toBe(moved);
+      const unpacked = Array.from({ length: count }, (_, i) => ((packed[i >> 2]! >> (2 * (i % 4))) & 3) - 1);
+      expect(unpacked).toEqual([...before].map(code));
+    }
+  });
+
+  it('refuse buffers of another size or type', () => {
+    expect(() => native.packTernary(new Float32Array(5), new Uint8Array(1))).toThrow(RangeError);
+    expect(() => native.countMoved(new Float32Array(5), new Uint8Array(3))).toThrow(RangeError);
+    expect(() => native.packTernary(new Float32Array(4), new Int8Array(1) as unknown as Uint8Array)).toThrow(TypeError);
+  });
+});
+
 describe('quantiseTernary', () => {
   it.each([1, 5, 127, 4096, 100_003])('equals the definition on %i values', (count) => {
     const weights = values(count, count);

@@ -11,8 +11,8 @@ export type SublnPlacement = z.infer<typeof sublnPlacement>;
 
 const fraction = z.number().min(0).max(1);
 
-/** AdamW and its learning-rate schedule; shared by every training stage. */
-export const optimiserSettings = z.object({
+/** AdamW and its learning-rate schedule, of a full-precision model. */
+const denseOptimiser = z.object({
   learningRate: z.number().positive().max(1),
   schedule: z.enum(['cosine', 'linear', 'constant']).default('linear'),
   /** Share of the steps in which the learning rate rises from 0. */
@@ -27,6 +27,15 @@ export const optimiserSettings = z.object({
   batchSize: z.int().min(1).max(4096).default(32),
   /** Most tokens that one micro-batch may hold, padding included; a step is split into as many as it needs. */
   microBatchTokens: z.int().min(64).max(1_048_576).default(4096),
+});
+
+/** The same with what a ternary model adds; shared by every stage that trains a student. */
+export const optimiserSettings = denseOptimiser.extend({
+  /**
+   * Learning rate of the ternary latents in units of their matrix's delta: how far a weight may move in a step at the peak, where 1 is the width of a
+   * bin. `auto`: so much that a weight can cross one bin in the steps of the stage. Absent: `learningRate`, whatever the size of the weights.
+   */
+  ternaryRate: z.union([z.number().positive().max(1), z.literal('auto')]).optional(),
 });
 export type OptimiserSettings = z.infer<typeof optimiserSettings>;
 
@@ -96,7 +105,7 @@ export const pretrainSettings = z.object({
 });
 export type PretrainSettings = z.infer<typeof pretrainSettings>;
 
-export const finetuneSettings = z.object({ ...length.shape, optimiser: optimiserSettings });
+export const finetuneSettings = z.object({ ...length.shape, optimiser: denseOptimiser });
 export type FinetuneSettings = z.infer<typeof finetuneSettings>;
 
 /**

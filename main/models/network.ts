@@ -83,6 +83,16 @@ export class Network {
     return this.#ternaryWeights?.refresh(share) ?? [];
   }
 
+  /** Keeps the present codes, two bits each, for `countMoved`; of a training network. Nothing to keep in a full-precision model. */
+  markTernary(): void {
+    this.#ternaryWeights?.mark();
+  }
+
+  /** Weights whose code is another one than at `markTernary`. */
+  countMoved(): number {
+    return this.#ternaryWeights?.countMoved() ?? 0;
+  }
+
   /** Weights of each layer that stand for +1, as the last `refreshTernary` left them; of a training network. */
   countPositives(): number[] {
     return this.#ternaryWeights?.countPositives() ?? [];

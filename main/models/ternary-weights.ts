@@ -12,8 +12,8 @@ export interface TernaryCounts {
   total: number;
 }
 
-/** Bytes of one ternary weight in training, its latent value not counted: float32 for the backward pass, int8 for the forward one. */
-export const ternaryWeightBytes = 4 + 1;
+/** Bytes of one ternary weight in training, its latent value not counted: float32 for the backward pass, int8 for the forward one, the code that it began with. */
+export const ternaryWeightBytes = 4 + 1 + 1 / 4;
 
 export class TernaryWeights {
   readonly #latent: ParameterBuffer;
@@ -25,6 +25,8 @@ export class TernaryWeights {
   /** As int8 `[K, O]`; empty where products run in float32. */
   readonly #transposed = new Map<string, Int8Array>();
   readonly #deltas = new Map<string, Float32Array>();
+  /** Codes as they were at `mark`, four to a byte. */
+  readonly #marks = new Map<string, Uint8Array>();
 
   /** @param backward whether a backward pass will run, which needs the float32 values */
   constructor(latent: ParameterBuffer, products: 'int8' | 'float32', backward: boolean) {
@@ -61,6 +63,22 @@ export class TernaryWeights {
       counts.total += size;
     }
     return layers;
+  }
+
+  /** Keeps the present codes. */
+  mark(): void {
+    for (const { name, size } of this.#specifications) {
+      const marks = this.#marks.get(name) ?? new Uint8Array(Math.ceil(size / 4));
+      native.packTernary(this.#float32(name), marks);
+      this.#marks.set(name, marks);
+    }
+  }
+
+  /** Weights whose code is another one than at `mark`. */
+  countMoved(): number {
+    let moved = 0;
+    for (const [name, marks] of this.#marks) moved += native.countMoved(this.#float32(name), marks);
+    return moved;
   }
 
   /** Weights of each layer that stand for +1, as the last `refresh` left them. */

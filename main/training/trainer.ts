@@ -7,7 +7,7 @@ import { ParameterBuffer } from '../models/parameters.ts';
 import type { BatchSource } from './batches.ts';
 import { type CheckpointState, restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
 import { AdamW } from './optimiser.ts';
-import { learningRateAt, ternaryShareAt } from './schedule.ts';
+import { learningRateAt, ternaryPeak, ternaryShareAt } from './schedule.ts';
 import { TernaryMetrics } from './ternary-metrics.ts';
 import type { TrainingStep } from './training-step.ts';
 
@@ -62,6 +62,9 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     firstMoment: optimiser.firstMoment,
     secondMoment: optimiser.secondMoment,
   };
+  const peak = network.configuration.ternary ? ternaryPeak(totalSteps, optimiserSettings) : null;
+  // The codes that the stage begins with, from the model itself: a resumed run has them too.
+  network.markTernary();
   const state: CheckpointState = { gamma: 0, configuration: settings.configuration };
   const { found, passedOver } = await restoreCheckpoint(
     checkpoint.folder,
@@ -113,7 +116,13 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
       return (await stop(step - 1))!;
     }
     const learningRate = learningRateAt(step, totalSteps, optimiserSettings);
-    const norm = optimiser.step(gradients, step, learningRate);
+    const ternaryRate = peak === null ? null : learningRateAt(step, totalSteps, optimiserSettings, peak);
+    const norm = optimiser.step(
+      gradients,
+      step,
+      learningRate,
+      ternaryRate === null ? null : { rate: ternaryRate, deltaOf: (name) => network.ternary(name).delta },
+    );
     const ternary = ternaryMetrics.after(step, network.refreshTernary(ternaryShare(step + 1)));
     const seconds = (performance.now() - started) / 1000;
     hooks.onStep({
@@ -128,6 +137,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
         ...(losses.gradientRatio === null ? {} : { 'gamma/gradient-ratio': losses.gradientRatio }),
         'gradient-norm': norm,
         'learning-rate': learningRate,
+        ...(ternaryRate === null ? {} : { 'ternary-rate': ternaryRate }),
         'tokens-per-second': losses.tokens / seconds,
         ...ternary,
       },

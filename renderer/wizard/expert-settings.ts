@@ -19,6 +19,7 @@ function optimiser(group: 'finetune' | 'pretrain' | 'distil', rate: string | nul
   const of = (name: string, paper: string | null = null) => setting(group, `${group}.optimiser.${name}`, paper);
   return [
     of('learningRate', rate),
+    ...(group === 'finetune' ? [] : [of('ternaryRate')]),
     of('schedule', 'cosine or linear'),
     of('warmup', '0.05'),
     of('batchSize', '32'),

@@ -99,6 +99,8 @@ const others: Record<string, unknown> = {
       [`${stage}.optimiser.microBatchTokens`, 128],
     ]),
   ),
+  'pretrain.optimiser.ternaryRate': 0.01,
+  'distil.optimiser.ternaryRate': 'auto',
   ...Object.fromEntries(
     ['finetune', 'distil'].flatMap((stage) => [
       [`${stage}.epochs`, 3],

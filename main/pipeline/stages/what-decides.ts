@@ -28,6 +28,8 @@ const optimiserFields = [
   'batchSize',
   'microBatchTokens',
 ];
+/** Of a stage that trains a student. */
+const studentOptimiserFields = [...optimiserFields, 'ternaryRate'];
 const lengthFields = ['epochs', 'steps'];
 
 /** Which rows are trained on, and which tokens they are. */
@@ -57,7 +59,7 @@ const pretrain = [
   ...refine,
   'fixedPointGradients',
   ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength']),
-  ...inside('pretrain.optimiser', optimiserFields),
+  ...inside('pretrain.optimiser', studentOptimiserFields),
 ];
 const distil = [
   ...pretrain,
@@ -73,7 +75,7 @@ const distil = [
     'splitHeads',
     'anneal',
   ]),
-  ...inside('distil.optimiser', optimiserFields),
+  ...inside('distil.optimiser', studentOptimiserFields),
 ];
 /** Starts from the base itself. How many steps it takes depends on Stage 2 too: they stand beside this list in the digest. */
 const baseline = [
@@ -82,7 +84,7 @@ const baseline = [
   'refine.dropQkvBias',
   'fixedPointGradients',
   ...inside('distil', lengthFields),
-  ...inside('distil.optimiser', optimiserFields),
+  ...inside('distil.optimiser', studentOptimiserFields),
 ];
 
 /** Fields by stage, as paths from the recipe's root. */
