@@ -13,6 +13,7 @@ const labels: Record<SettingId, string> = {
   'task.maxNewTokens': texts.wizard.data.maxNewTokens,
   'optimiser.microBatchTokens': labelOf('*.optimiser.microBatchTokens'),
   'optimiser.learningRate': labelOf('*.optimiser.learningRate'),
+  'optimiser.ternaryRate': labelOf('*.optimiser.ternaryRate'),
   'refine.subln': labelOf('refine.subln'),
   'refine.dropQkvBias': labelOf('refine.dropQkvBias'),
   'distil.studentInit': labelOf('distil.studentInit'),

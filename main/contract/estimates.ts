@@ -1,6 +1,7 @@
 /** What a training takes, as terms: each with its bytes and the figures that they come from. messages/en/estimates.ts puts them into words. */
 import { z } from 'zod';
 import { jobKind } from './jobs.ts';
+import { told } from './messages/told-schema.ts';
 import { exportType } from './recipe.ts';
 
 const amount = z.number().min(0);
@@ -79,6 +80,8 @@ export const stageEstimate = z.object({
   /** Floating-point operations, weighted by what they cost beside those of a full-precision step. */
   work: amount,
   seconds: range,
+  /** How far a ternary weight can move in the stage, in units of its matrix's delta (the width of a bin); null where none is trained. */
+  travel: amount.nullable(),
   memory: z.array(memoryTerm),
   disk: z.array(diskTerm),
 });
@@ -102,6 +105,8 @@ export const recipeForecast = z.object({
   size: taskSize,
   stages: z.array(stageEstimate),
   basis: timeBasis,
+  /** What will not work as it should. */
+  warnings: z.array(told),
 });
 export type RecipeForecast = z.infer<typeof recipeForecast>;
 

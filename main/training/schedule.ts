@@ -32,6 +32,17 @@ export function farthestTravel(total: number, settings: OptimiserSettings, peak:
   return sum;
 }
 
+/** Where a weight can move less than this in a stage, in bins, few codes can change: not much more than as large a share of them. */
+export const leastTravel = 0.25;
+
+/**
+ * How far a ternary weight can move in a stage, in bins.
+ * @param delta of its matrix
+ */
+export function ternaryTravel(total: number, settings: OptimiserSettings, delta: number): number {
+  return farthestTravel(total, settings, ternaryPeak(total, settings) ?? settings.learningRate / delta);
+}
+
 /** Bins that a weight can cross in a stage with `ternaryRate: 'auto'`. */
 const automaticTravel = 1;
 

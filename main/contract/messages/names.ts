@@ -6,6 +6,7 @@ export type SettingId =
   | 'task.maxNewTokens'
   | 'optimiser.microBatchTokens'
   | 'optimiser.learningRate'
+  | 'optimiser.ternaryRate'
   | 'refine.subln'
   | 'refine.dropQkvBias'
   | 'distil.studentInit'

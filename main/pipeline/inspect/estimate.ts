@@ -14,6 +14,7 @@ import type {
   TimeBasis,
 } from '../../contract/estimates.ts';
 import type { JobKind } from '../../contract/jobs.ts';
+import { tell } from '../../contract/messages/told.ts';
 import { baselineModel } from '../../contract/model-names.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
@@ -24,10 +25,12 @@ import { stepMemory } from '../../training/step-memory.ts';
 import { encodingOf, exportTargets, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
 import { baselineConfiguration, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
+import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
 import { corpusSize } from './corpus-size.ts';
 import { costsOf, type JobCost, type RecipeShapes, stepWorkPerToken } from './cost.ts';
 import { inspectTeacher, studentBytes } from './inspect-teacher.ts';
 import { measureTask } from './task-size.ts';
+import { usualDelta } from './usual-delta.ts';
 
 /** Useful operations of one core in a second, before anything has been measured: from an old laptop to a server. */
 const guessedSpeed = { low: 4e9, high: 30e9 };
@@ -82,13 +85,18 @@ export async function forecastRecipe(
     high: basis.overhead.high + work / basis.speed.low,
   }));
   const disk = await diskOf(recipe, facts, costs, seconds);
+  const delta = await usualDelta(recipe.studentBase ?? recipe.teacher, facts.student);
   const stages = costs.map((cost, index): StageEstimate => ({
     ...cost,
     seconds: seconds[index]!,
+    travel: trainsStudent(cost.kind) ? ternaryTravel(cost.steps, settingsOf(cost.kind, recipe), delta) : null,
     memory: isTraining(cost.kind) ? trainingMemory(cost.kind, recipe, facts) : [],
     disk: disk.get(cost.kind) ?? [],
   }));
-  return { parameters: card.parameters, size: facts.size, stages, basis };
+  const warnings = stages.flatMap(({ kind, travel }) =>
+    travel !== null && travel < leastTravel ? [tell('estimate.codes-stay', { stage: kind, travel })] : [],
+  );
+  return { parameters: card.parameters, size: facts.size, stages, basis, warnings };
 }
 
 function basisOf({ teacher, size }: Facts, { threads }: Recipe, measured: MeasuredSpeed | null): TimeBasis {
@@ -101,6 +109,11 @@ function basisOf({ teacher, size }: Facts, { threads }: Recipe, measured: Measur
 
 function isTraining(kind: JobKind): kind is TrainingStage {
   return kind === 'finetune' || kind === 'pretrain' || kind === 'distil' || kind === 'baseline';
+}
+
+/** Whether the stage trains ternary weights. */
+function trainsStudent(kind: JobKind): kind is Exclude<TrainingStage, 'finetune'> {
+  return isTraining(kind) && kind !== 'finetune';
 }
 
 function settingsOf(kind: TrainingStage, recipe: Recipe): OptimiserSettings {

@@ -1,10 +1,13 @@
 /** What all training jobs share: from a model's folder and a source of batches to the folder of the trained model, with events on the way. */
+import { upperMedian } from '../../basics/numbers.ts';
 import { TritsmithError } from '../../contract/errors.ts';
+import { tell, wordsOf } from '../../contract/messages/told.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
 import { Network } from '../../models/network.ts';
 import { loadParameters } from '../../models/model-folder.ts';
+import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
 import { train, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
 import { checkpointFolder, type ModelFolder } from '../../experiment/folder.ts';
@@ -36,6 +39,16 @@ async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): P
   throw new TritsmithError('unsupported', 'processor.no-byte-products');
 }
 
+/** Says so where the stage is too short, or its rate too small, for the ternary weights to leave their bins. */
+function warnOfFewSteps(network: Network, { job, optimiser, totalSteps }: StageTraining, context: JobContext): void {
+  const ternary = network.parameters.specifications.filter((specification) => specification.ternary);
+  const delta = upperMedian(ternary.map(({ name }) => network.ternary(name).delta));
+  if (delta === undefined) return;
+  const travel = ternaryTravel(totalSteps, optimiser, delta);
+  if (travel < leastTravel)
+    context.emit({ type: 'log', level: 'warning', text: wordsOf(tell('estimate.codes-stay', { stage: job, travel })) });
+}
+
 /**
  * Trains the model of `source` and saves it as `result`.
  * @throws JobStopped when the job was told to pause or cancel
@@ -51,6 +64,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     recomputeActivations: recipe.recomputeActivations,
     arithmetic: await arithmeticOf(stage),
   });
+  warnOfFewSteps(network, stage, context);
   const trainingStep = await TrainingStep.create(network, stage.distillation ?? null, options);
   const evaluation = stage.evaluation;
   const settings: TrainerSettings = {

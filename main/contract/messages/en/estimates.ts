@@ -1,7 +1,7 @@
 /** Estimates, and what a machine can do: each sentence of an estimate is written from the terms that were added up, so it cannot say anything else. */
 import type { DiskTerm, MemoryTerm, ModelForecast, RecipeForecast, ResourceTerm } from '../../estimates.ts';
 import type { JobKind } from '../../jobs.ts';
-import { bytesInWords, sumOf } from '../../quantities.ts';
+import { bytesInWords, percent, sumOf } from '../../quantities.ts';
 import type { Names } from '../names.ts';
 import type { Say, Sentences, Told } from '../sentences.ts';
 
@@ -163,6 +163,13 @@ export const estimates = {
   }),
   'estimate.time': ({ stages, basis }: Pick<RecipeForecast, 'stages' | 'basis'>): Sentences => ({
     message: timeText({ stages, basis }),
+  }),
+
+  /** `travel`: how far a ternary weight can move in the stage, in bins. */
+  'estimate.codes-stay': ({ stage, travel }: { stage: JobKind; travel: number }, names: Names): Sentences => ({
+    message: `In ${stageNames[stage]} a ternary weight can move at most ${percent(travel)} of the width of a bin, so few of them will change.`,
+    reason: 'The learning rate is small beside the weights of this model, or the steps are few.',
+    remedy: `Set ${names.setting('optimiser.ternaryRate')} to "auto" for this stage, or let it train longer.`,
   }),
 
   // What the doctor finds: the finding, and what follows from it.
