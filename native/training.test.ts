@@ -87,6 +87,62 @@ describe('packTernary and countMoved', () => {
   });
 });
 
+describe('softenTernary and chainSoftTernary', () => {
+  const soft = (weight: number, delta: number, sharpness: number): number => {
+    const out = new Float32Array(1);
+    native.softenTernary(Float32Array.of(weight), delta, sharpness, out);
+    return out[0]!;
+  };
+
+  it('go from the weight to its code, with the values of the formula', () => {
+    const weights = [0.3, 0.6, 1.5];
+    for (const [sharpness, expected] of [
+      [0.01, [0.300002, 0.599998, 1.4999]],
+      [6, [0.083106, 0.768532, 1.000006]],
+      [30, [6e-6, 0.997527, 1]],
+    ] as const)
+      weights.forEach((weight, at) => {
+        expect(soft(weight, 1, sharpness)).toBeCloseTo(expected[at]!, 4);
+        expect(soft(-0.2 * weight, 0.2, sharpness)).toBeCloseTo(-expected[at]!, 4);
+      });
+  });
+
+  it('keep every code: what lies beyond one half before does so after', () => {
+    const weights = values(5000, 8);
+    for (const sharpness of [0.3, 3, 30]) {
+      const out = new Float32Array(5000);
+      native.softenTernary(weights, 0.4, sharpness, out);
+      weights.forEach((weight, at) => {
+        if (Math.abs(Math.abs(weight / 0.4) - 0.5) > 1e-5)
+          expect(Math.abs(out[at]!) > 0.5).toBe(Math.abs(weight / 0.4) > 0.5);
+      });
+    }
+  });
+
+  it('have the slope that finite differences give', () => {
+    const weights = values(300, 6);
+    for (const sharpness of [0.5, 4, 20]) {
+      const gradient = new Float32Array(300).fill(3);
+      native.chainSoftTernary(weights, 0.4, sharpness, gradient);
+      const s = (u: number): number =>
+        (Math.tanh(sharpness * (u - 0.5)) + Math.tanh(sharpness * (u + 0.5))) / (2 * Math.tanh(sharpness));
+      weights.forEach((weight, at) => {
+        const u = weight / 0.4;
+        // The factor delta of the gradient's definition and the 1 / delta of u cancel.
+        const slope = (s(u + 1e-5) - s(u - 1e-5)) / 2e-5;
+        expect(Math.abs(gradient[at]! / 3 - slope)).toBeLessThan(2e-4 * Math.max(1, sharpness));
+      });
+    }
+  });
+
+  it('refuse a scale or a sharpness that is not above 0', () => {
+    const four = new Float32Array(4);
+    expect(() => native.softenTernary(four, 0, 1, four)).toThrow(RangeError);
+    expect(() => native.chainSoftTernary(four, 1, 0, four)).toThrow(RangeError);
+    expect(() => native.softenTernary(four, 1, 1, new Float32Array(3))).toThrow(RangeError);
+  });
+});
+
 describe('quantiseTernary', () => {
   it.each([1, 5, 127, 4096, 100_003])('equals the definition on %i values', (count) => {
     const weights = values(count, count);

@@ -144,6 +144,7 @@ export const texts = {
   jobs: {
     finetune: 'Teach the teacher',
     refine: 'Refine',
+    reconstruct: 'Reconstruct',
     pretrain: 'Pre-train',
     distil: 'Distil',
     baseline: 'Baseline',
@@ -157,6 +158,7 @@ export const texts = {
   jobExplanations: {
     finetune: 'The full-precision model learns your task.',
     refine: 'Stage 1: the student is prepared so that training with three values stays stable.',
+    reconstruct: 'A few ternary layers at a time learn to give what the full-precision layers give.',
     pretrain: 'Stage 2: the ternary student reads general text.',
     distil: 'Stage 3: the ternary student learns to answer like the teacher.',
     baseline: 'BitNet-SFT: the same student without a teacher, to compare with.',
@@ -223,6 +225,7 @@ export const texts = {
     },
     zeros: 'Share of zeros',
     flips: 'Weights that change in a step',
+    windowError: 'Error of the layers reconstructed so far',
     moved: 'Weights that have changed since the stage began',
     gamma: 'Weight γ of the attention term',
     gradient: 'Gradient norm',
@@ -768,6 +771,9 @@ export const texts = {
       notEstimated: 'The machine check tells more.',
       cost: (time: string, memory: string, disk: string) => `${time} here, ${memory} of memory, ${disk} of disk`,
       gives: 'Gives:',
+      reconstruct: 'Reconstruct the layers first',
+      reconstructEffect:
+        'A few ternary layers at a time learn to give what the full-precision layers give, from your rows alone, before the student is distilled. It needs memory for these layers only, and about as much time as the distillation for each pass over the rows.',
       noCorpus: 'Without a corpus (step “Data”) Stage 2 is skipped.',
       expert: (changed: number) => (changed === 0 ? 'Expert settings' : `Expert settings (${String(changed)} changed)`),
       setting: 'Setting and effect',
@@ -796,6 +802,7 @@ export const texts = {
         general: 'General',
         finetune: 'Teaching the teacher',
         refine: 'Stage 1: refine',
+        reconstruct: 'Reconstruction of layers',
         pretrain: 'Stage 2: pre-train',
         distil: 'Stage 3: distil',
         limits: 'Evaluation, checkpoints, resources',
@@ -835,6 +842,25 @@ export const texts = {
           name: 'Start of SubLN',
           effect: '“calibrated” keeps the activations’ size; “ones” is the paper’s.',
         },
+        'reconstruct.epochs': {
+          name: 'Passes over the rows',
+          effect: 'For each window of layers; more passes come nearer to the full-precision layers.',
+        },
+        'reconstruct.steps': { name: 'Steps', effect: 'For each window, instead of passes; empty: by passes.' },
+        'reconstruct.window': {
+          name: 'Layers at a time',
+          effect: 'More layers make up for each other’s errors and take more memory.',
+        },
+        'reconstruct.soften': {
+          name: 'Hardening',
+          effect: 'Share of the steps in which weights harden into −1, 0 and +1; 0: at once.',
+        },
+        'reconstruct.corpus': {
+          name: 'Text without labels',
+          effect: 'A text or JSONL file, or a folder, that is read beside the rows. Any text like yours helps.',
+        },
+        'reconstruct.tokens': { name: 'Tokens of that text', effect: 'At most so many are read.' },
+        'reconstruct.sequenceLength': { name: 'Sequence length', effect: 'Tokens of that text in one row.' },
         'pretrain.tokens': { name: 'Tokens', effect: 'How much general text Stage 2 reads.' },
         'pretrain.sequenceLength': { name: 'Sequence length', effect: 'Tokens per packed sequence.' },
         'distil.lambda': {
@@ -1024,6 +1050,7 @@ export const texts = {
     'loss/ce': 'Loss: task (cross-entropy)',
     'loss/kd': 'Loss: teacher’s answers',
     'loss/relation': 'Loss: teacher’s attention',
+    'window-error': 'Error of the layers reconstructed so far',
     accuracy: 'Accuracy on held-out rows',
     'flip-rate': 'Weights that change in a step',
     'moved-fraction': 'Weights that have changed since the stage began',

@@ -41,6 +41,8 @@ export const diskTerm = z.discriminatedUnion('id', [
   term('checkpoint-in-writing', { parameters: amount, bytesEach: amount }),
   /** A model folder: weights, and the tokenizer's files. */
   term('model', { stage: jobKind, parameters: amount, bytesEach: amount, tokenizerBytes: amount }),
+  /** What enters and leaves a window while it is reconstructed, and once more while it is written. */
+  term('hidden-states', { files: amount, tokens: amount, width: amount }),
   /** The task's rows or the corpus as tokens. */
   term('tokens', { stage: jobKind, tokens: amount }),
   term('export', { type: exportType, model: z.string() }),

@@ -11,6 +11,8 @@ export const jobResults = {
   finetune: trained,
   /** How many norms were put in. */
   refine: z.object({ norms: z.number() }),
+  /** `error`: relative squared error of the last layer's output in the whole student, mean over the tokens of all rows. */
+  reconstruct: trained.extend({ windows: z.number(), error: z.number() }),
   pretrain: trained.extend({ tokens: z.number() }),
   distil: trained,
   baseline: trained,

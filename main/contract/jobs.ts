@@ -7,6 +7,7 @@ import { exportSettings, recipeSchema } from './recipe.ts';
 export const jobKind = z.enum([
   'finetune',
   'refine',
+  'reconstruct',
   'pretrain',
   'distil',
   'baseline',

@@ -10,6 +10,7 @@ export const stepMetrics = [
   'loss/ce',
   'loss/kd',
   'loss/relation',
+  'window-error',
   'accuracy',
   'flip-rate',
   'moved-fraction',

@@ -31,6 +31,8 @@ export const presetInputs = z.object({
     /** Default: a quarter of the longest row, at most 128. */
     maxNewTokens: taskSettings.shape.maxNewTokens.unwrap().optional(),
   }),
+  /** Reconstruct the layers before distilling. */
+  reconstruct: z.boolean().optional(),
   /** Text for Stage 2; without it Stage 2 is skipped. */
   corpus: localPath().optional(),
   seed: z.int().min(0).optional(),

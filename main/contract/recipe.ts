@@ -105,6 +105,24 @@ export const pretrainSettings = z.object({
 });
 export type PretrainSettings = z.infer<typeof pretrainSettings>;
 
+/** Between Stage 1 and Stage 2: each window of layers is trained, by itself, to give the full-precision model's outputs (docs/method.md, 3.1). */
+export const reconstructSettings = z.object({
+  /** Passes over the rows, for each window. */
+  ...length.shape,
+  /** Decoder layers that are trained together. */
+  window: z.int().min(1).max(8).default(3),
+  /** Share of the steps of a window in which its codes harden from nearly full precision; 0: hard from the first step. */
+  soften: fraction.default(0.8),
+  /** Text without labels beside the task's rows: a text or JSONL file, or a folder of such files. */
+  corpus: localPath().optional(),
+  /** Most tokens that are read of it. */
+  tokens: z.int().positive().default(1_000_000),
+  /** Its tokens in one row. */
+  sequenceLength: z.int().min(8).max(131_072).default(128),
+  optimiser: optimiserSettings,
+});
+export type ReconstructSettings = z.infer<typeof reconstructSettings>;
+
 export const finetuneSettings = z.object({ ...length.shape, optimiser: denseOptimiser });
 export type FinetuneSettings = z.infer<typeof finetuneSettings>;
 
@@ -152,6 +170,8 @@ export const recipeSchema = z.object({
     /** Drop the QKV bias of a Qwen2 student so that formats without it can hold the result. */
     dropQkvBias: z.boolean().default(false),
   }),
+  /** Window reconstruction; absent: skipped. */
+  reconstruct: reconstructSettings.optional(),
   /** Stage 2; null: skipped. */
   pretrain: pretrainSettings.nullable(),
   /** Stage 3. */

@@ -9,7 +9,7 @@ import { assertFinite, openCheckpoint, writeSafetensors } from '../formats/safet
 import { architectureOf, readModelConfiguration } from './architectures/index.ts';
 import { copyCompanion, readModelSettings } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
-import { headName, ParameterBuffer, parameterSpecifications } from './parameters.ts';
+import { headName, ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
 
 /** The folder's configuration, with tied embeddings also where the checkpoint holds no head although the config is silent. */
 export async function readFolderConfiguration(folder: string): Promise<ModelConfiguration> {
@@ -26,10 +26,15 @@ export async function readFolderConfiguration(folder: string): Promise<ModelConf
 
 /**
  * Loads the weights that `configuration` asks for, tensor by tensor. With a configuration that adds SubLN, its norms are left at 1.
+ * @param specifications some of the configuration's parameters, where not all are wanted
  * @throws TritsmithError `bad-input` for a missing tensor, a wrong shape, NaN or infinity
  */
-export async function loadParameters(folder: string, configuration: ModelConfiguration): Promise<ParameterBuffer> {
-  const buffer = new ParameterBuffer(parameterSpecifications(configuration));
+export async function loadParameters(
+  folder: string,
+  configuration: ModelConfiguration,
+  specifications = parameterSpecifications(configuration),
+): Promise<ParameterBuffer> {
+  const buffer = new ParameterBuffer(specifications);
   const checkpoint = await openCheckpoint(folder);
   try {
     for (const { name, shape, local } of buffer.specifications) {
@@ -83,6 +88,12 @@ async function derivedConfig(
   return `${JSON.stringify(derived, null, 2)}\n`;
 }
 
+/** The parameters of a model, in memory or read when their turn comes. */
+export interface ParameterSource {
+  readonly specifications: readonly ParameterSpecification[];
+  view(name: string): Float32Array | Promise<Float32Array>;
+}
+
 /**
  * Writes a model folder: weights in float32 or bfloat16 (latent weights for a ternary student), configuration, and the tokenizer files of
  * `source`. Weights go last, so a folder with weights is a complete one.
@@ -91,7 +102,7 @@ export async function saveModelFolder(
   folder: string,
   source: string,
   configuration: ModelConfiguration,
-  parameters: ParameterBuffer,
+  parameters: ParameterSource,
   dtype: 'F32' | 'BF16' = 'F32',
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
@@ -106,7 +117,10 @@ export async function saveModelFolder(
       name,
       dtype,
       shape,
-      data: () => (dtype === 'BF16' ? encodeBf16(parameters.view(name)) : parameters.view(name)),
+      data: async () => {
+        const values = await parameters.view(name);
+        return dtype === 'BF16' ? encodeBf16(values) : values;
+      },
     })),
     { format: 'pt', ...(configuration.tiedEmbeddings ? { 'lm_head.weight': headName(configuration) } : {}) },
   );

@@ -80,6 +80,19 @@ export function parameterSpecifications(configuration: ModelConfiguration): Para
   ];
 }
 
+/** Of some consecutive layers: their parameters under the names that they have in the model, as those of a network of these layers alone. */
+export function windowSpecifications(
+  configuration: ModelConfiguration,
+  first: number,
+  count: number,
+): ParameterSpecification[] {
+  return parameterSpecifications(configuration).flatMap((each) =>
+    each.layer !== null && each.layer >= first && each.layer < first + count
+      ? [{ ...each, layer: each.layer - first }]
+      : [],
+  );
+}
+
 export interface ParameterCounts {
   readonly total: number;
   /** Weights of the linear layers, which become ternary in a student. */

@@ -10,6 +10,18 @@ export function ternaryShareAt(step: number, total: number, anneal: number): num
   return steps === 0 ? 1 : Math.min(1, (step - 1) / steps);
 }
 
+/** Sharpness of the last soft step (CAT-Q): all but hard. */
+const sharpest = 30;
+
+/**
+ * How sharp the softened codes of a 1-based step are when they harden over the first `soften` (a fraction) of the steps: rising evenly to 30, then
+ * infinity, which is hard.
+ */
+export function sharpnessAt(step: number, total: number, soften: number): number {
+  const steps = soften * total;
+  return step > steps ? Infinity : (sharpest * step) / steps;
+}
+
 /** Learning rate of a 1-based step out of `total`: linear warm-up to `peak`, then the schedule down to 0 (or constant). */
 export function learningRateAt(
   step: number,

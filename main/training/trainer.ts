@@ -3,17 +3,21 @@ import { performance } from 'node:perf_hooks';
 import type { OptimiserSettings } from '../contract/recipe.ts';
 import type { MetricValues } from '../contract/metric-names.ts';
 import type { Network } from '../models/network.ts';
+import type { TernaryCounts } from '../models/ternary-weights.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
 import type { BatchSource } from './batches.ts';
 import { type CheckpointState, restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
 import { AdamW } from './optimiser.ts';
-import { learningRateAt, ternaryPeak, ternaryShareAt } from './schedule.ts';
+import { learningRateAt, sharpnessAt, ternaryPeak, ternaryShareAt } from './schedule.ts';
 import { TernaryMetrics } from './ternary-metrics.ts';
-import type { TrainingStep } from './training-step.ts';
+import type { MicroBatch, StepLosses } from './training-step.ts';
+import type { GammaBalance } from './gamma-balance.ts';
 
 export interface TrainerHooks {
   /** Asked between micro-batches. */
   stopRequested(): 'pause' | 'cancel' | null;
+  /** Before the first step of this session: steps that a checkpoint holds. */
+  onResumed?(steps: number): void;
   onStep(report: StepReport): void;
   onCheckpoint(step: number, path: string): void;
   onWarning(text: string): void;
@@ -27,14 +31,31 @@ export interface StepReport {
   readonly values: MetricValues;
 }
 
-export interface TrainerSettings {
+/** What computes the losses and gradients of a step (`TrainingStep`, `WindowStep`). */
+export interface GradientStep<Batch> {
+  readonly balance: GammaBalance | null;
+  /** Fills `gradients`. @param betweenMicroBatches may throw to abandon the step */
+  run(
+    step: number,
+    microBatches: readonly Batch[],
+    gradients: ParameterBuffer,
+    betweenMicroBatches?: () => void,
+  ): Promise<GradientLosses>;
+}
+
+/** Losses of a step; no cross-entropy where no labels are learned. */
+export type GradientLosses = Omit<StepLosses, 'crossEntropy'> & { readonly crossEntropy: number | null };
+
+export interface TrainerSettings<Batch = MicroBatch> {
   readonly network: Network;
-  readonly trainingStep: TrainingStep;
-  readonly batches: BatchSource;
+  readonly trainingStep: GradientStep<Batch>;
+  readonly batches: BatchSource<Batch>;
   readonly optimiser: OptimiserSettings;
   readonly totalSteps: number;
   /** Share of the steps in which the student's weights go from full precision to ternary; 0: ternary from the first step. */
   readonly anneal?: number;
+  /** Share of the steps in which codes are soft and harden; 0: hard from the first step. */
+  readonly soften?: number;
   readonly checkpoint: { readonly folder: string; readonly steps: number; readonly minutes: number };
   /** Digest of everything that decides the result: a checkpoint with another one is not resumed. */
   readonly configuration: string;
@@ -53,7 +74,10 @@ export interface TrainerResult {
 class StepAbandoned extends Error {}
 
 /** Trains until done or stopped. Parameters are updated in place; a pause saves the state at the last finished step. */
-export async function train(settings: TrainerSettings, hooks: TrainerHooks): Promise<TrainerResult> {
+export async function train<Batch = MicroBatch>(
+  settings: TrainerSettings<Batch>,
+  hooks: TrainerHooks,
+): Promise<TrainerResult> {
   const { network, trainingStep, batches, optimiser: optimiserSettings, totalSteps, checkpoint } = settings;
   const gradients = new ParameterBuffer(network.parameters.specifications);
   const optimiser = new AdamW(network.parameters, optimiserSettings);
@@ -74,13 +98,20 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
   );
   for (const text of passedOver) hooks.onWarning(text);
   const resumedAt = found?.step ?? 0;
+  hooks.onResumed?.(resumedAt);
   if (found) {
     state.gamma = found.state.gamma;
     if (trainingStep.balance) trainingStep.balance.gamma = state.gamma;
   }
-  const ternaryShare = (step: number): number =>
-    step > totalSteps ? 1 : ternaryShareAt(step, totalSteps, settings.anneal ?? 0);
-  network.refreshTernary(ternaryShare(resumedAt + 1));
+  /** Makes the weights that compute in a step; after the last one they are ternary. */
+  const refresh = (step: number): TernaryCounts[] =>
+    step > totalSteps
+      ? network.refreshTernary()
+      : network.refreshTernary(
+          ternaryShareAt(step, totalSteps, settings.anneal ?? 0),
+          sharpnessAt(step, totalSteps, settings.soften ?? 0),
+        );
+  refresh(resumedAt + 1);
 
   const ternaryMetrics = new TernaryMetrics(network, totalSteps);
   let savedAt = performance.now();
@@ -123,7 +154,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
       learningRate,
       ternaryRate === null ? null : { rate: ternaryRate, deltaOf: (name) => network.ternary(name).delta },
     );
-    const ternary = ternaryMetrics.after(step, network.refreshTernary(ternaryShare(step + 1)));
+    const ternary = ternaryMetrics.after(step, refresh(step + 1));
     const seconds = (performance.now() - started) / 1000;
     hooks.onStep({
       step,
@@ -131,7 +162,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
       resumedAt,
       values: {
         loss: losses.total,
-        'loss/ce': losses.crossEntropy,
+        ...(losses.crossEntropy === null ? {} : { 'loss/ce': losses.crossEntropy }),
         ...(losses.distillation === 0 ? {} : { 'loss/kd': losses.distillation }),
         ...(losses.relation === 0 ? {} : { 'loss/relation': losses.relation, gamma: losses.gamma }),
         ...(losses.gradientRatio === null ? {} : { 'gamma/gradient-ratio': losses.gradientRatio }),
@@ -147,7 +178,7 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     if (settings.evaluate && settings.evaluate.everySteps > 0 && step % settings.evaluate.everySteps === 0) {
       network.refreshTernary();
       const values = await settings.evaluate.run();
-      network.refreshTernary(ternaryShare(step + 1));
+      refresh(step + 1);
       hooks.onStep({ step, total: totalSteps, resumedAt, values });
     }
   }

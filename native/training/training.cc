@@ -183,6 +183,46 @@ void transposeTernary(const Napi::CallbackInfo& info) {
   });
 }
 
+/** Weights, their delta and the sharpness of their softened values; `values` are as many. */
+struct SoftArguments {
+  View<float> weights;
+  View<float> values;
+  float delta;
+  float sharpness;
+};
+
+SoftArguments softArguments(const Napi::CallbackInfo& info, const char* values) {
+  const Napi::Env env = info.Env();
+  const SoftArguments found = {floats(info, 0, "weights"), floats(info, 3, values), static_cast<float>(number(env, info[1], "delta")),
+                               static_cast<float>(number(env, info[2], "sharpness"))};
+  sameLength(env, values, found.values.length, "weights", found.weights.length);
+  if (!(found.delta > 0) || !(found.sharpness > 0)) throw Napi::RangeError::New(env, "delta and sharpness must be above 0.");
+  return found;
+}
+
+void softenTernary(const Napi::CallbackInfo& info) {
+  const SoftArguments a = softArguments(info, "out");
+  const float scale = 1 / (2 * std::tanh(a.sharpness));
+  inPieces(a.weights.length, kPiece, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) {
+      const float u = a.weights.data[i] / a.delta;
+      a.values.data[i] = (std::tanh(a.sharpness * (u - 0.5f)) + std::tanh(a.sharpness * (u + 0.5f))) * scale;
+    }
+  });
+}
+
+void chainSoftTernary(const Napi::CallbackInfo& info) {
+  const SoftArguments a = softArguments(info, "gradient");
+  const float scale = a.sharpness / (2 * std::tanh(a.sharpness));
+  inPieces(a.weights.length, kPiece, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) {
+      const float u = a.weights.data[i] / a.delta;
+      const float low = std::tanh(a.sharpness * (u - 0.5f)), high = std::tanh(a.sharpness * (u + 0.5f));
+      a.values.data[i] *= ((1 - low * low) + (1 - high * high)) * scale;
+    }
+  });
+}
+
 /** Two bits of a ternary value: 0, 1 or 2. */
 unsigned codeOf(float value) { return 1u + (value > 0.5f) - (value < -0.5f); }
 
@@ -337,6 +377,8 @@ void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("quantiseTernary", Napi::Function::New(env, quantiseTernary, "quantiseTernary"));
   exports.Set("keepFreedMemory", Napi::Function::New(env, keepFreedMemory, "keepFreedMemory"));
   exports.Set("transposeTernary", Napi::Function::New(env, transposeTernary, "transposeTernary"));
+  exports.Set("softenTernary", Napi::Function::New(env, softenTernary, "softenTernary"));
+  exports.Set("chainSoftTernary", Napi::Function::New(env, chainSoftTernary, "chainSoftTernary"));
   exports.Set("packTernary", Napi::Function::New(env, packTernary, "packTernary"));
   exports.Set("countMoved", Napi::Function::New(env, countMoved, "countMoved"));
   exports.Set("accumulate", Napi::Function::New(env, accumulate, "accumulate"));

@@ -21,6 +21,8 @@ export const draftContent = z.object({
   /** Longest written answer in tokens; null: a quarter of the row. */
   maxNewTokens: z.number().int().min(1).max(8192).nullable().catch(null),
   corpus: z.string().catch(''),
+  /** Reconstruct the layers before distilling. */
+  reconstruct: z.boolean().catch(false),
   /** False while the model in the folder cannot be a teacher. */
   teachable: z.boolean().catch(true),
   /** False while the data file has something that stops a training. */
@@ -83,6 +85,7 @@ export function inputsOf(draft: DraftContent, preset = draft.preset): PresetInpu
       devFraction: draft.devFraction,
     },
     ...(draft.name.trim() === '' ? {} : { name: draft.name.trim() }),
+    ...(draft.reconstruct ? { reconstruct: true } : {}),
     ...(draft.corpus === '' ? {} : { corpus: draft.corpus }),
     changes: draft.changes,
   };

@@ -12,6 +12,7 @@ const recipe: Recipe = recipeSchema.parse({
   task: { name: 'task', kind: 'classification', train: 'train.tsv', textColumns: ['text'], labelColumn: 'label' },
   finetune: { optimiser },
   refine: {},
+  reconstruct: { optimiser },
   pretrain: { corpus: 'corpus.txt', tokens: 1000, optimiser },
   distil: { optimiser },
 });

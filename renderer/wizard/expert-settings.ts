@@ -7,7 +7,7 @@ export interface ExpertSetting extends FieldKind {
   readonly paper: string | null;
   readonly group: ExpertGroup;
 }
-export const expertGroups = ['general', 'finetune', 'refine', 'pretrain', 'distil', 'limits'] as const;
+export const expertGroups = ['general', 'finetune', 'refine', 'reconstruct', 'pretrain', 'distil', 'limits'] as const;
 export type ExpertGroup = (typeof expertGroups)[number];
 
 /** A setting with what the recipe's schema lets it be. */
@@ -15,7 +15,7 @@ function setting(group: ExpertGroup, path: string, paper: string | null = null):
   return { group, path, paper, ...fieldKind(path) };
 }
 
-function optimiser(group: 'finetune' | 'pretrain' | 'distil', rate: string | null): ExpertSetting[] {
+function optimiser(group: 'finetune' | 'reconstruct' | 'pretrain' | 'distil', rate: string | null): ExpertSetting[] {
   const of = (name: string, paper: string | null = null) => setting(group, `${group}.optimiser.${name}`, paper);
   return [
     of('learningRate', rate),
@@ -44,6 +44,14 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('refine', 'refine.subln', 'paper'),
   setting('refine', 'refine.sublnInit', 'ones'),
   setting('refine', 'refine.dropQkvBias'),
+  setting('reconstruct', 'reconstruct.epochs'),
+  setting('reconstruct', 'reconstruct.steps'),
+  setting('reconstruct', 'reconstruct.window'),
+  setting('reconstruct', 'reconstruct.soften'),
+  setting('reconstruct', 'reconstruct.corpus'),
+  setting('reconstruct', 'reconstruct.tokens'),
+  setting('reconstruct', 'reconstruct.sequenceLength'),
+  ...optimiser('reconstruct', null),
   setting('pretrain', 'pretrain.tokens', '10 billion'),
   setting('pretrain', 'pretrain.sequenceLength'),
   ...optimiser('pretrain', null),

@@ -21,13 +21,13 @@ import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { countParameters } from '../../models/parameters.ts';
-import { stepMemory } from '../../training/step-memory.ts';
+import { stepMemory, windowMemory } from '../../training/step-memory.ts';
 import { encodingOf, exportTargets, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
 import { baselineConfiguration, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
 import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
 import { corpusSize } from './corpus-size.ts';
-import { costsOf, type JobCost, type RecipeShapes, stepWorkPerToken } from './cost.ts';
+import { costsOf, type JobCost, reconstructionTokens, type RecipeShapes, stepsOf, stepWorkPerToken } from './cost.ts';
 import { inspectTeacher, studentBytes } from './inspect-teacher.ts';
 import { measureTask } from './task-size.ts';
 import { usualDelta } from './usual-delta.ts';
@@ -48,7 +48,7 @@ const rowBytes = 16;
 /** Characters of a token of ordinary text. */
 const charactersPerToken = 4;
 
-type TrainingStage = 'finetune' | 'pretrain' | 'distil' | 'baseline';
+type TrainingStage = 'finetune' | 'reconstruct' | 'pretrain' | 'distil' | 'baseline';
 
 interface Facts extends RecipeShapes {
   readonly baseline: ModelConfiguration;
@@ -85,11 +85,12 @@ export async function forecastRecipe(
     high: basis.overhead.high + work / basis.speed.low,
   }));
   const disk = await diskOf(recipe, facts, costs, seconds);
+  const steps = stepsOf(recipe, facts.size);
   const delta = await usualDelta(recipe.studentBase ?? recipe.teacher, facts.student);
   const stages = costs.map((cost, index): StageEstimate => ({
     ...cost,
     seconds: seconds[index]!,
-    travel: trainsStudent(cost.kind) ? ternaryTravel(cost.steps, settingsOf(cost.kind, recipe), delta) : null,
+    travel: trainsStudent(cost.kind) ? ternaryTravel(steps[cost.kind], settingsOf(cost.kind, recipe), delta) : null,
     memory: isTraining(cost.kind) ? trainingMemory(cost.kind, recipe, facts) : [],
     disk: disk.get(cost.kind) ?? [],
   }));
@@ -108,7 +109,9 @@ function basisOf({ teacher, size }: Facts, { threads }: Recipe, measured: Measur
 }
 
 function isTraining(kind: JobKind): kind is TrainingStage {
-  return kind === 'finetune' || kind === 'pretrain' || kind === 'distil' || kind === 'baseline';
+  return (
+    kind === 'finetune' || kind === 'reconstruct' || kind === 'pretrain' || kind === 'distil' || kind === 'baseline'
+  );
 }
 
 /** Whether the stage trains ternary weights. */
@@ -117,7 +120,7 @@ function trainsStudent(kind: JobKind): kind is Exclude<TrainingStage, 'finetune'
 }
 
 function settingsOf(kind: TrainingStage, recipe: Recipe): OptimiserSettings {
-  if (kind === 'pretrain') return recipe.pretrain!.optimiser;
+  if (kind === 'pretrain' || kind === 'reconstruct') return recipe[kind]!.optimiser;
   return kind === 'finetune' ? recipe.finetune!.optimiser : recipe.distil.optimiser;
 }
 
@@ -125,6 +128,12 @@ function settingsOf(kind: TrainingStage, recipe: Recipe): OptimiserSettings {
 function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): MemoryTerm[] {
   const { distil, recomputeActivations: recompute } = recipe;
   const { batchSize, microBatchTokens } = settingsOf(kind, recipe);
+  if (kind === 'reconstruct') {
+    const { window, corpus, sequenceLength } = recipe.reconstruct!;
+    const rowLength = Math.max(facts.size.longestRow, corpus === undefined ? 0 : sequenceLength);
+    const rows = Math.max(1, Math.min(batchSize, microBatchTokens / rowLength));
+    return windowMemory({ model: facts.student, window, rows, rowLength, recompute });
+  }
   const rowLength = kind === 'pretrain' ? recipe.pretrain!.sequenceLength : facts.size.longestRow;
   const rows = Math.max(1, Math.min(batchSize, microBatchTokens / rowLength));
   const learns = kind === 'distil' && (distil.lambda > 0 || distil.gamma !== 0);
@@ -177,6 +186,11 @@ async function diskOf(
       const tokens = size.tokens + size.evaluationTokens;
       const bytes = tokens * bytesPerToken + (size.rows + size.evaluationRows) * rowBytes;
       put(kind, { id: 'tokens', bytes, params: { stage: kind, tokens } });
+    }
+    if (kind === 'reconstruct') {
+      const tokens = reconstructionTokens(recipe.reconstruct!, size);
+      const width = student.hiddenSize;
+      put(kind, { id: 'hidden-states', bytes: 3 * 4 * tokens * width, params: { files: 3, tokens, width } });
     }
     if (kind === 'pretrain') {
       const { corpus, sequenceLength, optimiser } = recipe.pretrain!;

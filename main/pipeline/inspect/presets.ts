@@ -25,6 +25,10 @@ const mostPretrainTokens: Record<PresetName, number> = { quick: 0, balanced: 50_
 /** `gammaRatio` for a student that starts from the fine-tuned teacher; docs/results.md, "sst2: what was tried", compares ratios. */
 const attentionShareFromTeacher = 0.1;
 
+/** Passes over the rows that each window of a reconstruction makes, and the rate of its norms. */
+const reconstructionEpochs = 3;
+const reconstructionRate = 1e-3;
+
 /** Rows of a task are cut to this many tokens where nobody said otherwise. */
 const usualRow = 512;
 /** Tokens of a packed sequence of Stage 2. */
@@ -60,6 +64,14 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     },
     finetune: { epochs, optimiser },
     refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
+    ...(inputs.reconstruct === true
+      ? {
+          reconstruct: {
+            epochs: reconstructionEpochs,
+            optimiser: { learningRate: reconstructionRate, ternaryRate: 'auto', schedule: 'cosine' },
+          },
+        }
+      : {}),
     pretrain:
       inputs.corpus === undefined || tokens === 0
         ? null

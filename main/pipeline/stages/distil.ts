@@ -32,7 +32,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
     {
       job: 'distil',
       configuration,
-      source: modelFolder(folder, recipe.pretrain ? 'pretrained' : 'refined'),
+      source: modelFolder(folder, recipe.pretrain ? 'pretrained' : recipe.reconstruct ? 'reconstructed' : 'refined'),
       result: 'student',
       training: distil,
       anneal: distil.anneal,

@@ -8,6 +8,7 @@ import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
 import { Network } from '../../models/network.ts';
 import { loadParameters } from '../../models/model-folder.ts';
 import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
+import type { BatchSource } from '../../training/batches.ts';
 import { train, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
 import { checkpointFolder, type ModelFolder } from '../../experiment/folder.ts';
@@ -17,6 +18,7 @@ import { saveModel } from './save-model.ts';
 import { type DecidedTraining, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
 export interface StageTraining extends DecidedTraining {
+  readonly batches: BatchSource;
   /** Folder of the experiment. */
   readonly folder: string;
   /** Folder of the model that the stage begins with. */

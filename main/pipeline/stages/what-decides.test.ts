@@ -47,6 +47,7 @@ const minimal = {
   task: { name: 'rows', kind: 'classification', train: '/rows.tsv', textColumns: ['text'], labelColumn: 'label' },
   finetune: { optimiser },
   refine: {},
+  reconstruct: { optimiser },
   pretrain: { corpus: '/corpus.jsonl', tokens: 1000, optimiser },
   distil: { optimiser },
 } as const;
@@ -72,6 +73,11 @@ const others: Record<string, unknown> = {
   'refine.sublnInit': 'ones',
   'refine.dropQkvBias': true,
   fixedPointGradients: true,
+  'reconstruct.window': 2,
+  'reconstruct.soften': 0.5,
+  'reconstruct.corpus': '/more-texts',
+  'reconstruct.tokens': 3000,
+  'reconstruct.sequenceLength': 32,
   'pretrain.corpus': '/texts',
   'pretrain.tokens': 2000,
   'pretrain.sequenceLength': 64,
@@ -86,7 +92,7 @@ const others: Record<string, unknown> = {
   'distil.studentInit': 'teacher',
   'distil.anneal': 0.5,
   ...Object.fromEntries(
-    ['finetune', 'pretrain', 'distil'].flatMap((stage) => [
+    ['finetune', 'reconstruct', 'pretrain', 'distil'].flatMap((stage) => [
       [`${stage}.optimiser.learningRate`, 2e-3],
       [`${stage}.optimiser.schedule`, 'cosine'],
       [`${stage}.optimiser.warmup`, 0.2],
@@ -99,10 +105,11 @@ const others: Record<string, unknown> = {
       [`${stage}.optimiser.microBatchTokens`, 128],
     ]),
   ),
+  'reconstruct.optimiser.ternaryRate': 0.02,
   'pretrain.optimiser.ternaryRate': 0.01,
   'distil.optimiser.ternaryRate': 'auto',
   ...Object.fromEntries(
-    ['finetune', 'distil'].flatMap((stage) => [
+    ['finetune', 'reconstruct', 'distil'].flatMap((stage) => [
       [`${stage}.epochs`, 3],
       [`${stage}.steps`, 30],
     ]),
@@ -143,18 +150,20 @@ describe('what decides a stage', () => {
   it('holds the stages that come before', () => {
     for (const [stage, before] of [
       ['refine', 'finetune'],
-      ['pretrain', 'refine'],
+      ['reconstruct', 'refine'],
+      ['pretrain', 'reconstruct'],
       ['distil', 'pretrain'],
     ] as const)
       expect(decidingFields[stage]).toEqual(expect.arrayContaining([...decidingFields[before]]));
     expect(digestOf('distil', { ...recipe, finetune: null })).not.toBe(digestOf('distil', recipe));
+    expect(digestOf('pretrain', { ...recipe, reconstruct: undefined })).not.toBe(digestOf('pretrain', recipe));
     expect(digestOf('distil', { ...recipe, pretrain: null })).not.toBe(digestOf('distil', recipe));
   });
 
   it('is the same for a recipe of before a field was added, and of whatever version wrote its defaults', () => {
     const old = structuredClone(minimal) as unknown as Recipe;
     const grown = { ...recipe, someNewField: 7, distil: { ...recipe.distil, somethingElse: 'x', anneal: undefined } };
-    for (const job of ['finetune', 'pretrain', 'distil', 'baseline'] as const) {
+    for (const job of ['finetune', 'reconstruct', 'pretrain', 'distil', 'baseline'] as const) {
       expect(digestOf(job, old)).toBe(digestOf(job, recipe));
       expect(digestOf(job, grown as Recipe)).toBe(digestOf(job, recipe));
     }
@@ -173,7 +182,8 @@ describe('what decides a stage', () => {
   });
 
   it('was nearly the whole recipe in version 0.1.0, whose digest stays what it was', () => {
-    expect(trainingDigest010({ job: 'distil', recipe, totalSteps: 10, configuration, batches })).toBe(
+    const old = { ...recipe, reconstruct: undefined };
+    expect(trainingDigest010({ job: 'distil', recipe: old, totalSteps: 10, configuration, batches })).toBe(
       'dca8751e3f83ade8a4dcf6bebb10de1b3ddb0070511088a37391b6c9b31ff130',
     );
   });

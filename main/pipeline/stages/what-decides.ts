@@ -10,7 +10,7 @@ import { textSha256 } from '../../basics/file-digest.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import type { BatchSource } from '../../training/batches.ts';
 
-export type Stage = 'finetune' | 'refine' | 'pretrain' | 'distil' | 'baseline';
+export type Stage = 'finetune' | 'refine' | 'reconstruct' | 'pretrain' | 'distil' | 'baseline';
 
 function inside(path: string, names: readonly string[]): string[] {
   return names.map((name) => `${path}.${name}`);
@@ -55,8 +55,13 @@ const refine = [
   ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias']),
   'distil.studentInit',
 ];
-const pretrain = [
+const reconstruct = [
   ...refine,
+  ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'corpus', 'tokens', 'sequenceLength']),
+  ...inside('reconstruct.optimiser', studentOptimiserFields),
+];
+const pretrain = [
+  ...reconstruct,
   'fixedPointGradients',
   ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength']),
   ...inside('pretrain.optimiser', studentOptimiserFields),
@@ -91,6 +96,7 @@ const baseline = [
 export const decidingFields: Readonly<Record<Stage, readonly string[]>> = {
   finetune,
   refine,
+  reconstruct,
   pretrain,
   distil,
   baseline,
@@ -135,7 +141,7 @@ export interface DecidedTraining {
   readonly recipe: Recipe;
   /** The model that is trained. */
   readonly configuration: ModelConfiguration;
-  readonly batches: BatchSource;
+  readonly batches: Pick<BatchSource, 'fingerprint'>;
   /** Optimiser steps of the whole stage. */
   readonly totalSteps: number;
 }

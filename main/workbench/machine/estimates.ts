@@ -94,8 +94,9 @@ const sizes = new Kept<TaskSize>(4);
 const forecasts = new Kept<RecipeForecast>(12);
 
 /** Size and time of the last change of the files that a question is about. */
-function stampsOf({ teacher, task, pretrain }: Recipe): string[] {
-  const paths = [join(teacher, 'config.json'), task.train, task.dev ?? task.train, pretrain?.corpus ?? task.train];
+function stampsOf({ teacher, task, reconstruct, pretrain }: Recipe): string[] {
+  const corpora = [pretrain?.corpus, reconstruct?.corpus].map((path) => path ?? task.train);
+  const paths = [join(teacher, 'config.json'), task.train, task.dev ?? task.train, ...corpora];
   return paths.map((path) => {
     const found = statSync(path, { throwIfNoEntry: false });
     return found === undefined ? '' : `${String(found.mtimeMs)} ${String(found.size)}`;

@@ -8,6 +8,7 @@ import type { Say, Sentences, Told } from '../sentences.ts';
 const stageNames: Record<JobKind, string> = {
   finetune: 'fine-tuning of the teacher',
   refine: 'Stage 1',
+  reconstruct: 'the reconstruction',
   pretrain: 'Stage 2',
   distil: 'Stage 3',
   baseline: 'BitNet-SFT',
@@ -56,6 +57,8 @@ const diskTexts: Texts<DiskTerm> = {
   'checkpoint-in-writing': ({ params }) => `${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   model: ({ params }) =>
     `of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
+  'hidden-states': ({ params }) =>
+    `${digits(params.files)} files of ${count(params.tokens)} tokens × ${count(params.width)} float32 values`,
   tokens: ({ params }) => `${count(params.tokens)} for ${stageNames[params.stage]}`,
   export: ({ params, bytes }) => `${params.model} as ${params.type} ${bytesInWords(bytes)}`,
   download: ({ params }) => `${count(params.files)} files`,
@@ -66,6 +69,7 @@ const diskHeads: Record<DiskTerm['id'], string> = {
   'checkpoint-files': 'checkpoints (the last and, once there are several, the one before; they stay)',
   'checkpoint-in-writing': 'one more checkpoint while it is written',
   model: 'model folders',
+  'hidden-states': 'hidden states between the layers (removed after the reconstruction)',
   tokens: 'rows and corpus as tokens',
   export: 'exports',
   download: 'download',

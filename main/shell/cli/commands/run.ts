@@ -18,6 +18,7 @@ interface RunOptions extends CommonOptions {
   readonly labelColumn?: string;
   readonly kind?: 'classification' | 'generation';
   readonly corpus?: string;
+  readonly reconstruct?: boolean;
   readonly preset: PresetName;
   readonly limit?: number;
   readonly seed?: number;
@@ -40,6 +41,7 @@ export function runCommand(shell: Shell): Command {
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
+    .option('--reconstruct', 'train a few layers at a time towards the full-precision ones before distilling')
     .addOption(new Option('--preset <preset>', 'how much to train').choices(presetName.options).default(defaultPreset))
     .option('--limit <rows>', 'use only so many training rows', wholeNumber(1))
     .option('--seed <number>', 'same recipe, same seed, same machine: same student', wholeNumber(0))
@@ -98,6 +100,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
       ...(options.dev === undefined ? {} : { dev: resolve(options.dev) }),
       ...(options.limit === undefined ? {} : { limit: options.limit }),
     },
+    ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
     ...(options.corpus === undefined ? {} : { corpus: resolve(options.corpus) }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     ...(options.export === undefined ? {} : { exports: options.export }),
