@@ -1,5 +1,6 @@
 import type { StepMetric } from '../main/contract/metric-names.ts';
 import type { ComparedModel } from '../main/contract/model-names.ts';
+import type { Deciding } from '../main/contract/recipe.ts';
 
 /** The models in the middle of a sentence. */
 const withinSentence: Record<ComparedModel, string> = {
@@ -225,6 +226,8 @@ export const texts = {
     },
     zeros: 'Share of zeros',
     flips: 'Weights that change in a step',
+    choice: 'On the rows that choose the best step',
+    keptStep: 'Step that is kept so far',
     windowError: 'Error of the layers reconstructed so far',
     moved: 'Weights that have changed since the stage began',
     gamma: 'Weight γ of the attention term',
@@ -774,6 +777,15 @@ export const texts = {
       reconstruct: 'Reconstruct the layers first',
       reconstructEffect:
         'A few ternary layers at a time learn to give what the full-precision layers give, from your rows alone, before the student is distilled. It needs memory for these layers only, and about as much time as the distillation for each pass over the rows.',
+      keepBest: 'Which step is kept',
+      keepLast: 'the last',
+      measures: {
+        accuracy: 'the best by accuracy',
+        'macro-f1': 'the best by macro F1 (classes of unequal size)',
+        'cross-entropy': 'the best by cross-entropy',
+      } satisfies Record<Deciding, string>,
+      keepBestEffect:
+        'The best is found on 256 training rows, at most a fifth of all, that nothing is trained on. The evaluation rows never choose. Written answers are always chosen by cross-entropy.',
       noCorpus: 'Without a corpus (step “Data”) Stage 2 is skipped.',
       expert: (changed: number) => (changed === 0 ? 'Expert settings' : `Expert settings (${String(changed)} changed)`),
       setting: 'Setting and effect',
@@ -805,6 +817,7 @@ export const texts = {
         reconstruct: 'Reconstruction of layers',
         pretrain: 'Stage 2: pre-train',
         distil: 'Stage 3: distil',
+        choice: 'The best step',
         limits: 'Evaluation, checkpoints, resources',
       },
       settings: {
@@ -901,6 +914,16 @@ export const texts = {
           name: 'Tokens at once',
           effect:
             'Halve it when memory runs out: steps take a little longer, and the result is the same but for rounding. A stage that was begun with another value starts anew.',
+        },
+        'keepBest.measure': { name: 'Best by', effect: 'What decides which step is the best.' },
+        'keepBest.rows': {
+          name: 'Rows that choose',
+          effect: 'Training rows set apart for it, at most a fifth of all.',
+        },
+        'keepBest.everySteps': { name: 'Look every so many steps', effect: 'The last step is always looked at.' },
+        'keepBest.patience': {
+          name: 'Patience',
+          effect: 'The stage ends when so many looks in a row found nothing better; 0: never.',
         },
         'evaluation.everySteps': { name: 'Evaluate every so many steps', effect: '0: only at the end.' },
         'evaluation.rowsDuringTraining': {
@@ -1052,6 +1075,8 @@ export const texts = {
     'loss/relation': 'Loss: teacher’s attention',
     'window-error': 'Error of the layers reconstructed so far',
     accuracy: 'Accuracy on held-out rows',
+    choice: 'On the rows that choose the best step',
+    'kept-step': 'Step that is kept so far',
     'flip-rate': 'Weights that change in a step',
     'moved-fraction': 'Weights that have changed since the stage began',
     'zero-fraction': 'Share of zeros',

@@ -37,6 +37,8 @@ export type MemoryTerm = z.infer<typeof memoryTerm>;
 export const diskTerm = z.discriminatedUnion('id', [
   /** `generations`: the last checkpoint and the one before. They stay when the stage is done. */
   term('checkpoint-files', { stage: jobKind, generations: amount, parameters: amount, bytesEach: amount }),
+  /** The parameters of the best step so far. */
+  term('best-step', { stage: jobKind, parameters: amount, bytesEach: amount }),
   /** A further generation while it is written, before the oldest is removed. */
   term('checkpoint-in-writing', { parameters: amount, bytesEach: amount }),
   /** A model folder: weights, and the tokenizer's files. */

@@ -12,6 +12,8 @@ export const stepMetrics = [
   'loss/relation',
   'window-error',
   'accuracy',
+  'choice',
+  'kept-step',
   'flip-rate',
   'moved-fraction',
   'zero-fraction',

@@ -4,7 +4,7 @@ import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } fr
 import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
 import { told } from './messages/told-schema.ts';
-import { exportType, recipeSchema, taskSettings } from './recipe.ts';
+import { deciding, exportType, recipeSchema, taskSettings } from './recipe.ts';
 
 export const presetName = z.enum(['quick', 'balanced', 'paper']);
 export type PresetName = z.infer<typeof presetName>;
@@ -33,6 +33,8 @@ export const presetInputs = z.object({
   }),
   /** Reconstruct the layers before distilling. */
   reconstruct: z.boolean().optional(),
+  /** Keep the step that is best by this, on training rows that are set apart; absent: the last one. */
+  keepBest: deciding.optional(),
   /** Text for Stage 2; without it Stage 2 is skipped. */
   corpus: localPath().optional(),
   seed: z.int().min(0).optional(),

@@ -126,6 +126,23 @@ export type ReconstructSettings = z.infer<typeof reconstructSettings>;
 export const finetuneSettings = z.object({ ...length.shape, optimiser: denseOptimiser });
 export type FinetuneSettings = z.infer<typeof finetuneSettings>;
 
+/** What decides which step is kept: accuracy, the mean of the classes' F1 (for classes of unequal size), or the cross-entropy of the answers. */
+export const deciding = z.enum(['accuracy', 'macro-f1', 'cross-entropy']);
+export type Deciding = z.infer<typeof deciding>;
+
+/** Keep the step that was best on rows that nobody trains on, instead of the last one, in every stage that trains on the task. */
+export const keepBestSettings = z.object({
+  /** Written answers have no classes: for them it is always the cross-entropy. */
+  measure: deciding,
+  /** Training rows that are set apart to choose with, at most a fifth of all; never the evaluation rows. */
+  rows: z.int().min(1).max(100_000).default(256),
+  /** Steps from one look at them to the next; the last step is always looked at. */
+  everySteps: z.int().positive().default(50),
+  /** The stage ends when so many looks in a row found nothing better; 0: never. */
+  patience: z.int().min(0).default(0),
+});
+export type KeepBestSettings = z.infer<typeof keepBestSettings>;
+
 /**
  * Type of an exported file (docs/exports.md). From the student: `i2_s` (bitnet.cpp), `tq2_0` and `tq1_0` (llama.cpp), `hf` (a Hugging Face
  * folder), `onnx`. From the fine-tuned teacher: `f16`, and for comparison `q8_0` and `q4_0`.
@@ -201,6 +218,8 @@ export const recipeSchema = z.object({
       everySteps: z.int().min(0).default(50),
     })
     .default({ rowsDuringTraining: 128, everySteps: 50 }),
+  /** Absent: the last step is kept. */
+  keepBest: keepBestSettings.optional(),
   exports: z.array(exportSettings).default([{ type: 'i2_s', embedding: 'f16' }]),
 });
 export type Recipe = z.infer<typeof recipeSchema>;

@@ -6,7 +6,16 @@ import type { Network } from '../models/network.ts';
 import type { TernaryCounts } from '../models/ternary-weights.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
 import type { BatchSource } from './batches.ts';
-import { type CheckpointState, restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
+import {
+  type CheckpointState,
+  hasBest,
+  removeOtherBests,
+  restoreBest,
+  restoreCheckpoint,
+  saveBest,
+  saveCheckpoint,
+  type TrainingBuffers,
+} from './checkpoint.ts';
 import { AdamW } from './optimiser.ts';
 import { learningRateAt, sharpnessAt, ternaryPeak, ternaryShareAt } from './schedule.ts';
 import { TernaryMetrics } from './ternary-metrics.ts';
@@ -61,13 +70,27 @@ export interface TrainerSettings<Batch = MicroBatch> {
   readonly configuration: string;
   /** Digests that earlier versions wrote for the same; their checkpoints are resumed too. */
   readonly earlierConfigurations?: readonly string[];
+  /** Keeps the best step instead of the last. */
+  readonly best?: BestStep;
   /** Metrics on held-out rows every so many steps. */
   readonly evaluate?: { readonly everySteps: number; readonly run: () => Promise<MetricValues> };
 }
 
+/** How the best step is found. */
+export interface BestStep {
+  readonly everySteps: number;
+  /** Looks in a row without a better step after which training ends; 0: never. */
+  readonly patience: number;
+  /** Looks at the network with hard codes. `score`: higher is better. */
+  look(): Promise<{ readonly score: number; readonly values: MetricValues }>;
+}
+
 export interface TrainerResult {
   readonly outcome: 'done' | 'pause' | 'cancel';
+  /** The last step that was taken. */
   readonly step: number;
+  /** Whose parameters were kept, with `TrainerSettings.best`. */
+  readonly best?: { readonly step: number; readonly score: number };
 }
 
 /** Thrown inside a step that is abandoned because a stop was asked for. */
@@ -100,10 +123,17 @@ export async function train<Batch = MicroBatch>(
   const resumedAt = found?.step ?? 0;
   hooks.onResumed?.(resumedAt);
   if (found) {
-    state.gamma = found.state.gamma;
+    Object.assign(state, found.state, { configuration: settings.configuration });
     if (trainingStep.balance) trainingStep.balance.gamma = state.gamma;
   }
   /** Makes the weights that compute in a step; after the last one they are ternary. */
+  let best = state.best;
+  if (best && !hasBest(checkpoint.folder, best.step)) {
+    hooks.onWarning(
+      `The parameters of step ${best.step}, the best so far, are missing; the best of the later ones is kept.`,
+    );
+    best = undefined;
+  }
   const refresh = (step: number): TernaryCounts[] =>
     step > totalSteps
       ? network.refreshTernary()
@@ -119,7 +149,11 @@ export async function train<Batch = MicroBatch>(
   const save = async (step: number): Promise<void> => {
     if (step === savedStep) return;
     state.gamma = trainingStep.balance?.gamma ?? 0;
+    // The generation before is kept too, with what was the best then.
+    const needed = [state.best?.step, best?.step].filter((each) => each !== undefined);
+    if (best) state.best = best;
     const path = await saveCheckpoint(checkpoint.folder, step, buffers, state);
+    if (best) await removeOtherBests(checkpoint.folder, needed);
     savedAt = performance.now();
     savedStep = step;
     hooks.onCheckpoint(step, path);
@@ -130,7 +164,10 @@ export async function train<Batch = MicroBatch>(
     return request ? { outcome: request, step: finished } : null;
   };
 
-  for (let step = resumedAt + 1; step <= totalSteps; step += 1) {
+  const exhausted = (): boolean =>
+    settings.best !== undefined && settings.best.patience > 0 && (best?.looks ?? 0) >= settings.best.patience;
+  let last = resumedAt;
+  for (let step = resumedAt + 1; step <= totalSteps && !exhausted(); step += 1) {
     // Gives a waiting message (pause, cancel) its turn; the engine's runs block this thread.
     await new Promise((resolve) => setImmediate(resolve));
     const stopped = await stop(step - 1);
@@ -173,6 +210,17 @@ export async function train<Batch = MicroBatch>(
         ...ternary,
       },
     });
+    last = step;
+    if (settings.best && (step % settings.best.everySteps === 0 || step === totalSteps)) {
+      network.refreshTernary();
+      const { score, values } = await settings.best.look();
+      if (best === undefined || score > best.score) {
+        await saveBest(checkpoint.folder, step, network.parameters);
+        best = { step, score, looks: 0 };
+      } else best = { ...best, looks: best.looks + 1 };
+      refresh(step + 1);
+      hooks.onStep({ step, total: totalSteps, resumedAt, values: { ...values, 'kept-step': best.step } });
+    }
     const due = step % checkpoint.steps === 0 || performance.now() - savedAt > checkpoint.minutes * 60_000;
     if (due && step < totalSteps) await save(step);
     if (settings.evaluate && settings.evaluate.everySteps > 0 && step % settings.evaluate.everySteps === 0) {
@@ -182,6 +230,9 @@ export async function train<Batch = MicroBatch>(
       hooks.onStep({ step, total: totalSteps, resumedAt, values });
     }
   }
-  await save(totalSteps);
-  return { outcome: 'done', step: totalSteps };
+  await save(last);
+  if (best === undefined) return { outcome: 'done', step: last };
+  await restoreBest(checkpoint.folder, best.step, network.parameters);
+  network.refreshTernary();
+  return { outcome: 'done', step: last, best };
 }

@@ -15,6 +15,7 @@ const recipe: Recipe = recipeSchema.parse({
   reconstruct: { optimiser },
   pretrain: { corpus: 'corpus.txt', tokens: 1000, optimiser },
   distil: { optimiser },
+  keepBest: { measure: 'accuracy' },
 });
 function leaves(value: unknown, path = ''): string[] {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return [path];

@@ -7,7 +7,16 @@ export interface ExpertSetting extends FieldKind {
   readonly paper: string | null;
   readonly group: ExpertGroup;
 }
-export const expertGroups = ['general', 'finetune', 'refine', 'reconstruct', 'pretrain', 'distil', 'limits'] as const;
+export const expertGroups = [
+  'general',
+  'finetune',
+  'refine',
+  'reconstruct',
+  'pretrain',
+  'distil',
+  'choice',
+  'limits',
+] as const;
 export type ExpertGroup = (typeof expertGroups)[number];
 
 /** A setting with what the recipe's schema lets it be. */
@@ -68,6 +77,10 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('distil', 'distil.studentInit', 'base'),
   setting('distil', 'distil.anneal'),
   ...optimiser('distil', found),
+  setting('choice', 'keepBest.measure'),
+  setting('choice', 'keepBest.rows'),
+  setting('choice', 'keepBest.everySteps'),
+  setting('choice', 'keepBest.patience'),
   setting('limits', 'evaluation.everySteps'),
   setting('limits', 'evaluation.rowsDuringTraining'),
   setting('limits', 'checkpoint.steps'),

@@ -9,7 +9,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { GammaBalance } from '../../training/gamma-balance.ts';
-import { pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
+import { choosingRows, pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
 
 /** A ternary step beside a full-precision one: it quantises (docs/results.md, "Memory", the steps of `finetune` and `pretrain`). */
 const ternaryStep = 1.15;
@@ -77,13 +77,17 @@ export function stepsOf(
   { rows }: TaskSize,
 ): Record<'finetune' | 'reconstruct' | 'pretrain' | 'distil' | 'baseline', number> {
   const { finetune, reconstruct, pretrain, distil, baseline } = recipe;
+  const trained = rows - choosingRows(recipe, rows);
   const of = (stage: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings }): number =>
-    stageSteps(stage, Math.ceil(rows / stage.optimiser.batchSize));
+    stageSteps(stage, Math.ceil(trained / stage.optimiser.batchSize));
   const stage2 = pretrain ? pretrainSteps(pretrain) : 0;
   return {
     finetune: finetune ? of(finetune) : 0,
     reconstruct: reconstruct
-      ? stageSteps(reconstruct, Math.ceil(reconstructionRowCount(reconstruct, rows) / reconstruct.optimiser.batchSize))
+      ? stageSteps(
+          reconstruct,
+          Math.ceil(reconstructionRowCount(reconstruct, trained) / reconstruct.optimiser.batchSize),
+        )
       : 0,
     pretrain: stage2,
     distil: of(distil),
@@ -124,10 +128,15 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
     const rows = Math.min(evaluation.rowsDuringTraining, size.evaluationRows);
     const evaluations =
       evaluation.everySteps === 0 || recipe.task.kind === 'generation' ? 0 : Math.floor(count / evaluation.everySteps);
+    const { keepBest } = recipe;
+    const looks = keepBest ? Math.ceil(count / keepBest.everySteps) : 0;
+    const choosing = choosingRows(recipe, size.rows);
     return {
       tokens,
       step: (headRows = tokens * answers) => passesPerStep * forwardWork(model, tokens, rowLength, headRows),
-      evaluating: evaluations * forwardWork(model, rows * rowLength, rowLength, rows),
+      evaluating:
+        evaluations * forwardWork(model, rows * rowLength, rowLength, rows) +
+        looks * forwardWork(model, choosing * rowLength, rowLength, choosing),
     };
   };
   const costs: Partial<Record<JobKind, Omit<JobCost, 'kind'>>> = {};

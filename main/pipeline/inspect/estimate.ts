@@ -205,6 +205,12 @@ async function diskOf(
       bytes: generations * parameters * checkpointBytes,
       params: { stage: kind, generations, parameters, bytesEach: checkpointBytes },
     });
+    if (recipe.keepBest && kind !== 'pretrain' && kind !== 'reconstruct')
+      put(kind, {
+        id: 'best-step',
+        bytes: parameters * modelBytes,
+        params: { stage: kind, parameters, bytesEach: modelBytes },
+      });
     if (again && parameters >= (largest?.parameters ?? 0)) largest = { stage: kind, parameters };
   }
   if (largest !== null)

@@ -90,6 +90,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
       layer: paper ? Math.round(configuration.layers * 0.8) - 1 : -1,
       studentInit: paper ? 'base' : 'teacher',
     },
+    ...(inputs.keepBest === undefined ? {} : { keepBest: { measure: inputs.keepBest } }),
     ...(inputs.exports ? { exports: inputs.exports.map((type) => ({ type })) } : {}),
   };
   const made = recipeSchema.parse(recipe);

@@ -1,4 +1,5 @@
 /** Stage 3, distil (Eq. 8-14), and BitNet-SFT, the paper's baseline: the quantised base fine-tuned with cross-entropy alone. */
+import type { JobResults } from '../../contract/job-results.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters, readFolderConfiguration } from '../../models/model-folder.ts';
@@ -22,7 +23,7 @@ async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Pro
   return { ...distil, teacher, teacherLayer, studentLayer };
 }
 
-export async function distilStudent(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
+export async function distilStudent(spec: JobSpec, context: JobContext): Promise<JobResults['distil']> {
   const { recipe, folder } = spec;
   const { distil } = recipe;
   const configuration = await studentConfiguration(recipe);
@@ -43,7 +44,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
 }
 
 /** Trains for as many steps as the student had in all its stages, so that the comparison is one of method, not of effort. */
-export async function trainBaseline(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
+export async function trainBaseline(spec: JobSpec, context: JobContext): Promise<JobResults['distil']> {
   const { recipe } = spec;
   return trainOnTask(
     spec,

@@ -4,7 +4,7 @@ import type { JobSpec } from '../../contract/jobs.ts';
 import type { ReconstructSettings } from '../../contract/recipe.ts';
 import { cachedTokens } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
-import { recipeTokenizer } from '../models-of-recipe.ts';
+import { choosingRows, recipeTokenizer } from '../models-of-recipe.ts';
 import { taskRows } from '../task/task-batches.ts';
 import { type CorpusTokens, tokeniseCorpus } from './corpus-tokens.ts';
 
@@ -50,9 +50,13 @@ export async function reconstructionRows(
   }
   const length = texts === null ? 0 : Math.min(sequenceLength, texts.tokens);
   const sequences = texts === null ? 0 : Math.floor(texts.tokens / length);
-  const count = labelled.lengths.length;
+  // Rows that the best step is chosen with are seen by no stage.
+  const count = labelled.lengths.length - choosingRows(spec.recipe, labelled.lengths.length);
   return {
-    lengths: Int32Array.from([...labelled.lengths, ...Array.from({ length: sequences }, () => length)]),
+    lengths: Int32Array.from([
+      ...labelled.lengths.subarray(0, count),
+      ...Array.from({ length: sequences }, () => length),
+    ]),
     fingerprint: textSha256(JSON.stringify([labelled.fingerprint, texts === null ? null : [texts.sha256, length]])),
     read: async (row) => (row < count ? (await labelled.read(row)).ids : texts!.read((row - count) * length, length)),
     close: async () => {

@@ -50,6 +50,7 @@ const minimal = {
   reconstruct: { optimiser },
   pretrain: { corpus: '/corpus.jsonl', tokens: 1000, optimiser },
   distil: { optimiser },
+  keepBest: { measure: 'accuracy' },
 } as const;
 const recipe = recipeSchema.parse(minimal);
 
@@ -69,6 +70,10 @@ const others: Record<string, unknown> = {
   'task.maxLength': 99,
   'task.maxNewTokens': 9,
   'task.limit': 7,
+  'keepBest.measure': 'macro-f1',
+  'keepBest.rows': 9,
+  'keepBest.everySteps': 3,
+  'keepBest.patience': 2,
   'refine.subln': 'all',
   'refine.sublnInit': 'ones',
   'refine.dropQkvBias': true,
@@ -155,6 +160,7 @@ describe('what decides a stage', () => {
       ['distil', 'pretrain'],
     ] as const)
       expect(decidingFields[stage]).toEqual(expect.arrayContaining([...decidingFields[before]]));
+    expect(digestOf('finetune', { ...recipe, keepBest: undefined })).not.toBe(digestOf('finetune', recipe));
     expect(digestOf('distil', { ...recipe, finetune: null })).not.toBe(digestOf('distil', recipe));
     expect(digestOf('pretrain', { ...recipe, reconstruct: undefined })).not.toBe(digestOf('pretrain', recipe));
     expect(digestOf('distil', { ...recipe, pretrain: null })).not.toBe(digestOf('distil', recipe));
@@ -182,7 +188,7 @@ describe('what decides a stage', () => {
   });
 
   it('was nearly the whole recipe in version 0.1.0, whose digest stays what it was', () => {
-    const old = { ...recipe, reconstruct: undefined };
+    const old = { ...recipe, reconstruct: undefined, keepBest: undefined };
     expect(trainingDigest010({ job: 'distil', recipe: old, totalSteps: 10, configuration, batches })).toBe(
       'dca8751e3f83ade8a4dcf6bebb10de1b3ddb0070511088a37391b6c9b31ff130',
     );

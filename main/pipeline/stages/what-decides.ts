@@ -46,7 +46,7 @@ const task = inside('task', [
   'maxNewTokens',
   'limit',
 ]);
-const common = ['seed', 'teacher', ...task];
+const common = ['seed', 'teacher', ...task, ...inside('keepBest', ['measure', 'rows', 'everySteps', 'patience'])];
 
 const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
 const refine = [

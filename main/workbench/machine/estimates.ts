@@ -36,6 +36,7 @@ export async function rehearse(
     const short: Recipe = {
       ...recipe,
       finetune: { epochs: 1, steps: rehearsalSteps, optimiser },
+      keepBest: undefined,
       evaluation: { rowsDuringTraining: 0, everySteps: 0 },
     };
     await runInWorker(

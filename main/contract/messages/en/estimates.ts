@@ -54,6 +54,8 @@ const memoryTexts: Texts<MemoryTerm> = {
 const diskTexts: Texts<DiskTerm> = {
   'checkpoint-files': ({ params }) =>
     `${digits(params.generations)} of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
+  'best-step': ({ params }) =>
+    `of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   'checkpoint-in-writing': ({ params }) => `${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   model: ({ params }) =>
     `of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
@@ -67,6 +69,7 @@ const diskTexts: Texts<DiskTerm> = {
 /** What terms of one kind are together. */
 const diskHeads: Record<DiskTerm['id'], string> = {
   'checkpoint-files': 'checkpoints (the last and, once there are several, the one before; they stay)',
+  'best-step': 'the best steps so far (they stay)',
   'checkpoint-in-writing': 'one more checkpoint while it is written',
   model: 'model folders',
   'hidden-states': 'hidden states between the layers (removed after the reconstruction)',

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { defaultPreset, type PresetInputs, presetName, type PresetName } from '../../../contract/queries.ts';
-import { exportType, type ExportType, type Recipe } from '../../../contract/recipe.ts';
+import { deciding, type Deciding, exportType, type ExportType, type Recipe } from '../../../contract/recipe.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/recipe-inputs.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
@@ -19,6 +19,7 @@ interface RunOptions extends CommonOptions {
   readonly kind?: 'classification' | 'generation';
   readonly corpus?: string;
   readonly reconstruct?: boolean;
+  readonly keepBest?: Deciding;
   readonly preset: PresetName;
   readonly limit?: number;
   readonly seed?: number;
@@ -42,6 +43,12 @@ export function runCommand(shell: Shell): Command {
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
     .option('--reconstruct', 'train a few layers at a time towards the full-precision ones before distilling')
+    .addOption(
+      new Option(
+        '--keep-best <measure>',
+        'keep the best step on training rows that are set apart, by this (default: the last step)',
+      ).choices(deciding.options),
+    )
     .addOption(new Option('--preset <preset>', 'how much to train').choices(presetName.options).default(defaultPreset))
     .option('--limit <rows>', 'use only so many training rows', wholeNumber(1))
     .option('--seed <number>', 'same recipe, same seed, same machine: same student', wholeNumber(0))
@@ -101,6 +108,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
       ...(options.limit === undefined ? {} : { limit: options.limit }),
     },
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
+    ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
     ...(options.corpus === undefined ? {} : { corpus: resolve(options.corpus) }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     ...(options.export === undefined ? {} : { exports: options.export }),
