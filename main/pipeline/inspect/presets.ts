@@ -3,7 +3,13 @@ import { basename } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../contract/queries.ts';
 import { setField } from '../../contract/recipe-fields.ts';
-import { type Recipe, recipeSchema, type RecipeInput } from '../../contract/recipe.ts';
+import {
+  type Recipe,
+  recipeSchema,
+  type RecipeInput,
+  type ReconstructSettings,
+  reconstructSettings,
+} from '../../contract/recipe.ts';
 import { readFolderConfiguration } from '../../models/model-folder.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { corpusSize } from './corpus-size.ts';
@@ -25,9 +31,11 @@ const mostPretrainTokens: Record<PresetName, number> = { quick: 0, balanced: 50_
 /** `gammaRatio` for a student that starts from the fine-tuned teacher; docs/results.md, "sst2: what was tried", compares ratios. */
 const attentionShareFromTeacher = 0.1;
 
-/** Passes over the rows that each window of a reconstruction makes, and the rate of its norms. */
-const reconstructionEpochs = 3;
-const reconstructionRate = 1e-3;
+/** A reconstruction with the settings that nobody changed. */
+export function reconstructionOfPresets(): ReconstructSettings {
+  const optimiser = { learningRate: 1e-3, ternaryRate: 'auto', schedule: 'cosine' };
+  return reconstructSettings.parse({ epochs: 3, optimiser });
+}
 
 /** Rows of a task are cut to this many tokens where nobody said otherwise. */
 const usualRow = 512;
@@ -64,14 +72,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     },
     finetune: { epochs, optimiser },
     refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
-    ...(inputs.reconstruct === true
-      ? {
-          reconstruct: {
-            epochs: reconstructionEpochs,
-            optimiser: { learningRate: reconstructionRate, ternaryRate: 'auto', schedule: 'cosine' },
-          },
-        }
-      : {}),
+    ...(inputs.reconstruct === true ? { reconstruct: reconstructionOfPresets() } : {}),
     pretrain:
       inputs.corpus === undefined || tokens === 0
         ? null
