@@ -40,6 +40,17 @@ export interface NativeTraining {
   keepFreedMemory(): void;
   /** Ternary values `[O, columns]` as int8 `[columns, O]`, the layout that ONNX Runtime's integer product takes. */
   transposeTernary(values: Float32Array, columns: number, out: Int8Array): void;
+  /**
+   * Softened ternary values (docs/method.md, 3.1): `out[i] = (tanh(s (u - 1/2)) + tanh(s (u + 1/2))) / (2 tanh s)` with `u = W[i] / delta` and `s` the
+   * `sharpness`, above 0. They go from u (s near 0) to the ternary value (s large), and lie beyond one half where it is not 0.
+   */
+  softenTernary(weights: Float32Array, delta: number, sharpness: number, out: Float32Array): void;
+  /** `gradient[i]` times the slope of `softenTernary` at `W[i] / delta`: from a gradient with respect to `delta * out` one with respect to W. */
+  chainSoftTernary(weights: Float32Array, delta: number, sharpness: number, gradient: Float32Array): void;
+  /** The ternary value of `values[i]` in two bits (value + 1) of `out`, four to a byte from the lowest bits up; what is beyond one half counts as 1. */
+  packTernary(values: Float32Array, out: Uint8Array): void;
+  /** How many ternary values of `values` differ from those in `packed`. */
+  countMoved(values: Float32Array, packed: Uint8Array): number;
   /** `target[i] += source[i]`. */
   accumulate(target: Float32Array, source: Float32Array): void;
   /** Row i of `out` [n, width] becomes row `ids[i]` of `table` [V, width]; throws RangeError on an id outside the table. */

@@ -62,6 +62,87 @@ describe('transposeTernary', () => {
   });
 });
 
+describe('packTernary and countMoved', () => {
+  it.each([0, 1, 4, 7, 70_003])('keep %i codes and find those that changed, on one thread and on three', (count) => {
+    const code = (value: number): number => (value > 0.5 ? 1 : value < -0.5 ? -1 : 0);
+    const before = values(count, 3);
+    const after = values(count, 4).map((value, i) => (i % 3 === 0 ? value : before[i]!));
+    const moved = after.filter((value, i) => code(value) !== code(before[i]!)).length;
+    if (count > 7) expect(moved).toBeGreaterThan(count / 10);
+    for (const threads of [1, 3]) {
+      native.setThreads(threads);
+      const packed = new Uint8Array(Math.ceil(count / 4)).fill(255);
+      native.packTernary(before, packed);
+      expect(native.countMoved(before, packed)).toBe(0);
+      expect(native.countMoved(after, packed)).toBe(moved);
+      const unpacked = Array.from({ length: count }, (_, i) => ((packed[i >> 2]! >> (2 * (i % 4))) & 3) - 1);
+      expect(unpacked).toEqual([...before].map(code));
+    }
+  });
+
+  it('refuse buffers of another size or type', () => {
+    expect(() => native.packTernary(new Float32Array(5), new Uint8Array(1))).toThrow(RangeError);
+    expect(() => native.countMoved(new Float32Array(5), new Uint8Array(3))).toThrow(RangeError);
+    expect(() => native.packTernary(new Float32Array(4), new Int8Array(1) as unknown as Uint8Array)).toThrow(TypeError);
+  });
+});
+
+describe('softenTernary and chainSoftTernary', () => {
+  const soft = (weight: number, delta: number, sharpness: number): number => {
+    const out = new Float32Array(1);
+    native.softenTernary(Float32Array.of(weight), delta, sharpness, out);
+    return out[0]!;
+  };
+
+  it('go from the weight to its code, with the values of the formula', () => {
+    const weights = [0.3, 0.6, 1.5];
+    for (const [sharpness, expected] of [
+      [0.01, [0.300002, 0.599998, 1.4999]],
+      [6, [0.083106, 0.768532, 1.000006]],
+      [30, [6e-6, 0.997527, 1]],
+    ] as const)
+      weights.forEach((weight, at) => {
+        expect(soft(weight, 1, sharpness)).toBeCloseTo(expected[at]!, 4);
+        expect(soft(-0.2 * weight, 0.2, sharpness)).toBeCloseTo(-expected[at]!, 4);
+      });
+  });
+
+  it('keep every code: what lies beyond one half before does so after', () => {
+    const weights = values(5000, 8);
+    for (const sharpness of [0.3, 3, 30]) {
+      const out = new Float32Array(5000);
+      native.softenTernary(weights, 0.4, sharpness, out);
+      weights.forEach((weight, at) => {
+        if (Math.abs(Math.abs(weight / 0.4) - 0.5) > 1e-5)
+          expect(Math.abs(out[at]!) > 0.5).toBe(Math.abs(weight / 0.4) > 0.5);
+      });
+    }
+  });
+
+  it('have the slope that finite differences give', () => {
+    const weights = values(300, 6);
+    for (const sharpness of [0.5, 4, 20]) {
+      const gradient = new Float32Array(300).fill(3);
+      native.chainSoftTernary(weights, 0.4, sharpness, gradient);
+      const s = (u: number): number =>
+        (Math.tanh(sharpness * (u - 0.5)) + Math.tanh(sharpness * (u + 0.5))) / (2 * Math.tanh(sharpness));
+      weights.forEach((weight, at) => {
+        const u = weight / 0.4;
+        // The factor delta of the gradient's definition and the 1 / delta of u cancel.
+        const slope = (s(u + 1e-5) - s(u - 1e-5)) / 2e-5;
+        expect(Math.abs(gradient[at]! / 3 - slope)).toBeLessThan(2e-4 * Math.max(1, sharpness));
+      });
+    }
+  });
+
+  it('refuse a scale or a sharpness that is not above 0', () => {
+    const four = new Float32Array(4);
+    expect(() => native.softenTernary(four, 0, 1, four)).toThrow(RangeError);
+    expect(() => native.chainSoftTernary(four, 1, 0, four)).toThrow(RangeError);
+    expect(() => native.softenTernary(four, 1, 1, new Float32Array(3))).toThrow(RangeError);
+  });
+});
+
 describe('quantiseTernary', () => {
   it.each([1, 5, 127, 4096, 100_003])('equals the definition on %i values', (count) => {
     const weights = values(count, count);

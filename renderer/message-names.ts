@@ -14,6 +14,7 @@ const labels: Record<SettingId, string> = {
   'optimiser.microBatchTokens': labelOf('*.optimiser.microBatchTokens'),
   'optimiser.learningRate': labelOf('*.optimiser.learningRate'),
   'cut.layers': texts.wizard.size.keep,
+  'optimiser.ternaryRate': labelOf('*.optimiser.ternaryRate'),
   'refine.subln': labelOf('refine.subln'),
   'refine.dropQkvBias': labelOf('refine.dropQkvBias'),
   'distil.studentInit': labelOf('distil.studentInit'),

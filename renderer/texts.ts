@@ -1,5 +1,6 @@
 import type { StepMetric } from '../main/contract/metric-names.ts';
 import type { ComparedModel } from '../main/contract/model-names.ts';
+import type { Deciding } from '../main/contract/recipe.ts';
 
 /** The models in the middle of a sentence. */
 const withinSentence: Record<ComparedModel, string> = {
@@ -146,6 +147,7 @@ export const texts = {
     finetune: 'Teach the teacher',
     cut: 'Cut',
     refine: 'Refine',
+    reconstruct: 'Reconstruct',
     pretrain: 'Pre-train',
     distil: 'Distil',
     baseline: 'Baseline',
@@ -160,6 +162,7 @@ export const texts = {
     finetune: 'The full-precision model learns your task.',
     cut: 'The layers that the answers need least are found and left out.',
     refine: 'Stage 1: the student is prepared so that training with three values stays stable.',
+    reconstruct: 'A few ternary layers at a time learn to give what the full-precision layers give.',
     pretrain: 'Stage 2: the ternary student reads general text.',
     distil: 'Stage 3: the ternary student learns to answer like the teacher.',
     baseline: 'BitNet-SFT: the same student without a teacher, to compare with.',
@@ -226,9 +229,14 @@ export const texts = {
     },
     zeros: 'Share of zeros',
     flips: 'Weights that change in a step',
+    choice: 'On the rows that choose the best step',
+    keptStep: 'Step that is kept so far',
+    windowError: 'Error of the layers reconstructed so far',
+    moved: 'Weights that have changed since the stage began',
     gamma: 'Weight γ of the attention term',
     gradient: 'Gradient norm',
     rate: 'Learning rate',
+    ternaryRate: 'Rate of the ternary weights, in bins a step',
     looks: { label: 'Look of the curves', smooth: 'Smooth', logarithmic: 'Logarithmic' },
     amount: (done: string, total: string, unit: string) => `${done} of ${total} ${unit}`,
     spoken: (stage: string, percent: number, left: string | null) =>
@@ -815,6 +823,18 @@ export const texts = {
       notEstimated: 'The machine check tells more.',
       cost: (time: string, memory: string, disk: string) => `${time} here, ${memory} of memory, ${disk} of disk`,
       gives: 'Gives:',
+      reconstruct: 'Reconstruct the layers first',
+      reconstructEffect:
+        'A few ternary layers at a time learn to give what the full-precision layers give, from your rows alone, before the student is distilled. It needs memory for these layers only, and about as much time as the distillation for each pass over the rows.',
+      keepBest: 'Which step is kept',
+      keepLast: 'the last',
+      measures: {
+        accuracy: 'the best by accuracy',
+        'macro-f1': 'the best by macro F1 (classes of unequal size)',
+        'cross-entropy': 'the best by cross-entropy',
+      } satisfies Record<Deciding, string>,
+      keepBestEffect:
+        'The best is found on 256 training rows, at most a fifth of all, that nothing is trained on. The evaluation rows never choose. Written answers are always chosen by cross-entropy.',
       noCorpus: 'Without a corpus (step “Data”) Stage 2 is skipped.',
       expert: (changed: number) => (changed === 0 ? 'Expert settings' : `Expert settings (${String(changed)} changed)`),
       setting: 'Setting and effect',
@@ -843,8 +863,10 @@ export const texts = {
         general: 'General',
         finetune: 'Teaching the teacher',
         refine: 'Stage 1: refine',
+        reconstruct: 'Reconstruction of layers',
         pretrain: 'Stage 2: pre-train',
         distil: 'Stage 3: distil',
+        choice: 'The best step',
         limits: 'Evaluation, checkpoints, resources',
       },
       settings: {
@@ -882,6 +904,25 @@ export const texts = {
           name: 'Start of SubLN',
           effect: '“calibrated” keeps the activations’ size; “ones” is the paper’s.',
         },
+        'reconstruct.epochs': {
+          name: 'Passes over the rows',
+          effect: 'For each window of layers; more passes come nearer to the full-precision layers.',
+        },
+        'reconstruct.steps': { name: 'Steps', effect: 'For each window, instead of passes; empty: by passes.' },
+        'reconstruct.window': {
+          name: 'Layers at a time',
+          effect: 'More layers make up for each other’s errors and take more memory.',
+        },
+        'reconstruct.soften': {
+          name: 'Hardening',
+          effect: 'Share of the steps in which weights harden into −1, 0 and +1; 0: at once.',
+        },
+        'reconstruct.corpus': {
+          name: 'Text without labels',
+          effect: 'A text or JSONL file, or a folder, that is read beside the rows. Any text like yours helps.',
+        },
+        'reconstruct.tokens': { name: 'Tokens of that text', effect: 'At most so many are read.' },
+        'reconstruct.sequenceLength': { name: 'Sequence length', effect: 'Tokens of that text in one row.' },
         'pretrain.tokens': { name: 'Tokens', effect: 'How much general text Stage 2 reads.' },
         'pretrain.sequenceLength': { name: 'Sequence length', effect: 'Tokens per packed sequence.' },
         'distil.lambda': {
@@ -908,6 +949,11 @@ export const texts = {
           effect: 'The base model, or the fine-tuned teacher (faster).',
         },
         '*.optimiser.learningRate': { name: 'Learning rate', effect: 'Larger models need smaller ones.' },
+        '*.optimiser.ternaryRate': {
+          name: 'Rate of the ternary weights',
+          effect:
+            'How much of a bin a weight may move in a step; “auto” lets it cross one in the whole stage. Empty: the learning rate, whatever the weights’ size.',
+        },
         '*.optimiser.schedule': { name: 'Schedule', effect: 'How the learning rate falls.' },
         '*.optimiser.warmup': { name: 'Warm-up', effect: 'Share of the steps in which the rate rises.' },
         '*.optimiser.weightDecay': { name: 'Weight decay', effect: 'Pulls weights towards 0.' },
@@ -917,6 +963,16 @@ export const texts = {
           name: 'Tokens at once',
           effect:
             'Halve it when memory runs out: steps take a little longer, and the result is the same but for rounding. A stage that was begun with another value starts anew.',
+        },
+        'keepBest.measure': { name: 'Best by', effect: 'What decides which step is the best.' },
+        'keepBest.rows': {
+          name: 'Rows that choose',
+          effect: 'Training rows set apart for it, at most a fifth of all.',
+        },
+        'keepBest.everySteps': { name: 'Look every so many steps', effect: 'The last step is always looked at.' },
+        'keepBest.patience': {
+          name: 'Patience',
+          effect: 'The stage ends when so many looks in a row found nothing better; 0: never.',
         },
         'evaluation.everySteps': { name: 'Evaluate every so many steps', effect: '0: only at the end.' },
         'evaluation.rowsDuringTraining': {
@@ -1066,11 +1122,16 @@ export const texts = {
     'loss/ce': 'Loss: task (cross-entropy)',
     'loss/kd': 'Loss: teacher’s answers',
     'loss/relation': 'Loss: teacher’s attention',
+    'window-error': 'Error of the layers reconstructed so far',
     accuracy: 'Accuracy on held-out rows',
+    choice: 'On the rows that choose the best step',
+    'kept-step': 'Step that is kept so far',
     'flip-rate': 'Weights that change in a step',
+    'moved-fraction': 'Weights that have changed since the stage began',
     'zero-fraction': 'Share of zeros',
     'gradient-norm': 'Gradient norm',
     'learning-rate': 'Learning rate',
+    'ternary-rate': 'Rate of the ternary weights, in bins',
     gamma: 'Weight γ of the attention term',
     'gamma/gradient-ratio': 'Attention term’s share of the gradient',
     'tokens-per-second': 'Tokens per second',

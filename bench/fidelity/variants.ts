@@ -1,5 +1,6 @@
 /** What is compared: one recipe per way of making the student. All students of a task and seed take the same number of steps. */
-import type { Recipe } from '../../main/contract/recipe.ts';
+import { keepBestSettings, type Recipe } from '../../main/contract/recipe.ts';
+import { reconstructionOfPresets } from '../../main/pipeline/inspect/presets.ts';
 import { sharedData } from '../../main/testing/shared-data.ts';
 
 export interface Variant {
@@ -98,6 +99,13 @@ const learningRate =
       optimiser: { ...recipe.distil.optimiser, learningRate: recipe.distil.optimiser.learningRate * factor },
     })(recipe);
 
+const ternaryRate =
+  (rate: number | 'auto') =>
+  (recipe: Recipe): Recipe =>
+    distil({ optimiser: { ...recipe.distil.optimiser, ternaryRate: rate } })(recipe);
+
+const reconstructed = (recipe: Recipe): Recipe => ({ ...recipe, reconstruct: reconstructionOfPresets() });
+
 /** Attention at a tenth, as in the presets, and the optimiser's settings changed. */
 const optimiser = (changes: Partial<Recipe['distil']['optimiser']>) => (recipe: Recipe) =>
   distil({ gammaRatio: 0.1, optimiser: { ...recipe.distil.optimiser, ...changes } })(recipe);
@@ -117,6 +125,19 @@ export const choices: readonly Variant[] = [
   },
   { name: 'lower-rate', text: 'two thirds of the learning rate', change: learningRate(2 / 3) },
   { name: 'higher-rate', text: 'one and a half times the learning rate', change: learningRate(1.5) },
+  { name: 'ternary-auto', text: 'ternary rate “auto”, in units of delta', change: ternaryRate('auto') },
+  { name: 'ternary-0.01', text: 'ternary rate of a hundredth of a bin', change: ternaryRate(0.01) },
+  { name: 'reconstructed', text: 'windows of three layers reconstructed first', change: reconstructed },
+  {
+    name: 'reconstructed-slow',
+    text: 'the same, then distilled with a ternary rate of a 200th of a bin',
+    change: (recipe) => ternaryRate(0.005)(reconstructed(recipe)),
+  },
+  {
+    name: 'best-step',
+    text: 'the best step by accuracy on 256 training rows, not the last',
+    change: (recipe) => ({ ...recipe, keepBest: keepBestSettings.parse({ measure: 'accuracy' }) }),
+  },
   { name: 'tau-2', text: 'temperature 2', change: distil({ tau: 2 }) },
   {
     name: 'logits-all',

@@ -1,6 +1,7 @@
 /** What a training takes, as terms: each with its bytes and the figures that they come from. messages/en/estimates.ts puts them into words. */
 import { z } from 'zod';
 import { jobKind } from './jobs.ts';
+import { told } from './messages/told-schema.ts';
 import { exportType } from './recipe.ts';
 
 const amount = z.number().min(0);
@@ -36,10 +37,14 @@ export type MemoryTerm = z.infer<typeof memoryTerm>;
 export const diskTerm = z.discriminatedUnion('id', [
   /** `generations`: the last checkpoint and the one before. They go when the stage is done. */
   term('checkpoint-files', { stage: jobKind, generations: amount, parameters: amount, bytesEach: amount }),
+  /** The parameters of the best step so far. */
+  term('best-step', { stage: jobKind, parameters: amount, bytesEach: amount }),
   /** A further generation while it is written, before the oldest is removed. */
   term('checkpoint-in-writing', { parameters: amount, bytesEach: amount }),
   /** A model folder: weights, and the tokenizer's files. */
   term('model', { stage: jobKind, parameters: amount, bytesEach: amount, tokenizerBytes: amount }),
+  /** What enters and leaves a window while it is reconstructed, and once more while it is written. */
+  term('hidden-states', { files: amount, tokens: amount, width: amount }),
   /** The task's rows or the corpus as tokens. */
   term('tokens', { stage: jobKind, tokens: amount }),
   term('export', { type: exportType, model: z.string() }),
@@ -79,6 +84,8 @@ export const stageEstimate = z.object({
   /** Floating-point operations, weighted by what they cost beside those of a full-precision step. */
   work: amount,
   seconds: range,
+  /** How far a ternary weight can move in the stage, in units of its matrix's delta (the width of a bin); null where none is trained. */
+  travel: amount.nullable(),
   memory: z.array(memoryTerm),
   disk: z.array(diskTerm),
 });
@@ -102,6 +109,8 @@ export const recipeForecast = z.object({
   size: taskSize,
   stages: z.array(stageEstimate),
   basis: timeBasis,
+  /** What will not work as it should. */
+  warnings: z.array(told),
 });
 export type RecipeForecast = z.infer<typeof recipeForecast>;
 

@@ -1,9 +1,15 @@
 /** What each kind of job found out; said with its `done`, checked where it arrives. */
 import { z } from 'zod';
 import { type JobKind, serialisedError } from './jobs.ts';
+import { deciding } from './recipe.ts';
 import { comparedModel, measurement } from './results.ts';
 
-const trained = z.object({ steps: z.number() });
+const trained = z.object({
+  /** Optimiser steps that were taken. */
+  steps: z.number(),
+  /** The step whose model was kept, where the recipe asks for the best; by what, how good it was, on how many rows. */
+  kept: z.object({ step: z.number(), measure: deciding, value: z.number(), rows: z.number() }).optional(),
+});
 /** `measured: false`: no file of the model runs in our runtime. */
 const measured = z.union([measurement, z.object({ measured: z.literal(false) })]);
 
@@ -13,6 +19,8 @@ export const jobResults = {
   cut: z.object({ kept: z.array(z.number()), layers: z.number() }),
   /** How many norms were put in. */
   refine: z.object({ norms: z.number() }),
+  /** `error`: relative squared error of the last layer's output in the whole student, mean over the tokens of all rows. */
+  reconstruct: trained.extend({ windows: z.number(), error: z.number() }),
   pretrain: trained.extend({ tokens: z.number() }),
   distil: trained,
   baseline: trained,

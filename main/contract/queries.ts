@@ -4,7 +4,7 @@ import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } fr
 import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
 import { told } from './messages/told-schema.ts';
-import { exportType, recipeSchema, taskSettings } from './recipe.ts';
+import { deciding, exportType, recipeSchema, taskSettings } from './recipe.ts';
 
 export const presetName = z.enum(['quick', 'balanced', 'paper']);
 export type PresetName = z.infer<typeof presetName>;
@@ -31,6 +31,10 @@ export const presetInputs = z.object({
     /** Default: a quarter of the longest row, at most 128. */
     maxNewTokens: taskSettings.shape.maxNewTokens.unwrap().optional(),
   }),
+  /** Reconstruct the layers before distilling. */
+  reconstruct: z.boolean().optional(),
+  /** Keep the step that is best by this, on training rows that are set apart; absent: the last one. */
+  keepBest: deciding.optional(),
   /** Text for Stage 2; without it Stage 2 is skipped. */
   corpus: localPath().optional(),
   seed: z.int().min(0).optional(),

@@ -11,8 +11,8 @@ export type SublnPlacement = z.infer<typeof sublnPlacement>;
 
 const fraction = z.number().min(0).max(1);
 
-/** AdamW and its learning-rate schedule; shared by every training stage. */
-export const optimiserSettings = z.object({
+/** AdamW and its learning-rate schedule, of a full-precision model. */
+const denseOptimiser = z.object({
   learningRate: z.number().positive().max(1),
   schedule: z.enum(['cosine', 'linear', 'constant']).default('linear'),
   /** Share of the steps in which the learning rate rises from 0. */
@@ -27,6 +27,15 @@ export const optimiserSettings = z.object({
   batchSize: z.int().min(1).max(4096).default(32),
   /** Most tokens that one micro-batch may hold, padding included; a step is split into as many as it needs. */
   microBatchTokens: z.int().min(64).max(1_048_576).default(4096),
+});
+
+/** The same with what a ternary model adds; shared by every stage that trains a student. */
+export const optimiserSettings = denseOptimiser.extend({
+  /**
+   * Learning rate of the ternary latents in units of their matrix's delta: how far a weight may move in a step at the peak, where 1 is the width of a
+   * bin. `auto`: so much that a weight can cross one bin in the steps of the stage. Absent: `learningRate`, whatever the size of the weights.
+   */
+  ternaryRate: z.union([z.number().positive().max(1), z.literal('auto')]).optional(),
 });
 export type OptimiserSettings = z.infer<typeof optimiserSettings>;
 
@@ -96,8 +105,43 @@ export const pretrainSettings = z.object({
 });
 export type PretrainSettings = z.infer<typeof pretrainSettings>;
 
-export const finetuneSettings = z.object({ ...length.shape, optimiser: optimiserSettings });
+/** Between Stage 1 and Stage 2: each window of layers is trained, by itself, to give the full-precision model's outputs (docs/method.md, 3.1). */
+export const reconstructSettings = z.object({
+  /** Passes over the rows, for each window. */
+  ...length.shape,
+  /** Decoder layers that are trained together. */
+  window: z.int().min(1).max(8).default(3),
+  /** Share of the steps of a window in which its codes harden from nearly full precision; 0: hard from the first step. */
+  soften: fraction.default(0.8),
+  /** Text without labels beside the task's rows: a text or JSONL file, or a folder of such files. */
+  corpus: localPath().optional(),
+  /** Most tokens that are read of it. */
+  tokens: z.int().positive().default(1_000_000),
+  /** Its tokens in one row. */
+  sequenceLength: z.int().min(8).max(131_072).default(128),
+  optimiser: optimiserSettings,
+});
+export type ReconstructSettings = z.infer<typeof reconstructSettings>;
+
+export const finetuneSettings = z.object({ ...length.shape, optimiser: denseOptimiser });
 export type FinetuneSettings = z.infer<typeof finetuneSettings>;
+
+/** What decides which step is kept: accuracy, the mean of the classes' F1 (for classes of unequal size), or the cross-entropy of the answers. */
+export const deciding = z.enum(['accuracy', 'macro-f1', 'cross-entropy']);
+export type Deciding = z.infer<typeof deciding>;
+
+/** Keep the step that was best on rows that nobody trains on, instead of the last one, in every stage that trains on the task. */
+export const keepBestSettings = z.object({
+  /** Written answers have no classes: for them it is always the cross-entropy. */
+  measure: deciding,
+  /** Training rows that are set apart to choose with, at most a fifth of all; never the evaluation rows. */
+  rows: z.int().min(1).max(100_000).default(256),
+  /** Steps from one look at them to the next; the last step is always looked at. */
+  everySteps: z.int().positive().default(50),
+  /** The stage ends when so many looks in a row found nothing better; 0: never. */
+  patience: z.int().min(0).default(0),
+});
+export type KeepBestSettings = z.infer<typeof keepBestSettings>;
 
 /**
  * Type of an exported file (docs/exports.md). From the student: `i2_s` (bitnet.cpp), `q2_0`, `tq2_0` and `tq1_0` (llama.cpp), `hf` (a Hugging Face
@@ -145,6 +189,8 @@ export const recipeSchema = z.object({
     /** Drop the QKV bias of a Qwen2 student so that formats without it can hold the result. */
     dropQkvBias: z.boolean().default(false),
   }),
+  /** Window reconstruction; absent: skipped. */
+  reconstruct: reconstructSettings.optional(),
   /** Stage 2; null: skipped. */
   pretrain: pretrainSettings.nullable(),
   /** Stage 3. */
@@ -174,6 +220,8 @@ export const recipeSchema = z.object({
       everySteps: z.int().min(0).default(50),
     })
     .default({ rowsDuringTraining: 128, everySteps: 50 }),
+  /** Absent: the last step is kept. */
+  keepBest: keepBestSettings.optional(),
   exports: z.array(exportSettings).default([{ type: 'i2_s', embedding: 'f16' }]),
 });
 export type Recipe = z.infer<typeof recipeSchema>;

@@ -11,7 +11,7 @@ import {
 import type { Recipe } from '../contract/recipe.ts';
 
 /** Folders of models, by the stage that leaves them. */
-export type ModelFolder = 'teacher' | 'cut' | 'refined' | 'pretrained' | 'student' | 'baseline';
+export type ModelFolder = 'teacher' | 'cut' | 'refined' | 'reconstructed' | 'pretrained' | 'student' | 'baseline';
 
 export function modelFolder(experiment: string, name: ModelFolder): string {
   return join(experiment, name);
@@ -40,9 +40,14 @@ export function cacheFolder(experiment: string): string {
   return join(experiment, 'cache');
 }
 
-/** Tokens of the task's training rows, of its evaluation rows, and of the corpus of Stage 2. */
-export function cachedTokens(experiment: string, of: 'task' | 'evaluation' | 'corpus'): string {
+/** Tokens of the task's training rows, of its evaluation rows, of the corpus of Stage 2, and of the texts of the reconstruction. */
+export function cachedTokens(experiment: string, of: 'task' | 'evaluation' | 'corpus' | 'texts'): string {
   return join(cacheFolder(experiment), `${of}.tokens`);
+}
+
+/** Hidden states between the layers while windows are reconstructed; removed at the end. */
+export function hiddenStatesFolder(experiment: string): string {
+  return join(cacheFolder(experiment), 'hidden');
 }
 
 /** What has to be known of the task's training file before any of its rows is tokenised. */

@@ -57,7 +57,7 @@ export function outOfMemory(spec: JobSpec, how: OutOfMemory['how'], details: str
 /** What the settings that memory depends on are now. */
 function smaller({ kind, recipe }: JobSpec): OutOfMemory['smaller'] {
   const stage =
-    kind === 'finetune' || kind === 'pretrain' || kind === 'distil'
+    kind === 'finetune' || kind === 'reconstruct' || kind === 'pretrain' || kind === 'distil'
       ? recipe[kind]
       : kind === 'baseline'
         ? recipe.distil

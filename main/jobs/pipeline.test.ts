@@ -63,6 +63,8 @@ beforeAll(async () => {
     },
     finetune: { steps: 10, optimiser },
     refine: {},
+    // Two windows of one layer, soft codes first.
+    reconstruct: { steps: 6, window: 1, optimiser: { ...optimiser, ternaryRate: 0.05 } },
     pretrain: { corpus: join(root, 'corpus.jsonl'), tokens: 2560, sequenceLength: 32, optimiser },
     distil: { steps: 12, optimiser, anneal: 0.5 },
     // In Stage 2; distilling anneals.
@@ -143,12 +145,14 @@ describe('an experiment in worker processes', () => {
       expect(metrics).toContain(`distil/${name}`);
   });
 
-  it.each(['finetune', 'pretrain', 'distil'] as const)(
+  it.each(['finetune', 'reconstruct', 'pretrain', 'distil'] as const)(
     '%s, killed again and again and resumed, ends with the same bits',
     async (kind) => {
       const folder = join(root, `killed-${kind}`);
       cpSync(whole, folder, { recursive: true });
-      const product = { finetune: 'teacher', pretrain: 'pretrained', distil: 'student' }[kind];
+      const product = { finetune: 'teacher', reconstruct: 'reconstructed', pretrain: 'pretrained', distil: 'student' }[
+        kind
+      ];
       for (const path of [product, join('checkpoints', kind)]) rmSync(join(folder, path), { recursive: true });
       // Between checkpoints, while one is written (every third step), and right after.
       for (const [step, milliseconds] of [
@@ -192,7 +196,13 @@ describe('an experiment in worker processes', () => {
     const folder = join(root, 'smaller');
     mkdirSync(folder);
     cpSync(join(whole, 'teacher'), join(folder, 'teacher'), { recursive: true });
-    const smaller: Recipe = { ...recipe, studentBase, pretrain: null, distil: { ...recipe.distil, steps: 3 } };
+    const smaller: Recipe = {
+      ...recipe,
+      studentBase,
+      reconstruct: undefined,
+      pretrain: null,
+      distil: { ...recipe.distil, steps: 3 },
+    };
     const losses: number[] = [];
     for (const kind of ['refine', 'distil'] as const) {
       const outcome = await runInWorker(
@@ -233,6 +243,7 @@ describe('an experiment in worker processes', () => {
       ...recipe,
       task,
       finetune: { ...recipe.finetune!, steps: 2 },
+      reconstruct: undefined,
       pretrain: null,
       distil: steps,
     };

@@ -10,7 +10,7 @@ import { type Companions, copyCompanion } from './companion-files.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { settingsOfLayers } from './kept-layers.ts';
 import { modelCompanions } from './open-model.ts';
-import { headName, type ParameterBuffer } from './parameters.ts';
+import { headName, type ParameterSpecification } from './parameters.ts';
 import { storedTensors, storedValues } from './stored-parameters.ts';
 
 /** config.json of a model that was made from the one in `source`: its settings with ours on top. */
@@ -35,6 +35,12 @@ async function derivedConfig(
   return `${JSON.stringify(derived, null, 2)}\n`;
 }
 
+/** The parameters of a model, in memory or read when their turn comes. */
+export interface ParameterSource {
+  readonly specifications: readonly ParameterSpecification[];
+  view(name: string): Float32Array | Promise<Float32Array>;
+}
+
 /**
  * Writes a model folder: weights in float32 or bfloat16 (latent weights for a ternary student), configuration, and the tokenizer files of
  * `source`, a folder or a GGUF file, of whose layers the model has those that are `kept` (null: all). Weights go last, so a folder with weights is a complete one.
@@ -43,7 +49,7 @@ export async function saveModelFolder(
   folder: string,
   source: string,
   configuration: ModelConfiguration,
-  parameters: ParameterBuffer,
+  parameters: ParameterSource,
   { dtype = 'F32', kept = null }: { dtype?: 'F32' | 'BF16'; kept?: readonly number[] | null } = {},
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
@@ -58,8 +64,10 @@ export async function saveModelFolder(
       name: tensor.name,
       dtype,
       shape: tensor.shape,
-      data: () => {
-        const values = storedValues(tensor, (name) => parameters.view(name));
+      data: async () => {
+        const parts = new Map<string, Float32Array>();
+        for (const { name } of tensor.parts) parts.set(name, await parameters.view(name));
+        const values = storedValues(tensor, (name) => parts.get(name)!);
         return dtype === 'BF16' ? encodeBf16(values) : values;
       },
     })),

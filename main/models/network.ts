@@ -21,12 +21,21 @@ export interface TokenBatch {
   readonly length: number;
 }
 
+/** Inputs of the first layer `[B, T, hidden]`, for a network that is some layers in the middle of a model: it has no embedding. */
+export interface HiddenBatch {
+  readonly hidden: Float32Array;
+  readonly batch: number;
+  readonly length: number;
+}
+
 /** Queries, keys and values of one layer (after qk-norm and RoPE), `[B, T, width]` each; or gradients of them. */
 export interface AttentionStates {
   readonly q: Float32Array;
   readonly k: Float32Array;
   readonly v: Float32Array;
 }
+
+type BatchShape = Pick<TokenBatch, 'batch' | 'length'>;
 
 /** 65 536 products of an unsigned and a signed byte fit into 32 bits. */
 const mostFixedPointTokens = 65_536;
@@ -41,7 +50,7 @@ export class Network {
   readonly #ternaryWeights: TernaryWeights | null;
   readonly #pool = new BufferPool();
   readonly #positions: Positions;
-  #current: TokenBatch | null = null;
+  #current: TokenBatch | HiddenBatch | null = null;
 
   private constructor(
     configuration: ModelConfiguration,
@@ -77,10 +86,26 @@ export class Network {
   /**
    * Quantises the latent weights again; to be called after they changed.
    * @param share below 1 while annealing: how far the weights that compute have gone from the latent ones (0) to the ternary ones (1)
+   * @param sharpness below infinity while codes are soft (docs/method.md, 3.1)
    * @returns counts over the ternary matrices of each layer, `flips` since the last call (of a training network); empty for a full-precision model
    */
-  refreshTernary(share = 1): TernaryCounts[] {
-    return this.#ternaryWeights?.refresh(share) ?? [];
+  refreshTernary(share = 1, sharpness = Infinity): TernaryCounts[] {
+    return this.#ternaryWeights?.refresh(share, sharpness) ?? [];
+  }
+
+  /** While codes are soft: turns gradients with respect to them, as `backward` leaves them, into those of the latent weights. Once a step. */
+  chainSoftTernary(gradients: ParameterBuffer): void {
+    this.#ternaryWeights?.chainSoft(gradients);
+  }
+
+  /** Keeps the present codes, two bits each, for `countMoved`; of a training network. Nothing to keep in a full-precision model. */
+  markTernary(): void {
+    this.#ternaryWeights?.mark();
+  }
+
+  /** Weights whose code is another one than at `markTernary`. */
+  countMoved(): number {
+    return this.#ternaryWeights?.countMoved() ?? 0;
   }
 
   /** Weights of each layer that stand for +1, as the last `refreshTernary` left them; of a training network. */
@@ -94,7 +119,7 @@ export class Network {
     return this.#ternaryWeights.read(name);
   }
 
-  #layerFeeds(layer: number, tokens: TokenBatch): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
+  #layerFeeds(layer: number, tokens: BatchShape): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
     const { rope, window } = layerKind(this.configuration, layer);
     const { cos, sin, positions } = this.#positions.rotary(tokens.length, rope);
     const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.#positions.mask(tokens.length, window) };
@@ -105,7 +130,7 @@ export class Network {
   }
 
   /** Input of a layer: kept for the backward pass when training, else two buffers taking turns. */
-  #hidden(layer: number, tokens: TokenBatch): Float32Array {
+  #hidden(layer: number, tokens: BatchShape): Float32Array {
     const name = this.#options.mode === 'training' ? `hidden.${layer}` : `hidden.${layer % 2}`;
     return this.#pool.take(name, tokens.batch * tokens.length * this.configuration.hiddenSize);
   }
@@ -125,7 +150,7 @@ export class Network {
     return { q: heads * headSize, k: kvHeads * headSize, v: kvHeads * headSize };
   }
 
-  #stateBuffers(prefix: string, tokens: TokenBatch): AttentionStates {
+  #stateBuffers(prefix: string, tokens: BatchShape): AttentionStates {
     const rows = tokens.batch * tokens.length;
     const { q, k, v } = this.stateWidths();
     return {
@@ -136,23 +161,25 @@ export class Network {
   }
 
   /**
-   * Runs the trunk.
+   * Runs the trunk, from token ids or from the inputs of its first layer.
    * @param capture layer whose queries, keys and values are wanted
    * @param visit (inference only) sees the inputs of each layer's projections, for calibration
    * @param skip (inference only) layers that are left out: their input goes on to the next
    * @returns `hidden` `[B, T, hidden]` before the final norm, and the captured states; valid until the next call
    */
   async forward(
-    tokens: TokenBatch,
+    tokens: TokenBatch | HiddenBatch,
     capture?: number,
     visit?: (layer: number, inputs: ReadonlyMap<Projection, Float32Array>) => void,
     skip?: ReadonlySet<number>,
   ): Promise<{ hidden: Float32Array; states: AttentionStates | null }> {
     const { layers } = this.configuration;
-    const { ids, batch, length } = tokens;
+    const { batch, length } = tokens;
     const { forward, kept, projectionInputs } = this.#sessions;
     this.#current = tokens;
-    embed(this.configuration, this.parameters, ids.subarray(0, batch * length), this.#hidden(0, tokens));
+    const first = this.#hidden(0, tokens);
+    if ('ids' in tokens) embed(this.configuration, this.parameters, tokens.ids.subarray(0, batch * length), first);
+    else first.set(tokens.hidden.subarray(0, batch * length * this.configuration.hiddenSize));
     let states: AttentionStates | null = null;
     let depth = 0;
     for (let layer = 0; layer < layers; layer += 1) {
@@ -183,7 +210,7 @@ export class Network {
   }
 
   /**
-   * Backward pass of the last `forward`. Gradients of the layers' parameters and of the embedding go to `gradients`; those of
+   * Backward pass of the last `forward`. Gradients of the layers' parameters and of the embedding, where it ran, go to `gradients`; those of
    * the final norm and the head belong to the loss head.
    * @param dHidden `[B, T, hidden]`, gradient of the objective with respect to the trunk's output; null: none, only `relation`
    * @param gradients laid out as `parameters`; its embedding is always added to, the layers' parameters unless `accumulate` is false
@@ -236,7 +263,7 @@ export class Network {
       for (const [target, source] of scratch) native.accumulate(target, source);
       dOutput = dInput;
     }
-    if (dOutput)
+    if (dOutput && 'ids' in tokens)
       addEmbeddingGradient(
         this.configuration,
         gradients,

@@ -12,7 +12,7 @@ import { ggufCompanions } from './gguf-companions.ts';
 import { ggufTokenizer, openGgufModel } from './gguf-source.ts';
 import type { ModelSource } from './model-source.ts';
 import { inWholeModel } from './kept-layers.ts';
-import { ParameterBuffer, parameterSpecifications } from './parameters.ts';
+import { ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
 
 /** Whether the model is one file. What does not exist is taken for what its name says. */
 export async function isModelFile(path: string): Promise<boolean> {
@@ -55,17 +55,23 @@ export async function modelCompanions(path: string): Promise<Companions> {
   return (await isModelFile(path)) ? ggufCompanions(path) : folderCompanions(path);
 }
 
+export interface LoadOptions {
+  /** Layers of the model at the path that the loaded one has, in order; null: all. */
+  readonly kept?: readonly number[] | null;
+  /** Some of the configuration's parameters, where not all are wanted. */
+  readonly specifications?: readonly ParameterSpecification[];
+}
+
 /**
  * Loads the parameters that `configuration` asks for, one by one. With a configuration that adds SubLN, its norms are left at 1.
- * @param kept layers of the model at `path` that the loaded one has, in order; null: all
  * @throws TritsmithError as `ModelSource.read`, `bad-input` for a parameter that is lacking
  */
 export async function loadParameters(
   path: string,
   configuration: ModelConfiguration,
-  kept: readonly number[] | null = null,
+  { kept = null, specifications = parameterSpecifications(configuration) }: LoadOptions = {},
 ): Promise<ParameterBuffer> {
-  const buffer = new ParameterBuffer(parameterSpecifications(configuration));
+  const buffer = new ParameterBuffer(specifications);
   const model = await openModel(path);
   try {
     for (const parameter of buffer.specifications) {

@@ -130,6 +130,19 @@ export function parameterSpecifications(configuration: ModelConfiguration): Para
   ];
 }
 
+/** Of some consecutive layers: their parameters under the names that they have in the model, as those of a network of these layers alone. */
+export function windowSpecifications(
+  configuration: ModelConfiguration,
+  first: number,
+  count: number,
+): ParameterSpecification[] {
+  return parameterSpecifications(configuration).flatMap((each) =>
+    each.layer !== null && each.layer >= first && each.layer < first + count
+      ? [{ ...each, layer: each.layer - first }]
+      : [],
+  );
+}
+
 export interface ParameterCounts {
   readonly total: number;
   /** Weights of the linear layers, which become ternary in a student. */
@@ -156,8 +169,11 @@ export class ParameterBuffer {
   readonly values: Float32Array;
   readonly #offsets = new Map<string, { offset: number; size: number }>();
 
-  /** @throws TritsmithError `out-of-memory` when the machine can't hold it */
-  constructor(specifications: readonly ParameterSpecification[]) {
+  /**
+   * @param values of another buffer, where this one gives the same parameters other places in a model; default: zeros of its own
+   * @throws TritsmithError `out-of-memory` when the machine can't hold it
+   */
+  constructor(specifications: readonly ParameterSpecification[], values?: Float32Array) {
     this.specifications = specifications;
     let offset = 0;
     for (const { name, size } of specifications) {
@@ -165,7 +181,7 @@ export class ParameterBuffer {
       offset += size;
     }
     try {
-      this.values = new Float32Array(offset);
+      this.values = values ?? new Float32Array(offset);
     } catch (error) {
       throw new TritsmithError('out-of-memory', 'memory.parameters', {
         parameters: offset,

@@ -12,8 +12,11 @@ export interface TernaryCounts {
   total: number;
 }
 
-/** Bytes of one ternary weight in training, its latent value not counted: float32 for the backward pass, int8 for the forward one. */
-export const ternaryWeightBytes = 4 + 1;
+/** Bytes of one ternary weight in training, its latent value not counted: float32 for the backward pass, int8 for the forward one, the code that it began with. */
+export const ternaryWeightBytes = 4 + 1 + 1 / 4;
+
+/** The same where products run in float32: without the copy in int8. */
+export const softWeightBytes = ternaryWeightBytes - 1;
 
 export class TernaryWeights {
   readonly #latent: ParameterBuffer;
@@ -25,6 +28,9 @@ export class TernaryWeights {
   /** As int8 `[K, O]`; empty where products run in float32. */
   readonly #transposed = new Map<string, Int8Array>();
   readonly #deltas = new Map<string, Float32Array>();
+  #sharpness = Infinity;
+  /** Codes as they were at `mark`, four to a byte. */
+  readonly #marks = new Map<string, Uint8Array>();
 
   /** @param backward whether a backward pass will run, which needs the float32 values */
   constructor(latent: ParameterBuffer, products: 'int8' | 'float32', backward: boolean) {
@@ -42,17 +48,21 @@ export class TernaryWeights {
   /**
    * Quantises the latent weights again.
    * @param share below 1 while annealing: how far the weights that compute have gone from the latent ones (0) to the ternary ones (1)
+   * @param sharpness below infinity while codes are soft (docs/method.md, 3.1)
    * @returns counts over the matrices of each layer; `flips` since the last call, 0 where no backward pass runs
    */
-  refresh(share: number): TernaryCounts[] {
+  refresh(share: number, sharpness: number): TernaryCounts[] {
+    this.#sharpness = sharpness;
     const layers: TernaryCounts[] = [];
     for (const { name, shape, size, layer } of this.#specifications) {
       const values = this.#values?.view(name) ?? this.#scratch.subarray(0, size);
       const found = native.quantiseTernary(this.#latent.view(name), values, share);
       this.#deltas.get(name)![0] = found.delta;
+      if (sharpness < Infinity) native.softenTernary(this.#latent.view(name), found.delta, sharpness, values);
       const transposed = this.#transposed.get(name);
       if (transposed) {
-        if (share < 1) throw new Error('annealed weights need a network that computes in float32');
+        if (share < 1 || sharpness < Infinity)
+          throw new Error('annealed weights need a network that computes in float32');
         native.transposeTernary(values, shape[1]!, transposed);
       }
       const counts = (layers[layer!] ??= { zeros: 0, flips: 0, total: 0 });
@@ -61,6 +71,34 @@ export class TernaryWeights {
       counts.total += size;
     }
     return layers;
+  }
+
+  /** Turns gradients with respect to the soft weights that computed into those of the latent ones; hard codes have the straight-through estimator. */
+  chainSoft(gradients: ParameterBuffer): void {
+    if (this.#sharpness === Infinity) return;
+    for (const { name } of this.#specifications)
+      native.chainSoftTernary(
+        this.#latent.view(name),
+        this.#deltas.get(name)![0]!,
+        this.#sharpness,
+        gradients.view(name),
+      );
+  }
+
+  /** Keeps the present codes. */
+  mark(): void {
+    for (const { name, size } of this.#specifications) {
+      const marks = this.#marks.get(name) ?? new Uint8Array(Math.ceil(size / 4));
+      native.packTernary(this.#float32(name), marks);
+      this.#marks.set(name, marks);
+    }
+  }
+
+  /** Weights whose code is another one than at `mark`. */
+  countMoved(): number {
+    let moved = 0;
+    for (const [name, marks] of this.#marks) moved += native.countMoved(this.#float32(name), marks);
+    return moved;
   }
 
   /** Weights of each layer that stand for +1, as the last `refresh` left them. */

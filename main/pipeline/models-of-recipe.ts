@@ -72,6 +72,11 @@ export async function baselineConfiguration(recipe: Recipe, folder?: string): Pr
   return { ...(await studentConfiguration(recipe, folder)), subln: 'none' };
 }
 
+/** Of a task's training rows, those that are set apart to choose the best step with: the last in the order of the seed. */
+export function choosingRows({ keepBest }: Pick<Recipe, 'keepBest'>, rows: number): number {
+  return keepBest === undefined ? 0 : Math.min(keepBest.rows, Math.floor(rows / 5));
+}
+
 /** Steps of a task stage. */
 export function stageSteps(length: { epochs: number; steps?: number | undefined }, stepsPerEpoch: number): number {
   return length.steps ?? Math.max(1, Math.ceil(length.epochs * stepsPerEpoch));

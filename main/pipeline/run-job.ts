@@ -11,12 +11,14 @@ import type { JobContext } from './job.ts';
 import { fourBitBaseline } from './evaluate/four-bit.ts';
 import { measureModel } from './evaluate/measure.ts';
 import { pretrainStudent } from './stages/pretrain.ts';
+import { reconstructStudent } from './stages/reconstruct.ts';
 import { refineStudent } from './stages/refine.ts';
 
 const jobs: { [Kind in JobKind]: (spec: JobSpec, context: JobContext) => Promise<JobResults[Kind]> } = {
   finetune: finetuneTeacher,
   cut: cutStudent,
   refine: refineStudent,
+  reconstruct: reconstructStudent,
   pretrain: pretrainStudent,
   distil: distilStudent,
   baseline: trainBaseline,

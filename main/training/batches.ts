@@ -62,29 +62,33 @@ export function packMicroBatch(rows: readonly Example[]): MicroBatch {
   };
 }
 
-/** Cuts rows into micro-batches of at most `microBatchTokens` tokens, padding counted (one row always fits). */
-export function microBatches(rows: readonly Example[], microBatchTokens: number): MicroBatch[] {
-  const sorted = [...rows].sort((a, b) => a.ids.length - b.ids.length);
-  const result: MicroBatch[] = [];
-  let open: Example[] = [];
-  for (const row of sorted) {
-    if (open.length > 0 && row.ids.length * (open.length + 1) > microBatchTokens) {
-      result.push(packMicroBatch(open));
-      open = [];
-    }
-    open.push(row);
+/** Sorts rows by length and cuts them into groups of at most `microBatchTokens` tokens, padding counted (one row always fits). */
+export function groupsOfRows<Row>(
+  rows: readonly Row[],
+  lengthOf: (row: Row) => number,
+  microBatchTokens: number,
+): Row[][] {
+  const result: Row[][] = [];
+  for (const row of [...rows].sort((a, b) => lengthOf(a) - lengthOf(b))) {
+    const open = result.at(-1);
+    if (open === undefined || lengthOf(row) * (open.length + 1) > microBatchTokens) result.push([row]);
+    else open.push(row);
   }
-  if (open.length > 0) result.push(packMicroBatch(open));
   return result;
 }
 
+/** Rows as micro-batches of at most `microBatchTokens` tokens, padding counted. */
+export function microBatches(rows: readonly Example[], microBatchTokens: number): MicroBatch[] {
+  return groupsOfRows(rows, ({ ids }) => ids.length, microBatchTokens).map(packMicroBatch);
+}
+
 /** Where a trainer gets its steps from. */
-export interface BatchSource {
+export interface BatchSource<Batch = MicroBatch> {
   readonly stepsPerEpoch: number;
   /** Hex digest of the data behind the steps: a resumed run must meet the same. */
   readonly fingerprint: string;
   /** Micro-batches of a 1-based optimiser step. */
-  at(step: number): Promise<MicroBatch[]>;
+  at(step: number): Promise<Batch[]>;
 }
 
 /** Labelled rows by number, wherever they are kept. */
@@ -96,11 +100,12 @@ export interface ExampleRows {
   read(index: number): Promise<Example>;
 }
 
-/** Steps over labelled rows: shuffled anew each epoch. */
-export function exampleBatches(
-  { lengths, fingerprint, read }: ExampleRows,
-  settings: { batchSize: number; microBatchTokens: number; seed: number },
-): BatchSource {
+/** Steps over rows, shuffled anew each epoch. @param make the micro-batches of the rows of a step */
+export function shuffledBatches<Batch>(
+  { lengths, fingerprint }: Pick<ExampleRows, 'lengths' | 'fingerprint'>,
+  settings: { batchSize: number; seed: number },
+  make: (rows: Int32Array) => Promise<Batch[]>,
+): BatchSource<Batch> {
   const stepsPerEpoch = Math.ceil(lengths.length / settings.batchSize);
   let cached: { epoch: number; order: EpochOrder } | null = null;
   return {
@@ -110,9 +115,19 @@ export function exampleBatches(
       const epoch = Math.floor((step - 1) / stepsPerEpoch);
       if (cached?.epoch !== epoch)
         cached = { epoch, order: epochOrder(lengths, settings.batchSize, settings.seed, epoch) };
-      const rows = [];
-      for (const index of cached.order.at((step - 1) % stepsPerEpoch)) rows.push(await read(index));
-      return microBatches(rows, settings.microBatchTokens);
+      return make(cached.order.at((step - 1) % stepsPerEpoch));
     },
   };
+}
+
+/** Steps over labelled rows. */
+export function exampleBatches(
+  rows: ExampleRows,
+  settings: { batchSize: number; microBatchTokens: number; seed: number },
+): BatchSource {
+  return shuffledBatches(rows, settings, async (indices) => {
+    const examples = [];
+    for (const index of indices) examples.push(await rows.read(index));
+    return microBatches(examples, settings.microBatchTokens);
+  });
 }

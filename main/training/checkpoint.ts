@@ -2,6 +2,7 @@
  * Training checkpoints: parameters, both moments and the trainer's own state. A checkpoint counts once its manifest, written
  * last, is there and its checksum fits; two generations are kept, so that a damaged one falls back to the one before.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -16,7 +17,12 @@ const manifest = z.object({
   file: z.string().regex(/^step-\d{9}\.safetensors$/),
   sha256: z.string(),
   /** The rest of what the trainer needs to continue bit for bit. */
-  state: z.object({ gamma: z.number(), configuration: z.string() }),
+  state: z.object({
+    gamma: z.number(),
+    configuration: z.string(),
+    /** The best step so far, where it is kept, and how many looks since found nothing better. */
+    best: z.object({ step: z.int(), score: z.number(), looks: z.int() }).optional(),
+  }),
 });
 export type CheckpointState = z.infer<typeof manifest>['state'];
 
@@ -90,6 +96,47 @@ export async function saveCheckpoint(
   for (const { base, kind } of files.toReversed())
     if (!kept.has(base)) await rm(join(folder, `${base}.${kind}`), { force: true });
   return path;
+}
+
+function bestPath(folder: string, step: number): string {
+  return join(folder, `best-${String(step).padStart(9, '0')}.safetensors`);
+}
+
+/** Keeps the parameters of a step that is the best so far, beside those of earlier ones: an earlier checkpoint may need them. */
+export async function saveBest(folder: string, step: number, parameters: ParameterBuffer): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeSafetensors(
+    bestPath(folder, step),
+    parameters.specifications.map(({ name, shape }) => ({
+      name,
+      dtype: 'F32' as const,
+      shape,
+      data: () => parameters.view(name),
+    })),
+  );
+}
+
+/** Whether the parameters of a best step are there. */
+export function hasBest(folder: string, step: number): boolean {
+  return existsSync(bestPath(folder, step));
+}
+
+/** Fills `parameters` with those of a step that was kept as the best. */
+export async function restoreBest(folder: string, step: number, parameters: ParameterBuffer): Promise<void> {
+  const file = await openSafetensors(bestPath(folder, step));
+  try {
+    for (const { name } of parameters.specifications) await file.readFloat32(name, parameters.view(name));
+  } finally {
+    await file.close();
+  }
+}
+
+/** Removes what was the best at other steps than these. */
+export async function removeOtherBests(folder: string, steps: readonly number[]): Promise<void> {
+  const kept = steps.map((step) => bestPath(folder, step));
+  for (const name of await readdir(folder))
+    if (/^best-\d{9}\.safetensors$/.test(name) && !kept.includes(join(folder, name)))
+      await rm(join(folder, name), { force: true });
 }
 
 /**

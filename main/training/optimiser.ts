@@ -4,6 +4,13 @@ import { TritsmithError } from '../contract/errors.ts';
 import type { OptimiserSettings } from '../contract/recipe.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
 
+/** A learning rate in units of delta, for the latents of ternary matrices. */
+export interface TernaryRate {
+  readonly rate: number;
+  /** Scale of a matrix, as its codes were last made (docs/method.md, 2.1). */
+  deltaOf(name: string): number;
+}
+
 export class AdamW {
   readonly firstMoment: ParameterBuffer;
   readonly secondMoment: ParameterBuffer;
@@ -18,25 +25,47 @@ export class AdamW {
   }
 
   /**
-   * One step, in place. Weight decay applies to matrices only.
+   * One step, in place. Weight decay applies to matrices only, at the pace of `learningRate`.
    * @param step 1-based
-   * @returns the gradient's L2 norm before clipping
+   * @param ternary absent: ternary latents have `learningRate` too. Else they are trained as `W / delta` (docs/method.md, 5.5), so that the same
+   * model at another scale takes the same step
+   * @returns the gradient's L2 norm before clipping; with `ternary` that of `W / delta` where W is ternary
    * @throws TritsmithError when the gradient is not finite; the parameters are untouched then
    */
-  step(gradients: ParameterBuffer, step: number, learningRate: number): number {
-    const norm = Math.sqrt(native.squaredNorm(gradients.values));
+  step(gradients: ParameterBuffer, step: number, learningRate: number, ternary: TernaryRate | null = null): number {
+    const norm = Math.sqrt(ternary ? this.#scaledNorm(gradients, ternary) : native.squaredNorm(gradients.values));
     if (!Number.isFinite(norm)) throw new TritsmithError('internal', 'training.diverged', { step });
     const { clipNorm, weightDecay, beta1, beta2, epsilon } = this.#settings;
     // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
     const gradientScale = clipNorm > 0 ? Math.min(1, clipNorm / (norm + 1e-6)) : 1;
-    for (const { name, decays } of this.#parameters.specifications)
+    for (const specification of this.#parameters.specifications) {
+      const { name, decays } = specification;
+      const delta = ternary && specification.ternary ? ternary.deltaOf(name) : null;
+      const own = delta === null ? { rate: learningRate, unit: 1 } : { rate: ternary!.rate * delta, unit: delta };
       native.adamW(
         this.#parameters.view(name),
         gradients.view(name),
         this.firstMoment.view(name),
         this.secondMoment.view(name),
-        { step, learningRate, beta1, beta2, epsilon, weightDecay: decays ? weightDecay : 0, gradientScale },
+        {
+          step,
+          learningRate: own.rate,
+          beta1,
+          beta2,
+          // The moments are those of the gradient of W; that of W / delta is delta times as large.
+          epsilon: epsilon / own.unit,
+          weightDecay: decays ? weightDecay * (learningRate / own.rate) : 0,
+          gradientScale,
+        },
       );
+    }
     return norm;
+  }
+
+  #scaledNorm(gradients: ParameterBuffer, { deltaOf }: TernaryRate): number {
+    return this.#parameters.specifications.reduce((sum, { name, ternary }) => {
+      const squares = native.squaredNorm(gradients.view(name));
+      return sum + (ternary ? squares * deltaOf(name) ** 2 : squares);
+    }, 0);
   }
 }

@@ -10,12 +10,57 @@ export function ternaryShareAt(step: number, total: number, anneal: number): num
   return steps === 0 ? 1 : Math.min(1, (step - 1) / steps);
 }
 
-/** Learning rate of a 1-based step out of `total`: linear warm-up, then the schedule down to 0 (or constant). */
-export function learningRateAt(step: number, total: number, settings: OptimiserSettings): number {
+/** Sharpness of the last soft step (CAT-Q): all but hard. */
+const sharpest = 30;
+
+/**
+ * How sharp the softened codes of a 1-based step are when they harden over the first `soften` (a fraction) of the steps: rising evenly to 30, then
+ * infinity, which is hard.
+ */
+export function sharpnessAt(step: number, total: number, soften: number): number {
+  const steps = soften * total;
+  return step > steps ? Infinity : (sharpest * step) / steps;
+}
+
+/** Learning rate of a 1-based step out of `total`: linear warm-up to `peak`, then the schedule down to 0 (or constant). */
+export function learningRateAt(
+  step: number,
+  total: number,
+  settings: OptimiserSettings,
+  peak = settings.learningRate,
+): number {
   const warmupSteps = Math.round(settings.warmup * total);
-  if (step <= warmupSteps) return (settings.learningRate * step) / warmupSteps;
-  if (settings.schedule === 'constant') return settings.learningRate;
+  if (step <= warmupSteps) return (peak * step) / warmupSteps;
+  if (settings.schedule === 'constant') return peak;
   const progress = (step - warmupSteps - 1) / Math.max(1, total - warmupSteps);
   const factor = settings.schedule === 'linear' ? 1 - progress : (1 + Math.cos(Math.PI * progress)) / 2;
-  return settings.learningRate * factor;
+  return peak * factor;
+}
+
+/** How far a weight goes in a stage whose every step has the full rate of its place in the schedule and the same sign: the sum of the rates. */
+export function farthestTravel(total: number, settings: OptimiserSettings, peak: number): number {
+  let sum = 0;
+  for (let step = 1; step <= total; step += 1) sum += learningRateAt(step, total, settings, peak);
+  return sum;
+}
+
+/** Where a weight can move less than this in a stage, in bins, few codes can change: not much more than as large a share of them. */
+export const leastTravel = 0.25;
+
+/**
+ * How far a ternary weight can move in a stage, in bins.
+ * @param delta of its matrix
+ */
+export function ternaryTravel(total: number, settings: OptimiserSettings, delta: number): number {
+  return farthestTravel(total, settings, ternaryPeak(total, settings) ?? settings.learningRate / delta);
+}
+
+/** Bins that a weight can cross in a stage with `ternaryRate: 'auto'`. */
+const automaticTravel = 1;
+
+/** Peak rate of ternary latents in units of delta; null where the settings give them the learning rate of everything else. */
+export function ternaryPeak(total: number, settings: OptimiserSettings): number | null {
+  const { ternaryRate } = settings;
+  if (ternaryRate === undefined) return null;
+  return ternaryRate === 'auto' ? Math.min(1, automaticTravel / farthestTravel(total, settings, 1)) : ternaryRate;
 }

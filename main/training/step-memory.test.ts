@@ -65,7 +65,7 @@ describe('the memory of a training step', () => {
     expect(found).toEqual({
       trained: (parameters + subln) * 16,
       teacher: parameters * 4,
-      ternary: body * 5,
+      ternary: body * 5.25,
       activations: expect.any(Number),
       sessions: 4 * 512 * (5 * ternary + dense),
       relation: 4 * 8 * 32 * 512 * 512,

@@ -2,9 +2,9 @@
 import type { MemoryTerm } from '../contract/estimates.ts';
 import { projectionShape, type ModelConfiguration } from '../models/configuration.ts';
 import { keptLayerBytes } from '../models/layer-sessions.ts';
-import { countParameters, layerNorms } from '../models/parameters.ts';
+import { countParameters, layerNorms, windowSpecifications } from '../models/parameters.ts';
 import { chunkRows } from '../models/head.ts';
-import { ternaryWeightBytes } from '../models/ternary-weights.ts';
+import { softWeightBytes, ternaryWeightBytes } from '../models/ternary-weights.ts';
 import { automaticSplitHeads, relationBuffers, relationRows, type StateWidths } from './attention-relation.ts';
 import { largestTurnedHead, logitBuffers } from './loss-head.ts';
 
@@ -42,6 +42,39 @@ const widths = ({ heads, kvHeads, headSize }: ModelConfiguration): StateWidths =
   k: kvHeads * headSize,
   v: kvHeads * headSize,
 });
+
+/** The terms of one step of window reconstruction: some layers alone, without embedding, head or teacher. */
+export function windowMemory({
+  model,
+  window,
+  rows,
+  rowLength,
+  recompute,
+}: Pick<StepShape, 'model' | 'rows' | 'rowLength' | 'recompute'> & { readonly window: number }): MemoryTerm[] {
+  const specifications = windowSpecifications(model, 0, window);
+  const sum = (ternary: boolean): number =>
+    specifications.reduce((total, each) => total + (!ternary || each.ternary ? each.size : 0), 0);
+  const [parameters, body] = [sum(false), sum(true)];
+  const tokens = rows * rowLength;
+  const kept = keptLayerBytes(
+    model,
+    { batch: rows, length: rowLength },
+    { recomputeActivations: recompute, arithmetic: { products: 'float32' } },
+  );
+  const working = recompute ? 4 : 3;
+  // The embedding is read to make what enters the first layer, before any window is loaded.
+  return [
+    { id: 'trained', bytes: parameters * trainedBytes, params: { parameters, bytesEach: trainedBytes } },
+    { id: 'ternary', bytes: body * softWeightBytes, params: { parameters: body, bytesEach: softWeightBytes } },
+    { id: 'activations', bytes: window * kept, params: { tokens, layers: window, recomputed: recompute } },
+    {
+      id: 'sessions',
+      bytes: 4 * tokens * working * workingFloats(model, rowLength),
+      params: { tokens, layers: working },
+    },
+    { id: 'engine', bytes: engineBytes, params: {} },
+  ];
+}
 
 /** The terms of one step. Their sum was measured beside real steps (`npm run bench -- memory`). */
 export function stepMemory(shape: StepShape): MemoryTerm[] {

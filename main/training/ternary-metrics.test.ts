@@ -56,6 +56,25 @@ describe('metrics of the ternary weights', () => {
     await model.release();
   });
 
+  it('count the weights that are not what they were when the stage began, however often they changed', async () => {
+    const model = await network();
+    const metrics = new TernaryMetrics(model, 3);
+    model.markTernary();
+    const { name } = model.parameters.specifications.find(({ ternary }) => ternary)!;
+    const latent = model.parameters.view(name);
+    const before = model.ternary(name).values.slice();
+    const original = latent.slice();
+    for (let index = 0; index < 5; index += 1) latent[index] = -3 * latent[index]!;
+    const found = metrics.after(1, model.refreshTernary());
+    const moved = model.ternary(name).values.filter((value, index) => value !== before[index]).length;
+    expect(moved).toBeGreaterThan(2);
+    const total = model.parameters.specifications.reduce((sum, { size, ternary }) => sum + (ternary ? size : 0), 0);
+    expect(found['moved-fraction']).toBeCloseTo(moved / total, 12);
+    latent.set(original);
+    expect(metrics.after(2, model.refreshTernary())['moved-fraction']).toBe(0);
+    await model.release();
+  });
+
   it('count flips per step, averaged over the steps since the last report', async () => {
     const model = await network();
     const metrics = new TernaryMetrics(model, 240);

@@ -1,4 +1,4 @@
-/** What a run reports of its ternary weights: totals every step, shares of each layer now and then. Reads the model, never writes it. */
+/** What a run reports of its ternary weights: totals every step, shares of each layer and of the weights that moved now and then. Reads the model, never writes it. */
 import { layerMetric, type MetricValues } from '../contract/metric-names.ts';
 import type { Network } from '../models/network.ts';
 import type { TernaryCounts } from '../models/ternary-weights.ts';
@@ -22,8 +22,8 @@ export class TernaryMetrics {
 
   /**
    * @param layers what `Network.refreshTernary` found after the step
-   * @returns `flip-rate` and `zero-fraction` of all weights and, when due, the shares of each layer; its flip rate is averaged over the
-   * steps since the last report. A resumed run begins its average anew.
+   * @returns `flip-rate` and `zero-fraction` of all weights and, when due, `moved-fraction` (those that are not what they were when the stage began) and
+   * the shares of each layer; its flip rate is averaged over the steps since the last report. A resumed run begins its average anew.
    */
   after(step: number, layers: readonly TernaryCounts[]): MetricValues {
     if (layers.length === 0) return {};
@@ -35,6 +35,7 @@ export class TernaryMetrics {
     layers.forEach(({ flips }, layer) => (this.#flips[layer]! += flips));
     this.#steps += 1;
     if (step % this.#every !== 0 && step !== this.#totalSteps) return values;
+    values['moved-fraction'] = this.#network.countMoved() / sum('total');
     const positives = this.#network.countPositives();
     layers.forEach(({ zeros, total }, layer) => {
       const positive = positives[layer]!;

@@ -3,17 +3,30 @@ import { performance } from 'node:perf_hooks';
 import type { OptimiserSettings } from '../contract/recipe.ts';
 import type { MetricValues } from '../contract/metric-names.ts';
 import type { Network } from '../models/network.ts';
+import type { TernaryCounts } from '../models/ternary-weights.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
 import type { BatchSource } from './batches.ts';
-import { type CheckpointState, restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
+import {
+  type CheckpointState,
+  hasBest,
+  removeOtherBests,
+  restoreBest,
+  restoreCheckpoint,
+  saveBest,
+  saveCheckpoint,
+  type TrainingBuffers,
+} from './checkpoint.ts';
 import { AdamW } from './optimiser.ts';
-import { learningRateAt, ternaryShareAt } from './schedule.ts';
+import { learningRateAt, sharpnessAt, ternaryPeak, ternaryShareAt } from './schedule.ts';
 import { TernaryMetrics } from './ternary-metrics.ts';
-import type { TrainingStep } from './training-step.ts';
+import type { MicroBatch, StepLosses } from './training-step.ts';
+import type { GammaBalance } from './gamma-balance.ts';
 
 export interface TrainerHooks {
   /** Asked between micro-batches. */
   stopRequested(): 'pause' | 'cancel' | null;
+  /** Before the first step of this session: steps that a checkpoint holds. */
+  onResumed?(steps: number): void;
   onStep(report: StepReport): void;
   onCheckpoint(step: number, path: string): void;
   onWarning(text: string): void;
@@ -27,33 +40,67 @@ export interface StepReport {
   readonly values: MetricValues;
 }
 
-export interface TrainerSettings {
+/** What computes the losses and gradients of a step (`TrainingStep`, `WindowStep`). */
+export interface GradientStep<Batch> {
+  readonly balance: GammaBalance | null;
+  /** Fills `gradients`. @param betweenMicroBatches may throw to abandon the step */
+  run(
+    step: number,
+    microBatches: readonly Batch[],
+    gradients: ParameterBuffer,
+    betweenMicroBatches?: () => void,
+  ): Promise<GradientLosses>;
+}
+
+/** Losses of a step; no cross-entropy where no labels are learned. */
+export type GradientLosses = Omit<StepLosses, 'crossEntropy'> & { readonly crossEntropy: number | null };
+
+export interface TrainerSettings<Batch = MicroBatch> {
   readonly network: Network;
-  readonly trainingStep: TrainingStep;
-  readonly batches: BatchSource;
+  readonly trainingStep: GradientStep<Batch>;
+  readonly batches: BatchSource<Batch>;
   readonly optimiser: OptimiserSettings;
   readonly totalSteps: number;
   /** Share of the steps in which the student's weights go from full precision to ternary; 0: ternary from the first step. */
   readonly anneal?: number;
+  /** Share of the steps in which codes are soft and harden; 0: hard from the first step. */
+  readonly soften?: number;
   readonly checkpoint: { readonly folder: string; readonly steps: number; readonly minutes: number };
   /** Digest of everything that decides the result: a checkpoint with another one is not resumed. */
   readonly configuration: string;
   /** Digests that earlier versions wrote for the same; their checkpoints are resumed too. */
   readonly earlierConfigurations?: readonly string[];
+  /** Keeps the best step instead of the last. */
+  readonly best?: BestStep;
   /** Metrics on held-out rows every so many steps. */
   readonly evaluate?: { readonly everySteps: number; readonly run: () => Promise<MetricValues> };
 }
 
+/** How the best step is found. */
+export interface BestStep {
+  readonly everySteps: number;
+  /** Looks in a row without a better step after which training ends; 0: never. */
+  readonly patience: number;
+  /** Looks at the network with hard codes. `score`: higher is better. */
+  look(): Promise<{ readonly score: number; readonly values: MetricValues }>;
+}
+
 export interface TrainerResult {
   readonly outcome: 'done' | 'pause' | 'cancel';
+  /** The last step that was taken. */
   readonly step: number;
+  /** Whose parameters were kept, with `TrainerSettings.best`. */
+  readonly best?: { readonly step: number; readonly score: number };
 }
 
 /** Thrown inside a step that is abandoned because a stop was asked for. */
 class StepAbandoned extends Error {}
 
 /** Trains until done or stopped. Parameters are updated in place; a pause saves the state at the last finished step. */
-export async function train(settings: TrainerSettings, hooks: TrainerHooks): Promise<TrainerResult> {
+export async function train<Batch = MicroBatch>(
+  settings: TrainerSettings<Batch>,
+  hooks: TrainerHooks,
+): Promise<TrainerResult> {
   const { network, trainingStep, batches, optimiser: optimiserSettings, totalSteps, checkpoint } = settings;
   const gradients = new ParameterBuffer(network.parameters.specifications);
   const optimiser = new AdamW(network.parameters, optimiserSettings);
@@ -62,6 +109,9 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     firstMoment: optimiser.firstMoment,
     secondMoment: optimiser.secondMoment,
   };
+  const peak = network.configuration.ternary ? ternaryPeak(totalSteps, optimiserSettings) : null;
+  // The codes that the stage begins with, from the model itself: a resumed run has them too.
+  network.markTernary();
   const state: CheckpointState = { gamma: 0, configuration: settings.configuration };
   const { found, passedOver } = await restoreCheckpoint(
     checkpoint.folder,
@@ -71,13 +121,27 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
   );
   for (const text of passedOver) hooks.onWarning(text);
   const resumedAt = found?.step ?? 0;
+  hooks.onResumed?.(resumedAt);
   if (found) {
-    state.gamma = found.state.gamma;
+    Object.assign(state, found.state, { configuration: settings.configuration });
     if (trainingStep.balance) trainingStep.balance.gamma = state.gamma;
   }
-  const ternaryShare = (step: number): number =>
-    step > totalSteps ? 1 : ternaryShareAt(step, totalSteps, settings.anneal ?? 0);
-  network.refreshTernary(ternaryShare(resumedAt + 1));
+  /** Makes the weights that compute in a step; after the last one they are ternary. */
+  let best = state.best;
+  if (best && !hasBest(checkpoint.folder, best.step)) {
+    hooks.onWarning(
+      `The parameters of step ${best.step}, the best so far, are missing; the best of the later ones is kept.`,
+    );
+    best = undefined;
+  }
+  const refresh = (step: number): TernaryCounts[] =>
+    step > totalSteps
+      ? network.refreshTernary()
+      : network.refreshTernary(
+          ternaryShareAt(step, totalSteps, settings.anneal ?? 0),
+          sharpnessAt(step, totalSteps, settings.soften ?? 0),
+        );
+  refresh(resumedAt + 1);
 
   const ternaryMetrics = new TernaryMetrics(network, totalSteps);
   let savedAt = performance.now();
@@ -85,7 +149,11 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
   const save = async (step: number): Promise<void> => {
     if (step === savedStep) return;
     state.gamma = trainingStep.balance?.gamma ?? 0;
+    // The generation before is kept too, with what was the best then.
+    const needed = [state.best?.step, best?.step].filter((each) => each !== undefined);
+    if (best) state.best = best;
     const path = await saveCheckpoint(checkpoint.folder, step, buffers, state);
+    if (best) await removeOtherBests(checkpoint.folder, needed);
     savedAt = performance.now();
     savedStep = step;
     hooks.onCheckpoint(step, path);
@@ -96,7 +164,10 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
     return request ? { outcome: request, step: finished } : null;
   };
 
-  for (let step = resumedAt + 1; step <= totalSteps; step += 1) {
+  const exhausted = (): boolean =>
+    settings.best !== undefined && settings.best.patience > 0 && (best?.looks ?? 0) >= settings.best.patience;
+  let last = resumedAt;
+  for (let step = resumedAt + 1; step <= totalSteps && !exhausted(); step += 1) {
     // Gives a waiting message (pause, cancel) its turn; the engine's runs block this thread.
     await new Promise((resolve) => setImmediate(resolve));
     const stopped = await stop(step - 1);
@@ -113,8 +184,14 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
       return (await stop(step - 1))!;
     }
     const learningRate = learningRateAt(step, totalSteps, optimiserSettings);
-    const norm = optimiser.step(gradients, step, learningRate);
-    const ternary = ternaryMetrics.after(step, network.refreshTernary(ternaryShare(step + 1)));
+    const ternaryRate = peak === null ? null : learningRateAt(step, totalSteps, optimiserSettings, peak);
+    const norm = optimiser.step(
+      gradients,
+      step,
+      learningRate,
+      ternaryRate === null ? null : { rate: ternaryRate, deltaOf: (name) => network.ternary(name).delta },
+    );
+    const ternary = ternaryMetrics.after(step, refresh(step + 1));
     const seconds = (performance.now() - started) / 1000;
     hooks.onStep({
       step,
@@ -122,25 +199,40 @@ export async function train(settings: TrainerSettings, hooks: TrainerHooks): Pro
       resumedAt,
       values: {
         loss: losses.total,
-        'loss/ce': losses.crossEntropy,
+        ...(losses.crossEntropy === null ? {} : { 'loss/ce': losses.crossEntropy }),
         ...(losses.distillation === 0 ? {} : { 'loss/kd': losses.distillation }),
         ...(losses.relation === 0 ? {} : { 'loss/relation': losses.relation, gamma: losses.gamma }),
         ...(losses.gradientRatio === null ? {} : { 'gamma/gradient-ratio': losses.gradientRatio }),
         'gradient-norm': norm,
         'learning-rate': learningRate,
+        ...(ternaryRate === null ? {} : { 'ternary-rate': ternaryRate }),
         'tokens-per-second': losses.tokens / seconds,
         ...ternary,
       },
     });
+    last = step;
+    if (settings.best && (step % settings.best.everySteps === 0 || step === totalSteps)) {
+      network.refreshTernary();
+      const { score, values } = await settings.best.look();
+      if (best === undefined || score > best.score) {
+        await saveBest(checkpoint.folder, step, network.parameters);
+        best = { step, score, looks: 0 };
+      } else best = { ...best, looks: best.looks + 1 };
+      refresh(step + 1);
+      hooks.onStep({ step, total: totalSteps, resumedAt, values: { ...values, 'kept-step': best.step } });
+    }
     const due = step % checkpoint.steps === 0 || performance.now() - savedAt > checkpoint.minutes * 60_000;
     if (due && step < totalSteps) await save(step);
     if (settings.evaluate && settings.evaluate.everySteps > 0 && step % settings.evaluate.everySteps === 0) {
       network.refreshTernary();
       const values = await settings.evaluate.run();
-      network.refreshTernary(ternaryShare(step + 1));
+      refresh(step + 1);
       hooks.onStep({ step, total: totalSteps, resumedAt, values });
     }
   }
-  await save(totalSteps);
-  return { outcome: 'done', step: totalSteps };
+  await save(last);
+  if (best === undefined) return { outcome: 'done', step: last };
+  await restoreBest(checkpoint.folder, best.step, network.parameters);
+  network.refreshTernary();
+  return { outcome: 'done', step: last, best };
 }

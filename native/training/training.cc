@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #if defined(__GLIBC__)
@@ -182,6 +183,88 @@ void transposeTernary(const Napi::CallbackInfo& info) {
   });
 }
 
+/** Weights, their delta and the sharpness of their softened values; `values` are as many. */
+struct SoftArguments {
+  View<float> weights;
+  View<float> values;
+  float delta;
+  float sharpness;
+};
+
+SoftArguments softArguments(const Napi::CallbackInfo& info, const char* values) {
+  const Napi::Env env = info.Env();
+  const SoftArguments found = {floats(info, 0, "weights"), floats(info, 3, values), static_cast<float>(number(env, info[1], "delta")),
+                               static_cast<float>(number(env, info[2], "sharpness"))};
+  sameLength(env, values, found.values.length, "weights", found.weights.length);
+  if (!(found.delta > 0) || !(found.sharpness > 0)) throw Napi::RangeError::New(env, "delta and sharpness must be above 0.");
+  return found;
+}
+
+void softenTernary(const Napi::CallbackInfo& info) {
+  const SoftArguments a = softArguments(info, "out");
+  const float scale = 1 / (2 * std::tanh(a.sharpness));
+  inPieces(a.weights.length, kPiece, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) {
+      const float u = a.weights.data[i] / a.delta;
+      a.values.data[i] = (std::tanh(a.sharpness * (u - 0.5f)) + std::tanh(a.sharpness * (u + 0.5f))) * scale;
+    }
+  });
+}
+
+void chainSoftTernary(const Napi::CallbackInfo& info) {
+  const SoftArguments a = softArguments(info, "gradient");
+  const float scale = a.sharpness / (2 * std::tanh(a.sharpness));
+  inPieces(a.weights.length, kPiece, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) {
+      const float u = a.weights.data[i] / a.delta;
+      const float low = std::tanh(a.sharpness * (u - 0.5f)), high = std::tanh(a.sharpness * (u + 0.5f));
+      a.values.data[i] *= ((1 - low * low) + (1 - high * high)) * scale;
+    }
+  });
+}
+
+/** Two bits of a ternary value: 0, 1 or 2. */
+unsigned codeOf(float value) { return 1u + (value > 0.5f) - (value < -0.5f); }
+
+/** Values and four codes to a byte for them. */
+std::pair<View<float>, View<uint8_t>> packedCodes(const Napi::CallbackInfo& info) {
+  const View<float> values = floats(info, 0, "values");
+  const Napi::Value packed = info[1];
+  if (!packed.IsTypedArray() || packed.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw Napi::TypeError::New(info.Env(), "packed must be a Uint8Array.");
+  auto array = packed.As<Napi::Uint8Array>();
+  sameLength(info.Env(), "packed", array.ElementLength(), "a quarter of values", (values.length + 3) / 4);
+  return {values, {array.Data(), array.ElementLength()}};
+}
+
+uint8_t fourCodes(const View<float>& values, size_t byte) {
+  unsigned codes = 0;
+  for (size_t i = 4 * byte; i < std::min(values.length, 4 * byte + 4); i++) codes |= codeOf(values.data[i]) << 2 * (i % 4);
+  return static_cast<uint8_t>(codes);
+}
+
+void packTernary(const Napi::CallbackInfo& info) {
+  const auto [values, packed] = packedCodes(info);
+  inPieces(packed.length, kPiece / 4, [&, &values = values, &packed = packed](size_t begin, size_t end) {
+    for (size_t byte = begin; byte < end; byte++) packed.data[byte] = fourCodes(values, byte);
+  });
+}
+
+Napi::Value countMoved(const Napi::CallbackInfo& info) {
+  const auto [values, packed] = packedCodes(info);
+  constexpr size_t kBytes = kPiece / 4;
+  std::vector<size_t> partial((packed.length + kBytes - 1) / kBytes);
+  inPieces(packed.length, kBytes, [&, &values = values, &packed = packed](size_t begin, size_t end) {
+    size_t moved = 0;
+    for (size_t byte = begin; byte < end; byte++)
+      for (unsigned differs = fourCodes(values, byte) ^ packed.data[byte]; differs != 0; differs >>= 2) moved += (differs & 3) != 0;
+    partial[begin / kBytes] = moved;
+  });
+  size_t total = 0;
+  for (const size_t part : partial) total += part;
+  return Napi::Number::New(info.Env(), static_cast<double>(total));
+}
+
 void keepFreedMemory(const Napi::CallbackInfo&) {
 #if defined(__GLIBC__)
   mallopt(M_MMAP_MAX, 0);
@@ -294,6 +377,10 @@ void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("quantiseTernary", Napi::Function::New(env, quantiseTernary, "quantiseTernary"));
   exports.Set("keepFreedMemory", Napi::Function::New(env, keepFreedMemory, "keepFreedMemory"));
   exports.Set("transposeTernary", Napi::Function::New(env, transposeTernary, "transposeTernary"));
+  exports.Set("softenTernary", Napi::Function::New(env, softenTernary, "softenTernary"));
+  exports.Set("chainSoftTernary", Napi::Function::New(env, chainSoftTernary, "chainSoftTernary"));
+  exports.Set("packTernary", Napi::Function::New(env, packTernary, "packTernary"));
+  exports.Set("countMoved", Napi::Function::New(env, countMoved, "countMoved"));
   exports.Set("accumulate", Napi::Function::New(env, accumulate, "accumulate"));
   exports.Set("gatherRows", Napi::Function::New(env, gatherRows, "gatherRows"));
   exports.Set("scatterAddRows", Napi::Function::New(env, scatterAddRows, "scatterAddRows"));

@@ -1,6 +1,7 @@
 /** What a wizard holds, and what of it the maker of recipes is told. */
 import { z } from 'zod';
 import { defaultPreset, type PresetInputs, presetName, recipeChanges } from '../../main/contract/queries.ts';
+import { deciding } from '../../main/contract/recipe.ts';
 
 export const steps = ['teacher', 'data', 'recipe', 'machine', 'review'] as const;
 export type Step = (typeof steps)[number];
@@ -24,6 +25,10 @@ export const draftContent = z.object({
   /** Longest written answer in tokens; null: a quarter of the row. */
   maxNewTokens: z.number().int().min(1).max(8192).nullable().catch(null),
   corpus: z.string().catch(''),
+  /** Reconstruct the layers before distilling. */
+  reconstruct: z.boolean().catch(false),
+  /** By what the best step is chosen; empty: the last one is kept. */
+  keepBest: z.union([deciding, z.literal('')]).catch(''),
   /** False while the model in the folder cannot be a teacher. */
   teachable: z.boolean().catch(true),
   /** False while the data file has something that stops a training. */
@@ -90,6 +95,8 @@ export function inputsOf(draft: DraftContent, preset = draft.preset): PresetInpu
       devFraction: draft.devFraction,
     },
     ...(draft.name.trim() === '' ? {} : { name: draft.name.trim() }),
+    ...(draft.keepBest === '' ? {} : { keepBest: draft.keepBest }),
+    ...(draft.reconstruct ? { reconstruct: true } : {}),
     ...(draft.corpus === '' ? {} : { corpus: draft.corpus }),
     ...(draft.size === 'cut' && draft.keepLayers !== null ? { keepLayers: draft.keepLayers } : {}),
     ...(draft.size === 'base' && draft.studentBase !== '' ? { studentBase: draft.studentBase } : {}),

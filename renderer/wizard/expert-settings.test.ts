@@ -12,8 +12,10 @@ const recipe: Recipe = recipeSchema.parse({
   task: { name: 'task', kind: 'classification', train: 'train.tsv', textColumns: ['text'], labelColumn: 'label' },
   finetune: { optimiser },
   refine: {},
+  reconstruct: { optimiser },
   pretrain: { corpus: 'corpus.txt', tokens: 1000, optimiser },
   distil: { optimiser },
+  keepBest: { measure: 'accuracy' },
 });
 function leaves(value: unknown, path = ''): string[] {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return [path];

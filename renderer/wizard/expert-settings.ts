@@ -7,7 +7,16 @@ export interface ExpertSetting extends FieldKind {
   readonly paper: string | null;
   readonly group: ExpertGroup;
 }
-export const expertGroups = ['general', 'finetune', 'refine', 'pretrain', 'distil', 'limits'] as const;
+export const expertGroups = [
+  'general',
+  'finetune',
+  'refine',
+  'reconstruct',
+  'pretrain',
+  'distil',
+  'choice',
+  'limits',
+] as const;
 export type ExpertGroup = (typeof expertGroups)[number];
 
 /** A setting with what the recipe's schema lets it be. */
@@ -15,10 +24,11 @@ function setting(group: ExpertGroup, path: string, paper: string | null = null):
   return { group, path, paper, ...fieldKind(path) };
 }
 
-function optimiser(group: 'finetune' | 'pretrain' | 'distil', rate: string | null): ExpertSetting[] {
+function optimiser(group: 'finetune' | 'reconstruct' | 'pretrain' | 'distil', rate: string | null): ExpertSetting[] {
   const of = (name: string, paper: string | null = null) => setting(group, `${group}.optimiser.${name}`, paper);
   return [
     of('learningRate', rate),
+    ...(group === 'finetune' ? [] : [of('ternaryRate')]),
     of('schedule', 'cosine or linear'),
     of('warmup', '0.05'),
     of('batchSize', '32'),
@@ -43,6 +53,14 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('refine', 'refine.subln', 'paper'),
   setting('refine', 'refine.sublnInit', 'ones'),
   setting('refine', 'refine.dropQkvBias'),
+  setting('reconstruct', 'reconstruct.epochs'),
+  setting('reconstruct', 'reconstruct.steps'),
+  setting('reconstruct', 'reconstruct.window'),
+  setting('reconstruct', 'reconstruct.soften'),
+  setting('reconstruct', 'reconstruct.corpus'),
+  setting('reconstruct', 'reconstruct.tokens'),
+  setting('reconstruct', 'reconstruct.sequenceLength'),
+  ...optimiser('reconstruct', null),
   setting('pretrain', 'pretrain.tokens', '10 billion'),
   setting('pretrain', 'pretrain.sequenceLength'),
   ...optimiser('pretrain', null),
@@ -59,6 +77,10 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('distil', 'distil.studentInit', 'base'),
   setting('distil', 'distil.anneal'),
   ...optimiser('distil', found),
+  setting('choice', 'keepBest.measure'),
+  setting('choice', 'keepBest.rows'),
+  setting('choice', 'keepBest.everySteps'),
+  setting('choice', 'keepBest.patience'),
   setting('limits', 'evaluation.everySteps'),
   setting('limits', 'evaluation.rowsDuringTraining'),
   setting('limits', 'checkpoint.steps'),

@@ -7,6 +7,7 @@ export type SettingId =
   | 'optimiser.microBatchTokens'
   | 'optimiser.learningRate'
   | 'cut.layers'
+  | 'optimiser.ternaryRate'
   | 'refine.subln'
   | 'refine.dropQkvBias'
   | 'distil.studentInit'

@@ -543,11 +543,54 @@ def make_adamw_full_precision():
     make_adamw("adamw-fp-qwen3", parameters_of("qwen3"), loss_of, {"parametersFrom": "fp-qwen3.safetensors", "objective": "cross-entropy"})
 
 
+SHARPNESS = 4.0
+
+
+def window_inputs(seed):
+    """Random states, one token of which is forty times as large as the others; zero at padding."""
+    hidden = torch.randn(B, T, CONFIGS["qwen3"].hidden_size, generator=torch.Generator().manual_seed(seed))
+    hidden[0, 0] *= 40
+    return hidden * batch()[1][..., None]
+
+
+def window_margin(seed):
+    config, margin = CONFIGS["qwen3"], ref.TieMargin()
+    ids, mask, _ = batch()
+    base, subln = student_of("qwen3", "paper")
+    with torch.no_grad():
+        for sharpness in (None, SHARPNESS):
+            ref.forward(leaves(base | subln), config, ids, mask, True, "paper", config.rms_norm_eps, margin, window_inputs(seed).double(),
+                        sharpness)
+    return margin.activation
+
+
+def make_window():
+    """One step of window reconstruction (M3.1) over both layers of the Qwen3 student; the targets are the full-precision layers' outputs."""
+    config = CONFIGS["qwen3"]
+    ids, mask, _ = batch()
+    hidden = window_inputs(best_seed(range(4000, 4200), window_margin))
+    base, subln = student_of("qwen3", "paper")
+    wide = hidden.double()
+    targets = ref.forward(leaves(parameters_of("qwen3")), config, ids, mask, hidden=wide)["hidden"].detach().float() * mask[..., None]
+    tensors = {"attention_mask": mask.int(), "inputs": hidden, "targets": targets}
+    losses = {}
+    for name, sharpness in (("hard", None), ("soft", SHARPNESS)):
+        p, margin = leaves(base | subln), ref.TieMargin()
+        out = ref.forward(p, config, ids, mask, True, "paper", config.rms_norm_eps, margin, wide, sharpness)
+        loss = ref.relative_error(out["hidden"], targets.double(), mask)
+        found = gradients(loss, {n: v for n, v in p.items() if n.startswith("model.layers.")})
+        tensors |= {f"{name}.{n}": v for n, v in found.items()}
+        losses[name] = {"loss": loss.item(), "tieMargin": vars(margin)}
+    write("window-qwen3", tensors, meta_of(config, sharpness=SHARPNESS, losses=losses, placement="paper",
+          studentFrom=["fp-qwen3.safetensors", "ternary-qwen3-paper.safetensors (subln)"]))
+
+
 FILES = {f"fp-{a}": (lambda a=a: make_full_precision(a)) for a in CONFIGS}
 FILES |= {f"ternary-{a}-{s}": (lambda a=a, s=s: make_ternary(a, s))
           for a, s in [("llama", "none"), ("llama", "paper"), ("llama", "all"), ("qwen2", "paper"),
                        ("qwen3", "none"), ("qwen3", "paper"), ("qwen3", "all"), ("gemma3", "all"), *((a, "paper") for a in NEWER)]}
-FILES |= {"losses": make_losses, "distil-qwen3": make_distil, "adamw-qwen3": make_adamw_ternary, "adamw-fp-qwen3": make_adamw_full_precision}
+FILES |= {"losses": make_losses, "distil-qwen3": make_distil, "adamw-qwen3": make_adamw_ternary, "adamw-fp-qwen3": make_adamw_full_precision,
+          "window-qwen3": make_window}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

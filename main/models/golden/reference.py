@@ -74,9 +74,20 @@ class TieMargin:
         self.weight = min(self.weight, (w - 0.5).abs().min().item())
 
 
-def bit_linear(x, weight, bias=None):
-    """y = xq Wq^T (+ bias). With the straight-through estimator (M2): dX = dy Wq, dW = dy^T xq."""
-    wq = StraightThrough.apply(weight, ternary(weight) * weight_delta(weight))
+def soft_ternary(weight, sharpness):
+    """M3.1: delta (tanh(s (u - 1/2)) + tanh(s (u + 1/2))) / (2 tanh s), u = W / delta, delta a constant."""
+    delta, s = weight_delta(weight), torch.tensor(sharpness, dtype=weight.dtype)
+    u = weight / delta
+    return delta * (torch.tanh(s * (u - 0.5)) + torch.tanh(s * (u + 0.5))) / (2 * torch.tanh(s))
+
+
+def bit_linear(x, weight, bias=None, sharpness=None):
+    """y = xq Wq^T (+ bias). With the straight-through estimator (M2): dX = dy Wq, dW = dy^T xq; with a sharpness the weights
+    are soft and have their own gradient (M3.1)."""
+    if sharpness is None:
+        wq = StraightThrough.apply(weight, ternary(weight) * weight_delta(weight))
+    else:
+        wq = soft_ternary(weight, sharpness)
     xq = StraightThrough.apply(x, activation_int8(x) * (activation_gamma(x) / 127))
     return F.linear(xq, wq, bias)
 
@@ -208,11 +219,13 @@ def attention(q, k, v, mask, scale, window=None):
     return torch.einsum("bhts,bshd->bthd", scores.softmax(-1), v)
 
 
-def forward(parameters, config, ids, mask, quantised=False, placement="none", subln_eps=None, margin=None):
+def forward(parameters, config, ids, mask, quantised=False, placement="none", subln_eps=None, margin=None, hidden=None,
+            sharpness=None):
     """ids and mask (bool) [B, T]. Returns hidden (before the final norm) [B, T, hidden], logits [B, T, V], and
     per layer q (after bias, qk-norm and RoPE) [B, T, H*D], k the same and v [B, T, Hk*D], heads not repeated.
 
     SubLN of a projection stands between its input and the projection (M3); the activation quantiser comes after it.
+    hidden [B, T, hidden]: what enters the first layer, instead of the embedding of ids. sharpness: of soft weights (M3.1).
     """
     batch, length = ids.shape
 
@@ -225,7 +238,7 @@ def forward(parameters, config, ids, mask, quantised=False, placement="none", su
             return F.linear(x, weight, bias)
         if margin is not None:
             margin.see(x, weight, mask)
-        return bit_linear(x, weight, bias)
+        return bit_linear(x, weight, bias, sharpness)
 
     def norm(name, x):
         weight = parameters[f"{name}.weight"]
@@ -238,7 +251,8 @@ def forward(parameters, config, ids, mask, quantised=False, placement="none", su
     residual = config.residual_multiplier or 1.0
     activation = (lambda x: F.gelu(x, approximate="tanh")) if config.gemma else F.silu
 
-    hidden = F.embedding(ids, parameters["model.embed_tokens.weight"]) * config.embedding_scale
+    if hidden is None:
+        hidden = F.embedding(ids, parameters["model.embed_tokens.weight"]) * config.embedding_scale
     layers = []
     for index in range(config.num_hidden_layers):
         layer = f"model.layers.{index}"
@@ -266,6 +280,12 @@ def forward(parameters, config, ids, mask, quantised=False, placement="none", su
 
 
 # ---------------------------------------------------------------- losses (M5, Eq. 8-14)
+
+def relative_error(output, target, mask):
+    """M3.1: |y - y'|^2 / |y'|^2 of each token, mean over the valid ones. output, target [B, T, hidden]."""
+    output, target = output[mask], target[mask]
+    return ((output - target).pow(2).sum(-1) / target.pow(2).sum(-1)).mean()
+
 
 def cross_entropy(logits, targets):
     """M5, L_CE: mean over the positions that have a target. targets [B, T] name the token that position t must

@@ -11,10 +11,12 @@ import { countParameters } from '../../models/parameters.ts';
 import { GammaBalance } from '../../training/gamma-balance.ts';
 import { cutRows } from '../stages/cut.ts';
 import { importancePasses } from '../stages/layer-importance.ts';
-import { pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
+import { choosingRows, pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
 
 /** A ternary step beside a full-precision one: it quantises (docs/results.md, "Memory", the steps of `finetune` and `pretrain`). */
 const ternaryStep = 1.15;
+/** A step of soft codes in float32: it computes two hyperbolic functions of each weight besides. */
+const softStep = 1.3;
 /** A backward pass costs two forward passes. */
 const passesPerStep = 3;
 const backwardPasses = 2;
@@ -59,6 +61,7 @@ export function jobsOf(recipe: Recipe): JobKind[] {
     ...(finetune ? ['finetune' as const] : []),
     ...(cut ? ['cut' as const] : []),
     'refine',
+    ...(recipe.reconstruct ? ['reconstruct' as const] : []),
     ...(pretrain ? ['pretrain' as const] : []),
     'distil',
     ...(baseline ? ['baseline' as const] : []),
@@ -71,21 +74,41 @@ export function jobsOf(recipe: Recipe): JobKind[] {
   ];
 }
 
-/** Optimiser steps of each training stage, as the stages count them. */
+/** Optimiser steps of each training stage, as the stages count them; of the reconstruction those of one window. */
 export function stepsOf(
   recipe: Recipe,
   { rows }: TaskSize,
-): Record<'finetune' | 'pretrain' | 'distil' | 'baseline', number> {
-  const { finetune, pretrain, distil, baseline } = recipe;
+): Record<'finetune' | 'reconstruct' | 'pretrain' | 'distil' | 'baseline', number> {
+  const { finetune, reconstruct, pretrain, distil, baseline } = recipe;
+  const trained = rows - choosingRows(recipe, rows);
   const of = (stage: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings }): number =>
-    stageSteps(stage, Math.ceil(rows / stage.optimiser.batchSize));
+    stageSteps(stage, Math.ceil(trained / stage.optimiser.batchSize));
   const stage2 = pretrain ? pretrainSteps(pretrain) : 0;
   return {
     finetune: finetune ? of(finetune) : 0,
+    reconstruct: reconstruct
+      ? stageSteps(
+          reconstruct,
+          Math.ceil(reconstructionRowCount(reconstruct, trained) / reconstruct.optimiser.batchSize),
+        )
+      : 0,
     pretrain: stage2,
     distil: of(distil),
     baseline: baseline ? of(distil) + stage2 : 0,
   };
+}
+
+/** Rows that windows are reconstructed on: the task's, and those of the texts if they are as long as the recipe reads them. */
+export function reconstructionRowCount(
+  { corpus, tokens, sequenceLength }: NonNullable<Recipe['reconstruct']>,
+  taskRows: number,
+): number {
+  return taskRows + (corpus === undefined ? 0 : Math.floor(tokens / sequenceLength));
+}
+
+/** Tokens of those rows. */
+export function reconstructionTokens(reconstruct: NonNullable<Recipe['reconstruct']>, size: TaskSize): number {
+  return size.tokens + reconstructionRowCount(reconstruct, 0) * reconstruct.sequenceLength;
 }
 
 /** Steps of `total` in which a balanced gamma is measured. */
@@ -108,10 +131,15 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
     const rows = Math.min(evaluation.rowsDuringTraining, size.evaluationRows);
     const evaluations =
       evaluation.everySteps === 0 || recipe.task.kind === 'generation' ? 0 : Math.floor(count / evaluation.everySteps);
+    const { keepBest } = recipe;
+    const looks = keepBest ? Math.ceil(count / keepBest.everySteps) : 0;
+    const choosing = choosingRows(recipe, size.rows);
     return {
       tokens,
       step: (headRows = tokens * answers) => passesPerStep * forwardWork(model, tokens, rowLength, headRows),
-      evaluating: evaluations * forwardWork(model, rows * rowLength, rowLength, rows),
+      evaluating:
+        evaluations * forwardWork(model, rows * rowLength, rowLength, rows) +
+        looks * forwardWork(model, choosing * rowLength, rowLength, choosing),
     };
   };
   const costs: Partial<Record<JobKind, Omit<JobCost, 'kind'>>> = {};
@@ -123,6 +151,21 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
     const looked = Math.min(size.rows, cutRows);
     const passes = importancePasses(teacher.layers, recipe.cut.layers) * (looked * rowLength);
     costs.cut = { steps: 0, tokens: passes, work: forwardWork(teacher, passes, rowLength, passes * answers) };
+  }
+  const { reconstruct } = recipe;
+  if (reconstruct) {
+    // Each layer is trained in one window: together the windows make as much work as the trunk of the model.
+    const all = reconstructionTokens(reconstruct, size);
+    const rows = reconstructionRowCount(reconstruct, size.rows);
+    const tokens = (steps.reconstruct * all) / Math.ceil(rows / reconstruct.optimiser.batchSize);
+    costs.reconstruct = {
+      steps: steps.reconstruct * Math.ceil(student.layers / reconstruct.window),
+      tokens,
+      work:
+        passesPerStep * softStep * forwardWork(student, tokens, all / rows, 0) +
+        forwardWork(teacher, all, all / rows, 0) +
+        forwardWork(student, all, all / rows, 0),
+    };
   }
   if (pretrain) {
     const tokens = steps.pretrain * pretrain.sequenceLength * pretrain.optimiser.batchSize;

@@ -96,6 +96,23 @@ describe('the forecast of a recipe, beside its run', () => {
     expect(existsSync(join(experiment, 'checkpoints', 'finetune'))).toBe(true);
   });
 
+  it('says how far a ternary weight can move in each stage, and warns where few can leave their bin', async () => {
+    const optimiser = { ...recipe.distil.optimiser, warmup: 0, schedule: 'constant' as const };
+    const own: Recipe = { ...recipe, distil: { ...recipe.distil, optimiser } };
+    // Weights of deviation 0.02, those of o and down smaller: mean|W| is 0.02 sqrt(2 / pi).
+    const slow = { ...own, distil: { ...own.distil, optimiser: { ...optimiser, learningRate: 1e-5 } } };
+    const few = await forecastRecipe(slow, found.size);
+    expect(stage('finetune', few).travel).toBeNull();
+    expect(stage('refine', few).travel).toBeNull();
+    expect(stage('distil', few).travel! / ((10 * 1e-5) / (0.02 * Math.sqrt(2 / Math.PI)))).toBeCloseTo(1, 1);
+    expect(few.warnings.map(({ params }) => (params as { stage: JobKind }).stage)).toEqual(['distil', 'baseline']);
+    expect(few.warnings[0]!.text).toContain('at most 0.6 %');
+    const automatic = { ...slow.distil.optimiser, ternaryRate: 'auto' as const };
+    const enough = await forecastRecipe({ ...slow, distil: { ...slow.distil, optimiser: automatic } }, found.size);
+    expect(stage('distil', enough).travel).toBeCloseTo(1, 9);
+    expect(enough.warnings).toEqual([]);
+  });
+
   it('takes a rehearsal’s speed instead of a guess', async () => {
     const measured = { steps: 20, secondsPerStep: 0.1, tokensPerSecond: 3000 };
     const rehearsed = await forecastRecipe(recipe, found.size, measured);

@@ -11,20 +11,23 @@ import type {
   TimeBasis,
 } from '../../contract/estimates.ts';
 import type { JobKind } from '../../contract/jobs.ts';
+import { tell } from '../../contract/messages/told.ts';
 import { baselineModel } from '../../contract/model-names.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelCompanions, modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
-import { stepMemory } from '../../training/step-memory.ts';
+import { stepMemory, windowMemory } from '../../training/step-memory.ts';
 import { encodingOfTarget, exportTargets, settle, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
 import { baselineConfiguration, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
+import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
 import { corpusSize } from './corpus-size.ts';
-import { costsOf, type JobCost, type RecipeShapes, stepWorkPerToken } from './cost.ts';
+import { costsOf, type JobCost, reconstructionTokens, type RecipeShapes, stepsOf, stepWorkPerToken } from './cost.ts';
 import { inspectTeacher, studentBytes } from './inspect-teacher.ts';
 import { measureTask } from './task-size.ts';
+import { usualDelta } from './usual-delta.ts';
 
 /** Useful operations of one core in a second, before anything has been measured: from an old laptop to a server. */
 const guessedSpeed = { low: 4e9, high: 30e9 };
@@ -42,7 +45,7 @@ const rowBytes = 16;
 /** Characters of a token of ordinary text. */
 const charactersPerToken = 4;
 
-type TrainingStage = 'finetune' | 'pretrain' | 'distil' | 'baseline';
+type TrainingStage = 'finetune' | 'reconstruct' | 'pretrain' | 'distil' | 'baseline';
 
 interface Facts extends RecipeShapes {
   readonly baseline: ModelConfiguration;
@@ -79,13 +82,19 @@ export async function forecastRecipe(
     high: basis.overhead.high + work / basis.speed.low,
   }));
   const disk = await diskOf(recipe, facts, costs, seconds);
+  const steps = stepsOf(recipe, facts.size);
+  const delta = await usualDelta(recipe.studentBase ?? recipe.teacher, facts.student);
   const stages = costs.map((cost, index): StageEstimate => ({
     ...cost,
     seconds: seconds[index]!,
+    travel: trainsStudent(cost.kind) ? ternaryTravel(steps[cost.kind], settingsOf(cost.kind, recipe), delta) : null,
     memory: isTraining(cost.kind) ? trainingMemory(cost.kind, recipe, facts) : [],
     disk: disk.get(cost.kind) ?? [],
   }));
-  return { parameters: card.parameters, size: facts.size, stages, basis };
+  const warnings = stages.flatMap(({ kind, travel }) =>
+    travel !== null && travel < leastTravel ? [tell('estimate.codes-stay', { stage: kind, travel })] : [],
+  );
+  return { parameters: card.parameters, size: facts.size, stages, basis, warnings };
 }
 
 function basisOf({ teacher, size }: Facts, { threads }: Recipe, measured: MeasuredSpeed | null): TimeBasis {
@@ -97,11 +106,18 @@ function basisOf({ teacher, size }: Facts, { threads }: Recipe, measured: Measur
 }
 
 function isTraining(kind: JobKind): kind is TrainingStage {
-  return kind === 'finetune' || kind === 'pretrain' || kind === 'distil' || kind === 'baseline';
+  return (
+    kind === 'finetune' || kind === 'reconstruct' || kind === 'pretrain' || kind === 'distil' || kind === 'baseline'
+  );
+}
+
+/** Whether the stage trains ternary weights. */
+function trainsStudent(kind: JobKind): kind is Exclude<TrainingStage, 'finetune'> {
+  return isTraining(kind) && kind !== 'finetune';
 }
 
 function settingsOf(kind: TrainingStage, recipe: Recipe): OptimiserSettings {
-  if (kind === 'pretrain') return recipe.pretrain!.optimiser;
+  if (kind === 'pretrain' || kind === 'reconstruct') return recipe[kind]!.optimiser;
   return kind === 'finetune' ? recipe.finetune!.optimiser : recipe.distil.optimiser;
 }
 
@@ -109,6 +125,12 @@ function settingsOf(kind: TrainingStage, recipe: Recipe): OptimiserSettings {
 function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): MemoryTerm[] {
   const { distil, recomputeActivations: recompute } = recipe;
   const { batchSize, microBatchTokens } = settingsOf(kind, recipe);
+  if (kind === 'reconstruct') {
+    const { window, corpus, sequenceLength } = recipe.reconstruct!;
+    const rowLength = Math.max(facts.size.longestRow, corpus === undefined ? 0 : sequenceLength);
+    const rows = Math.max(1, Math.min(batchSize, microBatchTokens / rowLength));
+    return windowMemory({ model: facts.student, window, rows, rowLength, recompute });
+  }
   const rowLength = kind === 'pretrain' ? recipe.pretrain!.sequenceLength : facts.size.longestRow;
   const rows = Math.max(1, Math.min(batchSize, microBatchTokens / rowLength));
   const learns = kind === 'distil' && (distil.lambda > 0 || distil.gamma !== 0);
@@ -156,6 +178,11 @@ async function diskOf(
       const bytes = tokens * bytesPerToken + (size.rows + size.evaluationRows) * rowBytes;
       put(kind, { id: 'tokens', bytes, params: { stage: kind, tokens } });
     }
+    if (kind === 'reconstruct') {
+      const tokens = reconstructionTokens(recipe.reconstruct!, size);
+      const width = student.hiddenSize;
+      put(kind, { id: 'hidden-states', bytes: 3 * 4 * tokens * width, params: { files: 3, tokens, width } });
+    }
     if (kind === 'pretrain') {
       const { corpus, sequenceLength, optimiser } = recipe.pretrain!;
       const wanted = steps * sequenceLength * optimiser.batchSize;
@@ -169,6 +196,12 @@ async function diskOf(
       bytes: generations * parameters * checkpointBytes,
       params: { stage: kind, generations, parameters, bytesEach: checkpointBytes },
     });
+    if (recipe.keepBest && kind !== 'pretrain' && kind !== 'reconstruct')
+      put(kind, {
+        id: 'best-step',
+        bytes: parameters * modelBytes,
+        params: { stage: kind, parameters, bytesEach: modelBytes },
+      });
     if (again && parameters >= (largest?.parameters ?? 0)) largest = { stage: kind, parameters };
   }
   if (largest !== null)

@@ -4,7 +4,13 @@ import { modelName } from '../../contract/local-path.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../contract/queries.ts';
 import { setField } from '../../contract/recipe-fields.ts';
-import { type Recipe, recipeSchema, type RecipeInput } from '../../contract/recipe.ts';
+import {
+  type Recipe,
+  recipeSchema,
+  type RecipeInput,
+  type ReconstructSettings,
+  reconstructSettings,
+} from '../../contract/recipe.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
@@ -28,6 +34,12 @@ const mostPretrainTokens: Record<PresetName, number> = { quick: 0, balanced: 50_
 
 /** `gammaRatio` for a student that starts from the fine-tuned teacher; docs/results.md, "sst2: what was tried", compares ratios. */
 const attentionShareFromTeacher = 0.1;
+
+/** A reconstruction with the settings that nobody changed. */
+export function reconstructionOfPresets(): ReconstructSettings {
+  const optimiser = { learningRate: 1e-3, ternaryRate: 'auto', schedule: 'cosine' };
+  return reconstructSettings.parse({ epochs: 3, optimiser });
+}
 
 /** Rows of a task are cut to this many tokens where nobody said otherwise. */
 const usualRow = 512;
@@ -71,6 +83,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(keepLayers === undefined ? {} : { cut: { layers: keepLayers } }),
     finetune: { epochs, optimiser: optimiser(learningRate) },
     refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
+    ...(inputs.reconstruct === true ? { reconstruct: reconstructionOfPresets() } : {}),
     pretrain:
       inputs.corpus === undefined || tokens === 0
         ? null
@@ -90,6 +103,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
       studentInit: paper || studentBase !== undefined ? 'base' : 'teacher',
     },
     exports: (inputs.exports ?? []).map((type) => ({ type })),
+    ...(inputs.keepBest === undefined ? {} : { keepBest: { measure: inputs.keepBest } }),
   };
   const made = recipeSchema.parse(recipe);
   for (const [path, value] of Object.entries(changes)) setField(made, path, value);

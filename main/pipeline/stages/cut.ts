@@ -42,7 +42,7 @@ export async function cutStudent(spec: JobSpec, context: JobContext): Promise<Jo
       'cut',
       source,
       shorter,
-      await loadParameters(source, shorter, choice.kept),
+      await loadParameters(source, shorter, { kept: choice.kept }),
       choice.kept,
     );
     return { kept: [...choice.kept], layers: configuration.layers };

@@ -1,4 +1,5 @@
 /** Stage 3, distil (Eq. 8-14), and BitNet-SFT, the paper's baseline: the quantised base fine-tuned with cross-entropy alone. */
+import type { JobResults } from '../../contract/job-results.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
@@ -28,7 +29,7 @@ async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Pro
   return { ...distil, teacher, teacherLayer, studentLayer };
 }
 
-export async function distilStudent(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
+export async function distilStudent(spec: JobSpec, context: JobContext): Promise<JobResults['distil']> {
   const { recipe, folder } = spec;
   const { distil } = recipe;
   const configuration = await studentConfiguration(recipe, folder);
@@ -38,7 +39,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
     {
       job: 'distil',
       configuration,
-      source: modelFolder(folder, recipe.pretrain ? 'pretrained' : 'refined'),
+      source: modelFolder(folder, recipe.pretrain ? 'pretrained' : recipe.reconstruct ? 'reconstructed' : 'refined'),
       result: 'student',
       training: distil,
       anneal: distil.anneal,
@@ -49,7 +50,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
 }
 
 /** Trains for as many steps as the student had in all its stages, so that the comparison is one of method, not of effort. */
-export async function trainBaseline(spec: JobSpec, context: JobContext): Promise<{ steps: number }> {
+export async function trainBaseline(spec: JobSpec, context: JobContext): Promise<JobResults['distil']> {
   const { recipe, folder } = spec;
   const source = recipe.studentBase ?? recipe.teacher;
   return trainOnTask(

@@ -55,7 +55,7 @@ export async function pretrainStudent(
         folder,
         recipe,
         configuration,
-        source: modelFolder(folder, 'refined'),
+        source: modelFolder(folder, recipe.reconstruct ? 'reconstructed' : 'refined'),
         result: 'pretrained',
         batches,
         optimiser: pretrain.optimiser,

@@ -1,7 +1,6 @@
 /** Saves the model that a stage leaves, and reports it. */
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { saveModelFolder } from '../../models/model-folder.ts';
-import type { ParameterBuffer } from '../../models/parameters.ts';
+import { type ParameterSource, saveModelFolder } from '../../models/model-folder.ts';
 import { describeArtifact } from '../../experiment/artifact.ts';
 import { modelFolder, type ModelFolder } from '../../experiment/folder.ts';
 import type { JobContext } from '../job.ts';
@@ -16,7 +15,7 @@ export async function saveModel(
   name: ModelFolder,
   source: string,
   configuration: ModelConfiguration,
-  parameters: ParameterBuffer,
+  parameters: ParameterSource,
   kept: readonly number[] | null = null,
 ): Promise<void> {
   await saveModelFolder(modelFolder(experiment, name), source, configuration, parameters, { kept });

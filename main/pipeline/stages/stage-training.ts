@@ -1,19 +1,26 @@
 /** What all training jobs share: from a model's folder and a source of batches to the folder of the trained model, with events on the way. */
+import { upperMedian } from '../../basics/numbers.ts';
 import { TritsmithError } from '../../contract/errors.ts';
+import { tell, wordsOf } from '../../contract/messages/told.ts';
+import type { JobResults } from '../../contract/job-results.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
 import { Network } from '../../models/network.ts';
 import { loadParameters } from '../../models/open-model.ts';
-import { train, type TrainerSettings } from '../../training/trainer.ts';
+import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
+import type { BatchSource } from '../../training/batches.ts';
+import { train, type TrainerResult, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
 import { checkpointFolder, type ModelFolder } from '../../experiment/folder.ts';
+import type { StepChoice } from '../evaluate/step-choice.ts';
 import type { TrainingEvaluation } from '../evaluate/training-evaluation.ts';
 import { type JobContext, JobStopped } from '../job.ts';
 import { saveModel } from './save-model.ts';
 import { type DecidedTraining, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
 export interface StageTraining extends DecidedTraining {
+  readonly batches: BatchSource;
   /** Folder of the experiment. */
   readonly folder: string;
   /** Folder of the model that the stage begins with. */
@@ -28,6 +35,8 @@ export interface StageTraining extends DecidedTraining {
   readonly anneal?: number | undefined;
   /** Accuracy on held-out rows while training; released at the end. */
   readonly evaluation?: TrainingEvaluation | null;
+  /** Looks at the rows that choose the best step; released at the end. */
+  readonly choice?: StepChoice | null;
 }
 
 /** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */
@@ -38,15 +47,26 @@ async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): P
   throw new TritsmithError('unsupported', 'processor.no-byte-products');
 }
 
+/** Says so where the stage is too short, or its rate too small, for the ternary weights to leave their bins. */
+function warnOfFewSteps(network: Network, { job, optimiser, totalSteps }: StageTraining, context: JobContext): void {
+  const ternary = network.parameters.specifications.filter((specification) => specification.ternary);
+  const delta = upperMedian(ternary.map(({ name }) => network.ternary(name).delta));
+  if (delta === undefined) return;
+  const travel = ternaryTravel(totalSteps, optimiser, delta);
+  if (travel < leastTravel)
+    context.emit({ type: 'log', level: 'warning', text: wordsOf(tell('estimate.codes-stay', { stage: job, travel })) });
+}
+
 /**
  * Trains the model of `source` and saves it as `result`.
+ * @returns the steps that were taken, and which of them was kept
  * @throws JobStopped when the job was told to pause or cancel
  * @throws TritsmithError `unsupported`, see `arithmeticOf`
  */
-export async function trainStage(stage: StageTraining, context: JobContext): Promise<void> {
+export async function trainStage(stage: StageTraining, context: JobContext): Promise<JobResults['distil']> {
   const { job, folder, recipe, source, configuration, batches, optimiser, totalSteps } = stage;
   const kept = stage.keptLayers ?? null;
-  const parameters = await loadParameters(source, configuration, kept);
+  const parameters = await loadParameters(source, configuration, { kept });
   const options = { threads: recipe.threads };
   const network = await Network.create(configuration, parameters, {
     ...options,
@@ -54,8 +74,10 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     recomputeActivations: recipe.recomputeActivations,
     arithmetic: await arithmeticOf(stage),
   });
+  warnOfFewSteps(network, stage, context);
   const trainingStep = await TrainingStep.create(network, stage.distillation ?? null, options);
   const evaluation = stage.evaluation;
+  const { choice } = stage;
   const settings: TrainerSettings = {
     network,
     trainingStep,
@@ -66,12 +88,14 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
     configuration: trainingDigest(stage),
     earlierConfigurations: [trainingDigest010(stage)],
+    ...(choice && recipe.keepBest ? { best: { ...recipe.keepBest, look: () => choice.look(network) } } : {}),
     ...(evaluation
       ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluation.run(network) } }
       : {}),
   };
+  let result: TrainerResult;
   try {
-    const result = await train(settings, {
+    result = await train(settings, {
       stopRequested: () => context.stopRequested(),
       onStep: ({ step, total, resumedAt, values }) => {
         context.emit({ type: 'metrics', step, values });
@@ -83,8 +107,11 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     if (result.outcome !== 'done') throw new JobStopped(result.outcome, result.step);
   } finally {
     await evaluation?.release();
+    await choice?.release();
     await trainingStep.release();
     await network.release();
   }
   await saveModel(context, folder, stage.result, source, configuration, parameters, kept);
+  const { step, best } = result;
+  return { steps: step, ...(best && choice ? { kept: { step: best.step, ...choice.describe(best.score) } } : {}) };
 }

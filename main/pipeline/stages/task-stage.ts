@@ -1,7 +1,9 @@
 /** The frame of the stages that train on the task's rows: fine-tuning, Stage 3 and the baseline. */
+import type { JobResults } from '../../contract/job-results.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
 import type { Distillation } from '../../training/training-step.ts';
+import { stepChoice } from '../evaluate/step-choice.ts';
 import { trainingEvaluation } from '../evaluate/training-evaluation.ts';
 import type { JobContext } from '../job.ts';
 import { taskBatches } from '../task/task-batches.ts';
@@ -21,17 +23,17 @@ export interface TaskStage extends Pick<
 
 /**
  * Trains a model on the task and saves it.
- * @returns optimiser steps of the whole stage
+ * @returns optimiser steps that were taken, and which of them was kept
  * @throws JobStopped when the job was told to pause or cancel
  */
-export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobContext): Promise<{ steps: number }> {
+export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobContext): Promise<JobResults['distil']> {
   const { training, moreSteps = 0, loadDistillation, ...model } = stage;
-  const { task, batches, steps, close } = await taskBatches(spec, training, context);
+  const { task, batches, choosing, steps, close } = await taskBatches(spec, training, context);
   const totalSteps = steps + moreSteps;
   let distillation: Distillation | null = null;
   try {
     distillation = (await loadDistillation?.()) ?? null;
-    await trainStage(
+    return await trainStage(
       {
         ...model,
         folder: spec.folder,
@@ -41,6 +43,7 @@ export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobC
         optimiser: training.optimiser,
         totalSteps,
         evaluation: trainingEvaluation(spec.recipe, task),
+        choice: stepChoice(spec.recipe, task, choosing),
       },
       context,
     );
@@ -48,5 +51,4 @@ export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobC
     await close();
     await distillation?.teacher.release();
   }
-  return { steps: totalSteps };
 }

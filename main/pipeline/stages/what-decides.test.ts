@@ -48,8 +48,10 @@ const minimal = {
   task: { name: 'rows', kind: 'classification', train: '/rows.tsv', textColumns: ['text'], labelColumn: 'label' },
   finetune: { optimiser },
   refine: {},
+  reconstruct: { optimiser },
   pretrain: { corpus: '/corpus.jsonl', tokens: 1000, optimiser },
   distil: { optimiser },
+  keepBest: { measure: 'accuracy' },
 } as const;
 const recipe = recipeSchema.parse(minimal);
 
@@ -70,10 +72,19 @@ const others: Record<string, unknown> = {
   'task.maxNewTokens': 9,
   'task.limit': 7,
   'cut.layers': 3,
+  'keepBest.measure': 'macro-f1',
+  'keepBest.rows': 9,
+  'keepBest.everySteps': 3,
+  'keepBest.patience': 2,
   'refine.subln': 'all',
   'refine.sublnInit': 'ones',
   'refine.dropQkvBias': true,
   fixedPointGradients: true,
+  'reconstruct.window': 2,
+  'reconstruct.soften': 0.5,
+  'reconstruct.corpus': '/more-texts',
+  'reconstruct.tokens': 3000,
+  'reconstruct.sequenceLength': 32,
   'pretrain.corpus': '/texts',
   'pretrain.tokens': 2000,
   'pretrain.sequenceLength': 64,
@@ -88,7 +99,7 @@ const others: Record<string, unknown> = {
   'distil.studentInit': 'teacher',
   'distil.anneal': 0.5,
   ...Object.fromEntries(
-    ['finetune', 'pretrain', 'distil'].flatMap((stage) => [
+    ['finetune', 'reconstruct', 'pretrain', 'distil'].flatMap((stage) => [
       [`${stage}.optimiser.learningRate`, 2e-3],
       [`${stage}.optimiser.schedule`, 'cosine'],
       [`${stage}.optimiser.warmup`, 0.2],
@@ -101,8 +112,11 @@ const others: Record<string, unknown> = {
       [`${stage}.optimiser.microBatchTokens`, 128],
     ]),
   ),
+  'reconstruct.optimiser.ternaryRate': 0.02,
+  'pretrain.optimiser.ternaryRate': 0.01,
+  'distil.optimiser.ternaryRate': 'auto',
   ...Object.fromEntries(
-    ['finetune', 'distil'].flatMap((stage) => [
+    ['finetune', 'reconstruct', 'distil'].flatMap((stage) => [
       [`${stage}.epochs`, 3],
       [`${stage}.steps`, 30],
     ]),
@@ -163,18 +177,21 @@ describe('what decides a stage', () => {
   it('holds the stages that come before', () => {
     for (const [stage, before] of [
       ['refine', 'finetune'],
-      ['pretrain', 'refine'],
+      ['reconstruct', 'refine'],
+      ['pretrain', 'reconstruct'],
       ['distil', 'pretrain'],
     ] as const)
       expect(decidingFields[stage]).toEqual(expect.arrayContaining([...decidingFields[before]]));
+    expect(digestOf('finetune', { ...recipe, keepBest: undefined })).not.toBe(digestOf('finetune', recipe));
     expect(digestOf('distil', { ...recipe, finetune: null })).not.toBe(digestOf('distil', recipe));
+    expect(digestOf('pretrain', { ...recipe, reconstruct: undefined })).not.toBe(digestOf('pretrain', recipe));
     expect(digestOf('distil', { ...recipe, pretrain: null })).not.toBe(digestOf('distil', recipe));
   });
 
   it('is the same for a recipe of before a field was added, and of whatever version wrote its defaults', () => {
     const old = structuredClone(minimal) as unknown as Recipe;
     const grown = { ...recipe, someNewField: 7, distil: { ...recipe.distil, somethingElse: 'x', anneal: undefined } };
-    for (const job of ['finetune', 'pretrain', 'distil', 'baseline'] as const) {
+    for (const job of ['finetune', 'reconstruct', 'pretrain', 'distil', 'baseline'] as const) {
       expect(digestOf(job, old)).toBe(digestOf(job, recipe));
       expect(digestOf(job, grown as Recipe)).toBe(digestOf(job, recipe));
     }
@@ -211,7 +228,8 @@ describe('what decides a stage', () => {
     ],
   ])('has the digests that earlier versions wrote: %o', (settings, first, second) => {
     const shape = parseConfiguration(JSON.stringify({ ...plainSettings, ...settings }));
-    const decided = { job: 'distil' as const, recipe, totalSteps: 10, configuration: shape, batches };
+    const old = { ...recipe, reconstruct: undefined, keepBest: undefined };
+    const decided = { job: 'distil' as const, recipe: old, totalSteps: 10, configuration: shape, batches };
     expect(trainingDigest010(decided)).toBe(first);
     expect(trainingDigest(decided)).toBe(second);
     expect(trainingDigest({ ...decided, configuration: { ...shape, residualScale: 0.5 } })).not.toBe(second);

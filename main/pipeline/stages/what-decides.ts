@@ -10,7 +10,7 @@ import { textSha256 } from '../../basics/file-digest.ts';
 import { type ModelConfiguration, plainDecoder } from '../../models/configuration.ts';
 import type { BatchSource } from '../../training/batches.ts';
 
-export type Stage = 'finetune' | 'cut' | 'refine' | 'pretrain' | 'distil' | 'baseline';
+export type Stage = 'finetune' | 'cut' | 'refine' | 'reconstruct' | 'pretrain' | 'distil' | 'baseline';
 
 function inside(path: string, names: readonly string[]): string[] {
   return names.map((name) => `${path}.${name}`);
@@ -28,6 +28,8 @@ const optimiserFields = [
   'batchSize',
   'microBatchTokens',
 ];
+/** Of a stage that trains a student. */
+const studentOptimiserFields = [...optimiserFields, 'ternaryRate'];
 const lengthFields = ['epochs', 'steps'];
 
 /** Which rows are trained on, and which tokens they are. */
@@ -44,16 +46,21 @@ const task = inside('task', [
   'maxNewTokens',
   'limit',
 ]);
-const common = ['seed', 'teacher', ...task];
+const common = ['seed', 'teacher', ...task, ...inside('keepBest', ['measure', 'rows', 'everySteps', 'patience'])];
 
 const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
 const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];
 const refine = [...cut, ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
-const pretrain = [
+const reconstruct = [
   ...refine,
+  ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'corpus', 'tokens', 'sequenceLength']),
+  ...inside('reconstruct.optimiser', studentOptimiserFields),
+];
+const pretrain = [
+  ...reconstruct,
   'fixedPointGradients',
   ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength']),
-  ...inside('pretrain.optimiser', optimiserFields),
+  ...inside('pretrain.optimiser', studentOptimiserFields),
 ];
 const distil = [
   ...pretrain,
@@ -69,7 +76,7 @@ const distil = [
     'splitHeads',
     'anneal',
   ]),
-  ...inside('distil.optimiser', optimiserFields),
+  ...inside('distil.optimiser', studentOptimiserFields),
 ];
 /** Starts from the base itself. How many steps it takes depends on Stage 2 too: they stand beside this list in the digest. */
 const baseline = [
@@ -80,7 +87,7 @@ const baseline = [
   'refine.dropQkvBias',
   'fixedPointGradients',
   ...inside('distil', lengthFields),
-  ...inside('distil.optimiser', optimiserFields),
+  ...inside('distil.optimiser', studentOptimiserFields),
 ];
 
 /** Fields by stage, as paths from the recipe's root. */
@@ -88,6 +95,7 @@ export const decidingFields: Readonly<Record<Stage, readonly string[]>> = {
   finetune,
   cut,
   refine,
+  reconstruct,
   pretrain,
   distil,
   baseline,
@@ -132,7 +140,7 @@ export interface DecidedTraining {
   readonly recipe: Recipe;
   /** The model that is trained. */
   readonly configuration: ModelConfiguration;
-  readonly batches: BatchSource;
+  readonly batches: Pick<BatchSource, 'fingerprint'>;
   /** Optimiser steps of the whole stage. */
   readonly totalSteps: number;
 }

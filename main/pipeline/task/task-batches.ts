@@ -1,10 +1,10 @@
 /** Steps over a task's training rows, for the stages that train on the task. */
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
-import { type BatchSource, exampleBatches } from '../../training/batches.ts';
+import { type BatchSource, type Example, exampleBatches } from '../../training/batches.ts';
 import { cachedTokens } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
-import { stageSteps } from '../models-of-recipe.ts';
+import { choosingRows, stageSteps } from '../models-of-recipe.ts';
 import { openTask } from './open-task.ts';
 import { fullRowsNote, type PreparedTask } from './task-data.ts';
 import { type TokenisedRows, tokeniseRows } from './tokenised-rows.ts';
@@ -31,6 +31,8 @@ export async function taskRows(
 export interface TaskBatches {
   readonly task: PreparedTask;
   readonly batches: BatchSource;
+  /** Rows that the best step is chosen with; none where the last one is kept. */
+  readonly choosing: readonly Example[];
   /** Optimiser steps of the whole stage. */
   readonly steps: number;
   close(): Promise<void>;
@@ -42,17 +44,25 @@ export async function taskBatches(
   length: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings },
   context: JobContext,
 ): Promise<TaskBatches> {
+  const trainedOn = (rows: number): number => rows - choosingRows(spec.recipe, rows);
   const stepsOf = ({ trainRows }: PreparedTask): number =>
-    stageSteps(length, Math.ceil(trainRows / length.optimiser.batchSize));
+    stageSteps(length, Math.ceil(trainedOn(trainRows) / length.optimiser.batchSize));
   const { task, rows } = await taskRows(spec, context, (read, prepared) => {
     const note = `${read} rows read`;
     context.emit({ type: 'progress', done: 0, total: stepsOf(prepared), unit: 'steps', resumed: 0, note });
   });
   for (const text of [...task.notes, ...fullRowsNote(rows.full, 'training', spec.recipe.task)])
     context.emit({ type: 'log', level: 'info', text });
+  const count = trainedOn(rows.lengths.length);
+  const choosing: Example[] = [];
+  for (let row = count; row < rows.lengths.length; row += 1) choosing.push(await rows.read(row));
   return {
     task,
-    batches: exampleBatches(rows, { ...length.optimiser, seed: spec.recipe.seed }),
+    choosing,
+    batches: exampleBatches(
+      { ...rows, lengths: rows.lengths.subarray(0, count) },
+      { ...length.optimiser, seed: spec.recipe.seed },
+    ),
     steps: stepsOf(task),
     close: () => rows.close(),
   };

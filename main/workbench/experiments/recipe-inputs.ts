@@ -29,6 +29,9 @@ export function withAbsolutePaths(recipe: Recipe, base: string): Recipe {
       train: absolute(recipe.task.train),
       ...(recipe.task.dev === undefined ? {} : { dev: absolute(recipe.task.dev) }),
     },
+    ...(recipe.reconstruct?.corpus === undefined
+      ? {}
+      : { reconstruct: { ...recipe.reconstruct, corpus: absolute(recipe.reconstruct.corpus) } }),
     pretrain: recipe.pretrain === null ? null : { ...recipe.pretrain, corpus: absolute(recipe.pretrain.corpus) },
   };
 }
@@ -49,6 +52,7 @@ export function assertInputsExist(recipe: Recipe): void {
       : [{ what: 'student-base', path: recipe.studentBase, model: true } as const]),
     { what: 'training-rows', path: recipe.task.train },
     ...(recipe.task.dev === undefined ? [] : [{ what: 'evaluation-rows', path: recipe.task.dev } as const]),
+    ...(recipe.reconstruct?.corpus === undefined ? [] : [{ what: 'corpus', path: recipe.reconstruct.corpus } as const]),
     ...(recipe.pretrain === null ? [] : [{ what: 'corpus', path: recipe.pretrain.corpus } as const]),
   ];
   const problems = wanted.map(problemOf).filter((problem) => problem !== null);

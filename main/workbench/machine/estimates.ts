@@ -36,6 +36,7 @@ export async function rehearse(
     const short: Recipe = {
       ...recipe,
       finetune: { epochs: 1, steps: rehearsalSteps, optimiser },
+      keepBest: undefined,
       evaluation: { rowsDuringTraining: 0, everySteps: 0 },
     };
     await runInWorker(
@@ -94,14 +95,9 @@ const sizes = new Kept<TaskSize>(4);
 const forecasts = new Kept<RecipeForecast>(12);
 
 /** Size and time of the last change of the files that a question is about. */
-function stampsOf({ teacher, task, pretrain }: Recipe): string[] {
-  const paths = [
-    teacher,
-    join(teacher, 'config.json'),
-    task.train,
-    task.dev ?? task.train,
-    pretrain?.corpus ?? task.train,
-  ];
+function stampsOf({ teacher, task, reconstruct, pretrain }: Recipe): string[] {
+  const corpora = [pretrain?.corpus, reconstruct?.corpus].map((path) => path ?? task.train);
+  const paths = [teacher, join(teacher, 'config.json'), task.train, task.dev ?? task.train, ...corpora];
   return paths.map((path) => {
     const found = statSync(path, { throwIfNoEntry: false });
     return found === undefined ? '' : `${String(found.mtimeMs)} ${String(found.size)}`;
@@ -144,10 +140,13 @@ export function memoryNeed(terms: readonly ResourceTerm[]): ResourceEstimate {
 
 /** What of the disk is taken at the same time at most: a stage's checkpoints go when it is done, so those of the largest count. */
 function diskAtOnce(terms: readonly DiskTerm[]): DiskTerm[] {
-  const largest = terms
-    .filter(({ id }) => id === 'checkpoint-files')
-    .reduce<DiskTerm | null>((most, term) => (term.bytes > (most?.bytes ?? 0) ? term : most), null);
-  return terms.filter((term) => term.id !== 'checkpoint-files' || term === largest);
+  const passing = ['checkpoint-files', 'best-step'] as const;
+  const largest = passing.map((id) =>
+    terms
+      .filter((term) => term.id === id)
+      .reduce<DiskTerm | null>((most, term) => (term.bytes > (most?.bytes ?? 0) ? term : most), null),
+  );
+  return terms.filter((term) => !(passing as readonly string[]).includes(term.id) || largest.includes(term));
 }
 
 function besideMachine(found: RecipeForecast, folder: string): RecipeEstimate {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { experimentRecord } from '../../contract/experiments.ts';
+import { experimentRecord, stageRecord } from '../../contract/experiments.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
-import { htmlCard } from './model-card.ts';
+import { htmlCard, keptSentences } from './model-card.ts';
 
 const name = 'A *bold* [link](http://evil.example) ![](http://evil.example/x.png) <b>&amp; http://evil.example';
 
@@ -33,6 +33,32 @@ function card(prompt: string): string {
   };
   return htmlCard(record, { comparison: null, evaluations: [], exports: [], differences });
 }
+
+it('says which step of a training was kept, and that the evaluation rows did not choose it', () => {
+  const stage = {
+    position: 0,
+    weight: 1,
+    state: 'done',
+    done: 9,
+    total: 9,
+    unit: 'steps',
+    started: 1,
+    ended: 2,
+    seconds: 1,
+    error: null,
+  };
+  const kept = { step: 1200, measure: 'macro-f1', value: 0.913, rows: 256 } as const;
+  const stages = [
+    { ...stage, kind: 'finetune', result: { steps: 4000 } },
+    { ...stage, kind: 'distil', result: { steps: 2000, kept } },
+    { ...stage, kind: 'evaluate', result: { teacher: 0.9 } },
+  ].map((each) => stageRecord.parse(each));
+  const [sentence, ...others] = keptSentences({ stages });
+  expect(others).toEqual([]);
+  expect(sentence).toBe(
+    'Student (BitDistill): step 1,200 of 2,000 was kept, the best by macro F1 (91.3 %) on 256 training rows that were set apart to choose with; the evaluation rows chose nothing.',
+  );
+});
 
 it('makes headings, tables, code and the recipe of the card into HTML', () => {
   const html = card('Money | back');

@@ -4,7 +4,9 @@ import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { lastPart } from '../../contract/local-path.ts';
 import { bytesInWords, percent } from '../../contract/quantities.ts';
 import type { ExperimentResults } from '../../contract/views.ts';
-import { type ComparedModel, studentModel } from '../../contract/model-names.ts';
+import { jobResults } from '../../contract/job-results.ts';
+import { baselineModel, type ComparedModel, studentModel, teacherModel } from '../../contract/model-names.ts';
+import type { Deciding } from '../../contract/recipe.ts';
 import { differenceBlocks } from './card-differences.ts';
 import { table } from './card-markdown.ts';
 import type { ReportedDifferences } from './differences.ts';
@@ -58,6 +60,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
     '',
     results.comparison === null ? 'Nothing has been evaluated yet.' : table(head, lines),
     ...(student === undefined ? [] : ['', evaluatedOn(student)]),
+    ...keptSentences(record).flatMap((sentence) => ['', sentence]),
     ...pairedSentences(results.evaluations).flatMap((sentence) => ['', sentence]),
     ...(request === null
       ? []
@@ -120,6 +123,26 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
 function evaluatedOn({ rows, drawnFrom }: ExperimentResults['evaluations'][number]): string {
   const drawn = drawnFrom === undefined ? '' : `, drawn at random from ${drawnFrom.toLocaleString('en')}`;
   return `Evaluated on ${rows.toLocaleString('en')} held-out rows${drawn}.`;
+}
+
+const keptModels = { finetune: teacherModel, distil: studentModel, baseline: baselineModel } as const;
+const measures: Record<Deciding, string> = {
+  accuracy: 'accuracy',
+  'macro-f1': 'macro F1',
+  'cross-entropy': 'cross-entropy, nats per token',
+};
+
+/** Of each model that is not the last step of its training: which step it is, and what chose it. */
+export function keptSentences({ stages }: Pick<ExperimentRecord, 'stages'>): string[] {
+  return stages.flatMap(({ kind, result }) => {
+    if (kind !== 'finetune' && kind !== 'distil' && kind !== 'baseline') return [];
+    const { kept, steps } = jobResults[kind].safeParse(result).data ?? {};
+    if (kept === undefined || steps === undefined) return [];
+    const value = kept.measure === 'cross-entropy' ? kept.value.toFixed(3) : percent(kept.value);
+    return [
+      `${names[keptModels[kind]]}: step ${kept.step.toLocaleString('en')} of ${steps.toLocaleString('en')} was kept, the best by ${measures[kept.measure]} (${value}) on ${kept.rows.toLocaleString('en')} training rows that were set apart to choose with; the evaluation rows chose nothing.`,
+    ];
+  });
 }
 
 /** The student against each other model on the same rows, a sentence each. */

@@ -95,6 +95,7 @@ describe('an estimate in words', () => {
       tokens: 60_000,
       work: 3e12,
       seconds: { low, high },
+      travel: null,
       memory: [],
       disk: [],
     });
@@ -111,6 +112,7 @@ describe('an estimate in words', () => {
       },
       stages: [stage('finetune', 600, 20, 130), stage('baseline', 180, 8.5, 44)],
       basis: { speed: { low: 8e9, high: 60e9 }, cores: 2, overhead: { low: 0.8, high: 8 }, measured: null },
+      warnings: [],
     };
     const guessed = timeText(forecast);
     near(figures(guessed), [120_000, 6000, 4, 30, 2, 0.8, 8, 2, 600, 20, 130, 180, 8.5, 44]);

@@ -1,7 +1,7 @@
 /** Estimates, and what a machine can do: each sentence of an estimate is written from the terms that were added up, so it cannot say anything else. */
 import type { DiskTerm, MemoryTerm, ModelForecast, RecipeForecast, ResourceTerm } from '../../estimates.ts';
 import type { JobKind } from '../../jobs.ts';
-import { bytesInWords, sumOf } from '../../quantities.ts';
+import { bytesInWords, percent, sumOf } from '../../quantities.ts';
 import type { Names } from '../names.ts';
 import type { Say, Sentences, Told } from '../sentences.ts';
 
@@ -9,6 +9,7 @@ const stageNames: Record<JobKind, string> = {
   finetune: 'fine-tuning of the teacher',
   cut: 'the cut',
   refine: 'Stage 1',
+  reconstruct: 'the reconstruction',
   pretrain: 'Stage 2',
   distil: 'Stage 3',
   baseline: 'BitNet-SFT',
@@ -54,9 +55,13 @@ const memoryTexts: Texts<MemoryTerm> = {
 const diskTexts: Texts<DiskTerm> = {
   'checkpoint-files': ({ params }) =>
     `${digits(params.generations)} of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
+  'best-step': ({ params }) =>
+    `of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   'checkpoint-in-writing': ({ params }) => `${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   model: ({ params }) =>
     `of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
+  'hidden-states': ({ params }) =>
+    `${digits(params.files)} files of ${count(params.tokens)} tokens × ${count(params.width)} float32 values`,
   tokens: ({ params }) => `${count(params.tokens)} for ${stageNames[params.stage]}`,
   export: ({ params, bytes }) => `${params.model} as ${params.type} ${bytesInWords(bytes)}`,
   download: ({ params }) => `${count(params.files)} files`,
@@ -66,8 +71,10 @@ const diskTexts: Texts<DiskTerm> = {
 const diskHeads: Record<DiskTerm['id'], string> = {
   'checkpoint-files':
     'checkpoints (the last and, once there are several, the one before; until their stage is done, so those of the largest stage count)',
+  'best-step': 'the best step so far',
   'checkpoint-in-writing': 'one more checkpoint while it is written',
   model: 'model folders',
+  'hidden-states': 'hidden states between the layers (removed after the reconstruction)',
   tokens: 'rows and corpus as tokens',
   export: 'exports',
   download: 'download',
@@ -165,6 +172,13 @@ export const estimates = {
   }),
   'estimate.time': ({ stages, basis }: Pick<RecipeForecast, 'stages' | 'basis'>): Sentences => ({
     message: timeText({ stages, basis }),
+  }),
+
+  /** `travel`: how far a ternary weight can move in the stage, in bins. */
+  'estimate.codes-stay': ({ stage, travel }: { stage: JobKind; travel: number }, names: Names): Sentences => ({
+    message: `In ${stageNames[stage]} a ternary weight can move at most ${percent(travel)} of the width of a bin, so few of them will change.`,
+    reason: 'The learning rate is small beside the weights of this model, or the steps are few.',
+    remedy: `Set ${names.setting('optimiser.ternaryRate')} to "auto" for this stage, or let it train longer.`,
   }),
 
   // What the doctor finds: the finding, and what follows from it.

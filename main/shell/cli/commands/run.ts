@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { defaultPreset, type PresetInputs, presetName, type PresetName } from '../../../contract/queries.ts';
-import { exportType, type ExportType, type Recipe } from '../../../contract/recipe.ts';
+import { deciding, type Deciding, exportType, type ExportType, type Recipe } from '../../../contract/recipe.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/recipe-inputs.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
@@ -19,6 +19,8 @@ interface RunOptions extends CommonOptions {
   readonly labelColumn?: string;
   readonly kind?: 'classification' | 'generation';
   readonly corpus?: string;
+  readonly reconstruct?: boolean;
+  readonly keepBest?: Deciding;
   readonly preset: PresetName;
   readonly studentBase?: string;
   readonly keepLayers?: number;
@@ -43,6 +45,13 @@ export function runCommand(shell: Shell): Command {
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
+    .option('--reconstruct', 'train a few layers at a time towards the full-precision ones before distilling')
+    .addOption(
+      new Option(
+        '--keep-best <measure>',
+        'keep the best step on training rows that are set apart, by this (default: the last step)',
+      ).choices(deciding.options),
+    )
     .addOption(new Option('--preset <preset>', 'how much to train').choices(presetName.options).default(defaultPreset))
     .option('--student-base <folder>', 'smaller model with the same tokenizer that becomes the student')
     .option(
@@ -108,6 +117,8 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
       ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
       ...(options.limit === undefined ? {} : { limit: options.limit }),
     },
+    ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
+    ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
     ...(options.corpus === undefined ? {} : { corpus: absolutePath(options.corpus) }),
     ...(options.studentBase === undefined ? {} : { studentBase: absolutePath(options.studentBase) }),
     ...(options.keepLayers === undefined ? {} : { keepLayers: options.keepLayers }),

@@ -1,0 +1,364 @@
+/**
+ * Window reconstruction, between Stage 1 and Stage 2 (docs/method.md, 3.1): a few layers of the student at a time learn to give what the full-precision
+ * model's layers give, from what the ternary layers before them give. Memory holds one window; hidden states of all rows lie in files.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { textSha256 } from '../../basics/file-digest.ts';
+import type { JobResults } from '../../contract/job-results.ts';
+import type { JobSpec } from '../../contract/jobs.ts';
+import { parseLayerMetric } from '../../contract/metric-names.ts';
+import { checkpointFolder, hiddenStatesFolder, modelFolder } from '../../experiment/folder.ts';
+import { openSafetensors, writeSafetensors } from '../../formats/safetensors/index.ts';
+import type { ModelConfiguration } from '../../models/configuration.ts';
+import { embed } from '../../models/embedding.ts';
+import { withLayers } from '../../models/kept-layers.ts';
+import { loadParameters, modelConfiguration, openModel } from '../../models/open-model.ts';
+import { Network } from '../../models/network.ts';
+import { ParameterBuffer, parameterSpecifications, windowSpecifications } from '../../models/parameters.ts';
+import { groupsOfRows, shuffledBatches } from '../../training/batches.ts';
+import { HiddenFile } from '../../training/hidden-file.ts';
+import { train } from '../../training/trainer.ts';
+import { relativeError, type WindowBatch, WindowStep } from '../../training/window-step.ts';
+import { type JobContext, JobStopped } from '../job.ts';
+import { stageSteps, studentConfiguration, studentSource } from '../models-of-recipe.ts';
+import { type ReconstructionRows, reconstructionRows } from './reconstruction-rows.ts';
+import { saveModel } from './save-model.ts';
+import { trainingDigest } from './what-decides.ts';
+
+/** Layers of the model that are trained together. */
+interface Window {
+  readonly index: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+export function windowsOf({ layers }: ModelConfiguration, size: number): Window[] {
+  return Array.from({ length: Math.ceil(layers / size) }, (_, index) => ({
+    index,
+    first: index * size,
+    count: Math.min(size, layers - index * size),
+  }));
+}
+
+export async function reconstructStudent(spec: JobSpec, context: JobContext): Promise<JobResults['reconstruct']> {
+  const settings = spec.recipe.reconstruct;
+  if (!settings) return { steps: 0, windows: 0, error: 0 };
+  const configuration = await studentConfiguration(spec.recipe, spec.folder);
+  const rows = await reconstructionRows(spec, settings, context);
+  const states = hiddenStatesFolder(spec.folder);
+  await mkdir(states, { recursive: true });
+  const reconstruction = new Reconstruction(spec, context, configuration, rows);
+  try {
+    const result = await reconstruction.run();
+    await rm(states, { recursive: true, force: true });
+    return result;
+  } finally {
+    await reconstruction.close();
+    await rows.close();
+  }
+}
+
+type Layers = Pick<Window, 'first' | 'count'>;
+
+/** Shape of a network that is these layers alone. */
+function windowConfiguration(configuration: ModelConfiguration, { first, count }: Layers): ModelConfiguration {
+  return withLayers(
+    configuration,
+    Array.from({ length: count }, (_, index) => first + index),
+  );
+}
+
+/** Their parameters, as those of such a network. */
+async function loadWindow(
+  path: string,
+  configuration: ModelConfiguration,
+  { first, count }: Layers,
+): Promise<ParameterBuffer> {
+  const specifications = parameterSpecifications(configuration).filter(
+    ({ layer }) => layer !== null && layer >= first && layer < first + count,
+  );
+  const { values } = await loadParameters(path, configuration, { specifications });
+  return new ParameterBuffer(windowSpecifications(configuration, first, count), values);
+}
+
+class Reconstruction {
+  readonly #spec: JobSpec;
+  readonly #context: JobContext;
+  readonly #settings: NonNullable<JobSpec['recipe']['reconstruct']>;
+  readonly #configuration: ModelConfiguration;
+  readonly #rows: ReconstructionRows;
+  readonly #windows: Window[];
+  /** Optimiser steps of one window. */
+  readonly #steps: number;
+  readonly #refined: string;
+  /** Rows in groups that are computed together. */
+  readonly #groups: number[][];
+  #open: HiddenFile[] = [];
+  /** Steps that are finished, and those of them that an earlier session took. */
+  #done = 0;
+  #resumed = 0;
+
+  constructor(spec: JobSpec, context: JobContext, configuration: ModelConfiguration, rows: ReconstructionRows) {
+    const settings = spec.recipe.reconstruct!;
+    const { batchSize, microBatchTokens } = settings.optimiser;
+    this.#spec = spec;
+    this.#context = context;
+    this.#settings = settings;
+    this.#configuration = configuration;
+    this.#rows = rows;
+    this.#windows = windowsOf(configuration, settings.window);
+    this.#steps = stageSteps(settings, Math.ceil(rows.lengths.length / batchSize));
+    this.#refined = modelFolder(spec.folder, 'refined');
+    this.#groups = this.#grouped([...rows.lengths.keys()], microBatchTokens);
+  }
+
+  async run(): Promise<JobResults['reconstruct']> {
+    const { recipe, folder } = this.#spec;
+    const source = studentSource(recipe, folder);
+    const dense = await modelConfiguration(source);
+    let inputs = await this.#embedded('student-0');
+    let teacher = await this.#embedded('teacher-0');
+    let error = 0;
+    for (const window of this.#windows) {
+      const targets = await this.#throughTeacher(source, dense, window, teacher);
+      await this.#discard(teacher);
+      const trained = await this.#trained(window, inputs, targets);
+      try {
+        const outputs = await this.#create(`student-${window.index + 1}`);
+        error = await this.#through(trained, inputs, outputs, targets);
+        await this.#discard(inputs);
+        [inputs, teacher] = [outputs, targets];
+        await writeSafetensors(
+          this.#windowPath(window),
+          trained.parameters.specifications.map(({ name, shape }) => ({
+            name,
+            dtype: 'F32',
+            shape,
+            data: () => trained.parameters.view(name),
+          })),
+        );
+      } finally {
+        await trained.release();
+      }
+      this.#context.emit({ type: 'metrics', step: this.#done, values: { 'window-error': error } });
+    }
+    await this.#save();
+    return { steps: this.#done, windows: this.#windows.length, error };
+  }
+
+  async close(): Promise<void> {
+    for (const file of [...this.#open]) await this.#discard(file);
+  }
+
+  async #create(name: string): Promise<HiddenFile> {
+    const path = join(hiddenStatesFolder(this.#spec.folder), `${name}.f32`);
+    const file = await HiddenFile.create(path, this.#configuration.hiddenSize, this.#rows.lengths);
+    this.#open.push(file);
+    return file;
+  }
+
+  async #discard(file: HiddenFile): Promise<void> {
+    this.#open = this.#open.filter((each) => each !== file);
+    await file.remove();
+  }
+
+  #windowPath({ index }: Window): string {
+    return join(hiddenStatesFolder(this.#spec.folder), `window-${index}.safetensors`);
+  }
+
+  #grouped(rows: readonly number[], microBatchTokens: number): number[][] {
+    return groupsOfRows(rows, (row) => this.#rows.lengths[row]!, microBatchTokens);
+  }
+
+  #longest(group: readonly number[]): number {
+    return group.reduce((most, row) => Math.max(most, this.#rows.lengths[row]!), 0);
+  }
+
+  /** Obeys a stop; what was trained so far is saved. */
+  async #pauseOrGoOn(note: string): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    const request = this.#context.stopRequested();
+    if (request) throw new JobStopped(request, this.#done);
+    this.#progress(note);
+  }
+
+  #progress(note?: string): void {
+    this.#context.emit({
+      type: 'progress',
+      done: this.#done,
+      total: this.#steps * this.#windows.length,
+      unit: 'steps',
+      resumed: this.#resumed,
+      ...(note === undefined ? {} : { note }),
+    });
+  }
+
+  /** What enters the first layer. */
+  async #embedded(name: string): Promise<HiddenFile> {
+    const embedding = parameterSpecifications(this.#configuration).filter(({ local }) => local === 'embedding');
+    const parameters = await loadParameters(this.#refined, this.#configuration, { specifications: embedding });
+    const file = await this.#create(name);
+    for (const row of this.#rows.lengths.keys()) {
+      const ids = await this.#rows.read(row);
+      const states = new Float32Array(ids.length * this.#configuration.hiddenSize);
+      embed(this.#configuration, parameters, ids, states);
+      await file.write(row, states);
+      if (row % 1000 === 0) await this.#pauseOrGoOn(`${row} rows read`);
+    }
+    return file;
+  }
+
+  async #throughTeacher(
+    source: string,
+    dense: ModelConfiguration,
+    { index, first, count }: Window,
+    inputs: HiddenFile,
+  ): Promise<HiddenFile> {
+    const parameters = await loadWindow(source, dense, { first, count });
+    const network = await Network.create(windowConfiguration(dense, { first, count }), parameters, {
+      threads: this.#spec.recipe.threads,
+      mode: 'inference',
+    });
+    try {
+      const outputs = await this.#create(`teacher-${index + 1}`);
+      await this.#through(network, inputs, outputs);
+      return outputs;
+    } finally {
+      await network.release();
+    }
+  }
+
+  /** Runs all rows through some layers. @returns their mean relative error, where targets are given */
+  async #through(
+    network: Network,
+    inputs: HiddenFile,
+    outputs: HiddenFile,
+    targets: HiddenFile | null = null,
+  ): Promise<number> {
+    const width = this.#configuration.hiddenSize;
+    let error = 0;
+    let tokens = 0;
+    for (const group of this.#groups) {
+      await this.#pauseOrGoOn('hidden states');
+      const length = this.#longest(group);
+      const shape = { batch: group.length, length };
+      const { hidden } = await network.forward({ ...shape, hidden: await inputs.readPadded(group, length) });
+      for (const [at, row] of group.entries()) await outputs.write(row, hidden.subarray(at * length * width));
+      if (!targets) continue;
+      const lengths = group.map((row) => this.#rows.lengths[row]!);
+      const batch = { ...shape, lengths, targets: await targets.readPadded(group, length) };
+      error += relativeError(hidden, batch, 1, new Float32Array(batch.targets.length));
+      tokens += lengths.reduce((a, b) => a + b, 0);
+    }
+    return targets ? error / tokens : 0;
+  }
+
+  /** Trains a window, or finds it trained. @returns it with hard codes, to be released */
+  async #trained(window: Window, inputs: HiddenFile, targets: HiddenFile): Promise<Network> {
+    const { recipe, folder } = this.#spec;
+    const { optimiser, soften } = this.#settings;
+    const { first, count } = window;
+    const configuration = windowConfiguration(this.#configuration, window);
+    const network = await Network.create(configuration, await loadWindow(this.#refined, this.#configuration, window), {
+      threads: recipe.threads,
+      mode: 'training',
+      recomputeActivations: recipe.recomputeActivations,
+      arithmetic: { products: 'float32' },
+    });
+    const fingerprint = textSha256(JSON.stringify([this.#rows.fingerprint, first, count]));
+    const before = this.#done;
+    try {
+      const result = await train<WindowBatch>(
+        {
+          network,
+          trainingStep: new WindowStep(network),
+          batches: shuffledBatches(
+            { lengths: this.#rows.lengths, fingerprint },
+            { batchSize: optimiser.batchSize, seed: recipe.seed },
+            async (rows) => {
+              const batches: WindowBatch[] = [];
+              for (const group of this.#grouped([...rows], optimiser.microBatchTokens))
+                batches.push(await this.#batch(group, inputs, targets));
+              return batches;
+            },
+          ),
+          optimiser,
+          totalSteps: this.#steps,
+          soften,
+          checkpoint: {
+            folder: join(checkpointFolder(folder, 'reconstruct'), `window-${window.index}`),
+            ...recipe.checkpoint,
+          },
+          configuration: trainingDigest({
+            job: 'reconstruct',
+            recipe,
+            configuration,
+            batches: { fingerprint },
+            totalSteps: this.#steps,
+          }),
+        },
+        {
+          stopRequested: () => this.#context.stopRequested(),
+          onResumed: (step) => {
+            this.#resumed += step;
+          },
+          onStep: ({ step, values }) => {
+            this.#done = before + step;
+            // Maps of the layers over time belong to stages in which all layers train at once.
+            const ofAll = Object.entries(values).filter(([name]) => parseLayerMetric(name) === null);
+            this.#context.emit({ type: 'metrics', step: this.#done, values: Object.fromEntries(ofAll) });
+            this.#progress(`layers ${first + 1} to ${first + count} of ${this.#configuration.layers}`);
+          },
+          onCheckpoint: (step, path) => this.#context.emit({ type: 'checkpoint', step: before + step, path }),
+          onWarning: (text) => this.#context.emit({ type: 'log', level: 'warning', text }),
+        },
+      );
+      this.#done = before + result.step;
+      if (result.outcome !== 'done') throw new JobStopped(result.outcome, this.#done);
+      return network;
+    } catch (thrown) {
+      await network.release();
+      throw thrown;
+    }
+  }
+
+  async #batch(group: number[], inputs: HiddenFile, targets: HiddenFile): Promise<WindowBatch> {
+    const length = this.#longest(group);
+    return {
+      batch: group.length,
+      length,
+      lengths: group.map((row) => this.#rows.lengths[row]!),
+      inputs: await inputs.readPadded(group, length),
+      targets: await targets.readPadded(group, length),
+    };
+  }
+
+  /** The student: the windows, and of the refined model what lies outside the layers. */
+  async #save(): Promise<void> {
+    const refined = await openModel(this.#refined);
+    try {
+      await saveModel(this.#context, this.#spec.folder, 'reconstructed', this.#refined, this.#configuration, {
+        specifications: parameterSpecifications(this.#configuration),
+        view: async (name) => {
+          const specification = parameterSpecifications(this.#configuration).find((each) => each.name === name)!;
+          const values = new Float32Array(specification.size);
+          if (specification.layer === null) {
+            await refined.read(specification, values);
+            return values;
+          }
+          const window = this.#windows[Math.floor(specification.layer / this.#settings.window)]!;
+          const file = await openSafetensors(this.#windowPath(window));
+          try {
+            await file.readFloat32(name, values);
+          } finally {
+            await file.close();
+          }
+          return values;
+        },
+      });
+    } finally {
+      await refined.close();
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/** The rows that windows are reconstructed on: the task's training rows, their answers as text like any other, and texts without labels. */
+import { textSha256 } from '../../basics/file-digest.ts';
+import type { JobSpec } from '../../contract/jobs.ts';
+import type { ReconstructSettings } from '../../contract/recipe.ts';
+import { cachedTokens } from '../../experiment/folder.ts';
+import { type JobContext, obeyStop } from '../job.ts';
+import { choosingRows, recipeTokenizer } from '../models-of-recipe.ts';
+import { taskRows } from '../task/task-batches.ts';
+import { type CorpusTokens, tokeniseCorpus } from './corpus-tokens.ts';
+
+export interface ReconstructionRows {
+  /** Tokens of each row. */
+  readonly lengths: Int32Array;
+  /** Hex digest of all of them. */
+  readonly fingerprint: string;
+  /** Token ids of a row. */
+  read(row: number): Promise<Int32Array>;
+  close(): Promise<void>;
+}
+
+/** To be closed. @throws JobStopped when the job is told to stop while rows are read */
+export async function reconstructionRows(
+  spec: JobSpec,
+  settings: ReconstructSettings,
+  context: JobContext,
+): Promise<ReconstructionRows> {
+  const say = (note: string): void =>
+    context.emit({ type: 'progress', done: 0, total: 1, unit: 'steps', resumed: 0, note });
+  const { rows: labelled } = await taskRows(spec, context, (read) => say(`${read} rows read`));
+  const { corpus, sequenceLength } = settings;
+  let texts: CorpusTokens | null = null;
+  try {
+    if (corpus !== undefined) {
+      const tokenizer = await recipeTokenizer(spec.recipe);
+      texts = await tokeniseCorpus(
+        corpus,
+        tokenizer,
+        cachedTokens(spec.folder, 'texts'),
+        settings.tokens,
+        textSha256(JSON.stringify([corpus, settings.tokens, tokenizer.sha256])),
+        async (tokens) => {
+          await obeyStop(context);
+          say(`${tokens} tokens read`);
+        },
+      );
+    }
+  } catch (thrown) {
+    await labelled.close();
+    throw thrown;
+  }
+  const length = texts === null ? 0 : Math.min(sequenceLength, texts.tokens);
+  const sequences = texts === null ? 0 : Math.floor(texts.tokens / length);
+  // Rows that the best step is chosen with are seen by no stage.
+  const count = labelled.lengths.length - choosingRows(spec.recipe, labelled.lengths.length);
+  return {
+    lengths: Int32Array.from([
+      ...labelled.lengths.subarray(0, count),
+      ...Array.from({ length: sequences }, () => length),
+    ]),
+    fingerprint: textSha256(JSON.stringify([labelled.fingerprint, texts === null ? null : [texts.sha256, length]])),
+    read: async (row) => (row < count ? (await labelled.read(row)).ids : texts!.read((row - count) * length, length)),
+    close: async () => {
+      await labelled.close();
+      await texts?.close();
+    },
+  };
+}
