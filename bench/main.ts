@@ -6,6 +6,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   fidelity: () => import('./fidelity.ts'),
   'make-base': () => import('./make-base.ts'),
   memory: () => import('./memory.ts'),
+  real: () => import('./real.ts'),
   estimate: () => import('./estimate.ts'),
   agreement: () => import('./agreement.ts'),
   interface: () => import('./interface.ts'),

@@ -1,0 +1,140 @@
+/** Runs the experiments of the benchmark on real models with the product's own presets, or finds them in its workspace, and measures what is left beside them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { writeFileAtomically } from '../../main/basics/atomic-file.ts';
+import { median } from '../../main/basics/numbers.ts';
+import type { ComparedModel } from '../../main/contract/model-names.ts';
+import type { Recipe } from '../../main/contract/recipe.ts';
+import type { ComparisonRow, ExportedFile } from '../../main/contract/results.ts';
+import { trainedModelFolders } from '../../main/experiment/folder.ts';
+import { readEvaluation, readStoredComparison } from '../../main/experiment/results.ts';
+import { forkPort } from '../../main/jobs/fork-port.ts';
+import { findLlamaCpp, startLlamaCpp } from '../../main/llama-cpp/index.ts';
+import { recipeTokenizer } from '../../main/pipeline/models-of-recipe.ts';
+import { runExperiment } from '../../main/workbench/experiments/run-experiment.ts';
+import type { Workspace } from '../../main/workbench/workspace/workspace.ts';
+import { promptIds } from '../engines/protocol.ts';
+import { PeakMemory } from './peak-memory.ts';
+import { perplexity, textWindows } from './perplexity.ts';
+
+/** Tokens per second of one file in llama.cpp, on one thread, as our runtime is measured; a text where it does not run there. */
+export type InLlamaCpp = { readonly prefill: number; readonly decode: number } | { readonly refused: string };
+
+export interface RealRun {
+  readonly seed: number;
+  readonly folder: string;
+  /** Seconds and peak bytes by job. */
+  readonly stages: readonly { readonly kind: string; readonly seconds: number; readonly peakBytes: number | null }[];
+  readonly rows: readonly (ComparisonRow & { readonly agreement: number | null })[];
+  readonly files: readonly ExportedFile[];
+  /** By model, on the same windows of text. */
+  readonly perplexity: Readonly<Partial<Record<ComparedModel | 'base', number>>>;
+  /** By the file's path in the experiment. */
+  readonly llamaCpp: Readonly<Record<string, InLlamaCpp>>;
+}
+
+/** A value that is measured once and kept in the experiment's folder. */
+async function kept<T>(folder: string, name: string, measure: () => Promise<T>): Promise<T> {
+  const path = join(folder, `bench-${name}.json`);
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as T;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const value = await measure();
+  await writeFileAtomically(path, `${JSON.stringify(value)}\n`);
+  return value;
+}
+
+const rounds = 5;
+const prompt = 128;
+const decoded = 64;
+
+async function inLlamaCpp(path: string): Promise<InLlamaCpp> {
+  const component = findLlamaCpp();
+  if (component === null) return { refused: 'llama.cpp is not installed' };
+  try {
+    const model = await startLlamaCpp(component, path, { threads: 1, contextLength: prompt + decoded + 1 });
+    const found: { prefill: number; decode: number }[] = [];
+    try {
+      for (let round = 0; round <= rounds; round += 1) {
+        const { prefillSeconds, decodeSeconds } = await model.timed(Int32Array.from(promptIds(prompt)), decoded);
+        // The first round warms caches up.
+        if (round > 0) found.push({ prefill: prompt / prefillSeconds, decode: decoded / decodeSeconds });
+      }
+    } finally {
+      await model.close();
+    }
+    return { prefill: median(found.map(({ prefill }) => prefill)), decode: median(found.map(({ decode }) => decode)) };
+  } catch (error) {
+    return { refused: (error as Error).message };
+  }
+}
+
+export interface RunOptions {
+  readonly recipe: Recipe;
+  /** Text whose perplexity is measured, and how many of its tokens. */
+  readonly text: string;
+  readonly textTokens: number;
+  say(text: string): void;
+}
+
+/** Whether this recipe's experiment is done. */
+export const isDone = (workspace: Workspace, recipe: Recipe): boolean => stored(workspace, recipe)?.state === 'done';
+
+const stored = (workspace: Workspace, recipe: Recipe) =>
+  workspace.experiments
+    .list()
+    .find((record) => record.name === recipe.name && isDeepStrictEqual(record.recipe, recipe));
+
+/** The experiment of this recipe, run to its end now unless it is there, and everything that is said of its models. */
+export async function realRun(workspace: Workspace, { recipe, text, textTokens, say }: RunOptions): Promise<RealRun> {
+  const found = stored(workspace, recipe);
+  const memory = new PeakMemory(forkPort());
+  const record =
+    found?.state === 'done'
+      ? found
+      : await runExperiment(workspace, found?.id ?? recipe, {
+          port: memory.port,
+          onEvent: (event) => {
+            if (event.type === 'job') memory.works(event.stage);
+          },
+        });
+  if (record.state !== 'done') throw new Error(`The experiment ${record.id} ended ${record.state}.`);
+  const folder = workspace.experimentFolder(record.id);
+  const peaks = await kept(folder, 'peaks', () => Promise.resolve(memory.peaks));
+
+  const tokenizer = await recipeTokenizer(recipe);
+  const windows = textWindows(text, tokenizer, textTokens);
+  const perplexities = await kept(folder, `perplexity-${textTokens}`, async () => {
+    const result: Partial<Record<ComparedModel | 'base', number>> = {};
+    const models = [{ name: 'base' as const, path: recipe.teacher }, ...trainedModelFolders(folder, recipe)];
+    for (const { name, path } of models) {
+      say(`${recipe.name}: perplexity of ${name}`);
+      result[name] = await perplexity(path, windows, recipe.threads);
+    }
+    return result;
+  });
+
+  const comparison = readStoredComparison(folder);
+  const files = comparison?.exports ?? [];
+  const llamaCpp: Record<string, InLlamaCpp> = {};
+  for (const { path, type } of files) {
+    if (!path.endsWith('.gguf')) continue;
+    say(`${recipe.name}: ${type} in llama.cpp`);
+    llamaCpp[path] = await kept(folder, `llama-cpp-${path.replace(/\W+/g, '-')}`, () => inLlamaCpp(join(folder, path)));
+  }
+  return {
+    seed: recipe.seed,
+    folder,
+    stages: record.stages.map(({ kind, seconds }) => ({ kind, seconds, peakBytes: peaks[kind] ?? null })),
+    rows: (comparison?.rows ?? []).map((row) => ({
+      ...row,
+      agreement: readEvaluation(folder, row.name)?.scores.agreementWithTeacher ?? null,
+    })),
+    files,
+    perplexity: perplexities,
+    llamaCpp,
+  };
+}
