@@ -69,6 +69,9 @@ describeInBrowser('a GGUF file as the teacher', () => {
     expect(await findViolations(page)).toEqual([]);
     expect(await overflow(page)).toBe(0);
     await screenshot(page, 'gguf-teacher');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await screenshot(page, 'gguf-teacher-dark');
+    await page.emulateMedia({ colorScheme: null });
   });
 
   it('counts the tokens of the rows with its own tokenizer', async () => {

@@ -49,7 +49,7 @@ describeInBrowser('a model folder in the wizard', () => {
   it('is refused with the reason and what to choose', async () => {
     const { page } = scene;
     await page.getByRole('link', { name: 'New experiment' }).first().click();
-    await type('Model folder', join(scene.folder, 'quantised'));
+    await type('Model folder or GGUF file', join(scene.folder, 'quantised'));
     await page.getByText('The weights of this model are quantised (GPTQ, 4-bit).').waitFor();
     await page.getByText('Choose the model from which it was made, acme/whole', { exact: false }).waitFor();
     await screenshot(page, 'wizard-teacher-quantised');
@@ -58,7 +58,7 @@ describeInBrowser('a model folder in the wizard', () => {
 
   it('may be an adapter, which is merged with its base', async () => {
     const { page } = scene;
-    await type('Model folder', join(scene.folder, 'adapter'));
+    await type('Model folder or GGUF file', join(scene.folder, 'adapter'));
     await page.getByRole('heading', { name: 'This is a LoRA adapter' }).waitFor();
     await page.getByText('The model on which the adapter was trained: acme/base.').waitFor();
     await type('Base of the adapter', join(scene.folder, 'adapter'));
@@ -70,7 +70,7 @@ describeInBrowser('a model folder in the wizard', () => {
     await type('Base of the adapter', teacher);
     await button('Merge adapter and base').click();
     await page.getByText('What the student will weigh').waitFor();
-    expect(await page.getByLabel('Model folder', { exact: true }).inputValue()).toMatch(/adapter-merged-[0-9a-f]{8}$/);
+    expect(await page.getByLabel('Model folder or GGUF file', { exact: true }).inputValue()).toMatch(/adapter-merged-[0-9a-f]{8}$/);
     await screenshot(page, 'wizard-teacher-merged');
   });
 
@@ -79,7 +79,7 @@ describeInBrowser('a model folder in the wizard', () => {
     await button(/acme\/cached/).click();
     await page.getByRole('heading', { name: 'acme/cached' }).waitFor();
     const snapshot = join(scene.folder, 'hub', 'models--acme--cached', 'snapshots', commit);
-    await expect.poll(() => page.getByLabel('Model folder', { exact: true }).inputValue()).toBe(snapshot);
+    await expect.poll(() => page.getByLabel('Model folder or GGUF file', { exact: true }).inputValue()).toBe(snapshot);
     await expect.poll(() => button(/acme\/cached/).getAttribute('aria-pressed')).toBe('true');
     await screenshot(page, 'wizard-teacher-cached');
   });
