@@ -70,7 +70,9 @@ describeInBrowser('a model folder in the wizard', () => {
     await type('Base of the adapter', teacher);
     await button('Merge adapter and base').click();
     await page.getByText('What the student will weigh').waitFor();
-    expect(await page.getByLabel('Model folder or GGUF file', { exact: true }).inputValue()).toMatch(/adapter-merged-[0-9a-f]{8}$/);
+    expect(await page.getByLabel('Model folder or GGUF file', { exact: true }).inputValue()).toMatch(
+      /adapter-merged-[0-9a-f]{8}$/,
+    );
     await screenshot(page, 'wizard-teacher-merged');
   });
 
