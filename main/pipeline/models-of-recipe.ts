@@ -1,9 +1,10 @@
 /** The models that a recipe names: which folder, which shape, which tokenizer. */
 import { TritsmithError } from '../contract/errors.ts';
-import type { Recipe } from '../contract/recipe.ts';
+import type { OptimiserSettings, Recipe } from '../contract/recipe.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { readFolderConfiguration } from '../models/model-folder.ts';
+import { slower } from '../training/schedule.ts';
 
 /** Tokenizer of the teacher; with a smaller student base, checked to be the same in both. */
 export async function recipeTokenizer(recipe: Recipe): Promise<Tokenizer> {
@@ -41,6 +42,11 @@ export async function baselineConfiguration(recipe: Recipe): Promise<ModelConfig
 /** Of a task's training rows, those that are set apart to choose the best step with: the last in the order of the seed. */
 export function choosingRows({ keepBest }: Pick<Recipe, 'keepBest'>, rows: number): number {
   return keepBest === undefined ? 0 : Math.min(keepBest.rows, Math.floor(rows / 5));
+}
+
+/** How the student is optimised in Stage 2 or 3: with lower rates where its layers were reconstructed before. */
+export function studentOptimiser({ reconstruct }: Recipe, optimiser: OptimiserSettings): OptimiserSettings {
+  return reconstruct ? slower(optimiser, reconstruct.laterRates) : optimiser;
 }
 
 /** Steps of a task stage. */

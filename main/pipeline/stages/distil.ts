@@ -7,7 +7,13 @@ import { Network } from '../../models/network.ts';
 import type { Distillation } from '../../training/training-step.ts';
 import { modelFolder, teacherFolder } from '../../experiment/folder.ts';
 import type { JobContext } from '../job.ts';
-import { baselineConfiguration, pretrainSteps, relationLayers, studentConfiguration } from '../models-of-recipe.ts';
+import {
+  baselineConfiguration,
+  pretrainSteps,
+  relationLayers,
+  studentConfiguration,
+  studentOptimiser,
+} from '../models-of-recipe.ts';
 import { trainOnTask } from './task-stage.ts';
 
 async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Promise<Distillation> {
@@ -35,7 +41,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
       configuration,
       source: modelFolder(folder, recipe.pretrain ? 'pretrained' : recipe.reconstruct ? 'reconstructed' : 'refined'),
       result: 'student',
-      training: distil,
+      training: { ...distil, optimiser: studentOptimiser(recipe, distil.optimiser) },
       anneal: distil.anneal,
       ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration) } : {}),
     },

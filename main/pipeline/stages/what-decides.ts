@@ -57,7 +57,7 @@ const refine = [
 ];
 const reconstruct = [
   ...refine,
-  ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'corpus', 'tokens', 'sequenceLength']),
+  ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'laterRates', 'corpus', 'tokens', 'sequenceLength']),
   ...inside('reconstruct.optimiser', studentOptimiserFields),
 ];
 const pretrain = [
