@@ -1,5 +1,6 @@
 /** The models that a recipe names: which folder, which shape, which tokenizer. */
 import { TritsmithError } from '../contract/errors.ts';
+import type { JobKind } from '../contract/jobs.ts';
 import type { OptimiserSettings, Recipe } from '../contract/recipe.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
@@ -47,6 +48,11 @@ export function choosingRows({ keepBest }: Pick<Recipe, 'keepBest'>, rows: numbe
 /** How the student is optimised in Stage 2 or 3: with lower rates where its layers were reconstructed before. */
 export function studentOptimiser({ reconstruct }: Recipe, optimiser: OptimiserSettings): OptimiserSettings {
   return reconstruct ? slower(optimiser, reconstruct.laterRates) : optimiser;
+}
+
+/** Whether a stage is to find its codes itself: after a reconstruction Stages 2 and 3 are to keep them. */
+export function findsCodes({ reconstruct }: Recipe, stage: JobKind): boolean {
+  return reconstruct === undefined || stage === 'reconstruct' || stage === 'baseline';
 }
 
 /** Steps of a task stage. */

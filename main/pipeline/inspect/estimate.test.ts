@@ -117,6 +117,7 @@ describe('the forecast of a recipe, beside its run', () => {
       { ...slow, reconstruct, distil: { ...slow.distil, optimiser: automatic } },
       found.size,
     );
+    expect(after.warnings).toEqual([]);
     expect((['reconstruct', 'distil', 'baseline'] as const).map((kind) => stage(kind, after).travel)).toEqual([
       expect.closeTo(0.1, 9),
       expect.closeTo(0.02, 9),

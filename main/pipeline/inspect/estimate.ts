@@ -24,7 +24,13 @@ import { countParameters } from '../../models/parameters.ts';
 import { stepMemory, windowMemory } from '../../training/step-memory.ts';
 import { encodingOf, exportTargets, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
-import { baselineConfiguration, recipeTokenizer, studentConfiguration, studentOptimiser } from '../models-of-recipe.ts';
+import {
+  baselineConfiguration,
+  findsCodes,
+  recipeTokenizer,
+  studentConfiguration,
+  studentOptimiser,
+} from '../models-of-recipe.ts';
 import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
 import { corpusSize } from './corpus-size.ts';
 import { costsOf, type JobCost, reconstructionTokens, type RecipeShapes, stepsOf, stepWorkPerToken } from './cost.ts';
@@ -95,7 +101,9 @@ export async function forecastRecipe(
     disk: disk.get(cost.kind) ?? [],
   }));
   const warnings = stages.flatMap(({ kind, travel }) =>
-    travel !== null && travel < leastTravel ? [tell('estimate.codes-stay', { stage: kind, travel })] : [],
+    travel !== null && travel < leastTravel && findsCodes(recipe, kind)
+      ? [tell('estimate.codes-stay', { stage: kind, travel })]
+      : [],
   );
   return { parameters: card.parameters, size: facts.size, stages, basis, warnings };
 }
