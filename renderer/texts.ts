@@ -917,6 +917,10 @@ export const texts = {
           name: 'Hardening',
           effect: 'Share of the steps in which weights harden into −1, 0 and +1; 0: at once.',
         },
+        'reconstruct.laterRates': {
+          name: 'Learning rates afterwards',
+          effect: 'Share of the student’s later learning rates that is taken; high ones undo the reconstruction.',
+        },
         'reconstruct.corpus': {
           name: 'Text without labels',
           effect: 'A text or JSONL file, or a folder, that is read beside the rows. Any text like yours helps.',
@@ -952,7 +956,7 @@ export const texts = {
         '*.optimiser.ternaryRate': {
           name: 'Rate of the ternary weights',
           effect:
-            'How much of a bin a weight may move in a step; “auto” lets it cross one in the whole stage. Empty: the learning rate, whatever the weights’ size.',
+            'How much of a bin a weight may move in a step; “auto” is a hundredth. Empty: the learning rate, whatever the weights’ size.',
         },
         '*.optimiser.schedule': { name: 'Schedule', effect: 'How the learning rate falls.' },
         '*.optimiser.warmup': { name: 'Warm-up', effect: 'Share of the steps in which the rate rises.' },

@@ -10,8 +10,9 @@ const fewestTokens = 64;
  */
 export type LessMemory = 'half-the-tokens' | 'recompute';
 
-function stagesOf({ finetune, pretrain, distil }: Recipe): readonly { readonly optimiser: OptimiserSettings }[] {
-  return [finetune, pretrain, distil].filter((stage) => stage !== null);
+function stagesOf(recipe: Recipe): readonly { readonly optimiser: OptimiserSettings }[] {
+  const { finetune, reconstruct, pretrain, distil } = recipe;
+  return [finetune, reconstruct, pretrain, distil].filter((stage) => stage !== null && stage !== undefined);
 }
 
 /** What a recipe has left to need less memory: tokens down to 64, then activations; null: nothing. */
@@ -33,6 +34,7 @@ export function withLessMemory(recipe: Recipe): Recipe {
   return {
     ...recipe,
     finetune: recipe.finetune && half(recipe.finetune),
+    ...(recipe.reconstruct ? { reconstruct: half(recipe.reconstruct) } : {}),
     pretrain: recipe.pretrain && half(recipe.pretrain),
     distil: half(recipe.distil),
   };

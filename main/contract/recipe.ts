@@ -33,7 +33,7 @@ const denseOptimiser = z.object({
 export const optimiserSettings = denseOptimiser.extend({
   /**
    * Learning rate of the ternary latents in units of their matrix's delta: how far a weight may move in a step at the peak, where 1 is the width of a
-   * bin. `auto`: so much that a weight can cross one bin in the steps of the stage. Absent: `learningRate`, whatever the size of the weights.
+   * bin. `auto`: a hundredth of a bin (docs/results.md, "Rates in units of delta"). Absent: `learningRate`, whatever the size of the weights.
    */
   ternaryRate: z.union([z.number().positive().max(1), z.literal('auto')]).optional(),
 });
@@ -113,6 +113,8 @@ export const reconstructSettings = z.object({
   window: z.int().min(1).max(8).default(3),
   /** Share of the steps of a window in which its codes harden from nearly full precision; 0: hard from the first step. */
   soften: fraction.default(0.8),
+  /** Of the student's learning rates in Stages 2 and 3 so much is taken after it: higher ones undo it within a few steps. The baseline keeps its own. */
+  laterRates: z.number().positive().max(1).default(0.2),
   /** Text without labels beside the task's rows: a text or JSONL file, or a folder of such files. */
   corpus: localPath().optional(),
   /** Most tokens that are read of it. */

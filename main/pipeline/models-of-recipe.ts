@@ -1,12 +1,14 @@
 /** The models that a recipe names: which folder or file, which shape, which tokenizer. */
 import { TritsmithError } from '../contract/errors.ts';
-import type { Recipe } from '../contract/recipe.ts';
+import type { JobKind } from '../contract/jobs.ts';
+import type { OptimiserSettings, Recipe } from '../contract/recipe.ts';
 import { readLayerCut } from '../experiment/cut.ts';
 import { modelFolder, teacherFolder } from '../experiment/folder.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { withLayers } from '../models/kept-layers.ts';
 import { modelConfiguration, modelTokenizer } from '../models/open-model.ts';
+import { slower } from '../training/schedule.ts';
 
 /** Tokenizer of the teacher; with a smaller student base, checked to be the same in both. */
 export async function recipeTokenizer(recipe: Recipe): Promise<Tokenizer> {
@@ -75,6 +77,16 @@ export async function baselineConfiguration(recipe: Recipe, folder?: string): Pr
 /** Of a task's training rows, those that are set apart to choose the best step with: the last in the order of the seed. */
 export function choosingRows({ keepBest }: Pick<Recipe, 'keepBest'>, rows: number): number {
   return keepBest === undefined ? 0 : Math.min(keepBest.rows, Math.floor(rows / 5));
+}
+
+/** How the student is optimised in Stage 2 or 3: with lower rates where its layers were reconstructed before. */
+export function studentOptimiser({ reconstruct }: Recipe, optimiser: OptimiserSettings): OptimiserSettings {
+  return reconstruct ? slower(optimiser, reconstruct.laterRates) : optimiser;
+}
+
+/** Whether a stage is to find its codes itself: after a reconstruction Stages 2 and 3 are to keep them. */
+export function findsCodes({ reconstruct }: Recipe, stage: JobKind): boolean {
+  return reconstruct === undefined || stage === 'reconstruct' || stage === 'baseline';
 }
 
 /** Steps of a task stage. */

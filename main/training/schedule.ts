@@ -45,22 +45,31 @@ export function farthestTravel(total: number, settings: OptimiserSettings, peak:
 }
 
 /** Where a weight can move less than this in a stage, in bins, few codes can change: not much more than as large a share of them. */
-export const leastTravel = 0.25;
+export const leastTravel = 0.05;
 
 /**
  * How far a ternary weight can move in a stage, in bins.
  * @param delta of its matrix
  */
 export function ternaryTravel(total: number, settings: OptimiserSettings, delta: number): number {
-  return farthestTravel(total, settings, ternaryPeak(total, settings) ?? settings.learningRate / delta);
+  return farthestTravel(total, settings, ternaryPeak(settings) ?? settings.learningRate / delta);
 }
 
-/** Bins that a weight can cross in a stage with `ternaryRate: 'auto'`. */
-const automaticTravel = 1;
+/** `ternaryRate: 'auto'`: what was best, or near it, in stages of 16 to 63 steps (docs/results.md, "Rates in units of delta"). */
+const automaticRate = 0.01;
 
 /** Peak rate of ternary latents in units of delta; null where the settings give them the learning rate of everything else. */
-export function ternaryPeak(total: number, settings: OptimiserSettings): number | null {
-  const { ternaryRate } = settings;
+export function ternaryPeak({ ternaryRate }: Pick<OptimiserSettings, 'ternaryRate'>): number | null {
   if (ternaryRate === undefined) return null;
-  return ternaryRate === 'auto' ? Math.min(1, automaticTravel / farthestTravel(total, settings, 1)) : ternaryRate;
+  return ternaryRate === 'auto' ? automaticRate : ternaryRate;
+}
+
+/** The settings with all rates at `share` of what they are. */
+export function slower(settings: OptimiserSettings, share: number): OptimiserSettings {
+  const peak = ternaryPeak(settings);
+  return {
+    ...settings,
+    learningRate: settings.learningRate * share,
+    ...(peak === null ? {} : { ternaryRate: peak * share }),
+  };
 }

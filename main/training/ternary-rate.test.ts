@@ -11,7 +11,7 @@ import { Network } from '../models/network.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
 import { exampleBatches } from './batches.ts';
 import { rowsInMemory } from './fixtures/rows-in-memory.ts';
-import { farthestTravel, learningRateAt, ternaryPeak } from './schedule.ts';
+import { learningRateAt, slower, ternaryPeak, ternaryTravel } from './schedule.ts';
 import { train } from './trainer.ts';
 import { TrainingStep } from './training-step.ts';
 
@@ -82,8 +82,8 @@ async function trained(name: string, ternaryRate: number | 'auto' | undefined, r
 
 describe('ternary latents trained in units of delta', () => {
   it('take the same steps, bit for bit, whatever the size of the weights', async () => {
-    const plain = await trained('plain', 'auto', false);
-    const scaled = await trained('scaled', 'auto', true);
+    const plain = await trained('plain', 0.1, false);
+    const scaled = await trained('scaled', 0.1, true);
     expect(scaled.values).toEqual(plain.values);
     expect(scaled.metrics.map((values) => values['gradient-norm'])).toEqual(
       plain.metrics.map((values) => values['gradient-norm']),
@@ -124,18 +124,24 @@ describe('ternary latents trained in units of delta', () => {
 describe('the peak of the ternary rate', () => {
   const settings = optimiserSettings.parse({ learningRate: 1e-3, ternaryRate: 'auto' });
 
-  it.each(['linear', 'cosine', 'constant'] as const)('lets a weight cross one bin in a %s schedule', (schedule) => {
-    for (const total of [20, 63, 1895]) {
-      const own = { ...settings, schedule };
-      const peak = ternaryPeak(total, own)!;
-      expect(farthestTravel(total, own, peak)).toBeCloseTo(1, 9);
-    }
+  it('lets a weight move as far as its schedule adds up to', () => {
+    const own = (schedule: 'linear' | 'cosine' | 'constant') => ({ ...settings, schedule, warmup: 0 });
+    expect(ternaryTravel(200, own('constant'), 7)).toBeCloseTo(2, 9);
+    expect(ternaryTravel(199, own('linear'), 7)).toBeCloseTo(1, 9);
+    expect(ternaryTravel(199, own('cosine'), 7)).toBeCloseTo(1, 9);
+    // Without a rate of its own a weight moves by the learning rate, which delta makes much or little.
+    expect(ternaryTravel(200, { ...own('constant'), ternaryRate: undefined }, 0.1)).toBeCloseTo(2, 9);
   });
 
-  it('is not above a whole bin in a step, is what the recipe says, and is none without a word', () => {
-    expect(ternaryPeak(1, settings)).toBe(1);
-    expect(ternaryPeak(100, { ...settings, ternaryRate: 0.02 })).toBe(0.02);
-    expect(ternaryPeak(100, { ...settings, ternaryRate: undefined })).toBeNull();
+  it('is what the recipe says, a hundredth of a bin by itself, and none without a word', () => {
+    expect(ternaryPeak(settings)).toBe(0.01);
+    expect(ternaryPeak({ ternaryRate: 0.02 })).toBe(0.02);
+    expect(ternaryPeak({})).toBeNull();
+    expect(slower(settings, 0.2)).toEqual({ ...settings, learningRate: 0.2e-3, ternaryRate: 0.002 });
+    expect(slower({ ...settings, ternaryRate: undefined }, 0.5)).toMatchObject({
+      learningRate: 0.5e-3,
+      ternaryRate: undefined,
+    });
   });
 
   it('follows the schedule of the learning rate', () => {

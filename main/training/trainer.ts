@@ -109,7 +109,7 @@ export async function train<Batch = MicroBatch>(
     firstMoment: optimiser.firstMoment,
     secondMoment: optimiser.secondMoment,
   };
-  const peak = network.configuration.ternary ? ternaryPeak(totalSteps, optimiserSettings) : null;
+  const peak = network.configuration.ternary ? ternaryPeak(optimiserSettings) : null;
   // The codes that the stage begins with, from the model itself: a resumed run has them too.
   network.markTernary();
   const state: CheckpointState = { gamma: 0, configuration: settings.configuration };

@@ -57,6 +57,7 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('reconstruct', 'reconstruct.steps'),
   setting('reconstruct', 'reconstruct.window'),
   setting('reconstruct', 'reconstruct.soften'),
+  setting('reconstruct', 'reconstruct.laterRates'),
   setting('reconstruct', 'reconstruct.corpus'),
   setting('reconstruct', 'reconstruct.tokens'),
   setting('reconstruct', 'reconstruct.sequenceLength'),

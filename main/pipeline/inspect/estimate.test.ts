@@ -6,7 +6,7 @@ import type { DiskTerm, RecipeForecast } from '../../contract/estimates.ts';
 import { sumOf } from '../../contract/quantities.ts';
 import type { JobResults } from '../../contract/job-results.ts';
 import type { JobKind } from '../../contract/jobs.ts';
-import type { Recipe } from '../../contract/recipe.ts';
+import { type Recipe, reconstructSettings } from '../../contract/recipe.ts';
 import { loadTokenizer } from '../../formats/tokenizers/index.ts';
 import { makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
 import { runJob } from '../run-job.ts';
@@ -109,8 +109,20 @@ describe('the forecast of a recipe, beside its run', () => {
     expect(few.warnings[0]!.text).toContain('at most 0.6 %');
     const automatic = { ...slow.distil.optimiser, ternaryRate: 'auto' as const };
     const enough = await forecastRecipe({ ...slow, distil: { ...slow.distil, optimiser: automatic } }, found.size);
-    expect(stage('distil', enough).travel).toBeCloseTo(1, 9);
+    expect(stage('distil', enough).travel).toBeCloseTo(0.1, 9);
     expect(enough.warnings).toEqual([]);
+    // After a reconstruction the student has lower rates, the baseline its own.
+    const reconstruct = reconstructSettings.parse({ steps: 10, laterRates: 0.2, optimiser: automatic });
+    const after = await forecastRecipe(
+      { ...slow, reconstruct, distil: { ...slow.distil, optimiser: automatic } },
+      found.size,
+    );
+    expect(after.warnings).toEqual([]);
+    expect((['reconstruct', 'distil', 'baseline'] as const).map((kind) => stage(kind, after).travel)).toEqual([
+      expect.closeTo(0.1, 9),
+      expect.closeTo(0.02, 9),
+      expect.closeTo(0.01 * stage('baseline').steps, 9),
+    ]);
   });
 
   it('takes a rehearsal’s speed instead of a guess', async () => {

@@ -21,7 +21,13 @@ import { countParameters } from '../../models/parameters.ts';
 import { stepMemory, windowMemory } from '../../training/step-memory.ts';
 import { encodingOfTarget, exportTargets, settle, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
-import { baselineConfiguration, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
+import {
+  baselineConfiguration,
+  findsCodes,
+  recipeTokenizer,
+  studentConfiguration,
+  studentOptimiser,
+} from '../models-of-recipe.ts';
 import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
 import { corpusSize } from './corpus-size.ts';
 import { costsOf, type JobCost, reconstructionTokens, type RecipeShapes, stepsOf, stepWorkPerToken } from './cost.ts';
@@ -92,7 +98,9 @@ export async function forecastRecipe(
     disk: disk.get(cost.kind) ?? [],
   }));
   const warnings = stages.flatMap(({ kind, travel }) =>
-    travel !== null && travel < leastTravel ? [tell('estimate.codes-stay', { stage: kind, travel })] : [],
+    travel !== null && travel < leastTravel && findsCodes(recipe, kind)
+      ? [tell('estimate.codes-stay', { stage: kind, travel })]
+      : [],
   );
   return { parameters: card.parameters, size: facts.size, stages, basis, warnings };
 }
@@ -117,8 +125,9 @@ function trainsStudent(kind: JobKind): kind is Exclude<TrainingStage, 'finetune'
 }
 
 function settingsOf(kind: TrainingStage, recipe: Recipe): OptimiserSettings {
-  if (kind === 'pretrain' || kind === 'reconstruct') return recipe[kind]!.optimiser;
-  return kind === 'finetune' ? recipe.finetune!.optimiser : recipe.distil.optimiser;
+  if (kind === 'finetune' || kind === 'reconstruct') return recipe[kind]!.optimiser;
+  if (kind === 'baseline') return recipe.distil.optimiser;
+  return studentOptimiser(recipe, recipe[kind]!.optimiser);
 }
 
 /** Memory of a training stage's largest step. */

@@ -35,7 +35,7 @@ const mostPretrainTokens: Record<PresetName, number> = { quick: 0, balanced: 50_
 /** `gammaRatio` for a student that starts from the fine-tuned teacher; docs/results.md, "sst2: what was tried", compares ratios. */
 const attentionShareFromTeacher = 0.1;
 
-/** A reconstruction with the settings that nobody changed. */
+/** A reconstruction with the settings that nobody changed; all rates of ternary weights are in units of delta then. */
 export function reconstructionOfPresets(): ReconstructSettings {
   const optimiser = { learningRate: 1e-3, ternaryRate: 'auto', schedule: 'cosine' };
   return reconstructSettings.parse({ epochs: 3, optimiser });
@@ -95,7 +95,8 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
           },
     distil: {
       epochs,
-      optimiser: optimiser(studentRate),
+      optimiser:
+        inputs.reconstruct === true ? { ...optimiser(studentRate), ternaryRate: 'auto' } : optimiser(studentRate),
       lambda: generation ? 1 : 10,
       gamma: paper ? (generation ? 1e3 : 1e5) : 'balanced',
       ...(paper ? {} : { gammaRatio: attentionShareFromTeacher }),

@@ -13,6 +13,7 @@ import {
   pretrainSteps,
   relationLayers,
   studentConfiguration,
+  studentOptimiser,
 } from '../models-of-recipe.ts';
 import { trainOnTask } from './task-stage.ts';
 
@@ -41,7 +42,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
       configuration,
       source: modelFolder(folder, recipe.pretrain ? 'pretrained' : recipe.reconstruct ? 'reconstructed' : 'refined'),
       result: 'student',
-      training: distil,
+      training: { ...distil, optimiser: studentOptimiser(recipe, distil.optimiser) },
       anneal: distil.anneal,
       ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration) } : {}),
     },

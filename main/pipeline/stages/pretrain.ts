@@ -4,7 +4,7 @@ import { corpusBatches, tokeniseCorpus } from './corpus-tokens.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
 import { cachedTokens, modelFolder } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
-import { pretrainSteps, recipeTokenizer, studentConfiguration } from '../models-of-recipe.ts';
+import { pretrainSteps, recipeTokenizer, studentConfiguration, studentOptimiser } from '../models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
 
 export async function pretrainStudent(
@@ -58,7 +58,7 @@ export async function pretrainStudent(
         source: modelFolder(folder, recipe.reconstruct ? 'reconstructed' : 'refined'),
         result: 'pretrained',
         batches,
-        optimiser: pretrain.optimiser,
+        optimiser: studentOptimiser(recipe, pretrain.optimiser),
         totalSteps,
       },
       context,

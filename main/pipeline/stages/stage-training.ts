@@ -16,6 +16,7 @@ import { checkpointFolder, type ModelFolder } from '../../experiment/folder.ts';
 import type { StepChoice } from '../evaluate/step-choice.ts';
 import type { TrainingEvaluation } from '../evaluate/training-evaluation.ts';
 import { type JobContext, JobStopped } from '../job.ts';
+import { findsCodes } from '../models-of-recipe.ts';
 import { saveModel } from './save-model.ts';
 import { type DecidedTraining, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
@@ -48,12 +49,13 @@ async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): P
 }
 
 /** Says so where the stage is too short, or its rate too small, for the ternary weights to leave their bins. */
-function warnOfFewSteps(network: Network, { job, optimiser, totalSteps }: StageTraining, context: JobContext): void {
+function warnOfFewSteps(network: Network, stage: StageTraining, context: JobContext): void {
+  const { job, recipe, optimiser, totalSteps } = stage;
   const ternary = network.parameters.specifications.filter((specification) => specification.ternary);
   const delta = upperMedian(ternary.map(({ name }) => network.ternary(name).delta));
   if (delta === undefined) return;
   const travel = ternaryTravel(totalSteps, optimiser, delta);
-  if (travel < leastTravel)
+  if (travel < leastTravel && findsCodes(recipe, job))
     context.emit({ type: 'log', level: 'warning', text: wordsOf(tell('estimate.codes-stay', { stage: job, travel })) });
 }
 

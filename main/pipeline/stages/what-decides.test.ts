@@ -82,6 +82,7 @@ const others: Record<string, unknown> = {
   fixedPointGradients: true,
   'reconstruct.window': 2,
   'reconstruct.soften': 0.5,
+  'reconstruct.laterRates': 0.5,
   'reconstruct.corpus': '/more-texts',
   'reconstruct.tokens': 3000,
   'reconstruct.sequenceLength': 32,

@@ -53,7 +53,7 @@ const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];
 const refine = [...cut, ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
 const reconstruct = [
   ...refine,
-  ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'corpus', 'tokens', 'sequenceLength']),
+  ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'laterRates', 'corpus', 'tokens', 'sequenceLength']),
   ...inside('reconstruct.optimiser', studentOptimiserFields),
 ];
 const pretrain = [

@@ -5,6 +5,7 @@ import { createRouterClient } from '@orpc/server';
 import { describe, expect, it } from 'vitest';
 import { TritsmithError } from '../../contract/errors.ts';
 import { type LessMemory, lessMemoryOf, withLessMemory } from '../../contract/less-memory.ts';
+import { reconstructSettings } from '../../contract/recipe.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
 import { openCountingApplication, writeCountedFiles } from '../fixtures/counting-application.ts';
 import { workbenchRouter } from '../interface/procedures/router.ts';
@@ -25,6 +26,15 @@ describe('a recipe that needs less memory', () => {
     expect(lessMemoryOf(recipe)).toBeNull();
     expect(recipe.distil.optimiser.batchSize).toBe(sampleRecipe('counts').distil.optimiser.batchSize);
   });
+});
+
+it('has fewer tokens at once in a reconstruction too', () => {
+  const optimiser = { ...sampleRecipe('counts').distil.optimiser, microBatchTokens: 100 };
+  const reconstruct = reconstructSettings.parse({ optimiser });
+  const distil = { ...sampleRecipe('counts').distil, optimiser: { ...optimiser, microBatchTokens: 64 } };
+  const recipe = { ...sampleRecipe('counts'), reconstruct, distil };
+  expect(lessMemoryOf(recipe)).toBe('half-the-tokens');
+  expect(withLessMemory(recipe).reconstruct!.optimiser.microBatchTokens).toBe(64);
 });
 
 describe('an experiment that memory ended', () => {
