@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- real --models <folder> [--model smollm2|gemma270|qwen05] [--task sst2|qnli|mnli] [--rows N] [--seeds 1] [--preset quick] [--no-cut]
+ * `npm run bench -- real --models <folder> [--model smollm2|gemma270|qwen05] [--task sst2|qnli|mnli] [--rows N] [--seeds 1] [--preset quick] [--change field=value ...]
+ * [--reconstruct] [--no-cut]
  * [--budget minutes] [--text-tokens N] [--workspace <folder>] [--threads N] [--no-page] [--json]`: real pretrained models through the product as a user runs
  * it: teacher, 4-bit teacher, BitNet-SFT, BitDistill and a student cut from the teacher. Finished runs are kept as experiments and not repeated: a run that
  * was ended, or that had a budget, goes on where it stopped.
@@ -27,6 +28,8 @@ const options = {
   rows: { type: 'string', default: '10000' },
   seeds: { type: 'string', default: '1' },
   preset: { type: 'string', default: 'quick' },
+  change: { type: 'string', multiple: true, default: [] },
+  reconstruct: { type: 'boolean', default: false },
   'no-cut': { type: 'boolean', default: false },
   budget: { type: 'string' },
   'text-tokens': { type: 'string', default: '32768' },
@@ -35,6 +38,13 @@ const options = {
   'no-page': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
+
+/** `path=value` of a field of the recipe; a number where it is one. */
+function changeOf(text: string): [string, string | number] {
+  const at = text.indexOf('=');
+  const [path, value] = [text.slice(0, at), text.slice(at + 1)];
+  return [path, value !== '' && Number.isFinite(Number(value)) ? Number(value) : value];
+}
 
 export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
@@ -48,6 +58,9 @@ export async function run(args: string[]): Promise<void> {
     mode: 'write',
     purpose: 'bench real',
   });
+  const settings = [`preset ${values.preset}`, ...(values.reconstruct ? ['reconstruct'] : []), ...values.change].join(
+    ', ',
+  );
   const reports: ModelReport[] = [];
   let left = 0;
   try {
@@ -70,14 +83,10 @@ export async function run(args: string[]): Promise<void> {
         const whole: RealRun[] = [];
         const cut: RealRun[] = [];
         for (const seed of values.seeds.split(',').map(Number)) {
-          const changes = {
-            'task.limit': Number(values.rows),
-            threads: Number(values.threads),
-          };
           const recipe = parseRecipe(
             await makeRecipe({
               preset: values.preset as PresetName,
-              name: `${taskName}, ${model.title}, ${values.rows} rows, ${values.preset}, seed ${seed}`,
+              name: `${taskName}, ${model.title}, ${values.rows} rows, ${settings}, seed ${seed}`,
               teacher,
               seed,
               task: {
@@ -90,7 +99,12 @@ export async function run(args: string[]): Promise<void> {
                 maxLength: task.maxLength,
               },
               exports: ['q2_0', 'i2_s', 'f16', 'q4_0'],
-              changes,
+              ...(values.reconstruct ? { reconstruct: true } : {}),
+              changes: {
+                'task.limit': Number(values.rows),
+                threads: Number(values.threads),
+                ...Object.fromEntries(values.change.map(changeOf)),
+              },
             }),
           );
           const main = await done(recipe);
@@ -116,7 +130,7 @@ export async function run(args: string[]): Promise<void> {
           taskName,
           task,
           rows: Number(values.rows),
-          preset: values.preset,
+          settings,
           cutLayers: model.cutLayers,
           textTokens: Number(values['text-tokens']),
           whole,

@@ -13,7 +13,8 @@ export interface ModelReport {
   readonly taskName: TaskName;
   readonly task: FidelityTask;
   readonly rows: number;
-  readonly preset: string;
+  /** Preset and what was changed of it. */
+  readonly settings: string;
   readonly cutLayers: number;
   /** Tokens of WikiText-2 that perplexity is measured on. */
   readonly textTokens: number;
@@ -138,10 +139,11 @@ export function modelTables(report: ModelReport): [title: string, cells: string[
 }
 
 /** Words after `npm run bench -- ` that name the section. */
-const sectionName = ({ name, taskName }: ModelReport): string => `real --model ${name} --task ${taskName}`;
+const sectionName = ({ name, taskName, rows, settings }: ModelReport): string =>
+  `real --model ${name} --task ${taskName} --rows ${rows} (${settings})`;
 
 export function writeModelSection(report: ModelReport): void {
-  const { title, taskName, rows, preset, whole, cut, textTokens } = report;
+  const { title, taskName, rows, settings, whole, cut, textTokens } = report;
   const [[, accuracy], ...others] = modelTables(report) as [[string, string[][]], ...[string, string[][]][]];
   const minutes =
     [...whole, ...cut].flatMap(({ stages }) => stages).reduce((sum, { seconds }) => sum + seconds, 0) / 60;
@@ -150,7 +152,7 @@ export function writeModelSection(report: ModelReport): void {
     sectionName(report),
     [
       `## ${title} on ${taskName}`,
-      `${circumstances()}. At most ${rows} training rows, preset ${preset}, ${whole.length} ${whole.length === 1 ? 'seed' : 'seeds'}; ${minutes.toFixed(0)} minutes of work in all. Perplexity on the first ${textTokens} tokens of WikiText-2's validation text in windows of 512. The base is a quantised GGUF file, read back to full precision.`,
+      `${circumstances()}. At most ${rows} training rows; ${settings}; ${whole.length} ${whole.length === 1 ? 'seed' : 'seeds'}; ${minutes.toFixed(0)} minutes of work in all. Perplexity on the first ${textTokens} tokens of WikiText-2's validation text in windows of 512. The base is a quantised GGUF file, read back to full precision.`,
       markdownTable(accuracy),
       ...others.flatMap(([heading, cells]) => [`${heading}:`, markdownTable(cells)]),
     ].join('\n\n'),
