@@ -28,7 +28,7 @@ const options = {
   rows: { type: 'string', default: '10000' },
   seeds: { type: 'string', default: '1' },
   preset: { type: 'string', default: 'quick' },
-  change: { type: 'string', multiple: true, default: [] },
+  change: { type: 'string', multiple: true },
   reconstruct: { type: 'boolean', default: false },
   'no-cut': { type: 'boolean', default: false },
   budget: { type: 'string' },
@@ -58,6 +58,7 @@ export async function run(args: string[]): Promise<void> {
     mode: 'write',
     purpose: 'bench real',
   });
+  const changes = values.change ?? [];
   const settings = [`preset ${values.preset}`, ...(values.reconstruct ? ['reconstruct'] : []), ...values.change].join(
     ', ',
   );
@@ -103,7 +104,7 @@ export async function run(args: string[]): Promise<void> {
               changes: {
                 'task.limit': Number(values.rows),
                 threads: Number(values.threads),
-                ...Object.fromEntries(values.change.map(changeOf)),
+                ...Object.fromEntries(changes.map(changeOf)),
               },
             }),
           );
