@@ -59,9 +59,7 @@ export async function run(args: string[]): Promise<void> {
     purpose: 'bench real',
   });
   const changes = values.change ?? [];
-  const settings = [`preset ${values.preset}`, ...(values.reconstruct ? ['reconstruct'] : []), ...values.change].join(
-    ', ',
-  );
+  const settings = [`preset ${values.preset}`, ...(values.reconstruct ? ['reconstruct'] : []), ...changes].join(', ');
   const reports: ModelReport[] = [];
   let left = 0;
   try {
