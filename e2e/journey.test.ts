@@ -211,7 +211,10 @@ describeInBrowser('from first start to an exported file', () => {
   it('says what a wider format adds to this student, and makes another file of it', async () => {
     const { page } = scene;
     await page.getByRole('radio', { name: /GGUF, TQ2_0/ }).check();
-    await page.getByText(/^Zeros make it wider, with the same answers: .* more in the linear layers/).first().waitFor();
+    await page
+      .getByText(/^Zeros make it wider, with the same answers: .* more in the linear layers/)
+      .first()
+      .waitFor();
     await page.getByRole('radio', { name: /GGUF, I2_S/ }).check();
     await page.getByText('This file is there already.').waitFor();
     await page.getByLabel('Embedding').selectOption('q8_0');
