@@ -37,7 +37,7 @@ const attentionShareFromTeacher = 0.1;
 
 /** A reconstruction with the settings that nobody changed; all rates of ternary weights are in units of delta then. */
 export function reconstructionOfPresets(): ReconstructSettings {
-  const optimiser = { learningRate: 1e-3, ternaryRate: 'auto', schedule: 'cosine' };
+  const optimiser = { learningRate: 1e-3, ternaryRate: 0.02, schedule: 'cosine' };
   return reconstructSettings.parse({ epochs: 3, optimiser });
 }
 
