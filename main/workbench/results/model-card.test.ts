@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
 import { experimentRecord, stageRecord } from '../../contract/experiments.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
-import { htmlCard, keptSentences } from './model-card.ts';
+import { cutSentences, htmlCard, keptSentences, markdownCard } from './model-card.ts';
 
 const name = 'A *bold* [link](http://evil.example) ![](http://evil.example/x.png) <b>&amp; http://evil.example';
 
-function card(prompt: string): string {
-  const record = experimentRecord.parse({
+const record = () =>
+  experimentRecord.parse({
     id: 'one',
     name,
     state: 'done',
@@ -21,6 +21,8 @@ function card(prompt: string): string {
     versions: {},
     error: null,
   });
+
+function card(prompt: string): string {
   const example = { row: 4, prompt, gold: 'refund', first: 'refund', second: 'repair', firstScore: 1, secondScore: 0 };
   const differences = {
     labels: ['refund', 'repair'],
@@ -31,8 +33,40 @@ function card(prompt: string): string {
     secondBetter: 0,
     examples: [example],
   };
-  return htmlCard(record, { comparison: null, evaluations: [], exports: [], differences });
+  return htmlCard(record(), { comparison: null, evaluations: [], exports: [], differences });
 }
+
+it('says which layers a student of fewer has', () => {
+  const stage = {
+    position: 0,
+    weight: 1,
+    state: 'done',
+    done: 9,
+    total: 9,
+    unit: 'passes',
+    started: 1,
+    ended: 2,
+    seconds: 1,
+    error: null,
+  };
+  const cut = stageRecord.parse({ ...stage, kind: 'cut', result: { kept: [0, 2, 4], layers: 5 } });
+  expect(cutSentences({ stages: [cut] })).toEqual([
+    'The student has 3 of 5 layers, those that its answers need most: 1, 3, 5.',
+  ]);
+  expect(cutSentences({ stages: [] })).toEqual([]);
+});
+
+it('says which files could not be written, and why', () => {
+  const failed = {
+    model: 'bitdistill',
+    type: 'hf',
+    embedding: 'f16',
+    problem: { text: 'It has no place for it.' },
+  } as const;
+  const comparison = { rows: [], request: null, export: null, seconds: 1, failedExports: [failed] };
+  const text = markdownCard(record(), { comparison, evaluations: [], exports: [], differences: null });
+  expect(text).toContain('As hf it could not be written: It has no place for it.');
+});
 
 it('says which step of a training was kept, and that the evaluation rows did not choose it', () => {
   const stage = {

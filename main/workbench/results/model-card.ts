@@ -60,6 +60,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
     '',
     results.comparison === null ? 'Nothing has been evaluated yet.' : table(head, lines),
     ...(student === undefined ? [] : ['', evaluatedOn(student)]),
+    ...cutSentences(record).flatMap((sentence) => ['', sentence]),
     ...keptSentences(record).flatMap((sentence) => ['', sentence]),
     ...pairedSentences(results.evaluations).flatMap((sentence) => ['', sentence]),
     ...(request === null
@@ -97,6 +98,10 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
         size.toLocaleString('en'),
       ]),
     ),
+    ...(results.comparison?.failedExports ?? []).flatMap(({ type, problem }) => [
+      '',
+      `As ${type} it could not be written: ${problem.text}`,
+    ]),
     '',
     '## Machine and versions',
     '',
@@ -123,6 +128,18 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
 function evaluatedOn({ rows, drawnFrom }: ExperimentResults['evaluations'][number]): string {
   const drawn = drawnFrom === undefined ? '' : `, drawn at random from ${drawnFrom.toLocaleString('en')}`;
   return `Evaluated on ${rows.toLocaleString('en')} held-out rows${drawn}.`;
+}
+
+/** Of a student with fewer layers than its start: which those are that stayed. */
+export function cutSentences({ stages }: Pick<ExperimentRecord, 'stages'>): string[] {
+  return stages.flatMap(({ kind, result }) => {
+    const cut = kind === 'cut' ? jobResults.cut.safeParse(result).data : undefined;
+    if (cut === undefined) return [];
+    const kept = cut.kept.map((layer) => layer + 1).join(', ');
+    return [
+      `The student has ${String(cut.kept.length)} of ${String(cut.layers)} layers, those that its answers need most: ${kept}.`,
+    ];
+  });
 }
 
 const keptModels = { finetune: teacherModel, distil: studentModel, baseline: baselineModel } as const;
