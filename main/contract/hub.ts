@@ -46,6 +46,11 @@ export function hubPartsOf(id: string): { repository: string; file: string | nul
   return file === undefined ? { repository: id, file: null } : { repository: `${owner!}/${name!}`, file };
 }
 
+/** The inverse: the id of a file of a repository. */
+export function hubFileId(repository: string, file: string): string {
+  return `${repository}/${file}`;
+}
+
 export const hubSearchRequest = z.object({
   text: z.string().max(200).default(''),
   /** Largest number of parameters; models whose size the Hub does not tell are then left out. */

@@ -6,6 +6,7 @@ import {
   ggufFamilies,
   hubFamilies,
   type HubFile,
+  hubFileId,
   type HubGguf,
   type HubModel,
   hubModelId,
@@ -181,7 +182,7 @@ export async function describeModel(client: HubClient, id: string, signal?: Abor
     const { architecture = null, total = null, context_length: contextLength = null } = answer.gguf ?? {};
     return {
       ...common,
-      plan: planOf(`${repository}/${chosen}`, [chosen, ...papers.filter((name) => siblings.has(name))]),
+      plan: planOf(hubFileId(repository, chosen), [chosen, ...papers.filter((name) => siblings.has(name))]),
       configuration: '',
       weightTypes: [],
       gguf: { architecture, parameters: total, contextLength, files: offered },
