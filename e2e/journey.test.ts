@@ -217,7 +217,7 @@ describeInBrowser('from first start to an exported file', () => {
       .waitFor();
     await page.getByRole('radio', { name: /GGUF, I2_S/ }).check();
     await page.getByText('This file is there already.').waitFor();
-    await page.getByLabel('Embedding', { exact: true }).selectOption('q8_0');
+    await page.getByRole('combobox', { name: /^Embedding/ }).selectOption('q8_0');
     await button('Make this file').click();
     const path = join(experimentFolder(), 'exports', 'bitdistill-i2_s-q8_0.gguf');
     await page.getByText(path, { exact: true }).waitFor();
