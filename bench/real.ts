@@ -15,10 +15,11 @@ import { parseRecipe } from '../main/workbench/experiments/recipe-inputs.ts';
 import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
 import { sharedData } from '../main/testing/shared-data.ts';
 import { cacheFolder } from './cache.ts';
+import { isFinished } from './fidelity/runs.ts';
 import { type TaskName, tasks } from './fidelity/tasks.ts';
 import { realModels } from './real/models.ts';
 import { type ModelReport, modelTables, writeModelSection } from './real/report.ts';
-import { isDone, realRun, type RealRun } from './real/runs.ts';
+import { realRun, type RealRun } from './real/runs.ts';
 import { table } from './table.ts';
 
 const options = {
@@ -64,7 +65,7 @@ export async function run(args: string[]): Promise<void> {
   let left = 0;
   try {
     const done = async (recipe: Recipe): Promise<RealRun | null> => {
-      if (performance.now() > deadline && !isDone(workspace, recipe)) {
+      if (performance.now() > deadline && !isFinished(workspace, recipe)) {
         say(`left out, the budget is spent: ${recipe.name}`);
         left += 1;
         return null;

@@ -42,18 +42,19 @@ export interface FinishedRun {
   readonly tail: ReadonlyMap<TrainedModel, Score>;
 }
 
-const stored = (workspace: Workspace, recipe: Recipe): ExperimentRecord | undefined =>
+/** The experiment of exactly this recipe, in whatever state. */
+export const storedExperiment = (workspace: Workspace, recipe: Recipe): ExperimentRecord | undefined =>
   workspace.experiments
     .list()
     .find((record) => record.name === recipe.name && isDeepStrictEqual(record.recipe, recipe));
 
 /** Whether this recipe's experiment has been run to its end, so that its scores cost next to nothing. */
 export const isFinished = (workspace: Workspace, recipe: Recipe): boolean =>
-  stored(workspace, recipeSchema.parse(recipe))?.state === 'done';
+  storedExperiment(workspace, recipeSchema.parse(recipe))?.state === 'done';
 
 /** The experiment of this recipe, run to its end now unless it is there. Errors of a stage come through. */
 async function finishedExperiment(workspace: Workspace, recipe: Recipe): Promise<{ id: string; seconds: number }> {
-  const found = stored(workspace, recipe);
+  const found = storedExperiment(workspace, recipe);
   const record =
     found?.state === 'done' ? found : await runExperiment(workspace, found?.id ?? recipe, { port: forkPort() });
   if (record.state !== 'done') throw new Error(`The experiment ${record.id} ended ${record.state}.`);

@@ -1,7 +1,6 @@
 /** Runs the experiments of the benchmark on real models with the product's own presets, or finds them in its workspace, and measures what is left beside them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { writeFileAtomically } from '../../main/basics/atomic-file.ts';
 import { median } from '../../main/basics/numbers.ts';
 import type { ComparedModel } from '../../main/contract/model-names.ts';
@@ -15,6 +14,7 @@ import { recipeTokenizer } from '../../main/pipeline/models-of-recipe.ts';
 import { runExperiment } from '../../main/workbench/experiments/run-experiment.ts';
 import type { Workspace } from '../../main/workbench/workspace/workspace.ts';
 import { promptIds } from '../engines/protocol.ts';
+import { storedExperiment } from '../fidelity/runs.ts';
 import { PeakMemory } from './peak-memory.ts';
 import { perplexity, textWindows } from './perplexity.ts';
 
@@ -80,17 +80,9 @@ export interface RunOptions {
   say(text: string): void;
 }
 
-/** Whether this recipe's experiment is done. */
-export const isDone = (workspace: Workspace, recipe: Recipe): boolean => stored(workspace, recipe)?.state === 'done';
-
-const stored = (workspace: Workspace, recipe: Recipe) =>
-  workspace.experiments
-    .list()
-    .find((record) => record.name === recipe.name && isDeepStrictEqual(record.recipe, recipe));
-
 /** The experiment of this recipe, run to its end now unless it is there, and everything that is said of its models. */
 export async function realRun(workspace: Workspace, { recipe, text, textTokens, say }: RunOptions): Promise<RealRun> {
-  const found = stored(workspace, recipe);
+  const found = storedExperiment(workspace, recipe);
   const memory = new PeakMemory(forkPort());
   const record =
     found?.state === 'done'

@@ -11,7 +11,7 @@ import type { ModelConfiguration } from './configuration.ts';
 import { hubName, trunkClass } from './declared-model.ts';
 import type { ModelSource } from './model-source.ts';
 import { readStored, storedName, storedShape } from './stored-parameters.ts';
-import { assertWhole, besideTrunk, openModelWeights, surplusIn, tyingOf } from './stored-weights.ts';
+import { assertWhole, besideTrunk, type ModelWeights, openModelWeights, surplusIn, tyingOf } from './stored-weights.ts';
 
 /** What a folder's configuration and weights say together. */
 export interface FolderModel {
@@ -26,6 +26,16 @@ export interface FolderModel {
  * @throws TritsmithError `unsupported` with the reason where the model can't be trained; as `readModelConfiguration` and `openCheckpoint` do
  */
 export async function readModelFolder(folder: string, original: string | null = null): Promise<FolderModel> {
+  const { weights, model } = await openWeights(folder, original);
+  await weights.close();
+  return model;
+}
+
+/** The weights of a folder and what `readModelFolder` says of it. Close them when done. @throws TritsmithError as `readModelFolder` */
+async function openWeights(
+  folder: string,
+  original: string | null = null,
+): Promise<{ weights: ModelWeights; model: FolderModel }> {
   const declared = await readModelConfiguration(folder, original);
   const settings = await readModelSettings(folder, 'config.json');
   const weights = await openModelWeights(folder);
@@ -38,17 +48,16 @@ export async function readModelFolder(folder: string, original: string | null = 
       throw new TritsmithError('unsupported', 'model.surplus', { count: surplus.length, names: surplus.slice(0, 5) });
     const beside = besideTrunk(weights);
     const trunk = trunkClass(settings);
-    return {
-      configuration,
-      findings: [
-        ...(finding === null ? [] : [finding]),
-        ...(trunk === null ? [] : [tell('teacher.trunk-alone', { className: trunk })]),
-        ...(beside.length === 0 ? [] : [tell('teacher.beside', { count: beside.length, names: beside.slice(0, 3) })]),
-        ...(isJsonObject(ownValue(settings, 'auto_map')) ? [tell('teacher.own-code')] : []),
-      ],
-    };
-  } finally {
+    const findings = [
+      ...(finding === null ? [] : [finding]),
+      ...(trunk === null ? [] : [tell('teacher.trunk-alone', { className: trunk })]),
+      ...(beside.length === 0 ? [] : [tell('teacher.beside', { count: beside.length, names: beside.slice(0, 3) })]),
+      ...(isJsonObject(ownValue(settings, 'auto_map')) ? [tell('teacher.own-code')] : []),
+    ];
+    return { weights, model: { configuration, findings } };
+  } catch (error) {
     await weights.close();
+    throw error;
   }
 }
 
@@ -62,8 +71,8 @@ export async function folderConfiguration(folder: string): Promise<ModelConfigur
  * @throws TritsmithError as `readModelFolder`
  */
 export async function openFolder(folder: string): Promise<ModelSource> {
-  const configuration = await folderConfiguration(folder);
-  const checkpoint = await openModelWeights(folder);
+  const { weights: checkpoint, model } = await openWeights(folder);
+  const { configuration } = model;
   try {
     let bytes = 0;
     for (const file of checkpoint.files) bytes += (await stat(join(folder, basename(file)))).size;

@@ -5,6 +5,7 @@
 import type { Network } from '../../models/network.ts';
 import type { ScoringHead } from '../../models/scoring-head.ts';
 import type { MicroBatch } from '../../training/training-step.ts';
+import { logSumExp } from '../task/label-scores.ts';
 
 /** Positions that are looked at: enough to tell layers apart, few enough that their logits of a large vocabulary fit. */
 const mostPositions = 128;
@@ -34,11 +35,7 @@ export function importancePasses(layers: number, keep: number): number {
 function logSoftmaxRows(logits: Float32Array, width: number): void {
   for (let start = 0; start < logits.length; start += width) {
     const row = logits.subarray(start, start + width);
-    let most = -Infinity;
-    for (const value of row) if (value > most) most = value;
-    let sum = 0;
-    for (const value of row) sum += Math.exp(value - most);
-    const shift = most + Math.log(sum);
+    const shift = logSumExp(row);
     for (let index = 0; index < width; index += 1) row[index]! -= shift;
   }
 }

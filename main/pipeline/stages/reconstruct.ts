@@ -337,11 +337,13 @@ class Reconstruction {
   /** The student: the windows, and of the refined model what lies outside the layers. */
   async #save(): Promise<void> {
     const refined = await openModel(this.#refined);
+    const specifications = parameterSpecifications(this.#configuration);
+    const byName = new Map(specifications.map((each) => [each.name, each]));
     try {
       await saveModel(this.#context, this.#spec.folder, 'reconstructed', this.#refined, this.#configuration, {
-        specifications: parameterSpecifications(this.#configuration),
+        specifications,
         view: async (name) => {
-          const specification = parameterSpecifications(this.#configuration).find((each) => each.name === name)!;
+          const specification = byName.get(name)!;
           const values = new Float32Array(specification.size);
           if (specification.layer === null) {
             await refined.read(specification, values);
