@@ -35,7 +35,8 @@ export default defineConfig({
     ],
     globalSetup: ['main/testing/llama-cpp.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the two cores that it is made for: many tests wait, for a browser, a helper or a clock.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     // Tests wait for what must come, not for times; these only end what never comes, on a busy machine too.
     testTimeout: 600_000,

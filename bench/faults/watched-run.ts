@@ -13,13 +13,17 @@ export class WatchedRun {
   readonly ended: Promise<number | null>;
   readonly #folder: string;
   #err = '';
+  #started: readonly string[] = [];
   #gone = false;
 
   /** Runs `tritsmith <args>`; `folder`: the experiment's. */
   constructor(folder: string, args: readonly string[]) {
     this.#folder = folder;
     this.child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#err += text));
+    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.#err += text;
+      this.#started = [...this.#err.matchAll(/^(\S+): started$/gm)].map(([, kind]) => kind!);
+    });
     this.ended = new Promise((resolve) =>
       this.child.once('close', (code) => {
         this.#gone = true;
@@ -33,8 +37,8 @@ export class WatchedRun {
   }
 
   /** The jobs that this process has started, in order. */
-  get started(): string[] {
-    return [...this.#err.matchAll(/^(\S+): started$/gm)].map(([, kind]) => kind!);
+  get started(): readonly string[] {
+    return this.#started;
   }
 
   /** Waits until `found` holds; false when the process ended first. */

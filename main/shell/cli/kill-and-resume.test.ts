@@ -74,9 +74,9 @@ beforeAll(() => {
     finetune: null,
     refine: {},
     pretrain: null,
-    distil: { steps: 40, optimiser },
+    distil: { steps: 20, optimiser },
     baseline: false,
-    checkpoint: { steps: 5, minutes: 5 },
+    checkpoint: { steps: 3, minutes: 5 },
   });
   writeFileSync(join(folder, 'recipe.json'), JSON.stringify(recipe));
 });
