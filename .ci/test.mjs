@@ -19,8 +19,11 @@ function report(name, passed, started, output = '') {
 /** Runs a program on this terminal. */
 function step(name, args, program = findNode()) {
   const started = Date.now();
-  const { status } = spawnSync(program, args, { cwd: root, stdio: 'inherit', env });
-  return report(name, status === 0, started);
+  const child = spawn(program, args, { cwd: root, stdio: 'inherit', env });
+  return new Promise((resolve) => {
+    child.on('error', (error) => resolve(report(name, false, started, `${String(error)}\n`)));
+    child.on('close', (status) => resolve(report(name, status === 0, started)));
+  });
 }
 
 /** Runs a program beside others: its output comes when it ends. */
@@ -59,16 +62,18 @@ function lintCache() {
   return join(folder, name);
 }
 
-/** All checks of the sources, in two rows beside each other that take about the same time. */
-async function checkSources() {
+function lint() {
   const cache = lintCache();
-  const lint = () =>
-    check('lint (eslint)', [
-      bin('eslint', 'bin', 'eslint.js'),
-      '.',
-      ...(cache === null ? [] : ['--cache', '--cache-strategy', 'content', '--cache-location', cache]),
-    ]);
-  const others = async () => [
+  return check('lint (eslint)', [
+    bin('eslint', 'bin', 'eslint.js'),
+    '.',
+    ...(cache === null ? [] : ['--cache', '--cache-strategy', 'content', '--cache-location', cache]),
+  ]);
+}
+
+/** The checks of the sources besides lint, which takes longer than they together. */
+async function checkSources() {
+  return [
     await check('formatting (prettier)', [
       bin('prettier', 'bin', 'prettier.cjs'),
       ...['--check', '--log-level', 'warn', '--cache', '--cache-strategy', 'content'],
@@ -87,7 +92,6 @@ async function checkSources() {
       ...['--noEmit', '-p', 'renderer', '--incremental', '--tsBuildInfoFile', kept('vue-tsc')],
     ]),
   ];
-  return (await Promise.all([lint(), others()])).flat();
 }
 
 /** Which browser the specs use; they are skipped, and that is said, only where none can be had. */
@@ -107,15 +111,16 @@ function findBrowser() {
   return found.path;
 }
 
-if (!step('install and build', [join(root, '.ci', 'launch.mjs')], process.execPath)) process.exit(1);
+if (!(await step('install and build', [join(root, '.ci', 'launch.mjs')], process.execPath))) process.exit(1);
 
 const only = process.argv.slice(2);
-const checks = only.length > 0 ? [] : await checkSources();
+const linted = only.length > 0 ? [] : [lint()];
+const checked = only.length > 0 ? [] : await checkSources();
 const browser = findBrowser();
 const results = kept('vitest.json');
 rmSync(results, { force: true });
 if (browser !== undefined) env.TRITSMITH_TEST_BROWSER = browser;
-const testsRan = step('tests (vitest)', [
+const testsRan = await step('tests (vitest)', [
   bin('vitest', 'vitest.mjs'),
   'run',
   '--reporter=default',
@@ -124,6 +129,7 @@ const testsRan = step('tests (vitest)', [
   ...only,
 ]);
 
+const checks = [...checked, ...(await Promise.all(linted))];
 let passed = checks.filter(Boolean).length;
 let failed = checks.length - passed;
 let skipped = 0;

@@ -126,6 +126,7 @@ async function measure(
     splitHeads: 'auto',
     gamma: 'balanced',
     gammaRatio: 0.5,
+    hidden: 0,
   };
   const step = await TrainingStep.create(network, distillation, { threads });
   const gradients = new ParameterBuffer(network.parameters.specifications);

@@ -19,6 +19,7 @@ const labels: Record<SettingId, string> = {
   'refine.dropQkvBias': labelOf('refine.dropQkvBias'),
   'distil.studentInit': labelOf('distil.studentInit'),
   'distil.layer': labelOf('distil.layer'),
+  'distil.hidden': labelOf('distil.hidden'),
   recomputeActivations: labelOf('recomputeActivations'),
   fixedPointGradients: labelOf('fixedPointGradients'),
 };

@@ -941,6 +941,10 @@ export const texts = {
           name: 'Share of the attention term',
           effect: 'With “balanced”: its gradient relative to the others’.',
         },
+        'distil.hidden': {
+          name: 'Weight of the teacher’s last layer',
+          effect: 'The student is also to give what leaves the teacher’s layers, at every token. Empty: without.',
+        },
         'distil.tau': { name: 'τ, temperature', effect: 'Higher: the teacher’s second choices count more.' },
         'distil.tauSquared': { name: 'Multiply by τ²', effect: 'As the released code does and the paper does not.' },
         'distil.logitsTokens': { name: 'Tokens of the answers term', effect: 'Only the answer, or every token.' },
@@ -1126,6 +1130,7 @@ export const texts = {
     'loss/ce': 'Loss: task (cross-entropy)',
     'loss/kd': 'Loss: teacher’s answers',
     'loss/relation': 'Loss: teacher’s attention',
+    'loss/hidden': 'Loss: teacher’s last layer',
     'window-error': 'Error of the layers reconstructed so far',
     accuracy: 'Accuracy on held-out rows',
     choice: 'On the rows that choose the best step',
@@ -1145,5 +1150,6 @@ export const texts = {
     'loss/ce': 'task (cross-entropy)',
     'loss/kd': 'teacher’s answers (logits)',
     'loss/relation': 'teacher’s attention',
+    'loss/hidden': 'teacher’s last layer',
   } satisfies Partial<Record<StepMetric, string>>,
 } as const;

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join, relative } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeTinyExperiment } from '../../main/pipeline/fixtures/tiny-experiment.ts';
+import { makeTinyExperiment, smallest } from '../../main/pipeline/fixtures/tiny-experiment.ts';
 import { openWorkspace } from '../../main/workbench/workspace/workspace.ts';
 import { Random } from '../../main/basics/random.ts';
 import { WatchedRun } from './watched-run.ts';
@@ -49,7 +49,7 @@ export async function killMarathon(
   const workspace = join(folder, 'workspace');
   mkdirSync(folder, { recursive: true });
   const recipe = join(folder, 'recipe.json');
-  writeFileSync(recipe, JSON.stringify(await makeTinyExperiment(folder)));
+  writeFileSync(recipe, JSON.stringify(await makeTinyExperiment(folder, {}, { ...smallest, evaluationRows: 6 })));
   const reference = join(workspace, 'experiments', 'tiny-1');
   const spans = await undisturbed(reference, ['run', recipe, '--workspace', workspace]);
   const expected = productsOf(reference);

@@ -210,6 +210,7 @@ export async function measureLanguage(
             splitHeads: 'auto' as const,
             gamma: distil.attention ? ('balanced' as const) : 0,
             gammaRatio: 0.5,
+            hidden: 0,
           }
         : null;
     const trainingStep = await TrainingStep.create(network, distillation, { threads });

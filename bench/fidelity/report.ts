@@ -1,6 +1,7 @@
 /** What the runs of the fidelity benchmark say together: means over seeds, intervals, shares of the gap; as text and for docs/results.md. */
 import { comparePaired } from '../../main/evaluation/mcnemar.ts';
 import { z95 } from '../../main/evaluation/wilson.ts';
+import { mean, seedVariance } from '../over-seeds.ts';
 import { intervalPlot, type PlottedValue } from '../interval-plot.ts';
 import { circumstances, markdownTable, updateReadme, writePlot, writeSection } from '../results-page.ts';
 import type { TrainedModel } from '../../main/contract/model-names.ts';
@@ -27,7 +28,6 @@ export interface Line {
   readonly tail: readonly Score[];
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 export const meanValue = (scores: readonly Score[]): number => mean(scores.map(({ value }) => value));
 
 export function lineOf(name: string, text: string, model: TrainedModel, runs: readonly FinishedRun[]): Line {
@@ -38,13 +38,8 @@ export function lineOf(name: string, text: string, model: TrainedModel, runs: re
 /** Half the 95 % interval of the mean accuracy: of the rows, which all seeds share, widened by the spread of the seeds. */
 export function halfInterval(scores: readonly Score[]): number {
   const value = meanValue(scores);
-  const rows = scores[0]!.rows;
-  const ofRows = (value * (1 - value)) / rows;
-  const ofSeeds =
-    scores.length < 2
-      ? 0
-      : scores.reduce((sum, score) => sum + (score.value - value) ** 2, 0) / (scores.length - 1) / scores.length;
-  return z95 * Math.sqrt(ofRows + ofSeeds);
+  const ofRows = (value * (1 - value)) / scores[0]!.rows;
+  return z95 * Math.sqrt(ofRows + seedVariance(scores.map((score) => score.value)));
 }
 
 /** Share of the way from BitNet-SFT to the teacher that a student has gone; null where there is no way to go. */

@@ -3,6 +3,7 @@ import { bytesInWords } from '../../main/contract/quantities.ts';
 import type { ComparedModel } from '../../main/contract/model-names.ts';
 import { z95 } from '../../main/evaluation/wilson.ts';
 import type { FidelityTask, TaskName } from '../fidelity/tasks.ts';
+import { mean, seedVariance } from '../over-seeds.ts';
 import { circumstances, markdownTable, updateReadme, writeSection } from '../results-page.ts';
 import type { RealRun } from './runs.ts';
 
@@ -32,21 +33,16 @@ const modelTitles: Readonly<Record<ComparedModel, string>> = {
   bitdistill: 'BitDistill',
 };
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 const count = (value: number | null | undefined): string =>
   value === null || value === undefined ? '' : value.toFixed(0);
 
 /** Mean over the seeds with its 95 % interval: of the rows, widened by the spread of the seeds. */
 function accuracyCell(found: readonly Found[]): string {
   const values = found.map(({ accuracy }) => 100 * accuracy);
-  const own = mean(values);
   const ofRows = mean(found.map(({ ci95: [low, high] }) => (50 * (high - low)) ** 2));
-  const ofSeeds =
-    values.length < 2
-      ? 0
-      : (z95 ** 2 * values.reduce((sum, value) => sum + (value - own) ** 2, 0)) / (values.length - 1) / values.length;
+  const half = Math.sqrt(ofRows + z95 ** 2 * seedVariance(values));
   const seeds = values.length > 1 ? ` (${values.map((value) => value.toFixed(1)).join(', ')})` : '';
-  return `${own.toFixed(1)} ± ${Math.sqrt(ofRows + ofSeeds).toFixed(1)}${seeds}`;
+  return `${mean(values).toFixed(1)} ± ${half.toFixed(1)}${seeds}`;
 }
 
 function accuracyLine(title: string, runs: readonly RealRun[], model: ComparedModel): string[] | null {

@@ -10,6 +10,7 @@ export const stepMetrics = [
   'loss/ce',
   'loss/kd',
   'loss/relation',
+  'loss/hidden',
   'window-error',
   'accuracy',
   'choice',

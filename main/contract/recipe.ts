@@ -78,6 +78,8 @@ export const distilSettings = z.object({
   gamma: z.union([z.number().min(0), z.literal('balanced')]).default('balanced'),
   /** With `balanced`: the attention term's gradient norm as a share of the other terms' norm. */
   gammaRatio: z.number().positive().default(0.5),
+  /** Weight of the hidden-state term (docs/method.md, 5.5); teacher and student must have the same width. Absent: without it, as the paper. */
+  hidden: z.number().positive().optional(),
   /** Softmax temperature of the logits term. */
   tau: z.number().positive().default(5),
   /** Multiply the logits term by tau^2 (released code: yes, paper: no). */

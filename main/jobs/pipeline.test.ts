@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobEvent, JobKind } from '../contract/jobs.ts';
-import { type Recipe, recipeSchema } from '../contract/recipe.ts';
+import type { Recipe } from '../contract/recipe.ts';
 import { modelEvaluation } from '../contract/results.ts';
 import { comparisonPath } from '../experiment/folder.ts';
 import { readStoredComparison } from '../experiment/results.ts';
@@ -18,10 +18,9 @@ import { exactByteProducts } from '../graph/exact-byte-products.ts';
 import { forkPort } from './fork-port.ts';
 import { runInWorker } from './host.ts';
 import { readModelConfiguration } from '../models/architectures/index.ts';
-import { makeTinyBase } from '../pipeline/fixtures/tiny-experiment.ts';
+import { makeTinyBase, makeTinyExperiment, tinyOptimiser } from '../pipeline/fixtures/tiny-experiment.ts';
 import { jobsOf } from '../pipeline/inspect/cost.ts';
 
-const demo = fileURLToPath(new URL('../../resources/demo/', import.meta.url));
 const fixture = (name: string) => forkPort(fileURLToPath(new URL(`../jobs/fixtures/${name}`, import.meta.url)));
 const doomed = fixture('doomed-worker.ts');
 const pausing = fixture('pausing-worker.ts');
@@ -32,45 +31,20 @@ beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'tritsmith-pipeline-'));
   // The 4-bit teacher has a test of its own; here llama.cpp counts as not installed.
   process.env['TRITSMITH_COMPONENTS'] = join(root, 'components');
-  const base = join(root, 'base');
-  await makeTinyBase(base, {
-    hidden_size: 128,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-  });
-  const lines = readFileSync(join(demo, 'task', 'train.tsv'), 'utf8').split('\n');
-  const text = (from: number, to: number): string => `${[lines[0], ...lines.slice(from, to)].join('\n')}\n`;
-  writeFileSync(join(root, 'train.tsv'), text(1, 161));
-  writeFileSync(join(root, 'dev.tsv'), text(161, 201));
-  writeFileSync(
-    join(root, 'corpus.jsonl'),
-    readFileSync(join(demo, 'corpus.jsonl'), 'utf8').split('\n').slice(0, 150).join('\n'),
-  );
-  const optimiser = { learningRate: 2e-3, batchSize: 8, microBatchTokens: 256 };
-  recipe = recipeSchema.parse({
-    name: 'tiny',
-    teacher: base,
-    threads: 1,
-    task: {
-      name: 'tickets',
-      kind: 'classification',
-      train: join(root, 'train.tsv'),
-      dev: join(root, 'dev.tsv'),
-      textColumns: ['text'],
-      labelColumn: 'queue',
-      maxLength: 64,
+  recipe = await makeTinyExperiment(
+    root,
+    {
+      finetune: { steps: 10, optimiser: tinyOptimiser },
+      // Two windows of one layer, soft codes first.
+      reconstruct: { steps: 6, window: 1, optimiser: { ...tinyOptimiser, ternaryRate: 0.05 } },
+      distil: { steps: 12, optimiser: tinyOptimiser, anneal: 0.5 },
+      // In Stage 2; distilling anneals.
+      fixedPointGradients: await exactByteProducts(),
+      checkpoint: { steps: 3, minutes: 5 },
+      exports: [{ type: 'i2_s' }],
     },
-    finetune: { steps: 10, optimiser },
-    refine: {},
-    // Two windows of one layer, soft codes first.
-    reconstruct: { steps: 6, window: 1, optimiser: { ...optimiser, ternaryRate: 0.05 } },
-    pretrain: { corpus: join(root, 'corpus.jsonl'), tokens: 2560, sequenceLength: 32, optimiser },
-    distil: { steps: 12, optimiser, anneal: 0.5 },
-    // In Stage 2; distilling anneals.
-    fixedPointGradients: await exactByteProducts(),
-    checkpoint: { steps: 3, minutes: 5 },
-  });
+    { layers: 2, trainingRows: 160, evaluationRows: 40, paragraphs: 150 },
+  );
 });
 afterAll(() => {
   rmSync(root, { recursive: true, force: true });

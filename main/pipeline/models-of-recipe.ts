@@ -99,6 +99,19 @@ export function pretrainSteps(pretrain: NonNullable<Recipe['pretrain']>): number
   return Math.max(1, Math.ceil(pretrain.tokens / (pretrain.sequenceLength * pretrain.optimiser.batchSize)));
 }
 
+/**
+ * What the terms of Stage 3 ask of the two shapes.
+ * @throws TritsmithError `bad-input`
+ */
+export function checkDistillation({ distil }: Recipe, teacher: ModelConfiguration, student: ModelConfiguration): void {
+  relationLayers(distil.layer, teacher.layers, student.layers);
+  if (distil.hidden !== undefined && teacher.hiddenSize !== student.hiddenSize)
+    throw new TritsmithError('bad-input', 'recipe.widths-differ', {
+      teacher: teacher.hiddenSize,
+      student: student.hiddenSize,
+    });
+}
+
 /** Teacher layer (from 0) and the student layer at the same relative depth, for the attention-relation term. */
 export function relationLayers(layer: number, teacherLayers: number, studentLayers: number): [number, number] {
   const teacher = layer < 0 ? teacherLayers + layer : layer;

@@ -234,7 +234,7 @@ async function distillation(file: Golden): Promise<{ student: Network; settings:
   const teacher = await loadNetwork(configuration, [base], 'inference', (name, values) =>
     name.includes('_proj.') ? values.map((value) => value * 0.5) : values,
   );
-  const { tau, lambda, gamma, splitHeads, layer } = file.meta as unknown as Record<string, number>;
+  const { tau, lambda, gamma, splitHeads, layer, hidden } = file.meta as unknown as Record<string, number>;
   const settings: Distillation = {
     teacher,
     lambda: lambda!,
@@ -246,6 +246,7 @@ async function distillation(file: Golden): Promise<{ student: Network; settings:
     splitHeads: splitHeads!,
     gamma: gamma!,
     gammaRatio: 0.5,
+    hidden: hidden ?? 0,
   };
   await base.close();
   await ternary.close();
@@ -289,6 +290,23 @@ describe('whole distillation: L_CE + lambda L_LD + gamma L_AD', () => {
     const split = await step.run(1, rows, gradients);
     expect(split.total / losses.total).toBeCloseTo(1, 6);
     expect(relativeError(gradients.values, whole)).toBeLessThan(1e-5);
+    await file.close();
+  });
+
+  it('the last hidden states beside the others', async () => {
+    const file = await golden('distil-hidden-qwen3');
+    const { student, settings } = await distillation(file);
+    const step = await TrainingStep.create(student, settings, options);
+    const gradients = new ParameterBuffer(student.parameters.specifications);
+    const losses = await step.run(1, [await microBatch(file)], gradients);
+    const terms = file.meta.terms as Record<string, number>;
+    expect(losses.hidden / (settings.hidden * terms.hidden!)).toBeCloseTo(1, 5);
+    expect(losses.total / (file.meta.total as number)).toBeCloseTo(1, 6);
+    for (const { name } of gradients.specifications)
+      expect(
+        note('gradients (distillation)', relativeError(gradients.view(name), await file.read(`grad.${name}`))),
+        name,
+      ).toBeLessThan(2e-5);
     await file.close();
   });
 

@@ -27,7 +27,7 @@ export class AdamW {
   /**
    * One step, in place. Weight decay applies to matrices only, at the pace of `learningRate`.
    * @param step 1-based
-   * @param ternary absent: ternary latents have `learningRate` too. Else they are trained as `W / delta` (docs/method.md, 5.5), so that the same
+   * @param ternary absent: ternary latents have `learningRate` too. Else they are trained as `W / delta` (docs/method.md, 5.6), so that the same
    * model at another scale takes the same step
    * @returns the gradient's L2 norm before clipping; with `ternary` that of `W / delta` where W is ternary
    * @throws TritsmithError when the gradient is not finite; the parameters are untouched then

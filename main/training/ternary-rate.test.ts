@@ -1,4 +1,4 @@
-/** Ternary latents that are trained in units of delta (docs/method.md, 5.5). */
+/** Ternary latents that are trained in units of delta (docs/method.md, 5.6). */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

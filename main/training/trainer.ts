@@ -202,6 +202,7 @@ export async function train<Batch = MicroBatch>(
         ...(losses.crossEntropy === null ? {} : { 'loss/ce': losses.crossEntropy }),
         ...(losses.distillation === 0 ? {} : { 'loss/kd': losses.distillation }),
         ...(losses.relation === 0 ? {} : { 'loss/relation': losses.relation, gamma: losses.gamma }),
+        ...(losses.hidden === 0 ? {} : { 'loss/hidden': losses.hidden }),
         ...(losses.gradientRatio === null ? {} : { 'gamma/gradient-ratio': losses.gradientRatio }),
         'gradient-norm': norm,
         'learning-rate': learningRate,

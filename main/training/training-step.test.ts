@@ -34,6 +34,7 @@ async function distillingStep() {
     splitHeads: 2,
     gamma: 'balanced',
     gammaRatio: 0.5,
+    hidden: 0,
   } as const;
   return {
     step: await TrainingStep.create(network, distillation, options),

@@ -1,6 +1,6 @@
 /**
- * One optimiser step's losses and gradients over micro-batches: `L = L_CE + lambda L_LD + gamma L_AD` (Eq. 13), or plain
- * cross-entropy (Eq. 7) without a teacher. All averages run over the whole step, so the split into micro-batches does not matter.
+ * One optimiser step's losses and gradients over micro-batches: `L = L_CE + lambda L_LD + gamma L_AD` (Eq. 13) and, where asked for, a term of the
+ * last hidden states (docs/method.md, 5.5); or plain cross-entropy (Eq. 7) without a teacher. All averages run over the whole step, so the split into micro-batches does not matter.
  */
 import { native } from '../../native/index.ts';
 import type { DistilSettings } from '../contract/recipe.ts';
@@ -11,6 +11,7 @@ import { embeddingName, finalNormName, headName, type ParameterBuffer } from '..
 import { AttentionRelation, automaticSplitHeads } from './attention-relation.ts';
 import { GammaBalance } from './gamma-balance.ts';
 import { type HeadRows, LossHead } from './loss-head.ts';
+import { relativeError } from './relative-error.ts';
 
 export interface MicroBatch extends TokenBatch {
   /** Valid tokens of each row; the rest is padding on the right. */
@@ -32,6 +33,8 @@ export interface Distillation {
   readonly splitHeads: number | 'auto';
   readonly gamma: number | 'balanced';
   readonly gammaRatio: number;
+  /** Weight of the hidden-state term. */
+  readonly hidden: number;
 }
 
 export interface StepLosses {
@@ -42,6 +45,8 @@ export interface StepLosses {
   /** The attention-relation term before gamma. */
   relation: number;
   gamma: number;
+  /** The hidden-state term with its weight. */
+  hidden: number;
   /** Gradient norm of gamma * relation over that of the other terms, when this step measured it. */
   gradientRatio: number | null;
   tokens: number;
@@ -167,6 +172,7 @@ export class TrainingStep {
       crossEntropy: 0,
       distillation: 0,
       relation: 0,
+      hidden: 0,
       gamma: this.#gamma(),
       gradientRatio: null,
       tokens: validTokens,
@@ -208,6 +214,12 @@ export class TrainingStep {
       );
       losses.crossEntropy += terms.crossEntropy;
       losses.distillation += terms.distillation;
+      if (teacher && distillation!.hidden > 0) {
+        const gradient = this.#pool.take('hidden', dHidden.length);
+        const targets = teacher.hidden.subarray(0, dHidden.length);
+        losses.hidden += relativeError(own.hidden, { ...micro, targets }, distillation!.hidden / validTokens, gradient);
+        native.accumulate(dHidden, gradient);
+      }
       if (measures) {
         await student.backward(dHidden, gradients, false);
         const otherNorm = Math.sqrt(native.squaredNorm(gradients.values));
@@ -222,7 +234,7 @@ export class TrainingStep {
         await student.backward(dHidden, gradients, index > 0, { layer, gradient });
       } else await student.backward(dHidden, gradients, index > 0);
     }
-    losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation;
+    losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation + losses.hidden;
     return losses;
   }
 

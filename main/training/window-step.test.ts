@@ -8,7 +8,8 @@ import { parseConfiguration } from '../models/architectures/index.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer, windowSpecifications } from '../models/parameters.ts';
-import { relativeError, type WindowBatch, WindowStep } from './window-step.ts';
+import { relativeError } from './relative-error.ts';
+import { type WindowBatch, WindowStep } from './window-step.ts';
 
 const golden = fileURLToPath(new URL('../models/golden/', import.meta.url));
 

@@ -6,6 +6,7 @@ import { native } from '../../native/index.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import type { Network } from '../models/network.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
+import { relativeError } from './relative-error.ts';
 import type { GradientLosses } from './trainer.ts';
 
 /** Rows of hidden states, padded with zeros on the right. */
@@ -17,40 +18,6 @@ export interface WindowBatch {
   /** What enters the window and what is to leave it, `[B, T, hidden]`. */
   readonly inputs: Float32Array;
   readonly targets: Float32Array;
-}
-
-/** Squared norm of a target below which a token's error is not divided further: nothing is lost where a state is all but zero. */
-const leastNorm = 1e-12;
-
-/**
- * `sum over valid tokens of weight * |y - y'|^2 / |y'|^2`: each token counts by its own size, because a few tokens of a language model have
- * states hundreds of times as large as the others.
- * @param output y, `[B, T, hidden]`
- * @param gradient filled with d/dy, zero at padding
- */
-export function relativeError(
-  output: Float32Array,
-  { batch, length, lengths, targets }: Pick<WindowBatch, 'batch' | 'length' | 'lengths' | 'targets'>,
-  weight: number,
-  gradient: Float32Array,
-): number {
-  const width = targets.length / (batch * length);
-  gradient.fill(0);
-  let loss = 0;
-  for (const [row, valid] of lengths.entries())
-    for (let token = 0; token < valid; token += 1) {
-      const start = (row * length + token) * width;
-      let squares = 0;
-      let error = 0;
-      for (let at = start; at < start + width; at += 1) {
-        squares += targets[at]! ** 2;
-        error += (output[at]! - targets[at]!) ** 2;
-      }
-      const scale = weight / Math.max(squares, leastNorm);
-      loss += scale * error;
-      for (let at = start; at < start + width; at += 1) gradient[at] = 2 * scale * (output[at]! - targets[at]!);
-    }
-  return loss;
 }
 
 export class WindowStep {
@@ -87,6 +54,7 @@ export class WindowStep {
       crossEntropy: null,
       distillation: 0,
       relation: 0,
+      hidden: 0,
       gamma: 0,
       gradientRatio: null,
       tokens,

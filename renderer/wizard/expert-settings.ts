@@ -73,6 +73,7 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('distil', 'distil.logitsTokens', 'response (its code: all)'),
   setting('distil', 'distil.gamma', '1e5 (summaries: 1e3)'),
   setting('distil', 'distil.gammaRatio'),
+  setting('distil', 'distil.hidden', 'none'),
   setting('distil', 'distil.layer', '22 of 28 (0.6 B), 24 (1.7 B)'),
   setting('distil', 'distil.splitHeads', '32 (its code)'),
   setting('distil', 'distil.studentInit', 'base'),

@@ -12,6 +12,7 @@ export type SettingId =
   | 'refine.dropQkvBias'
   | 'distil.studentInit'
   | 'distil.layer'
+  | 'distil.hidden'
   | 'recomputeActivations'
   | 'fixedPointGradients';
 

@@ -480,6 +480,23 @@ def make_distil():
           total=total.item(), gradientNormOfTerm=norms, gradientNorm=global_norm([tensors[f"grad.{n}"] for n in p])))
 
 
+HIDDEN = 2
+
+
+def make_distil_hidden():
+    """As make_distil, with the term of the last hidden states (M5.5) beside the others."""
+    ids, mask, targets = batch()
+    config = CONFIGS["qwen3"]
+    base, subln = student_of("qwen3", "paper")
+    p, teacher = leaves(base | subln), teacher_outputs()
+    terms = distillation_terms(p, teacher)
+    output = ref.forward(p, config, ids, mask, True, "paper", config.rms_norm_eps)["hidden"]
+    terms["hidden"] = ref.relative_error(output, teacher["hidden"], mask)
+    total = weighted(terms) + HIDDEN * terms["hidden"]
+    tensors = {"input_ids": ids, "attention_mask": mask.int(), "lengths": torch.tensor(LENGTHS), "targets": targets} | gradients(total, p)
+    write("distil-hidden-qwen3", tensors, meta_of(config, **settings(), hidden=HIDDEN, terms={n: t.item() for n, t in terms.items()}, total=total.item()))
+
+
 def train(parameters, loss_of, dtype):
     """AdamW steps on one batch. Weight decay on matrices only; clipping as clip_grad_norm_ does it, by max_norm / (norm + 1e-6)."""
     p = leaves(parameters, dtype)
@@ -589,7 +606,7 @@ FILES = {f"fp-{a}": (lambda a=a: make_full_precision(a)) for a in CONFIGS}
 FILES |= {f"ternary-{a}-{s}": (lambda a=a, s=s: make_ternary(a, s))
           for a, s in [("llama", "none"), ("llama", "paper"), ("llama", "all"), ("qwen2", "paper"),
                        ("qwen3", "none"), ("qwen3", "paper"), ("qwen3", "all"), ("gemma3", "all"), *((a, "paper") for a in NEWER)]}
-FILES |= {"losses": make_losses, "distil-qwen3": make_distil, "adamw-qwen3": make_adamw_ternary, "adamw-fp-qwen3": make_adamw_full_precision,
+FILES |= {"losses": make_losses, "distil-qwen3": make_distil, "distil-hidden-qwen3": make_distil_hidden, "adamw-qwen3": make_adamw_ternary, "adamw-fp-qwen3": make_adamw_full_precision,
           "window-qwen3": make_window}
 
 if __name__ == "__main__":

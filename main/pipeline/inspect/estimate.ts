@@ -23,6 +23,7 @@ import { encodingOfTarget, exportTargets, settle, type Target } from '../export/
 import { ggufModelBytes } from '../export/gguf-file.ts';
 import {
   baselineConfiguration,
+  checkDistillation,
   findsCodes,
   recipeTokenizer,
   studentConfiguration,
@@ -72,10 +73,12 @@ export async function forecastRecipe(
   const card = await inspectTeacher(recipe.teacher);
   if (!card.supported) throw new TritsmithError('unsupported', 'teacher.unusable', { problem: card.problem });
   const teacher = await modelConfiguration(recipe.teacher);
+  const student = await studentConfiguration(recipe);
+  checkDistillation(recipe, teacher, student);
   const tokenizer = await recipeTokenizer(recipe);
   const facts: Facts = {
     teacher,
-    student: await studentConfiguration(recipe),
+    student,
     baseline: await baselineConfiguration(recipe),
     size: known ?? (await measureTask(recipe, tokenizer)),
     tokenizerBytes: (await modelCompanions(recipe.teacher)).travelling,

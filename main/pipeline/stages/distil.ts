@@ -9,6 +9,7 @@ import { modelFolder, teacherFolder } from '../../experiment/folder.ts';
 import type { JobContext } from '../job.ts';
 import {
   baselineConfiguration,
+  checkDistillation,
   keptLayers,
   pretrainSteps,
   relationLayers,
@@ -22,19 +23,20 @@ async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Pro
   const { distil } = recipe;
   const path = teacherFolder(folder, recipe);
   const configuration = await modelConfiguration(path);
+  checkDistillation(recipe, configuration, student);
   const teacher = await Network.create(configuration, await loadParameters(path, configuration), {
     threads: recipe.threads,
     mode: 'inference',
   });
   const [teacherLayer, studentLayer] = relationLayers(distil.layer, configuration.layers, student.layers);
-  return { ...distil, teacher, teacherLayer, studentLayer };
+  return { ...distil, hidden: distil.hidden ?? 0, teacher, teacherLayer, studentLayer };
 }
 
 export async function distilStudent(spec: JobSpec, context: JobContext): Promise<JobResults['distil']> {
   const { recipe, folder } = spec;
   const { distil } = recipe;
   const configuration = await studentConfiguration(recipe, folder);
-  const distils = distil.lambda > 0 || distil.gamma !== 0;
+  const distils = distil.lambda > 0 || distil.gamma !== 0 || distil.hidden !== undefined;
   return trainOnTask(
     spec,
     {

@@ -43,6 +43,7 @@ async function takeStep(threads: number, answerTokens: number, gradients: 'float
     splitHeads: 2,
     gamma: 'balanced',
     gammaRatio: 0.5,
+    hidden: 0,
   } as const;
   const step = await TrainingStep.create(network, distillation, { threads });
   const rows = Array.from({ length: 6 }, () => ({

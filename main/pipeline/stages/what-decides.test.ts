@@ -95,6 +95,7 @@ const others: Record<string, unknown> = {
   'distil.tau': 2,
   'distil.tauSquared': true,
   'distil.logitsTokens': 'all',
+  'distil.hidden': 1,
   'distil.layer': 1,
   'distil.splitHeads': 4,
   'distil.studentInit': 'teacher',

@@ -69,6 +69,7 @@ const distil = [
     'lambda',
     'gamma',
     'gammaRatio',
+    'hidden',
     'tau',
     'tauSquared',
     'logitsTokens',

@@ -25,6 +25,11 @@ export const pipeline = {
     reason: `The teacher has ${layers} layers, numbered 0 to ${layers - 1}; negative numbers count from the end.`,
     remedy: `Choose another layer (${names.setting('distil.layer')}); the last, -1, is the usual one for small models.`,
   }),
+  'recipe.widths-differ': ({ teacher, student }: { teacher: number; student: number }, names: Names): Sentences => ({
+    message: "The student cannot learn the teacher's last hidden states: the two have different widths.",
+    reason: `The teacher's are ${teacher} wide, the student's ${student}.`,
+    remedy: `Leave ${names.setting('distil.hidden')} empty.`,
+  }),
   'recipe.value': ({ field, problem }: { field: string; problem: string }): Sentences => ({
     message: `The recipe cannot have this value of ${field}.`,
     reason: problem,
