@@ -1,5 +1,5 @@
 /** Feeds a parser damaged inputs and reports on file descriptor 3, one line per event. */
-import { mkdirSync, writeFileSync, writeSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { TritsmithError } from '../../main/contract/errors.ts';
 import type { ChildReport } from './campaign.ts';
@@ -54,6 +54,8 @@ export async function feed(target: FuzzTarget, seed: number, from: number, to: n
     const { damaged } = samples[sample]!;
     const place = path.join(folder, String(sample));
     const file = path.join(place, damaged);
+    // A file that is written over is flushed to the disk by some file systems, which takes longer than reading it.
+    rmSync(file);
     writeFileSync(file, bytes);
     report({ begins: index, file });
     const before = peakBytes();
