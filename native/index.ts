@@ -10,6 +10,8 @@ export interface TernaryStatistics {
   delta: number;
   /** Zeros among the new ternary values. */
   zeros: number;
+  /** And those that are +1. */
+  positives: number;
   /** Values that differ from what `out` held before. */
   flips: number;
 }

@@ -153,6 +153,7 @@ describe('quantiseTernary', () => {
     expect(Math.abs(found.delta - delta)).toBeLessThanOrEqual(delta * 2 ** -23);
     for (let i = 0; i < count; i++) if (out[i] !== ternary[i]! + 0) expect([i, out[i]]).toEqual([i, ternary[i]]);
     expect(found.zeros).toBe(ternary.filter((t) => t === 0).length);
+    expect(found.positives).toBe(ternary.filter((t) => t === 1).length);
     expect(found.flips).toBe(ternary.filter((t, i) => t !== before[i]).length);
   });
 
@@ -172,7 +173,7 @@ describe('quantiseTernary', () => {
   it('floors the scale at 1e-5', () => {
     const out = new Float32Array(300).fill(1);
     const found = native.quantiseTernary(new Float32Array(300), out);
-    expect(found).toEqual({ delta: Math.fround(1e-5), zeros: 300, flips: 300 });
+    expect(found).toEqual({ delta: Math.fround(1e-5), zeros: 300, positives: 0, flips: 300 });
     expect(out.every((t) => t === 0)).toBe(true);
   });
 
@@ -185,6 +186,7 @@ describe('quantiseTernary', () => {
     for (const share of [0, 0.25, 0.9]) {
       const found = native.quantiseTernary(weights, out, share);
       expect(found.zeros).toBe(reference.zeros);
+      expect(found.positives).toBe(reference.positives);
       expect(found.flips).toBe(share === 0 ? reference.flips : 0);
       for (let i = 0; i < out.length; i += 1) {
         const ratio = weights[i]! / delta;

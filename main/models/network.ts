@@ -108,11 +108,6 @@ export class Network {
     return this.#ternaryWeights?.countMoved() ?? 0;
   }
 
-  /** Weights of each layer that stand for +1, as the last `refreshTernary` left them; of a training network. */
-  countPositives(): number[] {
-    return this.#ternaryWeights?.countPositives() ?? [];
-  }
-
   /** Ternary values `[O, K]` and the scale of a matrix, as the last `refreshTernary` left them; of a training network. */
   ternary(name: string): { values: Float32Array; delta: number } {
     if (!this.#ternaryWeights) throw new Error(`${name} is not ternary`);

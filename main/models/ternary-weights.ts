@@ -8,6 +8,7 @@ import { ParameterBuffer, type ParameterSpecification } from './parameters.ts';
 /** Counts over the ternary weights of one layer. */
 export interface TernaryCounts {
   zeros: number;
+  positives: number;
   flips: number;
   total: number;
 }
@@ -65,8 +66,9 @@ export class TernaryWeights {
           throw new Error('annealed weights need a network that computes in float32');
         native.transposeTernary(values, shape[1]!, transposed);
       }
-      const counts = (layers[layer!] ??= { zeros: 0, flips: 0, total: 0 });
+      const counts = (layers[layer!] ??= { zeros: 0, positives: 0, flips: 0, total: 0 });
       counts.zeros += found.zeros;
+      counts.positives += found.positives;
       counts.flips += this.#values ? found.flips : 0;
       counts.total += size;
     }
@@ -99,17 +101,6 @@ export class TernaryWeights {
     let moved = 0;
     for (const [name, marks] of this.#marks) moved += native.countMoved(this.#float32(name), marks);
     return moved;
-  }
-
-  /** Weights of each layer that stand for +1, as the last `refresh` left them. */
-  countPositives(): number[] {
-    const layers: number[] = [];
-    for (const { name, layer } of this.#specifications) {
-      let count = 0;
-      for (const value of this.#float32(name)) if (value > 0.5) count += 1;
-      layers[layer!] = (layers[layer!] ?? 0) + count;
-    }
-    return layers;
   }
 
   /** Values `[O, K]` and scale of a matrix, as the last `refresh` left them. */

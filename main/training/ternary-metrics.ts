@@ -36,12 +36,10 @@ export class TernaryMetrics {
     this.#steps += 1;
     if (step % this.#every !== 0 && step !== this.#totalSteps) return values;
     values['moved-fraction'] = this.#network.countMoved() / sum('total');
-    const positives = this.#network.countPositives();
-    layers.forEach(({ zeros, total }, layer) => {
-      const positive = positives[layer]!;
-      values[layerMetric(layer, 'negative')] = (total - zeros - positive) / total;
+    layers.forEach(({ zeros, positives, total }, layer) => {
+      values[layerMetric(layer, 'negative')] = (total - zeros - positives) / total;
       values[layerMetric(layer, 'zero')] = zeros / total;
-      values[layerMetric(layer, 'positive')] = positive / total;
+      values[layerMetric(layer, 'positive')] = positives / total;
       values[layerMetric(layer, 'flip-rate')] = this.#flips[layer]! / total / this.#steps;
     });
     this.#flips.fill(0);

@@ -19,6 +19,7 @@ struct AdamWScalars {
 
 struct TernaryCounts {
   int64_t zeros;
+  int64_t positives;
   int64_t flips;
 };
 

@@ -35,11 +35,12 @@ inline float ternaryOf(float ratio) {
 }
 
 TernaryCounts quantise(const float* __restrict weights, float delta, float share, float* __restrict out, size_t count) {
-  int32_t zeros = 0, flips = 0;
+  int32_t zeros = 0, positives = 0, flips = 0;
   if (share == 1.0f) {
     for (size_t i = 0; i < count; i++) {
       const float value = ternaryOf(weights[i] / delta);
       zeros += value == 0.0f;
+      positives += value > 0.0f;
       flips += value != ternaryOf(out[i]);
       out[i] = value;
     }
@@ -48,11 +49,12 @@ TernaryCounts quantise(const float* __restrict weights, float delta, float share
       const float ratio = weights[i] / delta;
       const float value = ternaryOf(ratio);
       zeros += value == 0.0f;
+      positives += value > 0.0f;
       flips += value != ternaryOf(out[i]);
       out[i] = ratio + share * (value - ratio);
     }
   }
-  return {zeros, flips};
+  return {zeros, positives, flips};
 }
 
 void add(float* __restrict target, const float* __restrict source, size_t count) {

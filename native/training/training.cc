@@ -123,11 +123,12 @@ Napi::Value quantiseTernary(const Napi::CallbackInfo& info) {
   inPieces(count, kPiece, [&](size_t begin, size_t end) {
     partial[begin / kPiece] = elementwise().quantise(weights.data + begin, delta, share, out.data + begin, end - begin);
   });
-  int64_t zeros = 0, flips = 0;
-  for (const TernaryCounts& part : partial) zeros += part.zeros, flips += part.flips;
+  int64_t zeros = 0, positives = 0, flips = 0;
+  for (const TernaryCounts& part : partial) zeros += part.zeros, positives += part.positives, flips += part.flips;
   Napi::Object result = Napi::Object::New(env);
   result.Set("delta", Napi::Number::New(env, delta));
   result.Set("zeros", Napi::Number::New(env, static_cast<double>(zeros)));
+  result.Set("positives", Napi::Number::New(env, static_cast<double>(positives)));
   result.Set("flips", Napi::Number::New(env, static_cast<double>(flips)));
   return result;
 }
