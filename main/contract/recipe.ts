@@ -72,7 +72,7 @@ export const taskSettings = z.object({
   /**
    * How the file becomes rows, labels and answers; absent: as version 0.1 did. 2: labels are cleaned (composed accents, no zero-width characters), values
    * that stand for no label are left out, every class is held out in proportion, and where the tokens of one answer begin another's, all answers end with
-   * the end token (docs/method.md, 7).
+   * the end token (docs/method.md, 10).
    */
   rules: z.literal(newestRules).optional(),
   /** Label values that differ only in case, blanks or the way a number is written are one class: the most frequent spelling. */

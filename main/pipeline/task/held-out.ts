@@ -85,7 +85,8 @@ function wholeGroups(order: Int32Array, wanted: number, { classes }: SplitRows, 
   const members = new Map<string, number[]>();
   for (const row of order) {
     // Rows that name no group stand for themselves.
-    const key = groups[row]! === '' ? `row ${String(row)}` : `group ${groups[row]!}`;
+    const group = groups[row] ?? '';
+    const key = group === '' ? `row ${String(row)}` : `group ${group}`;
     const own = members.get(key);
     if (own === undefined) members.set(key, [row]);
     else own.push(row);

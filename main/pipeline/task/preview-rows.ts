@@ -87,16 +87,20 @@ export async function previewRows(
       : (labels.ids[labels.classes.indexOf(values?.classOf(answer) ?? answer)]?.length ??
           longestAnswer(labels, maxNewTokens));
   };
+  const answerOf = (row: Readonly<Record<string, string>>): string => {
+    const value = row[mapping.labelColumn] ?? '';
+    return values?.classOf(value) ?? value;
+  };
   const rows: PreviewAnswer['rows'] = [];
   let index = 0;
-  for await (const { row, values } of dataset.rows()) {
+  for await (const { row, values: cells } of dataset.rows()) {
     if (index++ < offset) continue;
-    const prompt = await render(values);
+    const prompt = await render(cells);
     const ids = tokenizer?.encode(prompt) ?? null;
-    const room = Math.max(1, maxLength - reserved(prompt, usablePart(values, mapping).answer));
+    const room = Math.max(1, maxLength - reserved(prompt, usablePart(cells, mapping).answer));
     const lost = ids === null ? null : lostInTheMiddle(ids.length, room);
     const cut = lost === null ? null : tokenizer!.decode(ids!.slice(...lost), { skipSpecialTokens: true });
-    rows.push({ row, prompt, answer: values[mapping.labelColumn] ?? '', tokens: ids?.length ?? null, cut });
+    rows.push({ row, prompt, answer: answerOf(cells), tokens: ids?.length ?? null, cut });
     if (rows.length >= count) break;
   }
   const answer = { rows, maxLength: Number.isFinite(maxLength) ? maxLength : (settings.maxLength ?? 512) };

@@ -79,7 +79,7 @@ export interface RowSurvey {
   readonly kept: readonly number[];
   /** Class of each of them; empty for written answers. */
   readonly classes: readonly string[];
-  /** Null where there is an evaluation file, and for recipes of version 0.1 (docs/method.md, 7). */
+  /** Null where there is an evaluation file, and for recipes of version 0.1 (docs/method.md, 10). */
   readonly split: Split | null;
   /** Why these rows can't be trained on as the settings ask; null: they can. */
   readonly refusal: TritsmithError | null;

@@ -369,6 +369,41 @@ describe('the machine, teachers and tasks', () => {
     });
   });
 
+  it('task check and run take the flags that say how a file becomes labels and rows', async () => {
+    const path = join(parent, 'spellings.tsv');
+    const labels = ['Spam', 'spam', 'ham', 'ham', '?'];
+    const rows = Array.from({ length: 60 }, (_, at) => `text ${at}\t${labels[at % 5]!}\tcustomer ${at % 7}`);
+    writeFileSync(path, ['text\tlabel\tcustomer', ...rows].join('\n'));
+    const plain = await inProcess(realPort, 'task', 'check', path);
+    expect(plain.out).toContain('look like one class written in several ways: "Spam" (12 rows) = "spam" (12 rows)');
+    expect(plain.out).toContain('Rows without a label are left out: "?" (12 rows)');
+    const flags = ['--merge-labels', '--no-unlabelled', '--group-column', 'customer'];
+    const checked = await inProcess(realPort, 'task', 'check', path, ...flags, '--json');
+    expect(json(checked.out)).toMatchObject({
+      mapping: { textColumns: ['text'] },
+      train: {
+        labels: [
+          { label: 'Spam', rows: 24 },
+          { label: 'ham', rows: 24 },
+          { label: '?', rows: 12 },
+        ],
+      },
+    });
+    const made = await inProcess(
+      realPort,
+      'run',
+      '--teacher',
+      demoTeacher,
+      '--train',
+      path,
+      ...flags,
+      '--print-recipe',
+    );
+    expect(json(made.out)).toMatchObject({
+      task: { rules: 2, mergeLabels: true, unlabelled: [], groupColumn: 'customer', textColumns: ['text'] },
+    });
+  });
+
   it('teacher add refuses an unknown family and lists those that are supported', () => {
     writeFileSync(join(parent, 'teacher', 'config.json'), '{"model_type": "mamba"}');
     const { code, out, err } = cli(real, 'teacher', 'add', 'teacher', '--workspace', workspace, '--json');
