@@ -26,7 +26,7 @@ beforeEach(() => {
   workspace = join(parent, 'workspace');
   mkdirSync(join(parent, 'teacher'));
   writeFileSync(join(parent, 'teacher', 'config.json'), '{}');
-  writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\nb\t0\n');
+  writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\nb\t0\nc\t1\nd\t0\n');
 });
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
