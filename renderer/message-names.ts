@@ -11,6 +11,8 @@ const labelOf = (path: string): string => settings[path]?.name ?? path;
 const labels: Record<SettingId, string> = {
   'task.maxLength': texts.wizard.data.maxLength,
   'task.maxNewTokens': texts.wizard.data.maxNewTokens,
+  'task.mergeLabels': texts.wizard.data.mergeLabels,
+  'task.unlabelled': texts.wizard.data.unlabelled,
   'optimiser.microBatchTokens': labelOf('*.optimiser.microBatchTokens'),
   'optimiser.learningRate': labelOf('*.optimiser.learningRate'),
   'cut.layers': texts.wizard.size.keep,

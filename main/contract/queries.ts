@@ -122,6 +122,8 @@ export const taskCheckRequest = z.object({
   settings: taskSettings.partial().extend({ train: localPath() }),
   /** Folder whose tokenizer counts the tokens; without it lengths are in characters. */
   teacher: localPath().optional(),
+  /** Seed of the recipe that draws the rows which are held out; default 1. */
+  seed: z.int().min(0).optional(),
 });
 export type TaskCheckRequest = z.infer<typeof taskCheckRequest>;
 
@@ -136,6 +138,9 @@ const rowProblem = z.object({
     'duplicate-conflict',
     'unknown-label',
     'shared-between-splits',
+    'unlabelled',
+    'near-duplicate',
+    'near-shared',
   ]),
   /** `dropped`: never trained on; `cut`: loses tokens in the middle; `kept`: only worth knowing. */
   effect: z.enum(['dropped', 'cut', 'kept']),
@@ -146,6 +151,8 @@ const rowProblem = z.object({
 });
 export type RowProblem = z.infer<typeof rowProblem>;
 
+const labelRows = z.object({ label: z.string(), rows: z.number() });
+
 export const splitReport = z.object({
   path: z.string(),
   format: z.string(),
@@ -153,7 +160,7 @@ export const splitReport = z.object({
   rows: z.number(),
   usableRows: z.number(),
   /** Rows per label, most frequent first; at most 50 labels. */
-  labels: z.array(z.object({ label: z.string(), rows: z.number() })),
+  labels: z.array(labelRows),
   distinctLabels: z.number(),
   problems: z.array(rowProblem),
   /** Upper-bound histogram of the prompt lengths; `unit` says tokens or characters. */
@@ -181,6 +188,10 @@ export const taskReport = z.object({
   /** Rows of dev whose text is also in train. */
   sharedRows: z.number(),
   unseenDevLabels: z.array(z.string()),
+  /** Label values of the training rows that look like one class written in several ways, each with its rows; the most frequent first. */
+  nearEqual: z.array(z.array(labelRows)),
+  /** Label values that stand for no label. */
+  leftOut: z.array(labelRows),
   trainable: z.boolean(),
   /** Why it can't be trained on, and what to do. */
   blockers: z.array(told),

@@ -45,6 +45,9 @@ const length = z.object({
   steps: z.int().positive().optional(),
 });
 
+/** What recipes that are made now say of how a file becomes rows. */
+export const newestRules = 2;
+
 export const taskSettings = z.object({
   name: z.string().min(1).max(200),
   kind: z.enum(['classification', 'generation']),
@@ -66,6 +69,20 @@ export const taskSettings = z.object({
   maxNewTokens: z.int().min(1).max(8192).default(128),
   /** Use only the first N training rows (after the shuffle by seed). */
   limit: z.int().positive().optional(),
+  /**
+   * How the file becomes rows, labels and answers; absent: as version 0.1 did. 2: labels are cleaned (composed accents, no zero-width characters), values
+   * that stand for no label are left out, every class is held out in proportion, and where the tokens of one answer begin another's, all answers end with
+   * the end token (docs/method.md, 10).
+   */
+  rules: z.literal(newestRules).optional(),
+  /** Label values that differ only in case, blanks or the way a number is written are one class: the most frequent spelling. */
+  mergeLabels: z.boolean().optional(),
+  /** Label values that stand for no label; absent: they are recognised. None: `[]`. */
+  unlabelled: z.array(z.string()).max(100).optional(),
+  /** Rows with the same value in this column are held out together. Without effect where there is an evaluation file. */
+  groupColumn: z.string().optional(),
+  /** The newest rows by this column are held out. Without effect where there is an evaluation file. */
+  timeColumn: z.string().optional(),
 });
 export type TaskSettings = z.infer<typeof taskSettings>;
 

@@ -31,7 +31,8 @@ export type PreviewAnswer = z.infer<typeof previewAnswer>;
 export const previewSurvey = z.object({
   /** Digest of the file's state and of the settings. */
   key: z.string(),
-  classes: z.array(z.string()),
+  /** Rows of each label value. */
+  counts: z.array(z.tuple([z.string(), z.number()])),
   /** How the first usable row's prompt ends. */
   tail: z.string(),
 });

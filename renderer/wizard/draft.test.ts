@@ -34,6 +34,7 @@ describe('a new draft', () => {
         template: '{{ text }}',
         maxLength: 300,
         devFraction: 0.2,
+        rules: 2,
       },
       changes: { 'distil.tau': 4, 'distil.steps': null },
     });
@@ -44,5 +45,9 @@ describe('a new draft', () => {
       corpus: '/data/corpus',
       task: { dev: '/data/dev.tsv', maxNewTokens: 50 },
     });
+    const rows = { mergeLabels: true, unlabelled: [], groupColumn: 'customer' };
+    expect(inputsOf({ ...draft, ...rows }).task).toMatchObject(rows);
+    // A file of its own for evaluation leaves nothing to hold out.
+    expect(inputsOf({ ...draft, ...rows, dev: '/data/dev.tsv' }).task.groupColumn).toBeUndefined();
   });
 });

@@ -1,7 +1,7 @@
 /** What a wizard holds, and what of it the maker of recipes is told. */
 import { z } from 'zod';
 import { defaultPreset, type PresetInputs, presetName, recipeChanges } from '../../main/contract/queries.ts';
-import { deciding } from '../../main/contract/recipe.ts';
+import { deciding, newestRules } from '../../main/contract/recipe.ts';
 
 export const steps = ['teacher', 'data', 'recipe', 'machine', 'review'] as const;
 export type Step = (typeof steps)[number];
@@ -24,6 +24,13 @@ export const draftContent = z.object({
   maxLength: z.number().int().min(8).max(131_072).catch(512),
   /** Longest written answer in tokens; null: a quarter of the row. */
   maxNewTokens: z.number().int().min(1).max(8192).nullable().catch(null),
+  /** Near-equal labels are one class. */
+  mergeLabels: z.boolean().catch(false),
+  /** Label values that stand for no label; null: they are recognised. */
+  unlabelled: z.array(z.string()).nullable().catch(null),
+  /** By what rows are held out where there is no evaluation file; empty: each class in proportion. */
+  groupColumn: z.string().catch(''),
+  timeColumn: z.string().catch(''),
   corpus: z.string().catch(''),
   /** Reconstruct the layers before distilling. */
   reconstruct: z.boolean().catch(false),
@@ -60,7 +67,13 @@ export function taskOf(draft: DraftContent) {
     template: draft.template,
     maxLength: draft.maxLength,
     ...(draft.maxNewTokens === null ? {} : { maxNewTokens: draft.maxNewTokens }),
-  };
+    devFraction: draft.devFraction,
+    rules: newestRules,
+    ...(draft.mergeLabels ? { mergeLabels: true } : {}),
+    ...(draft.unlabelled === null ? {} : { unlabelled: draft.unlabelled }),
+    ...(draft.groupColumn === '' || draft.dev !== '' ? {} : { groupColumn: draft.groupColumn }),
+    ...(draft.timeColumn === '' || draft.dev !== '' ? {} : { timeColumn: draft.timeColumn }),
+  } as const;
 }
 
 /** What a step still lacks before the next one can be gone to; null: nothing. */
@@ -92,7 +105,6 @@ export function inputsOf(draft: DraftContent, preset = draft.preset): PresetInpu
       kind: draft.kind ?? 'classification',
       textColumns: draft.textColumns,
       labelColumn: draft.labelColumn,
-      devFraction: draft.devFraction,
     },
     ...(draft.name.trim() === '' ? {} : { name: draft.name.trim() }),
     ...(draft.keepBest === '' ? {} : { keepBest: draft.keepBest }),

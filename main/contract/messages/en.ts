@@ -5,6 +5,7 @@ import { engine } from './en/engine.ts';
 import { estimates } from './en/estimates.ts';
 import { exports } from './en/exports.ts';
 import { hub } from './en/hub.ts';
+import { labelsAndSplits } from './en/labels-and-splits.ts';
 import { llamaCpp } from './en/llama-cpp.ts';
 import { modelFiles } from './en/model-files.ts';
 import { pipeline } from './en/pipeline.ts';
@@ -22,6 +23,7 @@ export const en = {
   ...tokenizers,
   ...engine,
   ...pipeline,
+  ...labelsAndSplits,
   ...exports,
   ...proofs,
   ...estimates,

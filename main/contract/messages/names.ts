@@ -4,6 +4,8 @@
 export type SettingId =
   | 'task.maxLength'
   | 'task.maxNewTokens'
+  | 'task.mergeLabels'
+  | 'task.unlabelled'
   | 'optimiser.microBatchTokens'
   | 'optimiser.learningRate'
   | 'cut.layers'

@@ -8,7 +8,7 @@ import { scoreLabels, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
 import { type LabelWords, longestAnswer } from '../task/label-words.ts';
 import { politeThreads } from './polite-threads.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
-import { promptTokens, readLabelWords } from '../task/task-data.ts';
+import { promptTokens, readLabels, type TaskLabels } from '../task/task-data.ts';
 import { hasText, promptRenderer, requireColumns } from '../task/task-rows.ts';
 
 interface ClassifiedInput {
@@ -69,13 +69,14 @@ export async function classifyTexts(
   try {
     const { vocabularySize, contextLength } = model;
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
-    const labels = await readLabelWords(task, tokenizer, request.seed, request.experiment);
+    const known = await readLabels(task, tokenizer, request.seed, request.experiment);
+    const { labels } = known;
     const render = await promptRenderer(task);
     const reserved = longestAnswer(labels, task.maxNewTokens);
     const longest = Math.min(task.maxLength, contextLength);
     say(model.loaded);
     let row = 0;
-    for await (const { values, expected } of inputs(request)) {
+    for await (const { values, expected } of inputs(request, known)) {
       row += 1;
       if (!hasText(values, task.textColumns)) continue;
       const ids = promptTokens(tokenizer, await render(values), longest, reserved);
@@ -88,7 +89,10 @@ export async function classifyTexts(
   }
 }
 
-async function* inputs({ source, task }: ClassifyRequest): AsyncGenerator<ClassifiedInput, void> {
+async function* inputs(
+  { source, task }: ClassifyRequest,
+  { classOf }: Pick<TaskLabels, 'classOf'>,
+): AsyncGenerator<ClassifiedInput, void> {
   if ('input' in source) {
     yield { values: source.input, expected: null };
     return;
@@ -97,6 +101,6 @@ async function* inputs({ source, task }: ClassifyRequest): AsyncGenerator<Classi
   requireColumns(dataset, task.textColumns, 'as-in-training');
   for await (const { values } of dataset.rows()) {
     const expected = (values[task.labelColumn] ?? '').trim();
-    yield { values, expected: expected === '' ? null : expected };
+    yield { values, expected: expected === '' ? null : classOf(expected) };
   }
 }

@@ -5,6 +5,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../contract/queries.ts';
 import { setField } from '../../contract/recipe-fields.ts';
 import {
+  newestRules,
   type Recipe,
   recipeSchema,
   type RecipeInput,
@@ -74,6 +75,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     seed: inputs.seed ?? 1,
     teacher: inputs.teacher,
     task: {
+      rules: newestRules,
       ...task,
       name: task.name ?? basename(task.train),
       maxLength,

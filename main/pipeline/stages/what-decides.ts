@@ -45,6 +45,11 @@ const task = inside('task', [
   'maxLength',
   'maxNewTokens',
   'limit',
+  'rules',
+  'mergeLabels',
+  'unlabelled',
+  'groupColumn',
+  'timeColumn',
 ]);
 const common = ['seed', 'teacher', ...task, ...inside('keepBest', ['measure', 'rows', 'everySteps', 'patience'])];
 

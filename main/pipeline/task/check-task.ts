@@ -1,10 +1,10 @@
 /** Reads a task's files as training would, and reports what it would find: columns, labels, lengths, rows lost and why. */
 import { stat } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { Told } from '../../contract/messages/sentences.ts';
 import { tell, tellError } from '../../contract/messages/told.ts';
 import type { RowProblem, SplitReport, TaskCheckRequest, TaskReport } from '../../contract/queries.ts';
+import { newestRules, type TaskSettings } from '../../contract/recipe.ts';
 import { type Dataset, openDataset } from '../../formats/datasets/index.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { modelConfiguration, modelTokenizer } from '../../models/open-model.ts';
@@ -14,7 +14,9 @@ import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from '.
 import { LengthHistogram } from './length-histogram.ts';
 import { mostEvaluationRows } from './evaluation-rows.ts';
 import { defaultAnswerTokens } from './task-data.ts';
-import { promptRenderer, requireColumns, usablePart } from './task-rows.ts';
+import { findings, RowFacts, type RowSurvey, surveyRows, type SurveySettings } from './row-survey.ts';
+import { promptRenderer, requireColumns, splitColumns, usablePart } from './task-rows.ts';
+import { KnownTexts } from './text-prints.ts';
 
 const sampleRows = 2000;
 /** Rows that are looked at in one file: time and memory end there, the rest is counted by its bytes. */
@@ -31,15 +33,19 @@ interface Reading {
   readonly tokenizer: Tokenizer | null;
   readonly maxLength: number;
   readonly maxNewTokens: number;
-  /** As the settings give them, by class. */
-  readonly labelWords: Readonly<Record<string, string>>;
+  readonly settings: SurveySettings & Partial<Pick<TaskSettings, 'labelWords'>>;
+  readonly seed: number;
 }
 
 interface Split {
   readonly report: SplitReport;
+  /** Rows of each class. */
   readonly labels: ReadonlyMap<string, number>;
-  /** First row of each text, by the text's digest. */
-  readonly texts: ReadonlyMap<string, { row: number; label: string }>;
+  /** What training finds in these rows; null for evaluation rows. */
+  readonly survey: RowSurvey | null;
+  /** What the label values stand for; of evaluation rows: that of the training rows. */
+  readonly classOf: (value: string) => string | null;
+  readonly known: KnownTexts;
   /** End of the first usable row's prompt. */
   readonly tail: string;
   /** The words of the classes that the training rows have; null for written answers, and where the rows or settings do not allow a choice. */
@@ -52,20 +58,23 @@ interface Split {
  * Checks the files of a task. What is wrong with rows is reported, not thrown.
  * @throws TritsmithError for a file that can't be read at all, or a column that it lacks
  */
-export async function checkTask({ settings, teacher }: TaskCheckRequest): Promise<TaskReport> {
+export async function checkTask({ settings, teacher, seed = 1 }: TaskCheckRequest): Promise<TaskReport> {
   const train = await openDataset(settings.train);
   const dev = settings.dev === undefined ? null : await openDataset(settings.dev);
   const mapping = guessMapping(train.columns, await sampleOf(train), settings);
   for (const dataset of dev === null ? [train] : [train, dev])
     requireColumns(dataset, [...mapping.textColumns, mapping.labelColumn]);
+  requireColumns(train, splitColumns(settings));
   const context = teacher === undefined ? Infinity : (await modelConfiguration(teacher)).maxPositions;
+  const maxLength = Math.min(settings.maxLength ?? 512, context);
   const reading: Reading = {
     mapping,
     render: await promptRenderer({ template: settings.template, textColumns: mapping.textColumns }),
     tokenizer: teacher === undefined ? null : await modelTokenizer(teacher),
-    maxLength: Math.min(settings.maxLength ?? 512, context),
-    maxNewTokens: settings.maxNewTokens ?? defaultAnswerTokens(Math.min(settings.maxLength ?? 512, context)),
-    labelWords: settings.labelWords ?? {},
+    maxLength,
+    maxNewTokens: settings.maxNewTokens ?? defaultAnswerTokens(maxLength),
+    settings: { ...settings, ...mapping, devFraction: settings.devFraction ?? 0.1, maxLength },
+    seed,
   };
   const trainSplit = await readSplit(train, reading, null);
   const devSplit = dev === null ? null : await readSplit(dev, reading, trainSplit);
@@ -74,7 +83,9 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
       ? [...devSplit.labels.keys()].filter((label) => !trainSplit.labels.has(label))
       : [];
   const blockers = blockersOf(trainSplit, devSplit, reading, unseen);
-  const shared = devSplit?.report.problems.find(({ kind }) => kind === 'shared-between-splits')?.rows ?? 0;
+  const rowsOf = (kind: RowProblem['kind']): number =>
+    devSplit?.report.problems.find((problem) => problem.kind === kind)?.rows ?? 0;
+  const shared = rowsOf('shared-between-splits');
   return {
     columns: [...train.columns],
     mapping,
@@ -82,9 +93,11 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
     dev: devSplit?.report ?? null,
     sharedRows: shared,
     unseenDevLabels: unseen.slice(0, shownLabels),
+    nearEqual: (trainSplit.survey?.values?.nearEqual ?? []).map((alike) => alike.map((one) => ({ ...one }))),
+    leftOut: (trainSplit.survey?.values?.leftOut ?? []).map((one) => ({ ...one })),
     trainable: blockers.length === 0,
     blockers,
-    warnings: warningsOf(trainSplit, devSplit, reading, shared, settings.devFraction ?? 0.1),
+    warnings: warningsOf(trainSplit, devSplit, reading, shared, rowsOf('near-shared')),
   };
 }
 
@@ -96,16 +109,14 @@ export async function sampleOf(dataset: Dataset): Promise<Readonly<Record<string
 }
 
 async function readSplit(dataset: Dataset, reading: Reading, train: Split | null): Promise<Split> {
-  const { mapping, tokenizer } = reading;
-  const labels = new Map<string, number>();
-  const texts = new Map<string, { row: number; label: string }>();
+  const { mapping, tokenizer, settings } = reading;
   const lengths = new LengthHistogram();
   const tally = new Tally();
-  // The words of the classes, and with them the room that a prompt has, are known when all rows are read.
-  const classified: { row: number; label: string; length: number }[] = [];
+  const facts = new RowFacts({ ...settings, rules: newestRules });
+  // What labels stand for, the words of the classes, and with them the room that a prompt has, are known when all rows are read.
+  const usable: { row: number; answer: string; length: number; answerTokens: number }[] = [];
   let rows = 0;
   let tail = '';
-  let usableRows = 0;
   let more = false;
   let readBytes = 0;
   for await (const { row, values } of dataset.rows()) {
@@ -115,36 +126,53 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     }
     rows++;
     for (const value of Object.values(values)) readBytes += Buffer.byteLength(value) + 1;
-    const { answer: label, lacks } = usablePart(values, mapping);
+    const { answer, lacks } = usablePart(values, mapping);
     if (lacks !== null) {
       tally.add(`empty-${lacks}`, row);
       continue;
     }
-    usableRows++;
+    const prompt = await reading.render(values);
+    if (usable.length === 0) tail = promptTail(prompt);
+    facts.add(row, answer, values);
+    const length = tokenizer === null ? prompt.length : tokenizer.encode(prompt).length;
+    let answerTokens = 0;
+    if (mapping.kind === 'generation' && tokenizer !== null)
+      answerTokens =
+        train === null
+          ? writtenAnswerTokens(tokenizer, promptTail(prompt), answer, reading.maxNewTokens).length
+          : longestAnswer(null, reading.maxNewTokens);
+    usable.push({ row, answer, length, answerTokens });
+  }
+  const survey = train === null ? surveyRows(facts, settings, reading.seed) : null;
+  const classOf = train?.classOf ?? survey?.values?.classOf ?? ((value: string) => value);
+  const labels = new Map<string, number>();
+  const known = new KnownTexts(facts.prints);
+  const labelled: { row: number; label: string; length: number; answerTokens: number }[] = [];
+  for (const [index, { row, answer, length, answerTokens }] of usable.entries()) {
+    const label = classOf(answer);
+    if (label === null) {
+      tally.add('unlabelled', row);
+      continue;
+    }
     labels.set(label, (labels.get(label) ?? 0) + 1);
+    lengths.add(length);
+    labelled.push({ row, label, length, answerTokens });
     if (train !== null && mapping.kind === 'classification' && !train.labels.has(label))
       tally.add('unknown-label', row);
-    const prompt = await reading.render(values);
-    if (usableRows === 1) tail = promptTail(prompt);
-    const length = tokenizer === null ? prompt.length : tokenizer.encode(prompt).length;
-    lengths.add(length);
-    if (mapping.kind === 'classification') classified.push({ row, label, length });
-    else if (tokenizer !== null) {
-      const answer =
-        train === null
-          ? writtenAnswerTokens(tokenizer, promptTail(prompt), label, reading.maxNewTokens).length
-          : longestAnswer(null, reading.maxNewTokens);
-      if (length > reading.maxLength - answer) tally.add('too-long', row);
-    }
-    const key = createHash('sha256').update(prompt).digest('base64').slice(0, 22);
-    const earlier = texts.get(key);
-    if (earlier === undefined) texts.set(key, { row, label });
-    else tally.add(earlier.label === label ? 'duplicate' : 'duplicate-conflict', row);
-    if (train?.texts.has(key) === true) tally.add('shared-between-splits', row);
+    const same = known.same(facts.prints, index);
+    if (same !== null) tally.add(classOf(usable[same]!.answer) === label ? 'duplicate' : 'duplicate-conflict', row);
+    else if (known.near(facts.prints, index) !== null) tally.add('near-duplicate', row);
+    known.add(index);
+    if (train === null) continue;
+    if (train.known.same(facts.prints, index) !== null) tally.add('shared-between-splits', row);
+    else if (train.known.near(facts.prints, index) !== null) tally.add('near-shared', row);
   }
   const words = train === null ? wordsOf(labels, tail, reading) : train.words;
-  for (const { row, label, length } of tokenizer === null ? [] : classified)
-    if (length > reading.maxLength - answerLength(words, train === null ? label : null)) tally.add('too-long', row);
+  for (const { row, label, length, answerTokens } of tokenizer === null ? [] : labelled) {
+    const answer =
+      mapping.kind === 'classification' ? answerLength(words, train === null ? label : null) : answerTokens;
+    if (length > reading.maxLength - answer) tally.add('too-long', row);
+  }
   const { size: bytes } = await stat(dataset.path);
   // Not every format tells how many bytes of a row are names and marks, so this is an estimate and is reported as one.
   const times = more ? Math.max(1, bytes / Math.max(1, readBytes)) : 1;
@@ -153,7 +181,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     format: dataset.format,
     bytes,
     rows: Math.round((rows + unreadRows(dataset)) * times),
-    usableRows: Math.round(usableRows * times),
+    usableRows: Math.round(labelled.length * times),
     labels: [...labels]
       .sort((a, b) => b[1] - a[1])
       .slice(0, shownLabels)
@@ -162,18 +190,14 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     problems: [...unreadableRows(dataset), ...tally.problems(reading)],
     lengths: { unit: tokenizer === null ? 'characters' : 'tokens', ...lengths.summary() },
   };
-  return { report, labels, texts, tail, words, checkedRows: more ? rows : null };
+  return { report, labels, survey, classOf, known, tail, words, checkedRows: more ? rows : null };
 }
 
-function wordsOf(
-  labels: Split['labels'],
-  tail: string,
-  { mapping, tokenizer, labelWords }: Reading,
-): LabelWords | null {
+function wordsOf(labels: Split['labels'], tail: string, { mapping, tokenizer, settings }: Reading): LabelWords | null {
   if (mapping.kind !== 'classification' || tokenizer === null || labels.size === 0 || labels.size > mostClasses)
     return null;
   try {
-    return chooseLabelWords(tokenizer, [...labels.keys()].sort(), labelWords, tail);
+    return chooseLabelWords(tokenizer, [...labels.keys()].sort(), settings, tail);
   } catch {
     // It is among what keeps the task from training (`blockersOf`).
     return null;
@@ -207,6 +231,9 @@ class Tally {
       'duplicate-conflict': { effect: 'kept', explanation: tell('row.duplicate-conflict') },
       'unknown-label': { effect: 'kept', explanation: tell('row.unknown-label') },
       'shared-between-splits': { effect: 'kept', explanation: tell('row.shared-between-splits') },
+      unlabelled: { effect: 'dropped', explanation: tell('row.no-label-value') },
+      'near-duplicate': { effect: 'kept', explanation: tell('row.near-duplicate') },
+      'near-shared': { effect: 'kept', explanation: tell('row.near-shared') },
     };
     return [...this.#rows].map(([kind, entry]) => ({ kind, ...meaning[kind], ...entry }));
   }
@@ -228,8 +255,9 @@ function unreadableRows(dataset: Dataset): RowProblem[] {
 }
 
 function blockersOf(train: Split, dev: Split | null, reading: Reading, unseen: readonly string[]): Told[] {
-  const { mapping, tokenizer, labelWords } = reading;
+  const { mapping, tokenizer, settings } = reading;
   const blockers: Told[] = [];
+  if (train.survey?.refusal != null) blockers.push(tellError(train.survey.refusal));
   const known = [...train.labels.keys()].sort();
   if (train.report.usableRows === 0) blockers.push(tell('task.no-training-row'));
   if (dev?.report.usableRows === 0) blockers.push(tell('task.no-evaluation-row'));
@@ -237,13 +265,13 @@ function blockersOf(train: Split, dev: Split | null, reading: Reading, unseen: r
   if (known.length < 2) blockers.push(tell('labels.only-one', { label: known.join('') }));
   if (known.length > mostClasses)
     blockers.push(tell('labels.like-free-text', { column: mapping.labelColumn, values: known.length }));
-  for (const label of Object.keys(labelWords))
+  for (const label of Object.keys(settings.labelWords ?? {}))
     if (!train.labels.has(label))
       blockers.push(tell('labels.without-rows', { label, known: known.slice(0, shownLabels) }));
   if (unseen.length > 0) blockers.push(tell('labels.only-in-evaluation', { labels: unseen.slice(0, 10) }));
   if (tokenizer !== null && blockers.length === 0) {
     try {
-      chooseLabelWords(tokenizer, known, labelWords, train.tail);
+      chooseLabelWords(tokenizer, known, settings, train.tail);
     } catch (thrown) {
       blockers.push(tellError(TritsmithError.from(thrown)));
     }
@@ -254,15 +282,16 @@ function blockersOf(train: Split, dev: Split | null, reading: Reading, unseen: r
 function warningsOf(
   train: Split,
   dev: Split | null,
-  { mapping, maxLength }: Reading,
+  { mapping, maxLength, settings }: Reading,
   shared: number,
-  devFraction: number,
+  nearlyShared: number,
 ): Told[] {
   const most = mostEvaluationRows(maxLength);
   const { usableRows, labels, problems } = train.report;
   const count = (kind: RowProblem['kind']): number => problems.find((problem) => problem.kind === kind)?.rows ?? 0;
   const share = (part: number, whole: number): number => part / Math.max(1, whole);
   const warnings: Told[] = [];
+  if (train.survey !== null) warnings.push(...findings(train.survey));
   for (const split of [train, dev])
     if (split !== null && split.checkedRows !== null) {
       const { path, rows } = split.report;
@@ -270,14 +299,17 @@ function warningsOf(
         tell('task.only-first-rows', { path, checked: split.checkedRows, rows, training: split === train }),
       );
     }
-  if (dev === null) warnings.push(tell('task.held-out', { share: devFraction, most }));
-  else if (dev.report.usableRows > most) warnings.push(tell('task.rows-drawn', { rows: dev.report.usableRows, most }));
+  if (dev === null && train.survey?.split == null)
+    warnings.push(tell('task.held-out', { share: settings.devFraction, most }));
+  else if (dev !== null && dev.report.usableRows > most)
+    warnings.push(tell('task.rows-drawn', { rows: dev.report.usableRows, most }));
   if (mapping.kind === 'classification') {
     const largest = labels[0];
     if (largest !== undefined && labels.length > 1 && largest.rows > 0.9 * usableRows)
       warnings.push(tell('labels.one-prevails', { label: largest.label, share: share(largest.rows, usableRows) }));
-    const rare = labels.filter(({ rows }) => rows < fewRows).map(({ label }) => label);
-    if (rare.length > 0) warnings.push(tell('labels.rare', { labels: rare.slice(0, 10), rows: fewRows }));
+    const rare = [...train.labels].filter(([, rows]) => rows < fewRows).map(([label]) => label);
+    if (rare.length > 0)
+      warnings.push(tell('labels.rare', { labels: rare.slice(0, shownLabels), rows: fewRows, all: rare.length }));
   }
   const conflicts = count('duplicate-conflict');
   if (conflicts > 0) warnings.push(tell('rows.contradict', { rows: conflicts }));
@@ -285,5 +317,9 @@ function warningsOf(
     warnings.push(tell('rows.cut', { share: share(count('too-long'), usableRows) }));
   if (shared > 0)
     warnings.push(tell('rows.shared', { rows: shared, share: share(shared, dev?.report.usableRows ?? 0) }));
+  if (nearlyShared > 0)
+    warnings.push(
+      tell('rows.nearly-shared', { rows: nearlyShared, share: share(nearlyShared, dev?.report.usableRows ?? 0) }),
+    );
   return warnings;
 }

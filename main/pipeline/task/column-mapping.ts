@@ -25,9 +25,13 @@ export function guessMapping(
     kind?: ColumnMapping['kind'] | undefined;
     textColumns?: string[] | undefined;
     labelColumn?: string | undefined;
+    groupColumn?: string | undefined;
+    timeColumn?: string | undefined;
   },
 ): ColumnMapping {
-  const facts = columns.map((name) => factsOf(name, sample));
+  const facts = columns
+    .filter((name) => name !== given.groupColumn && name !== given.timeColumn)
+    .map((name) => factsOf(name, sample));
   const labelColumn = given.labelColumn ?? guessLabel(facts, given.textColumns ?? []);
   const textColumns = given.textColumns ?? guessTexts(facts, labelColumn);
   const label = facts.find(({ name }) => name === labelColumn);

@@ -79,6 +79,7 @@ export class KeptRows {
 
 /**
  * The rows of the evaluation file, in its order: all, or as many as are evaluated at most, drawn by the seed (Vitter's algorithm R).
+ * @param answerOf as in `usableRows`
  * @param check called with the answer of every row, drawn or not
  * @returns also how many usable rows the file has
  * @throws TritsmithError as `usableRows` and `KeptRows`, and what `check` throws
@@ -88,7 +89,17 @@ export async function drawRows(
   settings: TaskSettings,
   tokenizer: Tokenizer,
   seed: number,
-  { notes, onRows, check }: { notes: string[]; onRows: OnRows; check: (answer: string) => void },
+  {
+    notes,
+    onRows,
+    answerOf,
+    check,
+  }: {
+    notes: string[];
+    onRows: OnRows;
+    answerOf: ((value: string) => string | null) | undefined;
+    check: (answer: string) => void;
+  },
 ): Promise<{ drawn: KeptRow[]; fileRows: number }> {
   const most = mostEvaluationRows(settings.maxLength);
   const random = new Random(seed);
@@ -96,7 +107,7 @@ export async function drawRows(
   /** Row in the file, by place. */
   const rowOf: number[] = [];
   let row = 0;
-  for await (const taskRow of usableRows(file, settings, notes, onRows)) {
+  for await (const taskRow of usableRows(file, settings, notes, onRows, answerOf)) {
     check(taskRow.answer);
     const place = row < most ? row : random.below(row + 1);
     if (place < most) {

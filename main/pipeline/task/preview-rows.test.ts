@@ -66,18 +66,21 @@ describe('the preview of a task', () => {
     const request = { settings: settings({}), teacher, offset: 4, count: 2 };
     const { survey } = await previewRows(request);
     expect(survey).toMatchObject({
-      classes: ['a delivery that did not come at all', 'money'],
+      counts: [
+        ['a delivery that did not come at all', 6],
+        ['money', 6],
+      ],
       tail: 'My',
     });
     // What is handed over is believed as it stands: the file was not read for it.
-    const marked = { ...survey!, classes: ['marked'] };
+    const marked = { ...survey!, counts: [['marked', 1] as [string, number]] };
     expect((await previewRows({ ...request, offset: 6 }, marked)).survey).toEqual(marked);
     const other = { ...request, settings: settings({ template: '{{ text }}:' }) };
     expect((await previewRows(other, marked)).survey).toMatchObject({
-      classes: survey!.classes,
+      counts: survey!.counts,
       tail: expect.stringMatching(/:$/) as unknown,
     });
     appendFileSync(train, 'one more\tsomething else\n');
-    expect((await previewRows(request, marked)).survey!.classes).toEqual([...survey!.classes, 'something else']);
+    expect((await previewRows(request, marked)).survey!.counts).toEqual([...survey!.counts, ['something else', 1]]);
   });
 });

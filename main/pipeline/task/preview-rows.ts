@@ -8,36 +8,43 @@ import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
 import { mostRows, sampleOf } from './check-task.ts';
 import { type ColumnMapping, guessMapping } from './column-mapping.ts';
 import { lostInTheMiddle } from './evaluation-rows.ts';
+import { type LabelValues, labelValues } from './label-values.ts';
 import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from './label-words.ts';
-import { fileState } from './survey.ts';
+import { fileState, mostValues } from './survey.ts';
 import { defaultAnswerTokens } from './task-data.ts';
 import { promptRenderer, usablePart } from './task-rows.ts';
 
 type Render = (row: Readonly<Record<string, string>>) => Promise<string>;
 
-/** Classes and prompt's end of a file, of its first million rows at most. */
+/** Label values and prompt's end of a file, of its first million rows at most. */
 async function surveyRows(
   dataset: Dataset,
   mapping: ColumnMapping,
   render: Render,
 ): Promise<Omit<PreviewSurvey, 'key'>> {
-  const classes = new Set<string>();
+  const counts = new Map<string, number>();
   let tail: string | null = null;
   let rows = 0;
   for await (const { values } of dataset.rows()) {
-    if ((rows += 1) > mostRows || classes.size > mostClasses) break;
+    if ((rows += 1) > mostRows || counts.size > mostValues) break;
     const { answer, lacks } = usablePart(values, mapping);
     if (lacks !== null) continue;
-    classes.add(answer);
+    counts.set(answer, (counts.get(answer) ?? 0) + 1);
     tail ??= promptTail(await render(values));
   }
-  return { classes: [...classes].sort(), tail: tail ?? '' };
+  return { counts: [...counts], tail: tail ?? '' };
 }
 
 /** The label words that training would choose; null where it would refuse, which the check says. */
-function labelWordsOf(tokenizer: Tokenizer, survey: PreviewSurvey, given: Record<string, string>): LabelWords | null {
+function labelWordsOf(
+  tokenizer: Tokenizer,
+  values: LabelValues,
+  tail: string,
+  settings: PreviewRequest['settings'],
+): LabelWords | null {
+  const classes = [...values.classes.keys()].sort();
   try {
-    return survey.classes.length > mostClasses ? null : chooseLabelWords(tokenizer, survey.classes, given, survey.tail);
+    return classes.length > mostClasses ? null : chooseLabelWords(tokenizer, classes, settings, tail);
   } catch {
     return null;
   }
@@ -66,26 +73,34 @@ export async function previewRows(
     );
     survey = known?.key === key ? known : { key, ...(await surveyRows(dataset, mapping, render)) };
   }
+  const values = survey === null ? null : labelValues(new Map(survey.counts), settings);
   const labels =
-    tokenizer === null || survey === null ? null : labelWordsOf(tokenizer, survey, settings.labelWords ?? {});
+    tokenizer === null || survey === null || values === null
+      ? null
+      : labelWordsOf(tokenizer, values, survey.tail, settings);
   const reserved = (prompt: string, answer: string): number => {
     if (tokenizer === null) return 0;
     if (mapping.kind === 'generation')
       return writtenAnswerTokens(tokenizer, promptTail(prompt), answer, maxNewTokens).length;
     return labels === null
       ? 1
-      : (labels.ids[labels.classes.indexOf(answer)]?.length ?? longestAnswer(labels, maxNewTokens));
+      : (labels.ids[labels.classes.indexOf(values?.classOf(answer) ?? answer)]?.length ??
+          longestAnswer(labels, maxNewTokens));
+  };
+  const answerOf = (row: Readonly<Record<string, string>>): string => {
+    const value = row[mapping.labelColumn] ?? '';
+    return values?.classOf(value) ?? value;
   };
   const rows: PreviewAnswer['rows'] = [];
   let index = 0;
-  for await (const { row, values } of dataset.rows()) {
+  for await (const { row, values: cells } of dataset.rows()) {
     if (index++ < offset) continue;
-    const prompt = await render(values);
+    const prompt = await render(cells);
     const ids = tokenizer?.encode(prompt) ?? null;
-    const room = Math.max(1, maxLength - reserved(prompt, usablePart(values, mapping).answer));
+    const room = Math.max(1, maxLength - reserved(prompt, usablePart(cells, mapping).answer));
     const lost = ids === null ? null : lostInTheMiddle(ids.length, room);
     const cut = lost === null ? null : tokenizer!.decode(ids!.slice(...lost), { skipSpecialTokens: true });
-    rows.push({ row, prompt, answer: values[mapping.labelColumn] ?? '', tokens: ids?.length ?? null, cut });
+    rows.push({ row, prompt, answer: answerOf(cells), tokens: ids?.length ?? null, cut });
     if (rows.length >= count) break;
   }
   const answer = { rows, maxLength: Number.isFinite(maxLength) ? maxLength : (settings.maxLength ?? 512) };

@@ -9,17 +9,19 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { readJsonIfWhole } from '../../basics/json-file.ts';
-import { Random } from '../../basics/random.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
 import { cacheFolder, surveyPath } from '../../experiment/folder.ts';
 import { promptTail } from './answer-tokens.ts';
-import { type KeptRows, mostEvaluationRows } from './evaluation-rows.ts';
+import type { KeptRows } from './evaluation-rows.ts';
+import { orderOfSeed } from './held-out.ts';
+import { type LabelValues, labelValues } from './label-values.ts';
 import { mostClasses } from './label-words.ts';
+import { findings, RowFacts, surveyRows, wantedRows } from './row-survey.ts';
 import { type OnRows, usableRows } from './task-rows.ts';
 import { tokenFileVersion } from './token-file.ts';
 
 const survey = z.object({
-  /** Usable rows of the file. */
+  /** Usable rows of the file, those left out that have no label. */
   rows: z.int().positive(),
   /** Places below this one, in the order of the seed, are held out for evaluation. */
   held: z.int().min(0),
@@ -29,18 +31,35 @@ const survey = z.object({
   classes: z.array(z.string()),
   /** End of the prompt of the file's first usable row. */
   tail: z.string(),
+  /** Rows of each label value, as the file has it; empty for written answers, and where there are more than are allowed. */
+  counts: z.array(z.tuple([z.string(), z.number()])).default([]),
+  /** Rows that are held out, and one of each class that a limit has to leave; null: the seed alone decides. */
+  order: z
+    .object({ held: z.array(z.number()), first: z.array(z.number()) })
+    .nullable()
+    .default(null),
   /** What a person should know about the other rows. */
   notes: z.array(z.string()),
 });
 export type Survey = z.infer<typeof survey>;
 
-/** Place of each usable row, by its number in the file, in the order of the seed. */
-export function placesOf(rows: number, seed: number): Int32Array {
-  const order = new Random(seed).shuffle(Int32Array.from({ length: rows }, (_, index) => index));
+/**
+ * Place of each usable row, by its number in the file: in the order of the seed; where the rows that are held out were chosen, these come first,
+ * and then those that a limit has to leave.
+ */
+export function placesOf({ rows, order }: Pick<Survey, 'rows' | 'order'>, seed: number): Int32Array {
   const places = new Int32Array(rows);
-  order.forEach((row, place) => {
-    places[row] = place;
-  });
+  const rank = new Uint8Array(rows).fill(2);
+  for (const row of order?.first ?? []) rank[row] = 1;
+  for (const row of order?.held ?? []) rank[row] = 0;
+  const ofSeed = orderOfSeed(rows, seed);
+  let place = 0;
+  for (const wanted of order === null ? [2] : [0, 1, 2])
+    for (const row of ofSeed)
+      if (rank[row] === wanted) {
+        places[row] = place;
+        place += 1;
+      }
   return places;
 }
 
@@ -48,11 +67,40 @@ export function changedWhileRead(path: string): TritsmithError {
   return new TritsmithError('bad-input', 'rows.changed', { path });
 }
 
-async function countRows(settings: TaskSettings, notes: string[], onRows: OnRows): Promise<number> {
-  const rows = usableRows(settings.train, settings, notes, onRows);
-  let count = 0;
-  while (!(await rows.next()).done) count += 1;
-  return count;
+export function tooManyLabels({ labelColumn }: Pick<TaskSettings, 'labelColumn'>): TritsmithError {
+  return new TritsmithError('bad-input', 'labels.too-many', { column: labelColumn, most: mostClasses });
+}
+
+/** Label values that are told apart while rows are counted. */
+export const mostValues = 4 * mostClasses;
+
+async function readFacts(settings: TaskSettings, notes: string[], onRows: OnRows): Promise<RowFacts> {
+  const facts = new RowFacts(settings, mostValues);
+  for await (const { row, answer, values } of usableRows(settings.train, settings, notes, onRows))
+    facts.add(row, answer, values);
+  return facts;
+}
+
+/** What the label values of the training rows stand for, in those and in the rows of other files. */
+export function valuesOf({ counts }: Pick<Survey, 'counts'>, settings: TaskSettings): LabelValues {
+  return labelValues(new Map(counts), settings);
+}
+
+/** The same as a function from value to class; undefined for written answers. */
+export function answerOf(
+  survey: Pick<Survey, 'counts'>,
+  settings: TaskSettings,
+): ((value: string) => string | null) | undefined {
+  return settings.kind === 'classification' ? valuesOf(survey, settings).classOf : undefined;
+}
+
+/** The first row of each class in the order of the seed that is not held out. */
+function oneOfEach(classes: readonly string[], held: Int32Array, seed: number): number[] {
+  const away = new Set(held);
+  const first = new Map<string, number>();
+  for (const row of orderOfSeed(classes.length, seed))
+    if (!away.has(row) && !first.has(classes[row]!)) first.set(classes[row]!, row);
+  return [...first.values()];
 }
 
 /**
@@ -67,18 +115,28 @@ export async function surveyTraining(
   onRows: OnRows,
 ): Promise<Survey> {
   const notes: string[] = [];
-  const rows = await countRows(settings, notes, onRows);
-  const held =
-    settings.dev === undefined
-      ? Math.min(mostEvaluationRows(settings.maxLength), Math.max(1, Math.round(rows * settings.devFraction)))
-      : 0;
+  const found = surveyRows(await readFacts(settings, notes, onRows), settings, seed);
+  if (settings.rules !== undefined && (found.values?.classes.size ?? 0) > mostClasses) throw tooManyLabels(settings);
+  if (found.refusal !== null) throw found.refusal;
+  const rows = found.kept.length;
+  const { split, classes: classOfRow } = found;
+  if (rows === 0) throw new TritsmithError('bad-input', 'rows.none-usable', { path: settings.train });
+  const held = split?.held.length ?? (settings.dev === undefined ? wantedRows(rows, settings) : 0);
   const end = Math.min(rows, settings.limit === undefined ? rows : held + settings.limit);
   if (held >= end) throw new TritsmithError('bad-input', 'rows.none-left');
-  const places = placesOf(rows, seed);
+  const order =
+    split === null
+      ? null
+      : {
+          held: [...split.held],
+          first: settings.limit === undefined ? [] : oneOfEach(classOfRow, split.held, seed),
+        };
+  const counts = [...(found.values?.counts ?? [])].slice(0, mostValues);
+  const places = placesOf({ rows, order }, seed);
   const classes = new Set<string>();
   let tail = '';
   let row = 0;
-  for await (const taskRow of usableRows(settings.train, settings, [], onRows)) {
+  for await (const taskRow of usableRows(settings.train, settings, [], onRows, found.values?.classOf)) {
     const place = places[row++] ?? end;
     if (place < held) await kept?.put(place, taskRow);
     else if (place < end && settings.kind === 'classification' && classes.size <= mostClasses)
@@ -86,7 +144,8 @@ export async function surveyTraining(
     if (row === 1) tail = promptTail(await taskRow.prompt());
   }
   if (row !== rows) throw changedWhileRead(settings.train);
-  return { rows, held, end, classes: [...classes].sort(), tail, notes };
+  notes.push(...findings(found).map(({ text }) => text));
+  return { rows, held, end, classes: [...classes].sort(), tail, counts, order, notes };
 }
 
 /** Size and time of a file that may be read: another of either is another file. @throws TritsmithError `not-found` */

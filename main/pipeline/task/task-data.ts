@@ -13,6 +13,7 @@ import { cutInTheMiddle, drawRows, type EvaluationRow, type KeptRow, KeptRows } 
 import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
 import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from './label-words.ts';
 import {
+  answerOf,
   changedWhileRead,
   earlierSurvey,
   fileState,
@@ -22,6 +23,8 @@ import {
   type Survey,
   surveyKey,
   surveyTraining,
+  tooManyLabels,
+  valuesOf,
 } from './survey.ts';
 import { type OnRows, usableRows } from './task-rows.ts';
 import { cachedTokens, earlierTokens, type TokenFile } from './token-file.ts';
@@ -67,26 +70,31 @@ function classIndex(labels: LabelWords, value: string, path: string): number {
 }
 
 function labelWords(settings: TaskSettings, tokenizer: Tokenizer, { classes, tail }: Survey): LabelWords {
-  if (classes.length > mostClasses)
-    throw new TritsmithError('bad-input', 'labels.too-many', { column: settings.labelColumn, most: mostClasses });
+  if (classes.length > mostClasses) throw tooManyLabels(settings);
   const empty = Object.keys(settings.labelWords).filter((value) => !classes.includes(value));
   if (empty.length > 0)
     throw new TritsmithError('bad-input', 'labels.without-rows', { label: empty[0]!, known: classes });
   if (classes.length < 2) throw new TritsmithError('bad-input', 'labels.only-one', { label: classes[0] ?? '' });
-  return chooseLabelWords(tokenizer, classes, settings.labelWords, tail);
+  return chooseLabelWords(tokenizer, classes, settings, tail);
+}
+
+export interface TaskLabels {
+  readonly labels: LabelWords;
+  /** Class that a label value of any file stands for; null: no label. */
+  classOf(value: string): string | null;
 }
 
 /**
- * The label words that training with these settings and this seed uses, without tokenising the rows.
+ * The labels that training with these settings and this seed uses, without tokenising the rows.
  * @param experiment folder whose cache is used, where there is one
  * @throws TritsmithError `bad-input` as `prepareTask`, and for a task that is no classification
  */
-export async function readLabelWords(
+export async function readLabels(
   settings: TaskSettings,
   tokenizer: Tokenizer,
   seed: number,
   experiment?: string,
-): Promise<LabelWords> {
+): Promise<TaskLabels> {
   if (settings.kind !== 'classification')
     throw new TritsmithError('bad-input', 'labels.of-generation', { task: settings.name });
   const key = await surveyKey(settings, seed);
@@ -95,7 +103,13 @@ export async function readLabelWords(
     survey = await surveyTraining(settings, seed, null, noWait);
     if (experiment !== undefined) await keepSurvey(experiment, key, survey);
   }
-  return labelWords(settings, tokenizer, survey);
+  const { classOf } = valuesOf(survey, settings);
+  return { labels: labelWords(settings, tokenizer, survey), classOf };
+}
+
+/** Their words alone. */
+export async function readLabelWords(...asked: Parameters<typeof readLabels>): Promise<LabelWords> {
+  return (await readLabels(...asked)).labels;
 }
 
 /** How many rows lose text, for the log; nothing where none does. */
@@ -195,7 +209,12 @@ export async function prepareTask(
     const found =
       settings.dev === undefined
         ? { drawn: heldRows.all(), fileRows: held }
-        : await drawRows(settings.dev, settings, tokenizer, seed, { notes, onRows, check: labelOf });
+        : await drawRows(settings.dev, settings, tokenizer, seed, {
+            notes,
+            onRows,
+            answerOf: answerOf(survey, settings),
+            check: labelOf,
+          });
     const rows = found.drawn.map(({ prompt, tail, answer }: KeptRow): EvaluationRow => {
       const label = labelOf(answer);
       return {
@@ -230,7 +249,7 @@ async function* tokenised(
   settings: TaskSettings,
   tokenizer: Tokenizer,
   seed: number,
-  { rows, held, end }: Survey,
+  survey: Survey,
   labels: LabelWords | null,
   onRows: OnRows,
 ): AsyncGenerator<PlacedExample> {
@@ -238,9 +257,11 @@ async function* tokenised(
     labels
       ? labels.ids[classIndex(labels, answer, settings.train)]!
       : writtenAnswerTokens(tokenizer, promptTail(prompt), answer, settings.maxNewTokens);
-  const places = placesOf(rows, seed);
+  const { rows, held, end } = survey;
+  const places = placesOf(survey, seed);
+  const answers = answerOf(survey, settings);
   let row = 0;
-  for await (const { answer, prompt: render } of usableRows(settings.train, settings, [], onRows)) {
+  for await (const { answer, prompt: render } of usableRows(settings.train, settings, [], onRows, answers)) {
     const place = places[row++] ?? end;
     if (place < held || place >= end) continue;
     const prompt = await render();

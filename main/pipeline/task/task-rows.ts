@@ -6,7 +6,10 @@ import { compileTemplate } from '../../formats/tokenizers/index.ts';
 
 /** A row with a text and an answer. */
 export interface TaskRow {
+  /** As the file counts its rows. */
+  readonly row: number;
   readonly answer: string;
+  readonly values: Readonly<Record<string, string>>;
   /** The text as the model is shown it. */
   prompt(): Promise<string>;
 }
@@ -46,6 +49,15 @@ export function requireColumns(
     throw new TritsmithError('bad-input', 'rows.no-column', { file: path, missing, columns, naming });
 }
 
+/** Columns besides text and label that the rows need. */
+export function splitColumns({
+  dev,
+  groupColumn,
+  timeColumn,
+}: Pick<Partial<TaskSettings>, 'dev' | 'groupColumn' | 'timeColumn'>): string[] {
+  return dev === undefined ? [groupColumn, timeColumn].filter((column) => column !== undefined) : [];
+}
+
 /** Text and answer of a row, or which of the two it lacks. */
 export function usablePart(
   values: Readonly<Record<string, string>>,
@@ -63,6 +75,7 @@ export function hasText(values: Readonly<Record<string, string>>, textColumns: r
 /**
  * The rows of `path` that have a text and a label, in its order.
  * @param notes what a person should know about the other rows is added at the end
+ * @param answerOf what a label value stands for, such as its class; null: no label
  * @throws TritsmithError `bad-input` for a missing column or a file without usable rows
  */
 export async function* usableRows(
@@ -70,18 +83,20 @@ export async function* usableRows(
   settings: TaskSettings,
   notes: string[],
   onRows: OnRows,
+  answerOf: (value: string) => string | null = (value) => value,
 ): AsyncGenerator<TaskRow> {
   const dataset = await openDataset(path);
-  requireColumns(dataset, [...settings.textColumns, settings.labelColumn]);
+  requireColumns(dataset, [...settings.textColumns, settings.labelColumn, ...splitColumns(settings)]);
   const render = await promptRenderer(settings);
   let read = 0;
   let dropped = 0;
-  for await (const { values } of dataset.rows()) {
+  for await (const { row, values } of dataset.rows()) {
     read += 1;
     if (read % rowsBetweenCalls === 0) await onRows(read);
-    const { answer, lacks } = usablePart(values, settings);
-    if (lacks !== null) dropped += 1;
-    else yield { answer, prompt: () => render(values) };
+    const { answer: value, lacks } = usablePart(values, settings);
+    const answer = lacks === null ? answerOf(value) : null;
+    if (answer === null) dropped += 1;
+    else yield { row, answer, values, prompt: () => render(values) };
   }
   if (dropped > 0) notes.push(`${dropped} rows of ${path} have no text or no label and are left out.`);
   for (const { row, message } of dataset.problems.slice(0, 5)) notes.push(`${path}, row ${row}: ${message}`);

@@ -26,7 +26,7 @@ beforeEach(() => {
   workspace = join(parent, 'workspace');
   mkdirSync(join(parent, 'teacher'));
   writeFileSync(join(parent, 'teacher', 'config.json'), '{}');
-  writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\nb\t0\n');
+  writeFileSync(join(parent, 'train.tsv'), 'text\tlabel\na\t1\nb\t0\nc\t1\nd\t0\n');
 });
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
@@ -366,6 +366,41 @@ describe('the machine, teachers and tasks', () => {
     expect(json(checked.out)).toMatchObject({
       trainable: true,
       mapping: { textColumns: ['text'], labelColumn: 'label' },
+    });
+  });
+
+  it('task check and run take the flags that say how a file becomes labels and rows', async () => {
+    const path = join(parent, 'spellings.tsv');
+    const labels = ['Spam', 'spam', 'ham', 'ham', '?'];
+    const rows = Array.from({ length: 60 }, (_, at) => `text ${at}\t${labels[at % 5]!}\tcustomer ${at % 7}`);
+    writeFileSync(path, ['text\tlabel\tcustomer', ...rows].join('\n'));
+    const plain = await inProcess(realPort, 'task', 'check', path);
+    expect(plain.out).toContain('look like one class written in several ways: "Spam" (12 rows) = "spam" (12 rows)');
+    expect(plain.out).toContain('Rows without a label are left out: "?" (12 rows)');
+    const flags = ['--merge-labels', '--no-unlabelled', '--group-column', 'customer'];
+    const checked = await inProcess(realPort, 'task', 'check', path, ...flags, '--json');
+    expect(json(checked.out)).toMatchObject({
+      mapping: { textColumns: ['text'] },
+      train: {
+        labels: [
+          { label: 'Spam', rows: 24 },
+          { label: 'ham', rows: 24 },
+          { label: '?', rows: 12 },
+        ],
+      },
+    });
+    const made = await inProcess(
+      realPort,
+      'run',
+      '--teacher',
+      demoTeacher,
+      '--train',
+      path,
+      ...flags,
+      '--print-recipe',
+    );
+    expect(json(made.out)).toMatchObject({
+      task: { rules: 2, mergeLabels: true, unlabelled: [], groupColumn: 'customer', textColumns: ['text'] },
     });
   });
 

@@ -119,8 +119,17 @@ export const pipeline = {
   'labels.one-prevails': ({ label, share }: { label: string; share: number }): Sentences => ({
     message: `${percent(share)} of the rows are "${label}": accuracy alone will say little.`,
   }),
-  'labels.rare': ({ labels, rows }: { labels: readonly string[]; rows: number }): Sentences => ({
-    message: `Labels with fewer than ${rows} training rows, too few to learn from: ${quoted(labels)}.`,
+  /** `all`: how many there are, of which `labels` are the first. */
+  'labels.rare': ({
+    labels,
+    rows,
+    all = labels.length,
+  }: {
+    labels: readonly string[];
+    rows: number;
+    all?: number | undefined;
+  }): Sentences => ({
+    message: `${all === 1 ? 'A label has' : `${inThousands(all)} labels have`} fewer than ${rows} training rows, too few to learn from: ${quoted(labels)}${all > labels.length ? ', …' : ''}.`,
   }),
   'rows.contradict': ({ rows }: { rows: number }): Sentences => ({
     message: `${rows} training rows contradict an earlier row with the same text.`,

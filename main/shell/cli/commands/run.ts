@@ -8,10 +8,11 @@ import { askWorker } from '../../../jobs/host.ts';
 import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/recipe-inputs.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath, modelPath } from '../paths.ts';
+import { type RowOptions, rowSettings, withRowOptions } from '../row-options.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 
-interface RunOptions extends CommonOptions {
+interface RunOptions extends CommonOptions, RowOptions {
   readonly teacher?: string;
   readonly train?: string;
   readonly dev?: string;
@@ -32,7 +33,7 @@ interface RunOptions extends CommonOptions {
 }
 
 export function runCommand(shell: Shell): Command {
-  return newCommand(
+  const command = newCommand(
     'run',
     'turn a teacher and a task into a ternary student, from a recipe file or from flags',
     'run --teacher models/Qwen3-0.6B --train train.tsv --dev dev.tsv --text-columns sentence --label-column label',
@@ -63,20 +64,18 @@ export function runCommand(shell: Shell): Command {
     .option('--seed <number>', 'same recipe, same seed, same machine: same student', wholeNumber(0))
     .option('--export <type,...>', `file types: ${exportType.options.join(', ')}`, exportTypes)
     .option('--name <name>', 'name of the experiment')
-    .option('--print-recipe', 'print the recipe that the flags make, and run nothing')
-    .action((path: string | undefined, options: RunOptions) =>
-      guarded(shell, options, async () => {
-        const recipe = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
-        if (options.printRecipe === true) {
-          await askWorker(shell.port, { type: 'check-exports', recipe });
-          printJson(shell, recipe);
-          return;
-        }
-        await withWorkspace(shell, options, 'write', 'run', (workspace) =>
-          runSession(shell, workspace, recipe, options),
-        );
-      }),
-    );
+    .option('--print-recipe', 'print the recipe that the flags make, and run nothing');
+  return withRowOptions(command).action((path: string | undefined, options: RunOptions) =>
+    guarded(shell, options, async () => {
+      const recipe = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
+      if (options.printRecipe === true) {
+        await askWorker(shell.port, { type: 'check-exports', recipe });
+        printJson(shell, recipe);
+        return;
+      }
+      await withWorkspace(shell, options, 'write', 'run', (workspace) => runSession(shell, workspace, recipe, options));
+    }),
+  );
 }
 
 function exportTypes(text: string): ExportType[] {
@@ -114,6 +113,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
     task: {
       train,
       ...mapping,
+      ...rowSettings(options),
       ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
       ...(options.limit === undefined ? {} : { limit: options.limit }),
     },
@@ -146,6 +146,7 @@ async function columnsOf(
         ...(textColumns === undefined ? {} : { textColumns }),
         ...(labelColumn === undefined ? {} : { labelColumn }),
         ...(kind === undefined ? {} : { kind }),
+        ...rowSettings(options),
       },
     },
   });

@@ -4,18 +4,20 @@ import type { SplitReport, TaskReport } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath, modelPath } from '../paths.ts';
+import { type RowOptions, rowSettings, withRowOptions } from '../row-options.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { bytes, count } from '../quantities.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { facts } from '../text-table.ts';
 
-interface CheckOptions extends CommonOptions {
+interface CheckOptions extends CommonOptions, RowOptions {
   readonly dev?: string;
   readonly teacher?: string;
   readonly textColumns?: string[];
   readonly labelColumn?: string;
   readonly kind?: 'classification' | 'generation';
   readonly maxLength?: number;
+  readonly seed?: number;
 }
 
 export function taskCommand(shell: Shell): Command {
@@ -26,7 +28,7 @@ export function taskCommand(shell: Shell): Command {
 }
 
 function checkCommand(shell: Shell): Command {
-  return newCommand(
+  const command = newCommand(
     'check',
     'read a task as training would and report columns, labels, lengths and lost rows; exits with 2 if it cannot be trained on',
     'task check train.tsv --dev dev.tsv --teacher models/Qwen3-0.6B',
@@ -38,27 +40,30 @@ function checkCommand(shell: Shell): Command {
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
     .option('--max-length <tokens>', 'longest prompt plus answer (default: 512)', wholeNumber(8))
-    .action((file: string, options: CheckOptions) =>
-      guarded(shell, options, async () => {
-        const report = await askWorker(shell.port, {
-          type: 'check-task',
-          request: {
-            settings: {
-              train: absolutePath(file),
-              ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
-              ...(options.textColumns === undefined ? {} : { textColumns: options.textColumns }),
-              ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
-              ...(options.kind === undefined ? {} : { kind: options.kind }),
-              ...(options.maxLength === undefined ? {} : { maxLength: options.maxLength }),
-            },
-            ...(options.teacher === undefined ? {} : { teacher: modelPath(options.teacher) }),
+    .option('--seed <number>', 'seed of the run, which draws the rows that are held out (default: 1)', wholeNumber(0));
+  return withRowOptions(command).action((file: string, options: CheckOptions) =>
+    guarded(shell, options, async () => {
+      const report = await askWorker(shell.port, {
+        type: 'check-task',
+        request: {
+          settings: {
+            train: absolutePath(file),
+            ...rowSettings(options),
+            ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
+            ...(options.textColumns === undefined ? {} : { textColumns: options.textColumns }),
+            ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
+            ...(options.kind === undefined ? {} : { kind: options.kind }),
+            ...(options.maxLength === undefined ? {} : { maxLength: options.maxLength }),
           },
-        });
-        if (!report.trainable) shell.exitCode = exitCodes.badInput;
-        if (options.json === true) printJson(shell, report);
-        else shell.out(reportText(report));
-      }),
-    );
+          ...(options.teacher === undefined ? {} : { teacher: modelPath(options.teacher) }),
+          ...(options.seed === undefined ? {} : { seed: options.seed }),
+        },
+      });
+      if (!report.trainable) shell.exitCode = exitCodes.badInput;
+      if (options.json === true) printJson(shell, report);
+      else shell.out(reportText(report));
+    }),
+  );
 }
 
 export function reportText(report: TaskReport): string {
