@@ -13,8 +13,9 @@ import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
 import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from './label-words.ts';
 import { LengthHistogram } from './length-histogram.ts';
 import { mostEvaluationRows } from './evaluation-rows.ts';
+import { chatTemplateFor } from './chat-template.ts';
 import { defaultAnswerTokens } from './task-data.ts';
-import { promptRenderer, requireColumns, usablePart } from './task-rows.ts';
+import { promptRenderer, requireColumns, usablePart, usesChat } from './task-rows.ts';
 
 const sampleRows = 2000;
 /** Rows that are looked at in one file: time and memory end there, the rest is counted by its bytes. */
@@ -55,7 +56,7 @@ interface Split {
 export async function checkTask({ settings, teacher }: TaskCheckRequest): Promise<TaskReport> {
   const train = await openDataset(settings.train);
   const dev = settings.dev === undefined ? null : await openDataset(settings.dev);
-  const mapping = guessMapping(train.columns, await sampleOf(train), settings);
+  const mapping = guessMapping(train, await sampleOf(train), settings);
   for (const dataset of dev === null ? [train] : [train, dev])
     requireColumns(dataset, [...mapping.textColumns, mapping.labelColumn]);
   const context = teacher === undefined ? Infinity : (await modelConfiguration(teacher)).maxPositions;
@@ -78,6 +79,9 @@ export async function checkTask({ settings, teacher }: TaskCheckRequest): Promis
   return {
     columns: [...train.columns],
     mapping,
+    chats: train.chats,
+    chatTemplate:
+      reading.tokenizer === null ? null : chatTemplateFor(reading.tokenizer, mapping.textColumns, train.chats),
     train: trainSplit.report,
     dev: devSplit?.report ?? null,
     sharedRows: shared,
@@ -97,6 +101,7 @@ export async function sampleOf(dataset: Dataset): Promise<Readonly<Record<string
 
 async function readSplit(dataset: Dataset, reading: Reading, train: Split | null): Promise<Split> {
   const { mapping, tokenizer } = reading;
+  const ofChat = usesChat(dataset, mapping);
   const labels = new Map<string, number>();
   const texts = new Map<string, { row: number; label: string }>();
   const lengths = new LengthHistogram();
@@ -108,7 +113,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
   let usableRows = 0;
   let more = false;
   let readBytes = 0;
-  for await (const { row, values } of dataset.rows()) {
+  for await (const { row, values, leftOut } of dataset.rows()) {
     if (rows >= mostRows) {
       more = true;
       break;
@@ -117,7 +122,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     for (const value of Object.values(values)) readBytes += Buffer.byteLength(value) + 1;
     const { answer: label, lacks } = usablePart(values, mapping);
     if (lacks !== null) {
-      tally.add(`empty-${lacks}`, row);
+      tally.add((ofChat ? leftOut : undefined) ?? `empty-${lacks}`, row);
       continue;
     }
     usableRows++;
@@ -202,6 +207,11 @@ class Tally {
     const meaning: Record<Tallied, Pick<RowProblem, 'effect' | 'explanation'>> = {
       'empty-text': { effect: 'dropped', explanation: tell('row.empty-text') },
       'empty-label': { effect: 'dropped', explanation: tell('row.empty-label') },
+      'chat-unreadable': { effect: 'dropped', explanation: tell('row.chat-unreadable') },
+      'chat-tools': { effect: 'dropped', explanation: tell('row.chat-tools') },
+      'chat-media': { effect: 'dropped', explanation: tell('row.chat-media') },
+      'chat-empty-turn': { effect: 'dropped', explanation: tell('row.chat-empty-turn') },
+      'chat-no-answer': { effect: 'dropped', explanation: tell('row.chat-no-answer') },
       'too-long': { effect: 'cut', explanation: tell('row.too-long', { maxLength }) },
       duplicate: { effect: 'kept', explanation: tell('row.duplicate') },
       'duplicate-conflict': { effect: 'kept', explanation: tell('row.duplicate-conflict') },

@@ -10,6 +10,7 @@ import { commaList, guarded, newCommand, printJson, wholeNumber } from '../comma
 import { absolutePath, modelPath } from '../paths.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
+import { requiredChatTemplate } from './task.ts';
 
 interface RunOptions extends CommonOptions {
   readonly teacher?: string;
@@ -19,6 +20,7 @@ interface RunOptions extends CommonOptions {
   readonly labelColumn?: string;
   readonly kind?: 'classification' | 'generation';
   readonly corpus?: string;
+  readonly chatTemplate?: boolean;
   readonly reconstruct?: boolean;
   readonly keepBest?: Deciding;
   readonly preset: PresetName;
@@ -44,6 +46,7 @@ export function runCommand(shell: Shell): Command {
     .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed, see "task check")', commaList)
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
+    .option('--chat-template', "ask as the teacher's chat template does (default: plain text)")
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
     .option('--reconstruct', 'train a few layers at a time towards the full-precision ones before distilling')
     .addOption(
@@ -134,11 +137,12 @@ async function columnsOf(
   shell: Shell,
   train: string,
   options: RunOptions,
-): Promise<Pick<PresetInputs['task'], 'textColumns' | 'labelColumn' | 'kind'>> {
+): Promise<Pick<PresetInputs['task'], 'textColumns' | 'labelColumn' | 'kind' | 'template'>> {
   const { textColumns, labelColumn, kind } = options;
-  if (textColumns !== undefined && labelColumn !== undefined && kind !== undefined)
+  const teacher = options.chatTemplate === true ? modelPath(options.teacher!) : undefined;
+  if (textColumns !== undefined && labelColumn !== undefined && kind !== undefined && teacher === undefined)
     return { textColumns, labelColumn, kind };
-  const { mapping } = await askWorker(shell.port, {
+  const report = await askWorker(shell.port, {
     type: 'check-task',
     request: {
       settings: {
@@ -147,11 +151,14 @@ async function columnsOf(
         ...(labelColumn === undefined ? {} : { labelColumn }),
         ...(kind === undefined ? {} : { kind }),
       },
+      ...(teacher === undefined ? {} : { teacher }),
     },
   });
+  const { mapping } = report;
+  const template = teacher === undefined ? {} : { template: requiredChatTemplate(report, teacher) };
   shell.err(
     `Columns of ${train}: text ${mapping.textColumns.join(', ')}; label ${mapping.labelColumn}; ${mapping.kind}` +
       `${mapping.guessed.length > 0 ? ` (guessed: ${mapping.guessed.join(', ')})` : ''}\n`,
   );
-  return { textColumns: mapping.textColumns, labelColumn: mapping.labelColumn, kind: mapping.kind };
+  return { textColumns: mapping.textColumns, labelColumn: mapping.labelColumn, kind: mapping.kind, ...template };
 }

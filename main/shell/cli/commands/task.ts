@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { TritsmithError } from '../../../contract/errors.ts';
 import { wordsOf } from '../../../contract/messages/told.ts';
 import type { SplitReport, TaskReport } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
@@ -16,6 +17,7 @@ interface CheckOptions extends CommonOptions {
   readonly labelColumn?: string;
   readonly kind?: 'classification' | 'generation';
   readonly maxLength?: number;
+  readonly chatTemplate?: boolean;
 }
 
 export function taskCommand(shell: Shell): Command {
@@ -37,23 +39,25 @@ function checkCommand(shell: Shell): Command {
     .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed)', commaList)
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
+    .option('--chat-template', "ask as the teacher's chat template does (needs --teacher)")
     .option('--max-length <tokens>', 'longest prompt plus answer (default: 512)', wholeNumber(8))
     .action((file: string, options: CheckOptions) =>
       guarded(shell, options, async () => {
-        const report = await askWorker(shell.port, {
-          type: 'check-task',
-          request: {
-            settings: {
-              train: absolutePath(file),
-              ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
-              ...(options.textColumns === undefined ? {} : { textColumns: options.textColumns }),
-              ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
-              ...(options.kind === undefined ? {} : { kind: options.kind }),
-              ...(options.maxLength === undefined ? {} : { maxLength: options.maxLength }),
-            },
-            ...(options.teacher === undefined ? {} : { teacher: modelPath(options.teacher) }),
-          },
-        });
+        const settings = {
+          train: absolutePath(file),
+          ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
+          ...(options.textColumns === undefined ? {} : { textColumns: options.textColumns }),
+          ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
+          ...(options.kind === undefined ? {} : { kind: options.kind }),
+          ...(options.maxLength === undefined ? {} : { maxLength: options.maxLength }),
+        };
+        const teacher = options.teacher === undefined ? {} : { teacher: modelPath(options.teacher) };
+        let report = await askWorker(shell.port, { type: 'check-task', request: { settings, ...teacher } });
+        if (options.chatTemplate === true) {
+          const template = requiredChatTemplate(report, teacher.teacher);
+          const request = { settings: { ...settings, template }, ...teacher };
+          report = await askWorker(shell.port, { type: 'check-task', request });
+        }
         if (!report.trainable) shell.exitCode = exitCodes.badInput;
         if (options.json === true) printJson(shell, report);
         else shell.out(reportText(report));
@@ -61,12 +65,30 @@ function checkCommand(shell: Shell): Command {
     );
 }
 
+/** @throws TritsmithError `bad-input` where the teacher has none */
+export function requiredChatTemplate({ chatTemplate }: TaskReport, teacher: string | undefined): string {
+  if (chatTemplate !== null) return chatTemplate;
+  throw teacher === undefined
+    ? new TritsmithError('bad-input', 'cli.chat-template-of-no-teacher')
+    : new TritsmithError('bad-input', 'template.no-chat', { teacher });
+}
+
+const chatNames: Record<NonNullable<TaskReport['chats']>['format'], string> = {
+  messages: 'chats (messages)',
+  sharegpt: 'chats (ShareGPT)',
+  alpaca: 'instructions (Alpaca)',
+  preference: 'preferences, of which the chosen side is read',
+  'prompt-completion': 'prompts and completions',
+  'question-answer': 'questions and answers',
+};
+
 export function reportText(report: TaskReport): string {
   const { mapping } = report;
   const guessed = (what: (typeof mapping.guessed)[number]): string =>
     mapping.guessed.includes(what) ? ' (guessed)' : '';
   const head = facts([
     ['Columns', report.columns.join(', ')],
+    ...(report.chats === null ? [] : [['Holds', chatNames[report.chats.format]] as const]),
     ['Kind', mapping.kind + guessed('kind')],
     ['Text', mapping.textColumns.join(', ') + guessed('textColumns')],
     ['Label', mapping.labelColumn + guessed('labelColumn')],
