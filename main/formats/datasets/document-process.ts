@@ -1,7 +1,8 @@
 /** Takes the text out of HTML, PDF and Word files. Runs in a process of its own (document-reader.ts): such files can be made to take all time and memory. */
 import { gunzipSync } from 'node:zlib';
+import { strFromU8, unzipSync } from 'fflate';
 import { convert } from 'html-to-text';
-import mammoth from 'mammoth';
+import { Parser } from 'htmlparser2';
 import { extractText, getDocumentProxy } from 'unpdf';
 import { type SerialisedError, TritsmithError } from '../../contract/errors.ts';
 import { readBoundedFile } from '../../basics/bounded-json.ts';
@@ -32,7 +33,7 @@ function htmlText(bytes: Uint8Array): string {
   }
   return convert(decoder.decode(bytes), {
     wordwrap: false,
-    limits: { maxInputLength: mostCharacters },
+    limits: { maxInputLength: mostCharacters, maxDepth: 1000 },
     selectors: [
       { selector: 'a', options: { ignoreHref: true } },
       { selector: 'img', format: 'skip' },
@@ -51,12 +52,54 @@ async function pdfText(bytes: Uint8Array): Promise<string> {
     .join('\n\n');
 }
 
+/** What Word shows in another way to programs that do not know a drawing: the same text once more. */
+const secondTime = 'mc:Fallback';
+
+/** The paragraphs of a Word file's main part, a blank line between them; without headers, footers, notes and comments. */
+function wordText(bytes: Uint8Array): string {
+  const isMain = (name: string): boolean => /^word\/document\d*\.xml$/.test(name);
+  const parts = unzipSync(bytes, {
+    filter: ({ name, originalSize }) => isMain(name) && originalSize <= largestDocument,
+  });
+  const main = Object.values(parts)[0];
+  if (main === undefined) throw new Error('it is no Word document, or a far too large one');
+  const paragraphs: string[] = [];
+  let paragraph = '';
+  let [reading, runs, repeated] = [false, 0, 0];
+  const parser = new Parser(
+    {
+      onopentag(name) {
+        if (name === secondTime) repeated += 1;
+        if (name === 'w:t') reading = true;
+        if (name === 'w:r') runs += 1;
+        // Elsewhere a tab is a setting of the paragraph.
+        if (name === 'w:tab' && runs > 0) paragraph += '\t';
+        if (name === 'w:br' || name === 'w:cr') paragraph += '\n';
+      },
+      ontext(text) {
+        if (reading && repeated === 0) paragraph += text;
+      },
+      onclosetag(name) {
+        if (name === secondTime) repeated -= 1;
+        if (name === 'w:t') reading = false;
+        if (name === 'w:r') runs -= 1;
+        if (name !== 'w:p' || paragraph.trim() === '') return;
+        paragraphs.push(paragraph);
+        paragraph = '';
+      },
+    },
+    { xmlMode: true, decodeEntities: true },
+  );
+  parser.end(strFromU8(main));
+  return paragraphs.join('\n\n');
+}
+
 async function textOf({ path, kind, gzip }: CorpusFile): Promise<string> {
   const stored = await readBoundedFile(path, largestDocument);
   const bytes = gzip ? gunzipSync(stored, { maxOutputLength: largestDocument }) : stored;
   if (kind === 'html') return htmlText(bytes);
   if (kind === 'pdf') return pdfText(new Uint8Array(bytes));
-  return (await mammoth.extractRawText({ buffer: Buffer.from(bytes) })).value;
+  return wordText(bytes);
 }
 
 async function answer(file: CorpusFile): Promise<DocumentReply> {

@@ -7,10 +7,10 @@ import type { DocumentReply } from './document-process.ts';
 
 const mostMegabytes = 3072;
 
-/** For a file of `bytes`: 10 s of processor time and 4 s per MB, at most 5 minutes; 512 MB and 40 times the size. */
+/** For a file of `bytes`: 5 s of processor time and 2 s per MB, at most 3 minutes; 512 MB and 40 times the size. */
 function limitsFor(bytes: number): Limits {
   const size = bytes / 1024 ** 2;
-  return { seconds: Math.min(300, 10 + 4 * size), megabytes: Math.min(mostMegabytes, 512 + 40 * size) };
+  return { seconds: Math.min(180, 5 + 2 * size), megabytes: Math.min(mostMegabytes, 512 + 40 * size) };
 }
 
 let reader: IsolatedProcess | undefined;
