@@ -60,7 +60,7 @@ describeInBrowser('chats and documents', () => {
     const first = page.getByTestId('preview').locator('tbody tr').first();
     await expect
       .poll(() => first.locator('pre').textContent())
-      .toBe('User: Where is parcel 0?\nAssistant: Which town was it sent to?\nUser: To Lima.\nAssistant:\n');
+      .toBe('User: Where is parcel 0?\nAssistant: Which town was it sent to?\nUser: To Lima.\nAssistant:');
     expect(await first.textContent()).toContain('Parcel 0 left the depot on day 0.');
   });
 
@@ -102,8 +102,11 @@ describeInBrowser('chats and documents', () => {
     await report.getByText('Lines that occur again and again (1)').click();
     await report.getByText('All rights reserved by the post office.').first().waitFor();
     await report.scrollIntoViewIfNeeded();
-    await screenshot(page, 'wizard-corpus');
-    expect(await findViolations(page)).toEqual([]);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await screenshot(page, `wizard-corpus-${colorScheme}`);
+      expect(await findViolations(page)).toEqual([]);
+    }
     await page.setViewportSize({ width: 819, height: 800 });
     expect(await overflow(page)).toBeLessThanOrEqual(0);
   });
