@@ -15,6 +15,8 @@ function signed(value: number): string {
   return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(1)}`;
 }
 
+const amount = (value: number): string => value.toLocaleString('en');
+
 function smaller(file: string | null, body: string | null): string {
   return file === null || body === null
     ? ''
@@ -736,7 +738,6 @@ export const texts = {
       corpusTitle: 'General text (optional)',
       corpusNote: 'The student can read it before it learns from the teacher (Stage 2). It helps larger models most.',
       corpus: 'Corpus for Stage 2',
-      corpusEffect: 'A text or JSONL file, or a folder of such files. The recipes “Balanced” and “Paper” use it.',
       split: 'How rows are held out',
       splitNote: 'There is no evaluation file, so rows of this one test the models and train none.',
       splitWays: {
@@ -760,6 +761,29 @@ export const texts = {
       unlabelledKept: 'Every value is trained as a class.',
       recogniseUnlabelled: 'Leave out what stands for no label',
       labelRows: (label: string, rows: string) => `“${label}” (${rows})`,
+      corpusEffect:
+        'A file or a folder of them: .txt, .md, .html, .pdf, .docx, .jsonl, .parquet, or .gz. The recipes “Balanced” and “Paper” use it.',
+      corpusReport: {
+        reading: 'Reading the corpus…',
+        unreadable: 'This corpus cannot be used',
+        kinds: { text: 'text', rows: 'JSONL', html: 'HTML', pdf: 'PDF', docx: 'Word', parquet: 'Parquet' },
+        kind: (files: number, kind: string, size: string) => `${amount(files)} ${kind} (${size})`,
+        text: (documents: number, characters: number, tokens: number | null) =>
+          `${amount(documents)} documents, ${amount(characters)} characters${tokens === null ? '' : `, about ${amount(tokens)} tokens`}.`,
+        firstPart: 'The corpus is large: only its first part was looked at. Training reads as much as it needs.',
+        otherFiles: (files: number, ending: string, examples: string) =>
+          `Left out: ${amount(files)} of kind ${ending} (such as ${examples}).`,
+        failed: (files: number) => `Left out: ${amount(files)} that could not be read.`,
+        skipped: (rows: number) => `Left out: ${amount(rows)} rows without text.`,
+        undecodable: (documents: number) =>
+          `${amount(documents)} documents have bytes that are no UTF-8. Save the files as UTF-8, or the model learns the marks that stand for them.`,
+        repeated: (documents: number, paragraphs: number, share: string) =>
+          `Repeated word for word: ${amount(documents)} documents and ${amount(paragraphs)} paragraphs, ${share} of the text. The model reads them each time.`,
+        boilerplate: (lines: number) => `Lines that occur again and again (${amount(lines)})`,
+        line: 'Line',
+        times: 'Times',
+        preview: 'Text as the model reads it',
+      },
       warnings: 'Worth knowing',
       earlierRows: 'Earlier rows',
       laterRows: 'Later rows',
@@ -776,7 +800,29 @@ export const texts = {
         unlabelled: 'They are skipped. See “Labels” above if that is a class.',
         'near-duplicate': 'They count nearly twice. Remove them if that is not meant.',
         'near-shared': 'Look at them: what was trained on is answered better than what is new.',
+        'chat-unreadable': 'They are skipped. Give each turn a role (or from) and a content (or value).',
+        'chat-tools': 'They are skipped. A student learns text alone.',
+        'chat-media': 'They are skipped. A student learns text alone.',
+        'chat-empty-turn': 'They are skipped. Fill the turn in, or take it out.',
+        'chat-no-answer': 'They are skipped. A conversation needs a question of the user and an answer to it.',
       } as Record<string, string>,
+      chats: {
+        title: 'Conversations',
+        formats: {
+          messages: 'This file holds chats (messages with a role and a content).',
+          sharegpt: 'This file holds chats as ShareGPT writes them.',
+          alpaca: 'This file holds instructions as Alpaca writes them.',
+          preference: 'This file holds preferences. The chosen side is learnt, the rejected one is left out.',
+          'prompt-completion': 'This file holds prompts and completions.',
+          'question-answer': 'This file holds questions and answers.',
+        },
+        derived: (prompt: string, answer: string) =>
+          `The last answer of each conversation becomes “${answer}”, all that comes before it “${prompt}”. What was left out is listed with the rows to look at.`,
+        template: 'Ask with the model’s own chat template',
+        templateEffect:
+          'For a model that was tuned for chats: prompts look as they did in its training. The preview shows them.',
+        noTemplate: 'The model has no chat template, so prompts are plain text.',
+      },
       preview: 'Rows as the model sees them',
       previewNote: 'Template applied, tokens counted; what is too long is shown as cut.',
       row: 'Row',

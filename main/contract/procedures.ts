@@ -2,6 +2,7 @@
 import { type ContractRouterClient, eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 import { componentName, componentProgress, componentState } from './components.ts';
+import { corpusCheckRequest, corpusReport } from './corpus.ts';
 import { jobKind, serialisedError } from './jobs.ts';
 import { hubAccess, hubDownload, hubModel, hubModelCard, hubModelId, hubSearchRequest } from './hub.ts';
 import { localPath } from './local-path.ts';
@@ -131,6 +132,7 @@ export const contract = {
   tasks: {
     check: procedure.input(taskCheckRequest).output(taskReport),
     preview: procedure.input(previewRequest).output(previewAnswer),
+    checkCorpus: procedure.input(corpusCheckRequest).output(corpusReport),
   },
   recipes: {
     make: procedure.input(z.object({ inputs: presetInputs })).output(recipeSchema),

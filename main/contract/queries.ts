@@ -1,5 +1,6 @@
 /** Short questions that a worker process answers before or between jobs, and the shapes of its answers. */
 import { z } from 'zod';
+import { corpusCheckRequest, corpusReport } from './corpus.ts';
 import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } from './estimates.ts';
 import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
@@ -141,6 +142,11 @@ const rowProblem = z.object({
     'unlabelled',
     'near-duplicate',
     'near-shared',
+    'chat-unreadable',
+    'chat-tools',
+    'chat-media',
+    'chat-empty-turn',
+    'chat-no-answer',
   ]),
   /** `dropped`: never trained on; `cut`: loses tokens in the middle; `kept`: only worth knowing. */
   effect: z.enum(['dropped', 'cut', 'kept']),
@@ -183,6 +189,18 @@ export const taskReport = z.object({
     /** Which of them were guessed from the file. */
     guessed: z.array(z.enum(['kind', 'textColumns', 'labelColumn'])),
   }),
+  /** Where the file holds conversations or instructions in a known format. */
+  chats: z
+    .object({
+      format: z.enum(['messages', 'sharegpt', 'alpaca', 'preference', 'prompt-completion', 'question-answer']),
+      promptColumn: z.string(),
+      answerColumn: z.string(),
+      /** Whether the two columns are made from others of the file. */
+      derived: z.boolean(),
+    })
+    .nullable(),
+  /** The prompt template that asks the teacher as its chat model is asked; null where it has no chat template, or no teacher is given. */
+  chatTemplate: z.string().nullable(),
   train: splitReport,
   dev: splitReport.nullable(),
   /** Rows of dev whose text is also in train. */
@@ -250,6 +268,7 @@ export const workerQuery = z.discriminatedUnion('type', [
   /** Writes the model of a LoRA adapter and its base to `target`, which must not be there. */
   z.object({ type: z.literal('merge-adapter'), adapter: z.string(), base: z.string(), target: z.string() }),
   z.object({ type: z.literal('check-task'), request: taskCheckRequest }),
+  z.object({ type: z.literal('check-corpus'), request: corpusCheckRequest }),
   z.object({ type: z.literal('make-recipe'), inputs: presetInputs }),
   /** Fails where an export that the recipe asks for can't hold the model. */
   z.object({ type: z.literal('check-exports'), recipe: recipeSchema }),
@@ -283,6 +302,7 @@ export const queryAnswer = {
   'foresee-teacher': z.object({ card: teacherCard, memory: z.array(memoryTerm).nullable() }),
   'merge-adapter': teacherCard,
   'check-task': taskReport,
+  'check-corpus': corpusReport,
   'make-recipe': recipeSchema,
   'check-exports': z.null(),
   'plan-jobs': z.array(plannedJob),

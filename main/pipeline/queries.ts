@@ -1,5 +1,6 @@
 /** Answers to the workbench's short questions; each is asked in a worker process, so that the workbench never loads the engine. */
 import type { QueryAnswer, QueryType, RemoteModel, WorkerQuery } from '../contract/queries.ts';
+import { checkCorpus } from './inspect/check-corpus.ts';
 import { checkTask } from './task/check-task.ts';
 import { assertExportable } from './export/export-targets.ts';
 import { inspectFile } from './export/inspect-file.ts';
@@ -23,6 +24,8 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
       return mergeTeacher(query);
     case 'check-task':
       return checkTask(query.request);
+    case 'check-corpus':
+      return checkCorpus(query.request);
     case 'make-recipe':
       return makeRecipe(query.inputs);
     case 'check-exports':

@@ -1,6 +1,7 @@
 /** Files of task rows, corpora, and recipes. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { openDataset, readCorpus } from '../../../main/formats/datasets/index.ts';
 import { parseBoundedJson } from '../../../main/basics/bounded-json.ts';
@@ -35,12 +36,17 @@ const separators = [
   '\n\n',
 ];
 
-const rows = (name: string, as: Sample['as'], contents: readonly (string | Uint8Array)[]): FuzzTarget => ({
+const rows = (
+  name: string,
+  as: Sample['as'],
+  contents: readonly (string | Uint8Array)[],
+  file = `rows.${name}`,
+): FuzzTarget => ({
   name,
   samples: () =>
     contents.map((content) => ({
-      files: { [`rows.${name}`]: content },
-      damaged: `rows.${name}`,
+      files: { [file]: content },
+      damaged: file,
       as,
       words: separators,
     })),
@@ -86,6 +92,32 @@ const corpus: FuzzTarget = {
   },
 };
 
+const golden = (name: string): Uint8Array =>
+  readFileSync(path.join(import.meta.dirname, '../../../main/formats/datasets/golden', name));
+
+/** Documents of other programs, each alone in its corpus: a refusal is fine. */
+const documents: FuzzTarget = {
+  name: 'documents',
+  samples: () =>
+    (
+      [
+        [
+          'a.html',
+          Buffer.from('<html><body><h1>One &amp; two</h1><ul><li>a<li>b</ul><table><tr><td>c</table></body></html>'),
+        ],
+        ['a.pdf', golden('report.pdf')],
+        ['a.docx', golden('letter.docx')],
+        ['a.txt.gz', gzipSync('First\n\nsecond')],
+        ['a.jsonl.gz', gzipSync('{"text":"one"}\n{"content":"two"}\n')],
+        ['a.txt', Buffer.from('\ufeffUTF-16 €', 'utf16le')],
+      ] as const
+    ).map(([name, content]) => ({ files: { [name]: content }, damaged: name, as: 'bytes' })),
+  async consume(folder, damaged) {
+    for await (const { text } of readCorpus(path.join(folder, damaged)))
+      if (text.trim() === '') throw new Error('a document is empty');
+  },
+};
+
 const recipe: FuzzTarget = {
   name: 'recipe',
   samples: () => [
@@ -116,6 +148,18 @@ export const datasetTargets: readonly FuzzTarget[] = [
   rows('jsonl', 'text', ['{"text":"a","label":1}\n{"text":["b","c"],"label":0}\n{"text":"d","label":null}\n']),
   rows('json', 'json', [json, '{"x":{"text":"a","label":"1"},"y":{"text":"b","label":"0"}}']),
   rows('parquet', 'bytes', [parquetFile('SNAPPY'), parquetFile('UNCOMPRESSED')]),
+  rows(
+    'chats',
+    'text',
+    [
+      '{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\n{"messages":[{"role":"system","content":[{"type":"text","text":"c"}]}]}\n',
+      '{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"}],"tools":"[]"}\n',
+      '{"chosen":"\\n\\nHuman: a\\n\\nAssistant: b","rejected":""}\n{"chosen":[{"role":"assistant","content":"b"}],"rejected":"c"}\n',
+      '{"instruction":"a","input":"","output":"b","history":[["c","d"]]}\n',
+    ],
+    'rows.jsonl',
+  ),
   corpus,
+  documents,
   recipe,
 ];

@@ -1,5 +1,7 @@
 /** Every message in English, by id. Each file holds those of some rooms; ids begin with what they speak of. */
+import { chats } from './en/chats.ts';
 import { commandLine } from './en/command-line.ts';
+import { corpora } from './en/corpora.ts';
 import { datasets } from './en/datasets.ts';
 import { engine } from './en/engine.ts';
 import { estimates } from './en/estimates.ts';
@@ -19,6 +21,8 @@ import { workers } from './en/workers.ts';
 export const en = {
   ...system,
   ...datasets,
+  ...chats,
+  ...corpora,
   ...modelFiles,
   ...tokenizers,
   ...engine,

@@ -1,37 +1,30 @@
-/** Running text for continued pre-training: a text or JSONL file of any size, or a folder tree of them. */
-import { readdir, stat } from 'node:fs/promises';
-import path from 'node:path';
+/** Running text for continued pre-training: files of any size, or a folder tree of them. */
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import { TritsmithError } from '../../contract/errors.ts';
 import { isJsonObject, ownValue, parseBoundedJson } from '../../basics/bounded-json.ts';
 import { openRegularFile, readSize } from '../../basics/regular-file.ts';
+import { beginning, corpusFiles, type CorpusFile, notText } from './corpus-files.ts';
+import { documentText } from './document-reader.ts';
 import { readLines } from './lines.ts';
+import { openDataset } from './open.ts';
+import { textEncoding } from './text-encoding.ts';
 
 const documentBytes = 64 * 1024;
 const longestDocument = 256 * 1024;
 const readBytes = 256 * 1024;
+const longestRow = 16 * 1024 * 1024;
 
 export interface CorpusDocument {
   readonly text: string;
+  readonly file: CorpusFile;
 }
 
-/**
- * The files of a corpus in a fixed order: the file itself, or every `.txt`, `.jsonl` and `.ndjson` below the folder, sorted by path
- * (by code units, the same on every machine). Linked folders are not entered.
- * @throws TritsmithError `not-found`, `bad-input` (a folder without such files)
- */
-export async function corpusFiles(corpus: string): Promise<string[]> {
-  try {
-    if (!(await stat(corpus)).isDirectory()) return [corpus];
-    const entries = await readdir(corpus, { recursive: true, withFileTypes: true });
-    const files = entries
-      .filter((entry) => !entry.isDirectory() && /\.(txt|jsonl|ndjson)$/i.test(entry.name))
-      .map((entry) => path.relative(corpus, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
-      .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-    if (files.length > 0) return files.map((file) => path.join(corpus, ...file.split('/')));
-  } catch (thrown) {
-    throw TritsmithError.from(thrown);
-  }
-  throw new TritsmithError('bad-input', 'corpus.no-files', { corpus });
+export interface CorpusTold {
+  /** A row that holds no text: its file, and the byte offset after it (of compressed files and tables the number of the row). */
+  readonly onSkipped?: (file: string, offset: number) => void;
+  /** A file of a folder that could not be read, or not to its end. */
+  readonly onLeftOut?: (file: string, why: TritsmithError) => void;
 }
 
 /** End of the first blank line at or after `from`, or -1. */
@@ -53,36 +46,88 @@ function forcedCut(bytes: Buffer): number {
   return cut;
 }
 
-async function* textDocuments(file: string): AsyncGenerator<CorpusDocument> {
+/** The bytes of a file, in pieces of 256 KB. */
+async function* storedBytes(file: string): AsyncGenerator<Buffer> {
   const { handle, size } = await openRegularFile(file);
   try {
-    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
     const blockBytes = readSize(readBytes, size);
-    let pending: Buffer = Buffer.alloc(0);
-    let offset = 0;
-    const take = (length: number) => {
-      let text = decoder.decode(pending.subarray(0, length));
-      if (offset === 0 && text.startsWith('\ufeff')) text = text.slice(1);
-      pending = pending.subarray(length);
-      offset += length;
-      return { text: text.replaceAll('\r\n', '\n').replaceAll('\r', '\n') };
-    };
-    for (;;) {
+    for (let offset = 0; ;) {
       const block = Buffer.alloc(blockBytes);
-      const { bytesRead } = await handle.read(block, 0, blockBytes, offset + pending.length);
-      pending = Buffer.concat([pending, block.subarray(0, bytesRead)]);
-      for (;;) {
-        const cut = pending.length > documentBytes ? afterBlankLine(pending, documentBytes) : -1;
-        if (cut > 0) yield take(cut);
-        else if (pending.length > longestDocument) yield take(forcedCut(pending));
-        else break;
-      }
-      if (bytesRead === 0) break;
+      const { bytesRead } = await handle.read(block, 0, blockBytes, offset);
+      if (bytesRead === 0) return;
+      offset += bytesRead;
+      yield block.subarray(0, bytesRead);
     }
-    if (pending.length > 0) yield take(pending.length);
   } finally {
     await handle.close();
   }
+}
+
+/** The same unpacked: in pieces of the same size, so that a text has the same documents compressed or not. */
+async function* unpackedBytes(file: string): AsyncGenerator<Buffer> {
+  const stored = Readable.from(storedBytes(file));
+  const unpacking = createGunzip();
+  stored.on('error', (thrown) => unpacking.destroy(thrown)).pipe(unpacking);
+  let held: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const piece of unpacking as AsyncIterable<Buffer>) {
+      held.push(piece);
+      length += piece.length;
+      while (length >= readBytes) {
+        const whole = Buffer.concat(held);
+        yield whole.subarray(0, readBytes);
+        held = [whole.subarray(readBytes)];
+        length -= readBytes;
+      }
+    }
+  } catch (thrown) {
+    if (!/^Z_|^ERR_ZLIB|^ERR_TRAILING/.test((thrown as NodeJS.ErrnoException).code ?? '')) throw thrown;
+    throw new TritsmithError('damaged', 'corpus.gzip-damaged', { file });
+  } finally {
+    stored.destroy();
+    unpacking.destroy();
+  }
+  if (length > 0) yield Buffer.concat(held);
+}
+
+/** The text of a file as UTF-8 in pieces. @throws TritsmithError `unsupported` for what is no text */
+async function* utf8Bytes({ path, gzip }: CorpusFile): AsyncGenerator<Buffer> {
+  let decoder: InstanceType<typeof TextDecoder> | null | undefined;
+  for await (const block of gzip ? unpackedBytes(path) : storedBytes(path)) {
+    if (decoder === undefined) {
+      const start = block.subarray(0, documentBytes);
+      const what = notText(start);
+      if (what !== null) throw new TritsmithError('unsupported', 'corpus.other-kind', { file: path, what });
+      const encoding = textEncoding(start);
+      decoder = encoding === 'utf-8' ? null : new TextDecoder(encoding);
+    }
+    yield decoder === null ? block : Buffer.from(decoder.decode(block, { stream: true }));
+  }
+}
+
+/** Cuts text at the first blank line after 64 KB (at the latest after 256 KB, then at a line break). */
+async function* cutText(blocks: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  let pending: Buffer = Buffer.alloc(0);
+  let offset = 0;
+  const take = (length: number) => {
+    let text = decoder.decode(pending.subarray(0, length));
+    if (offset === 0 && text.startsWith('\ufeff')) text = text.slice(1);
+    pending = pending.subarray(length);
+    offset += length;
+    return text;
+  };
+  for await (const block of blocks) {
+    pending = Buffer.concat([pending, block]);
+    for (;;) {
+      const cut = pending.length > documentBytes ? afterBlankLine(pending, documentBytes) : -1;
+      if (cut > 0) yield take(cut);
+      else if (pending.length > longestDocument) yield take(forcedCut(pending));
+      else break;
+    }
+  }
+  if (pending.length > 0) yield take(pending.length);
 }
 
 /** The text of a JSONL row: its field `text`, `content` or `document`, else its first field that is text. */
@@ -99,34 +144,95 @@ function textField(line: string): string | null {
   }
 }
 
-async function* jsonDocuments(file: string, skipped: (offset: number) => void): AsyncGenerator<CorpusDocument> {
-  for await (const { text, end } of readLines(file)) {
+/** Lines of text that does not lie in the file as it is read, numbered; null for one of more than 16 MB. */
+async function* linesOf(blocks: AsyncIterable<Buffer>): AsyncGenerator<{ text: string | null; end: number }> {
+  const decoder = new TextDecoder('utf-8');
+  let pending = '';
+  let skipping = false;
+  let end = 0;
+  for await (const block of blocks) {
+    const lines = (pending + decoder.decode(block, { stream: true })).split('\n');
+    pending = lines.pop()!;
+    for (const text of lines) {
+      yield { text: skipping ? null : text.replace(/\r$/, ''), end: ++end };
+      skipping = false;
+    }
+    if (pending.length > longestRow) [pending, skipping] = ['', true];
+  }
+  if (skipping || pending !== '') yield { text: skipping ? null : pending, end: end + 1 };
+}
+
+async function* rowTexts(file: CorpusFile, skipped: (offset: number) => void): AsyncGenerator<string> {
+  const start = file.gzip ? null : await beginning(file.path);
+  const plain = start !== null && textEncoding(start) === 'utf-8';
+  const what = plain ? notText(start) : null;
+  if (what !== null) throw new TritsmithError('unsupported', 'corpus.other-kind', { file: file.path, what });
+  for await (const { text, end } of plain ? readLines(file.path) : linesOf(utf8Bytes(file))) {
     const found = text === null ? null : text.trim() === '' ? '' : textField(text);
     if (found === null) skipped(end);
-    else yield { text: found.replaceAll('\r\n', '\n').replaceAll('\r', '\n') };
+    else yield found;
   }
 }
 
+const sampledRows = 20;
+
+/** The texts of a table's rows: of its column `text`, `content` or `document`, else of the one whose first rows have most text. */
+async function* tableTexts({ path }: CorpusFile, skipped: (row: number) => void): AsyncGenerator<string> {
+  const { columns, rows } = await openDataset(path);
+  let column = ['text', 'content', 'document'].find((name) => columns.includes(name));
+  if (column === undefined) {
+    const lengths = columns.map(() => 0);
+    for await (const { values, row } of rows()) {
+      columns.forEach((name, i) => (lengths[i]! += (values[name] ?? '').length));
+      if (row >= sampledRows) break;
+    }
+    column = columns[lengths.indexOf(Math.max(...lengths))] ?? '';
+  }
+  for await (const { row, values } of rows()) {
+    const text = values[column] ?? '';
+    if (/\S/.test(text)) yield text;
+    else skipped(row);
+  }
+}
+
+async function* documentTexts(file: CorpusFile): AsyncGenerator<string> {
+  async function* whole(): AsyncGenerator<Buffer> {
+    const bytes = Buffer.from(await documentText(file));
+    for (let at = 0; at < bytes.length; at += readBytes) yield bytes.subarray(at, at + readBytes);
+  }
+  yield* cutText(whole());
+}
+
+function textsOf(file: CorpusFile, onSkipped: (file: string, offset: number) => void): AsyncGenerator<string> {
+  const skipped = (offset: number): void => onSkipped(file.path, offset);
+  if (file.kind === 'text') return cutText(utf8Bytes(file));
+  if (file.kind === 'rows') return rowTexts(file, skipped);
+  return file.kind === 'parquet' ? tableTexts(file, skipped) : documentTexts(file);
+}
+
 /**
- * Documents of a corpus, in the order of `corpusFiles`. Text files are cut at the first blank line after 64 KB (at
- * the latest after 256 KB, then at a line break); each row of a JSONL file is a document. Byte order marks and CR are taken off;
- * documents of nothing but white space are left out. Memory does not grow with the corpus.
- * @param onSkipped told of JSONL rows that hold no text: the file, and the byte offset after the row
- * @throws TritsmithError `not-found`, `bad-input`, `not-writable` (no permission)
+ * Documents of a corpus, in the order of `corpusFiles`. Texts (also those of HTML, PDF and Word files) are cut at the first blank line
+ * after 64 KB (at the latest after 256 KB, then at a line break); each row of a JSONL or Parquet file is a document. Byte order marks
+ * and CR are taken off; documents of nothing but white space are left out. Memory does not grow with the corpus.
+ * @throws TritsmithError `not-found`, `bad-input`, `not-writable` (no permission), `unsupported` and `damaged` (a single file; those
+ * of a folder are left out and told)
  */
 export async function* readCorpus(
   corpus: string,
-  onSkipped: (file: string, offset: number) => void = () => undefined,
+  { onSkipped = () => undefined, onLeftOut }: CorpusTold = {},
 ): AsyncGenerator<CorpusDocument> {
-  const files = await corpusFiles(corpus);
-  try {
-    for (const file of files) {
-      const documents = /\.(jsonl|ndjson)$/i.test(file)
-        ? jsonDocuments(file, (offset) => onSkipped(file, offset))
-        : textDocuments(file);
-      for await (const document of documents) if (/\S/.test(document.text)) yield document;
+  const { files } = await corpusFiles(corpus);
+  const single = files.length === 1 && files[0]!.path === corpus;
+  for (const file of files) {
+    try {
+      for await (const text of textsOf(file, onSkipped)) {
+        const plain = text.replaceAll('\r\n', '\n').replaceAll('\r', '\n');
+        if (/\S/.test(plain)) yield { text: plain, file };
+      }
+    } catch (thrown) {
+      const error = TritsmithError.from(thrown);
+      if (single || onLeftOut === undefined || error.code === 'internal') throw error;
+      onLeftOut(file.path, error);
     }
-  } catch (thrown) {
-    throw TritsmithError.from(thrown);
   }
 }

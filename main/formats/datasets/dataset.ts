@@ -1,4 +1,5 @@
 /** What every reader of dataset files gives: rows of text by column, and what was wrong on the way. */
+import type { ChatLayout, ChatObstacle } from './chats.ts';
 
 export type ProblemKind =
   'empty-line' | 'ragged' | 'invalid-json' | 'not-an-object' | 'too-long' | 'invalid-utf8' | 'nul';
@@ -25,6 +26,8 @@ export interface DatasetRow {
   /** 1-based: the line in the file (TSV, CSV, JSONL; the header is line 1), the element (JSON), the row (Parquet). */
   readonly row: number;
   readonly values: Readonly<Record<string, string>>;
+  /** Why the columns that are made from a conversation (`ChatLayout`) are empty in it. */
+  readonly leftOut?: ChatObstacle;
 }
 
 export type DatasetFormat = 'tsv' | 'csv' | 'jsonl' | 'json' | 'parquet';
@@ -34,6 +37,8 @@ export interface Dataset {
   readonly format: DatasetFormat;
   /** Column names in the order of the file. Formats without a header: the names in the first thousand rows. */
   readonly columns: readonly string[];
+  /** Where it is a file of conversations or instructions in a known format. */
+  readonly chats: ChatLayout | null;
   /** The first thousand problems of the latest iteration. */
   readonly problems: readonly Problem[];
   /** How many problems there were, kept or not. */

@@ -243,17 +243,19 @@ describe('readCorpus', () => {
     await write('b/second.txt', paragraph.repeat(100));
     await write('a.txt', '\ufeffFirst\r\nline');
     await write('b/rows.jsonl', '{"text":"one"}\nnonsense\n\n{"content":"two"}\n{"n":1}\n{"title":"three"}');
-    await write('notes.md', 'not read');
+    await write('notes.log', 'not read');
     await write('empty.txt', ' \n\n');
     const corpus = path.join(folder, 'corpus');
-    expect((await corpusFiles(corpus)).map((file) => path.relative(corpus, file))).toEqual([
+    const { files, leftOut } = await corpusFiles(corpus);
+    expect(leftOut).toEqual([{ ending: '.log', files: 1, examples: ['notes.log'] }]);
+    expect(files.map((file) => path.relative(corpus, file.path))).toEqual([
       'a.txt',
       'b/rows.jsonl',
       'b/second.txt',
       'empty.txt',
     ]);
     const skipped: number[] = [];
-    const all = await collect(readCorpus(corpus, (_, offset) => skipped.push(offset)));
+    const all = await collect(readCorpus(corpus, { onSkipped: (_, offset) => skipped.push(offset) }));
     expect(all.slice(0, 4).map(({ text }) => text)).toEqual(['First\nline', 'one', 'two', 'three']);
     expect(skipped).toEqual([24, 51]);
     const long = all.slice(4);

@@ -1,5 +1,9 @@
 /** Task rows and corpora from files. */
-export { corpusFiles, readCorpus } from './corpus.ts';
+export { turnsColumn } from './chats.ts';
+export type { ChatLayout, ChatObstacle, Turn } from './chats.ts';
+export { corpusFiles } from './corpus-files.ts';
+export type { CorpusFile, CorpusKind } from './corpus-files.ts';
+export { readCorpus } from './corpus.ts';
 export type { CorpusDocument } from './corpus.ts';
 export type { Dataset, DatasetFormat, DatasetRow, Problem, ProblemKind, ProblemSummary } from './dataset.ts';
 export { openDataset } from './open.ts';

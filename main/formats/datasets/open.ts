@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { openRegularFile, readSize } from '../../basics/regular-file.ts';
+import { type ChatLayout, withChats } from './chats.ts';
 import { type Dataset, Problems, type Source } from './dataset.ts';
 import { noRows, openCsv, openTsv } from './delimited.ts';
 import { findDelimiter } from './delimiter.ts';
@@ -56,13 +57,14 @@ async function openSource(file: string): Promise<Source> {
 
 /**
  * Opens a file of task rows: TSV, CSV, JSONL, a JSON array of objects, `{id: row}`, or Parquet; by its name, then by its content.
- * All values come as text (see `textOf`).
+ * All values come as text (see `textOf`). Of conversations and instructions the text and the answer are columns of their own (`withChats`).
  * @throws TritsmithError `not-found`, `bad-input` (no header, no rows, JSON over 512 MB), `damaged`, `unsupported`; `damaged` also while iterating
  */
 export async function openDataset(file: string): Promise<Dataset> {
   let source: Source;
+  let chats: ChatLayout | null;
   try {
-    source = await openSource(file);
+    ({ source, chats } = await withChats(await openSource(file), new Problems()));
   } catch (thrown) {
     throw TritsmithError.from(thrown);
   }
@@ -71,6 +73,7 @@ export async function openDataset(file: string): Promise<Dataset> {
     path: file,
     format: source.format,
     columns: source.columns,
+    chats,
     problems: problems.kept,
     get problemCount() {
       return problems.count;

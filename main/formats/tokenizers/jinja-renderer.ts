@@ -11,6 +11,11 @@ function boundedRange(start: unknown, stop?: unknown, step: unknown = 1): number
   return Array.from({ length: Math.max(0, length) }, (_, i) => from + i * by);
 }
 
+/** The value that JSON text stands for; prompts of several turns reach chat templates so. */
+function fromJson(text: unknown): unknown {
+  return JSON.parse(String(text));
+}
+
 const globals = {
   true: true,
   false: false,
@@ -19,6 +24,7 @@ const globals = {
   False: false,
   None: null,
   range: boundedRange,
+  from_json: fromJson,
   raise_exception(text: unknown) {
     throw new Error(String(text));
   },

@@ -1,6 +1,7 @@
 /** A corpus as tokens in the experiment's cache: tokenised once, only as far as the stage needs it. */
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
+import { tellError } from '../../contract/messages/told.ts';
 import { readCorpus } from '../../formats/datasets/index.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { packMicroBatch, type BatchSource, type Example } from '../../training/batches.ts';
@@ -10,7 +11,12 @@ import { cachedTokens, type TokenFile } from '../task/token-file.ts';
 const aboutCorpus = z.object({
   /** Rows of JSONL files that hold no text and were left out. */
   skipped: z.int(),
+  /** Files of a folder that could not be read, with the reason: how many, and the first few. */
+  leftOut: z.object({ files: z.int(), reasons: z.array(z.string()) }).default({ files: 0, reasons: [] }),
 });
+
+const shownReasons = 5;
+
 export type CorpusTokens = TokenFile<z.infer<typeof aboutCorpus>>;
 
 /**
@@ -35,10 +41,14 @@ export function tokeniseCorpus(
     rows: 0,
     write: async (writer) => {
       let skipped = 0;
+      const leftOut = { files: 0, reasons: [] as string[] };
       const onSkipped = (): void => {
         skipped += 1;
       };
-      for await (const { text } of readCorpus(corpus, onSkipped)) {
+      const onLeftOut = (_: string, why: TritsmithError): void => {
+        if (leftOut.files++ < shownReasons) leftOut.reasons.push(tellError(why).text);
+      };
+      for await (const { text } of readCorpus(corpus, { onSkipped, onLeftOut })) {
         const ids = tokenizer.encode(text);
         if (tokenizer.eosId !== null && ids.at(-1) !== tokenizer.eosId) ids.push(tokenizer.eosId);
         await writer.append(ids.slice(0, wanted - writer.tokens));
@@ -46,9 +56,17 @@ export function tokeniseCorpus(
         if (writer.tokens >= wanted) break;
       }
       if (writer.tokens < 2) throw new TritsmithError('bad-input', 'corpus.no-text', { corpus });
-      return { skipped };
+      return { skipped, leftOut };
     },
   });
+}
+
+/** What a person should know of what was not read of a corpus, for the log. */
+export function corpusNotes({ about: { skipped, leftOut } }: CorpusTokens): string[] {
+  return [
+    ...(skipped > 0 ? [`${skipped} rows of the corpus hold no text and are left out.`] : []),
+    ...(leftOut.files > 0 ? [`${leftOut.files} files of the corpus could not be read:`, ...leftOut.reasons] : []),
+  ];
 }
 
 /** Steps over packed sequences of `sequenceLength` tokens; each epoch shuffles the sequences anew. */

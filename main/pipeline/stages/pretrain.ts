@@ -1,6 +1,6 @@
 /** Stage 2, pretrain: next-token cross-entropy on a general corpus with the quantised student (Eq. 7). */
 import type { JobSpec } from '../../contract/jobs.ts';
-import { corpusBatches, tokeniseCorpus } from './corpus-tokens.ts';
+import { corpusBatches, corpusNotes, tokeniseCorpus } from './corpus-tokens.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
 import { cachedTokens, modelFolder } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
@@ -35,12 +35,7 @@ export async function pretrainStudent(
     },
   );
   const batches = corpusBatches(file, { ...pretrain.optimiser, ...pretrain, seed: recipe.seed });
-  if (file.about.skipped > 0)
-    context.emit({
-      type: 'log',
-      level: 'warning',
-      text: `${file.about.skipped} rows of the corpus hold no text and are left out.`,
-    });
+  for (const text of corpusNotes(file)) context.emit({ type: 'log', level: 'warning', text });
   if (file.tokens < wanted)
     context.emit({
       type: 'log',

@@ -6,7 +6,7 @@ import { cachedTokens } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import { choosingRows, recipeTokenizer } from '../models-of-recipe.ts';
 import { taskRows } from '../task/task-batches.ts';
-import { type CorpusTokens, tokeniseCorpus } from './corpus-tokens.ts';
+import { corpusNotes, type CorpusTokens, tokeniseCorpus } from './corpus-tokens.ts';
 
 export interface ReconstructionRows {
   /** Tokens of each row. */
@@ -43,6 +43,7 @@ export async function reconstructionRows(
           say(`${tokens} tokens read`);
         },
       );
+      for (const text of corpusNotes(texts)) context.emit({ type: 'log', level: 'warning', text });
     }
   } catch (thrown) {
     await labelled.close();

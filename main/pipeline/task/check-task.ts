@@ -13,9 +13,10 @@ import { promptTail, writtenAnswerTokens } from './answer-tokens.ts';
 import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from './label-words.ts';
 import { LengthHistogram } from './length-histogram.ts';
 import { mostEvaluationRows } from './evaluation-rows.ts';
+import { chatTemplateFor } from './chat-template.ts';
 import { defaultAnswerTokens } from './task-data.ts';
 import { findings, RowFacts, type RowSurvey, surveyRows, type SurveySettings } from './row-survey.ts';
-import { promptRenderer, requireColumns, splitColumns, usablePart } from './task-rows.ts';
+import { promptRenderer, requireColumns, splitColumns, usablePart, usesChat } from './task-rows.ts';
 import { KnownTexts } from './text-prints.ts';
 
 const sampleRows = 2000;
@@ -61,7 +62,7 @@ interface Split {
 export async function checkTask({ settings, teacher, seed = 1 }: TaskCheckRequest): Promise<TaskReport> {
   const train = await openDataset(settings.train);
   const dev = settings.dev === undefined ? null : await openDataset(settings.dev);
-  const mapping = guessMapping(train.columns, await sampleOf(train), settings);
+  const mapping = guessMapping(train, await sampleOf(train), settings);
   for (const dataset of dev === null ? [train] : [train, dev])
     requireColumns(dataset, [...mapping.textColumns, mapping.labelColumn]);
   requireColumns(train, splitColumns(settings));
@@ -89,6 +90,9 @@ export async function checkTask({ settings, teacher, seed = 1 }: TaskCheckReques
   return {
     columns: [...train.columns],
     mapping,
+    chats: train.chats,
+    chatTemplate:
+      reading.tokenizer === null ? null : chatTemplateFor(reading.tokenizer, mapping.textColumns, train.chats),
     train: trainSplit.report,
     dev: devSplit?.report ?? null,
     sharedRows: shared,
@@ -110,6 +114,7 @@ export async function sampleOf(dataset: Dataset): Promise<Readonly<Record<string
 
 async function readSplit(dataset: Dataset, reading: Reading, train: Split | null): Promise<Split> {
   const { mapping, tokenizer, settings } = reading;
+  const ofChat = usesChat(dataset, mapping);
   const lengths = new LengthHistogram();
   const tally = new Tally();
   const facts = new RowFacts({ ...settings, rules: newestRules });
@@ -119,7 +124,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
   let tail = '';
   let more = false;
   let readBytes = 0;
-  for await (const { row, values } of dataset.rows()) {
+  for await (const { row, values, leftOut } of dataset.rows()) {
     if (rows >= mostRows) {
       more = true;
       break;
@@ -128,7 +133,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
     for (const value of Object.values(values)) readBytes += Buffer.byteLength(value) + 1;
     const { answer, lacks } = usablePart(values, mapping);
     if (lacks !== null) {
-      tally.add(`empty-${lacks}`, row);
+      tally.add((ofChat ? leftOut : undefined) ?? `empty-${lacks}`, row);
       continue;
     }
     const prompt = await reading.render(values);
@@ -226,6 +231,11 @@ class Tally {
     const meaning: Record<Tallied, Pick<RowProblem, 'effect' | 'explanation'>> = {
       'empty-text': { effect: 'dropped', explanation: tell('row.empty-text') },
       'empty-label': { effect: 'dropped', explanation: tell('row.empty-label') },
+      'chat-unreadable': { effect: 'dropped', explanation: tell('row.chat-unreadable') },
+      'chat-tools': { effect: 'dropped', explanation: tell('row.chat-tools') },
+      'chat-media': { effect: 'dropped', explanation: tell('row.chat-media') },
+      'chat-empty-turn': { effect: 'dropped', explanation: tell('row.chat-empty-turn') },
+      'chat-no-answer': { effect: 'dropped', explanation: tell('row.chat-no-answer') },
       'too-long': { effect: 'cut', explanation: tell('row.too-long', { maxLength }) },
       duplicate: { effect: 'kept', explanation: tell('row.duplicate') },
       'duplicate-conflict': { effect: 'kept', explanation: tell('row.duplicate-conflict') },

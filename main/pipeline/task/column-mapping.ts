@@ -1,5 +1,6 @@
 /** Guesses which columns of a task file are text and which is the label, for a user who has not said so. */
 import type { TaskReport } from '../../contract/queries.ts';
+import type { Dataset } from '../../formats/datasets/index.ts';
 
 export type ColumnMapping = TaskReport['mapping'];
 
@@ -17,9 +18,9 @@ const labelNames = ['label', 'labels', 'class', 'category', 'sentiment', 'intent
 const moreLabelNames = ['output', 'response', 'completion', 'highlights', 'gold', 'y'];
 const rowNumberName = /^(id|idx|index|guid|uid|row|no|nr|.*_id|url)$/i;
 
-/** What the user gave stays; the rest comes from the names and from `sample`, the first rows of the file. */
+/** What the user gave stays; the rest comes from the names and from `sample`, the first rows of the file. Chats have their own columns. */
 export function guessMapping(
-  columns: readonly string[],
+  { columns, chats }: Pick<Dataset, 'columns' | 'chats'>,
   sample: readonly Readonly<Record<string, string>>[],
   given: {
     kind?: ColumnMapping['kind'] | undefined;
@@ -32,8 +33,10 @@ export function guessMapping(
   const facts = columns
     .filter((name) => name !== given.groupColumn && name !== given.timeColumn)
     .map((name) => factsOf(name, sample));
-  const labelColumn = given.labelColumn ?? guessLabel(facts, given.textColumns ?? []);
-  const textColumns = given.textColumns ?? guessTexts(facts, labelColumn);
+  const made = chats?.derived === true ? [chats.promptColumn, chats.answerColumn] : [];
+  const labelColumn = given.labelColumn ?? made[1] ?? guessLabel(facts, given.textColumns ?? []);
+  const said = made.filter((column) => column !== labelColumn);
+  const textColumns = given.textColumns ?? (said.length > 0 ? said : guessTexts(facts, labelColumn));
   const label = facts.find(({ name }) => name === labelColumn);
   const kind =
     given.kind ?? (label !== undefined && looksLikeClass(label, sample.length) ? 'classification' : 'generation');

@@ -60,7 +60,7 @@ export async function previewRows(
   known?: PreviewSurvey,
 ): Promise<{ answer: PreviewAnswer; survey: PreviewSurvey | null }> {
   const dataset = await openDataset(settings.train);
-  const mapping = guessMapping(dataset.columns, await sampleOf(dataset), settings);
+  const mapping = guessMapping(dataset, await sampleOf(dataset), settings);
   const render = await promptRenderer({ template: settings.template, textColumns: mapping.textColumns });
   const tokenizer = teacher === undefined ? null : await modelTokenizer(teacher);
   const context = teacher === undefined ? Infinity : (await modelConfiguration(teacher)).maxPositions;

@@ -1,7 +1,8 @@
 /** The usable rows of a task's files, one after another: a file is read as often as needed and never held. */
 import { TritsmithError } from '../../contract/errors.ts';
+import { tell } from '../../contract/messages/told.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
-import { type Dataset, openDataset } from '../../formats/datasets/index.ts';
+import { type ChatObstacle, type Dataset, openDataset } from '../../formats/datasets/index.ts';
 import { compileTemplate } from '../../formats/tokenizers/index.ts';
 
 /** A row with a text and an answer. */
@@ -72,6 +73,14 @@ export function hasText(values: Readonly<Record<string, string>>, textColumns: r
   return textColumns.some((column) => (values[column] ?? '').trim() !== '');
 }
 
+/** Whether a task reads what is made from conversations, so that rows without it are missed. */
+export function usesChat(
+  { chats }: Pick<Dataset, 'chats'>,
+  { textColumns, labelColumn }: { readonly textColumns: readonly string[]; readonly labelColumn: string },
+): boolean {
+  return chats?.derived === true && (chats.answerColumn === labelColumn || textColumns.includes(chats.promptColumn));
+}
+
 /**
  * The rows of `path` that have a text and a label, in its order.
  * @param notes what a person should know about the other rows is added at the end
@@ -90,15 +99,20 @@ export async function* usableRows(
   const render = await promptRenderer(settings);
   let read = 0;
   let dropped = 0;
-  for await (const { row, values } of dataset.rows()) {
+  const ofChat = usesChat(dataset, settings);
+  const obstacles = new Map<ChatObstacle, number>();
+  for await (const { row, values, leftOut } of dataset.rows()) {
     read += 1;
     if (read % rowsBetweenCalls === 0) await onRows(read);
     const { answer: value, lacks } = usablePart(values, settings);
     const answer = lacks === null ? answerOf(value) : null;
-    if (answer === null) dropped += 1;
-    else yield { row, answer, values, prompt: () => render(values) };
+    if (answer === null) {
+      dropped += 1;
+      if (ofChat && leftOut !== undefined) obstacles.set(leftOut, (obstacles.get(leftOut) ?? 0) + 1);
+    } else yield { row, answer, values, prompt: () => render(values) };
   }
   if (dropped > 0) notes.push(`${dropped} rows of ${path} have no text or no label and are left out.`);
+  for (const [obstacle, rows] of obstacles) notes.push(`${rows} of them: ${tell(`row.${obstacle}`).text}`);
   for (const { row, message } of dataset.problems.slice(0, 5)) notes.push(`${path}, row ${row}: ${message}`);
   if (read === dropped) throw new TritsmithError('bad-input', 'rows.none-usable', { path });
 }

@@ -5,6 +5,7 @@ import { benchmarkCommand } from './commands/benchmark.ts';
 import { classifyCommand } from './commands/classify.ts';
 import { compareCommand } from './commands/compare.ts';
 import { componentsCommand } from './commands/components.ts';
+import { corpusCommand } from './commands/corpus.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
@@ -27,6 +28,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   doctorCommand,
   teacherCommand,
   taskCommand,
+  corpusCommand,
   runCommand,
   resumeCommand,
   listCommand,

@@ -13,6 +13,10 @@ export const commandLine = {
     message: "The model's context holds none of these prompts.",
     remedy: 'Give shorter ones: --prompts 16 --decode 8.',
   }),
+  'cli.chat-template-of-no-teacher': (): Sentences => ({
+    message: 'No teacher was given whose chat template could be used.',
+    remedy: 'Give --teacher, or leave --chat-template out.',
+  }),
   'cli.text-or-file': (): Sentences => ({
     message: 'There must be either a text or a file to label.',
     remedy: 'Give --text "..." or --file rows.tsv.',

@@ -3,11 +3,6 @@ import { bytesInWords } from '../../quantities.ts';
 import type { Sentences } from '../sentences.ts';
 
 export const datasets = {
-  'corpus.no-files': ({ corpus }: { corpus: string }): Sentences => ({
-    message: `${corpus} holds no text.`,
-    reason: 'There is no .txt and no .jsonl file in it.',
-    remedy: 'Choose a text file, a JSONL file, or a folder of them.',
-  }),
   'table.column-names': ({ file, reason }: { file: string; reason: string }): Sentences => ({
     message: `${file} has no usable column names.`,
     reason,

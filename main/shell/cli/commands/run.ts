@@ -11,6 +11,7 @@ import { absolutePath, modelPath } from '../paths.ts';
 import { type RowOptions, rowSettings, withRowOptions } from '../row-options.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
+import { requiredChatTemplate } from './task.ts';
 
 interface RunOptions extends CommonOptions, RowOptions {
   readonly teacher?: string;
@@ -20,6 +21,7 @@ interface RunOptions extends CommonOptions, RowOptions {
   readonly labelColumn?: string;
   readonly kind?: 'classification' | 'generation';
   readonly corpus?: string;
+  readonly chatTemplate?: boolean;
   readonly reconstruct?: boolean;
   readonly keepBest?: Deciding;
   readonly preset: PresetName;
@@ -45,6 +47,7 @@ export function runCommand(shell: Shell): Command {
     .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed, see "task check")', commaList)
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
+    .option('--chat-template', "ask as the teacher's chat template does (default: plain text)")
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
     .option('--reconstruct', 'train a few layers at a time towards the full-precision ones before distilling')
     .addOption(
@@ -134,11 +137,12 @@ async function columnsOf(
   shell: Shell,
   train: string,
   options: RunOptions,
-): Promise<Pick<PresetInputs['task'], 'textColumns' | 'labelColumn' | 'kind'>> {
+): Promise<Pick<PresetInputs['task'], 'textColumns' | 'labelColumn' | 'kind' | 'template'>> {
   const { textColumns, labelColumn, kind } = options;
-  if (textColumns !== undefined && labelColumn !== undefined && kind !== undefined)
+  const teacher = options.chatTemplate === true ? modelPath(options.teacher!) : undefined;
+  if (textColumns !== undefined && labelColumn !== undefined && kind !== undefined && teacher === undefined)
     return { textColumns, labelColumn, kind };
-  const { mapping } = await askWorker(shell.port, {
+  const report = await askWorker(shell.port, {
     type: 'check-task',
     request: {
       settings: {
@@ -148,11 +152,14 @@ async function columnsOf(
         ...(kind === undefined ? {} : { kind }),
         ...rowSettings(options),
       },
+      ...(teacher === undefined ? {} : { teacher }),
     },
   });
+  const { mapping } = report;
+  const template = teacher === undefined ? {} : { template: requiredChatTemplate(report, teacher) };
   shell.err(
     `Columns of ${train}: text ${mapping.textColumns.join(', ')}; label ${mapping.labelColumn}; ${mapping.kind}` +
       `${mapping.guessed.length > 0 ? ` (guessed: ${mapping.guessed.join(', ')})` : ''}\n`,
   );
-  return { textColumns: mapping.textColumns, labelColumn: mapping.labelColumn, kind: mapping.kind };
+  return { textColumns: mapping.textColumns, labelColumn: mapping.labelColumn, kind: mapping.kind, ...template };
 }

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { TritsmithError } from '../../../contract/errors.ts';
 import { wordsOf } from '../../../contract/messages/told.ts';
 import type { SplitReport, TaskReport } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
@@ -18,6 +19,7 @@ interface CheckOptions extends CommonOptions, RowOptions {
   readonly kind?: 'classification' | 'generation';
   readonly maxLength?: number;
   readonly seed?: number;
+  readonly chatTemplate?: boolean;
 }
 
 export function taskCommand(shell: Shell): Command {
@@ -39,26 +41,30 @@ function checkCommand(shell: Shell): Command {
     .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed)', commaList)
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
+    .option('--chat-template', "ask as the teacher's chat template does (needs --teacher)")
     .option('--max-length <tokens>', 'longest prompt plus answer (default: 512)', wholeNumber(8))
     .option('--seed <number>', 'seed of the run, which draws the rows that are held out (default: 1)', wholeNumber(0));
   return withRowOptions(command).action((file: string, options: CheckOptions) =>
     guarded(shell, options, async () => {
-      const report = await askWorker(shell.port, {
-        type: 'check-task',
-        request: {
-          settings: {
-            train: absolutePath(file),
-            ...rowSettings(options),
-            ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
-            ...(options.textColumns === undefined ? {} : { textColumns: options.textColumns }),
-            ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
-            ...(options.kind === undefined ? {} : { kind: options.kind }),
-            ...(options.maxLength === undefined ? {} : { maxLength: options.maxLength }),
-          },
-          ...(options.teacher === undefined ? {} : { teacher: modelPath(options.teacher) }),
-          ...(options.seed === undefined ? {} : { seed: options.seed }),
-        },
-      });
+      const settings = {
+        train: absolutePath(file),
+        ...rowSettings(options),
+        ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
+        ...(options.textColumns === undefined ? {} : { textColumns: options.textColumns }),
+        ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
+        ...(options.kind === undefined ? {} : { kind: options.kind }),
+        ...(options.maxLength === undefined ? {} : { maxLength: options.maxLength }),
+      };
+      const more = {
+        ...(options.teacher === undefined ? {} : { teacher: modelPath(options.teacher) }),
+        ...(options.seed === undefined ? {} : { seed: options.seed }),
+      };
+      let report = await askWorker(shell.port, { type: 'check-task', request: { settings, ...more } });
+      if (options.chatTemplate === true) {
+        const template = requiredChatTemplate(report, more.teacher);
+        const request = { settings: { ...settings, template }, ...more };
+        report = await askWorker(shell.port, { type: 'check-task', request });
+      }
       if (!report.trainable) shell.exitCode = exitCodes.badInput;
       if (options.json === true) printJson(shell, report);
       else shell.out(reportText(report));
@@ -66,12 +72,30 @@ function checkCommand(shell: Shell): Command {
   );
 }
 
+/** @throws TritsmithError `bad-input` where the teacher has none */
+export function requiredChatTemplate({ chatTemplate }: TaskReport, teacher: string | undefined): string {
+  if (chatTemplate !== null) return chatTemplate;
+  throw teacher === undefined
+    ? new TritsmithError('bad-input', 'cli.chat-template-of-no-teacher')
+    : new TritsmithError('bad-input', 'template.no-chat', { teacher });
+}
+
+const chatNames: Record<NonNullable<TaskReport['chats']>['format'], string> = {
+  messages: 'chats (messages)',
+  sharegpt: 'chats (ShareGPT)',
+  alpaca: 'instructions (Alpaca)',
+  preference: 'preferences, of which the chosen side is read',
+  'prompt-completion': 'prompts and completions',
+  'question-answer': 'questions and answers',
+};
+
 export function reportText(report: TaskReport): string {
   const { mapping } = report;
   const guessed = (what: (typeof mapping.guessed)[number]): string =>
     mapping.guessed.includes(what) ? ' (guessed)' : '';
   const head = facts([
     ['Columns', report.columns.join(', ')],
+    ...(report.chats === null ? [] : [['Holds', chatNames[report.chats.format]] as const]),
     ['Kind', mapping.kind + guessed('kind')],
     ['Text', mapping.textColumns.join(', ') + guessed('textColumns')],
     ['Label', mapping.labelColumn + guessed('labelColumn')],

@@ -69,6 +69,7 @@ const meaning: Record<string, 'name' | 'path' | 'text'> = {
   folder: 'path',
   path: 'path',
   adapter: 'path',
+  corpus: 'path',
   base: 'path',
 };
 /** Inputs whose texts are settings of a run: files that the user chose, columns, templates. */
@@ -199,6 +200,7 @@ describe('what the interface sends', () => {
       'teachers.merge',
       'tasks.check',
       'tasks.preview',
+      'tasks.checkCorpus',
       'recipes.make',
       'recipes.estimate',
       'recipes.rehearse',

@@ -30,6 +30,9 @@ export function libraryProcedures({ teachers, tasks, recipes }: Procedures) {
       check: tasks.check.handler(({ context: { application }, input }) =>
         askWorker(application.options.jobs, { type: 'check-task', request: input }),
       ),
+      checkCorpus: tasks.checkCorpus.handler(({ context: { application }, input }) =>
+        askWorker(application.options.jobs, { type: 'check-corpus', request: input }),
+      ),
       preview: tasks.preview.handler(async ({ context: { application }, input }) => {
         const path = input.settings.train;
         const survey = surveys.get(path);
