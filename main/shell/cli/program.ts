@@ -15,6 +15,7 @@ import { listCommand } from './commands/list.ts';
 import { reportCommand } from './commands/report.ts';
 import { resumeCommand } from './commands/resume.ts';
 import { runCommand } from './commands/run.ts';
+import { serveModelCommand } from './commands/serve-model.ts';
 import { showCommand } from './commands/show.ts';
 import { taskCommand } from './commands/task.ts';
 import { teacherCommand } from './commands/teacher.ts';
@@ -38,6 +39,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   inspectCommand,
   generateCommand,
   classifyCommand,
+  serveModelCommand,
   benchmarkCommand,
   componentsCommand,
 ];
