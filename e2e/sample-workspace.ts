@@ -2,11 +2,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ExperimentRecord } from '../main/contract/experiments.ts';
+import type { Recipe } from '../main/contract/recipe.ts';
 import type { ComparisonRow } from '../main/contract/results.ts';
 import { forkPort } from '../main/jobs/fork-port.ts';
 import { sampleRecipe } from '../main/jobs/fixtures/sample-recipe.ts';
 import { runExperiment } from '../main/workbench/experiments/run-experiment.ts';
-import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
+import { openWorkspace, type Workspace } from '../main/workbench/workspace/workspace.ts';
 
 const demo = fileURLToPath(new URL('../resources/demo', import.meta.url));
 
@@ -19,10 +21,15 @@ export interface Sample {
   readonly lambda?: number;
 }
 
+/** Runs an experiment over the counting worker. */
+export function runSample(workspace: Workspace, recipe: Recipe): Promise<ExperimentRecord> {
+  const port = forkPort(fileURLToPath(new URL('../main/jobs/fixtures/counting-worker.ts', import.meta.url)));
+  return runExperiment(workspace, recipe, { port });
+}
+
 /** Returns the experiments' ids in the order of `samples`. */
 export async function makeSampleWorkspace(folder: string, samples: readonly Sample[]): Promise<string[]> {
   const workspace = await openWorkspace({ folder, mode: 'write', purpose: 'test' });
-  const port = forkPort(fileURLToPath(new URL('../main/jobs/fixtures/counting-worker.ts', import.meta.url)));
   const ids: string[] = [];
   for (const { name, steps, accuracy, fileBytes, lambda } of samples) {
     const recipe = sampleRecipe('counts', {
@@ -30,11 +37,11 @@ export async function makeSampleWorkspace(folder: string, samples: readonly Samp
       teacher: join(demo, 'teacher'),
       train: join(demo, 'task', 'train.tsv'),
     });
-    const { id } = await runExperiment(
-      workspace,
-      { ...recipe, name, distil: { ...recipe.distil, lambda: lambda ?? recipe.distil.lambda } },
-      { port },
-    );
+    const { id } = await runSample(workspace, {
+      ...recipe,
+      name,
+      distil: { ...recipe.distil, lambda: lambda ?? recipe.distil.lambda },
+    });
     const path = join(workspace.experimentFolder(id), 'comparison.json');
     const found = JSON.parse(readFileSync(path, 'utf8')) as { rows: ComparisonRow[] };
     const ci95 = [accuracy - 0.01, accuracy + 0.01];

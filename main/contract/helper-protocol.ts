@@ -65,6 +65,14 @@ export const classifyRequest = z.object({
   experiment: z.string().optional(),
   /** Text columns of one row, or a file of rows. */
   source: z.union([z.object({ input: z.record(z.string(), z.string()) }), z.object({ file: z.string() })]),
+  /** Where the rows of a file go, with their labels and scores. */
+  output: z
+    .object({
+      path: z.string(),
+      /** Rows whose likeliest label has less are marked; null: no row is. */
+      unsureBelow: z.number().min(0).max(1).nullable(),
+    })
+    .optional(),
   threads: threads.optional(),
   /** Absent: ours. */
   engine: runtimeEngine.optional(),

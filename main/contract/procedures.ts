@@ -11,6 +11,7 @@ import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
 import { benchmarkSubject, runtimeMessage, savedBenchmark } from './helper-protocol.ts';
 import { trainedModel } from './results.ts';
+import { servedModel } from './serving.ts';
 import { sideJob, sideTask } from './side-jobs.ts';
 import {
   annotations,
@@ -163,6 +164,13 @@ export const contract = {
         }),
       )
       .output(eventIterator(runtimeMessage)),
+  },
+  /** Students behind an address of this machine, for other programs. They end with the workbench. */
+  serving: {
+    get: procedure.input(byId).output(servedModel.nullable()),
+    start: procedure.input(byId).output(servedModel),
+    /** Ends when what runs has ended, at the latest after a few seconds. */
+    stop: procedure.input(byId).output(z.null()),
   },
   /** Other programs that are fetched only when a person asks for them. */
   components: {

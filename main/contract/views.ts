@@ -5,6 +5,7 @@ import { recipeForecast } from './estimates.ts';
 import { hubDownload } from './hub.ts';
 import { isMessageId, type MessageId } from './messages/message.ts';
 import { jobKind } from './jobs.ts';
+import { servedModel } from './serving.ts';
 import { sideJob } from './side-jobs.ts';
 import { comparedModel, comparison, exportedFile, modelEvaluation } from './results.ts';
 import { resourceEstimate } from './resources.ts';
@@ -120,6 +121,8 @@ export const workbenchEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('download'), id: z.string(), download: hubDownload.nullable() }),
   /** A job beside the stages of a finished experiment came on or ended. */
   z.object({ type: z.literal('side-job'), job: sideJob }),
+  /** A student is served to other programs, or (null) not any more. */
+  z.object({ type: z.literal('served'), id: z.string(), served: servedModel.nullable() }),
   /** An experiment ended, for a notification. */
   z.object({ type: z.literal('ended'), id: z.string(), name: z.string(), state: experimentState }),
 ]);

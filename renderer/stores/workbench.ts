@@ -11,6 +11,7 @@ import type {
   Settings,
   WorkbenchEvent,
 } from '../../main/contract/views.ts';
+import type { ServedModel } from '../../main/contract/serving.ts';
 import type { SideJob } from '../../main/contract/side-jobs.ts';
 import { client, connected, connections, type Problem, problemOf } from '../client.ts';
 import { notifyOfEnd } from '../notifications.ts';
@@ -29,6 +30,8 @@ export const useWorkbench = defineStore('workbench', () => {
   const downloads = shallowReactive(new Map<string, HubDownload>());
   /** What was last made of each finished experiment beside its stages, as far as this page has heard. */
   const sideJobs = shallowReactive(new Map<string, SideJob>());
+  /** Students that are served to other programs, as far as this page has heard; null: not any more. */
+  const served = shallowReactive(new Map<string, ServedModel | null>());
   const problem = ref<Problem | null>(null);
   const announcement = ref('');
   const running = computed(() => experiments.value.find(({ state }) => state === 'running') ?? null);
@@ -72,6 +75,9 @@ export const useWorkbench = defineStore('workbench', () => {
       case 'side-job':
         sideJobs.set(event.job.experiment, event.job);
         break;
+      case 'served':
+        served.set(event.id, event.served);
+        break;
       case 'list':
         void refreshList();
         break;
@@ -91,6 +97,7 @@ export const useWorkbench = defineStore('workbench', () => {
   async function begin(): Promise<void> {
     const connection = connections.value;
     sideJobs.clear();
+    served.clear();
     try {
       const stream = await client.application.watch();
       [information.value, settings.value] = await Promise.all([
@@ -139,6 +146,7 @@ export const useWorkbench = defineStore('workbench', () => {
     logs,
     downloads,
     sideJobs,
+    served,
     problem,
     announcement,
     running,

@@ -12,6 +12,7 @@ import { llamaCpp } from './en/llama-cpp.ts';
 import { modelFiles } from './en/model-files.ts';
 import { pipeline } from './en/pipeline.ts';
 import { proofs } from './en/proofs.ts';
+import { serving } from './en/serving.ts';
 import { system } from './en/system.ts';
 import { tokenizers } from './en/tokenizers.ts';
 import { verdicts } from './en/verdicts.ts';
@@ -35,6 +36,7 @@ export const en = {
   ...llamaCpp,
   ...hub,
   ...workers,
+  ...serving,
   ...workbench,
   ...commandLine,
 };

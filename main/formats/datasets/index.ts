@@ -7,3 +7,4 @@ export { readCorpus } from './corpus.ts';
 export type { CorpusDocument } from './corpus.ts';
 export type { Dataset, DatasetFormat, DatasetRow, Problem, ProblemKind, ProblemSummary } from './dataset.ts';
 export { openDataset } from './open.ts';
+export { assertWritable, type Cell, writeRows } from './write-rows.ts';

@@ -2,7 +2,8 @@
 import { loadModel } from '../../../native/runtime.ts';
 import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../contract/helper-protocol.ts';
 import { openInLlamaCpp, requireLlamaCpp } from '../../llama-cpp/index.ts';
-import { openDataset } from '../../formats/datasets/index.ts';
+import { assertWritable, type Cell, type Dataset, openDataset, writeRows } from '../../formats/datasets/index.ts';
+import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { ggufFacts } from '../inspect/gguf-facts.ts';
 import { scoreLabels, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
 import { type LabelWords, longestAnswer } from '../task/label-words.ts';
@@ -55,52 +56,138 @@ async function openScorer({ path, task, engine, threads = politeThreads() }: Cla
 
 /**
  * Says `loaded`, then `classified` for each row. Keys and values stay in float32, as in training. Rows without any text are left out,
- * as in the evaluation; rows count from 1.
- * @throws TritsmithError `bad-input` for a task without labels, a file without the task's text columns; StudentError; with llama.cpp also `not-found`
- * where it is not installed
+ * as in the evaluation; rows count from 1. With `output`, all rows are written to a file too; it is there whole, or not at all.
+ * @throws TritsmithError `bad-input` for a task without labels, a file without the task's text columns, an output that cannot be written; StudentError;
+ * with llama.cpp also `not-found` where it is not installed
  */
 export async function classifyTexts(
   request: ClassifyRequest,
   say: (message: RuntimeMessage) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { task } = request;
+  const { output } = request;
+  if (output !== undefined) assertWritable(output.path);
   const model = await openScorer(request);
   try {
-    const { vocabularySize, contextLength } = model;
+    const { vocabularySize } = model;
     const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
-    const known = await readLabels(task, tokenizer, request.seed, request.experiment);
-    const { labels } = known;
-    const render = await promptRenderer(task);
-    const reserved = longestAnswer(labels, task.maxNewTokens);
-    const longest = Math.min(task.maxLength, contextLength);
+    const { labels, classOf } = await readLabels(request.task, tokenizer, request.seed, request.experiment);
+    const { columns, rows } = await inputs(request, classOf);
     say(model.loaded);
-    let row = 0;
-    for await (const { values, expected } of inputs(request, known)) {
-      row += 1;
-      if (!hasText(values, task.textColumns)) continue;
-      const ids = promptTokens(tokenizer, await render(values), longest, reserved);
-      say({ type: 'classified', row, expected, scores: [...(await model.score(ids, labels))] });
-      await new Promise((resolve) => setImmediate(resolve));
-      if (signal.aborted) return;
-    }
+    const classified = classifyRows(request, model, tokenizer, labels, rows, say, signal);
+    if (output === undefined) {
+      // What there is to say is said on the way.
+      while ((await classified.next()).done !== true);
+    } else
+      try {
+        const table = labelledTable(columns, labels.classes, output.unsureBelow);
+        await writeRows(output.path, table.columns, table.rows(classified, signal));
+      } catch (thrown) {
+        // Half a table is none.
+        if (!(thrown instanceof Cancelled)) throw thrown;
+      }
   } finally {
     await model.close();
   }
 }
 
-async function* inputs(
-  { source, task }: ClassifyRequest,
-  { classOf }: Pick<TaskLabels, 'classOf'>,
-): AsyncGenerator<ClassifiedInput, void> {
-  if ('input' in source) {
-    yield { values: source.input, expected: null };
-    return;
+interface ClassifiedRow {
+  readonly values: ClassifiedInput['values'];
+  /** Null for a row without text. */
+  readonly scores: readonly LabelScore[] | null;
+}
+
+async function* classifyRows(
+  { task }: ClassifyRequest,
+  model: Scorer,
+  tokenizer: Tokenizer,
+  labels: LabelWords,
+  rows: AsyncIterable<ClassifiedInput>,
+  say: (message: RuntimeMessage) => void,
+  signal: AbortSignal,
+): AsyncGenerator<ClassifiedRow, void> {
+  const render = await promptRenderer(task);
+  const reserved = longestAnswer(labels, task.maxNewTokens);
+  const longest = Math.min(task.maxLength, model.contextLength);
+  let row = 0;
+  for await (const { values, expected } of rows) {
+    row += 1;
+    if (!hasText(values, task.textColumns)) {
+      yield { values, scores: null };
+      continue;
+    }
+    const ids = promptTokens(tokenizer, await render(values), longest, reserved);
+    const scores = await model.score(ids, labels);
+    say({ type: 'classified', row, expected, scores: [...scores] });
+    yield { values, scores };
+    await new Promise((resolve) => setImmediate(resolve));
+    if (signal.aborted) return;
   }
+}
+
+class Cancelled extends Error {}
+
+/** The rows as they came, then the likeliest label, its score, whether it is unsure, and the score of each label. */
+function labelledTable(columns: readonly string[], classes: readonly string[], unsureBelow: number | null) {
+  const own = [
+    'predicted',
+    'score',
+    ...(unsureBelow === null ? [] : ['unsure']),
+    ...classes.map((label) => `p(${label})`),
+  ];
+  // A file that was labelled before has columns of these names.
+  const free = own.map((name) => {
+    let found = name;
+    for (let next = 2; columns.includes(found); next += 1) found = `${name} ${String(next)}`;
+    return found;
+  });
+  const answer = (scores: readonly LabelScore[]): Cell[] => {
+    const best = scores.reduce((a, b) => (b.logProbability > a.logProbability ? b : a));
+    return [
+      best.label,
+      best.probability,
+      ...(unsureBelow === null ? [] : [best.probability < unsureBelow]),
+      ...scores.map(({ probability }) => probability),
+    ];
+  };
+  return {
+    columns: [...columns, ...free],
+    async *rows(classified: AsyncIterable<ClassifiedRow>, signal: AbortSignal): AsyncGenerator<Cell[], void> {
+      for await (const { values, scores } of classified)
+        yield [
+          ...columns.map((name) => values[name] ?? ''),
+          ...(scores === null ? own.map(() => null) : answer(scores)),
+        ];
+      if (signal.aborted) throw new Cancelled();
+    },
+  };
+}
+
+type ClassOf = TaskLabels['classOf'];
+
+interface Inputs {
+  readonly columns: readonly string[];
+  readonly rows: AsyncIterable<ClassifiedInput>;
+}
+
+async function inputs({ source, task }: ClassifyRequest, classOf: ClassOf): Promise<Inputs> {
+  if ('input' in source) return { columns: task.textColumns, rows: one(source.input) };
   const dataset = await openDataset(source.file);
   requireColumns(dataset, task.textColumns, 'as-in-training');
+  return { columns: dataset.columns, rows: all(dataset, task.labelColumn, classOf) };
+}
+
+async function* one(values: ClassifiedInput['values']): AsyncGenerator<ClassifiedInput, void> {
+  yield await Promise.resolve({ values, expected: null });
+}
+
+async function* all(
+  dataset: Dataset,
+  labelColumn: string,
+  classOf: ClassOf,
+): AsyncGenerator<ClassifiedInput, void> {
   for await (const { values } of dataset.rows()) {
-    const expected = (values[task.labelColumn] ?? '').trim();
+    const expected = (values[labelColumn] ?? '').trim();
     yield { values, expected: expected === '' ? null : classOf(expected) };
   }
 }

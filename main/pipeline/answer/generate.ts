@@ -27,7 +27,7 @@ export async function generateText(request: GenerateRequest, say: Say, signal: A
   }
 }
 
-/** Generates after `ids` until the tokenizer's end token, a stop string or one of the limits in `options`. */
+/** Generates after `ids` until the tokenizer's end token, one of `options.stopTokens`, a stop string or one of the limits in `options`. */
 export async function streamAnswer(
   model: StudentModel,
   tokenizer: Tokenizer,
@@ -39,7 +39,7 @@ export async function streamAnswer(
   const tell = (piece: string): void => {
     if (piece !== '') say({ type: 'token', text: piece });
   };
-  const stopTokens = tokenizer.eosId === null ? [] : [tokenizer.eosId];
+  const stopTokens = [...(options.stopTokens ?? []), ...(tokenizer.eosId === null ? [] : [tokenizer.eosId])];
   const { tokens, reason, prefillSeconds, decodeSeconds } = await model.generate(
     ids,
     { ...options, stopTokens },

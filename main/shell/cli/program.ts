@@ -16,6 +16,7 @@ import { listCommand } from './commands/list.ts';
 import { reportCommand } from './commands/report.ts';
 import { resumeCommand } from './commands/resume.ts';
 import { runCommand } from './commands/run.ts';
+import { serveModelCommand } from './commands/serve-model.ts';
 import { showCommand } from './commands/show.ts';
 import { taskCommand } from './commands/task.ts';
 import { teacherCommand } from './commands/teacher.ts';
@@ -40,6 +41,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   inspectCommand,
   generateCommand,
   classifyCommand,
+  serveModelCommand,
   benchmarkCommand,
   componentsCommand,
 ];

@@ -24,6 +24,8 @@ export interface RunnableModel {
   readonly tokenizer: string;
   /** Null for a file that was named by itself. */
   readonly record: ExperimentRecord | null;
+  /** Of the experiment. */
+  readonly folder: string | null;
 }
 
 /** A path of a file, or what `experimentModel` finds. */
@@ -40,7 +42,7 @@ export async function runnableModel(
   }
   if (!existsSync(path)) throw new TritsmithError('not-found', 'cli.no-file', { path });
   const beside = existsSync(join(dirname(path), 'tokenizer.json')) ? dirname(path) : null;
-  return { path, tokenizer: given ?? beside ?? path, record: null };
+  return { path, tokenizer: given ?? beside ?? path, record: null, folder: null };
 }
 
 /** The exported file of an experiment's model, with the tokenizer it was made with. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recipeSchema } from '../../contract/recipe.ts';
+import { openDataset } from '../../formats/datasets/index.ts';
 import type { DifferencesAnswer } from '../../contract/result-queries.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
 import type { LabelScore } from '../../contract/helper-protocol.ts';
@@ -173,6 +174,40 @@ describe.skipIf(!ready)('classify', () => {
     expect(table).toMatch(/^label +probability +log-probability\n/);
   });
 
+  it('writes the rows of a file with label, scores and doubts, as a table of each kind', async () => {
+    const rows = join(folder, 'rows.csv');
+    writeFileSync(rows, 'id,text,score\n1,"Where is it, please?",old\n2,,\n3,"She said ""no"" to it",\n');
+    const { rows: known } = json<Answer>(cli('classify', 'latest', '--file', rows, '--json'));
+    expect(known.map(({ row }) => row)).toEqual([1, 3]);
+    const labels = known[0]!.scores.map(({ label }) => label);
+    for (const kind of ['csv', 'tsv', 'jsonl']) {
+      const out = join(folder, `out.${kind}`);
+      const { code, err } = cli('classify', 'latest', '--file', rows, '--out', out, '--unsure', '1');
+      expect([code, err]).toEqual([0, expect.stringContaining('2 rows labelled, 2 of them unsure')]);
+      const dataset = await openDataset(out);
+      const read: Readonly<Record<string, string>>[] = [];
+      for await (const { values } of dataset.rows()) read.push(values);
+      const own = ['predicted', 'score 2', 'unsure', ...labels.map((label) => `p(${label})`)];
+      expect(dataset.columns).toEqual(['id', 'text', 'score', ...own]);
+      expect(read.map(({ id, text, score }) => [id, text, score])).toEqual([
+        ['1', 'Where is it, please?', 'old'],
+        ['2', '', ''],
+        ['3', 'She said "no" to it', ''],
+      ]);
+      expect(read.map(({ predicted }) => predicted)).toEqual([known[0]!.label, '', known[1]!.label]);
+      expect(read.map(({ unsure }) => unsure)).toEqual(['true', '', 'true']);
+      for (const { label, probability } of known[1]!.scores)
+        expect(Number(read[2]![`p(${label})`])).toBeCloseTo(probability, 9);
+    }
+    const excel = join(folder, 'out.xlsx');
+    expect(cli('classify', 'latest', '--file', rows, '--out', excel).code).toBe(0);
+    expect(readFileSync(excel).subarray(0, 4).toString('latin1')).toBe('PK\u0003\u0004');
+    const refused = cli('classify', 'latest', '--file', rows, '--out', join(folder, 'out.pdf'));
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('.csv, .tsv, .jsonl, .xlsx')]);
+    expect(cli('classify', 'latest', '--text', 'a', '--out', excel).code).toBe(2);
+    expect(existsSync(join(folder, 'out.pdf'))).toBe(false);
+  });
+
   it('refuses neither and both of text and file, and a file without the columns', () => {
     expect(cli('classify', 'latest').code).toBe(2);
     writeFileSync(join(folder, 'wrong.tsv'), 'other\tlabel\na\tb\n');
@@ -286,5 +321,26 @@ describe.skipIf(!ready)('benchmark', () => {
     );
     expect(code).toBe(0);
     expect(out).toMatch(/threads +prompt +prefill +decode +load +memory\n.*\n +1 +16 tokens +\S+ tok\/s/);
+  });
+});
+
+describe.skipIf(!ready)('serve-model', () => {
+  it('prints address and token once, answers, and ends within seconds of SIGTERM while it computes', async () => {
+    const args = [script, 'serve-model', student, '--tokenizer', tokenizer, '--context', '200000', '--json'];
+    const child = spawn(process.execPath, [...args, '--workspace', folder], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    const line = await new Promise<string>((resolve) => {
+      child.stdout.setEncoding('utf8').once('data', resolve);
+    });
+    const { address, token } = JSON.parse(line) as { address: string; token: string };
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    expect((await fetch(`${address}/v1/models`)).status).toBe(401);
+    const body = JSON.stringify({ prompt: 'The film', max_tokens: 150_000, temperature: 0, stream: true });
+    const running = await fetch(`${address}/v1/completions`, { method: 'POST', headers, body });
+    const text = running.text();
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+    expect(await text).toMatch(/shutting_down|\[DONE\]/);
+    await expect(fetch(`${address}/health`)).rejects.toThrow();
   });
 });

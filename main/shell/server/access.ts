@@ -2,8 +2,9 @@
  * Who may talk to the server: one browser that was given the one-time link, from this machine, on our own page. The session is no
  * cookie, since a browser sends cookies to every port of a host, so to any other user's server on this machine too.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { isLoopbackHost, isLoopbackOrigin, sameSecret } from '../../basics/loopback.ts';
 
 export type Refusal = 'host' | 'origin' | 'session';
 
@@ -24,7 +25,7 @@ export class Access {
 
   /** Exchanges the token for a session; null when it is wrong or was used. */
   redeem(token: string): string | null {
-    if (this.#token === null || !same(token, this.#token)) return null;
+    if (this.#token === null || !sameSecret(token, this.#token)) return null;
     this.#token = null;
     const session = randomBytes(32).toString('base64url');
     this.#sessions.add(session);
@@ -32,27 +33,14 @@ export class Access {
   }
 
   knows(session: string | undefined): boolean {
-    return session !== undefined && [...this.#sessions].some((known) => same(session, known));
+    return session !== undefined && [...this.#sessions].some((known) => sameSecret(session, known));
   }
 
   /** Why a request is refused whoever sends it, or null. Whatever is more than a page's file must come from our own page. */
   refusal(request: IncomingMessage, origin: 'required' | 'optional'): Refusal | null {
-    if (!this.#isOurHost(request.headers.host)) return 'host';
+    if (!isLoopbackHost(request.headers.host, this.#port)) return 'host';
     const from = request.headers.origin;
-    if (from === undefined ? origin === 'required' : !this.#isOurOrigin(from)) return 'origin';
+    if (from === undefined ? origin === 'required' : !isLoopbackOrigin(from, this.#port)) return 'origin';
     return null;
   }
-
-  #isOurHost(host: string | undefined): boolean {
-    return host === `127.0.0.1:${String(this.#port)}` || host === `localhost:${String(this.#port)}`;
-  }
-
-  #isOurOrigin(origin: string): boolean {
-    return origin.startsWith('http://') && this.#isOurHost(origin.slice('http://'.length));
-  }
-}
-
-function same(a: string, b: string): boolean {
-  const [left, right] = [Buffer.from(a), Buffer.from(b)];
-  return left.length === right.length && timingSafeEqual(left, right);
 }

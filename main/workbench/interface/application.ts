@@ -10,6 +10,8 @@ import { ExperimentQueue } from '../experiments/experiment-queue.ts';
 import type { RunExperimentOptions } from '../experiments/run-experiment.ts';
 import { TeacherDownloads } from '../teachers/teacher-downloads.ts';
 import { SideJobs } from '../experiments/side-jobs.ts';
+import { servingPort } from '../../jobs/serving-port.ts';
+import { ServedModels } from '../serving/served-models.ts';
 import { Summaries } from '../results/summaries.ts';
 import { pathAccess, type PathAccess, type PathPolicy } from './path-access.ts';
 import { openWorkspace, type Workspace } from '../workspace/workspace.ts';
@@ -41,10 +43,11 @@ export interface Application {
   readonly benchmarks: BenchmarkStore;
   readonly downloads: TeacherDownloads;
   readonly sideJobs: SideJobs;
+  readonly served: ServedModels;
   readonly paths: PathAccess;
   /** Where folder lists begin. */
   readonly home: string;
-  /** Pauses what runs and what is being downloaded, then closes the workspace. */
+  /** Pauses what runs and what is being downloaded, ends servers, then closes the workspace. */
   close(): Promise<void>;
 }
 
@@ -60,6 +63,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
   const queue = new ExperimentQueue(workspace, options.jobs, hub, options.silence);
   const downloads = new TeacherDownloads(workspace, options.jobs, hub);
   const sideJobs = new SideJobs(workspace, options.jobs, hub);
+  const served = new ServedModels(workspace, servingPort, hub);
   const summaries = new Summaries(workspace, queue);
   // A file that cannot be read now is reported when somebody asks for it.
   summaries.warm().catch(() => undefined);
@@ -74,10 +78,11 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
     benchmarks: new BenchmarkStore(workspace.paths.folder),
     downloads,
     sideJobs,
+    served,
     paths: pathAccess(options.paths, workspace),
     home: options.paths.kind === 'granted' ? workspace.paths.folder : homedir(),
     close: async () => {
-      await Promise.all([queue.close(), downloads.close(), sideJobs.close()]);
+      await Promise.all([queue.close(), downloads.close(), sideJobs.close(), served.close()]);
       workspace.close();
     },
   };

@@ -21,6 +21,11 @@ export const commandLine = {
     message: 'There must be either a text or a file to label.',
     remedy: 'Give --text "..." or --file rows.tsv.',
   }),
+  'cli.out-of-file': (): Sentences => ({
+    message: 'There are no rows to write.',
+    reason: '--out goes with --file, and --unsure with --out.',
+    remedy: 'For example: tritsmith classify latest --file in.csv --out out.csv --unsure 0.6',
+  }),
   'cli.texts': ({ task, columns, given }: { task: string; columns: readonly string[]; given: number }): Sentences => ({
     message: `The task "${task}" reads ${columns.length} text columns.`,
     reason: `They are ${columns.join(', ')}; --text was given ${given} times.`,

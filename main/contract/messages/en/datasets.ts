@@ -27,6 +27,21 @@ export const datasets = {
     reason: 'Its lines end with CR alone, as on very old Macs.',
     remedy: 'Save it with line ends of Unix (LF) or Windows (CRLF).',
   }),
+  'table.not-written': ({ file, kinds }: { file: string; kinds: readonly string[] }): Sentences => ({
+    message: `${file} can't be written.`,
+    reason: 'The ending of its name says of no known kind of table that it is one.',
+    remedy: `Give it a name that ends in one of ${kinds.join(', ')}.`,
+  }),
+  'table.too-long-for-excel': ({ file, most }: { file: string; most: number }): Sentences => ({
+    message: `There are too many rows for ${file}.`,
+    reason: `A sheet of Excel has at most ${most} rows below its header.`,
+    remedy: 'Write them as .csv, .tsv or .jsonl.',
+  }),
+  'table.cell-too-long-for-excel': ({ file, row, most }: { file: string; row: number; most: number }): Sentences => ({
+    message: `Row ${row} has a text that is too long for ${file}.`,
+    reason: `A cell of Excel has at most ${most} characters.`,
+    remedy: 'Write the rows as .csv, .tsv or .jsonl.',
+  }),
   'table.unknown-kind': ({ file }: { file: string }): Sentences => ({
     message: `${file} is no table that can be read.`,
     reason:

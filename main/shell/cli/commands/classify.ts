@@ -1,5 +1,5 @@
 /** `classify`: labels and their scores from an exported student, as its evaluation computes them. */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import type { TaskSettings } from '../../../contract/recipe.ts';
 import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../../contract/helper-protocol.ts';
@@ -16,6 +16,8 @@ interface ClassifyOptions extends CommonOptions {
   readonly text?: string[];
   readonly file?: string;
   readonly model: TrainedModel;
+  readonly out?: string;
+  readonly unsure?: number;
   readonly threads?: number;
 }
 
@@ -32,7 +34,12 @@ export function classifyCommand(shell: Shell): Command {
       ...all,
       text,
     ])
-    .option('--file <rows>', "a file with the task's text columns (TSV, CSV, JSONL, Parquet); TSV on standard output")
+    .option(
+      '--file <rows>',
+      "a file with the task's text columns (TSV, CSV, JSONL, Parquet); without --out TSV on standard output",
+    )
+    .option('--out <file>', 'write the rows of the file there, with label and scores (.csv, .tsv, .jsonl, .xlsx)')
+    .option('--unsure <share>', 'mark rows of --out whose likeliest label has less than this, from 0 to 1', share)
     .addOption(modelOption())
     .option('--threads <number>', 'threads (default: one less than the processor has)', wholeNumber(1))
     .action((reference: string, options: ClassifyOptions) =>
@@ -46,19 +53,29 @@ async function classify(shell: Shell, reference: string, options: ClassifyOption
   const source = sourceOf(task, options);
   const { threads } = options;
   const used = threads === undefined ? {} : { threads };
-  const request = { path, tokenizer, task, seed, experiment: folder, source, ...used };
+  const { out, unsure } = options;
+  if ((out !== undefined && !('file' in source)) || (unsure !== undefined && out === undefined))
+    throw new TritsmithError('bad-input', 'cli.out-of-file');
+  const output = out === undefined ? {} : { output: { path: absolutePath(out), unsureBelow: unsure ?? null } };
+  const request = { path, tokenizer, task, seed, experiment: folder, source, ...output, ...used };
   const { cancel, kill, release } = cancellable(shell);
   const rows: Classified[] = [];
   try {
     for await (const message of converse(runtimePort, { type: 'classify', request }, kill, cancel)) {
       if (message.type !== 'classified') continue;
       rows.push(message);
-      if (options.json !== true && 'file' in source) shell.out(rowText(message, rows.length === 1));
+      if (options.json !== true && 'file' in source && out === undefined)
+        shell.out(rowText(message, rows.length === 1));
     }
   } finally {
     release();
   }
   if (cancel.aborted) shell.exitCode = exitCodes.cancelled;
+  if (out !== undefined && !cancel.aborted) {
+    const doubtful = rows.filter(({ scores }) => best(scores).probability < (unsure ?? 0)).length;
+    const doubts = unsure === undefined ? '' : `, ${String(doubtful)} of them unsure`;
+    shell.err(`${String(rows.length)} rows labelled${doubts}: ${absolutePath(out)}\n`);
+  }
   const known = rows.filter(({ expected }) => expected !== null);
   const right = known.filter(({ expected, scores }) => best(scores).label === expected).length;
   const accuracy = known.length === 0 ? null : right / known.length;
@@ -72,6 +89,12 @@ async function classify(shell: Shell, reference: string, options: ClassifyOption
   else if ('input' in source && rows[0] !== undefined) shell.out(scoreTable(rows[0].scores));
   if ('file' in source && accuracy !== null)
     shell.err(`${String(right)} of ${String(known.length)} rows as labelled: ${percent(accuracy)}\n`);
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value >= 0 && value <= 1) return value;
+  throw new InvalidArgumentError('It must be a number from 0 to 1.');
 }
 
 function sourceOf(task: TaskSettings, { text, file }: ClassifyOptions): ClassifyRequest['source'] {

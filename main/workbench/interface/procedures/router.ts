@@ -6,6 +6,7 @@ import { experimentProcedures } from './experiments.ts';
 import { hubProcedures } from './hub.ts';
 import { libraryProcedures } from './library.ts';
 import { resultProcedures } from './results.ts';
+import { servingProcedures } from './serving.ts';
 
 export function workbenchRouter() {
   return procedures.router({
@@ -15,5 +16,6 @@ export function workbenchRouter() {
     ...libraryProcedures(procedures),
     ...hubProcedures(procedures),
     ...componentProcedures(procedures),
+    ...servingProcedures(procedures),
   });
 }

@@ -1,0 +1,151 @@
+/** An exported model that stays in memory and answers one request after another: what a model server asks. */
+import { loadModel, type StudentModel } from '../../../native/runtime.ts';
+import { TritsmithError } from '../../contract/errors.ts';
+import type {
+  ModelToServe,
+  ScoreRequest,
+  Scored,
+  ServedFacts,
+  WriteRequest,
+  Written,
+} from '../../contract/serving-protocol.ts';
+import { compileChatTemplate, type Tokenizer } from '../../formats/tokenizers/index.ts';
+import { modelCompanions } from '../../models/open-model.ts';
+import { cutInTheMiddle } from '../task/evaluation-rows.ts';
+import { scoreLabels } from '../task/label-scores.ts';
+import { longestAnswer } from '../task/label-words.ts';
+import { readLabelWords } from '../task/task-data.ts';
+import { hasText, promptRenderer } from '../task/task-rows.ts';
+import { streamAnswer } from './generate.ts';
+import { runtimeTokenizer } from './runtime-tokenizer.ts';
+import { StreamedText } from './streamed-text.ts';
+
+export interface ResidentModel {
+  readonly facts: ServedFacts;
+  /**
+   * Tells the answer piece by piece. A request gives the same answer whatever was asked before.
+   * @throws TritsmithError `bad-input`: an empty prompt, one that the context does not hold, a chat that the model cannot be given
+   */
+  write(request: WriteRequest, tell: (text: string) => void, signal: AbortSignal): Promise<Written>;
+  /** Scores of the task's labels, as the evaluation computes them. @throws TritsmithError `bad-input` for another task, for no text */
+  score(request: ScoreRequest): Promise<Scored>;
+  close(): void;
+}
+
+type Prompt = (prompt: WriteRequest['prompt']) => Promise<Int32Array>;
+
+/** Keys and values of a classification stay in float32, so that scores are those of `tritsmith classify`. @throws TritsmithError, StudentError */
+export async function openResident({
+  path,
+  tokenizer: source,
+  task,
+  threads,
+  contextLength,
+}: ModelToServe): Promise<ResidentModel> {
+  const model = loadModel(path, {
+    threads,
+    kvType: task?.settings.kind === 'classification' ? 'f32' : 'f16',
+    ...(contextLength === undefined ? {} : { contextLength }),
+  });
+  try {
+    return await resident(model, source, task);
+  } catch (thrown) {
+    model.close();
+    throw thrown;
+  }
+}
+
+async function resident(model: StudentModel, source: string, task: ModelToServe['task']): Promise<ResidentModel> {
+  const { info } = model;
+  const tokenizer = await runtimeTokenizer(source, info.vocabularySize);
+  const stopTokens = await endTokens(source, tokenizer);
+  const settings = task?.settings ?? null;
+  const render = settings === null ? null : await promptRenderer(settings);
+  const labels =
+    task === null || task.settings.kind !== 'classification'
+      ? null
+      : await readLabelWords(task.settings, tokenizer, task.seed, task.experiment);
+  const reserved = settings === null ? 0 : longestAnswer(labels, settings.maxNewTokens);
+  const longest = Math.min(settings?.maxLength ?? info.contextLength, info.contextLength);
+  /** Tokens of a row of the task, cut as in training. */
+  const rowTokens = async (input: Readonly<Record<string, string>>): Promise<{ ids: Int32Array; cut: boolean }> => {
+    if (settings === null || render === null) throw new TritsmithError('bad-input', 'serving.no-task');
+    if (!hasText(input, settings.textColumns))
+      throw new TritsmithError('bad-input', 'serving.no-text', { columns: settings.textColumns });
+    const whole = tokenizer.encode(await render(input));
+    const ids = cutInTheMiddle(whole, Math.max(1, longest - reserved));
+    return { ids, cut: ids.length < whole.length };
+  };
+  const template = settings === null ? await compileChatTemplate(tokenizer) : null;
+  const promptOf: Prompt = async (prompt) => {
+    if (typeof prompt === 'string') return Int32Array.from(tokenizer.encode(prompt));
+    if (settings !== null) {
+      const [message] = prompt;
+      const [column] = settings.textColumns;
+      if (prompt.length !== 1 || message?.role !== 'user' || settings.textColumns.length !== 1 || column === undefined)
+        throw new TritsmithError('bad-input', 'serving.one-message', { columns: settings.textColumns });
+      return (await rowTokens({ [column]: message.content })).ids;
+    }
+    if (template === null) throw new TritsmithError('bad-input', 'serving.no-chat-template');
+    return Int32Array.from(tokenizer.encode(await template(prompt), { addSpecialTokens: false }));
+  };
+  return {
+    facts: {
+      contextLength: info.contextLength,
+      weightBytes: info.weightBytes,
+      kernel: info.kernel,
+      loadSeconds: info.loadSeconds,
+      textColumns: settings?.textColumns ?? [],
+      labels: labels === null ? null : [...labels.classes],
+      chat: settings !== null ? 'task' : template === null ? 'none' : 'template',
+    },
+    write: async ({ id, prompt, maxTokens, temperature, topP, stop, seed }, tell, signal) => {
+      const ids = await promptOf(prompt);
+      if (ids.length === 0) throw new TritsmithError('bad-input', 'prompt.empty');
+      const room = info.contextLength - ids.length;
+      if (room < 1 || (maxTokens !== null && maxTokens > room + 1))
+        throw new TritsmithError('bad-input', 'serving.context-full', {
+          promptTokens: ids.length,
+          maxTokens,
+          contextLength: info.contextLength,
+        });
+      model.reset();
+      let found: Written | null = null;
+      // Prompt and answer of a task are joined by a space, which is none of the answer's.
+      const joined = settings !== null && typeof prompt !== 'string';
+      let begun = !joined;
+      const say = (piece: string): void => {
+        const text = begun ? piece : piece.trimStart();
+        begun ||= text !== '';
+        if (text !== '') tell(text);
+      };
+      // The last token need not go into the cache.
+      const most = Math.min(typeof prompt === 'string' || settings === null ? Infinity : reserved, room + 1);
+      const options = { maxTokens: maxTokens ?? most, temperature, topP, seed, stopTokens, signal };
+      await streamAnswer(model, tokenizer, ids, options, new StreamedText(tokenizer, stop, ids), (message) => {
+        if (message.type === 'token') say(message.text);
+        if (message.type !== 'answered') return;
+        const { promptTokens, answerTokens } = message;
+        const reason = message.reason === 'context' ? 'length' : (message.reason ?? 'stop');
+        found = { type: 'written', id, promptTokens, answerTokens, reason };
+      });
+      return found!;
+    },
+    score: async ({ id, input }) => {
+      if (labels === null) throw new TritsmithError('bad-input', 'serving.no-labels');
+      const { ids, cut } = await rowTokens(input);
+      return { type: 'scored', id, promptTokens: ids.length, shortened: cut, scores: scoreLabels(model, ids, labels) };
+    },
+    close: () => {
+      model.close();
+    },
+  };
+}
+
+/** Tokens that end an answer: those of generation_config.json, such as the end of a chat's turn. */
+async function endTokens(source: string, tokenizer: Tokenizer): Promise<number[]> {
+  const companions = await modelCompanions(source);
+  if (!companions.names.has('generation_config.json')) return [];
+  const { eos_token_id: ids } = await companions.settings('generation_config.json');
+  return [ids].flat().filter((id): id is number => typeof id === 'number' && tokenizer.idToToken(id) !== null);
+}

@@ -1,0 +1,30 @@
+/** What the page says about a student that is served to other programs. */
+export const servingTexts = {
+  title: 'Use the student from your own programs',
+  lead: 'Starts a small server on this machine. Programs here send it texts and get answers back; nothing leaves the machine, and nobody without the token is answered. It ends with Tritsmith.',
+  start: 'Serve this model',
+  starting: 'Loading the model…',
+  stop: 'Stop serving',
+  running: 'Ready for requests',
+  counts: (answered: number, busy: number, waiting: number) =>
+    `${answered.toLocaleString('en')} answered, ${String(busy)} at work, ${String(waiting)} waiting`,
+  status: 'Status',
+  address: 'Address',
+  token: 'Token',
+  tokenNote: 'A password for this address. It is new each time the model is served.',
+  copyAddress: 'Copy the address',
+  copyToken: 'Copy the token',
+  understands: 'Understands',
+  labels: 'Labels with scores at /v1/classify, and the OpenAI interface at /v1',
+  writes: 'The OpenAI interface at /v1: chat and completions, streamed or whole',
+  example: 'Example for',
+  languages: { curl: 'Terminal (curl)', python: 'Python', javascript: 'JavaScript' },
+  exampleNotes: {
+    curl: 'Paste it into a terminal.',
+    python: 'Needs Python 3 and nothing else.',
+    javascript: 'Needs Node 18 or newer and nothing else.',
+  },
+  copyExample: 'Copy the example',
+  announced: 'The model is served.',
+  announcedEnd: 'The model is not served any more.',
+};
