@@ -1,23 +1,6 @@
 /** Conversations and other files of instructions, as people have them: found by their columns, and mapped to a text and an answer. */
 import { isJsonObject, type Json, type JsonObject, ownValue, parseBoundedJson } from '../../basics/bounded-json.ts';
-import type { DatasetRow, Source } from './dataset.ts';
-
-/**
- * `messages`: lists of `role` and `content` (OpenAI); `sharegpt`: lists of `from` and `value`; `alpaca`: `instruction`, `input`, `output`;
- * `preference`: of `chosen` and `rejected` the chosen side; `prompt-completion` and `question-answer`: two columns, used as they are.
- */
-export type ChatFormat = 'messages' | 'sharegpt' | 'alpaca' | 'preference' | 'prompt-completion' | 'question-answer';
-
-/** Why a row has no text and answer, although its file is of a known format. */
-export type ChatObstacle = 'chat-unreadable' | 'chat-tools' | 'chat-media' | 'chat-empty-turn' | 'chat-no-answer';
-
-export interface ChatLayout {
-  readonly format: ChatFormat;
-  readonly promptColumn: string;
-  readonly answerColumn: string;
-  /** Whether the two columns are made from others, and with them `turnsColumn`. */
-  readonly derived: boolean;
-}
+import type { ChatFormat, ChatLayout, ChatObstacle, DatasetRow, Source } from './dataset.ts';
 
 export interface Turn {
   readonly role: 'system' | 'user' | 'assistant';

@@ -1,5 +1,4 @@
 /** What every reader of dataset files gives: rows of text by column, and what was wrong on the way. */
-import type { ChatLayout, ChatObstacle } from './chats.ts';
 
 export type ProblemKind =
   'empty-line' | 'ragged' | 'invalid-json' | 'not-an-object' | 'too-long' | 'invalid-utf8' | 'nul';
@@ -20,6 +19,23 @@ export interface ProblemSummary {
   readonly message: string;
   /** Whether the rows are read all the same. */
   readonly rowsKept: boolean;
+}
+
+/**
+ * `messages`: lists of `role` and `content` (OpenAI); `sharegpt`: lists of `from` and `value`; `alpaca`: `instruction`, `input`, `output`;
+ * `preference`: of `chosen` and `rejected` the chosen side; `prompt-completion` and `question-answer`: two columns, used as they are.
+ */
+export type ChatFormat = 'messages' | 'sharegpt' | 'alpaca' | 'preference' | 'prompt-completion' | 'question-answer';
+
+/** Why a row has no text and answer, although its file is of a known format. */
+export type ChatObstacle = 'chat-unreadable' | 'chat-tools' | 'chat-media' | 'chat-empty-turn' | 'chat-no-answer';
+
+export interface ChatLayout {
+  readonly format: ChatFormat;
+  readonly promptColumn: string;
+  readonly answerColumn: string;
+  /** Whether the two columns are made from others, and with them `turnsColumn` (chats.ts). */
+  readonly derived: boolean;
 }
 
 export interface DatasetRow {

@@ -1,6 +1,7 @@
 /** Task rows and corpora from files. */
 export { turnsColumn } from './chats.ts';
-export type { ChatLayout, ChatObstacle, Turn } from './chats.ts';
+export type { Turn } from './chats.ts';
+export type { ChatLayout, ChatObstacle } from './dataset.ts';
 export { corpusFiles } from './corpus-files.ts';
 export type { CorpusFile, CorpusKind } from './corpus-files.ts';
 export { readCorpus } from './corpus.ts';

@@ -2,8 +2,8 @@
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { openRegularFile, readSize } from '../../basics/regular-file.ts';
-import { type ChatLayout, withChats } from './chats.ts';
-import { type Dataset, Problems, type Source } from './dataset.ts';
+import { withChats } from './chats.ts';
+import { type ChatLayout, type Dataset, Problems, type Source } from './dataset.ts';
 import { noRows, openCsv, openTsv } from './delimited.ts';
 import { findDelimiter } from './delimiter.ts';
 import { openJson, openJsonLines } from './json.ts';
