@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { localPath } from './local-path.ts';
+import { readingOptions } from './table-reading.ts';
 
 /** Where SubLN goes (docs/method.md, 3): before `o_proj` and `down_proj` (`paper`), before all seven projections (`all`), nowhere. */
 export const sublnPlacement = z.enum(['none', 'paper', 'all']);
@@ -66,6 +67,8 @@ export const taskSettings = z.object({
   maxNewTokens: z.int().min(1).max(8192).default(128),
   /** Use only the first N training rows (after the shuffle by seed). */
   limit: z.int().positive().optional(),
+  /** How the files are read, where it is not what is found out. */
+  reading: readingOptions.optional(),
 });
 export type TaskSettings = z.infer<typeof taskSettings>;
 

@@ -1,4 +1,5 @@
 /** What every reader of dataset files gives: rows of text by column, and what was wrong on the way. */
+import type { ReadingFound } from '../../contract/table-reading.ts';
 
 export type ProblemKind =
   'empty-line' | 'ragged' | 'invalid-json' | 'not-an-object' | 'too-long' | 'invalid-utf8' | 'nul';
@@ -22,18 +23,20 @@ export interface ProblemSummary {
 }
 
 export interface DatasetRow {
-  /** 1-based: the line in the file (TSV, CSV, JSONL; the header is line 1), the element (JSON), the row (Parquet). */
+  /** 1-based: the line in the file (TSV, CSV, JSONL; the header is line 1), the element (JSON), the row (Parquet, databases; of workbooks as their programs number it), the file (folders). */
   readonly row: number;
   readonly values: Readonly<Record<string, string>>;
 }
 
-export type DatasetFormat = 'tsv' | 'csv' | 'jsonl' | 'json' | 'parquet';
+export type DatasetFormat = 'tsv' | 'csv' | 'jsonl' | 'json' | 'parquet' | 'xlsx' | 'ods' | 'sqlite' | 'folder';
 
 export interface Dataset {
   readonly path: string;
   readonly format: DatasetFormat;
   /** Column names in the order of the file. Formats without a header: the names in the first thousand rows. */
   readonly columns: readonly string[];
+  /** How it is read: what was found out, and what was set. */
+  readonly reading: ReadingFound;
   /** The first thousand problems of the latest iteration. */
   readonly problems: readonly Problem[];
   /** How many problems there were, kept or not. */
@@ -73,6 +76,7 @@ export class Problems {
 export interface Source {
   readonly format: DatasetFormat;
   readonly columns: readonly string[];
+  readonly reading: ReadingFound;
   rows(problems: Problems): AsyncIterable<DatasetRow>;
 }
 

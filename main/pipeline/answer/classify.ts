@@ -2,7 +2,7 @@
 import { loadModel } from '../../../native/runtime.ts';
 import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../contract/helper-protocol.ts';
 import { openInLlamaCpp, requireLlamaCpp } from '../../llama-cpp/index.ts';
-import { openDataset } from '../../formats/datasets/index.ts';
+import { isNameByPlace, openDataset } from '../../formats/datasets/index.ts';
 import { ggufFacts } from '../inspect/gguf-facts.ts';
 import { scoreLabels, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
 import { type LabelWords, longestAnswer } from '../task/label-words.ts';
@@ -93,7 +93,9 @@ async function* inputs({ source, task }: ClassifyRequest): AsyncGenerator<Classi
     yield { values: source.input, expected: null };
     return;
   }
-  const dataset = await openDataset(source.file);
+  // Columns that were named by their place came from a file without a header.
+  const header = task.textColumns.every(isNameByPlace) ? ({ header: 'none' } as const) : {};
+  const dataset = await openDataset(source.file, header);
   requireColumns(dataset, task.textColumns, 'as-in-training');
   for await (const { values } of dataset.rows()) {
     const expected = (values[task.labelColumn] ?? '').trim();

@@ -46,7 +46,8 @@ const task = inside('task', [
   'maxNewTokens',
   'limit',
 ]);
-const common = ['seed', 'teacher', ...task, ...inside('keepBest', ['measure', 'rows', 'everySteps', 'patience'])];
+const reading = inside('task.reading', ['sheet', 'devSheet', 'header', 'delimiter', 'quote', 'escape', 'encoding']);
+const common = ['seed', 'teacher', ...task, ...reading, ...inside('keepBest', ['measure', 'rows', 'everySteps', 'patience'])];
 
 const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
 const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];

@@ -14,7 +14,7 @@ import { chooseLabelWords, type LabelWords, longestAnswer, mostClasses } from '.
 import { LengthHistogram } from './length-histogram.ts';
 import { mostEvaluationRows } from './evaluation-rows.ts';
 import { defaultAnswerTokens } from './task-data.ts';
-import { promptRenderer, requireColumns, usablePart } from './task-rows.ts';
+import { promptRenderer, readingOfDev, requireColumns, usablePart } from './task-rows.ts';
 
 const sampleRows = 2000;
 /** Rows that are looked at in one file: time and memory end there, the rest is counted by its bytes. */
@@ -53,8 +53,8 @@ interface Split {
  * @throws TritsmithError for a file that can't be read at all, or a column that it lacks
  */
 export async function checkTask({ settings, teacher }: TaskCheckRequest): Promise<TaskReport> {
-  const train = await openDataset(settings.train);
-  const dev = settings.dev === undefined ? null : await openDataset(settings.dev);
+  const train = await openDataset(settings.train, settings.reading);
+  const dev = settings.dev === undefined ? null : await openDataset(settings.dev, readingOfDev(settings.reading));
   const mapping = guessMapping(train.columns, await sampleOf(train), settings);
   for (const dataset of dev === null ? [train] : [train, dev])
     requireColumns(dataset, [...mapping.textColumns, mapping.labelColumn]);
@@ -151,6 +151,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
   const report: SplitReport = {
     path: dataset.path,
     format: dataset.format,
+    reading: dataset.reading,
     bytes,
     rows: Math.round((rows + unreadRows(dataset)) * times),
     usableRows: Math.round(usableRows * times),

@@ -1,6 +1,7 @@
 /** The usable rows of a task's files, one after another: a file is read as often as needed and never held. */
 import { TritsmithError } from '../../contract/errors.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
+import type { ReadingOptions } from '../../contract/table-reading.ts';
 import { type Dataset, openDataset } from '../../formats/datasets/index.ts';
 import { compileTemplate } from '../../formats/tokenizers/index.ts';
 
@@ -60,6 +61,11 @@ export function hasText(values: Readonly<Record<string, string>>, textColumns: r
   return textColumns.some((column) => (values[column] ?? '').trim() !== '');
 }
 
+/** How the evaluation file is read: as the training file, but for the sheet, which is its own. */
+export function readingOfDev({ sheet: _, devSheet, ...reading }: ReadingOptions = {}): ReadingOptions {
+  return devSheet === undefined ? reading : { ...reading, sheet: devSheet };
+}
+
 /**
  * The rows of `path` that have a text and a label, in its order.
  * @param notes what a person should know about the other rows is added at the end
@@ -71,7 +77,7 @@ export async function* usableRows(
   notes: string[],
   onRows: OnRows,
 ): AsyncGenerator<TaskRow> {
-  const dataset = await openDataset(path);
+  const dataset = await openDataset(path, settings.reading);
   requireColumns(dataset, [...settings.textColumns, settings.labelColumn]);
   const render = await promptRenderer(settings);
   let read = 0;
