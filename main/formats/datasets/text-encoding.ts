@@ -109,7 +109,7 @@ function inLongRuns(bytes: Uint8Array): boolean {
     high++;
     if ((bytes[i - 1] ?? 0) >= 0x80 || (bytes[i + 1] ?? 0) >= 0x80) beside++;
   }
-  return beside > high * 0.8;
+  return high >= 4 && beside > high * 0.8;
 }
 
 const names: Readonly<Record<string, TextEncoding>> = { 'iso-8859-1': 'windows-1252', 'iso-8859-9': 'windows-1254' };
@@ -143,14 +143,13 @@ function eightBit(bytes: Uint8Array): FoundEncoding | null {
       ) > 0.8;
     if (cyrillic && fits(cyrillic.encoding, inWords)) return { ...cyrillic, confidence: Math.max(cyrillic.confidence, 0.6) };
   }
-  const single = ranked.find(({ encoding }) => /^(windows|iso|koi8)/.test(encoding)) ?? best;
-  if (single === undefined) return null;
-  if (single.encoding === 'windows-1252' || single.encoding === 'windows-1254')
-    return fits('windows-1252', (text) => shareBeyondAscii(text, (character) => western.test(character)) > 0.9) ||
-      single.encoding === 'windows-1254'
-      ? single
-      : null;
-  return single.confidence >= 0.2 ? single : null;
+  const single = ranked.find(({ encoding }) => /^(windows|iso|koi8)/.test(encoding));
+  if (single !== undefined && single.encoding !== 'windows-1252') return single.confidence >= 0.2 ? single : null;
+  const isWestern = fits(
+    'windows-1252',
+    (text) => shareBeyondAscii(text, (character) => western.test(character)) > 0.9 && /[A-Za-z]/.test(text),
+  );
+  return isWestern && !inLongRuns(bytes) ? { encoding: 'windows-1252', confidence: single?.confidence ?? 0.5 } : null;
 }
 
 /** The encoding of a sample of text. UTF-8 with damaged places stays UTF-8; what fits nothing is taken as UTF-8 too, and says so by its confidence. */

@@ -29,7 +29,9 @@ function textOfCell(cell: CellObject | undefined): string {
   if (cell === undefined || cell.v === undefined || cell.t === 'e' || cell.t === 'z') return '';
   if (cell.t === 'd') return (cell.v as Date).toISOString().replace(/T00:00:00\.000Z$|\.000Z$/, '');
   if (cell.t === 'n' && typeof cell.z === 'string' && SSF.is_date(cell.z)) return dateOf(cell);
-  return cell.t === 's' ? String(cell.v) : (cell.w ?? String(cell.v));
+  if (cell.t === 's') return String(cell.v);
+  // Programs other than a spreadsheet write any text beside a number of no format.
+  return cell.t === 'n' && cell.z === undefined ? SSF.format('General', cell.v) : (cell.w ?? String(cell.v));
 }
 
 /** Rows of a sheet from its row 1 on; a cell that is merged over several rows has its value in each. */
