@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { defaultPreset, type PresetInputs, presetName, recipeChanges } from '../../main/contract/queries.ts';
 import { deciding } from '../../main/contract/recipe.ts';
+import { readingOptions } from '../../main/contract/table-reading.ts';
 
 export const steps = ['teacher', 'data', 'recipe', 'machine', 'review'] as const;
 export type Step = (typeof steps)[number];
@@ -24,6 +25,8 @@ export const draftContent = z.object({
   maxLength: z.number().int().min(8).max(131_072).catch(512),
   /** Longest written answer in tokens; null: a quarter of the row. */
   maxNewTokens: z.number().int().min(1).max(8192).nullable().catch(null),
+  /** How the files are read, where it was changed by hand. */
+  reading: readingOptions.catch({}),
   corpus: z.string().catch(''),
   /** Reconstruct the layers before distilling. */
   reconstruct: z.boolean().catch(false),
@@ -59,6 +62,7 @@ export function taskOf(draft: DraftContent) {
     ...(draft.labelColumn === '' ? {} : { labelColumn: draft.labelColumn }),
     template: draft.template,
     maxLength: draft.maxLength,
+    ...(Object.keys(draft.reading).length === 0 ? {} : { reading: draft.reading }),
     ...(draft.maxNewTokens === null ? {} : { maxNewTokens: draft.maxNewTokens }),
   };
 }

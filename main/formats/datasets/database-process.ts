@@ -41,7 +41,10 @@ function tablesOf(database: Database.Database): { name: string; rows: number }[]
     .all();
   return names.map((name) => ({
     name,
-    rows: database.prepare<[], number>(`SELECT count(*) FROM ${quoted(name)}`).pluck().get()!,
+    rows: database
+      .prepare<[], number>(`SELECT count(*) FROM ${quoted(name)}`)
+      .pluck()
+      .get()!,
   }));
 }
 

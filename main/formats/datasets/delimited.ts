@@ -171,11 +171,19 @@ function asRow(
       quote === 'none'
         ? 'Take tabs and line breaks out of the texts, or save the table as CSV with quotation marks.'
         : `Put texts that hold "${delimiter}" or line breaks in quotation marks, and double the quotation marks in them.`;
-    problems.add(line, 'ragged', `${fields.length} fields instead of ${columns.length}; the row is left out. ${wayOut}`);
+    problems.add(
+      line,
+      'ragged',
+      `${fields.length} fields instead of ${columns.length}; the row is left out. ${wayOut}`,
+    );
     return null;
   }
   if (fields.some((field) => field.includes('\0'))) {
-    problems.add(line, 'nul', 'a NUL character, which no text has; the row is left out. The file may be damaged there.');
+    problems.add(
+      line,
+      'nul',
+      'a NUL character, which no text has; the row is left out. The file may be damaged there.',
+    );
     return null;
   }
   const values = Object.fromEntries(columns.map((name, i) => [name, fields[i]!]));

@@ -65,7 +65,9 @@ export function findQuoting(text: string, delimiter: string): Quoting {
     return quoted && needed ? { quote: '"', escape: 'doubled' } : plain;
   }
   // A backslash before the mark that closes a field (a folder of Windows) escapes nothing.
-  const behindBackslash = [...text.matchAll(/\\"(.)/gs)].filter(([, after]) => after !== delimiter && !/[\r\n"]/.test(after!));
+  const behindBackslash = [...text.matchAll(/\\"(.)/gs)].filter(
+    ([, after]) => after !== delimiter && !/[\r\n"]/.test(after!),
+  );
   const doubled = [...text.matchAll(/[^"\r\n]""[^"\r\n]/g)].filter(([found]) => !found.includes(delimiter));
   return { quote: '"', escape: behindBackslash.length > 0 && doubled.length === 0 ? 'backslash' : 'doubled' };
 }

@@ -19,9 +19,7 @@ export function isHeader(fields: readonly string[], rows: readonly (readonly str
   const first = fields.map((field) => field.trim());
   if (first.every((field) => field === '') || countsUp(first)) return true;
   if (first.some(isNumber)) return false;
-  const others = rows.filter(
-    (row) => row.length === first.length && row.some((field, i) => field.trim() !== first[i]),
-  );
+  const others = rows.filter((row) => row.length === first.length && row.some((field, i) => field.trim() !== first[i]));
   if (others.length === 0) return true;
   const recurs = first.some((field, column) => {
     if (field === '') return false;

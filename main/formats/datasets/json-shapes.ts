@@ -28,7 +28,9 @@ function fromLists(lists: readonly Json[], header: 1 | 'none' | null): FoundRows
   const [first = [], ...rest] = rows;
   const strings = first.length > 0 && first.every((value) => typeof value === 'string');
   const named =
-    header === null ? strings && new Set(first).size === first.length && isHeader(asText(first), rest.slice(0, 200).map(asText)) : header === 1;
+    header === null
+      ? strings && new Set(first).size === first.length && isHeader(asText(first), rest.slice(0, 200).map(asText))
+      : header === 1;
   const width = Math.min(
     10_000,
     rows.reduce((most, row) => Math.max(most, row.length), 0),
@@ -51,7 +53,9 @@ function fromColumns(root: JsonObject): FoundRows | null {
   const numberedInside = rows.every((row) => isNumbered(Object.keys(row)));
   // Names on both sides, or numbers on both: a table has more rows than columns.
   const transposed =
-    numberedInside === numberedOutside ? inner.length > (numberedInside ? outer.length : Math.max(20, 3 * outer.length)) : numberedInside;
+    numberedInside === numberedOutside
+      ? inner.length > (numberedInside ? outer.length : Math.max(20, 3 * outer.length))
+      : numberedInside;
   if (!transposed) return null;
   const keys = new Set(rows.flatMap((row) => Object.keys(row)));
   const columns = outer.map((name) => (numberedOutside ? nameByPlace(Number(name) + 1) : name));
@@ -70,7 +74,9 @@ function fromColumnLists(root: JsonObject): FoundRows | null {
   const lists = Object.values(root);
   const [first] = lists;
   if (!Array.isArray(first) || first.length === 0 || lists.length < 2) return null;
-  if (!lists.every((list) => Array.isArray(list) && list.length === first.length && list.every((v) => !isJsonObject(v))))
+  if (
+    !lists.every((list) => Array.isArray(list) && list.length === first.length && list.every((v) => !isJsonObject(v)))
+  )
     return null;
   const columns = Object.keys(root);
   return whole(
@@ -109,10 +115,15 @@ function underKey(root: JsonObject, sheet: string | undefined): FoundRows | null
  * Null where there are no rows.
  * @param options `sheet`: the key that holds the rows; `header`: whether the first of rows that are lists names the columns
  */
-export function findRows(root: Json, options: { sheet?: string | undefined; header: 1 | 'none' | null }): FoundRows | null {
+export function findRows(
+  root: Json,
+  options: { sheet?: string | undefined; header: 1 | 'none' | null },
+): FoundRows | null {
   if (Array.isArray(root)) {
     if (root.some(isJsonObject)) return whole(root);
-    return root.length > 0 && root.every((item) => Array.isArray(item) && item.length > 0 && item.every(isSimple)) && root.length > 1
+    return root.length > 0 &&
+      root.every((item) => Array.isArray(item) && item.length > 0 && item.every(isSimple)) &&
+      root.length > 1
       ? fromLists(root, options.header)
       : null;
   }

@@ -42,18 +42,18 @@ function parseLine(text: string): Json | undefined {
   const value = parseText(text);
   if (value !== undefined) return value;
   // An array whose elements stand in lines of their own, or what was cut out of one.
-  const bare = text.trim().replace(/^\[|,$/g, '').replace(/\]$/, '').trim();
+  const bare = text
+    .trim()
+    .replace(/^\[|,$/g, '')
+    .replace(/\]$/, '')
+    .trim();
   return bare === '' ? null : parseText(bare);
 }
 
 const noObjects = (file: string, reason: string) =>
   new TritsmithError('bad-input', 'rows.none-in-json', { file, reason });
 
-export async function openJsonLines(
-  file: string,
-  found: FoundEncoding,
-  options: ReadingOptions,
-): Promise<Source> {
+export async function openJsonLines(file: string, found: FoundEncoding, options: ReadingOptions): Promise<Source> {
   const { encoding } = found;
   const columns = new Set<string>();
   let seen = 0;

@@ -130,8 +130,11 @@ function classNames(metadata: FileMetaData): Record<string, string[]> {
   if (!isJsonObject(features)) return {};
   return Object.fromEntries(
     Object.entries(features).flatMap(([column, feature]) => {
-      const names = isJsonObject(feature) && ownValue(feature, '_type') === 'ClassLabel' ? ownValue(feature, 'names') : null;
-      return Array.isArray(names) && names.every((name) => typeof name === 'string') ? [[column, names as string[]]] : [];
+      const names =
+        isJsonObject(feature) && ownValue(feature, '_type') === 'ClassLabel' ? ownValue(feature, 'names') : null;
+      return Array.isArray(names) && names.every((name) => typeof name === 'string')
+        ? [[column, names as string[]]]
+        : [];
     }),
   );
 }
@@ -141,7 +144,11 @@ const readMetadata = (buffer: AsyncBuffer) => parquetMetadataAsync(buffer, { geo
 async function schema(file: string): Promise<ParquetSchema> {
   return withFile(file, async (buffer) => {
     const metadata = await readMetadata(buffer);
-    return { columns: columnNames(metadata), groups: checkedGroups(metadata, buffer.byteLength), classes: classNames(metadata) };
+    return {
+      columns: columnNames(metadata),
+      groups: checkedGroups(metadata, buffer.byteLength),
+      classes: classNames(metadata),
+    };
   });
 }
 

@@ -5,7 +5,6 @@ import { nothingToSet } from '../../contract/table-reading.ts';
 import { isolatedReader, type ReaderKind } from './isolated-reader.ts';
 import type { ParquetReply, ParquetRequest } from './parquet-process.ts';
 
-
 const rowsInBatch = 2000;
 
 /** 1 s of processor time and 1 s per MB, 40 times the size of memory. */

@@ -104,7 +104,10 @@ describe('a workbook', () => {
       file.push(packed, true);
     };
     const zeros = deflateRawSync(new Uint8Array(64 * 2 ** 20));
-    entry('xl/workbook.xml', deflateRawSync('<workbook><sheets><sheet name="a" sheetId="1" r:id="rId1"/></sheets></workbook>'));
+    entry(
+      'xl/workbook.xml',
+      deflateRawSync('<workbook><sheets><sheet name="a" sheetId="1" r:id="rId1"/></sheets></workbook>'),
+    );
     for (let i = 1; i <= 25; i++) entry(`xl/worksheets/sheet${i}.xml`, zeros);
     zip.end();
     const bomb = await saved('bomb.xlsx', Buffer.concat(parts));
@@ -142,7 +145,11 @@ describe('a table without a header does not lose its first row', () => {
 
   it.each([
     ['names', 'text,label\nx,1\ny,0\n', ['text', 'label']],
-    ['questions of a form', 'Timestamp,How satisfied are you with us?\n1/2/2024,very\n1/3/2024,very\n', ['Timestamp', 'How satisfied are you with us?']],
+    [
+      'questions of a form',
+      'Timestamp,How satisfied are you with us?\n1/2/2024,very\n1/3/2024,very\n',
+      ['Timestamp', 'How satisfied are you with us?'],
+    ],
     ['numbered columns of pandas', ',0,1\n0,good,pos\n1,bad,neg\n', ['column 1', '0', '1']],
     ['a header that is repeated', 'text,label\na,x\ntext,label\nb,y\nc,x\n', ['text', 'label']],
   ])('but %s are a header', async (_, content, columns) => {
@@ -153,7 +160,14 @@ describe('a table without a header does not lose its first row', () => {
 
   it('and either may be set', async () => {
     const bare = await read('set.csv', 'text,label\na,b\n', { header: 'none' });
-    expect(bare).toMatchObject({ rows: [['text', 'label'], ['a', 'b']], numbers: [1, 2], reading: { header: 'none' } });
+    expect(bare).toMatchObject({
+      rows: [
+        ['text', 'label'],
+        ['a', 'b'],
+      ],
+      numbers: [1, 2],
+      reading: { header: 'none' },
+    });
     const third = await read('titles.csv', 'Export\nof today\ntext;label\na;b\n', { header: 3 });
     expect(third).toMatchObject({ columns: ['text', 'label'], rows: [['a', 'b']], numbers: [4] });
   });
@@ -222,7 +236,10 @@ describe('encodings are found', () => {
     ['windows-1252', 'text;label\nOù est ma commande passée hier ?;livraison\n¿Dónde está? Mañana;envío\n'],
     ['windows-1252', 'text,label\nIt’s “broken” – please don’t charge €20,refund\n'],
     ['windows-1250', 'text;label\nGdzie jest moja przesyłka? Proszę o pilną odpowiedź;dostawa\n'],
-    ['windows-1250', 'text;label\nKde je moje zásilka? Děkuji, přeji hezký den;doprava\nŽádám o vrácení peněz;vrácení\n'],
+    [
+      'windows-1250',
+      'text;label\nKde je moje zásilka? Děkuji, přeji hezký den;doprava\nŽádám o vrácení peněz;vrácení\n',
+    ],
     ['windows-1251', 'текст;метка\nГде мой заказ? Прошу срочно ответить;доставка\n'],
     ['windows-1251', 'text;label\nГде мой заказ?;1\n'],
     ['gb18030', 'text,label\n我的订单在哪里？请尽快回复,物流\n很好,好评\n'],
@@ -231,7 +248,10 @@ describe('encodings are found', () => {
     ['shift_jis', 'text,label\nとても良い,1\n'],
   ])('%s: %j', async (encoding, text) => {
     const { columns, rows, reading, said } = await read('table.csv', encoded(text, encoding));
-    const lines = text.trim().split('\n').map((line) => line.split(/[,;](?! )/));
+    const lines = text
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/[,;](?! )/));
     expect([columns, ...rows]).toEqual(lines);
     expect(said).toEqual([]);
     expect(reading.encoding).toBe(encoding);
@@ -246,7 +266,11 @@ describe('encodings are found', () => {
   ])('UTF-16 %s', async (_, bytes, encoding) => {
     for (const name of ['a.csv', 'a.tsv']) {
       const found = await read(name, bytes);
-      expect(found).toMatchObject({ columns: ['text', 'label'], rows: [['hello there 你', '1']], reading: { encoding } });
+      expect(found).toMatchObject({
+        columns: ['text', 'label'],
+        rows: [['hello there 你', '1']],
+        reading: { encoding },
+      });
     }
   });
 
@@ -256,14 +280,19 @@ describe('encodings are found', () => {
   });
 
   it('a megabyte down a table that is ASCII before', async () => {
-    const bytes = Buffer.concat([Buffer.from(`text,label\n${'plain words,1\n'.repeat(80_000)}`), encoded('Grüße,0\n', 'windows-1252')]);
+    const bytes = Buffer.concat([
+      Buffer.from(`text,label\n${'plain words,1\n'.repeat(80_000)}`),
+      encoded('Grüße,0\n', 'windows-1252'),
+    ]);
     const { rows, reading } = await read('late.csv', bytes);
     expect(rows.at(-1)).toEqual(['Grüße', '0']);
     expect(reading.encoding).toBe('windows-1252');
   });
 
   it('and taken as set', async () => {
-    const { rows } = await read('set.csv', encoded('text,label\nGrüße,1\n', 'windows-1252'), { encoding: 'windows-1251' });
+    const { rows } = await read('set.csv', encoded('text,label\nGrüße,1\n', 'windows-1252'), {
+      encoding: 'windows-1251',
+    });
     expect(rows).toEqual([['GrьЯe', '1']]);
   });
 
@@ -273,7 +302,8 @@ describe('encodings are found', () => {
 });
 
 describe('JSON', () => {
-  const shapes = async () => JSON.parse(await readFile(golden('pandas-shapes.json'), 'utf8')) as Record<string, unknown>;
+  const shapes = async () =>
+    JSON.parse(await readFile(golden('pandas-shapes.json'), 'utf8')) as Record<string, unknown>;
   it.each(['records', 'columns', 'index', 'split', 'table'])('of pandas, %s', async (shape) => {
     const { columns, rows } = await read(`${shape}.json`, JSON.stringify((await shapes())[shape]));
     expect(columns.slice(-2)).toEqual(['text', 'label']);
@@ -291,8 +321,12 @@ describe('JSON', () => {
   });
 
   it('of 200 rows in columns is no table of 200 columns', async () => {
-    const column = (value: (i: number) => string) => Object.fromEntries(Array.from({ length: 200 }, (_, i) => [i, value(i)]));
-    const { columns, rows } = await read('c.json', JSON.stringify({ text: column((i) => `t${i}`), label: column((i) => `${i % 2}`) }));
+    const column = (value: (i: number) => string) =>
+      Object.fromEntries(Array.from({ length: 200 }, (_, i) => [i, value(i)]));
+    const { columns, rows } = await read(
+      'c.json',
+      JSON.stringify({ text: column((i) => `t${i}`), label: column((i) => `${i % 2}`) }),
+    );
     expect(columns).toEqual(['text', 'label']);
     expect(rows).toHaveLength(200);
     expect(rows[7]).toEqual(['t7', '1']);
@@ -307,7 +341,10 @@ describe('JSON', () => {
       { name: 'train', rows: 2 },
     ]);
     expect((await read('keys.json', text, { sheet: 'test' })).rows).toEqual([['a']]);
-    await expect(read('keys.json', text, { sheet: 'dev' })).rejects.toMatchObject({ code: 'bad-input', reason: /"train"/ });
+    await expect(read('keys.json', text, { sheet: 'dev' })).rejects.toMatchObject({
+      code: 'bad-input',
+      reason: /"train"/,
+    });
     expect((await read('lists.json', '{"text":["a","b"],"label":["x","y"]}')).rows).toEqual([
       ['a', 'x'],
       ['b', 'y'],
@@ -402,6 +439,9 @@ describe('a folder of text files by class', () => {
         ['fine', 'pos'],
       ],
     });
-    await expect(openDataset(path.join(root, 'pos'))).rejects.toMatchObject({ code: 'bad-input', reason: /for each class/ });
+    await expect(openDataset(path.join(root, 'pos'))).rejects.toMatchObject({
+      code: 'bad-input',
+      reason: /for each class/,
+    });
   });
 });

@@ -141,7 +141,8 @@ function eightBit(bytes: Uint8Array): FoundEncoding | null {
         text,
         (character, before, after) => isCyrillic(character) && !latin.test(before) && !latin.test(after),
       ) > 0.8;
-    if (cyrillic && fits(cyrillic.encoding, inWords)) return { ...cyrillic, confidence: Math.max(cyrillic.confidence, 0.6) };
+    if (cyrillic && fits(cyrillic.encoding, inWords))
+      return { ...cyrillic, confidence: Math.max(cyrillic.confidence, 0.6) };
   }
   const single = ranked.find(({ encoding }) => /^(windows|iso|koi8)/.test(encoding));
   if (single !== undefined && single.encoding !== 'windows-1252') return single.confidence >= 0.2 ? single : null;

@@ -17,7 +17,14 @@ const twoDigits = (value: number) => String(value).padStart(2, '0');
 
 /** A date as ISO 8601, without its time where that is midnight; a time alone as it is shown. */
 function dateOf({ v: value, w: shown }: CellObject): string {
-  const parts = SSF.parse_date_code(value as number) as { y: number; m: number; d: number; H: number; M: number; S: number } | null;
+  const parts = SSF.parse_date_code(value as number) as {
+    y: number;
+    m: number;
+    d: number;
+    H: number;
+    M: number;
+    S: number;
+  } | null;
   if (parts === null || (value as number) < 1) return shown ?? String(value);
   const { y, m, d, H, M, S } = parts;
   const time = H + M + S === 0 ? '' : `T${twoDigits(H)}:${twoDigits(M)}:${twoDigits(Math.floor(S))}`;
@@ -70,7 +77,10 @@ function sheetsOf(book: WorkBook): Sheet[] {
 /** Index of the row that is as wide as most of the first ones: what stands above it is a title. */
 function firstWideRow(grid: readonly string[][]): number {
   const sample = grid.slice(0, rowsForHeader).map((row, index) => ({ index, width: filled(row) }));
-  const widths = sample.map(({ width }) => width).filter((width) => width > 0).sort((a, b) => a - b);
+  const widths = sample
+    .map(({ width }) => width)
+    .filter((width) => width > 0)
+    .sort((a, b) => a - b);
   const usual = widths[Math.floor(widths.length / 2)] ?? 0;
   return sample.find(({ width }) => width > 0 && width >= Math.min(usual, Math.ceil(usual * 0.7) + 1))?.index ?? -1;
 }
@@ -86,7 +96,9 @@ function tableOf(file: string, grid: readonly string[][], header: ReadingFound['
   const pick = (row: readonly string[]) => used.map((column) => row[column] ?? '');
   const below = grid.slice(first + 1, first + 1 + rowsForHeader).filter((row) => filled(row) > 0);
   const named = typeof header === 'number' || (header === null && isHeader(pick(grid[first]), below.map(pick)));
-  const names = named ? pick(grid[first]).map((name) => name.replaceAll(/\s+/g, ' ').trim()) : used.map((column) => nameByPlace(column + 1));
+  const names = named
+    ? pick(grid[first]).map((name) => name.replaceAll(/\s+/g, ' ').trim())
+    : used.map((column) => nameByPlace(column + 1));
   const rows: TableRow[] = [];
   for (let index = named ? first + 1 : first; index < grid.length; index++)
     rows.push({ row: index + 1, values: filled(grid[index]!) === 0 ? [] : pick(grid[index]!) });
@@ -101,7 +113,14 @@ async function open(request: Extract<TableRequest, { ask: 'open' }>): Promise<{ 
   const names = Buffer.from(bytes);
   if (!ods && !names.includes('xl/workbook.xml') && !names.includes('content.xml'))
     throw new TritsmithError('unsupported', 'text.archive', { file });
-  const book = read(bytes, { type: 'buffer', dense: true, cellNF: true, cellFormula: false, cellHTML: false, UTC: true });
+  const book = read(bytes, {
+    type: 'buffer',
+    dense: true,
+    cellNF: true,
+    cellFormula: false,
+    cellHTML: false,
+    UTC: true,
+  });
   const sheets = sheetsOf(book);
   const shown = sheets.filter(({ hidden }) => !hidden);
   const chosen =
@@ -109,7 +128,11 @@ async function open(request: Extract<TableRequest, { ask: 'open' }>): Promise<{ 
       ? (shown.length > 0 ? shown : sheets).toSorted((a, b) => b.rows - a.rows)[0]
       : sheets.find(({ name }) => name === wanted);
   if (chosen === undefined && wanted !== undefined)
-    throw new TritsmithError('bad-input', 'sheet.absent', { file, sheet: wanted, sheets: book.SheetNames.slice(0, 20) });
+    throw new TritsmithError('bad-input', 'sheet.absent', {
+      file,
+      sheet: wanted,
+      sheets: book.SheetNames.slice(0, 20),
+    });
   if (chosen === undefined) throw noRows(file);
   const { columns, header: found, rows } = tableOf(file, chosen.grid, header);
   return {

@@ -96,7 +96,12 @@ export async function drawRows(
   /** Row in the file, by place. */
   const rowOf: number[] = [];
   let row = 0;
-  for await (const taskRow of usableRows(file, { ...settings, reading: readingOfDev(settings.reading) }, notes, onRows)) {
+  for await (const taskRow of usableRows(
+    file,
+    { ...settings, reading: readingOfDev(settings.reading) },
+    notes,
+    onRows,
+  )) {
     check(taskRow.answer);
     const place = row < most ? row : random.below(row + 1);
     if (place < most) {

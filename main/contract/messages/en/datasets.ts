@@ -44,7 +44,8 @@ export const datasets = {
   'rows.none-in-json': ({ file, reason }: { file: string; reason: string }): Sentences => ({
     message: `${file} holds no rows.`,
     reason,
-    remedy: 'Rows are JSON objects, one per line (JSONL) or in an array, also under a key; or what to_json() of pandas writes.',
+    remedy:
+      'Rows are JSON objects, one per line (JSONL) or in an array, also under a key; or what to_json() of pandas writes.',
   }),
   /** `size`, `most`: bytes. */
   'rows.json-too-large': ({ file, size, most }: { file: string; size: number; most: number }): Sentences => ({

@@ -32,7 +32,10 @@ export function classifyCommand(shell: Shell): Command {
       ...all,
       text,
     ])
-    .option('--file <rows>', "a file with the task's text columns (TSV, CSV, JSONL, Parquet); TSV on standard output")
+    .option(
+      '--file <rows>',
+      "a file with the task's text columns (of every kind that training reads); TSV on standard output",
+    )
     .addOption(modelOption())
     .option('--threads <number>', 'threads (default: one less than the processor has)', wholeNumber(1))
     .action((reference: string, options: ClassifyOptions) =>

@@ -8,10 +8,11 @@ import { askWorker } from '../../../jobs/host.ts';
 import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/recipe-inputs.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath, modelPath } from '../paths.ts';
+import { type ReadingFlags, readingInWords, readingOf, withReadingFlags } from '../reading-options.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 
-interface RunOptions extends CommonOptions {
+interface RunOptions extends CommonOptions, ReadingFlags {
   readonly teacher?: string;
   readonly train?: string;
   readonly dev?: string;
@@ -32,14 +33,15 @@ interface RunOptions extends CommonOptions {
 }
 
 export function runCommand(shell: Shell): Command {
-  return newCommand(
+  const command = newCommand(
     'run',
     'turn a teacher and a task into a ternary student, from a recipe file or from flags',
     'run --teacher models/Qwen3-0.6B --train train.tsv --dev dev.tsv --text-columns sentence --label-column label',
-  )
+  );
+  return withReadingFlags(command)
     .argument('[recipe]', 'recipe.json; relative paths in it are seen from its folder')
     .option('--teacher <model>', 'model to start from: a Hugging Face folder or a GGUF file')
-    .option('--train <file>', 'training rows: TSV, CSV, JSONL, JSON or Parquet')
+    .option('--train <file>', 'training rows: every file that "task check" reads')
     .option('--dev <file>', 'evaluation rows (default: a tenth of the training rows is held out)')
     .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed, see "task check")', commaList)
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
@@ -116,6 +118,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
       ...mapping,
       ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
       ...(options.limit === undefined ? {} : { limit: options.limit }),
+      ...readingOf(options),
     },
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
     ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
@@ -138,7 +141,7 @@ async function columnsOf(
   const { textColumns, labelColumn, kind } = options;
   if (textColumns !== undefined && labelColumn !== undefined && kind !== undefined)
     return { textColumns, labelColumn, kind };
-  const { mapping } = await askWorker(shell.port, {
+  const { mapping, train: found } = await askWorker(shell.port, {
     type: 'check-task',
     request: {
       settings: {
@@ -146,9 +149,12 @@ async function columnsOf(
         ...(textColumns === undefined ? {} : { textColumns }),
         ...(labelColumn === undefined ? {} : { labelColumn }),
         ...(kind === undefined ? {} : { kind }),
+        ...readingOf(options),
       },
     },
   });
+  const reading = readingInWords(found.reading);
+  if (reading !== null) shell.err(`Read as: ${reading}\n`);
   shell.err(
     `Columns of ${train}: text ${mapping.textColumns.join(', ')}; label ${mapping.labelColumn}; ${mapping.kind}` +
       `${mapping.guessed.length > 0 ? ` (guessed: ${mapping.guessed.join(', ')})` : ''}\n`,
