@@ -1,6 +1,5 @@
 /** Asks a process that decodes files of one kind, within limits of time and memory. */
-import { TritsmithError } from '../../contract/errors.ts';
-import type { SerialisedError } from '../../contract/errors.ts';
+import { type SerialisedError, TritsmithError } from '../../contract/errors.ts';
 import { BeyondLimits, isolatedProcess, type IsolatedProcess, type Limits } from '../isolation/isolated-process.ts';
 
 const mostMegabytes = 3072;

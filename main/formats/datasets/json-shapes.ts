@@ -47,7 +47,7 @@ function fromColumns(root: JsonObject): FoundRows | null {
   if (outer.length === 0 || !values.every(isJsonObject)) return null;
   const inner = Object.keys(values[0] as JsonObject);
   if (inner.length === 0) return null;
-  const rows = values as JsonObject[];
+  const rows = values;
   if (!rows.every((row) => Object.values(row).every(isSimple))) return null;
   const numberedOutside = isNumbered(outer);
   const numberedInside = rows.every((row) => isNumbered(Object.keys(row)));
@@ -95,7 +95,7 @@ function fromSplit(root: JsonObject): FoundRows | null {
   const data = ownValue(root, 'data');
   if (!Array.isArray(columns) || !Array.isArray(data) || !data.every((row) => Array.isArray(row))) return null;
   const names = columns.slice(0, 10_000).map(textOfName);
-  return whole(data.map((row) => objectOf(names, row as Json[])));
+  return whole(data.map((row) => objectOf(names, row)));
 }
 
 /** Rows under a key (`{"data": [...]}`): under `sheet`, else the longest list. */

@@ -132,9 +132,7 @@ function classNames(metadata: FileMetaData): Record<string, string[]> {
     Object.entries(features).flatMap(([column, feature]) => {
       const names =
         isJsonObject(feature) && ownValue(feature, '_type') === 'ClassLabel' ? ownValue(feature, 'names') : null;
-      return Array.isArray(names) && names.every((name) => typeof name === 'string')
-        ? [[column, names as string[]]]
-        : [];
+      return Array.isArray(names) && names.every((name) => typeof name === 'string') ? [[column, names]] : [];
     }),
   );
 }

@@ -13,18 +13,18 @@ const largestWorkbook = 256 * 1024 * 1024;
 const mostColumns = 10_000;
 const rowsForHeader = 200;
 
+/** The library's formats of numbers; its types leave them open. */
+const formats = SSF as {
+  is_date(format: string): boolean;
+  format(format: string, value: unknown): string;
+  parse_date_code(value: number): { y: number; m: number; d: number; H: number; M: number; S: number } | null;
+};
+
 const twoDigits = (value: number) => String(value).padStart(2, '0');
 
 /** A date as ISO 8601, without its time where that is midnight; a time alone as it is shown. */
 function dateOf({ v: value, w: shown }: CellObject): string {
-  const parts = SSF.parse_date_code(value as number) as {
-    y: number;
-    m: number;
-    d: number;
-    H: number;
-    M: number;
-    S: number;
-  } | null;
+  const parts = formats.parse_date_code(value as number);
   if (parts === null || (value as number) < 1) return shown ?? String(value);
   const { y, m, d, H, M, S } = parts;
   const time = H + M + S === 0 ? '' : `T${twoDigits(H)}:${twoDigits(M)}:${twoDigits(Math.floor(S))}`;
@@ -35,10 +35,10 @@ function dateOf({ v: value, w: shown }: CellObject): string {
 function textOfCell(cell: CellObject | undefined): string {
   if (cell === undefined || cell.v === undefined || cell.t === 'e' || cell.t === 'z') return '';
   if (cell.t === 'd') return (cell.v as Date).toISOString().replace(/T00:00:00\.000Z$|\.000Z$/, '');
-  if (cell.t === 'n' && typeof cell.z === 'string' && SSF.is_date(cell.z)) return dateOf(cell);
+  if (cell.t === 'n' && typeof cell.z === 'string' && formats.is_date(cell.z)) return dateOf(cell);
   if (cell.t === 's') return String(cell.v);
   // Programs other than a spreadsheet write any text beside a number of no format.
-  return cell.t === 'n' && cell.z === undefined ? SSF.format('General', cell.v) : (cell.w ?? String(cell.v));
+  return cell.t === 'n' && cell.z === undefined ? formats.format('General', cell.v) : (cell.w ?? String(cell.v));
 }
 
 /** Rows of a sheet from its row 1 on; a cell that is merged over several rows has its value in each. */

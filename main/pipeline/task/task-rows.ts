@@ -62,8 +62,8 @@ export function hasText(values: Readonly<Record<string, string>>, textColumns: r
 }
 
 /** How the evaluation file is read: as the training file, but for the sheet, which is its own. */
-export function readingOfDev({ sheet: _, devSheet, ...reading }: ReadingOptions = {}): ReadingOptions {
-  return devSheet === undefined ? reading : { ...reading, sheet: devSheet };
+export function readingOfDev(reading: ReadingOptions = {}): ReadingOptions {
+  return { ...reading, sheet: reading.devSheet };
 }
 
 /**
