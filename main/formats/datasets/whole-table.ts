@@ -12,7 +12,7 @@ const rowsInBatch = 2000;
 export const workbook: ReaderKind = {
   entry: new URL('./workbook-process.ts', import.meta.url),
   name: 'a workbook',
-  seconds: (size) => 5 + 10 * size,
+  seconds: (size) => 2 + 10 * size,
   megabytes: (size) => 150 * size,
 };
 
