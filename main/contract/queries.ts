@@ -6,6 +6,7 @@ import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
 import { told } from './messages/told-schema.ts';
 import { deciding, exportType, recipeSchema, taskSettings } from './recipe.ts';
+import { readingFound } from './table-reading.ts';
 
 export const presetName = z.enum(['quick', 'balanced', 'paper']);
 export type PresetName = z.infer<typeof presetName>;
@@ -162,6 +163,8 @@ const labelRows = z.object({ label: z.string(), rows: z.number() });
 export const splitReport = z.object({
   path: z.string(),
   format: z.string(),
+  /** How the file is read. */
+  reading: readingFound,
   bytes: z.number(),
   rows: z.number(),
   usableRows: z.number(),

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { localPath } from './local-path.ts';
+import { readingOptions } from './table-reading.ts';
 
 /** Where SubLN goes (docs/method.md, 3): before `o_proj` and `down_proj` (`paper`), before all seven projections (`all`), nowhere. */
 export const sublnPlacement = z.enum(['none', 'paper', 'all']);
@@ -83,6 +84,8 @@ export const taskSettings = z.object({
   groupColumn: z.string().optional(),
   /** The newest rows by this column are held out. Without effect where there is an evaluation file. */
   timeColumn: z.string().optional(),
+  /** How the files are read, where it is not what is found out. */
+  reading: readingOptions.optional(),
 });
 export type TaskSettings = z.infer<typeof taskSettings>;
 

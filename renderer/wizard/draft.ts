@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { defaultPreset, type PresetInputs, presetName, recipeChanges } from '../../main/contract/queries.ts';
 import { deciding, newestRules } from '../../main/contract/recipe.ts';
+import { readingOptions } from '../../main/contract/table-reading.ts';
 
 export const steps = ['teacher', 'data', 'recipe', 'machine', 'review'] as const;
 export type Step = (typeof steps)[number];
@@ -31,6 +32,8 @@ export const draftContent = z.object({
   /** By what rows are held out where there is no evaluation file; empty: each class in proportion. */
   groupColumn: z.string().catch(''),
   timeColumn: z.string().catch(''),
+  /** How the files are read, where it was changed by hand. */
+  reading: readingOptions.catch({}),
   corpus: z.string().catch(''),
   /** Reconstruct the layers before distilling. */
   reconstruct: z.boolean().catch(false),
@@ -66,6 +69,7 @@ export function taskOf(draft: DraftContent) {
     ...(draft.labelColumn === '' ? {} : { labelColumn: draft.labelColumn }),
     template: draft.template,
     maxLength: draft.maxLength,
+    ...(Object.keys(draft.reading).length === 0 ? {} : { reading: draft.reading }),
     ...(draft.maxNewTokens === null ? {} : { maxNewTokens: draft.maxNewTokens }),
     devFraction: draft.devFraction,
     rules: newestRules,

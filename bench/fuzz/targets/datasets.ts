@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { unzipSync, zipSync } from 'fflate';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { openDataset, readCorpus } from '../../../main/formats/datasets/index.ts';
 import { parseBoundedJson } from '../../../main/basics/bounded-json.ts';
@@ -70,6 +71,39 @@ function parquetFile(codec: 'SNAPPY' | 'UNCOMPRESSED'): Uint8Array {
   );
 }
 
+const golden = path.join(import.meta.dirname, '../../../main/formats/datasets/golden');
+const made = (name: string): Uint8Array => readFileSync(path.join(golden, name));
+const pandasShapes = JSON.parse(readFileSync(path.join(golden, 'pandas-shapes.json'), 'utf8')) as Record<
+  string,
+  unknown
+>;
+
+/** A workbook that is not compressed, so that damage reaches its XML. */
+function unpacked(): Uint8Array {
+  return zipSync(unzipSync(made('tickets.xlsx')), { level: 0 });
+}
+
+const encodedTables: readonly Uint8Array[] = [
+  Buffer.from('\ufefftext;label\r\nhello;1\r\ngr\u00fc\u00dfe;0\r\n', 'utf16le'),
+  Buffer.from('text,label\nGr\u00fc\u00dfe,1\nsch\u00f6n "so",0\n', 'latin1'),
+  // Two words of Chinese in GB 18030, and of Japanese in Shift-JIS.
+  Buffer.from('text,label\n\u00c4\u00e3\u00ba\u00c3,1\n\u00d0\u00bb\u00d0\u00bb,0\n', 'latin1'),
+  Buffer.from('text\tlabel\n\u0082\u00c6\u0082\u00c4\u0082\u00e0,1\t0\n', 'latin1'),
+  Buffer.from('sep=;\r\n"a \\"b\\" c";1\r\nd;0\r\n'),
+];
+
+const classFolders: FuzzTarget = {
+  name: 'class-folders',
+  samples: () => [
+    {
+      files: { 'rows/good/a.txt': 'fine \u20ac text\r\n', 'rows/bad/b.txt': 'Gr\u00fc\u00dfe', 'rows/bad/c.txt': '' },
+      damaged: 'rows/good/a.txt',
+      as: 'bytes',
+    },
+  ],
+  consume: (folder) => readRows(folder, 'rows'),
+};
+
 const corpus: FuzzTarget = {
   name: 'corpus',
   samples: () => [
@@ -92,9 +126,6 @@ const corpus: FuzzTarget = {
   },
 };
 
-const golden = (name: string): Uint8Array =>
-  readFileSync(path.join(import.meta.dirname, '../../../main/formats/datasets/golden', name));
-
 /** Documents of other programs, each alone in its corpus: a refusal is fine. */
 const documents: FuzzTarget = {
   name: 'documents',
@@ -105,8 +136,8 @@ const documents: FuzzTarget = {
           'a.html',
           Buffer.from('<html><body><h1>One &amp; two</h1><ul><li>a<li>b</ul><table><tr><td>c</table></body></html>'),
         ],
-        ['a.pdf', golden('report.pdf')],
-        ['a.docx', golden('letter.docx')],
+        ['a.pdf', made('report.pdf')],
+        ['a.docx', made('letter.docx')],
         ['a.txt.gz', gzipSync('First\n\nsecond')],
         ['a.jsonl.gz', gzipSync('{"text":"one"}\n{"content":"two"}\n')],
         ['a.txt', Buffer.from('\ufeffUTF-16 €', 'utf16le')],
@@ -145,9 +176,30 @@ export const datasetTargets: readonly FuzzTarget[] = [
     'text;label\r\n"one; two";1\r\n"line\r\nbreak";0\r\n',
   ]),
   rows('tsv', 'text', ['sentence\tlabel\nfirst "one\t1\nsecond\t0\r\n\r\nthird\t1\n']),
-  rows('jsonl', 'text', ['{"text":"a","label":1}\n{"text":["b","c"],"label":0}\n{"text":"d","label":null}\n']),
-  rows('json', 'json', [json, '{"x":{"text":"a","label":"1"},"y":{"text":"b","label":"0"}}']),
-  rows('parquet', 'bytes', [parquetFile('SNAPPY'), parquetFile('UNCOMPRESSED')]),
+  rows('jsonl', 'text', [
+    '{"text":"a","label":1}\n{"text":["b","c"],"label":0}\n{"text":"d","label":null}\n',
+    '[\n{"text":"a","label":1},\n{"text":"b","label":0}\n]\n',
+  ]),
+  rows('json', 'json', [
+    json,
+    '{"x":{"text":"a","label":"1"},"y":{"text":"b","label":"0"}}',
+    ...Object.values(pandasShapes).map((shape) => JSON.stringify(shape)),
+    '{"version":1,"train":[{"text":"a"},{"text":"b"}],"test":[["text"],["c"]]}',
+    '{"text":["a","b"],"label":["x","y"]}',
+  ]),
+  // Encodings: the same table in each, damaged as bytes.
+  rows('txt', 'bytes', encodedTables),
+  rows('xlsx', 'bytes', [made('formula.xlsx'), made('tickets.xlsx'), unpacked()]),
+  rows('ods', 'bytes', [made('tickets.ods')]),
+  rows('sqlite', 'bytes', [made('tickets.sqlite')]),
+  classFolders,
+  rows('parquet', 'bytes', [
+    parquetFile('SNAPPY'),
+    parquetFile('UNCOMPRESSED'),
+    made('lz4.parquet'),
+    made('classes.parquet'),
+    made('duckdb.parquet'),
+  ]),
   rows(
     'chats',
     'text',

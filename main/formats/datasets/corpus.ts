@@ -8,7 +8,7 @@ import { beginning, corpusFiles, type CorpusFile, notText } from './corpus-files
 import { documentText } from './document-reader.ts';
 import { readLines } from './lines.ts';
 import { openDataset } from './open.ts';
-import { textEncoding } from './text-encoding.ts';
+import { corpusEncoding } from './text-encoding.ts';
 
 const documentBytes = 64 * 1024;
 const longestDocument = 256 * 1024;
@@ -99,7 +99,7 @@ async function* utf8Bytes({ path, gzip }: CorpusFile): AsyncGenerator<Buffer> {
       const start = block.subarray(0, documentBytes);
       const what = notText(start);
       if (what !== null) throw new TritsmithError('unsupported', 'corpus.other-kind', { file: path, what });
-      const encoding = textEncoding(start);
+      const encoding = corpusEncoding(start);
       decoder = encoding === 'utf-8' ? null : new TextDecoder(encoding);
     }
     yield decoder === null ? block : Buffer.from(decoder.decode(block, { stream: true }));
@@ -164,7 +164,7 @@ async function* linesOf(blocks: AsyncIterable<Buffer>): AsyncGenerator<{ text: s
 
 async function* rowTexts(file: CorpusFile, skipped: (offset: number) => void): AsyncGenerator<string> {
   const start = file.gzip ? null : await beginning(file.path);
-  const plain = start !== null && textEncoding(start) === 'utf-8';
+  const plain = start !== null && corpusEncoding(start) === 'utf-8';
   const what = plain ? notText(start) : null;
   if (what !== null) throw new TritsmithError('unsupported', 'corpus.other-kind', { file: file.path, what });
   for await (const { text, end } of plain ? readLines(file.path) : linesOf(utf8Bytes(file))) {

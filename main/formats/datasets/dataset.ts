@@ -1,4 +1,5 @@
 /** What every reader of dataset files gives: rows of text by column, and what was wrong on the way. */
+import type { ReadingFound } from '../../contract/table-reading.ts';
 
 export type ProblemKind =
   'empty-line' | 'ragged' | 'invalid-json' | 'not-an-object' | 'too-long' | 'invalid-utf8' | 'nul';
@@ -39,14 +40,14 @@ export interface ChatLayout {
 }
 
 export interface DatasetRow {
-  /** 1-based: the line in the file (TSV, CSV, JSONL; the header is line 1), the element (JSON), the row (Parquet). */
+  /** 1-based: the line in the file (TSV, CSV, JSONL; the header is line 1), the element (JSON), the row (Parquet, databases; of workbooks as their programs number it), the file (folders). */
   readonly row: number;
   readonly values: Readonly<Record<string, string>>;
   /** Why the columns that are made from a conversation (`ChatLayout`) are empty in it. */
   readonly leftOut?: ChatObstacle;
 }
 
-export type DatasetFormat = 'tsv' | 'csv' | 'jsonl' | 'json' | 'parquet';
+export type DatasetFormat = 'tsv' | 'csv' | 'jsonl' | 'json' | 'parquet' | 'xlsx' | 'ods' | 'sqlite' | 'folder';
 
 export interface Dataset {
   readonly path: string;
@@ -55,6 +56,8 @@ export interface Dataset {
   readonly columns: readonly string[];
   /** Where it is a file of conversations or instructions in a known format. */
   readonly chats: ChatLayout | null;
+  /** How it is read: what was found out, and what was set. */
+  readonly reading: ReadingFound;
   /** The first thousand problems of the latest iteration. */
   readonly problems: readonly Problem[];
   /** How many problems there were, kept or not. */
@@ -94,6 +97,7 @@ export class Problems {
 export interface Source {
   readonly format: DatasetFormat;
   readonly columns: readonly string[];
+  readonly reading: ReadingFound;
   rows(problems: Problems): AsyncIterable<DatasetRow>;
 }
 

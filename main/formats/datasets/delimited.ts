@@ -1,13 +1,17 @@
-/** TSV and CSV, streamed. TSV as GLUE has it: a tab separates, a quotation mark is a character like any other. */
+/** TSV and CSV, streamed. TSV as GLUE has it, unless it is quoted: a tab separates, a quotation mark is a character like any other. */
+import { Readable } from 'node:stream';
 import { type Info, parse } from 'csv-parse';
 import { TritsmithError } from '../../contract/errors.ts';
+import { nothingToSet, type ReadingFound, type TextEncoding } from '../../contract/table-reading.ts';
 import { openRegularFile, readSize } from '../../basics/regular-file.ts';
 import type { DatasetRow, Problems, Source } from './dataset.ts';
-import type { Delimiter } from './delimiter.ts';
-import { readLines } from './lines.ts';
-import { notUtf8 } from './text-encoding.ts';
+import type { Quoting } from './delimiter.ts';
+import { isHeader, nameByPlace } from './header.ts';
+import { readLines, utf8Blocks } from './lines.ts';
+import { notInEncoding } from './text-encoding.ts';
 
 const mostColumns = 10_000;
+const rowsForHeader = 200;
 
 function checkHeader(file: string, names: readonly string[]): void {
   const doubled = names.find((name, i) => names.indexOf(name) !== i);
@@ -22,67 +26,39 @@ function checkHeader(file: string, names: readonly string[]): void {
 
 export const noRows = (file: string) => new TritsmithError('bad-input', 'table.empty', { file });
 
-/** Names of the columns; one without a name (as pandas writes its index) is called by its place. */
-function columnNames(file: string, fields: readonly string[]): string[] {
-  const names = fields.map((name, i) => (name.trim() === '' ? `column ${i + 1}` : name));
+/**
+ * Names of the columns; one without a name (as pandas writes its index) is called by its place.
+ * @throws TritsmithError `bad-input` without any name, with one twice, or with too many
+ */
+export function columnNames(file: string, fields: readonly string[]): string[] {
+  const names = fields.map((name, i) => (name.trim() === '' ? nameByPlace(i + 1) : name));
   if (fields.every((name) => name.trim() === ''))
     throw new TritsmithError('bad-input', 'table.no-column-names', { file });
   checkHeader(file, names);
   return names;
 }
 
-/** The row, or null (with a problem noted) when the number of fields is not that of the header. */
-function asRow(
-  columns: readonly string[],
-  fields: readonly string[],
-  row: number,
-  problems: Problems,
-  waysOut: string,
-): DatasetRow | null {
-  if (fields.length !== columns.length) {
-    problems.add(
-      row,
-      'ragged',
-      `${fields.length} fields instead of ${columns.length}; the row is left out. ${waysOut}`,
-    );
-    return null;
-  }
-  if (fields.some((field) => field.includes('\0'))) {
-    problems.add(row, 'nul', 'a NUL character, which no text has; the row is left out. The file may be damaged there.');
-    return null;
-  }
-  const values = Object.fromEntries(columns.map((name, i) => [name, fields[i]!]));
-  if (fields.some((field) => field.includes('\ufffd'))) problems.add(row, 'invalid-utf8', notUtf8);
-  return { row, values };
+/** How a table in text is to be read. */
+export interface DelimitedReading extends Quoting {
+  readonly delimiter: string;
+  readonly encoding: TextEncoding;
+  /** 0 to 1. */
+  readonly confidence: number;
+  /** Absent: found out. */
+  readonly header?: ReadingFound['header'] | undefined;
+  /** The first line only says what separates (`sep=;`, as Excel writes it). */
+  readonly separatorLine: boolean;
 }
 
-const tabsInTexts = 'Take tabs and line breaks out of the texts, or save the table as CSV with quotation marks.';
+/** A row of the file; `fields` is null for a line of more than 16 MB. */
+interface DelimitedRecord {
+  readonly fields: string[] | null;
+  readonly line: number;
+}
 
-export async function openTsv(file: string): Promise<Source> {
-  let header: { columns: string[]; line: number } | undefined;
-  for await (const { text, number } of readLines(file)) {
-    if (text === '') continue;
-    header = { columns: text === null ? [''] : text.split('\t'), line: number };
-    break;
-  }
-  if (!header) throw noRows(file);
-  const { line } = header;
-  const columns = columnNames(file, header.columns);
-  return {
-    format: 'tsv',
-    columns,
-    async *rows(problems) {
-      for await (const { text, number } of readLines(file)) {
-        if (number <= line) continue;
-        if (text === null) problems.add(number, 'too-long', 'more than 16 MB; the line is left out');
-        else if (text === '') problems.add(number, 'empty-line', 'an empty line');
-        else {
-          const row = asRow(columns, text.split('\t'), number, problems, tabsInTexts);
-          if (row) yield row;
-        }
-      }
-    },
-  };
+async function* plainRecords(file: string, reading: DelimitedReading): AsyncGenerator<DelimitedRecord> {
+  for await (const { text, number } of readLines(file, reading.encoding))
+    yield { fields: text === null ? null : text.split(reading.delimiter), line: number };
 }
 
 interface Parsed {
@@ -90,12 +66,16 @@ interface Parsed {
   info: Info;
 }
 
-async function* csvRecords(file: string, delimiter: string): AsyncGenerator<{ fields: string[]; line: number }> {
-  const { handle, size } = await openRegularFile(file);
-  const input = handle.createReadStream({ highWaterMark: readSize(256 * 1024, size) });
+async function* quotedRecords(
+  file: string,
+  { delimiter, quote, escape, encoding }: DelimitedReading,
+): AsyncGenerator<DelimitedRecord> {
+  const input = await quotedInput(file, encoding);
   const parser = parse({
     bom: true,
     delimiter,
+    quote,
+    escape: escape === 'backslash' ? '\\' : quote,
     info: true,
     relax_column_count: true,
     relax_quotes: true,
@@ -124,30 +104,114 @@ async function* csvRecords(file: string, delimiter: string): AsyncGenerator<{ fi
   }
 }
 
+async function quotedInput(file: string, encoding: TextEncoding): Promise<Readable> {
+  if (encoding !== 'utf-8') return Readable.from(utf8Blocks(file, encoding), { objectMode: false });
+  const { handle, size } = await openRegularFile(file);
+  return handle.createReadStream({ highWaterMark: readSize(256 * 1024, size) });
+}
+
 const isEmpty = (fields: readonly string[]) => fields.length === 0 || (fields.length === 1 && fields[0] === '');
 
-export async function openCsv(file: string, delimiter: Exclude<Delimiter, '\t'>): Promise<Source> {
-  let header: { columns: string[]; line: number } | undefined;
-  for await (const { fields, line } of csvRecords(file, delimiter)) {
-    if (isEmpty(fields)) continue;
-    header = { columns: fields, line };
-    break;
+/** The records after a line that only says what separates. */
+async function* recordsOf(file: string, reading: DelimitedReading): AsyncGenerator<DelimitedRecord> {
+  const records = reading.quote === 'none' ? plainRecords(file, reading) : quotedRecords(file, reading);
+  for await (const record of records) if (!(reading.separatorLine && record.line === 1)) yield record;
+}
+
+/** Names of the columns, and the line that they stand in (0: none does). */
+async function findHeader(file: string, reading: DelimitedReading): Promise<{ columns: string[]; line: number }> {
+  const sample: { fields: string[]; line: number }[] = [];
+  const from = typeof reading.header === 'number' ? reading.header : 1;
+  try {
+    for await (const { fields, line } of recordsOf(file, reading)) {
+      if (line < from || (fields !== null && isEmpty(fields))) continue;
+      sample.push({ fields: fields ?? [''], line });
+      if (typeof reading.header === 'number' || sample.length > rowsForHeader) break;
+    }
+  } catch (thrown) {
+    // What is damaged further down is said by who reads the rows.
+    if (sample.length === 0) throw thrown;
   }
-  if (!header) throw noRows(file);
-  const { line: headerLine } = header;
-  const columns = columnNames(file, header.columns);
-  const waysOut = `Put texts that hold "${delimiter}" or line breaks in quotation marks, and double the quotation marks in them.`;
+  const [first, ...rows] = sample;
+  if (first === undefined) throw noRows(file);
+  const named =
+    typeof reading.header === 'number' ||
+    (reading.header !== 'none' &&
+      isHeader(
+        first.fields,
+        rows.map(({ fields }) => fields),
+      ));
+  if (named) return { columns: columnNames(file, first.fields), line: first.line };
   return {
-    format: 'csv',
+    columns: columnNames(
+      file,
+      first.fields.map((_, i) => nameByPlace(i + 1)),
+    ),
+    line: 0,
+  };
+}
+
+/** The row, or null (with a problem noted) when it can't be one. */
+function asRow(
+  columns: readonly string[],
+  { fields, line }: DelimitedRecord,
+  { encoding, quote, delimiter }: DelimitedReading,
+  problems: Problems,
+): DatasetRow | null {
+  if (fields === null) {
+    problems.add(line, 'too-long', 'more than 16 MB; the line is left out');
+    return null;
+  }
+  if (isEmpty(fields) && (columns.length > 1 || quote === 'none')) {
+    problems.add(line, 'empty-line', 'an empty line');
+    return null;
+  }
+  if (fields.length !== columns.length) {
+    const wayOut =
+      quote === 'none'
+        ? 'Take tabs and line breaks out of the texts, or save the table as CSV with quotation marks.'
+        : `Put texts that hold "${delimiter}" or line breaks in quotation marks, and double the quotation marks in them.`;
+    problems.add(
+      line,
+      'ragged',
+      `${fields.length} fields instead of ${columns.length}; the row is left out. ${wayOut}`,
+    );
+    return null;
+  }
+  if (fields.some((field) => field.includes('\0'))) {
+    problems.add(
+      line,
+      'nul',
+      'a NUL character, which no text has; the row is left out. The file may be damaged there.',
+    );
+    return null;
+  }
+  const values = Object.fromEntries(columns.map((name, i) => [name, fields[i]!]));
+  if (fields.some((field) => field.includes('\ufffd'))) problems.add(line, 'invalid-utf8', notInEncoding(encoding));
+  return { row: line, values };
+}
+
+/** @throws TritsmithError `bad-input` (no rows, no usable column names), `damaged` (a quotation mark that is not closed), also while iterating */
+export async function openDelimited(file: string, reading: DelimitedReading): Promise<Source> {
+  const { columns, line: headerLine } = await findHeader(file, reading);
+  const { delimiter, quote, escape, encoding, confidence } = reading;
+  return {
+    format: delimiter === '\t' ? 'tsv' : 'csv',
     columns,
+    reading: {
+      ...nothingToSet,
+      header: headerLine === 0 ? 'none' : headerLine,
+      delimiter,
+      quote,
+      escape: quote === 'none' ? null : escape,
+      encoding,
+      confidence,
+    },
     async *rows(problems) {
-      for await (const { fields, line } of csvRecords(file, delimiter)) {
-        if (line <= headerLine) continue;
-        if (isEmpty(fields) && columns.length > 1) problems.add(line, 'empty-line', 'an empty line');
-        else {
-          const row = asRow(columns, fields, line, problems, waysOut);
-          if (row) yield row;
-        }
+      for await (const record of recordsOf(file, reading)) {
+        if (record.line <= headerLine) continue;
+        const row = asRow(columns, record, reading, problems);
+        if (row) yield row;
       }
     },
   };

@@ -1,4 +1,5 @@
-/** Finds out what separates the fields of a table. */
+/** Finds out what separates the fields of a table, and how fields are quoted. */
+import type { ReadingFound } from '../../contract/table-reading.ts';
 
 export type Delimiter = ',' | ';' | '\t' | '|';
 
@@ -42,4 +43,31 @@ export function findDelimiter(text: string, favourite: Delimiter | null): Delimi
     if (best === null || agreement > best.agreement + 0.1) best = { delimiter, agreement };
   }
   return best?.delimiter ?? null;
+}
+
+export type Quoting = { readonly [Field in 'quote' | 'escape']: NonNullable<ReadingFound[Field]> };
+
+const plain: Quoting = { quote: 'none', escape: 'doubled' };
+
+/**
+ * Tabs separate without quotation marks, as in GLUE, unless every field that has one is quoted as a whole and one of them needed it.
+ * Others quote with `"`. A mark inside a quoted field is doubled, unless the sample has none of these and marks behind a backslash.
+ */
+export function findQuoting(text: string, delimiter: string): Quoting {
+  if (delimiter === '\t') {
+    const fields = text
+      .slice(0, text.lastIndexOf('\n') + 1)
+      .split(/[\t\n]/)
+      .map((field) => field.replace(/\r$/, ''))
+      .filter((field) => field.includes('"'));
+    const quoted = fields.every((field) => /^"([^"]|"")*"$/.test(field));
+    const needed = fields.some((field) => field.slice(1, -1).includes('""'));
+    return quoted && needed ? { quote: '"', escape: 'doubled' } : plain;
+  }
+  // A backslash before the mark that closes a field (a folder of Windows) escapes nothing.
+  const behindBackslash = [...text.matchAll(/\\"(.)/gs)].filter(
+    ([, after]) => after !== delimiter && !/[\r\n"]/.test(after!),
+  );
+  const doubled = [...text.matchAll(/[^"\r\n]""[^"\r\n]/g)].filter(([found]) => !found.includes(delimiter));
+  return { quote: '"', escape: behindBackslash.length > 0 && doubled.length === 0 ? 'backslash' : 'doubled' };
 }

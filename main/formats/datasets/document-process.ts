@@ -8,7 +8,7 @@ import { type SerialisedError, TritsmithError } from '../../contract/errors.ts';
 import { readBoundedFile } from '../../basics/bounded-json.ts';
 import { serveIsolated } from '../isolation/serve-isolated.ts';
 import type { CorpusFile } from './corpus-files.ts';
-import { textEncoding } from './text-encoding.ts';
+import { corpusEncoding } from './text-encoding.ts';
 
 export interface DocumentReply {
   readonly text?: string;
@@ -21,7 +21,7 @@ const mostCharacters = 64 * 1024 * 1024;
 
 /** The encoding that a page declares, where its bytes do not show it. */
 function htmlText(bytes: Uint8Array): string {
-  const found = textEncoding(bytes);
+  const found = corpusEncoding(bytes);
   const declared = /<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w-]{1,40})/i.exec(
     Buffer.from(bytes.subarray(0, 4096)).toString('latin1'),
   )?.[1];

@@ -7,5 +7,6 @@ export type { CorpusFile, CorpusKind } from './corpus-files.ts';
 export { readCorpus } from './corpus.ts';
 export type { CorpusDocument } from './corpus.ts';
 export type { Dataset, DatasetFormat, DatasetRow, Problem, ProblemKind, ProblemSummary } from './dataset.ts';
+export { isNameByPlace } from './header.ts';
 export { openDataset } from './open.ts';
 export { assertWritable, type Cell, writeRows } from './write-rows.ts';

@@ -1,4 +1,4 @@
-/** Decodes Parquet with hyparquet. Runs in a process of its own (parquet-reader.ts): a damaged file can make the library loop or allocate without end. */
+/** Decodes Parquet with hyparquet. Runs in a process of its own (isolated-reader.ts): a damaged file can make the library loop or allocate without end. */
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import {
   type AsyncBuffer,
@@ -9,10 +9,13 @@ import {
   parquetSchema,
   snappyUncompress,
 } from 'hyparquet';
-import { type SerialisedError, TritsmithError } from '../../contract/errors.ts';
+import { decompressLz4, decompressLz4Raw } from 'hyparquet-compressors';
+import type { SerialisedError } from '../../contract/errors.ts';
 import { serveIsolated } from '../isolation/serve-isolated.ts';
 import { openRegularFile } from '../../basics/regular-file.ts';
+import { isJsonObject, ownValue, parseBoundedJson } from '../../basics/bounded-json.ts';
 import { textOf } from './dataset.ts';
+import { answerOrError } from './isolated-reader.ts';
 
 export type ParquetRequest =
   | { readonly ask: 'schema'; readonly file: string }
@@ -24,6 +27,8 @@ export interface ParquetSchema {
   readonly columns: string[];
   /** Rows and compressed bytes of every row group. */
   readonly groups: { readonly rows: number; readonly bytes: number }[];
+  /** Names of the classes by column, where the file says them: a value is an index into them. */
+  readonly classes: Record<string, string[]>;
 }
 
 export interface ParquetReply {
@@ -53,6 +58,8 @@ const compressors: Compressors = {
   GZIP: bounded((input, length) => gunzipSync(input, { maxOutputLength: Math.max(1, length) })),
   BROTLI: bounded((input, length) => brotliDecompressSync(input, { maxOutputLength: Math.max(1, length) })),
   ZSTD: bounded((input, length) => zstdDecompressSync(input, { maxOutputLength: Math.max(1, length) })),
+  LZ4: bounded(decompressLz4),
+  LZ4_RAW: bounded(decompressLz4Raw),
 };
 
 /** Opens the file for as long as `use` runs; reads outside the file are refused before anything is allocated. */
@@ -108,12 +115,38 @@ function columnNames(metadata: FileMetaData): string[] {
   return names;
 }
 
+/** Class names as the `datasets` library writes them beside the schema. */
+function classNames(metadata: FileMetaData): Record<string, string[]> {
+  const text = metadata.key_value_metadata?.find(({ key }) => key === 'huggingface')?.value;
+  if (text === undefined) return {};
+  let features: unknown;
+  try {
+    const root = parseBoundedJson(new TextEncoder().encode(text), 'The metadata');
+    const info = isJsonObject(root) ? ownValue(root, 'info') : undefined;
+    features = isJsonObject(info) ? ownValue(info, 'features') : undefined;
+  } catch {
+    return {};
+  }
+  if (!isJsonObject(features)) return {};
+  return Object.fromEntries(
+    Object.entries(features).flatMap(([column, feature]) => {
+      const names =
+        isJsonObject(feature) && ownValue(feature, '_type') === 'ClassLabel' ? ownValue(feature, 'names') : null;
+      return Array.isArray(names) && names.every((name) => typeof name === 'string') ? [[column, names]] : [];
+    }),
+  );
+}
+
 const readMetadata = (buffer: AsyncBuffer) => parquetMetadataAsync(buffer, { geoparquet: false });
 
 async function schema(file: string): Promise<ParquetSchema> {
   return withFile(file, async (buffer) => {
     const metadata = await readMetadata(buffer);
-    return { columns: columnNames(metadata), groups: checkedGroups(metadata, buffer.byteLength) };
+    return {
+      columns: columnNames(metadata),
+      groups: checkedGroups(metadata, buffer.byteLength),
+      classes: classNames(metadata),
+    };
   });
 }
 
@@ -153,14 +186,4 @@ async function answer(request: ParquetRequest): Promise<ParquetReply> {
   return {};
 }
 
-serveIsolated(async (request): Promise<ParquetReply> => {
-  try {
-    return await answer(request as ParquetRequest);
-  } catch (thrown) {
-    const known = thrown instanceof TritsmithError || (thrown as NodeJS.ErrnoException).syscall !== undefined;
-    const error = known
-      ? TritsmithError.from(thrown)
-      : new TritsmithError('damaged', 'parquet.damaged', { problem: String((thrown as Error).message).slice(0, 300) });
-    return { error: error.serialise() };
-  }
-});
+serveIsolated((request): Promise<ParquetReply> => answerOrError(() => answer(request as ParquetRequest)));

@@ -2,7 +2,14 @@
 import { loadModel } from '../../../native/runtime.ts';
 import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../contract/helper-protocol.ts';
 import { openInLlamaCpp, requireLlamaCpp } from '../../llama-cpp/index.ts';
-import { assertWritable, type Cell, type Dataset, openDataset, writeRows } from '../../formats/datasets/index.ts';
+import {
+  assertWritable,
+  type Cell,
+  type Dataset,
+  isNameByPlace,
+  openDataset,
+  writeRows,
+} from '../../formats/datasets/index.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { ggufFacts } from '../inspect/gguf-facts.ts';
 import { scoreLabels, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
@@ -172,7 +179,9 @@ interface Inputs {
 
 async function inputs({ source, task }: ClassifyRequest, classOf: ClassOf): Promise<Inputs> {
   if ('input' in source) return { columns: task.textColumns, rows: one(source.input) };
-  const dataset = await openDataset(source.file);
+  // Columns that were named by their place came from a file without a header.
+  const header = task.textColumns.every(isNameByPlace) ? ({ header: 'none' } as const) : {};
+  const dataset = await openDataset(source.file, header);
   requireColumns(dataset, task.textColumns, 'as-in-training');
   return { columns: dataset.columns, rows: all(dataset, task.labelColumn, classOf) };
 }
@@ -181,11 +190,7 @@ async function* one(values: ClassifiedInput['values']): AsyncGenerator<Classifie
   yield await Promise.resolve({ values, expected: null });
 }
 
-async function* all(
-  dataset: Dataset,
-  labelColumn: string,
-  classOf: ClassOf,
-): AsyncGenerator<ClassifiedInput, void> {
+async function* all(dataset: Dataset, labelColumn: string, classOf: ClassOf): AsyncGenerator<ClassifiedInput, void> {
   for await (const { values } of dataset.rows()) {
     const expected = (values[labelColumn] ?? '').trim();
     yield { values, expected: expected === '' ? null : classOf(expected) };

@@ -51,7 +51,14 @@ const task = inside('task', [
   'groupColumn',
   'timeColumn',
 ]);
-const common = ['seed', 'teacher', ...task, ...inside('keepBest', ['measure', 'rows', 'everySteps', 'patience'])];
+const reading = inside('task.reading', ['sheet', 'devSheet', 'header', 'delimiter', 'quote', 'escape', 'encoding']);
+const common = [
+  'seed',
+  'teacher',
+  ...task,
+  ...reading,
+  ...inside('keepBest', ['measure', 'rows', 'everySteps', 'patience']),
+];
 
 const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
 const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];

@@ -16,7 +16,7 @@ import { mostEvaluationRows } from './evaluation-rows.ts';
 import { chatTemplateFor } from './chat-template.ts';
 import { defaultAnswerTokens } from './task-data.ts';
 import { findings, RowFacts, type RowSurvey, surveyRows, type SurveySettings } from './row-survey.ts';
-import { promptRenderer, requireColumns, splitColumns, usablePart, usesChat } from './task-rows.ts';
+import { promptRenderer, readingOfDev, requireColumns, splitColumns, usablePart, usesChat } from './task-rows.ts';
 import { KnownTexts } from './text-prints.ts';
 
 const sampleRows = 2000;
@@ -60,8 +60,8 @@ interface Split {
  * @throws TritsmithError for a file that can't be read at all, or a column that it lacks
  */
 export async function checkTask({ settings, teacher, seed = 1 }: TaskCheckRequest): Promise<TaskReport> {
-  const train = await openDataset(settings.train);
-  const dev = settings.dev === undefined ? null : await openDataset(settings.dev);
+  const train = await openDataset(settings.train, settings.reading);
+  const dev = settings.dev === undefined ? null : await openDataset(settings.dev, readingOfDev(settings.reading));
   const mapping = guessMapping(train, await sampleOf(train), settings);
   for (const dataset of dev === null ? [train] : [train, dev])
     requireColumns(dataset, [...mapping.textColumns, mapping.labelColumn]);
@@ -184,6 +184,7 @@ async function readSplit(dataset: Dataset, reading: Reading, train: Split | null
   const report: SplitReport = {
     path: dataset.path,
     format: dataset.format,
+    reading: dataset.reading,
     bytes,
     rows: Math.round((rows + unreadRows(dataset)) * times),
     usableRows: Math.round(labelled.length * times),

@@ -4,7 +4,7 @@ import type { TaskSettings } from '../../contract/recipe.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { Random } from '../../basics/random.ts';
 import { promptTail } from './answer-tokens.ts';
-import { type OnRows, type TaskRow, usableRows } from './task-rows.ts';
+import { type OnRows, type TaskRow, readingOfDev, usableRows } from './task-rows.ts';
 
 /** A row to be answered. */
 export interface EvaluationRow {
@@ -107,7 +107,13 @@ export async function drawRows(
   /** Row in the file, by place. */
   const rowOf: number[] = [];
   let row = 0;
-  for await (const taskRow of usableRows(file, settings, notes, onRows, answerOf)) {
+  for await (const taskRow of usableRows(
+    file,
+    { ...settings, reading: readingOfDev(settings.reading) },
+    notes,
+    onRows,
+    answerOf,
+  )) {
     check(taskRow.answer);
     const place = row < most ? row : random.below(row + 1);
     if (place < most) {

@@ -59,7 +59,7 @@ export async function previewRows(
   { settings, teacher, offset, count }: PreviewRequest,
   known?: PreviewSurvey,
 ): Promise<{ answer: PreviewAnswer; survey: PreviewSurvey | null }> {
-  const dataset = await openDataset(settings.train);
+  const dataset = await openDataset(settings.train, settings.reading);
   const mapping = guessMapping(dataset, await sampleOf(dataset), settings);
   const render = await promptRenderer({ template: settings.template, textColumns: mapping.textColumns });
   const tokenizer = teacher === undefined ? null : await modelTokenizer(teacher);
@@ -69,7 +69,7 @@ export async function previewRows(
   let survey: PreviewSurvey | null = null;
   if (tokenizer !== null && mapping.kind === 'classification') {
     const key = textSha256(
-      JSON.stringify([mapping, settings.template, settings.train, await fileState(settings.train)]),
+      JSON.stringify([mapping, settings.template, settings.train, settings.reading, await fileState(settings.train)]),
     );
     survey = known?.key === key ? known : { key, ...(await surveyRows(dataset, mapping, render)) };
   }

@@ -3,7 +3,8 @@
  * one to see which are held out and which classes there are. An experiment keeps it in `cache/survey.json`, so that of its jobs and
  * views only the first reads the file.
  */
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
@@ -151,8 +152,16 @@ export async function surveyTraining(
 /** Size and time of a file that may be read: another of either is another file. @throws TritsmithError `not-found` */
 export async function fileState(path: string): Promise<string> {
   try {
-    const { size, mtimeMs } = await stat(path);
-    return `${size}-${mtimeMs}`;
+    const state = await stat(path);
+    if (!state.isDirectory()) return `${state.size}-${state.mtimeMs}`;
+    // A folder of text files by class: what it holds may change without it.
+    const files = (await readdir(path, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+    const states: string[] = [];
+    for (const { parentPath, name } of files) {
+      const { size, mtimeMs } = await stat(join(parentPath, name));
+      states.push(`${join(parentPath, name)}-${size}-${mtimeMs}`);
+    }
+    return textSha256(states.sort().join('\n'));
   } catch (thrown) {
     throw TritsmithError.from(thrown);
   }

@@ -2,6 +2,7 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import { tell } from '../../contract/messages/told.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
+import type { ReadingOptions } from '../../contract/table-reading.ts';
 import { type ChatObstacle, type Dataset, openDataset } from '../../formats/datasets/index.ts';
 import { compileTemplate } from '../../formats/tokenizers/index.ts';
 
@@ -81,6 +82,11 @@ export function usesChat(
   return chats?.derived === true && (chats.answerColumn === labelColumn || textColumns.includes(chats.promptColumn));
 }
 
+/** How the evaluation file is read: as the training file, but for the sheet, which is its own. */
+export function readingOfDev(reading: ReadingOptions = {}): ReadingOptions {
+  return { ...reading, sheet: reading.devSheet };
+}
+
 /**
  * The rows of `path` that have a text and a label, in its order.
  * @param notes what a person should know about the other rows is added at the end
@@ -94,7 +100,7 @@ export async function* usableRows(
   onRows: OnRows,
   answerOf: (value: string) => string | null = (value) => value,
 ): AsyncGenerator<TaskRow> {
-  const dataset = await openDataset(path);
+  const dataset = await openDataset(path, settings.reading);
   requireColumns(dataset, [...settings.textColumns, settings.labelColumn, ...splitColumns(settings)]);
   const render = await promptRenderer(settings);
   let read = 0;

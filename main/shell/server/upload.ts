@@ -7,7 +7,7 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { TritsmithError } from '../../contract/errors.ts';
 
-const dataFile = /\.(csv|tsv|jsonl|json|parquet|txt|md)$/i;
+const dataFile = /\.(csv|tsv|jsonl|ndjson|json|parquet|xlsx|xlsm|ods|sqlite|sqlite3|db|txt|md)$/i;
 /** What an upload leaves free on the disk, for the run that follows. */
 const sparedBytes = 256 * 1024 * 1024;
 

@@ -6,7 +6,7 @@ import type { DirectoryListing } from '../../contract/views.ts';
 import { isModelFolder } from '../../basics/hub-cache.ts';
 
 const mostEntries = 500;
-const usableFile = /\.(csv|tsv|jsonl|json|parquet|txt|md|gz|gguf)$/i;
+const usableFile = /\.(csv|tsv|jsonl|ndjson|json|parquet|xlsx|xlsm|ods|sqlite|sqlite3|db|txt|md|gz|gguf)$/i;
 
 /** Lists `folder`. Throws `not-found`, `not-writable` (no permission) or `bad-input` (no folder). */
 export function browse(folder: string): DirectoryListing {

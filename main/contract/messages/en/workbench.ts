@@ -169,7 +169,7 @@ export const workbench = {
   }),
   'upload.kind': ({ name }: { name: string }): Sentences => ({
     message: `"${name}" is not a data file that can be read.`,
-    remedy: 'Drop a CSV, TSV, JSONL, JSON, Parquet or text file.',
+    remedy: 'Drop a table (.xlsx, .ods, CSV, TSV, JSONL, JSON, Parquet, SQLite) or a text file.',
   }),
   'upload.size': (): Sentences => ({
     message: 'The size of the dropped file is not known.',

@@ -36,7 +36,7 @@ export function classifyCommand(shell: Shell): Command {
     ])
     .option(
       '--file <rows>',
-      "a file with the task's text columns (TSV, CSV, JSONL, Parquet); without --out TSV on standard output",
+      "a file with the task's text columns (of every kind that training reads); without --out TSV on standard output",
     )
     .option('--out <file>', 'write the rows of the file there, with label and scores (.csv, .tsv, .jsonl, .xlsx)')
     .option('--unsure <share>', 'mark rows of --out whose likeliest label has less than this, from 0 to 1', share)

@@ -9,11 +9,12 @@ import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/r
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath, modelPath } from '../paths.ts';
 import { type RowOptions, rowSettings, withRowOptions } from '../row-options.ts';
+import { type ReadingFlags, readingInWords, readingOf, withReadingFlags } from '../reading-options.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
 import { requiredChatTemplate } from './task.ts';
 
-interface RunOptions extends CommonOptions, RowOptions {
+interface RunOptions extends CommonOptions, RowOptions, ReadingFlags {
   readonly teacher?: string;
   readonly train?: string;
   readonly dev?: string;
@@ -39,10 +40,11 @@ export function runCommand(shell: Shell): Command {
     'run',
     'turn a teacher and a task into a ternary student, from a recipe file or from flags',
     'run --teacher models/Qwen3-0.6B --train train.tsv --dev dev.tsv --text-columns sentence --label-column label',
-  )
+  );
+  return withReadingFlags(command)
     .argument('[recipe]', 'recipe.json; relative paths in it are seen from its folder')
     .option('--teacher <model>', 'model to start from: a Hugging Face folder or a GGUF file')
-    .option('--train <file>', 'training rows: TSV, CSV, JSONL, JSON or Parquet')
+    .option('--train <file>', 'training rows: every file that "task check" reads')
     .option('--dev <file>', 'evaluation rows (default: a tenth of the training rows is held out)')
     .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed, see "task check")', commaList)
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
@@ -119,6 +121,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
       ...rowSettings(options),
       ...(options.dev === undefined ? {} : { dev: absolutePath(options.dev) }),
       ...(options.limit === undefined ? {} : { limit: options.limit }),
+      ...readingOf(options),
     },
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
     ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
@@ -151,12 +154,15 @@ async function columnsOf(
         ...(labelColumn === undefined ? {} : { labelColumn }),
         ...(kind === undefined ? {} : { kind }),
         ...rowSettings(options),
+        ...readingOf(options),
       },
       ...(teacher === undefined ? {} : { teacher }),
     },
   });
   const { mapping } = report;
   const template = teacher === undefined ? {} : { template: requiredChatTemplate(report, teacher) };
+  const reading = readingInWords(report.train.reading);
+  if (reading !== null) shell.err(`Read as: ${reading}\n`);
   shell.err(
     `Columns of ${train}: text ${mapping.textColumns.join(', ')}; label ${mapping.labelColumn}; ${mapping.kind}` +
       `${mapping.guessed.length > 0 ? ` (guessed: ${mapping.guessed.join(', ')})` : ''}\n`,

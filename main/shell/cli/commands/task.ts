@@ -8,10 +8,11 @@ import { absolutePath, modelPath } from '../paths.ts';
 import { type RowOptions, rowSettings, withRowOptions } from '../row-options.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { bytes, count } from '../quantities.ts';
+import { type ReadingFlags, readingInWords, readingOf, withReadingFlags } from '../reading-options.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { facts } from '../text-table.ts';
 
-interface CheckOptions extends CommonOptions, RowOptions {
+interface CheckOptions extends CommonOptions, RowOptions, ReadingFlags {
   readonly dev?: string;
   readonly teacher?: string;
   readonly textColumns?: string[];
@@ -34,8 +35,9 @@ function checkCommand(shell: Shell): Command {
     'check',
     'read a task as training would and report columns, labels, lengths and lost rows; exits with 2 if it cannot be trained on',
     'task check train.tsv --dev dev.tsv --teacher models/Qwen3-0.6B',
-  )
-    .argument('<file>', 'TSV, CSV, JSONL, JSON or Parquet')
+  );
+  return withReadingFlags(command)
+    .argument('<file>', 'TSV, CSV, JSONL, JSON, Parquet, .xlsx, .ods, SQLite, or a folder of text files by class')
     .option('--dev <file>', 'evaluation rows, checked against the training rows')
     .option('--teacher <model>', 'model whose tokenizer counts the tokens (default: lengths in characters)')
     .option('--text-columns <a,b>', 'columns that make the prompt (default: guessed)', commaList)
@@ -54,6 +56,7 @@ function checkCommand(shell: Shell): Command {
         ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
         ...(options.kind === undefined ? {} : { kind: options.kind }),
         ...(options.maxLength === undefined ? {} : { maxLength: options.maxLength }),
+        ...readingOf(options),
       };
       const more = {
         ...(options.teacher === undefined ? {} : { teacher: modelPath(options.teacher) }),
@@ -129,9 +132,11 @@ function splitText(title: string, split: SplitReport, kind: TaskReport['mapping'
     ({ effect, rows, explanation, examples }) =>
       `  ${effect.padEnd(8)} ${count(rows).padStart(7)}  ${wordsOf(explanation)} (row ${examples.join(', ')}${rows > examples.length ? ', ...' : ''})\n`,
   );
+  const reading = readingInWords(split.reading);
   return [
     `${title}: ${split.path}\n`,
     `  ${split.format}, ${bytes(split.bytes)}, ${count(split.rows)} rows, ${count(split.usableRows)} usable\n`,
+    ...(reading === null ? [] : [`  Read as: ${reading}\n`]),
     ...(kind === 'classification'
       ? ['Labels\n', ...labels, ...(more > 0 ? [`  and ${String(more)} more\n`] : [])]
       : []),
