@@ -14,6 +14,8 @@ export interface Sample {
 
 export interface FuzzTarget {
   readonly name: string;
+  /** Of the usual number of inputs, for a reader that damaged files keep busy until its limit of time; default: 1. */
+  readonly share?: number;
   samples(): Promise<readonly Sample[]> | readonly Sample[];
   /**
    * Feeds one input, all of it: opens, reads, iterates. Accepts it, or throws a TritsmithError; anything else is a failure. May open

@@ -189,8 +189,8 @@ export const datasetTargets: readonly FuzzTarget[] = [
   ]),
   // Encodings: the same table in each, damaged as bytes.
   rows('txt', 'bytes', encodedTables),
-  rows('xlsx', 'bytes', [made('formula.xlsx'), made('tickets.xlsx'), unpacked()]),
-  rows('ods', 'bytes', [made('tickets.ods')]),
+  { ...rows('xlsx', 'bytes', [made('formula.xlsx'), made('tickets.xlsx'), unpacked()]), share: 0.1 },
+  { ...rows('ods', 'bytes', [made('tickets.ods')]), share: 0.1 },
   rows('sqlite', 'bytes', [made('tickets.sqlite')]),
   classFolders,
   rows('parquet', 'bytes', [
