@@ -41,7 +41,7 @@ export function runCommand(shell: Shell): Command {
     'turn a teacher and a task into a ternary student, from a recipe file or from flags',
     'run --teacher models/Qwen3-0.6B --train train.tsv --dev dev.tsv --text-columns sentence --label-column label',
   );
-  return withReadingFlags(command)
+  withReadingFlags(command)
     .argument('[recipe]', 'recipe.json; relative paths in it are seen from its folder')
     .option('--teacher <model>', 'model to start from: a Hugging Face folder or a GGUF file')
     .option('--train <file>', 'training rows: every file that "task check" reads')

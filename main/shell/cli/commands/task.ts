@@ -36,7 +36,7 @@ function checkCommand(shell: Shell): Command {
     'read a task as training would and report columns, labels, lengths and lost rows; exits with 2 if it cannot be trained on',
     'task check train.tsv --dev dev.tsv --teacher models/Qwen3-0.6B',
   );
-  return withReadingFlags(command)
+  withReadingFlags(command)
     .argument('<file>', 'TSV, CSV, JSONL, JSON, Parquet, .xlsx, .ods, SQLite, or a folder of text files by class')
     .option('--dev <file>', 'evaluation rows, checked against the training rows')
     .option('--teacher <model>', 'model whose tokenizer counts the tokens (default: lengths in characters)')
