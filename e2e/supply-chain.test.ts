@@ -89,6 +89,7 @@ describe('doors to the network', () => {
     'main/hub/hub-client.ts': 'downloads a teacher that the user asked for',
     'main/shell/server/server.ts': 'listens on 127.0.0.1',
     'renderer/session.ts': 'asks its own server',
+    'renderer/serving/examples.ts': 'opens none: shows code that asks a served student',
     'renderer/upload.ts': 'sends to its own server',
     'renderer/client.ts': 'connects to its own server',
   };

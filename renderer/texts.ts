@@ -868,6 +868,7 @@ export const texts = {
       upTo: (amount: string) => `up to ${amount}`,
       overLimit: '(over the limit)',
       problems: 'What was noticed',
+      problemsOf: (split: string) => `What was noticed: ${split}`,
       rowsHit: 'Rows',
       effect: 'Effect',
       effects: { dropped: 'left out', cut: 'shortened', kept: 'kept' },
