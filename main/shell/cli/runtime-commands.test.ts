@@ -266,8 +266,8 @@ describe.skipIf(!ready)('generate', () => {
         out += chunk.toString();
       });
       const code = await new Promise((resolve) => child.once('close', resolve));
-      // The tiny student may reach its end token or its context of 256 tokens before the signal arrives.
-      if (code === 0 && attempt < 50) continue;
+      // The tiny student may reach its end token or its context of 256 tokens before the signal arrives; then nobody waits for one any more.
+      if (/answer \d+ tokens/.test(err) && !err.includes('cancelled') && attempt < 50) continue;
       expect([code, err]).toEqual([5, expect.stringMatching(/answer \d+ tokens.*; cancelled\n$/)]);
       expect(out.trim()).not.toBe('');
       return;
