@@ -253,6 +253,14 @@ async function distillation(file: Golden): Promise<{ student: Network; settings:
   return { student, settings };
 }
 
+async function expectGradients(gradients: ParameterBuffer, file: Golden): Promise<void> {
+  for (const { name } of gradients.specifications)
+    expect(
+      note('gradients (distillation)', relativeError(gradients.view(name), await file.read(`grad.${name}`))),
+      name,
+    ).toBeLessThan(2e-5);
+}
+
 describe('whole distillation: L_CE + lambda L_LD + gamma L_AD', () => {
   it('each term and every gradient', async () => {
     const file = await golden('distil-qwen3');
@@ -266,11 +274,7 @@ describe('whole distillation: L_CE + lambda L_LD + gamma L_AD', () => {
     expect(losses.distillation / (settings.lambda * terms.logits!)).toBeCloseTo(1, 5);
     expect(losses.relation / terms.relation!).toBeCloseTo(1, 5);
     expect(losses.total / (file.meta.total as number)).toBeCloseTo(1, 6);
-    for (const { name } of gradients.specifications)
-      expect(
-        note('gradients (distillation)', relativeError(gradients.view(name), await file.read(`grad.${name}`))),
-        name,
-      ).toBeLessThan(2e-5);
+    await expectGradients(gradients, file);
 
     // The same step in three micro-batches of one row.
     const whole = gradients.values.slice();
@@ -302,11 +306,7 @@ describe('whole distillation: L_CE + lambda L_LD + gamma L_AD', () => {
     const terms = file.meta.terms as Record<string, number>;
     expect(losses.hidden / (settings.hidden * terms.hidden!)).toBeCloseTo(1, 5);
     expect(losses.total / (file.meta.total as number)).toBeCloseTo(1, 6);
-    for (const { name } of gradients.specifications)
-      expect(
-        note('gradients (distillation)', relativeError(gradients.view(name), await file.read(`grad.${name}`))),
-        name,
-      ).toBeLessThan(2e-5);
+    await expectGradients(gradients, file);
     await file.close();
   });
 

@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
-import { openRegularFile, readSize } from '../../basics/regular-file.ts';
+import { beginning, startsWith } from './beginning.ts';
 import { isUtf16 } from './text-encoding.ts';
 
 export type CorpusKind = 'text' | 'rows' | 'html' | 'pdf' | 'docx' | 'parquet';
@@ -95,21 +95,6 @@ async function singleFile(file: string): Promise<CorpusFile> {
   return { path: file, kind: 'text', gzip: false };
 }
 
-const sniffedBytes = 64 * 1024;
-
-/** The first bytes of a file as it lies there. */
-export async function beginning(file: string): Promise<Buffer> {
-  const { handle, size } = await openRegularFile(file);
-  try {
-    const bytes = Buffer.alloc(readSize(sniffedBytes, size));
-    const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
-    return bytes.subarray(0, bytesRead);
-  } finally {
-    await handle.close();
-  }
-}
-
-const startsWith = (bytes: Uint8Array, ...start: number[]) => start.every((byte, i) => bytes[i] === byte);
 const latin1 = (text: string): number[] => [...Buffer.from(text, 'latin1')];
 
 const signatures: readonly (readonly [string, readonly number[]])[] = [

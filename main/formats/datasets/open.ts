@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ReadingOptions, TextEncoding } from '../../contract/table-reading.ts';
-import { openRegularFile, readSize } from '../../basics/regular-file.ts';
+import { beginning, sniffedBytes } from './beginning.ts';
 import { withChats } from './chats.ts';
 import { openClassFolders } from './class-folders.ts';
 import { type ChatLayout, type Dataset, Problems, type Source } from './dataset.ts';
@@ -13,19 +13,6 @@ import { openJson, openJsonLines } from './json.ts';
 import { openParquet } from './parquet.ts';
 import { findEncoding, type FoundEncoding, refuseNul, refuseOtherThanText } from './text-encoding.ts';
 import { database, openWholeTable, workbook } from './whole-table.ts';
-
-const sniffedBytes = 64 * 1024;
-
-async function beginning(file: string): Promise<Buffer> {
-  const { handle, size } = await openRegularFile(file);
-  try {
-    const bytes = Buffer.alloc(readSize(sniffedBytes, size));
-    const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
-    return bytes.subarray(0, bytesRead);
-  } finally {
-    await handle.close();
-  }
-}
 
 async function isFolder(file: string): Promise<boolean> {
   try {

@@ -4,6 +4,7 @@ import { analyse } from 'chardet';
 import { TritsmithError } from '../../contract/errors.ts';
 import { type TextEncoding, textEncoding } from '../../contract/table-reading.ts';
 import { openRegularFile, readSize } from '../../basics/regular-file.ts';
+import { startsWith } from './beginning.ts';
 
 /** Whether text in UTF-16 begins so. */
 export function isUtf16(bytes: Uint8Array): boolean {
@@ -22,8 +23,6 @@ export function corpusEncoding(bytes: Uint8Array): 'utf-8' | 'utf-16le' | 'utf-1
   const firstOfPairs = bytes.filter((byte, i) => byte === 0 && i % 2 === 0).length;
   return firstOfPairs > bytes.length * 0.15 ? 'utf-16be' : 'utf-16le';
 }
-
-const startsWith = (bytes: Uint8Array, ...start: number[]) => start.every((byte, i) => bytes[i] === byte);
 
 /**
  * Looks at the first bytes of a file that should be a table or JSON.
