@@ -162,6 +162,7 @@ describe('what is no text is refused by name', () => {
     ['bomb.docx', () => zipOf('word/document.xml', Buffer.alloc(200 * 2 ** 20, '<w:p>'))],
     ['bomb.html.gz', () => gzipSync(Buffer.alloc(300 * 2 ** 20, '<p>a'))],
     ['deep.html', () => Buffer.from('<div>'.repeat(200_000))],
+    ['nested.html', () => Buffer.from(`<p>first</p>${'<div>'.repeat(1500)}inside`)],
   ])(
     '%s: in a process that is stopped, and the next file is read',
     async (name, content) => {

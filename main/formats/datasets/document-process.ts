@@ -18,6 +18,9 @@ export interface DocumentReply {
 /** Of a file, and of what is packed in it. */
 export const largestDocument = 256 * 1024 * 1024;
 const mostCharacters = 64 * 1024 * 1024;
+const deepest = 1000;
+/** Stands where html-to-text left something out: no character of any text (Unicode's noncharacters). */
+const cutMark = '\ufdd0';
 
 /** The encoding that a page declares, where its bytes do not show it. */
 function htmlText(bytes: Uint8Array): string {
@@ -31,9 +34,12 @@ function htmlText(bytes: Uint8Array): string {
   } catch {
     // A name that is no encoding says nothing.
   }
-  return convert(decoder.decode(bytes), {
+  const html = decoder.decode(bytes);
+  // It would be cut without a word.
+  if (html.length > mostCharacters) throw new Error(`it has more than ${mostCharacters} characters`);
+  const text = convert(html, {
     wordwrap: false,
-    limits: { maxInputLength: mostCharacters, maxDepth: 1000 },
+    limits: { maxInputLength: mostCharacters, maxDepth: deepest, ellipsis: cutMark },
     selectors: [
       { selector: 'a', options: { ignoreHref: true } },
       { selector: 'img', format: 'skip' },
@@ -41,6 +47,8 @@ function htmlText(bytes: Uint8Array): string {
       { selector: 'table', format: 'dataTable', options: { uppercaseHeaderCells: false, maxColumnWidth: 1000 } },
     ],
   });
+  if (text.includes(cutMark)) throw new Error(`its elements are nested more than ${deepest} deep`);
+  return text;
 }
 
 async function pdfText(bytes: Uint8Array): Promise<string> {
