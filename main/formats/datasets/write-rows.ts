@@ -1,7 +1,7 @@
 /** Tables as files: what `openDataset` reads back, and Excel. */
 import path from 'node:path';
 import { stringify } from 'csv-stringify/sync';
-import writeXlsxFile, { type Row } from 'write-excel-file/node';
+import type { Row } from 'write-excel-file/node';
 import { TritsmithError } from '../../contract/errors.ts';
 import { type AtomicFile, writeFileAtomically } from '../../basics/atomic-file.ts';
 
@@ -57,6 +57,8 @@ async function writeExcel(target: string, columns: readonly string[], rows: Rows
       });
     data.push(cells.map((cell) => (typeof cell === 'string' ? { value: cell, type: String } : cell)));
   }
+  // Loaded here: it is 78 modules, which no worker needs that writes no workbook.
+  const { default: writeXlsxFile } = await import('write-excel-file/node');
   await writeFileAtomically(target, await writeXlsxFile(data, { stickyRowsCount: 1 }).toBuffer());
 }
 

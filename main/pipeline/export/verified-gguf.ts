@@ -1,6 +1,5 @@
 /** A GGUF export with its proofs: written under a draft name, read back, parsed by another reader, run beside the graph engine, then named. */
 import { stat } from 'node:fs/promises';
-import { gguf } from '@huggingface/gguf';
 import { TritsmithError } from '../../contract/errors.ts';
 import { tell, type Told } from '../../contract/messages/told.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
@@ -52,6 +51,8 @@ function allowedDifference({ largestLogit, sensitivity }: RuntimeAgreement, enco
 
 /** Tensor names, shapes and types as `@huggingface/gguf` reads them, against our own reader. */
 export async function parserCheck(path: string): Promise<ExportCheck> {
+  // Loaded here: it brings 70 modules, which a worker that exports nothing does not need.
+  const { gguf } = await import('@huggingface/gguf');
   const theirs = await gguf(path, { allowLocalFile: true });
   const ours = await openGguf(path);
   try {

@@ -58,16 +58,22 @@ export function experimentModel(
   });
 }
 
-/** Ctrl-C once asks the process to end after the current token or row, twice ends it at once. */
-export function cancellable(shell: Shell): {
-  readonly cancel: AbortSignal;
-  readonly kill: AbortSignal;
-  release(): void;
-} {
+/**
+ * Does `work`; the first Ctrl-C asks the process to end after the current token or row (`cancel`), the second ends it at once (`kill`). What
+ * `work` prints last belongs into it: a Ctrl-C after the last answer must not take that away.
+ */
+export async function cancellable<T>(
+  shell: Shell,
+  work: (cancel: AbortSignal, kill: AbortSignal) => Promise<T>,
+): Promise<T> {
   const cancel = new AbortController();
   const kill = new AbortController();
   const release = shell.onInterrupt(() => {
     (cancel.signal.aborted ? kill : cancel).abort();
   });
-  return { cancel: cancel.signal, kill: kill.signal, release };
+  try {
+    return await work(cancel.signal, kill.signal);
+  } finally {
+    release();
+  }
 }

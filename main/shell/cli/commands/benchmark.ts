@@ -55,30 +55,29 @@ async function benchmark(shell: Shell, reference: string, options: BenchmarkOpti
     throw new TritsmithError('bad-input', 'cli.benchmark-options', {
       problems: parsed.error.issues.map(({ path: where, message }) => `${where.join('.')}: ${message}`),
     });
-  const { kill, cancel, release } = cancellable(shell);
-  const stop = AbortSignal.any([kill, cancel]);
-  let runs: FileBenchmark[];
-  try {
-    runs = await benchmarkFile(
+  await cancellable(shell, async (cancel) => {
+    const runs = await benchmarkFile(
       runtimePort,
       parsed.data,
       options.rounds,
       (done, total) => {
         shell.err(`measured ${String(done)} of ${String(total)}\n`);
       },
-      stop,
+      cancel,
     );
-  } finally {
-    release();
-  }
-  if (stop.aborted) {
-    shell.exitCode = exitCodes.cancelled;
-    shell.err('Cancelled; the figures are of the rounds before.\n');
-  } else if (runs.length === 0) throw new TritsmithError('bad-input', 'cli.prompts-too-long');
-  const fileBytes = statSync(path).size;
-  if (options.json === true)
-    printJson(shell, { model: path, fileBytes, runs: runs.map((run) => ({ engine: 'tritsmith', ...run, fileBytes })) });
-  else shell.out(`${path}: ${bytes(fileBytes)}\n${benchmarkTable(runs)}`);
+    if (cancel.aborted) {
+      shell.exitCode = exitCodes.cancelled;
+      shell.err('Cancelled; the figures are of the rounds before.\n');
+    } else if (runs.length === 0) throw new TritsmithError('bad-input', 'cli.prompts-too-long');
+    const fileBytes = statSync(path).size;
+    if (options.json === true)
+      printJson(shell, {
+        model: path,
+        fileBytes,
+        runs: runs.map((run) => ({ engine: 'tritsmith', ...run, fileBytes })),
+      });
+    else shell.out(`${path}: ${bytes(fileBytes)}\n${benchmarkTable(runs)}`);
+  });
 }
 
 function benchmarkTable(runs: readonly FileBenchmark[]): string {

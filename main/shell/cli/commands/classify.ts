@@ -58,37 +58,34 @@ async function classify(shell: Shell, reference: string, options: ClassifyOption
     throw new TritsmithError('bad-input', 'cli.out-of-file');
   const output = out === undefined ? {} : { output: { path: absolutePath(out), unsureBelow: unsure ?? null } };
   const request = { path, tokenizer, task, seed, experiment: folder, source, ...output, ...used };
-  const { cancel, kill, release } = cancellable(shell);
-  const rows: Classified[] = [];
-  try {
+  await cancellable(shell, async (cancel, kill) => {
+    const rows: Classified[] = [];
     for await (const message of converse(runtimePort, { type: 'classify', request }, kill, cancel)) {
       if (message.type !== 'classified') continue;
       rows.push(message);
       if (options.json !== true && 'file' in source && out === undefined)
         shell.out(rowText(message, rows.length === 1));
     }
-  } finally {
-    release();
-  }
-  if (cancel.aborted) shell.exitCode = exitCodes.cancelled;
-  if (out !== undefined && !cancel.aborted) {
-    const doubtful = rows.filter(({ scores }) => best(scores).probability < (unsure ?? 0)).length;
-    const doubts = unsure === undefined ? '' : `, ${String(doubtful)} of them unsure`;
-    shell.err(`${String(rows.length)} rows labelled${doubts}: ${absolutePath(out)}\n`);
-  }
-  const known = rows.filter(({ expected }) => expected !== null);
-  const right = known.filter(({ expected, scores }) => best(scores).label === expected).length;
-  const accuracy = known.length === 0 ? null : right / known.length;
-  if (options.json === true)
-    printJson(shell, {
-      experiment: record.id,
-      model: options.model,
-      rows: rows.map(({ row, expected, scores }) => ({ row, label: best(scores).label, expected, scores })),
-      accuracy,
-    });
-  else if ('input' in source && rows[0] !== undefined) shell.out(scoreTable(rows[0].scores));
-  if ('file' in source && accuracy !== null)
-    shell.err(`${String(right)} of ${String(known.length)} rows as labelled: ${percent(accuracy)}\n`);
+    if (cancel.aborted) shell.exitCode = exitCodes.cancelled;
+    if (out !== undefined && !cancel.aborted) {
+      const doubtful = rows.filter(({ scores }) => best(scores).probability < (unsure ?? 0)).length;
+      const doubts = unsure === undefined ? '' : `, ${String(doubtful)} of them unsure`;
+      shell.err(`${String(rows.length)} rows labelled${doubts}: ${absolutePath(out)}\n`);
+    }
+    const known = rows.filter(({ expected }) => expected !== null);
+    const right = known.filter(({ expected, scores }) => best(scores).label === expected).length;
+    const accuracy = known.length === 0 ? null : right / known.length;
+    if (options.json === true)
+      printJson(shell, {
+        experiment: record.id,
+        model: options.model,
+        rows: rows.map(({ row, expected, scores }) => ({ row, label: best(scores).label, expected, scores })),
+        accuracy,
+      });
+    else if ('input' in source && rows[0] !== undefined) shell.out(scoreTable(rows[0].scores));
+    if ('file' in source && accuracy !== null)
+      shell.err(`${String(right)} of ${String(known.length)} rows as labelled: ${percent(accuracy)}\n`);
+  });
 }
 
 function share(text: string): number {

@@ -51,18 +51,18 @@ function removeCommand(shell: Shell): Command {
 }
 
 async function install(shell: Shell, name: ComponentName): Promise<void> {
-  const { cancel, release } = cancellable(shell);
-  let said = '';
-  try {
-    for await (const { text, done, total } of installComponent(runtimePort, name, cancel)) {
-      const line = `${text}: ${percent(done / total)} of about ${bytes(total)}`;
-      if (line !== said) shell.err(shell.terminal ? `\r\u001b[K${line}` : `${line}\n`);
-      said = line;
+  await cancellable(shell, async (cancel) => {
+    let said = '';
+    try {
+      for await (const { text, done, total } of installComponent(runtimePort, name, cancel)) {
+        const line = `${text}: ${percent(done / total)} of about ${bytes(total)}`;
+        if (line !== said) shell.err(shell.terminal ? `\r\u001b[K${line}` : `${line}\n`);
+        said = line;
+      }
+    } finally {
+      if (shell.terminal && said !== '') shell.err('\n');
     }
-  } finally {
-    if (shell.terminal && said !== '') shell.err('\n');
-    release();
-  }
+  });
 }
 
 function report(shell: Shell, states: readonly ComponentState[], options: CommonOptions): void {

@@ -57,27 +57,24 @@ async function generate(shell: Shell, reference: string, options: GenerateOption
       problems: parsed.error.issues.map(({ path: where, message }) => `${where.join('.')}: ${message}`),
     });
   const request = parsed.data;
-  const { cancel, kill, release } = cancellable(shell);
-  let text = '';
-  let answered: Extract<RuntimeMessage, { type: 'answered' }> | null = null;
-  try {
+  await cancellable(shell, async (cancel, kill) => {
+    let text = '';
+    let answered: Extract<RuntimeMessage, { type: 'answered' }> | null = null;
     for await (const message of converse(runtimePort, { type: 'generate', request }, kill, cancel)) {
       if (message.type === 'answered') answered = message;
       if (message.type !== 'token') continue;
       text += message.text;
       if (options.json !== true) shell.out(message.text);
     }
-  } finally {
-    release();
-  }
-  if (options.json !== true) shell.out('\n');
-  if (answered === null || answered.reason === 'cancelled') shell.exitCode = exitCodes.cancelled;
-  const reason = answered?.reason ?? 'cancelled';
-  if (options.json === true) {
-    const { promptTokens, answerTokens, prefillSeconds, decodeSeconds, residentBytes } = answered ?? {};
-    printJson(shell, { text, reason, promptTokens, answerTokens, prefillSeconds, decodeSeconds, residentBytes });
-  }
-  if (answered !== null) shell.err(`${summary(answered, reason)}\n`);
+    if (options.json !== true) shell.out('\n');
+    if (answered === null || answered.reason === 'cancelled') shell.exitCode = exitCodes.cancelled;
+    const reason = answered?.reason ?? 'cancelled';
+    if (options.json === true) {
+      const { promptTokens, answerTokens, prefillSeconds, decodeSeconds, residentBytes } = answered ?? {};
+      printJson(shell, { text, reason, promptTokens, answerTokens, prefillSeconds, decodeSeconds, residentBytes });
+    }
+    if (answered !== null) shell.err(`${summary(answered, reason)}\n`);
+  });
 }
 
 function summary(answered: Extract<RuntimeMessage, { type: 'answered' }>, reason: string): string {
