@@ -1,6 +1,6 @@
 /** A student for other programs: served with a button, asked with the examples that the page shows, stopped, and ended with the workbench. */
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
@@ -45,6 +45,24 @@ const run = promisify(execFile);
 let address = '';
 
 describeInBrowser('a student for other programs', () => {
+  it('is handed over as a folder, which is not written twice', async () => {
+    const { page } = scene;
+    const into = join(scene.folder, 'handed-over');
+    await page.goto(`${scene.origin}/experiments/${experiment}/exports`);
+    await page.getByText('Hand it over: a folder for those who use it').click();
+    const field = page.getByLabel('Folder to make');
+    expect(await field.inputValue()).toMatch(new RegExp(`${experiment}-i2_s$`));
+    await field.fill(into);
+    await button('Make the folder').click();
+    const card = page.getByTestId('hand-over-i2_s');
+    await card.getByText('README.md says how it is used.').waitFor(soon);
+    expect(await card.innerText()).toContain(into);
+    expect(readdirSync(into)).toEqual(expect.arrayContaining(['README.md', 'student.gguf', 'task.json']));
+    expect(await faultsInBothThemes(page, 'hand-over')).toEqual([]);
+    await button('Make the folder').click();
+    await card.getByText('There is something in').waitFor(soon);
+  });
+
   it('is served with a button, which says where, with which token and how to ask', async () => {
     const { page } = scene;
     await page.goto(`${scene.origin}/experiments/${experiment}/exports`);

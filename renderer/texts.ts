@@ -448,6 +448,15 @@ export const texts = {
     } as Record<string, string>,
     path: 'Path',
     show: 'Show in folder',
+    handOver: {
+      title: 'Hand it over: a folder for those who use it',
+      lead: 'One folder with the model, its tokenizer, prompt and labels, a card with the results, and short examples that run. Nothing of your rows is in it but the labels.',
+      into: 'Folder to make',
+      make: 'Make the folder',
+      made: (size: string) => `Made, ${size}:`,
+      files: (names: string) => `In it: ${names}. README.md says how it is used.`,
+      announced: 'The folder to hand over is made.',
+    },
     runIn: (runtime: string) => `Run it in ${runtime}`,
     runNotes: {
       Tritsmith: 'From the folder of Tritsmith.',

@@ -6,7 +6,7 @@ import { corpusCheckRequest, corpusReport } from './corpus.ts';
 import { jobKind, serialisedError } from './jobs.ts';
 import { hubAccess, hubDownload, hubModel, hubModelCard, hubModelId, hubSearchRequest } from './hub.ts';
 import { localPath } from './local-path.ts';
-import { presetInputs, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
+import { deployed, presetInputs, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
 import { benchmarkSubject, runtimeMessage, savedBenchmark } from './helper-protocol.ts';
@@ -104,6 +104,8 @@ export const contract = {
     report: procedure
       .input(byId.extend({ format: z.enum(['markdown', 'html']) }))
       .output(z.object({ fileName: z.string(), text: z.string() })),
+    /** Makes the folder `into` around an exported GGUF file, for those who use it. */
+    deploy: procedure.input(byId.extend({ path: localPath(), into: localPath() })).output(deployed),
   },
   teachers: {
     list: procedure.output(z.array(z.object({ name: z.string(), added: z.number(), card: teacherCard }))),

@@ -265,6 +265,26 @@ export type FileInspection = z.infer<typeof fileInspection>;
 export const plannedJob = z.object({ kind: jobKind, weight: z.number().min(0) });
 export type PlannedJob = z.infer<typeof plannedJob>;
 
+/** An exported file of an experiment, and where a folder for those who use it is to be. */
+export const deployRequest = z.object({
+  /** GGUF file. */
+  path: z.string(),
+  /** It has a vocabulary and a tokenizer of its own. */
+  pruned: z.boolean(),
+  runsIn: z.array(runVerdict.shape.program),
+  recipe: recipeSchema,
+  /** Folder of the experiment. */
+  experiment: z.string(),
+  /** Model card in Markdown. */
+  card: z.string(),
+  /** Must not be there, or be empty. */
+  into: z.string(),
+});
+export type DeployRequest = z.infer<typeof deployRequest>;
+
+export const deployed = z.object({ folder: z.string(), files: z.array(z.string()), bytes: z.number() });
+export type Deployed = z.infer<typeof deployed>;
+
 export const workerQuery = z.discriminatedUnion('type', [
   z.object({ type: z.literal('inspect-teacher'), folder: z.string() }),
   z.object({ type: z.literal('foresee-teacher'), model: remoteModel }),
@@ -286,6 +306,7 @@ export const workerQuery = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('forecast-published') }),
   z.object({ type: z.literal('inspect-file'), path: z.string() }),
+  z.object({ type: z.literal('deploy'), request: deployRequest }),
   z.object({ type: z.literal('probe-runtime') }),
 ]);
 export type WorkerQuery = z.infer<typeof workerQuery>;
@@ -312,6 +333,7 @@ export const queryAnswer = {
   'forecast-recipe': recipeForecast,
   'forecast-published': z.array(modelForecast),
   'inspect-file': fileInspection,
+  deploy: deployed,
   'probe-runtime': runtimeProbe,
 } as const;
 export type QueryAnswer<T extends QueryType> = z.infer<(typeof queryAnswer)[T]>;

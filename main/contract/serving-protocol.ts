@@ -1,5 +1,6 @@
 /** What a model server says to a process that holds an exported model and answers one request after another, and what it answers. */
 import { z } from 'zod';
+import { deployedTask } from './deployed-task.ts';
 import { labelScore } from './helper-protocol.ts';
 import { serialisedError } from './jobs.ts';
 import { taskSettings } from './recipe.ts';
@@ -12,12 +13,16 @@ export const modelToServe = z.object({
   tokenizer: z.string(),
   /** What a student was trained for; null for a file by itself, which is given texts and chats as they come. */
   task: z
-    .object({
-      settings: taskSettings,
-      /** Seed of the recipe and folder of the experiment: they say which labels there are. */
-      seed: z.int(),
-      experiment: z.string(),
-    })
+    .union([
+      z.object({
+        settings: taskSettings,
+        /** Seed of the recipe and folder of the experiment: they say which labels there are. */
+        seed: z.int(),
+        experiment: z.string(),
+      }),
+      /** Of a folder that was handed over. */
+      z.object({ deployed: deployedTask }),
+    ])
     .nullable(),
   threads: z.int().min(1).max(256),
   /** Tokens that prompt and answer may have together. Absent: what the model was trained for, at most 4096. */

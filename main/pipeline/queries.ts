@@ -2,6 +2,7 @@
 import type { QueryAnswer, QueryType, RemoteModel, WorkerQuery } from '../contract/queries.ts';
 import { checkCorpus } from './inspect/check-corpus.ts';
 import { checkTask } from './task/check-task.ts';
+import { writeDeployFolder } from './export/deploy-folder.ts';
 import { assertExportable } from './export/export-targets.ts';
 import { inspectFile } from './export/inspect-file.ts';
 import { foreseeTeacher, inspectTeacher } from './inspect/inspect-teacher.ts';
@@ -33,6 +34,8 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
       return null;
     case 'inspect-file':
       return inspectFile(query.path);
+    case 'deploy':
+      return writeDeployFolder(query.request);
     case 'plan-jobs':
       await assertExportable(query.recipe);
       return planJobs(query.recipe, await shapesOf(query.recipe), query.size ?? undefined);

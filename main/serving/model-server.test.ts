@@ -1,14 +1,17 @@
 /** The model server over real HTTP, on real processes with a random student. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../../native/runtime.ts';
+import { deployedTask } from '../contract/deployed-task.ts';
 import type { TaskSettings } from '../contract/recipe.ts';
 import type { ModelToServe } from '../contract/serving-protocol.ts';
 import { loadTokenizer } from '../formats/tokenizers/index.ts';
+import { sampleRecipe } from '../jobs/fixtures/sample-recipe.ts';
 import { servingPort } from '../jobs/serving-port.ts';
+import { writeDeployFolder } from '../pipeline/export/deploy-folder.ts';
 import { tokenizerFolder, writeTinyStudent, writeTinyTask } from '../pipeline/fixtures/tiny-student.ts';
 import { promptRenderer } from '../pipeline/task/task-rows.ts';
 import { type ModelServer, newToken, type ServerSettings, startModelServer } from './model-server.ts';
@@ -369,6 +372,24 @@ describe('labels', () => {
     for (const each of many.data.slice(0, 2))
       expect(each).toEqual({ ...one.data[0]!, index: each.index, unsure: true });
     expect(many.data[2]!.shortened).toBe(true);
+  });
+
+  it('are the same from a folder that was handed over, which knows nothing of the experiment', async () => {
+    const into = join(root, 'handed-over');
+    const recipe = { ...sampleRecipe('tiny', { teacher: tokenizerFolder, seed: 1 }), task };
+    const request = { path, pruned: false, runsIn: [], recipe, experiment: root, card: '# Card\n', into };
+    await writeDeployFolder(request);
+    const given = deployedTask.parse(JSON.parse(readFileSync(join(into, 'task.json'), 'utf8')));
+    const there = model({ path: join(into, given.model), tokenizer: into, task: { deployed: given } });
+    const from = await start({ model: there });
+    const input = ['a red one', 'something blue', 'word '.repeat(500)];
+    const answers = [from, await classifier()].map((to) => json('/v1/classify', { input }, { to }));
+    const [ofFolder, ofExperiment] = await Promise.all(answers);
+    expect(ofFolder!.status).toBe(200);
+    expect(ofFolder!.body).toEqual(ofExperiment!.body);
+    const labels = given.labels!.map((each) => ({ ...each, tokens: [1_000_000] }));
+    const wrong = start({ model: { ...there, task: { deployed: { ...given, labels } } } });
+    await expect(wrong).rejects.toThrow('The labels in task.json are not those of student.gguf');
   });
 
   it('need the columns of the task and some text', async () => {

@@ -1,5 +1,6 @@
 /** An exported model that stays in memory and answers one request after another: what a model server asks. */
 import { loadModel, type StudentModel } from '../../../native/runtime.ts';
+import type { DeployedTask } from '../../contract/deployed-task.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type {
   ModelToServe,
@@ -13,7 +14,7 @@ import { compileChatTemplate, type Tokenizer } from '../../formats/tokenizers/in
 import { modelCompanions } from '../../models/open-model.ts';
 import { cutInTheMiddle } from '../task/evaluation-rows.ts';
 import { scoreLabels } from '../task/label-scores.ts';
-import { longestAnswer } from '../task/label-words.ts';
+import { type LabelWords, longestAnswer } from '../task/label-words.ts';
 import { readLabelWords } from '../task/task-data.ts';
 import { hasText, promptRenderer } from '../task/task-rows.ts';
 import { streamAnswer } from './generate.ts';
@@ -44,7 +45,7 @@ export async function openResident({
 }: ModelToServe): Promise<ResidentModel> {
   const model = loadModel(path, {
     threads,
-    kvType: task?.settings.kind === 'classification' ? 'f32' : 'f16',
+    kvType: task !== null && settingsOf(task).kind === 'classification' ? 'f32' : 'f16',
     ...(contextLength === undefined ? {} : { contextLength }),
   });
   try {
@@ -55,16 +56,34 @@ export async function openResident({
   }
 }
 
+type TaskToServe = NonNullable<ModelToServe['task']>;
+
+const settingsOf = (task: TaskToServe): DeployedTask['task'] =>
+  'deployed' in task ? task.deployed.task : task.settings;
+
+/** Null for a task whose answers are written. @throws TritsmithError `damaged` for tokens that the model does not have; as `readLabelWords` */
+async function labelsOf(task: TaskToServe, tokenizer: Tokenizer, vocabularySize: number): Promise<LabelWords | null> {
+  if (settingsOf(task).kind !== 'classification') return null;
+  if (!('deployed' in task)) return readLabelWords(task.settings, tokenizer, task.seed, task.experiment);
+  const labels = task.deployed.labels ?? [];
+  const ids = labels.map(({ tokens }) => Int32Array.from(tokens));
+  if (ids.length === 0 || ids.some((answer) => answer.some((id) => id >= vocabularySize)))
+    throw new TritsmithError('damaged', 'serving.labels-of-another-model', { model: task.deployed.model });
+  return {
+    classes: labels.map(({ label }) => label),
+    words: labels.map(({ words }) => words),
+    ids,
+    singleToken: ids.every(({ length }) => length === 1),
+  };
+}
+
 async function resident(model: StudentModel, source: string, task: ModelToServe['task']): Promise<ResidentModel> {
   const { info } = model;
   const tokenizer = await runtimeTokenizer(source, info.vocabularySize);
   const stopTokens = await endTokens(source, tokenizer);
-  const settings = task?.settings ?? null;
+  const settings = task === null ? null : settingsOf(task);
   const render = settings === null ? null : await promptRenderer(settings);
-  const labels =
-    task === null || task.settings.kind !== 'classification'
-      ? null
-      : await readLabelWords(task.settings, tokenizer, task.seed, task.experiment);
+  const labels = task === null ? null : await labelsOf(task, tokenizer, info.vocabularySize);
   const reserved = settings === null ? 0 : longestAnswer(labels, settings.maxNewTokens);
   const longest = Math.min(settings?.maxLength ?? info.contextLength, info.contextLength);
   /** Tokens of a row of the task, cut as in training. */

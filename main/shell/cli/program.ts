@@ -7,6 +7,7 @@ import { compareCommand } from './commands/compare.ts';
 import { componentsCommand } from './commands/components.ts';
 import { corpusCommand } from './commands/corpus.ts';
 import { demoCommand } from './commands/demo.ts';
+import { deployCommand } from './commands/deploy.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { exportCommand } from './commands/export.ts';
@@ -42,6 +43,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   generateCommand,
   classifyCommand,
   serveModelCommand,
+  deployCommand,
   benchmarkCommand,
   componentsCommand,
 ];

@@ -3,6 +3,8 @@ import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
+import { readJsonObject } from '../../basics/bounded-json.ts';
+import { type DeployedTask, deployedTask, deployedTaskFile } from '../../contract/deployed-task.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import { studentModel, trainedModels, type TrainedModel } from '../../contract/model-names.ts';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
@@ -15,6 +17,8 @@ import type { CommonOptions, Shell } from './shell.ts';
 /** Processes that run an exported model. */
 export const runtimePort = forkPort(fileURLToPath(new URL('../../jobs/helper-worker.ts', import.meta.url)));
 
+const largestTask = 16 * 1024 * 1024;
+
 export const modelOption = (): Option =>
   new Option('--model <name>', 'which model of the experiment').choices(trainedModels).default(studentModel);
 
@@ -26,9 +30,11 @@ export interface RunnableModel {
   readonly record: ExperimentRecord | null;
   /** Of the experiment. */
   readonly folder: string | null;
+  /** What the folder says that was handed over with the file; null elsewhere. */
+  readonly deployed: DeployedTask | null;
 }
 
-/** A path of a file, or what `experimentModel` finds. */
+/** The path of a file, a folder that `deploy` made, or what `experimentModel` finds. */
 export async function runnableModel(
   shell: Shell,
   reference: string,
@@ -36,13 +42,19 @@ export async function runnableModel(
 ): Promise<RunnableModel> {
   const path = absolutePath(reference);
   const given = options.tokenizer === undefined ? null : modelPath(options.tokenizer);
+  if (existsSync(join(path, deployedTaskFile))) {
+    const deployed = await readDeployedTask(path);
+    const file = join(path, deployed.model);
+    if (!existsSync(file)) throw new TritsmithError('not-found', 'cli.no-file', { path: file });
+    return { path: file, tokenizer: given ?? path, record: null, folder: null, deployed };
+  }
   if (!reference.endsWith('.gguf') && !(existsSync(path) && statSync(path).isFile())) {
     const found = await experimentModel(shell, reference, options);
-    return { ...found, tokenizer: given ?? found.tokenizer };
+    return { ...found, tokenizer: given ?? found.tokenizer, deployed: null };
   }
   if (!existsSync(path)) throw new TritsmithError('not-found', 'cli.no-file', { path });
   const beside = existsSync(join(dirname(path), 'tokenizer.json')) ? dirname(path) : null;
-  return { path, tokenizer: given ?? beside ?? path, record: null, folder: null };
+  return { path, tokenizer: given ?? beside ?? path, record: null, folder: null, deployed: null };
 }
 
 /** The exported file of an experiment's model, with the tokenizer it was made with. */
@@ -50,11 +62,23 @@ export function experimentModel(
   shell: Shell,
   reference: string,
   options: CommonOptions & { readonly model: TrainedModel },
-): Promise<RunnableModel & { readonly tokenizer: string; readonly record: ExperimentRecord; readonly folder: string }> {
+): Promise<Omit<RunnableModel, 'deployed'> & { readonly record: ExperimentRecord; readonly folder: string }> {
   return withWorkspace(shell, options, 'read', 'runtime', (workspace) => {
     const record = workspace.experiments.find(reference);
     const folder = workspace.experimentFolder(record.id);
     return { path: exportOf(workspace, record, options.model).path, tokenizer: record.recipe.teacher, record, folder };
+  });
+}
+
+/** @throws TritsmithError `damaged`, `bad-input` for a folder whose task.json is none of ours */
+async function readDeployedTask(folder: string): Promise<DeployedTask> {
+  const path = join(folder, deployedTaskFile);
+  const parsed = deployedTask.safeParse(await readJsonObject(path, largestTask));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new TritsmithError('damaged', 'deploy.damaged-task', {
+    path,
+    problem: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`,
   });
 }
 

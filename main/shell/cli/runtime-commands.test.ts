@@ -324,16 +324,58 @@ describe.skipIf(!ready)('benchmark', () => {
   });
 });
 
+/** A model server in a process of its own, when it has said where it is. */
+async function served(...args: string[]) {
+  const child = spawn(process.execPath, [script, 'serve-model', ...args, '--json', '--workspace', folder], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const line = await new Promise<string>((resolve) => {
+    child.stdout.setEncoding('utf8').once('data', resolve);
+  });
+  const { address, token } = JSON.parse(line) as { address: string; token: string };
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  return { child, ended, address, headers };
+}
+
+describe.skipIf(!ready)('deploy', () => {
+  it('makes a folder from which the labels are scored as from the experiment, and writes over nothing', async () => {
+    const into = join(folder, 'handed over');
+    const made = json<{ folder: string; files: string[] }>(cli('deploy', 'latest', '--output', into, '--json'));
+    expect(made.folder).toBe(into);
+    expect(made.files).toEqual(readdirSync(into).toSorted());
+    expect(made.files).toEqual(expect.arrayContaining(['README.md', 'MODEL-CARD.md', 'task.json', 'tokenizer.json']));
+    expect(readFileSync(join(into, 'MODEL-CARD.md'), 'utf8')).toContain('# tiny');
+    const again = cli('deploy', 'latest', '--output', into);
+    expect([again.code, again.err]).toEqual([2, expect.stringContaining('There is something in')]);
+    expect(cli('deploy', 'latest', '--output', join(folder, 'no', 'such')).code).toBe(2);
+
+    const values = Object.fromEntries(
+      (await openDataset(dev)).columns.slice(0, -1).map((name) => [name, 'a good film']),
+    );
+    const texts = Object.values(values).flatMap((text) => ['--text', text]);
+    const expected = json<{ rows: { scores: LabelScore[] }[] }>(cli('classify', 'latest', ...texts, '--json')).rows[0]!;
+    const { child, ended, address, headers } = await served(into);
+    const body = JSON.stringify({ input: values });
+    const found = (await (await fetch(`${address}/v1/classify`, { method: 'POST', headers, body })).json()) as {
+      data: { scores: { label: string; score: number }[] }[];
+    };
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+    const byName = (scores: { label: string; score: number }[]): object =>
+      Object.fromEntries(scores.map(({ label, score }) => [label, score]));
+    expect(byName(found.data[0]!.scores)).toEqual(
+      byName(expected.scores.map(({ label, probability }) => ({ label, score: probability }))),
+    );
+    writeFileSync(join(into, 'task.json'), '{"format":"tritsmith-task"}');
+    const damaged = cli('serve-model', into);
+    expect([damaged.code, damaged.err]).toEqual([1, expect.stringContaining('task.json cannot be used')]);
+  });
+});
+
 describe.skipIf(!ready)('serve-model', () => {
   it('prints address and token once, answers, and ends within seconds of SIGTERM while it computes', async () => {
-    const args = [script, 'serve-model', student, '--tokenizer', tokenizer, '--context', '200000', '--json'];
-    const child = spawn(process.execPath, [...args, '--workspace', folder], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    const line = await new Promise<string>((resolve) => {
-      child.stdout.setEncoding('utf8').once('data', resolve);
-    });
-    const { address, token } = JSON.parse(line) as { address: string; token: string };
-    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const { child, ended, address, headers } = await served(student, '--tokenizer', tokenizer, '--context', '200000');
     expect((await fetch(`${address}/v1/models`)).status).toBe(401);
     const body = JSON.stringify({ prompt: 'The film', max_tokens: 150_000, temperature: 0, stream: true });
     const running = await fetch(`${address}/v1/completions`, { method: 'POST', headers, body });

@@ -218,7 +218,7 @@ async function askToRead(path: string): Promise<boolean> {
   if (window === undefined) return false;
   const { response } = await dialog.showMessageBox(window, {
     type: 'question',
-    message: 'The page asks to read a file or folder that you have not chosen.',
+    message: 'The page asks to use a file or folder that you have not chosen.',
     detail: `${path}\n\nAllow it if you have just typed this path. What is allowed stays allowed.`,
     buttons: ['Refuse', 'Allow'],
     defaultId: 0,

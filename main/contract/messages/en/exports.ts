@@ -151,6 +151,24 @@ export const exports = {
     message: `There is no file or folder ${path}.`,
     remedy: 'Check the path.',
   }),
+  'deploy.no-parent': ({ path }: { path: string }): Sentences => ({
+    message: `There is no folder ${path}.`,
+    remedy: 'Choose a folder that is there; a new one is made in it.',
+  }),
+  'deploy.not-empty': ({ path }: { path: string }): Sentences => ({
+    message: `There is something in ${path} already.`,
+    reason: 'Nothing is written over.',
+    remedy: 'Choose another name, or empty the folder first.',
+  }),
+  'deploy.no-gguf': ({ type }: { type: string }): Sentences => ({
+    message: `A folder to hand over is made around a GGUF file; this one is ${type}.`,
+    remedy: 'Take the I2_S, Q2_0 or TQ2_0 file of the student.',
+  }),
+  'deploy.damaged-task': ({ path, problem }: { path: string; problem: string }): Sentences => ({
+    message: `${path} cannot be used.`,
+    reason: problem,
+    remedy: 'Use the folder as it was handed over, or ask for a new one.',
+  }),
   'export.none-that-answers': ({ experiment }: { experiment: string }): Sentences => ({
     message: `There is no exported file of this model in ${experiment}.`,
     remedy: 'Let the experiment run to its end, or run its export again as I2_S with the whole vocabulary.',

@@ -65,6 +65,11 @@ export const serving = {
     message: 'The server is ending.',
     remedy: 'Ask again when it was started anew.',
   }),
+  'serving.labels-of-another-model': ({ model }: { model: string }): Sentences => ({
+    message: `The labels in task.json are not those of ${model}.`,
+    reason: 'They have tokens that this model does not know.',
+    remedy: 'Use the folder as it was handed over, or ask for a new one.',
+  }),
   'serving.context-full': ({
     promptTokens,
     maxTokens,

@@ -36,7 +36,10 @@ export function serveModelCommand(shell: Shell): Command {
     'answer programs on this machine with an exported model: the OpenAI interface (chat, completions, streaming), and /v1/classify for students of a classification. Ctrl-C ends it: what runs may end within five seconds',
     'serve-model latest --port 8080',
   )
-    .argument('<model>', 'an experiment (its id, the beginning of its id, or "latest") or a .gguf file')
+    .argument(
+      '<model>',
+      'an experiment (its id, the beginning of its id, or "latest"), a folder that "deploy" made, or a .gguf file',
+    )
     .addOption(modelOption())
     .option('--tokenizer <folder>', "folder with tokenizer.json (default: the experiment's, or what the file holds)")
     .option('--host <address>', 'where to listen; another address than this machine needs a token', '127.0.0.1')
@@ -59,15 +62,16 @@ export function serveModelCommand(shell: Shell): Command {
 }
 
 async function serveModel(shell: Shell, reference: string, options: ServeOptions): Promise<void> {
-  const { path, tokenizer, record, folder } = await runnableModel(shell, reference, options);
+  const { path, tokenizer, record, folder, deployed } = await runnableModel(shell, reference, options);
   const { processes, host, port, queue, timeout, context } = options;
   const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / processes));
   const token = options.token ? tokenOf(options.tokenFile) : null;
   const name = record?.id ?? basename(path, '.gguf');
-  const task =
+  const ofExperiment =
     record === null || folder === null
       ? null
       : { settings: record.recipe.task, seed: record.recipe.seed, experiment: folder };
+  const task = deployed === null ? ofExperiment : { deployed };
   // From here on, so that a request to end while the model is loaded is not lost.
   const asked = askedToEnd(shell);
   try {

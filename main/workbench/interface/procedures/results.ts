@@ -1,8 +1,9 @@
 /** What experiments found out: tables, differing rows, reports, answers of exported models and benchmarks. */
 import { TritsmithError } from '../../../contract/errors.ts';
+import { deploy } from '../../results/deploy.ts';
 import { readDifferences, reportedDifferences } from '../../results/differences.ts';
 import { htmlCard, markdownCard } from '../../results/model-card.ts';
-import { exportOf, readResults } from '../../results/results.ts';
+import { exportOf, readExports, readResults } from '../../results/results.ts';
 import { runBenchmark } from '../../results/run-benchmark.ts';
 import { converse } from '../helper-host.ts';
 import { streamed } from './errors.ts';
@@ -40,6 +41,13 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
           fileName: `${record.id}.${html ? 'html' : 'md'}`,
           text: html ? htmlCard(record, found) : markdownCard(record, found),
         };
+      }),
+      deploy: results.deploy.handler(({ context: { application }, input }) => {
+        const { workspace, options } = application;
+        const record = workspace.experiments.get(input.id);
+        const file = readExports(workspace, record).find(({ path }) => path === input.path);
+        if (file === undefined) throw new TritsmithError('not-found', 'inspect.missing', { path: input.path });
+        return deploy(workspace, record, file, input.into, options.jobs);
       }),
     },
     playground: {

@@ -1,0 +1,36 @@
+/** A folder for those who use an experiment's student, made by a worker. */
+import { TritsmithError } from '../../contract/errors.ts';
+import type { ExperimentRecord } from '../../contract/experiments.ts';
+import type { Deployed } from '../../contract/queries.ts';
+import type { ExportedModel } from '../../contract/views.ts';
+import { askWorker } from '../../jobs/host.ts';
+import type { SpawnPort } from '../../jobs/spawn-port.ts';
+import type { Workspace } from '../workspace/workspace.ts';
+import { markdownCard } from './model-card.ts';
+import { readResults } from './results.ts';
+
+/**
+ * Writes the folder `into` around `file`, an exported GGUF file of the experiment. The card quotes no rows: the folder leaves the house.
+ * @throws TritsmithError `bad-input` for another kind of file; as `writeDeployFolder`
+ */
+export async function deploy(
+  workspace: Workspace,
+  record: ExperimentRecord,
+  file: ExportedModel,
+  into: string,
+  port: SpawnPort,
+): Promise<Deployed> {
+  if (!file.path.endsWith('.gguf')) throw new TritsmithError('bad-input', 'deploy.no-gguf', { type: file.type });
+  return askWorker(port, {
+    type: 'deploy',
+    request: {
+      path: file.path,
+      pruned: file.pruning != null,
+      runsIn: (file.verdicts ?? []).filter(({ runs }) => runs).map(({ program }) => program),
+      recipe: record.recipe,
+      experiment: workspace.experimentFolder(record.id),
+      card: markdownCard(record, { ...readResults(workspace, record), differences: null }),
+      into,
+    },
+  });
+}
