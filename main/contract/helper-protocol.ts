@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { componentName, componentProgress, componentState } from './components.ts';
 import { serialisedError } from './jobs.ts';
+import { newRowsReview, reviewRequest } from './new-rows.ts';
 import { exportType, taskSettings } from './recipe.ts';
 import {
   differencesAnswer,
@@ -118,6 +119,7 @@ export const runtimeCommand = z.discriminatedUnion('type', [
   z.object({ type: z.literal('answer'), request: answerRequest }),
   z.object({ type: z.literal('generate'), request: generateRequest }),
   z.object({ type: z.literal('classify'), request: classifyRequest }),
+  z.object({ type: z.literal('review'), request: reviewRequest }),
   z.object({ type: z.literal('benchmark'), request: benchmarkRequest }),
   z.object({ type: z.literal('preview'), request: previewRequest, survey: previewSurvey.optional() }),
   z.object({ type: z.literal('differences'), request: differencesRequest }),
@@ -154,6 +156,9 @@ export const runtimeMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('point'), point: benchmarkPoint, done: z.number(), total: z.number() }),
   z.object({ type: z.literal('previewed'), answer: previewAnswer, survey: previewSurvey.nullable() }),
   z.object({ type: z.literal('compared'), answer: differencesAnswer }),
+  /** New rows that were looked at so far. */
+  z.object({ type: z.literal('reviewing'), rows: z.number() }),
+  z.object({ type: z.literal('reviewed'), review: newRowsReview }),
   z.object({ type: z.literal('component-progress'), progress: componentProgress }),
   /** How things stand, after whatever was asked. */
   z.object({ type: z.literal('component-states'), states: z.array(componentState) }),

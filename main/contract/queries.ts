@@ -1,5 +1,6 @@
 /** Short questions that a worker process answers before or between jobs, and the shapes of its answers. */
 import { z } from 'zod';
+import { addedRows, addRowsRequest } from './add-rows.ts';
 import { corpusCheckRequest, corpusReport } from './corpus.ts';
 import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } from './estimates.ts';
 import { jobKind } from './jobs.ts';
@@ -307,6 +308,7 @@ export const workerQuery = z.discriminatedUnion('type', [
   z.object({ type: z.literal('forecast-published') }),
   z.object({ type: z.literal('inspect-file'), path: z.string() }),
   z.object({ type: z.literal('deploy'), request: deployRequest }),
+  z.object({ type: z.literal('add-rows'), request: addRowsRequest }),
   z.object({ type: z.literal('probe-runtime') }),
 ]);
 export type WorkerQuery = z.infer<typeof workerQuery>;
@@ -334,6 +336,7 @@ export const queryAnswer = {
   'forecast-published': z.array(modelForecast),
   'inspect-file': fileInspection,
   deploy: deployed,
+  'add-rows': addedRows,
   'probe-runtime': runtimeProbe,
 } as const;
 export type QueryAnswer<T extends QueryType> = z.infer<(typeof queryAnswer)[T]>;

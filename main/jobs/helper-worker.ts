@@ -24,6 +24,10 @@ async function obey(command: RuntimeCommand): Promise<void> {
       const { classifyTexts } = await import('../pipeline/answer/classify.ts');
       return classifyTexts(command.request, say, cancelled.signal);
     }
+    case 'review': {
+      const { reviewRows } = await import('../pipeline/answer/review-rows.ts');
+      return reviewRows(command.request, say, cancelled.signal);
+    }
     case 'benchmark': {
       const { benchmark } = await import('../pipeline/answer/benchmark.ts');
       return benchmark(command.request, say);

@@ -1,6 +1,7 @@
 /** Answers to the workbench's short questions; each is asked in a worker process, so that the workbench never loads the engine. */
 import type { QueryAnswer, QueryType, RemoteModel, WorkerQuery } from '../contract/queries.ts';
 import { checkCorpus } from './inspect/check-corpus.ts';
+import { addRows } from './task/add-rows.ts';
 import { checkTask } from './task/check-task.ts';
 import { writeDeployFolder } from './export/deploy-folder.ts';
 import { assertExportable } from './export/export-targets.ts';
@@ -34,6 +35,8 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
       return null;
     case 'inspect-file':
       return inspectFile(query.path);
+    case 'add-rows':
+      return addRows(query.request);
     case 'deploy':
       return writeDeployFolder(query.request);
     case 'plan-jobs':

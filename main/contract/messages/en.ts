@@ -10,6 +10,7 @@ import { hub } from './en/hub.ts';
 import { labelsAndSplits } from './en/labels-and-splits.ts';
 import { llamaCpp } from './en/llama-cpp.ts';
 import { modelFiles } from './en/model-files.ts';
+import { newRows } from './en/new-rows.ts';
 import { pipeline } from './en/pipeline.ts';
 import { proofs } from './en/proofs.ts';
 import { serving } from './en/serving.ts';
@@ -37,6 +38,7 @@ export const en = {
   ...hub,
   ...workers,
   ...serving,
+  ...newRows,
   ...workbench,
   ...commandLine,
 };

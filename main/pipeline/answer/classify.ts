@@ -61,11 +61,44 @@ async function openScorer({ path, task, engine, threads = politeThreads() }: Cla
   };
 }
 
+/** A model and the rows that it is asked about. */
+export interface Classifier {
+  readonly loaded: Scorer['loaded'];
+  readonly classes: readonly string[];
+  /** Of the rows. */
+  readonly columns: readonly string[];
+  /** Each row with its scores; ends early when `signal` says so. */
+  rows(signal: AbortSignal): AsyncGenerator<ClassifiedRow, void>;
+  close(): Promise<void>;
+}
+
 /**
- * Says `loaded`, then `classified` for each row. Keys and values stay in float32, as in training. Rows without any text are left out,
- * as in the evaluation; rows count from 1. With `output`, all rows are written to a file too; it is there whole, or not at all.
- * @throws TritsmithError `bad-input` for a task without labels, a file without the task's text columns, an output that cannot be written; StudentError;
+ * Keys and values stay in float32, as in training. Rows without any text have no scores, as in the evaluation; rows count from 1.
+ * @throws TritsmithError `bad-input` for a task without labels, a file without the task's text columns; StudentError;
  * with llama.cpp also `not-found` where it is not installed
+ */
+export async function openClassifier(request: ClassifyRequest): Promise<Classifier> {
+  const model = await openScorer(request);
+  try {
+    const tokenizer = await runtimeTokenizer(request.tokenizer, model.vocabularySize);
+    const { labels, classOf } = await readLabels(request.task, tokenizer, request.seed, request.experiment);
+    const { columns, rows } = await inputs(request, classOf);
+    return {
+      loaded: model.loaded,
+      classes: labels.classes,
+      columns,
+      rows: (signal) => classifyRows(request, model, tokenizer, labels, rows, signal),
+      close: () => model.close(),
+    };
+  } catch (thrown) {
+    await model.close();
+    throw thrown;
+  }
+}
+
+/**
+ * Says `loaded`, then `classified` for each row with a text. With `output`, all rows are written to a file too; it is there whole, or not at all.
+ * @throws TritsmithError as `openClassifier`, `bad-input` for an output that cannot be written
  */
 export async function classifyTexts(
   request: ClassifyRequest,
@@ -74,32 +107,43 @@ export async function classifyTexts(
 ): Promise<void> {
   const { output } = request;
   if (output !== undefined) assertWritable(output.path);
-  const model = await openScorer(request);
+  const classifier = await openClassifier(request);
   try {
-    const { vocabularySize } = model;
-    const tokenizer = await runtimeTokenizer(request.tokenizer, vocabularySize);
-    const { labels, classOf } = await readLabels(request.task, tokenizer, request.seed, request.experiment);
-    const { columns, rows } = await inputs(request, classOf);
-    say(model.loaded);
-    const classified = classifyRows(request, model, tokenizer, labels, rows, say, signal);
+    say(classifier.loaded);
+    const classified = told(classifier.rows(signal), say);
     if (output === undefined) {
       // What there is to say is said on the way.
       while ((await classified.next()).done !== true);
     } else
       try {
-        const table = labelledTable(columns, labels.classes, output.unsureBelow);
+        const table = labelledTable(classifier.columns, classifier.classes, output.unsureBelow);
         await writeRows(output.path, table.columns, table.rows(classified, signal));
       } catch (thrown) {
         // Half a table is none.
         if (!(thrown instanceof Cancelled)) throw thrown;
       }
   } finally {
-    await model.close();
+    await classifier.close();
   }
 }
 
-interface ClassifiedRow {
+async function* told(
+  rows: AsyncIterable<ClassifiedRow>,
+  say: (message: RuntimeMessage) => void,
+): AsyncGenerator<ClassifiedRow, void> {
+  for await (const each of rows) {
+    const { row, expected, scores } = each;
+    if (scores !== null) say({ type: 'classified', row, expected, scores: [...scores] });
+    yield each;
+  }
+}
+
+export interface ClassifiedRow {
+  /** From 1. */
+  readonly row: number;
   readonly values: ClassifiedInput['values'];
+  /** Class that the file itself gives; one that the model does not know as it stands there. Null: none. */
+  readonly expected: string | null;
   /** Null for a row without text. */
   readonly scores: readonly LabelScore[] | null;
 }
@@ -110,7 +154,6 @@ async function* classifyRows(
   tokenizer: Tokenizer,
   labels: LabelWords,
   rows: AsyncIterable<ClassifiedInput>,
-  say: (message: RuntimeMessage) => void,
   signal: AbortSignal,
 ): AsyncGenerator<ClassifiedRow, void> {
   const render = await promptRenderer(task);
@@ -120,13 +163,12 @@ async function* classifyRows(
   for await (const { values, expected } of rows) {
     row += 1;
     if (!hasText(values, task.textColumns)) {
-      yield { values, scores: null };
+      yield { row, values, expected, scores: null };
       continue;
     }
     const ids = promptTokens(tokenizer, await render(values), longest, reserved);
     const scores = await model.score(ids, labels);
-    say({ type: 'classified', row, expected, scores: [...scores] });
-    yield { values, scores };
+    yield { row, values, expected, scores };
     await new Promise((resolve) => setImmediate(resolve));
     if (signal.aborted) return;
   }

@@ -16,6 +16,7 @@ import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
 import { reportCommand } from './commands/report.ts';
 import { resumeCommand } from './commands/resume.ts';
+import { reviewCommand } from './commands/review.ts';
 import { runCommand } from './commands/run.ts';
 import { serveModelCommand } from './commands/serve-model.ts';
 import { showCommand } from './commands/show.ts';
@@ -42,6 +43,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   inspectCommand,
   generateCommand,
   classifyCommand,
+  reviewCommand,
   serveModelCommand,
   deployCommand,
   benchmarkCommand,

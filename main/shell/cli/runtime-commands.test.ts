@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recipeSchema } from '../../contract/recipe.ts';
 import { openDataset } from '../../formats/datasets/index.ts';
 import type { DifferencesAnswer } from '../../contract/result-queries.ts';
+import type { NewRowsReview } from '../../contract/new-rows.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
 import type { LabelScore } from '../../contract/helper-protocol.ts';
 
@@ -321,6 +322,101 @@ describe.skipIf(!ready)('benchmark', () => {
     );
     expect(code).toBe(0);
     expect(out).toMatch(/threads +prompt +prefill +decode +load +memory\n.*\n +1 +16 tokens +\S+ tok\/s/);
+  });
+});
+
+describe.skipIf(!ready)('review', () => {
+  const reviewed = (file: string, ...more: string[]) =>
+    json<NewRowsReview>(cli('review', 'latest', '--file', file, ...more, '--json'));
+  const [header, ...rows] = ready
+    ? readFileSync(join(demo, 'task', 'dev.tsv'), 'utf8')
+        .trimEnd()
+        .split('\n')
+    : [''];
+  const written = (name: string, lines: readonly string[], first = header!): string => {
+    writeFileSync(join(folder, name), `${[first, ...lines].join('\n')}\n`);
+    return join(folder, name);
+  };
+
+  it('of the rows that were held out finds them as good as then', () => {
+    const found = reviewed(dev);
+    expect(found.rows).toBe(rowCount);
+    expect(found.now!.rows).toBe(rowCount);
+    // Logits of the exported file and of the training engine differ in their last digits.
+    expect(Math.abs(found.now!.right - found.then!.right)).toBeLessThanOrEqual(1);
+    expect(found.findings.map(({ id }) => id)).toEqual([
+      'review.accuracy',
+      'review.same',
+      'review.same-classes',
+      'review.unsure',
+    ]);
+    expect(found.mistakes.length).toBe(Math.min(10, found.now!.rows - found.now!.right));
+  });
+
+  it('names labels that the student does not know, and rows that it takes for other classes', () => {
+    const answers = json<{ rows: { row: number; label: string }[] }>(
+      cli('classify', 'latest', '--file', dev, '--json'),
+    );
+    const [first] = answers.rows;
+    const alike = answers.rows.filter(({ label }) => label === first!.label).map(({ row }) => rows[row - 1]!);
+    const strange = rows.slice(0, 4).map((line) => line.replace(/\t[^\t]*$/, '\tsarcasm'));
+    const lines = [...Array.from({ length: 120 }, (_, at) => alike[at % alike.length]!), ...strange];
+    const found = reviewed(written('skewed.tsv', lines), '--rows', '0');
+    expect(found.unknown).toEqual([{ label: 'sarcasm', rows: 4 }]);
+    expect(found.now!.rows).toBe(120);
+    expect(found.classes.find(({ label }) => label === first!.label)!.answeredNow).toBeGreaterThanOrEqual(120);
+    expect(found.findings.map(({ id }) => id)).toEqual(
+      expect.arrayContaining(['review.unknown-labels', 'review.other-classes']),
+    );
+    expect(found.mistakes).toEqual([]);
+  });
+
+  it('goes without labels, and says what that leaves open', () => {
+    const texts = rows.slice(0, 12).map((line) => line.replace(/\t[^\t]*$/, ''));
+    const found = cli('review', 'latest', '--file', written('unlabelled.tsv', texts, header!.replace(/\t[^\t]*$/, '')));
+    expect(found.code, found.err).toBe(0);
+    expect(found.out).toContain('None of the 12 rows has a label that the student knows.');
+    expect(found.out).toContain('run --like tiny-1 --add');
+    const other = cli('review', 'latest', '--file', written('other.tsv', ['1\t2'], 'a\tb'));
+    expect([other.code, other.out]).toEqual([2, '']);
+  });
+
+  it('leads to a training on these rows too: the same recipe, with labels that came with them', () => {
+    const added = written('later.tsv', [
+      ...rows.slice(rowCount, rowCount + 20),
+      ...rows.slice(rowCount + 20, rowCount + 50).map((line) => line.replace(/\t[^\t]*$/, '\tsarcasm')),
+      '\tpositive',
+    ]);
+    const again = ['run', '--like', 'latest', '--add', added];
+    const printed = cli(...again, '--print-recipe');
+    const recipe = recipeSchema.parse(JSON.parse(printed.out));
+    const former =
+      readFileSync(join(demo, 'task', 'train.tsv'), 'utf8')
+        .trimEnd()
+        .split('\n').length - 1;
+    expect(printed.err).toContain('50 new ones');
+    expect(readFileSync(recipe.task.train, 'utf8').trimEnd().split('\n')).toHaveLength(former + 50);
+    const { task: before, ...rest } = recipeSchema.parse(JSON.parse(readFileSync(join(folder, 'recipe.json'), 'utf8')));
+    expect(recipe).toEqual({ ...rest, task: { ...before, train: recipe.task.train } });
+    // All rows this time, so that the new class is among them.
+    const run = cli(...again, '--limit', String(former), '--name', 'again', '--json');
+    expect(run.code, run.err).toBe(0);
+    const scores = json<{ rows: { scores: LabelScore[] }[] }>(
+      cli(
+        'classify',
+        'again',
+        ...header!
+          .split('\t')
+          .slice(0, -1)
+          .flatMap(() => ['--text', 'a film']),
+        '--json',
+      ),
+    ).rows[0]!.scores;
+    expect(scores.map(({ label }) => label)).toContain('sarcasm');
+    const kept = readdirSync(join(folder, 'data'));
+    const refused = cli('run', '--like', 'tiny-1', '--add', join(folder, 'other.tsv'));
+    expect([refused.code, readdirSync(join(folder, 'data'))]).toEqual([2, kept]);
+    expect(cli('run', '--like', 'tiny-1').err).toContain('--like and --add go together');
   });
 });
 

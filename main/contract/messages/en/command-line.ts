@@ -17,6 +17,10 @@ export const commandLine = {
     message: 'No teacher was given whose chat template could be used.',
     remedy: 'Give --teacher, or leave --chat-template out.',
   }),
+  'cli.like-and-add': (): Sentences => ({
+    message: '--like and --add go together, and with no other recipe or rows.',
+    remedy: 'For example: tritsmith run --like latest --add tickets-of-this-month.xlsx',
+  }),
   'cli.text-or-file': (): Sentences => ({
     message: 'There must be either a text or a file to label.',
     remedy: 'Give --text "..." or --file rows.tsv.',

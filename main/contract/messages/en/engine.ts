@@ -59,4 +59,8 @@ export const engine = {
     message: `No interval for ${right} right answers out of ${total}.`,
     reason: 'Both must be whole numbers, the first not larger than the second.',
   }),
+  'scores.no-samples': ({ first, second }: { first: number; second: number }): Sentences => ({
+    message: `Samples of ${first} and ${second} classes cannot be compared.`,
+    reason: 'They must have the same classes, and rows on both sides.',
+  }),
 };

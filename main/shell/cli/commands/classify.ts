@@ -39,7 +39,7 @@ export function classifyCommand(shell: Shell): Command {
       "a file with the task's text columns (of every kind that training reads); without --out TSV on standard output",
     )
     .option('--out <file>', 'write the rows of the file there, with label and scores (.csv, .tsv, .jsonl, .xlsx)')
-    .option('--unsure <share>', 'mark rows of --out whose likeliest label has less than this, from 0 to 1', share)
+    .option('--unsure <share>', 'mark rows of --out whose likeliest label has less than this, from 0 to 1', shareOption)
     .addOption(modelOption())
     .option('--threads <number>', 'threads (default: one less than the processor has)', wholeNumber(1))
     .action((reference: string, options: ClassifyOptions) =>
@@ -88,7 +88,7 @@ async function classify(shell: Shell, reference: string, options: ClassifyOption
   });
 }
 
-function share(text: string): number {
+export function shareOption(text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && value >= 0 && value <= 1) return value;
   throw new InvalidArgumentError('It must be a number from 0 to 1.');

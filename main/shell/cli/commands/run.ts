@@ -4,10 +4,12 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { defaultPreset, type PresetInputs, presetName, type PresetName } from '../../../contract/queries.ts';
 import { deciding, type Deciding, exportType, type ExportType, type Recipe } from '../../../contract/recipe.ts';
+import { trainAgain } from '../../../workbench/experiments/train-again.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/recipe-inputs.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath, modelPath } from '../paths.ts';
+import { count } from '../quantities.ts';
 import { type RowOptions, rowSettings, withRowOptions } from '../row-options.ts';
 import { type ReadingFlags, readingInWords, readingOf, withReadingFlags } from '../reading-options.ts';
 import { runSession, withWorkspace } from '../session.ts';
@@ -32,6 +34,8 @@ interface RunOptions extends CommonOptions, RowOptions, ReadingFlags {
   readonly seed?: number;
   readonly export?: ExportType[];
   readonly name?: string;
+  readonly like?: string;
+  readonly add?: string;
   readonly printRecipe?: boolean;
 }
 
@@ -69,9 +73,15 @@ export function runCommand(shell: Shell): Command {
     .option('--seed <number>', 'same recipe, same seed, same machine: same student', wholeNumber(0))
     .option('--export <type,...>', `file types: ${exportType.options.join(', ')}`, exportTypes)
     .option('--name <name>', 'name of the experiment')
+    .option('--like <experiment>', 'the recipe of a former experiment, with the rows of --add besides; see "review"')
+    .option('--add <file>', 'rows that came after that training, in the same columns')
     .option('--print-recipe', 'print the recipe that the flags make, and run nothing');
   return withRowOptions(command).action((path: string | undefined, options: RunOptions) =>
     guarded(shell, options, async () => {
+      if (options.like !== undefined || options.add !== undefined) {
+        await runAgain(shell, path, options);
+        return;
+      }
       const recipe = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
       if (options.printRecipe === true) {
         await askWorker(shell.port, { type: 'check-exports', recipe });
@@ -81,6 +91,21 @@ export function runCommand(shell: Shell): Command {
       await withWorkspace(shell, options, 'write', 'run', (workspace) => runSession(shell, workspace, recipe, options));
     }),
   );
+}
+
+/** A former recipe with further rows; of the other flags only name, seed and limit say something here. */
+async function runAgain(shell: Shell, path: string | undefined, options: RunOptions): Promise<void> {
+  const { like, add } = options;
+  if (like === undefined || add === undefined || path !== undefined || options.train !== undefined)
+    throw new TritsmithError('bad-input', 'cli.like-and-add');
+  await withWorkspace(shell, options, 'write', 'run', async (workspace) => {
+    const record = workspace.experiments.find(like);
+    const found = await trainAgain(workspace, record, absolutePath(add), shell.port);
+    const recipe = overridden(found.recipe, options);
+    shell.err(`${count(found.former)} rows of before and ${count(found.added)} new ones: ${recipe.task.train}\n`);
+    if (options.printRecipe === true) printJson(shell, recipe);
+    else await runSession(shell, workspace, recipe, options);
+  });
 }
 
 function exportTypes(text: string): ExportType[] {
@@ -98,7 +123,10 @@ export function recipeFromFile(path: string, options: { name?: string; seed?: nu
     if (!(thrown instanceof SyntaxError)) throw TritsmithError.from(thrown);
     throw new TritsmithError('bad-input', 'cli.recipe-is-no-json', { path, problem: thrown.message });
   }
-  const recipe = withAbsolutePaths(parseRecipe(json), dirname(absolutePath(path)));
+  return overridden(withAbsolutePaths(parseRecipe(json), dirname(absolutePath(path))), options);
+}
+
+function overridden(recipe: Recipe, options: { name?: string; seed?: number; limit?: number }): Recipe {
   return parseRecipe({
     ...recipe,
     ...(options.name === undefined ? {} : { name: options.name }),

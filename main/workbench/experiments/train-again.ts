@@ -1,0 +1,45 @@
+/** The recipe of an experiment with further rows: what is trained when a student has grown old. */
+import { mkdir, rm } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import type { ExperimentRecord } from '../../contract/experiments.ts';
+import type { Recipe } from '../../contract/recipe.ts';
+import { askWorker } from '../../jobs/host.ts';
+import type { SpawnPort } from '../../jobs/spawn-port.ts';
+import type { Workspace } from '../workspace/workspace.ts';
+import { parseRecipe } from './recipe-inputs.ts';
+
+export interface TrainAgain {
+  readonly recipe: Recipe;
+  /** Rows of the former file, and how many came to them. */
+  readonly former: number;
+  readonly added: number;
+}
+
+/**
+ * Writes the rows of the experiment's training file and of `file` into one file of the workspace, and gives the same recipe on it. Evaluation rows of a
+ * file of their own stay the same; otherwise they are drawn anew, the added ones among them.
+ * @throws TritsmithError as `addRows`; nothing is left then
+ */
+export async function trainAgain(
+  workspace: Workspace,
+  record: ExperimentRecord,
+  file: string,
+  port: SpawnPort,
+): Promise<TrainAgain> {
+  const { task } = record.recipe;
+  const folder = join(workspace.paths.folder, 'data', `${record.id}-${randomBytes(4).toString('hex')}`);
+  await mkdir(folder, { recursive: true });
+  try {
+    const target = join(folder, `${basename(file, extname(file))}-added.jsonl`);
+    const devTarget = task.dev === undefined || task.reading === undefined ? null : join(folder, 'evaluation.jsonl');
+    const counts = await askWorker(port, { type: 'add-rows', request: { task, file, target, devTarget } });
+    // How the former files are read is not how these are: JSON Lines needs nothing said.
+    const { reading: _, ...kept } = task;
+    const dev = devTarget === null ? {} : { dev: devTarget };
+    return { recipe: parseRecipe({ ...record.recipe, task: { ...kept, ...dev, train: target } }), ...counts };
+  } catch (thrown) {
+    await rm(folder, { recursive: true, force: true });
+    throw thrown;
+  }
+}
