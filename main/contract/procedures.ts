@@ -7,6 +7,7 @@ import { jobKind, serialisedError } from './jobs.ts';
 import { hubAccess, hubDownload, hubModel, hubModelCard, hubModelId, hubSearchRequest } from './hub.ts';
 import { localPath } from './local-path.ts';
 import { deployed, presetInputs, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
+import { reviewRequest } from './new-rows.ts';
 import { recipeSchema } from './recipe.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
 import { benchmarkSubject, runtimeMessage, savedBenchmark } from './helper-protocol.ts';
@@ -52,6 +53,8 @@ export const contract = {
     /** Stores a new experiment and queues it. */
     start: procedure.input(z.object({ recipe: recipeSchema })).output(experimentView),
     startDemo: procedure.output(experimentView),
+    /** Queues one with the recipe of another, on its training rows and those of `file`. */
+    trainAgain: procedure.input(byId.extend({ file: localPath() })).output(experimentView),
     /** Queues one that is paused, interrupted, failed, cancelled or was never started. */
     resume: procedure.input(byId).output(experimentView),
     /** Saves the state and frees memory and processor; one that waits leaves the queue. */
@@ -104,6 +107,10 @@ export const contract = {
     report: procedure
       .input(byId.extend({ format: z.enum(['markdown', 'html']) }))
       .output(z.object({ fileName: z.string(), text: z.string() })),
+    /** Streams how the student fares on the rows of a file: `reviewing`, then `reviewed`. Closing the stream ends the process. */
+    review: procedure
+      .input(byId.extend(reviewRequest.pick({ file: true, unsureBelow: true, examples: true }).shape))
+      .output(eventIterator(runtimeMessage)),
     /** Makes the folder `into` around an exported GGUF file, for those who use it. */
     deploy: procedure.input(byId.extend({ path: localPath(), into: localPath() })).output(deployed),
   },

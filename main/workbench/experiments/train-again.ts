@@ -35,7 +35,7 @@ export async function trainAgain(
     const devTarget = task.dev === undefined || task.reading === undefined ? null : join(folder, 'evaluation.jsonl');
     const counts = await askWorker(port, { type: 'add-rows', request: { task, file, target, devTarget } });
     // How the former files are read is not how these are: JSON Lines needs nothing said.
-    const { reading: _, ...kept } = task;
+    const kept = Object.fromEntries(Object.entries(task).filter(([field]) => field !== 'reading'));
     const dev = devTarget === null ? {} : { dev: devTarget };
     return { recipe: parseRecipe({ ...record.recipe, task: { ...kept, ...dev, train: target } }), ...counts };
   } catch (thrown) {

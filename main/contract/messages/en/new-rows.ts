@@ -39,7 +39,7 @@ export const newRows = {
     labels: { label: string; rows: number }[];
     rows: number;
   }): Sentences => ({
-    message: `${rows} rows have labels that it was never taught: ${labels
+    message: `${rows === 1 ? '1 row has a label' : `${rows} rows have labels`} that it was never taught: ${labels
       .slice(0, mostNames)
       .map((each) => `"${each.label}" (${each.rows})`)
       .join(', ')}${labels.length > mostNames ? ` and ${labels.length - mostNames} more` : ''}.`,

@@ -2,6 +2,7 @@
 import { changeAnnotations } from '../../experiments/annotations.ts';
 import { demoRecipe } from '../demo.ts';
 import { recipeDifferences } from '../../experiments/recipe-differences.ts';
+import { trainAgain } from '../../experiments/train-again.ts';
 import { readTernaryWeights } from '../../results/ternary-weights.ts';
 import type { Procedures } from './base.ts';
 
@@ -14,6 +15,11 @@ export function experimentProcedures({ experiments }: Procedures) {
       startDemo: experiments.startDemo.handler(async ({ context: { application } }) =>
         application.queue.start(await demoRecipe(application.options.jobs)),
       ),
+      trainAgain: experiments.trainAgain.handler(async ({ context: { application }, input }) => {
+        const { workspace, options, queue } = application;
+        const { recipe } = await trainAgain(workspace, workspace.experiments.get(input.id), input.file, options.jobs);
+        return queue.start(recipe);
+      }),
       resume: experiments.resume.handler(({ context: { application }, input }) => application.queue.resume(input.id)),
       pause: experiments.pause.handler(({ context: { application }, input }) =>
         application.queue.stop(input.id, 'pause'),

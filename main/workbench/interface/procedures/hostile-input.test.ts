@@ -72,6 +72,7 @@ const meaning: Record<string, 'name' | 'path' | 'text'> = {
   corpus: 'path',
   base: 'path',
   into: 'path',
+  file: 'path',
 };
 /** Inputs whose texts are settings of a run: files that the user chose, columns, templates. */
 const ofRun = /^(recipe|settings|inputs)\b|^teacher$|^content\b/;
@@ -188,7 +189,7 @@ describe('what the interface sends', () => {
   });
 
   it('is marked where it is a path, so that a page which may not read everything is asked about it', () => {
-    const isPath = /(^|\.)(folder|path|teacher|studentBase|train|dev|corpus|adapter|base|into)$/;
+    const isPath = /(^|\.)(folder|path|teacher|studentBase|train|dev|corpus|adapter|base|into|file)$/;
     const told = all.map(({ name, input }) => ({ name, paths: texts(input ?? {}, true) }));
     const named = all.map(({ name, input }) => ({
       name,
@@ -197,6 +198,8 @@ describe('what the interface sends', () => {
     expect(told).toEqual(named);
     expect(told.filter(({ paths }) => paths.length > 0).map(({ name }) => name)).toEqual([
       'experiments.start',
+      'experiments.trainAgain',
+      'results.review',
       'results.deploy',
       'teachers.inspect',
       'teachers.merge',

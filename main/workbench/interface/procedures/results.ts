@@ -1,5 +1,6 @@
 /** What experiments found out: tables, differing rows, reports, answers of exported models and benchmarks. */
 import { TritsmithError } from '../../../contract/errors.ts';
+import { studentModel } from '../../../contract/model-names.ts';
 import { deploy } from '../../results/deploy.ts';
 import { readDifferences, reportedDifferences } from '../../results/differences.ts';
 import { htmlCard, markdownCard } from '../../results/model-card.ts';
@@ -42,6 +43,15 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
           text: html ? htmlCard(record, found) : markdownCard(record, found),
         };
       }),
+      review: results.review.handler(
+        streamed(async function* ({ context: { application }, input, signal }) {
+          const { workspace, options } = application;
+          const { id, ...asked } = input;
+          const { path } = exportOf(workspace, workspace.experiments.get(id), studentModel);
+          const request = { ...asked, experiment: workspace.experimentFolder(id), model: studentModel, path };
+          yield* converse(options.runtime, { type: 'review', request }, signal);
+        }),
+      ),
       deploy: results.deploy.handler(({ context: { application }, input }) => {
         const { workspace, options } = application;
         const record = workspace.experiments.get(input.id);

@@ -1,0 +1,100 @@
+/** A student's life after its training: new rows are looked at, and trained on with the former ones. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { studentModel } from '../main/contract/model-names.ts';
+import { writeEvaluation, writeExportList } from '../main/experiment/results.ts';
+import { sampleRecipe } from '../main/jobs/fixtures/sample-recipe.ts';
+import { tokenizerFolder, writeTinyStudent, writeTinyTask } from '../main/pipeline/fixtures/tiny-student.ts';
+import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
+import { faultsInBothThemes } from './accessibility.ts';
+import { deadline } from './harness.ts';
+import { runSample } from './sample-workspace.ts';
+import { describeInBrowser, openScene } from './scene.ts';
+
+const classes = ['blue', 'green', 'red'];
+let experiment = '';
+const scene = openScene({
+  prepare: async (folder) => {
+    const recipe = { ...sampleRecipe('counts', { steps: 20, teacher: tokenizerFolder }), name: 'Colours' };
+    const workspace = await openWorkspace({ folder: join(folder, 'workspace'), mode: 'write', purpose: 'test' });
+    const { id } = await runSample(workspace, { ...recipe, task: writeTinyTask(folder, classes) });
+    experiment = id;
+    // The counting worker leaves no model: a random student takes its place, which was right on nine of ten rows, as it says.
+    const home = workspace.experimentFolder(id);
+    await writeTinyStudent(join(home, 'exports'));
+    const file = {
+      path: join('exports', 'student.gguf'),
+      type: 'i2_s' as const,
+      verified: true,
+      bodyBytes: 1e6,
+      fileBytes: 3e6,
+    };
+    await writeExportList(home, [{ model: studentModel, ...file }]);
+    const predictions = Array.from({ length: 300 }, (_, row) => row % 3);
+    await writeEvaluation(home, {
+      model: studentModel,
+      metric: 'accuracy',
+      value: 0.9,
+      ci95: [0.86, 0.93],
+      rows: 300,
+      crossEntropy: 0.3,
+      scores: {},
+      differences: [],
+      predictions,
+      answers: [],
+    });
+    workspace.close();
+  },
+});
+const soon = { timeout: deadline };
+const button = (name: string) => scene.page.getByRole('button', { name });
+
+describeInBrowser('new rows', () => {
+  it('are looked at: accuracy then and now, labels that are new, and wrong answers', async () => {
+    const { page } = scene;
+    const rows = Array.from({ length: 60 }, (_, row) => `thing ${String(row)}\t${classes[row % 3]!}`);
+    const file = join(scene.folder, 'later.tsv');
+    writeFileSync(file, ['text\tlabel', ...rows, 'a mauve one\tmauve', ''].join('\n'));
+    await page.goto(`${scene.origin}/experiments/${experiment}/results`);
+    const card = page.getByTestId('new-rows');
+    await card.getByLabel('File of new rows').fill(file);
+    await card.getByLabel('File of new rows').press('Tab');
+    await button('Look at these rows').click();
+    const findings = card.getByTestId('new-rows-findings');
+    await findings.waitFor(soon);
+    const text = await findings.innerText();
+    expect(text).toMatch(/\d+ of 60 labelled rows are right: .* After its training it was 90.0 %\./);
+    expect(text).toContain('It has become worse');
+    expect(text).toContain('1 row has a label that it was never taught: "mauve" (1).');
+    await card
+      .getByText(/^Wrong answers/)
+      .first()
+      .click();
+    expect(await faultsInBothThemes(page, 'new-rows')).toEqual([]);
+  });
+
+  it('that cannot be read are refused, in words', async () => {
+    const { page } = scene;
+    const file = join(scene.folder, 'other.tsv');
+    writeFileSync(file, 'a\tb\n1\t2\n');
+    const card = page.getByTestId('new-rows');
+    await card.getByLabel('File of new rows').fill(file);
+    await card.getByLabel('File of new rows').press('Tab');
+    await button('Look at these rows').click();
+    await card.getByText('no column').or(card.getByText('has no')).first().waitFor(soon);
+  });
+
+  it('are trained on, with the rows of before and the same settings', async () => {
+    const { page } = scene;
+    const card = page.getByTestId('new-rows');
+    await card.getByLabel('File of new rows').fill(join(scene.folder, 'later.tsv'));
+    await card.getByLabel('File of new rows').press('Tab');
+    await button('Look at these rows').click();
+    await button('Train again with these rows').click();
+    await page.waitForURL(/experiments\/colours-2$/, soon);
+    await page.getByRole('heading', { name: 'Colours' }).waitFor(soon);
+    await page.goto(`${scene.origin}/experiments/colours-2/recipe`);
+    await page.getByText('later-added.jsonl').first().waitFor(soon);
+  });
+});
