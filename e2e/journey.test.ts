@@ -1,6 +1,10 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { writeRows } from '../main/formats/datasets/index.ts';
 import { findViolations, overflow, settled } from './accessibility.ts';
 import { deadline, root, screenshot } from './harness.ts';
 import { describeInBrowser, openScene } from './scene.ts';
@@ -9,15 +13,16 @@ const demo = join(root, 'resources', 'demo');
 // Without a network, so that this is also the proof that nothing needs one.
 const scene = openScene({ network: 'none' });
 
-/** The first `rows` rows of a file of the demo; the last of them is a long one. */
-function part(name: string, rows: number): string {
-  const path = join(scene.folder, name);
+/** The first `rows` rows of a file of the demo; the last of them is a long one. As a workbook, as most people have them, or as text. */
+async function part(name: string, rows: number, as: '.xlsx' | '.tsv'): Promise<string> {
+  const path = join(scene.folder, name.replace('.tsv', as));
   const lines = readFileSync(join(demo, 'task', name), 'utf8')
     .split('\n')
     .slice(0, rows + 1);
   const [text, queue] = lines.pop()!.split('\t');
   lines.push(`${`${text!} `.repeat(8).slice(0, 700)}\t${queue!}`);
-  writeFileSync(path, `${lines.join('\n')}\n`);
+  const [header, ...cells] = lines.map((line) => line.split('\t'));
+  await writeRows(path, header!, Readable.from(cells));
   return path;
 }
 async function type(label: string, text: string): Promise<void> {
@@ -25,6 +30,7 @@ async function type(label: string, text: string): Promise<void> {
   await field.fill(text);
   await field.blur();
 }
+const queues = ['account', 'billing', 'cancel', 'delivery', 'refund', 'repair'];
 const button = (name: string | RegExp) => scene.page.getByRole('button', { name });
 const experimentFolder = (): string => {
   const [id] = readdirSync(join(scene.workspace, 'experiments'));
@@ -71,8 +77,8 @@ describeInBrowser('from first start to an exported file', () => {
 
   it('guesses the columns and shows rows as the model sees them', async () => {
     const { page } = scene;
-    await type('Training rows', part('train.tsv', 240));
-    await type('Evaluation rows (optional)', part('dev.tsv', 60));
+    await type('Training rows', await part('train.tsv', 240, '.xlsx'));
+    await type('Evaluation rows (optional)', await part('dev.tsv', 60, '.tsv'));
     await page.getByText('240 of 240 rows can be used.').waitFor();
     await page.getByText('60 of 60 rows can be used.').waitFor();
     await page.getByTestId('preview').waitFor();
@@ -208,6 +214,20 @@ describeInBrowser('from first start to an exported file', () => {
     await screenshot(page, 'exports');
   });
 
+  it('is served, and answers over HTTP as the page shows it', async () => {
+    const { page } = scene;
+    await button('Serve this model').click();
+    await page.getByTestId('served-address').waitFor();
+    await page.getByLabel('Example for').selectOption('curl');
+    const example = await page.getByTestId('serving-example').innerText();
+    const { stdout } = await promisify(execFile)(...scene.beside('sh', ['-c', example]));
+    const { labels, data } = JSON.parse(stdout) as { labels: string[]; data: { label: string }[] };
+    expect(labels.toSorted()).toEqual(queues);
+    expect(queues).toContain(data[0]!.label);
+    await button('Stop serving').click();
+    await button('Serve this model').waitFor();
+  });
+
   it('says what a wider format adds to this student, and makes another file of it', async () => {
     const { page } = scene;
     await page.getByRole('radio', { name: /GGUF, TQ2_0/ }).check();
@@ -242,8 +262,7 @@ describeInBrowser('from first start to an exported file', () => {
     `);
     await button('Answer').click();
     await expect.poll(() => page.getByTestId('label').count()).toBe(2);
-    for (const label of await page.getByTestId('label').allTextContents())
-      expect(['account', 'billing', 'cancel', 'delivery', 'refund', 'repair']).toContain(label.trim());
+    for (const label of await page.getByTestId('label').allTextContents()) expect(queues).toContain(label.trim());
     await expect.poll(() => page.getByText('Weights and cache').count()).toBe(2);
     expect(await page.getByText(', beside the other model').count()).toBe(2);
     expect(await page.evaluate('globalThis.atOnce')).toBe(2);

@@ -110,6 +110,11 @@ export class Scene {
     this.complaints.push(...complaints);
   }
 
+  /** How another program is started where the workbench is: in its network, if that is one of its own. */
+  beside(program: string, args: readonly string[]): [string, string[]] {
+    return this.#network?.command(program, args) ?? [program, [...args]];
+  }
+
   /** What the pages complained about so far. */
   allComplaints(): string[] {
     return [...this.complaints, ...(this.#open?.complaints ?? [])];
