@@ -3,7 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import { beginning, startsWith } from './beginning.ts';
-import { isUtf16 } from './text-encoding.ts';
+import { utf16 } from './text-encoding.ts';
 
 export type CorpusKind = 'text' | 'rows' | 'html' | 'pdf' | 'docx' | 'parquet';
 
@@ -118,5 +118,5 @@ const signatures: readonly (readonly [string, readonly number[]])[] = [
 export function notText(bytes: Uint8Array): string | null {
   const known = signatures.find(([, start]) => startsWith(bytes, ...start));
   if (known !== undefined) return known[0];
-  return bytes.includes(0) && !isUtf16(bytes) ? 'no text: it has NUL bytes' : null;
+  return bytes.includes(0) && utf16(bytes) === null ? 'no text: it has NUL bytes' : null;
 }

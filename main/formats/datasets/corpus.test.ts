@@ -63,6 +63,17 @@ const pageText = 'Parcels & letters\n\nThey are late.\nVery late.\n\n * one\n * 
 const letter = 'A letter\n\nYour parcel — № 7 — is on its way.\n\nWith “kind” regards 🦙\n\n\tboxed\nR&D';
 const report = 'Quarterly report\nParcels were late.\n\nThe second page says why.';
 
+const german = 'Die Lieferung ist für Größe 42.\nWir müssen sie übermorgen zurückschicken, schöne Grüße aus Köln.';
+const russian = 'Посылка ещё не пришла.\nКогда она придёт, я напишу вам письмо о том, что было внутри.';
+/** Russian text in the code page of Windows. */
+const windows1251 = (text: string): Buffer =>
+  Buffer.from(
+    Array.from(text, (letter) => {
+      const code = letter.charCodeAt(0);
+      return code < 0x80 ? code : code === 0x451 ? 0xb8 : code - 0x410 + 0xc0;
+    }),
+  );
+
 describe('a corpus is text, whatever it is written in', () => {
   it.each([
     ['notes.md', '# Title\n\nText *as it is*.', '# Title\n\nText *as it is*.'],
@@ -77,6 +88,11 @@ describe('a corpus is text, whatever it is written in', () => {
     ['big-endian.txt', Buffer.from('\ufeffGrüße', 'utf16le').swap16(), 'Grüße'],
     ['a.txt.gz', gzipSync('\ufeffone\r\ntwo'), 'one\ntwo'],
     ['README', 'a text without an ending', 'a text without an ending'],
+    ['western.txt', Buffer.from(german, 'latin1'), german],
+    ['western.txt.gz', gzipSync(Buffer.from(german, 'latin1')), german],
+    ['russian.txt', windows1251(russian), russian],
+    ['undeclared.html', Buffer.from(`<p>${german}</p>`, 'latin1'), german.replaceAll('\n', ' ')],
+    ['rows.jsonl', Buffer.from(`${JSON.stringify({ text: german })}\n`, 'latin1'), german],
     ['latin.html', Buffer.from('<meta charset="windows-1252"><p>Grüße</p>', 'latin1'), 'Grüße'],
   ])('%s', async (name, content, text) => {
     expect(await textOf(name, content)).toEqual([text]);

@@ -9,7 +9,7 @@ import { corpusFiles, type CorpusFile, notText } from './corpus-files.ts';
 import { documentText } from './document-reader.ts';
 import { readLines } from './lines.ts';
 import { openDataset } from './open.ts';
-import { corpusEncoding } from './text-encoding.ts';
+import { encodingOf, findEncoding } from './text-encoding.ts';
 
 const documentBytes = 64 * 1024;
 const longestDocument = 256 * 1024;
@@ -100,11 +100,17 @@ async function* utf8Bytes({ path, gzip }: CorpusFile): AsyncGenerator<Buffer> {
       const start = block.subarray(0, documentBytes);
       const what = notText(start);
       if (what !== null) throw new TritsmithError('unsupported', 'corpus.other-kind', { file: path, what });
-      const encoding = corpusEncoding(start);
+      const { encoding } = gzip ? encodingOf(wholeLinesOf(start)) : await findEncoding(path);
       decoder = encoding === 'utf-8' ? null : new TextDecoder(encoding);
     }
     yield decoder === null ? block : Buffer.from(decoder.decode(block, { stream: true }));
   }
+}
+
+/** Without the last line, which may be cut in a character; whole where it is the only one. */
+function wholeLinesOf(start: Buffer): Buffer {
+  const end = start.lastIndexOf(10) + 1;
+  return end === 0 ? start : start.subarray(0, end);
 }
 
 /** Cuts text at the first blank line after 64 KB (at the latest after 256 KB, then at a line break). */
@@ -165,7 +171,7 @@ async function* linesOf(blocks: AsyncIterable<Buffer>): AsyncGenerator<{ text: s
 
 async function* rowTexts(file: CorpusFile, skipped: (offset: number) => void): AsyncGenerator<string> {
   const start = file.gzip ? null : await beginning(file.path);
-  const plain = start !== null && corpusEncoding(start) === 'utf-8';
+  const plain = start !== null && (await findEncoding(file.path)).encoding === 'utf-8';
   const what = plain ? notText(start) : null;
   if (what !== null) throw new TritsmithError('unsupported', 'corpus.other-kind', { file: file.path, what });
   for await (const { text, end } of plain ? readLines(file.path) : linesOf(utf8Bytes(file))) {

@@ -8,7 +8,7 @@ import { type SerialisedError, TritsmithError } from '../../contract/errors.ts';
 import { readBoundedFile } from '../../basics/bounded-json.ts';
 import { serveIsolated } from '../isolation/serve-isolated.ts';
 import type { CorpusFile } from './corpus-files.ts';
-import { corpusEncoding } from './text-encoding.ts';
+import { encodingOf } from './text-encoding.ts';
 
 export interface DocumentReply {
   readonly text?: string;
@@ -22,15 +22,15 @@ const deepest = 1000;
 /** Stands where html-to-text left something out: no character of any text (Unicode's noncharacters). */
 const cutMark = '\ufdd0';
 
-/** The encoding that a page declares, where its bytes do not show it. */
+/** In UTF-16 where its bytes are so, else in the encoding that the page declares, else in the one that its bytes look like. */
 function htmlText(bytes: Uint8Array): string {
-  const found = corpusEncoding(bytes);
+  const { encoding } = encodingOf(bytes);
   const declared = /<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w-]{1,40})/i.exec(
     Buffer.from(bytes.subarray(0, 4096)).toString('latin1'),
   )?.[1];
-  let decoder = new TextDecoder(found);
+  let decoder = new TextDecoder(encoding);
   try {
-    if (found === 'utf-8' && declared !== undefined) decoder = new TextDecoder(declared);
+    if (!encoding.startsWith('utf-16') && declared !== undefined) decoder = new TextDecoder(declared);
   } catch {
     // A name that is no encoding says nothing.
   }

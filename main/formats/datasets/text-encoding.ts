@@ -6,24 +6,6 @@ import { type TextEncoding, textEncoding } from '../../contract/table-reading.ts
 import { openRegularFile, readSize } from '../../basics/regular-file.ts';
 import { startsWith } from './beginning.ts';
 
-/** Whether text in UTF-16 begins so. */
-export function isUtf16(bytes: Uint8Array): boolean {
-  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return true;
-  // Latin text in UTF-16 has a zero in every other byte.
-  const zeros = [0, 0];
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] === 0) zeros[i % 2]!++;
-  return bytes.length >= 8 && Math.max(...zeros) > bytes.length * 0.3 && Math.min(...zeros) < bytes.length * 0.05;
-}
-
-/** The encoding of a text that a corpus holds, by its first bytes. What is no UTF-16 is read as UTF-8. */
-export function corpusEncoding(bytes: Uint8Array): 'utf-8' | 'utf-16le' | 'utf-16be' {
-  if (!isUtf16(bytes)) return 'utf-8';
-  if (bytes[0] === 0xfe && bytes[1] === 0xff) return 'utf-16be';
-  if (bytes[0] === 0xff && bytes[1] === 0xfe) return 'utf-16le';
-  const firstOfPairs = bytes.filter((byte, i) => byte === 0 && i % 2 === 0).length;
-  return firstOfPairs > bytes.length * 0.15 ? 'utf-16be' : 'utf-16le';
-}
-
 /**
  * Looks at the first bytes of a file that should be a table or JSON.
  * @throws TritsmithError `unsupported` (compressed, an old Excel file, a DuckDB database)
@@ -54,8 +36,8 @@ export interface FoundEncoding {
 
 const sure = (encoding: TextEncoding): FoundEncoding => ({ encoding, confidence: 1 });
 
-/** UTF-16 by its mark, or by zeros in every other byte, as text in Latin letters has them. */
-function utf16(bytes: Uint8Array): FoundEncoding | null {
+/** UTF-16 by its mark, or by zeros in every other byte, as text in Latin letters has them; null for other text. */
+export function utf16(bytes: Uint8Array): FoundEncoding | null {
   if (startsWith(bytes, 0xff, 0xfe)) return sure('utf-16le');
   if (startsWith(bytes, 0xfe, 0xff)) return sure('utf-16be');
   const zeros: [number, number] = [0, 0];
