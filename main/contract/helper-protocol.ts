@@ -12,6 +12,7 @@ import {
   previewSurvey,
 } from './result-queries.ts';
 import { trainedModel } from './results.ts';
+import { readingOptions } from './table-reading.ts';
 
 export const answerRequest = z.object({
   /** GGUF file. */
@@ -65,7 +66,10 @@ export const classifyRequest = z.object({
   /** As for an answer. */
   experiment: z.string().optional(),
   /** Text columns of one row, or a file of rows. */
-  source: z.union([z.object({ input: z.record(z.string(), z.string()) }), z.object({ file: z.string() })]),
+  source: z.union([
+    z.object({ input: z.record(z.string(), z.string()) }),
+    z.object({ file: z.string(), reading: readingOptions.optional() }),
+  ]),
   /** Where the rows of a file go, with their labels and scores. */
   output: z
     .object({

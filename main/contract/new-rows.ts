@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { localPath } from './local-path.ts';
 import { told } from './messages/told-schema.ts';
 import { trainedModel } from './results.ts';
+import { readingOptions } from './table-reading.ts';
 
 export const reviewRequest = z.object({
   /** Folder of the experiment, which is done. */
@@ -11,6 +12,8 @@ export const reviewRequest = z.object({
   /** The model's exported file. */
   path: z.string(),
   file: localPath(),
+  /** How it is read, where it is not what is found out. */
+  reading: readingOptions.optional(),
   /** Answers whose likeliest label has less count as unsure. */
   unsureBelow: z.number().min(0).max(1).default(0.6),
   /** Most wrong answers that are quoted. */

@@ -2,14 +2,7 @@
 import { loadModel } from '../../../native/runtime.ts';
 import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../contract/helper-protocol.ts';
 import { openInLlamaCpp, requireLlamaCpp } from '../../llama-cpp/index.ts';
-import {
-  assertWritable,
-  type Cell,
-  type Dataset,
-  isNameByPlace,
-  openDataset,
-  writeRows,
-} from '../../formats/datasets/index.ts';
+import { assertWritable, type Cell, type Dataset, openDataset, writeRows } from '../../formats/datasets/index.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { ggufFacts } from '../inspect/gguf-facts.ts';
 import { scoreLabels, scoreLabelsInLlamaCpp } from '../task/label-scores.ts';
@@ -17,7 +10,7 @@ import { type LabelWords, longestAnswer } from '../task/label-words.ts';
 import { politeThreads } from './polite-threads.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { promptTokens, readLabels, type TaskLabels } from '../task/task-data.ts';
-import { hasText, promptRenderer, requireColumns } from '../task/task-rows.ts';
+import { hasText, promptRenderer, readingOfLater, requireColumns } from '../task/task-rows.ts';
 
 interface ClassifiedInput {
   readonly values: Readonly<Record<string, string>>;
@@ -221,9 +214,7 @@ interface Inputs {
 
 async function inputs({ source, task }: ClassifyRequest, classOf: ClassOf): Promise<Inputs> {
   if ('input' in source) return { columns: task.textColumns, rows: one(source.input) };
-  // Columns that were named by their place came from a file without a header.
-  const header = task.textColumns.every(isNameByPlace) ? ({ header: 'none' } as const) : {};
-  const dataset = await openDataset(source.file, header);
+  const dataset = await openDataset(source.file, readingOfLater(task, source.reading));
   requireColumns(dataset, task.textColumns, 'as-in-training');
   return { columns: dataset.columns, rows: all(dataset, task.labelColumn, classOf) };
 }

@@ -21,14 +21,21 @@ const best = (scores: readonly LabelScore[]): LabelScore =>
  * @throws TritsmithError `unsupported` for a task whose answers are written; as `classifyTexts`
  */
 export async function reviewRows(
-  { experiment, model, path, file, unsureBelow, examples }: ReviewRequest,
+  { experiment, model, path, file, reading, unsureBelow, examples }: ReviewRequest,
   say: (message: RuntimeMessage) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const { task, teacher, seed } = readExperimentFile(experiment).recipe;
   if (task.kind !== 'classification')
     throw new TritsmithError('unsupported', 'review.of-generation', { task: task.name });
-  const request = { path, tokenizer: teacher, task, seed, experiment, source: { file } };
+  const request = {
+    path,
+    tokenizer: teacher,
+    task,
+    seed,
+    experiment,
+    source: { file, ...(reading === undefined ? {} : { reading }) },
+  };
   const classifier = await openClassifier(request);
   const tally = new Tally(classifier.classes, unsureBelow, examples, task.textColumns);
   try {

@@ -4,18 +4,24 @@ import type { AddRowsRequest } from '../../contract/add-rows.ts';
 import type { QueryAnswer } from '../../contract/queries.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
 import { type Dataset, openDataset, writeRows } from '../../formats/datasets/index.ts';
-import { readingOfDev, requireColumns, splitColumns, usablePart } from './task-rows.ts';
+import { readingOfDev, readingOfLater, requireColumns, splitColumns, usablePart } from './task-rows.ts';
 
 /**
  * Writes the columns that the task uses, as JSON Lines: all rows of the former file, as it was read then, and those of the new one that have a text and
  * a label. Each file appears whole or not at all.
  * @throws TritsmithError `bad-input` for a column that a file lacks, and where no new row can be used; as `openDataset`, `writeRows`
  */
-export async function addRows({ task, file, target, devTarget }: AddRowsRequest): Promise<QueryAnswer<'add-rows'>> {
+export async function addRows({
+  task,
+  file,
+  reading,
+  target,
+  devTarget,
+}: AddRowsRequest): Promise<QueryAnswer<'add-rows'>> {
   const columns = [...new Set([...task.textColumns, task.labelColumn, ...splitColumns(task)])];
   const former = await openDataset(task.train, task.reading);
   requireColumns(former, columns);
-  const later = await openDataset(file);
+  const later = await openDataset(file, readingOfLater(task, reading));
   requireColumns(later, columns, 'as-in-training');
   const counts = { former: 0, added: 0 };
   async function* both(): AsyncGenerator<string[], void> {

@@ -3,7 +3,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import { tell } from '../../contract/messages/told.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
 import type { ReadingOptions } from '../../contract/table-reading.ts';
-import { type ChatObstacle, type Dataset, openDataset } from '../../formats/datasets/index.ts';
+import { type ChatObstacle, type Dataset, isNameByPlace, openDataset } from '../../formats/datasets/index.ts';
 import { compileTemplate } from '../../formats/tokenizers/index.ts';
 
 /** A row with a text and an answer. */
@@ -85,6 +85,11 @@ export function usesChat(
 /** How the evaluation file is read: as the training file, but for the sheet, which is its own. */
 export function readingOfDev(reading: ReadingOptions = {}): ReadingOptions {
   return { ...reading, sheet: reading.devSheet };
+}
+
+/** How a file is read that came after the training: columns that were named by their place came from a file without a header. */
+export function readingOfLater(task: Pick<TaskSettings, 'textColumns'>, given: ReadingOptions = {}): ReadingOptions {
+  return task.textColumns.every(isNameByPlace) ? { header: 'none', ...given } : given;
 }
 
 /**

@@ -34,12 +34,16 @@ function quoteMark(text: string): ReadingOptions['quote'] {
 
 /** Adds the flags; without them everything is found out from the file. */
 export function withReadingFlags(command: Command): Command {
+  return withFileFlags(command).option('--dev-sheet <name>', 'the same of the evaluation rows');
+}
+
+/** The same for a file by itself. */
+export function withFileFlags(command: Command): Command {
   return command
     .option(
       '--sheet <name>',
       'sheet of a workbook, table of a database, key of a JSON object (default: with most rows)',
     )
-    .option('--dev-sheet <name>', 'the same of the evaluation rows')
     .option('--header <row>', 'row with the names of the columns, or "none" (default: found out)', headerRow)
     .option('--delimiter <character>', 'what separates the columns, or "tab" (default: found out)', delimiter)
     .option('--quote <mark>', 'double, single or none (default: found out)', quoteMark)

@@ -17,9 +17,11 @@ const demo = fileURLToPath(new URL('../../../resources/demo', import.meta.url));
 const ready = existsSync(join(demo, 'teacher', 'model.safetensors')) && existsSync(join(demo, 'task', 'train.tsv'));
 const tokenizer = join(demo, 'teacher');
 const rowCount = 40;
+const trainingRows = 400;
 let folder: string;
 let student: string;
 let dev: string;
+let train: string;
 
 function cli(...args: string[]): { code: number | null; out: string; err: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args, '--workspace', folder], {
@@ -36,8 +38,16 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'tritsmith-runtime-commands-'));
   if (!ready) return;
   dev = join(folder, 'dev.tsv');
-  const rows = readFileSync(join(demo, 'task', 'dev.tsv'), 'utf8').split('\n');
+  train = join(folder, 'train.tsv');
+  const rowsOf = (name: string): string[] => readFileSync(join(demo, 'task', name), 'utf8').split('\n');
+  const rows = rowsOf('dev.tsv');
   writeFileSync(dev, `${rows.slice(0, rowCount + 1).join('\n')}\n`);
+  writeFileSync(
+    train,
+    `${rowsOf('train.tsv')
+      .slice(0, trainingRows + 1)
+      .join('\n')}\n`,
+  );
   const header = rows[0]!.split('\t');
   const recipe = recipeSchema.parse({
     name: 'tiny',
@@ -45,7 +55,7 @@ beforeAll(() => {
     task: {
       name: 'demo',
       kind: 'classification',
-      train: join(demo, 'task', 'train.tsv'),
+      train,
       dev,
       textColumns: header.slice(0, -1),
       labelColumn: header.at(-1)!,
@@ -207,6 +217,17 @@ describe.skipIf(!ready)('classify', () => {
     expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('.csv, .tsv, .jsonl, .xlsx')]);
     expect(cli('classify', 'latest', '--text', 'a', '--out', excel).code).toBe(2);
     expect(existsSync(join(folder, 'out.pdf'))).toBe(false);
+  });
+
+  it('reads a file as the flags say', () => {
+    const [column] = readFileSync(dev, 'utf8').split('\t', 1);
+    const path = join(folder, 'two.json');
+    const rows = ['a film', 'another', 'a third'].map((text) => ({ [column!]: text }));
+    writeFileSync(path, JSON.stringify({ all: rows, last: rows.slice(2) }));
+    const count = (...flags: string[]) =>
+      json<{ rows: unknown[] }>(cli('classify', 'latest', '--file', path, ...flags, '--json')).rows.length;
+    expect([count(), count('--sheet', 'last')]).toEqual([3, 1]);
+    expect(json<NewRowsReview>(cli('review', 'latest', '--file', path, '--sheet', 'last', '--json')).rows).toBe(1);
   });
 
   it('refuses neither and both of text and file, and a file without the columns', () => {
@@ -395,11 +416,11 @@ describe.skipIf(!ready)('review', () => {
         .trimEnd()
         .split('\n').length - 1;
     expect(printed.err).toContain('50 new ones');
-    expect(readFileSync(recipe.task.train, 'utf8').trimEnd().split('\n')).toHaveLength(former + 50);
+    expect(readFileSync(recipe.task.train, 'utf8').trimEnd().split('\n')).toHaveLength(trainingRows + 50);
     const { task: before, ...rest } = recipeSchema.parse(JSON.parse(readFileSync(join(folder, 'recipe.json'), 'utf8')));
     expect(recipe).toEqual({ ...rest, task: { ...before, train: recipe.task.train } });
     // All rows this time, so that the new class is among them.
-    const run = cli(...again, '--limit', String(former), '--name', 'again', '--json');
+    const run = cli(...again, '--limit', String(trainingRows), '--name', 'again', '--json');
     expect(run.code, run.err).toBe(0);
     const scores = json<{ rows: { scores: LabelScore[] }[] }>(
       cli(
@@ -437,20 +458,20 @@ async function served(...args: string[]) {
 describe.skipIf(!ready)('deploy', () => {
   it('makes a folder from which the labels are scored as from the experiment, and writes over nothing', async () => {
     const into = join(folder, 'handed over');
-    const made = json<{ folder: string; files: string[] }>(cli('deploy', 'latest', '--output', into, '--json'));
+    const made = json<{ folder: string; files: string[] }>(cli('deploy', 'tiny-1', '--output', into, '--json'));
     expect(made.folder).toBe(into);
     expect(made.files).toEqual(readdirSync(into).toSorted());
     expect(made.files).toEqual(expect.arrayContaining(['README.md', 'MODEL-CARD.md', 'task.json', 'tokenizer.json']));
     expect(readFileSync(join(into, 'MODEL-CARD.md'), 'utf8')).toContain('# tiny');
-    const again = cli('deploy', 'latest', '--output', into);
+    const again = cli('deploy', 'tiny-1', '--output', into);
     expect([again.code, again.err]).toEqual([2, expect.stringContaining('There is something in')]);
-    expect(cli('deploy', 'latest', '--output', join(folder, 'no', 'such')).code).toBe(2);
+    expect(cli('deploy', 'tiny-1', '--output', join(folder, 'no', 'such')).code).toBe(2);
 
     const values = Object.fromEntries(
       (await openDataset(dev)).columns.slice(0, -1).map((name) => [name, 'a good film']),
     );
     const texts = Object.values(values).flatMap((text) => ['--text', text]);
-    const expected = json<{ rows: { scores: LabelScore[] }[] }>(cli('classify', 'latest', ...texts, '--json')).rows[0]!;
+    const expected = json<{ rows: { scores: LabelScore[] }[] }>(cli('classify', 'tiny-1', ...texts, '--json')).rows[0]!;
     const { child, ended, address, headers } = await served(into);
     const body = JSON.stringify({ input: values });
     const found = (await (await fetch(`${address}/v1/classify`, { method: 'POST', headers, body })).json()) as {

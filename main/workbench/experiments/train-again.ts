@@ -4,6 +4,7 @@ import { basename, extname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import type { Recipe } from '../../contract/recipe.ts';
+import type { ReadingOptions } from '../../contract/table-reading.ts';
 import { askWorker } from '../../jobs/host.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import type { Workspace } from '../workspace/workspace.ts';
@@ -26,6 +27,7 @@ export async function trainAgain(
   record: ExperimentRecord,
   file: string,
   port: SpawnPort,
+  howRead: { readonly reading?: ReadingOptions } = {},
 ): Promise<TrainAgain> {
   const { task } = record.recipe;
   const folder = join(workspace.paths.folder, 'data', `${record.id}-${randomBytes(4).toString('hex')}`);
@@ -33,7 +35,7 @@ export async function trainAgain(
   try {
     const target = join(folder, `${basename(file, extname(file))}-added.jsonl`);
     const devTarget = task.dev === undefined || task.reading === undefined ? null : join(folder, 'evaluation.jsonl');
-    const counts = await askWorker(port, { type: 'add-rows', request: { task, file, target, devTarget } });
+    const counts = await askWorker(port, { type: 'add-rows', request: { task, file, ...howRead, target, devTarget } });
     // How the former files are read is not how these are: JSON Lines needs nothing said.
     const kept = Object.fromEntries(Object.entries(task).filter(([field]) => field !== 'reading'));
     const dev = devTarget === null ? {} : { dev: devTarget };

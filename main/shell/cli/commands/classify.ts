@@ -8,11 +8,12 @@ import { converse } from '../../../workbench/interface/helper-host.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath } from '../paths.ts';
 import { percent } from '../../../contract/quantities.ts';
+import { type ReadingFlags, readingOf, withFileFlags } from '../reading-options.ts';
 import { cancellable, experimentModel, modelOption, runtimePort } from '../runnable-model.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { textTable } from '../text-table.ts';
 
-interface ClassifyOptions extends CommonOptions {
+interface ClassifyOptions extends CommonOptions, ReadingFlags {
   readonly text?: string[];
   readonly file?: string;
   readonly model: TrainedModel;
@@ -24,11 +25,12 @@ interface ClassifyOptions extends CommonOptions {
 type Classified = Extract<RuntimeMessage, { type: 'classified' }>;
 
 export function classifyCommand(shell: Shell): Command {
-  return newCommand(
+  const command = newCommand(
     'classify',
     "label a text, or every row of a file, with an experiment's exported model: the prompt and label words of its training",
     'classify latest --text "A film to remember." --json',
-  )
+  );
+  return withFileFlags(command)
     .argument('<experiment>', 'its id, the beginning of its id, or "latest"')
     .option('--text <text>', 'the text; once for each text column, in their order', (text, all: string[] = []) => [
       ...all,
@@ -94,9 +96,10 @@ export function shareOption(text: string): number {
   throw new InvalidArgumentError('It must be a number from 0 to 1.');
 }
 
-function sourceOf(task: TaskSettings, { text, file }: ClassifyOptions): ClassifyRequest['source'] {
+function sourceOf(task: TaskSettings, options: ClassifyOptions): ClassifyRequest['source'] {
+  const { text, file } = options;
   if ((text === undefined) === (file === undefined)) throw new TritsmithError('bad-input', 'cli.text-or-file');
-  if (file !== undefined) return { file: absolutePath(file) };
+  if (file !== undefined) return { file: absolutePath(file), ...readingOf(options) };
   const columns = task.textColumns;
   if (text?.length !== columns.length)
     throw new TritsmithError('bad-input', 'cli.texts', { task: task.name, columns, given: text?.length ?? 0 });

@@ -9,12 +9,13 @@ import { percent } from '../../../contract/quantities.ts';
 import { converse } from '../../../workbench/interface/helper-host.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath } from '../paths.ts';
+import { type ReadingFlags, readingOf, withFileFlags } from '../reading-options.ts';
 import { cancellable, experimentModel, modelOption, runtimePort } from '../runnable-model.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 import { textTable } from '../text-table.ts';
 import { shareOption } from './classify.ts';
 
-interface ReviewOptions extends CommonOptions {
+interface ReviewOptions extends CommonOptions, ReadingFlags {
   readonly file: string;
   readonly model: TrainedModel;
   readonly unsure: number;
@@ -22,11 +23,12 @@ interface ReviewOptions extends CommonOptions {
 }
 
 export function reviewCommand(shell: Shell): Command {
-  return newCommand(
+  const command = newCommand(
     'review',
     'see how a student fares on rows that came after its training: as good as then, asked for the same classes, unsure of how many, labels that it does not know. "run --like" trains on them too',
     'review latest --file tickets-of-this-month.xlsx',
-  )
+  );
+  return withFileFlags(command)
     .argument('<experiment>', 'its id, the beginning of its id, or "latest"')
     .requiredOption('--file <file>', 'the new rows; labels are compared where they are there')
     .addOption(modelOption())
@@ -41,7 +43,7 @@ async function review(shell: Shell, reference: string, options: ReviewOptions): 
   const { path, folder, record } = await experimentModel(shell, reference, options);
   const { model, unsure, rows } = options;
   const file = absolutePath(options.file);
-  const request = { experiment: folder, model, path, file, unsureBelow: unsure, examples: rows };
+  const request = { experiment: folder, model, path, file, ...readingOf(options), unsureBelow: unsure, examples: rows };
   await cancellable(shell, async (cancel, kill) => {
     let found: NewRowsReview | null = null;
     for await (const message of converse(runtimePort, { type: 'review', request }, kill, cancel)) {

@@ -100,7 +100,7 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
     throw new TritsmithError('bad-input', 'cli.like-and-add');
   await withWorkspace(shell, options, 'write', 'run', async (workspace) => {
     const record = workspace.experiments.find(like);
-    const found = await trainAgain(workspace, record, absolutePath(add), shell.port);
+    const found = await trainAgain(workspace, record, absolutePath(add), shell.port, readingOf(options));
     const recipe = overridden(found.recipe, options);
     shell.err(`${count(found.former)} rows of before and ${count(found.added)} new ones: ${recipe.task.train}\n`);
     if (options.printRecipe === true) printJson(shell, recipe);
