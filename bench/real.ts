@@ -99,7 +99,7 @@ export async function run(args: string[]): Promise<void> {
                 maxLength: task.maxLength,
               },
               exports: ['q2_0', 'i2_s', 'f16', 'q4_0'],
-              ...(values.reconstruct ? { reconstruct: true } : {}),
+              reconstruct: values.reconstruct,
               changes: {
                 'task.limit': Number(values.rows),
                 threads: Number(values.threads),

@@ -34,7 +34,7 @@ export const presetInputs = z.object({
     /** Default: a quarter of the longest row, at most 128. */
     maxNewTokens: taskSettings.shape.maxNewTokens.unwrap().optional(),
   }),
-  /** Reconstruct the layers before distilling. */
+  /** Reconstruct the layers before distilling; absent: as the preset does for a teacher of this size. */
   reconstruct: z.boolean().optional(),
   /** Keep the step that is best by this, on training rows that are set apart; absent: the last one. */
   keepBest: deciding.optional(),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Recipe } from '../../contract/recipe.ts';
 import { presetInputs, type PresetInputs } from '../../contract/queries.ts';
 import { readModelConfiguration } from '../../models/architectures/index.ts';
 import { tinyParameters } from '../../models/fixtures/tiny-model.ts';
@@ -11,8 +12,7 @@ import { makeTinyBase } from '../fixtures/tiny-experiment.ts';
 import { makeRecipe } from './presets.ts';
 
 let folder: string;
-/** Writes a small model into the folder. */
-async function writeModel(changes: object = {}): Promise<void> {
+function writeConfiguration(changes: object): void {
   const config = {
     model_type: 'qwen3',
     hidden_act: 'silu',
@@ -28,6 +28,10 @@ async function writeModel(changes: object = {}): Promise<void> {
     ...changes,
   };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+}
+/** Writes a small model into the folder. */
+async function writeModel(changes: object = {}): Promise<void> {
+  writeConfiguration(changes);
   const configuration = await readModelConfiguration(folder);
   await saveModelFolder(folder, folder, configuration, tinyParameters(configuration));
 }
@@ -57,6 +61,27 @@ describe('the maker of recipes', () => {
     expect([short.maxLength, short.maxNewTokens]).toEqual([64, 16]);
     const own = (await makeRecipe(inputs({ maxLength: 64, maxNewTokens: 40 }))).task;
     expect([own.maxLength, own.maxNewTokens]).toEqual([64, 40]);
+  });
+
+  it('reconstructs real models, where nobody said otherwise, and ternary weights get a rate of their own then', async () => {
+    const rate = ({ distil }: Recipe) => distil.optimiser.ternaryRate;
+    const small = await makeRecipe(inputs());
+    expect([small.reconstruct, rate(small)]).toEqual([undefined, undefined]);
+    const asked = await makeRecipe(inputs({}, { reconstruct: true }));
+    expect([asked.reconstruct?.window, rate(asked)]).toEqual([3, 'auto']);
+    // The shape of SmolLM2-135M.
+    const shape = { vocab_size: 49_152, hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30 };
+    writeConfiguration({ ...shape, num_attention_heads: 9, num_key_value_heads: 3, head_dim: 64 });
+    for (const [preset, more, wanted] of [
+      ['quick', {}, true],
+      ['balanced', {}, true],
+      ['paper', {}, false],
+      ['balanced', { reconstruct: false }, false],
+      ['paper', { reconstruct: true }, true],
+    ] as const) {
+      const recipe = await makeRecipe(inputs({}, { preset, ...more }));
+      expect([recipe.reconstruct !== undefined, rate(recipe) !== undefined]).toEqual([wanted, wanted]);
+    }
   });
 
   it('makes the student smaller where that is asked for: by fewer layers, or from a base of its own that is trained from its own weights', async () => {

@@ -42,6 +42,12 @@ export function reconstructionOfPresets(): ReconstructSettings {
   return reconstructSettings.parse({ epochs: 3, optimiser });
 }
 
+/**
+ * From so many parameters on quick and balanced reconstruct, where nobody said otherwise: smaller students come near to their teacher without it, larger ones
+ * with few rows do not (docs/results.md, "Window reconstruction").
+ */
+const reconstructedFrom = 50_000_000;
+
 /** Rows of a task are cut to this many tokens where nobody said otherwise. */
 const usualRow = 512;
 /** Tokens of a packed sequence of Stage 2. */
@@ -62,6 +68,9 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
   if (studentBase !== undefined) await assertSameTokenizer(inputs.teacher, studentBase);
   const paper = preset === 'paper';
   const generation = task.kind === 'generation';
+  const reconstruct =
+    inputs.reconstruct ??
+    (!paper && studentBase === undefined && countParameters(configuration).total >= reconstructedFrom);
   const epochs = preset === 'quick' ? 1 : preset === 'balanced' ? 2 : 3;
   const optimiser = (rate: number) => ({ learningRate: rate, ...(paper ? { schedule: 'cosine' as const } : {}) });
   const maxLength = Math.min(task.maxLength ?? usualRow, configuration.maxPositions);
@@ -85,7 +94,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(keepLayers === undefined ? {} : { cut: { layers: keepLayers } }),
     finetune: { epochs, optimiser: optimiser(learningRate) },
     refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
-    ...(inputs.reconstruct === true ? { reconstruct: reconstructionOfPresets() } : {}),
+    ...(reconstruct ? { reconstruct: reconstructionOfPresets() } : {}),
     pretrain:
       inputs.corpus === undefined || tokens === 0
         ? null
@@ -97,8 +106,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
           },
     distil: {
       epochs,
-      optimiser:
-        inputs.reconstruct === true ? { ...optimiser(studentRate), ternaryRate: 'auto' } : optimiser(studentRate),
+      optimiser: reconstruct ? { ...optimiser(studentRate), ternaryRate: 'auto' } : optimiser(studentRate),
       lambda: generation ? 1 : 10,
       gamma: paper ? (generation ? 1e3 : 1e5) : 'balanced',
       ...(paper ? {} : { gammaRatio: attentionShareFromTeacher }),

@@ -55,7 +55,11 @@ export function runCommand(shell: Shell): Command {
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
     .option('--chat-template', "ask as the teacher's chat template does (default: plain text)")
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
-    .option('--reconstruct', 'train a few layers at a time towards the full-precision ones before distilling')
+    .option(
+      '--reconstruct',
+      'train a few layers at a time towards the full-precision ones before distilling (default: from 50 M parameters on, but not in the preset "paper")',
+    )
+    .option('--no-reconstruct', 'distil at once')
     .addOption(
       new Option(
         '--keep-best <measure>',
