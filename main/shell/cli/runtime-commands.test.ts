@@ -411,10 +411,6 @@ describe.skipIf(!ready)('review', () => {
     const again = ['run', '--like', 'latest', '--add', added];
     const printed = cli(...again, '--print-recipe');
     const recipe = recipeSchema.parse(JSON.parse(printed.out));
-    const former =
-      readFileSync(join(demo, 'task', 'train.tsv'), 'utf8')
-        .trimEnd()
-        .split('\n').length - 1;
     expect(printed.err).toContain('50 new ones');
     expect(readFileSync(recipe.task.train, 'utf8').trimEnd().split('\n')).toHaveLength(trainingRows + 50);
     const { task: before, ...rest } = recipeSchema.parse(JSON.parse(readFileSync(join(folder, 'recipe.json'), 'utf8')));
@@ -463,6 +459,10 @@ describe.skipIf(!ready)('deploy', () => {
     expect(made.files).toEqual(readdirSync(into).toSorted());
     expect(made.files).toEqual(expect.arrayContaining(['README.md', 'MODEL-CARD.md', 'task.json', 'tokenizer.json']));
     expect(readFileSync(join(into, 'MODEL-CARD.md'), 'utf8')).toContain('# tiny');
+    // It leaves the house: nothing of where things lie here.
+    for (const name of made.files)
+      if (!/^tokenizer\.json$|\.gguf$/.test(name))
+        for (const place of [folder, demo]) expect(readFileSync(join(into, name), 'utf8'), name).not.toContain(place);
     const again = cli('deploy', 'tiny-1', '--output', into);
     expect([again.code, again.err]).toEqual([2, expect.stringContaining('There is something in')]);
     expect(cli('deploy', 'tiny-1', '--output', join(folder, 'no', 'such')).code).toBe(2);

@@ -19,20 +19,24 @@ export function parseRecipe(value: unknown): Recipe {
 /** The recipe with every path absolute; relative ones are seen from `base`. */
 export function withAbsolutePaths(recipe: Recipe, base: string): Recipe {
   const absolute = (path: string): string => resolve(base, withHome(path, homedir()));
-  const model = (path: string): string => modelFolder(absolute(path));
+  return withPaths(recipe, absolute, (path) => modelFolder(absolute(path)));
+}
+
+/** The recipe with every path put through `file`, those of models through `model`. */
+export function withPaths(recipe: Recipe, file: (path: string) => string, model = file): Recipe {
   return {
     ...recipe,
     teacher: model(recipe.teacher),
     ...(recipe.studentBase === undefined ? {} : { studentBase: model(recipe.studentBase) }),
     task: {
       ...recipe.task,
-      train: absolute(recipe.task.train),
-      ...(recipe.task.dev === undefined ? {} : { dev: absolute(recipe.task.dev) }),
+      train: file(recipe.task.train),
+      ...(recipe.task.dev === undefined ? {} : { dev: file(recipe.task.dev) }),
     },
     ...(recipe.reconstruct?.corpus === undefined
       ? {}
-      : { reconstruct: { ...recipe.reconstruct, corpus: absolute(recipe.reconstruct.corpus) } }),
-    pretrain: recipe.pretrain === null ? null : { ...recipe.pretrain, corpus: absolute(recipe.pretrain.corpus) },
+      : { reconstruct: { ...recipe.reconstruct, corpus: file(recipe.reconstruct.corpus) } }),
+    pretrain: recipe.pretrain === null ? null : { ...recipe.pretrain, corpus: file(recipe.pretrain.corpus) },
   };
 }
 
