@@ -71,7 +71,13 @@ export async function feed(target: FuzzTarget, seed: number, from: number, to: n
     else problems.push(`threw ${String(result.stack ?? result).slice(0, 1500)}`);
     const growth = counts.peakBytes - before;
     if (growth > mostGrowthBytes) problems.push(`took ${Math.round(growth / 1024 ** 2)} MB for ${bytes.length} bytes`);
-    for (const problem of problems) report({ failed: index, problem, file });
+    if (problems.length > 0) {
+      // The next input takes its place before anybody else can have looked at it.
+      const kept = path.join(folder, `failed-${String(index)}`, path.basename(damaged));
+      mkdirSync(path.dirname(kept));
+      writeFileSync(kept, bytes);
+      for (const problem of problems) report({ failed: index, problem, file: kept });
+    }
     if (index % 500 === 0 || index === to - 1 || problems.length > 0) report({ counts });
   }
 }

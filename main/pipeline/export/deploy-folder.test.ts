@@ -84,11 +84,11 @@ describe('a folder to hand over', () => {
     const made = await writeDeployFolder(request());
     expect(made.files).toEqual(readdirSync(into).toSorted());
     expect(made.files).toEqual(
-      expect.arrayContaining(['MODEL-CARD.md', 'README.md', 'example.py', 'example.sh', 'labels.gbnf', 'student.gguf']),
+      expect.arrayContaining(['model-card.md', 'README.md', 'example.py', 'example.sh', 'labels.gbnf', 'student.gguf']),
     );
     expect(readFileSync(join(into, 'student.gguf')).equals(readFileSync(path))).toBe(true);
     expect(text('tokenizer.json')).toBe(readFileSync(join(tokenizerFolder, 'tokenizer.json'), 'utf8'));
-    expect(text('MODEL-CARD.md')).toBe('# Card\n');
+    expect(text('model-card.md')).toBe('# Card\n');
     const given = deployedTask.parse(JSON.parse(text('task.json')));
     const { classes, words, ids } = await readLabelWords(task, await loadTokenizer(tokenizerFolder), 1);
     expect(given.labels).toEqual(classes.map((label, at) => ({ label, words: words[at], tokens: [...ids[at]!] })));

@@ -32,7 +32,7 @@ export async function writeDeployFolder(request: DeployRequest): Promise<Deploye
   const model = basename(path);
   const files: Record<string, string> = {
     [deployedTaskFile]: `${JSON.stringify(deployedTaskOf(model, task, labels), null, 2)}\n`,
-    'MODEL-CARD.md': card,
+    'model-card.md': card,
     ...deployTexts({ model, task, labels, runsIn, prompt: await promptPieces(task) }),
   };
   const temporary = `${into}.${String(process.pid)}.new`;

@@ -109,7 +109,7 @@ function readme(student: DeployedStudent): string {
   const input = JSON.stringify(Object.fromEntries(task.textColumns.map((name) => [name, '...'])));
   const blocks: string[] = [
     `# ${task.name}`,
-    `A small language model for one task, made by Tritsmith. ${what} How good it is and from what it was made: MODEL-CARD.md.`,
+    `A small language model for one task, made by Tritsmith. ${what} How good it is and from what it was made: model-card.md.`,
     [
       '| file | what it is |',
       '|---|---|',
@@ -120,7 +120,7 @@ function readme(student: DeployedStudent): string {
         ? []
         : ['| example.sh, example.py | how to ask it in llama.cpp or bitnet.cpp |']),
       '| tokenizer.json and others | the tokenizer for other programs |',
-      '| MODEL-CARD.md | results, recipe, hashes, machine |',
+      '| model-card.md | results, recipe, hashes, machine |',
     ].join('\n'),
   ];
   if (runsIn.includes('Tritsmith'))
@@ -146,6 +146,6 @@ function readme(student: DeployedStudent): string {
           ]),
       `Texts of more than ${task.maxLength} tokens lose their middle in Tritsmith, as in training; other programs do not shorten them.`,
     );
-  if (runsIn.length === 0) blocks.push('No program is known to run this file: see MODEL-CARD.md.');
+  if (runsIn.length === 0) blocks.push('No program is known to run this file: see model-card.md.');
   return `${blocks.join('\n\n')}\n`;
 }

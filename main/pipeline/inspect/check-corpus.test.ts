@@ -22,7 +22,8 @@ beforeAll(() => {
     );
   writeFileSync(join(folder, 'a.txt'), `First text.\n\n${long}\n`);
   writeFileSync(join(folder, 'b.txt'), `First text.\n\n${long}\n`);
-  writeFileSync(join(folder, 'latin.txt'), Buffer.from('Grüße', 'latin1'));
+  // Text in UTF-8 with a damaged place: in a code page that is one, it would be read as it is.
+  writeFileSync(join(folder, 'latin.txt'), Buffer.concat([Buffer.from('Grüße, schöne Grüße '), Buffer.of(0xfc)]));
   writeFileSync(join(folder, 'rows.jsonl'), '{"text":"A row."}\n{"n":1}\n');
   writeFileSync(join(folder, 'damaged.pdf'), '%PDF-1.4 and no more');
   writeFileSync(join(folder, 'photo.png'), Buffer.from('89504e470d0a1a0a', 'hex'));

@@ -457,8 +457,8 @@ describe.skipIf(!ready)('deploy', () => {
     const made = json<{ folder: string; files: string[] }>(cli('deploy', 'tiny-1', '--output', into, '--json'));
     expect(made.folder).toBe(into);
     expect(made.files).toEqual(readdirSync(into).toSorted());
-    expect(made.files).toEqual(expect.arrayContaining(['README.md', 'MODEL-CARD.md', 'task.json', 'tokenizer.json']));
-    expect(readFileSync(join(into, 'MODEL-CARD.md'), 'utf8')).toContain('# tiny');
+    expect(made.files).toEqual(expect.arrayContaining(['README.md', 'model-card.md', 'task.json', 'tokenizer.json']));
+    expect(readFileSync(join(into, 'model-card.md'), 'utf8')).toContain('# tiny');
     // It leaves the house: nothing of where things lie here.
     for (const name of made.files)
       if (!/^tokenizer\.json$|\.gguf$/.test(name))
