@@ -3,34 +3,19 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { studentModel } from '../main/contract/model-names.ts';
-import { writeEvaluation, writeExportList } from '../main/experiment/results.ts';
-import { sampleRecipe } from '../main/jobs/fixtures/sample-recipe.ts';
-import { tokenizerFolder, writeTinyStudent, writeTinyTask } from '../main/pipeline/fixtures/tiny-student.ts';
-import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
+import { writeEvaluation } from '../main/experiment/results.ts';
 import { faultsInBothThemes } from './accessibility.ts';
 import { deadline } from './harness.ts';
-import { runSample } from './sample-workspace.ts';
+import { makeColours } from './sample-workspace.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
 const classes = ['blue', 'green', 'red'];
 let experiment = '';
 const scene = openScene({
   prepare: async (folder) => {
-    const recipe = { ...sampleRecipe('counts', { steps: 20, teacher: tokenizerFolder }), name: 'Colours' };
-    const workspace = await openWorkspace({ folder: join(folder, 'workspace'), mode: 'write', purpose: 'test' });
-    const { id } = await runSample(workspace, { ...recipe, task: writeTinyTask(folder, classes) });
+    const { id, home } = await makeColours(folder, classes);
     experiment = id;
-    // The counting worker leaves no model: a random student takes its place, which was right on nine of ten rows, as it says.
-    const home = workspace.experimentFolder(id);
-    await writeTinyStudent(join(home, 'exports'));
-    const file = {
-      path: join('exports', 'student.gguf'),
-      type: 'i2_s' as const,
-      verified: true,
-      bodyBytes: 1e6,
-      fileBytes: 3e6,
-    };
-    await writeExportList(home, [{ model: studentModel, ...file }]);
+    // It was right on nine of ten rows, as it says.
     const predictions = Array.from({ length: 300 }, (_, row) => row % 3);
     await writeEvaluation(home, {
       model: studentModel,
@@ -44,7 +29,6 @@ const scene = openScene({
       predictions,
       answers: [],
     });
-    workspace.close();
   },
 });
 const soon = { timeout: deadline };

@@ -3,8 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExperimentRecord } from '../main/contract/experiments.ts';
+import { studentModel } from '../main/contract/model-names.ts';
 import type { Recipe } from '../main/contract/recipe.ts';
 import type { ComparisonRow } from '../main/contract/results.ts';
+import { writeExportList } from '../main/experiment/results.ts';
+import { tokenizerFolder, writeTinyStudent, writeTinyTask } from '../main/pipeline/fixtures/tiny-student.ts';
 import { forkPort } from '../main/jobs/fork-port.ts';
 import { sampleRecipe } from '../main/jobs/fixtures/sample-recipe.ts';
 import { runExperiment } from '../main/workbench/experiments/run-experiment.ts';
@@ -51,4 +54,29 @@ export async function makeSampleWorkspace(folder: string, samples: readonly Samp
   }
   workspace.close();
   return ids;
+}
+
+/**
+ * Runs "Colours", a classification into `classes`, in the workspace of `folder`. The counting worker leaves no model: a random student takes its place.
+ * Returns id and folder of the experiment.
+ */
+export async function makeColours(
+  folder: string,
+  classes: readonly string[],
+): Promise<{ readonly id: string; readonly home: string }> {
+  const recipe = { ...sampleRecipe('counts', { steps: 20, teacher: tokenizerFolder }), name: 'Colours' };
+  const workspace = await openWorkspace({ folder: join(folder, 'workspace'), mode: 'write', purpose: 'test' });
+  const { id } = await runSample(workspace, { ...recipe, task: writeTinyTask(folder, classes) });
+  const home = workspace.experimentFolder(id);
+  workspace.close();
+  await writeTinyStudent(join(home, 'exports'));
+  const file = {
+    path: join('exports', 'student.gguf'),
+    type: 'i2_s',
+    verified: true,
+    bodyBytes: 1e6,
+    fileBytes: 3e6,
+  } as const;
+  await writeExportList(home, [{ model: studentModel, ...file }]);
+  return { id, home };
 }

@@ -4,38 +4,16 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
-import { studentModel } from '../main/contract/model-names.ts';
-import { writeExportList } from '../main/experiment/results.ts';
-import { sampleRecipe } from '../main/jobs/fixtures/sample-recipe.ts';
-import { tokenizerFolder, writeTinyStudent, writeTinyTask } from '../main/pipeline/fixtures/tiny-student.ts';
-import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
 import { faultsInBothThemes } from './accessibility.ts';
 import { deadline } from './harness.ts';
-import { runSample } from './sample-workspace.ts';
+import { makeColours } from './sample-workspace.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
 const classes = ['red', 'green', 'blue'];
 let experiment = '';
 const scene = openScene({
   prepare: async (folder) => {
-    const recipe = { ...sampleRecipe('counts', { steps: 20, teacher: tokenizerFolder }), name: 'Colours' };
-    const workspace = await openWorkspace({ folder: join(folder, 'workspace'), mode: 'write', purpose: 'test' });
-    const { id } = await runSample(workspace, { ...recipe, task: writeTinyTask(folder, classes) });
-    experiment = id;
-    // The counting worker leaves no model: a random student takes its place.
-    const home = workspace.experimentFolder(id);
-    await writeTinyStudent(join(home, 'exports'));
-    await writeExportList(home, [
-      {
-        model: studentModel,
-        path: join('exports', 'student.gguf'),
-        type: 'i2_s',
-        verified: true,
-        bodyBytes: 1e6,
-        fileBytes: 3e6,
-      },
-    ]);
-    workspace.close();
+    experiment = (await makeColours(folder, classes)).id;
   },
 });
 const soon = { timeout: deadline };
