@@ -12,6 +12,8 @@ export const deployedTask = z.object({
   /** The model's file, beside this one. */
   model: z.string().regex(/^[^\\/]+\.gguf$/),
   task: z.object({ name, kind, textColumns, template, maxLength, maxNewTokens }),
+  /** Scores are divided by it before they become probabilities (docs/method.md, 11); absent: 1. */
+  temperature: z.number().positive().optional(),
   /** In the order of the scores; null for a task whose answers are written. */
   labels: z
     .array(

@@ -24,6 +24,8 @@ export const answerRequest = z.object({
   seed: z.int(),
   /** Folder of the experiment, whose cache says which labels there are without the training file being read. */
   experiment: z.string().optional(),
+  /** Of the model's evaluation; absent: scores are told as they are. */
+  temperature: z.number().positive().optional(),
   /** The text columns of the task by name. */
   input: z.record(z.string(), z.string()),
   maxTokens: z.int().min(1).max(2048),
@@ -65,6 +67,8 @@ export const classifyRequest = z.object({
   seed: z.int(),
   /** As for an answer. */
   experiment: z.string().optional(),
+  /** Of the model's evaluation; absent: scores are told as they are. */
+  temperature: z.number().positive().optional(),
   /** Text columns of one row, or a file of rows. */
   source: z.union([
     z.object({ input: z.record(z.string(), z.string()) }),

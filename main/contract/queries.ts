@@ -276,6 +276,8 @@ export const deployRequest = z.object({
   recipe: recipeSchema,
   /** Folder of the experiment. */
   experiment: z.string(),
+  /** Of the model's scores; absent: 1. */
+  temperature: z.number().positive().optional(),
   /** Model card in Markdown. */
   card: z.string(),
   /** Must not be there, or be empty. */

@@ -133,6 +133,28 @@ export const modelDifference = z.object({
 });
 export type ModelDifference = z.infer<typeof modelDifference>;
 
+/** The rows whose likeliest class has at least this probability, and how many of them are right. */
+export const surePoint = z.object({
+  atLeast: z.number(),
+  rows: z.number(),
+  right: z.number(),
+  /** Of the share of right ones. */
+  ci95: z.tuple([z.number(), z.number()]),
+});
+export type SurePoint = z.infer<typeof surePoint>;
+
+/** Whether a classifier's scores can be taken as probabilities (docs/method.md, 11). */
+export const scoreCalibration = z.object({
+  /** Scores divided by it are the probabilities that are told; fitted on the evaluation rows. */
+  temperature: z.number().positive(),
+  /** Expected calibration error of the scores as they are. */
+  errorBefore: z.number(),
+  /** The same with a temperature, each row with one that was not fitted on it; so are the shares below. */
+  error: z.number(),
+  sure: z.array(surePoint),
+});
+export type ScoreCalibration = z.infer<typeof scoreCalibration>;
+
 /** What the `evaluate` job found out about one model. */
 export const modelEvaluation = z.object({
   model: comparedModel,
@@ -153,5 +175,7 @@ export const modelEvaluation = z.object({
   /** Per row: the text that was written. Empty for classification. */
   answers: z.array(z.string()).default([]),
   request: typicalRequest.optional(),
+  /** Of a classifier; absent in what earlier versions evaluated, and where there are too few rows. */
+  calibration: scoreCalibration.optional(),
 });
 export type ModelEvaluation = z.infer<typeof modelEvaluation>;

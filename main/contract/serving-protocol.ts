@@ -19,6 +19,8 @@ export const modelToServe = z.object({
         /** Seed of the recipe and folder of the experiment: they say which labels there are. */
         seed: z.int(),
         experiment: z.string(),
+        /** Of the model's evaluation; absent: scores are told as they are. */
+        temperature: z.number().positive().optional(),
       }),
       /** Of a folder that was handed over. */
       z.object({ deployed: deployedTask }),

@@ -49,6 +49,12 @@ export function readEvaluation(experiment: string, model: ComparedModel): ModelE
   return readJson(evaluationPath(experiment, model), evaluationFile, damaged);
 }
 
+/** What the scores of a model's labels are divided by, where its evaluation found it. @throws TritsmithError `damaged` */
+export function scoreTemperature(experiment: string, model: ComparedModel): { temperature?: number } {
+  const temperature = readEvaluation(experiment, model)?.calibration?.temperature;
+  return temperature === undefined ? {} : { temperature };
+}
+
 export async function writeEvaluation(experiment: string, evaluation: ModelEvaluation): Promise<void> {
   await write(evaluationPath(experiment, evaluation.model), `${JSON.stringify(evaluation)}\n`);
 }

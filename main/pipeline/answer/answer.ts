@@ -27,7 +27,7 @@ export async function answerOnce(request: AnswerRequest, say: Say): Promise<void
       const labels = await readLabelWords(task, tokenizer, request.seed, request.experiment);
       const ids = promptTokens(tokenizer, prompt, longest, longestAnswer(labels, task.maxNewTokens));
       const started = performance.now();
-      const scores = scoreLabels(model, ids, labels);
+      const scores = scoreLabels(model, ids, labels, request.temperature);
       say({ type: 'labels', scores });
       const chosen = scores.reduce(
         (best, { probability }, at) => (probability > scores[best]!.probability ? at : best),

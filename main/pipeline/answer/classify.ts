@@ -26,7 +26,13 @@ interface Scorer {
   close(): Promise<void>;
 }
 
-async function openScorer({ path, task, engine, threads = politeThreads() }: ClassifyRequest): Promise<Scorer> {
+async function openScorer({
+  path,
+  task,
+  engine,
+  temperature,
+  threads = politeThreads(),
+}: ClassifyRequest): Promise<Scorer> {
   if (engine === 'llama.cpp') {
     const component = requireLlamaCpp();
     const { fileBytes, vocabularySize, contextLength } = await ggufFacts(path);
@@ -36,7 +42,7 @@ async function openScorer({ path, task, engine, threads = politeThreads() }: Cla
       loaded: { type: 'loaded', seconds: model.loadSeconds, weightBytes: fileBytes, kernel: 'llama.cpp' },
       vocabularySize,
       contextLength,
-      score: (prompt, labels) => scoreLabelsInLlamaCpp(model, prompt, labels),
+      score: (prompt, labels) => scoreLabelsInLlamaCpp(model, prompt, labels, temperature),
       close: () => model.close(),
     };
   }
@@ -46,7 +52,7 @@ async function openScorer({ path, task, engine, threads = politeThreads() }: Cla
     loaded: { type: 'loaded', seconds: loadSeconds, weightBytes, kernel },
     vocabularySize,
     contextLength,
-    score: (prompt, labels) => Promise.resolve(scoreLabels(model, prompt, labels)),
+    score: (prompt, labels) => Promise.resolve(scoreLabels(model, prompt, labels, temperature)),
     close: () => {
       model.close();
       return Promise.resolve();

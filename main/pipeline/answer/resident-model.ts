@@ -84,6 +84,7 @@ async function resident(model: StudentModel, source: string, task: ModelToServe[
   const settings = task === null ? null : settingsOf(task);
   const render = settings === null ? null : await promptRenderer(settings);
   const labels = task === null ? null : await labelsOf(task, tokenizer, info.vocabularySize);
+  const temperature = task === null ? undefined : 'deployed' in task ? task.deployed.temperature : task.temperature;
   const reserved = settings === null ? 0 : longestAnswer(labels, settings.maxNewTokens);
   const longest = Math.min(settings?.maxLength ?? info.contextLength, info.contextLength);
   /** Tokens of a row of the task, cut as in training. */
@@ -153,7 +154,13 @@ async function resident(model: StudentModel, source: string, task: ModelToServe[
     score: async ({ id, input }) => {
       if (labels === null) throw new TritsmithError('bad-input', 'serving.no-labels');
       const { ids, cut } = await rowTokens(input);
-      return { type: 'scored', id, promptTokens: ids.length, shortened: cut, scores: scoreLabels(model, ids, labels) };
+      return {
+        type: 'scored',
+        id,
+        promptTokens: ids.length,
+        shortened: cut,
+        scores: scoreLabels(model, ids, labels, temperature),
+      };
     },
     close: () => {
       model.close();

@@ -7,7 +7,7 @@ import type { NewRowsReview, ReviewRequest } from '../../contract/new-rows.ts';
 import { classChange, shareDifference } from '../../evaluation/two-samples.ts';
 import { wilsonInterval } from '../../evaluation/wilson.ts';
 import { readExperimentFile } from '../../experiment/record.ts';
-import { readEvaluation } from '../../experiment/results.ts';
+import { readEvaluation, scoreTemperature } from '../../experiment/results.ts';
 import { type ClassifiedRow, openClassifier } from './classify.ts';
 
 const longestQuote = 500;
@@ -34,6 +34,7 @@ export async function reviewRows(
     task,
     seed,
     experiment,
+    ...scoreTemperature(experiment, model),
     source: { file, ...(reading === undefined ? {} : { reading }) },
   };
   const classifier = await openClassifier(request);

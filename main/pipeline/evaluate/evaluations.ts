@@ -5,6 +5,7 @@ import { agreement } from '../../evaluation/agreement.ts';
 import type { ClassifiedRow } from '../../evaluation/answer-classes.ts';
 import { corpusBleu } from '../../evaluation/bleu.ts';
 import { bootstrapInterval } from '../../evaluation/bootstrap.ts';
+import { calibrationOf } from '../../evaluation/calibration.ts';
 import { comparePaired } from '../../evaluation/mcnemar.ts';
 import { rouge, rougeOfSet } from '../../evaluation/rouge.ts';
 import { wilsonInterval } from '../../evaluation/wilson.ts';
@@ -36,6 +37,7 @@ export function classifierEvaluation(
   const right = found.filter(({ predicted }, index) => predicted === dev[index]!.label).length;
   const tokens = dev.reduce((sum, { label }) => sum + ids[label]!.length, 0);
   const likelihood = found.reduce((sum, { scores }, index) => sum + scores[dev[index]!.label]!, 0);
+  const calibration = calibrationOf(found.map(({ scores }, index) => ({ scores, label: dev[index]!.label })));
   return {
     model: name,
     metric: 'accuracy',
@@ -49,6 +51,7 @@ export function classifierEvaluation(
     predictions: found.map(({ predicted }) => predicted),
     answers: [],
     request: { promptTokens: upperMedian(dev.map(({ prompt }) => prompt.length)) ?? 1, answerTokens: 1 },
+    ...(calibration === null ? {} : { calibration }),
   };
 }
 

@@ -5,7 +5,6 @@ import { companionFiles } from '../../contract/companion-files.ts';
 import { type DeployedTask, deployedTaskFile } from '../../contract/deployed-task.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { DeployRequest, Deployed } from '../../contract/queries.ts';
-import type { TaskSettings } from '../../contract/recipe.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import { copyCompanion } from '../../models/companion-files.ts';
 import { modelCompanions, modelTokenizer } from '../../models/open-model.ts';
@@ -31,7 +30,7 @@ export async function writeDeployFolder(request: DeployRequest): Promise<Deploye
   const labels = task.kind === 'classification' ? await readLabelWords(task, tokenizer, seed, experiment) : null;
   const model = basename(path);
   const files: Record<string, string> = {
-    [deployedTaskFile]: `${JSON.stringify(deployedTaskOf(model, task, labels), null, 2)}\n`,
+    [deployedTaskFile]: `${JSON.stringify(deployedTaskOf(request, labels), null, 2)}\n`,
     'model-card.md': card,
     ...deployTexts({ model, task, labels, runsIn, prompt: await promptPieces(task) }),
   };
@@ -60,13 +59,14 @@ function notThere(thrown: NodeJS.ErrnoException): never[] {
   throw TritsmithError.from(thrown);
 }
 
-function deployedTaskOf(model: string, task: TaskSettings, labels: LabelWords | null): DeployedTask {
-  const { name, kind, textColumns, template, maxLength, maxNewTokens } = task;
+function deployedTaskOf({ path, recipe, temperature }: DeployRequest, labels: LabelWords | null): DeployedTask {
+  const { name, kind, textColumns, template, maxLength, maxNewTokens } = recipe.task;
   return {
     format: 'tritsmith-task',
     version: 1,
-    model,
+    model: basename(path),
     task: { name, kind, textColumns, template, maxLength, maxNewTokens },
+    ...(temperature === undefined ? {} : { temperature }),
     labels:
       labels?.classes.map((label, index) => ({
         label,

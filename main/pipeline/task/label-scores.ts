@@ -1,11 +1,20 @@
 /** Scores of label words in the native runtime or in llama.cpp: the figures of the evaluation (main/evaluation/answer-classes.ts), from an exported file. */
 import type { StudentModel } from '../../../native/runtime.ts';
 import type { LabelScore } from '../../contract/helper-protocol.ts';
+import { probabilities } from '../../evaluation/calibration.ts';
 import type { LlamaCppModel } from '../../llama-cpp/index.ts';
 import type { LabelWords } from './label-words.ts';
 
-/** Log-probability of each class's answer after `prompt`, summed over its tokens, and its share among the classes. Starts the conversation anew. */
-export function scoreLabels(model: StudentModel, prompt: Int32Array, labels: LabelWords): LabelScore[] {
+/**
+ * Log-probability of each class's answer after `prompt`, summed over its tokens, and its share among the classes. Starts the conversation anew.
+ * @param temperature that of the model's evaluation (docs/method.md, 11), which makes probabilities of the shares
+ */
+export function scoreLabels(
+  model: StudentModel,
+  prompt: Int32Array,
+  labels: LabelWords,
+  temperature = 1,
+): LabelScore[] {
   model.reset();
   model.prefill(prompt);
   const first = model.lastLogits();
@@ -22,7 +31,7 @@ export function scoreLabels(model: StudentModel, prompt: Int32Array, labels: Lab
     }
     return score;
   });
-  return shares(labels, scores);
+  return shares(labels, scores, temperature);
 }
 
 /** The same scores from llama.cpp. */
@@ -30,6 +39,7 @@ export async function scoreLabelsInLlamaCpp(
   model: Pick<LlamaCppModel, 'branches'>,
   prompt: Int32Array,
   labels: LabelWords,
+  temperature = 1,
 ): Promise<LabelScore[]> {
   const found = await model.branches(
     prompt,
@@ -42,14 +52,14 @@ export async function scoreLabelsInLlamaCpp(
       found.prompt[answer[0]!]! - shift,
     ),
   );
-  return shares(labels, scores);
+  return shares(labels, scores, temperature);
 }
 
-function shares({ classes }: LabelWords, scores: readonly number[]): LabelScore[] {
-  const all = logSumExp(scores);
+function shares({ classes }: LabelWords, scores: readonly number[], temperature: number): LabelScore[] {
+  const found = probabilities(scores, temperature);
   return classes.map((label, index) => ({
     label,
-    probability: Math.exp(scores[index]! - all),
+    probability: found[index]!,
     logProbability: scores[index]!,
   }));
 }

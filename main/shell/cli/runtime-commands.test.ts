@@ -167,8 +167,16 @@ describe.skipIf(!ready)('classify', () => {
     );
     const crossEntropy = -likelihood.reduce((sum, value) => sum + value, 0) / rowCount;
     expect(Math.abs(crossEntropy - evaluation.crossEntropy)).toBeLessThan(1e-3);
-    for (const { scores } of found.rows)
-      expect(scores.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 9);
+    // What is told as a probability has the temperature that the evaluation found.
+    const { temperature } = evaluation.calibration!;
+    expect(Math.abs(Math.log(temperature))).toBeGreaterThan(0.01);
+    for (const { scores } of found.rows) {
+      const expected = scores.map(({ logProbability }) => Math.exp(logProbability / temperature));
+      const sum = expected.reduce((total, each) => total + each, 0);
+      scores.forEach(({ probability }, at) => {
+        expect(probability).toBeCloseTo(expected[at]! / sum, 9);
+      });
+    }
   });
 
   it('of one text shows a table, of a file TSV with a header; the text of a row scores as the row', () => {

@@ -4,6 +4,7 @@ import type { ExperimentRecord } from '../../contract/experiments.ts';
 import { lastPart } from '../../contract/local-path.ts';
 import type { Deployed } from '../../contract/queries.ts';
 import type { ExportedModel } from '../../contract/views.ts';
+import { scoreTemperature } from '../../experiment/results.ts';
 import { askWorker } from '../../jobs/host.ts';
 import { withPaths } from '../experiments/recipe-inputs.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
@@ -24,6 +25,7 @@ export async function deploy(
   port: SpawnPort,
 ): Promise<Deployed> {
   if (!file.path.endsWith('.gguf')) throw new TritsmithError('bad-input', 'deploy.no-gguf', { type: file.type });
+  const experiment = workspace.experimentFolder(record.id);
   return askWorker(port, {
     type: 'deploy',
     request: {
@@ -31,7 +33,8 @@ export async function deploy(
       pruned: file.pruning != null,
       runsIn: (file.verdicts ?? []).filter(({ runs }) => runs).map(({ program }) => program),
       recipe: record.recipe,
-      experiment: workspace.experimentFolder(record.id),
+      experiment,
+      ...scoreTemperature(experiment, file.model),
       card: markdownCard(
         { ...record, recipe: withPaths(record.recipe, lastPart) },
         { ...readResults(workspace, record), differences: null },

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { experimentRecord, stageRecord } from '../../contract/experiments.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
-import { cutSentences, htmlCard, keptSentences, markdownCard } from './model-card.ts';
+import { cutSentences, htmlCard, keptSentences, markdownCard, sureSentences } from './model-card.ts';
 
 const name = 'A *bold* [link](http://evil.example) ![](http://evil.example/x.png) <b>&amp; http://evil.example';
 
@@ -110,4 +110,36 @@ it("keeps a user's text text: no markup, no links, no images", () => {
   );
   expect(html).toContain('<code>&lt;img src=x&gt; [x](javascript:1) # not a heading ˋˋ &lt;script&gt;</code>');
   expect(html).not.toMatch(/<(img|script|a|em|b)\b/);
+});
+
+it('says from which score on how many answers are right, and nothing of thresholds that no row reaches', () => {
+  const calibration = {
+    temperature: 1.8,
+    errorBefore: 0.12,
+    error: 0.02,
+    sure: [
+      { atLeast: 0.9, rows: 160, right: 152, ci95: [0.9, 0.97] as [number, number] },
+      { atLeast: 0.95, rows: 0, right: 0, ci95: [0, 1] as [number, number] },
+    ],
+  };
+  const evaluation = {
+    model: 'bitdistill' as const,
+    metric: 'accuracy' as const,
+    value: 0.8,
+    ci95: [0.74, 0.85] as [number, number],
+    rows: 200,
+    crossEntropy: 0.5,
+    scores: {},
+    differences: [],
+    predictions: [],
+    answers: [],
+    calibration,
+  };
+  expect(sureSentences([evaluation])).toEqual([
+    "Where the student's score is at least 90 %, which it is on 80.0 % of the rows, it is right on 95.0 % of them.",
+  ]);
+  expect(
+    markdownCard(record(), { comparison: null, evaluations: [evaluation], exports: [], differences: null }),
+  ).toContain('it is right on 95.0 % of them');
+  expect(sureSentences([{ ...evaluation, model: 'teacher' }])).toEqual([]);
 });

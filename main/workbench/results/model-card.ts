@@ -51,6 +51,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
   ]);
   const student = results.evaluations.find(({ model }) => model === studentModel);
   const request = results.comparison?.request ?? null;
+  const sure = sureSentences(results.evaluations);
   return [
     `# ${record.name}`,
     '',
@@ -63,6 +64,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
     ...cutSentences(record).flatMap((sentence) => ['', sentence]),
     ...keptSentences(record).flatMap((sentence) => ['', sentence]),
     ...pairedSentences(results.evaluations).flatMap((sentence) => ['', sentence]),
+    ...sure.flatMap((sentence) => ['', sentence]),
     ...(request === null
       ? []
       : [
@@ -160,6 +162,19 @@ export function keptSentences({ stages }: Pick<ExperimentRecord, 'stages'>): str
       `${names[keptModels[kind]]}: step ${kept.step.toLocaleString('en')} of ${steps.toLocaleString('en')} was kept, the best by ${measures[kept.measure]} (${value}) on ${kept.rows.toLocaleString('en')} training rows that were set apart to choose with; the evaluation rows chose nothing.`,
     ];
   });
+}
+
+/** How far the student's scores can be trusted, a sentence for each threshold that some rows reach. */
+export function sureSentences(evaluations: ExperimentResults['evaluations']): string[] {
+  const student = evaluations.find(({ model }) => model === studentModel);
+  const { calibration, rows } = student ?? {};
+  if (calibration === undefined || rows === undefined) return [];
+  return calibration.sure
+    .filter((point) => point.rows > 0)
+    .map(
+      ({ atLeast, rows: sure, right }) =>
+        `Where the student's score is at least ${percent(atLeast, 0)}, which it is on ${percent(sure / rows)} of the rows, it is right on ${percent(right / sure)} of them.`,
+    );
 }
 
 /** The student against each other model on the same rows, a sentence each. */

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { TritsmithError } from '../../contract/errors.ts';
 import { studentModel } from '../../contract/model-names.ts';
 import type { ServedModel } from '../../contract/serving.ts';
+import { scoreTemperature } from '../../experiment/results.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { type ModelServer, newToken, startModelServer } from '../../serving/model-server.ts';
 import type { EventHub } from '../interface/event-hub.ts';
@@ -64,12 +65,13 @@ export class ServedModels {
   async #open(id: string): Promise<Entry> {
     const record = this.#workspace.experiments.get(id);
     const { teacher, task, seed } = record.recipe;
+    const experiment = this.#workspace.experimentFolder(id);
     const token = newToken();
     const server = await startModelServer(this.#port, {
       model: {
         path: exportOf(this.#workspace, record, studentModel).path,
         tokenizer: teacher,
-        task: { settings: task, seed, experiment: this.#workspace.experimentFolder(id) },
+        task: { settings: task, seed, experiment, ...scoreTemperature(experiment, studentModel) },
         threads: Math.max(1, availableParallelism() - 1),
       },
       name: id,

@@ -4,6 +4,7 @@ import { TritsmithError } from '../../../contract/errors.ts';
 import type { TaskSettings } from '../../../contract/recipe.ts';
 import type { ClassifyRequest, LabelScore, RuntimeMessage } from '../../../contract/helper-protocol.ts';
 import type { TrainedModel } from '../../../contract/model-names.ts';
+import { scoreTemperature } from '../../../experiment/results.ts';
 import { converse } from '../../../workbench/interface/helper-host.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath } from '../paths.ts';
@@ -59,7 +60,8 @@ async function classify(shell: Shell, reference: string, options: ClassifyOption
   if ((out !== undefined && !('file' in source)) || (unsure !== undefined && out === undefined))
     throw new TritsmithError('bad-input', 'cli.out-of-file');
   const output = out === undefined ? {} : { output: { path: absolutePath(out), unsureBelow: unsure ?? null } };
-  const request = { path, tokenizer, task, seed, experiment: folder, source, ...output, ...used };
+  const trusted = scoreTemperature(folder, options.model);
+  const request = { path, tokenizer, task, seed, experiment: folder, ...trusted, source, ...output, ...used };
   await cancellable(shell, async (cancel, kill) => {
     const rows: Classified[] = [];
     for await (const message of converse(runtimePort, { type: 'classify', request }, kill, cancel)) {

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import type { TrainedModel } from '../../../contract/model-names.ts';
 import { bytesInWords } from '../../../contract/quantities.ts';
+import { scoreTemperature } from '../../../experiment/results.ts';
 import { servingPort } from '../../../jobs/serving-port.ts';
 import { newToken, startModelServer } from '../../../serving/model-server.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
@@ -70,7 +71,12 @@ async function serveModel(shell: Shell, reference: string, options: ServeOptions
   const ofExperiment =
     record === null || folder === null
       ? null
-      : { settings: record.recipe.task, seed: record.recipe.seed, experiment: folder };
+      : {
+          settings: record.recipe.task,
+          seed: record.recipe.seed,
+          experiment: folder,
+          ...scoreTemperature(folder, options.model),
+        };
   const task = deployed === null ? ofExperiment : { deployed };
   // From here on, so that a request to end while the model is loaded is not lost.
   const asked = askedToEnd(shell);

@@ -3,7 +3,7 @@ import { type SerialisedError, TritsmithError } from '../../../contract/errors.t
 import type { ExperimentRecord } from '../../../contract/experiments.ts';
 import { foldedCurveNames } from '../../../contract/metric-names.ts';
 import { readComparison } from '../../../workbench/results/comparison.ts';
-import { pairedSentences } from '../../../workbench/results/model-card.ts';
+import { pairedSentences, sureSentences } from '../../../workbench/results/model-card.ts';
 import { readResults } from '../../../workbench/results/results.ts';
 import type { Workspace } from '../../../workbench/workspace/workspace.ts';
 import { reportedDifferences } from '../../../workbench/results/differences.ts';
@@ -84,7 +84,7 @@ async function show(shell: Shell, workspace: Workspace, record: ExperimentRecord
   if (metrics.length > 0) shell.out(`\nCurves: ${foldedCurveNames(metrics.map(({ name }) => name)).join(', ')}\n`);
   if (comparison !== null) {
     shell.out(`\n${comparisonTable(comparison, record.recipe.task.kind)}`);
-    for (const sentence of pairedSentences(evaluations)) shell.out(`${sentence}\n`);
+    for (const sentence of [...pairedSentences(evaluations), ...sureSentences(evaluations)]) shell.out(`${sentence}\n`);
     if (differences !== null) shell.out(`\n${differencesText(differences)}`);
   }
   if (comparison?.exports !== undefined && comparison.exports.length > 0)

@@ -1,6 +1,7 @@
 /** What experiments found out: tables, differing rows, reports, answers of exported models and benchmarks. */
 import { TritsmithError } from '../../../contract/errors.ts';
 import { studentModel } from '../../../contract/model-names.ts';
+import { scoreTemperature } from '../../../experiment/results.ts';
 import { deploy } from '../../results/deploy.ts';
 import { readDifferences, reportedDifferences } from '../../results/differences.ts';
 import { htmlCard, markdownCard } from '../../results/model-card.ts';
@@ -65,12 +66,14 @@ export function resultProcedures({ results, playground, benchmarks }: Procedures
         streamed(async function* ({ context: { application }, input, signal }) {
           const { workspace, options } = application;
           const record = workspace.experiments.get(input.id);
+          const folder = workspace.experimentFolder(record.id);
           const request = {
             path: exportOf(workspace, record, input.model).path,
             tokenizer: record.recipe.teacher,
             task: record.recipe.task,
             seed: record.recipe.seed,
-            experiment: workspace.experimentFolder(record.id),
+            experiment: folder,
+            ...scoreTemperature(folder, input.model),
             input: input.input,
             maxTokens: input.maxTokens,
             answering: input.answering,
