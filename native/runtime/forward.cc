@@ -354,6 +354,7 @@ void Forward::multiplyHead(const float* in, size_t count, float* out) {
 }
 
 void Forward::logits(const std::vector<const Conversation*>& conversations, float* out) {
+  if (conversations.empty()) return;
   const size_t width = model_.shape.width;
   std::vector<float> last(conversations.size() * width);
   for (size_t i = 0; i < conversations.size(); i++) std::copy_n(conversations[i]->hidden(), width, last.data() + i * width);
