@@ -9,6 +9,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   real: () => import('./real.ts'),
   estimate: () => import('./estimate.ts'),
   agreement: () => import('./agreement.ts'),
+  serving: () => import('./serving.ts'),
   interface: () => import('./interface.ts'),
   pictures: () => import('./pictures.ts'),
   faults: () => import('./faults.ts'),

@@ -47,6 +47,10 @@ export interface ModelInformation {
   weightBytes: number;
   /** Bytes of weights that decoding one token reads. */
   bytesPerToken: number;
+  /** Bytes that one token of a conversation takes in its cache. */
+  cacheBytesPerToken: number;
+  /** Most tokens that pass the weights together. */
+  tileTokens: number;
   loadSeconds: number;
 }
 
@@ -90,14 +94,17 @@ export class StudentError extends Error {
   }
 }
 
+/** A conversation by its number; 0 is the model's own. */
 interface NativeStudent {
   info(): Omit<ModelInformation, 'loadSeconds'>;
-  append(ids: Int32Array, eachLogits?: Float32Array): void;
-  logits(out: Float32Array): void;
-  sample(options: SamplingOptions): number;
-  seed(seed: number): void;
-  truncate(length: number): void;
-  state(): { length: number; cacheBytes: number };
+  open(): number;
+  append(turns: readonly { conversation: number; ids: Int32Array; logits?: number }[], out?: Float32Array): void;
+  logits(conversations: Int32Array, out: Float32Array): void;
+  sample(conversations: Int32Array, options: readonly SamplingOptions[]): Int32Array;
+  seed(conversation: number, seed: number): void;
+  truncate(conversation: number, length: number): void;
+  state(conversation: number): { length: number; cacheBytes: number };
+  closeConversation(conversation: number): void;
   close(): void;
 }
 
@@ -174,7 +181,56 @@ export class TernaryMatrix {
   }
 }
 
-/** A loaded model with one conversation (KV cache). Not safe for use from several threads. */
+/** One of several conversations with a model: a KV cache and a sampler of its own. */
+export class Conversation {
+  readonly #native: NativeStudent;
+  readonly #number: number;
+
+  /** Use `StudentModel.open`. */
+  constructor(native: NativeStudent, number: number) {
+    this.#native = native;
+    this.#number = number;
+  }
+
+  /** @internal */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** Tokens in the KV cache. */
+  get length(): number {
+    return this.#native.state(this.#number).length;
+  }
+
+  /** Begins the random numbers of `sample` anew. */
+  seed(seed: number): void {
+    this.#native.seed(this.#number, seed);
+  }
+
+  /** Forgets everything after the first `length` tokens (all by default). */
+  reset(length = 0): void {
+    this.#native.truncate(this.#number, length);
+  }
+
+  /** Gives its memory back. */
+  close(): void {
+    this.#native.closeConversation(this.#number);
+  }
+}
+
+/** Tokens for one conversation. */
+export interface Turn {
+  readonly conversation: Conversation;
+  readonly ids: Int32Array;
+  /** Of so many of its last tokens logits are wanted. Default 0. */
+  readonly logits?: number;
+}
+
+const own = Int32Array.of(0);
+const numbersOf = (conversations: readonly Conversation[]): Int32Array =>
+  Int32Array.from(conversations, ({ number }) => number);
+
+/** A loaded model with a conversation of its own (KV cache) and, where wanted, further ones. Not safe for use from several threads. */
 export class StudentModel {
   readonly info: Readonly<ModelInformation>;
   readonly #native: NativeStudent;
@@ -189,22 +245,24 @@ export class StudentModel {
 
   /** Tokens in the KV cache. */
   get length(): number {
-    return this.#native.state().length;
+    return this.#native.state(0).length;
   }
 
   /** Weights and used KV cache in memory. */
   get residentBytes(): number {
-    return this.info.weightBytes + this.#native.state().cacheBytes;
+    return this.info.weightBytes + this.#native.state(0).cacheBytes;
   }
 
   /** Appends tokens to the conversation; the last one's hidden state is kept for `sample` and `lastLogits`. */
   prefill(ids: Int32Array): void {
-    call(() => this.#native.append(ids));
+    call(() => {
+      this.#native.append([{ conversation: 0, ids }]);
+    });
   }
 
   /** Samples the next token from the current logits, without appending it. */
   sample(options: SamplingOptions = {}): number {
-    return call(() => this.#native.sample(options));
+    return call(() => this.#native.sample(own, [options]))[0]!;
   }
 
   /** Appends one token and samples the next. */
@@ -216,15 +274,48 @@ export class StudentModel {
   /** Logits [ids.length, vocabularySize] of every one of the tokens, which are appended. */
   logits(ids: Int32Array): Float32Array {
     const out = new Float32Array(ids.length * this.info.vocabularySize);
-    call(() => this.#native.append(ids, out));
+    call(() => {
+      this.#native.append([{ conversation: 0, ids, logits: ids.length }], out);
+    });
     return out;
   }
 
   /** Logits [vocabularySize] after the last token. */
   lastLogits(): Float32Array {
     const out = new Float32Array(this.info.vocabularySize);
-    call(() => this.#native.logits(out));
+    call(() => {
+      this.#native.logits(own, out);
+    });
     return out;
+  }
+
+  /** Opens another conversation. Its memory is used as tokens come. */
+  open(): Conversation {
+    return new Conversation(
+      this.#native,
+      call(() => this.#native.open()),
+    );
+  }
+
+  /**
+   * Appends tokens to several conversations, each of which may occur once, and returns the logits [number wanted, vocabularySize], turn by turn. The tokens
+   * pass the weights together, `info.tileTokens` at a time; what a conversation gets is bit for bit what it gets alone.
+   */
+  append(turns: readonly Turn[]): Float32Array {
+    const wanted = turns.reduce((sum, { logits = 0 }) => sum + logits, 0);
+    const out = new Float32Array(wanted * this.info.vocabularySize);
+    call(() => {
+      this.#native.append(
+        turns.map(({ conversation, ids, logits = 0 }) => ({ conversation: conversation.number, ids, logits })),
+        out,
+      );
+    });
+    return out;
+  }
+
+  /** Samples the next token of each of the conversations, without appending it. */
+  sampleEach(conversations: readonly Conversation[], options: readonly SamplingOptions[]): Int32Array {
+    return call(() => this.#native.sample(numbersOf(conversations), options));
   }
 
   /**
@@ -236,48 +327,65 @@ export class StudentModel {
     options: GenerationOptions,
     onToken?: (token: number) => boolean | undefined,
   ): Promise<Generation> {
-    const { maxTokens, stopTokens = [], seed = 0, signal, ...sampling } = options;
-    const tokens: number[] = [];
+    const { seed = 0, signal, temperature, topK, topP, repetitionPenalty } = options;
+    const sampling = { temperature, topK, topP, repetitionPenalty };
     const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-    const started = performance.now();
-    let prefilled = started;
-    const done = (reason: Generation['reason']): Generation => ({
-      tokens: Int32Array.from(tokens),
-      reason,
-      promptTokens: ids.length,
-      prefillSeconds: (prefilled - started) / 1000,
-      decodeSeconds: (performance.now() - prefilled) / 1000,
-    });
-    this.#native.seed(seed);
-    for (let begin = 0; begin < ids.length; begin += promptPiece) {
-      if (signal?.aborted) return done('cancelled');
-      this.prefill(ids.subarray(begin, begin + promptPiece));
-      prefilled = performance.now();
-      await turn();
-    }
-    while (tokens.length < maxTokens) {
-      if (signal?.aborted) return done('cancelled');
-      if (tokens.length > 0) {
-        if (this.length >= this.info.contextLength) return done('context');
-        this.prefill(Int32Array.of(tokens.at(-1)!));
+    this.#native.seed(0, seed);
+    const next = async (piece: Int32Array): Promise<number | null> => {
+      for (let begin = 0; begin < piece.length; begin += promptPiece) {
+        if (signal?.aborted) return null;
+        this.prefill(piece.subarray(begin, begin + promptPiece));
+        await turn();
       }
-      const token = this.sample(sampling);
-      tokens.push(token);
-      if (onToken?.(token) === false || stopTokens.includes(token)) return done('stop');
-      await turn();
-    }
-    return done('length');
+      return signal?.aborted ? null : this.sample(sampling);
+    };
+    return generateWith(next, this.info.contextLength - this.length, ids, options, onToken);
   }
 
   /** Forgets everything after the first `length` tokens (all by default). */
   reset(length = 0): void {
-    this.#native.truncate(length);
+    this.#native.truncate(0, length);
   }
 
-  /** Gives the memory back. The model can't be used any more. */
+  /** Gives the memory back, that of all conversations too. The model can't be used any more. */
   close(): void {
     this.#native.close();
   }
+}
+
+/**
+ * The rules by which an answer goes on and ends. `next` appends tokens to a conversation with room for `room` more and samples the next one, null where it was
+ * cancelled. The last token is not yet in the conversation.
+ */
+export async function generateWith(
+  next: (ids: Int32Array) => Promise<number | null>,
+  room: number,
+  ids: Int32Array,
+  { maxTokens, stopTokens = [] }: GenerationOptions,
+  onToken?: (token: number) => boolean | undefined,
+): Promise<Generation> {
+  const tokens: number[] = [];
+  const started = performance.now();
+  let prefilled = started;
+  const done = (reason: Generation['reason']): Generation => ({
+    tokens: Int32Array.from(tokens),
+    reason,
+    promptTokens: ids.length,
+    prefillSeconds: (prefilled - started) / 1000,
+    decodeSeconds: (performance.now() - prefilled) / 1000,
+  });
+  let piece = ids;
+  while (tokens.length < maxTokens) {
+    if (tokens.length > 0 && room < 1) return done('context');
+    room -= piece.length;
+    const token = await next(piece);
+    if (token === null) return done('cancelled');
+    if (tokens.length === 0) prefilled = performance.now();
+    tokens.push(token);
+    if (onToken?.(token) === false || stopTokens.includes(token)) return done('stop');
+    piece = Int32Array.of(token);
+  }
+  return done('length');
 }
 
 /** Tokens of the prompt between two chances to cancel: a multiple of the native tile. */

@@ -1,4 +1,4 @@
-/** What a model server says to a process that holds an exported model and answers one request after another, and what it answers. */
+/** What a model server says to the process that holds an exported model and answers many requests at once, and what it answers. */
 import { z } from 'zod';
 import { deployedTask } from './deployed-task.ts';
 import { labelScore } from './helper-protocol.ts';
@@ -29,6 +29,8 @@ export const modelToServe = z.object({
   threads: z.int().min(1).max(256),
   /** Tokens that prompt and answer may have together. Absent: what the model was trained for, at most 4096. */
   contextLength: z.int().min(8).max(1_048_576).optional(),
+  /** Requests that are computed at once. Absent: 32, fewer where half of the free memory does not hold their caches. */
+  conversations: z.int().min(1).max(256).optional(),
 });
 export type ModelToServe = z.infer<typeof modelToServe>;
 
@@ -57,12 +59,12 @@ export const scoreRequest = z.object({
 });
 export type ScoreRequest = z.infer<typeof scoreRequest>;
 
-/** `open` comes first and once; of the requests one at a time. */
+/** `open` comes first and once; of the requests as many at once as there are conversations. */
 export const servingCommand = z.discriminatedUnion('type', [
   z.object({ type: z.literal('open'), model: modelToServe }),
   writeRequest,
   scoreRequest,
-  /** End the request after the current token. */
+  /** End the request after the current step. */
   z.object({ type: z.literal('cancel'), id: z.int() }),
 ]);
 export type ServingCommand = z.infer<typeof servingCommand>;
@@ -70,6 +72,9 @@ export type ServingCommand = z.infer<typeof servingCommand>;
 /** What the model turned out to be. */
 export const servedFacts = z.object({
   contextLength: z.number(),
+  /** Requests that are computed at once, and bytes that their caches take at most. */
+  conversations: z.number(),
+  mostCacheBytes: z.number(),
   weightBytes: z.number(),
   kernel: z.string(),
   loadSeconds: z.number(),

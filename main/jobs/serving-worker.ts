@@ -1,4 +1,4 @@
-/** The entry of the processes behind a model server: each holds the model and answers one request at a time, until the server is gone. */
+/** The entry of the process behind a model server: it holds the model and answers many requests at once, until the server is gone. */
 import { TritsmithError } from '../contract/errors.ts';
 import { servingCommand, type ServingMessage } from '../contract/serving-protocol.ts';
 import type { ResidentModel } from '../pipeline/answer/resident-model.ts';
@@ -6,7 +6,8 @@ import { openChannel } from './channel.ts';
 
 const channel = openChannel();
 let model: ResidentModel | null = null;
-let running: { readonly id: number; readonly abort: AbortController } | null = null;
+/** Of the requests that are computed. */
+const running = new Map<number, AbortController>();
 
 const say = (message: ServingMessage): Promise<void> => channel.send(message);
 const serialised = (thrown: unknown) => TritsmithError.from(thrown).serialise();
@@ -14,7 +15,7 @@ const serialised = (thrown: unknown) => TritsmithError.from(thrown).serialise();
 async function obey(raw: unknown): Promise<void> {
   const command = servingCommand.parse(raw);
   if (command.type === 'cancel') {
-    if (running?.id === command.id) running.abort.abort();
+    running.get(command.id)?.abort();
     return;
   }
   if (command.type === 'open') {
@@ -25,15 +26,16 @@ async function obey(raw: unknown): Promise<void> {
   }
   const { id } = command;
   const abort = new AbortController();
-  running = { id, abort };
+  running.set(id, abort);
   try {
     if (model === null) throw new TritsmithError('internal', 'worker.unknown-command');
     const tell = (text: string): void => void say({ type: 'text', id, text });
-    await say(command.type === 'score' ? await model.score(command) : await model.write(command, tell, abort.signal));
+    const { signal } = abort;
+    await say(command.type === 'score' ? await model.score(command, signal) : await model.write(command, tell, signal));
   } catch (thrown) {
     await say({ type: 'refused', id, error: serialised(thrown) });
   } finally {
-    running = null;
+    running.delete(id);
   }
 }
 

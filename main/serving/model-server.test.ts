@@ -1,4 +1,4 @@
-/** The model server over real HTTP, on real processes with a random student. */
+/** The model server over real HTTP, on a real process with a random student. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -32,7 +32,7 @@ const model = (more: Partial<ModelToServe> = {}): ModelToServe => ({
   ...more,
 });
 async function start(more: Partial<ServerSettings> = {}): Promise<ModelServer> {
-  const found = await startModelServer(servingPort, { model: model(), name: 'tiny', processes: 1, token, ...more });
+  const found = await startModelServer(servingPort, { model: model(), name: 'tiny', token, ...more });
   opened.push(found);
   return found;
 }
@@ -250,7 +250,7 @@ describe('who may ask', () => {
       expect([status, body.error.type]).toEqual([401, 'authentication_error']);
     }
     const health = await fetch(`${server.address}/health`);
-    expect(await health.json()).toEqual({ status: 'ok', model: 'tiny', busy: 0, waiting: 0 });
+    expect(await health.json()).toEqual({ status: 'ok', model: 'tiny', conversations: 32, busy: 0, waiting: 0 });
   });
 
   it('comes from no web page', async () => {
@@ -288,19 +288,29 @@ describe('who may ask', () => {
 });
 
 describe('several clients', () => {
-  it('give each what it gets alone, with one process and with two', async () => {
-    const prompts = ['Where is my', 'The invoice of', 'Please send', 'I want to'];
+  it('give each what it gets alone, beside others, a long prompt and waiting ones', async () => {
+    const prompts = ['Where is my', 'The invoice of', 'Please send', 'I want to', 'word '.repeat(12)];
     const ask = (prompt: string, to: ModelServer): Promise<string> =>
       text({ prompt, max_tokens: 20, temperature: 0.9, seed: 7 }, { to });
     const alone: string[] = [];
     for (const prompt of prompts) alone.push(await ask(prompt, server));
     expect(new Set(alone).size).toBe(prompts.length);
-    const two = await start({ processes: 2 });
+    const two = await start({ model: model({ conversations: 2 }) });
     for (const to of [server, two]) expect(await Promise.all(prompts.map((prompt) => ask(prompt, to)))).toEqual(alone);
   });
 
+  it('are computed at once: an answer comes while an endless one goes on', async () => {
+    const both = await start({ model: roomy() });
+    const stop = new AbortController();
+    await asked('/v1/completions', { ...endless, stream: true }, { to: both, signal: stop.signal });
+    expect(await text({ prompt: 'Where is my', max_tokens: 5, temperature: 0 }, { to: both })).not.toBe('');
+    expect(both.state).toMatchObject({ busy: 1, waiting: 0, answered: 1 });
+    stop.abort();
+    await expect.poll(() => both.state.busy).toBe(0);
+  });
+
   it('sends away those that the queue does not hold, and says when to come again', async () => {
-    const narrow = await start({ queue: 0, model: roomy() });
+    const narrow = await start({ queue: 0, model: { ...roomy(), conversations: 1 } });
     const stop = new AbortController();
     const first = asked('/v1/completions', { ...endless, stream: true }, { to: narrow, signal: stop.signal });
     await first;
@@ -317,7 +327,7 @@ describe('several clients', () => {
   });
 
   it('stops the work of a client that goes away, running or waiting', async () => {
-    const roomyServer = await start({ model: roomy() });
+    const roomyServer = await start({ model: { ...roomy(), conversations: 1 } });
     const [running, waiting] = [new AbortController(), new AbortController()];
     await asked('/v1/completions', { ...endless, stream: true }, { to: roomyServer, signal: running.signal });
     const second = asked('/v1/completions', endless, { to: roomyServer, signal: waiting.signal });
@@ -372,6 +382,19 @@ describe('labels', () => {
     for (const each of many.data.slice(0, 2))
       expect(each).toEqual({ ...one.data[0]!, index: each.index, unsure: true });
     expect(many.data[2]!.shortened).toBe(true);
+  });
+
+  it('of a long list are those of each text alone, digit for digit', async () => {
+    const to = await classifier();
+    const input = Array.from(
+      { length: 40 },
+      (_, i) => `a ${['red', 'green', 'blue'][i % 3]!} one${' and more'.repeat(i)}`,
+    );
+    const ask = async (wanted: string | string[]) =>
+      ((await json('/v1/classify', { input: wanted }, { to })).body as unknown as Labelled).data;
+    const alone: Labelled['data'] = [];
+    for (const [index, each] of input.entries()) alone.push({ ...(await ask(each))[0]!, index });
+    expect(await ask(input)).toEqual(alone);
   });
 
   it('are the same from a folder that was handed over, which knows nothing of the experiment', async () => {

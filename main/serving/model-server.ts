@@ -8,7 +8,7 @@ import { TritsmithError } from '../contract/errors.ts';
 import type { ModelToServe, ServedFacts, Written } from '../contract/serving-protocol.ts';
 import type { SpawnPort } from '../jobs/spawn-port.ts';
 import { type AnswerShape, chatShape, classificationOf, completionShape, type Heading, usageOf } from './answers.ts';
-import { ModelPool } from './model-pool.ts';
+import { ModelProcess } from './model-process.ts';
 import { asRefusal, Refusal } from './refusal.ts';
 import { type Classifying, parseChat, parseClassify, parseCompletion, type Writing } from './requests.ts';
 
@@ -16,15 +16,13 @@ export interface ServerSettings {
   readonly model: ModelToServe;
   /** What clients call the model. */
   readonly name: string;
-  /** Processes with the model: so many requests are computed at the same time. */
-  readonly processes: number;
   /** Default 127.0.0.1. */
   readonly host?: string;
   /** 0 (default) takes any free one. */
   readonly port?: number;
   /** Null: whoever reaches the address may ask; on the loopback address alone. */
   readonly token: string | null;
-  /** Requests that may wait for a free process; one more is sent away. */
+  /** Requests that may wait beside those that are computed; one more is sent away. */
   readonly queue?: number;
   readonly mostBodyBytes?: number;
   /** Seconds that one answer may take, waiting included. */
@@ -43,7 +41,7 @@ export interface ModelServer {
   readonly address: string;
   readonly facts: ServedFacts;
   readonly state: ServerState;
-  /** Takes no new request, lets those that run end for `graceSeconds` (default 5), ends the rest and the processes. */
+  /** Takes no new request, lets those that run end for `graceSeconds` (default 5), ends the rest and the process. */
   close(graceSeconds?: number): Promise<void>;
 }
 
@@ -75,7 +73,7 @@ export async function startModelServer(port: SpawnPort, settings: ServerSettings
   const bound = (http.address() as AddressInfo).port;
   let desk: Desk;
   try {
-    desk = new Desk(await ModelPool.open(port, settings.model, settings.processes), settings, loopback ? bound : null);
+    desk = new Desk(await ModelProcess.open(port, settings.model), settings, loopback ? bound : null);
   } catch (thrown) {
     http.closeAllConnections();
     http.close();
@@ -113,7 +111,7 @@ interface Exchange {
 
 /** Takes requests, sends away those that are too many, and answers the others. */
 class Desk {
-  readonly #pool: ModelPool;
+  readonly #process: ModelProcess;
   readonly #settings: ServerSettings;
   /** Port that the Host header must name; null where the server listens to more than this machine. */
   readonly #loopbackPort: number | null;
@@ -135,18 +133,18 @@ class Desk {
     '/v1/classify': (body, exchange) => this.#classify(parseClassify(body), exchange),
   };
 
-  constructor(pool: ModelPool, settings: ServerSettings, loopbackPort: number | null) {
-    this.#pool = pool;
+  constructor(process: ModelProcess, settings: ServerSettings, loopbackPort: number | null) {
+    this.#process = process;
     this.#settings = settings;
     this.#loopbackPort = loopbackPort;
   }
 
   get facts(): ServedFacts {
-    return this.#pool.facts;
+    return this.#process.facts;
   }
 
   get state(): ServerState {
-    return { busy: this.#pool.busy, waiting: this.#pool.waiting, answered: this.#answered };
+    return { busy: this.#process.busy, waiting: this.#process.waiting, answered: this.#answered };
   }
 
   async receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -173,7 +171,8 @@ class Desk {
     if (get && path === '/health') {
       // Without a token, so that a service manager can ask; it says nothing of anybody's texts.
       const { busy, waiting } = this.state;
-      sendJson(response, 200, { status: 'ok', model: this.#settings.name, busy, waiting });
+      const { conversations } = this.facts;
+      sendJson(response, 200, { status: 'ok', model: this.#settings.name, conversations, busy, waiting });
       return;
     }
     const handler = Object.hasOwn(this.#handlers, path) ? this.#handlers[path]! : null;
@@ -224,9 +223,9 @@ class Desk {
   /** Runs `work` unless too many wait already. */
   async #admit(response: ServerResponse, work: (exchange: Exchange) => Promise<void>): Promise<void> {
     if (this.#closing) throw new Refusal(503, 'shutting_down', { id: 'serving.ending' });
-    const most = this.#pool.size + (this.#settings.queue ?? defaults.queue);
+    const most = this.#process.size + (this.#settings.queue ?? defaults.queue);
     if (this.#inside >= most) {
-      response.setHeader('Retry-After', String(Math.ceil((this.#seconds * this.#inside) / this.#pool.size)));
+      response.setHeader('Retry-After', String(Math.ceil((this.#seconds * this.#inside) / this.#process.size)));
       throw new Refusal(429, 'queue_full', { id: 'serving.queue-full', params: { most } });
     }
     this.#inside += 1;
@@ -274,7 +273,7 @@ class Desk {
     };
     let text = '';
     const stream = request.stream ? new EventStream(response, shape, kind === 'chat') : null;
-    const written = await this.#pool.write(asked, signal, (piece) => {
+    const written = await this.#process.write(asked, signal, (piece) => {
       if (stream === null) text += piece;
       else stream.send({ text: piece });
     });
@@ -297,17 +296,17 @@ class Desk {
     const data: object[] = [];
     let promptTokens = 0;
     let next = 0;
-    // Each text waits for a process anew, so that other clients have their turns between them.
+    // Each text waits for a conversation anew, so that other clients have their turns between them.
     const some = async (): Promise<void> => {
       while (next < inputs.length) {
         const index = next++;
-        const scored = await this.#pool.score(inputs[index]!, signal);
+        const scored = await this.#process.score(inputs[index]!, signal);
         if (signal.aborted) throw interrupted();
         promptTokens += scored.promptTokens;
         data[index] = classificationOf(index, scored, unsureBelow);
       }
     };
-    await Promise.all(Array.from({ length: Math.min(this.#pool.size, inputs.length) }, some));
+    await Promise.all(Array.from({ length: Math.min(this.#process.size, inputs.length) }, some));
     sendJson(response, 200, {
       object: 'list',
       model: this.#settings.name,
@@ -324,14 +323,14 @@ class Desk {
     clearTimeout(this.#grace);
     this.#grace = setTimeout(() => {
       this.#ending.abort();
-      // Those that compute end with their processes.
-      this.#pool.close();
+      // Those that compute end with the process.
+      this.#process.close();
       // Clients that read nothing are not waited for.
       this.#grace = setTimeout(this.#quiet.resolve, lastWordsMilliseconds, undefined);
     }, graceSeconds * 1000);
     await this.#quiet.promise;
     clearTimeout(this.#grace);
-    this.#pool.close();
+    this.#process.close();
   }
 
   #tellQuiet(): void {

@@ -15,8 +15,8 @@
 
 #include "kernels/pack.h"
 #include "runtime/error.h"
+#include "runtime/forward.h"
 #include "runtime/sampler.h"
-#include "runtime/session.h"
 
 namespace {
 
@@ -207,12 +207,15 @@ bool exercise(const Bytes& file, Layout layout, Pool& pool) {
   std::memcpy(bytes.get(), file.data(), file.size());
   try {
     const auto model = loadModel(std::make_unique<FileMap>(std::move(bytes), file.size()), {selectKernels(""), layout}, pool);
-    Session session(*model, pool, 32, CacheType::f16);
+    Conversation first(*model, 32, CacheType::f16), second(*model, 32, CacheType::int8);
+    Forward forward(*model, pool);
     const int32_t ids[3] = {0, 1, 2};
-    session.append(ids, model->shape.vocabulary > 2 ? 3 : 1, nullptr);
-    session.append(ids, 1, nullptr);
-    std::vector<float> logits(model->shape.vocabulary);
-    session.logits(logits.data());
+    const size_t count = model->shape.vocabulary > 2 ? 3 : 1;
+    std::vector<float> logits(2 * model->shape.vocabulary);
+    forward.append({{&first, ids, count, 0}}, nullptr);
+    forward.append({{&second, ids, count, 1}, {&first, ids, 1, 1}}, logits.data());
+    forward.logits({&first, &second}, logits.data());
+    logits.resize(model->shape.vocabulary);
     Sampler sampler(1);
     sampler.sample(logits.data(), logits.size(), {0.8f, 5, 0.9f, 1.1f}, {0, 0, 0});
     return true;

@@ -317,36 +317,42 @@ struct Int8Cache {
   static float one(Element e) { return static_cast<float>(e); }
 };
 
-/** scores[q][key] for Q queries and the key blocks up to `keys`. Few queries take several partial sums, to keep the adders busy. */
+/**
+ * scores[q][key] for Q queries and the key blocks up to `keys`. A score is the sum of four partial sums, over every fourth value of the head, however many
+ * queries there are: few take several parts at once, to keep the adders busy; many take one part after the other, as they fill the registers.
+ */
 template <typename V, typename Cache, size_t Q>
 inline void attentionScores(const AttentionHead& head, const float* const* queries, size_t keys, float* scores, size_t stride) {
   constexpr size_t kRegs = kKeyBlock / V::width;
-  constexpr size_t kParts = Q == 1 ? 4 : Q == 2 ? 2 : 1;
+  constexpr size_t kParts = 4;
+  constexpr size_t kAtOnce = Q == 1 ? 4 : Q == 2 ? 2 : 1;
+  const size_t whole = head.headDim / kParts * kParts;
   const auto* const base = static_cast<const typename Cache::Element*>(head.keys);
   for (size_t block = 0; block * kKeyBlock < keys; block++) {
-    const typename Cache::Element* p = base + block * kKeyBlock * head.headDim;
-    typename V::Reg sums[kParts][Q][kRegs];
-    for (size_t part = 0; part < kParts; part++)
-      for (size_t q = 0; q < Q; q++)
-        for (size_t v = 0; v < kRegs; v++) sums[part][q][v] = V::zero();
-    size_t d = 0;
-    for (; d + kParts <= head.headDim; d += kParts)
-      for (size_t part = 0; part < kParts; part++, p += kKeyBlock)
+    const typename Cache::Element* const p = base + block * kKeyBlock * head.headDim;
+    for (size_t first = 0; first < kParts; first += kAtOnce) {
+      typename V::Reg sums[kAtOnce][Q][kRegs];
+      for (size_t part = 0; part < kAtOnce; part++)
+        for (size_t q = 0; q < Q; q++)
+          for (size_t v = 0; v < kRegs; v++) sums[part][q][v] = V::zero();
+      const auto accumulate = [&](size_t part, size_t d) {
         for (size_t v = 0; v < kRegs; v++) {
-          const typename V::Reg key = Cache::template at<V>(p + v * V::width);
-          for (size_t q = 0; q < Q; q++) sums[part][q][v] = V::fma(key, V::all(queries[q][d + part]), sums[part][q][v]);
+          const typename V::Reg key = Cache::template at<V>(p + d * kKeyBlock + v * V::width);
+          for (size_t q = 0; q < Q; q++) sums[part][q][v] = V::fma(key, V::all(queries[q][d]), sums[part][q][v]);
         }
-    for (; d < head.headDim; d++, p += kKeyBlock)
-      for (size_t v = 0; v < kRegs; v++) {
-        const typename V::Reg key = Cache::template at<V>(p + v * V::width);
-        for (size_t q = 0; q < Q; q++) sums[0][q][v] = V::fma(key, V::all(queries[q][d]), sums[0][q][v]);
-      }
-    for (size_t q = 0; q < Q; q++)
-      for (size_t v = 0; v < kRegs; v++) {
-        typename V::Reg sum = sums[0][q][v];
-        for (size_t part = 1; part < kParts; part++) sum = V::add(sum, sums[part][q][v]);
-        V::store(scores + q * stride + block * kKeyBlock + v * V::width, sum);
-      }
+      };
+      for (size_t d = first; d < whole; d += kParts)
+        for (size_t part = 0; part < kAtOnce; part++) accumulate(part, d + part);
+      if (first == 0)
+        for (size_t d = whole; d < head.headDim; d++) accumulate(0, d);
+      for (size_t q = 0; q < Q; q++)
+        for (size_t v = 0; v < kRegs; v++) {
+          float* const score = scores + q * stride + block * kKeyBlock + v * V::width;
+          typename V::Reg sum = first == 0 ? sums[0][q][v] : V::add(V::load(score), sums[0][q][v]);
+          for (size_t part = 1; part < kAtOnce; part++) sum = V::add(sum, sums[part][q][v]);
+          V::store(score, sum);
+        }
+    }
   }
 }
 

@@ -11,8 +11,8 @@
 
 #include "kernels/pack.h"
 #include "runtime/error.h"
+#include "runtime/forward.h"
 #include "runtime/sampler.h"
-#include "runtime/session.h"
 
 namespace tritsmith {
 namespace {
@@ -40,10 +40,10 @@ struct Ids {
   size_t length;
 };
 
-Ids ids(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
-    throw Napi::TypeError::New(info.Env(), "Token ids must be an Int32Array.");
-  auto array = info[index].As<Napi::Int32Array>();
+Ids idsOf(const Napi::Value& value) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
+    throw Napi::TypeError::New(value.Env(), "Token ids must be an Int32Array.");
+  auto array = value.As<Napi::Int32Array>();
   return {array.Data(), array.ElementLength()};
 }
 
@@ -89,14 +89,16 @@ Layout layoutFor(const Napi::Object& options, const Kernels& kernels) {
 
 const char* layoutName(Layout layout) { return layout == Layout::twoBit ? "2bit" : "1.6bit"; }
 
+/** A loaded model and its conversations, each known by a number. The first, 0, is there from the beginning. */
 class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "StudentRuntime",
-                       {InstanceMethod<&StudentRuntime::info>("info"), InstanceMethod<&StudentRuntime::append>("append"),
-                        InstanceMethod<&StudentRuntime::logits>("logits"),
+                       {InstanceMethod<&StudentRuntime::info>("info"), InstanceMethod<&StudentRuntime::open>("open"),
+                        InstanceMethod<&StudentRuntime::append>("append"), InstanceMethod<&StudentRuntime::logits>("logits"),
                         InstanceMethod<&StudentRuntime::sample>("sample"), InstanceMethod<&StudentRuntime::seed>("seed"),
                         InstanceMethod<&StudentRuntime::truncate>("truncate"), InstanceMethod<&StudentRuntime::state>("state"),
+                        InstanceMethod<&StudentRuntime::closeConversation>("closeConversation"),
                         InstanceMethod<&StudentRuntime::close>("close")});
   }
 
@@ -115,21 +117,51 @@ class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
       load.layout = layoutFor(options, *load.kernels);
       pool_ = std::make_unique<Pool>(threads);
       model_ = loadModel(std::make_unique<FileMap>(path), load, *pool_);
-      const size_t trained = model_->shape.trainedContext;
-      const size_t length = context == 0 ? std::min<size_t>(trained, 4096) : static_cast<size_t>(context);
-      session_ = std::make_unique<Session>(*model_, *pool_, length, kv == "int8" ? CacheType::int8 : kv == "f16" ? CacheType::f16 : CacheType::f32);
+      context_ = context == 0 ? std::min<size_t>(model_->shape.trainedContext, 4096) : static_cast<size_t>(context);
+      cache_ = kv == "int8" ? CacheType::int8 : kv == "f16" ? CacheType::f16 : CacheType::f32;
+      forward_ = std::make_unique<Forward>(*model_, *pool_);
+      talks_.push_back(std::make_unique<Talk>(*model_, context_, cache_));
     });
   }
 
  private:
-  Session& session(Napi::Env env) {
-    if (session_ == nullptr) throw Napi::Error::New(env, "The model is closed.");
-    return *session_;
+  /** A conversation with what sampling needs of it. */
+  struct Talk {
+    Talk(const Model& model, size_t context, CacheType cache) : conversation(model, context, cache) {}
+    Conversation conversation;
+    Sampler sampler{0};
+    std::vector<int32_t> recent;
+  };
+
+  void checkOpen(Napi::Env env) const {
+    if (model_ == nullptr) throw Napi::Error::New(env, "The model is closed.");
+  }
+
+  Talk& talk(const Napi::Value& number) {
+    checkOpen(number.Env());
+    const double index = number.IsNumber() ? number.As<Napi::Number>().DoubleValue() : -1;
+    if (!(index >= 0 && index < static_cast<double>(talks_.size())) || talks_[static_cast<size_t>(index)] == nullptr)
+      throw Napi::RangeError::New(number.Env(), "There is no such conversation.");
+    return *talks_[static_cast<size_t>(index)];
+  }
+
+  std::vector<Talk*> talks(const Napi::CallbackInfo& info, size_t index) {
+    checkOpen(info.Env());
+    const Ids numbers = idsOf(info[index]);
+    std::vector<Talk*> found;
+    for (size_t i = 0; i < numbers.length; i++) found.push_back(&talk(Napi::Number::New(info.Env(), numbers.data[i])));
+    return found;
+  }
+
+  static std::vector<const Conversation*> conversations(const std::vector<Talk*>& talks) {
+    std::vector<const Conversation*> found;
+    for (const Talk* each : talks) found.push_back(&each->conversation);
+    return found;
   }
 
   Napi::Value info(const Napi::CallbackInfo& call) {
     const Napi::Env env = call.Env();
-    session(env);
+    checkOpen(env);
     const Shape& s = model_->shape;
     Napi::Object out = Napi::Object::New(env);
     const auto set = [&](const char* name, double value) { out.Set(name, Napi::Number::New(env, value)); };
@@ -146,80 +178,129 @@ class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
     set("headDim", static_cast<double>(s.headDim));
     set("ffnSize", static_cast<double>(s.ffn));
     set("trainedContextLength", static_cast<double>(s.trainedContext));
-    set("contextLength", static_cast<double>(session_->context()));
+    set("contextLength", static_cast<double>(context_));
     set("ternaryParameters", static_cast<double>(model_->ternaryParameters));
     set("denseParameters", static_cast<double>(model_->denseParameters));
     set("fileBytes", static_cast<double>(model_->fileBytes));
     set("weightBytes", static_cast<double>(model_->weightBytes + model_->mappedBytes));
     set("bytesPerToken", static_cast<double>(model_->bytesPerToken));
+    set("cacheBytesPerToken", static_cast<double>(Conversation::bytesPerToken(s, cache_)));
+    set("tileTokens", static_cast<double>(kTileTokens));
     return out;
   }
 
-  void append(const Napi::CallbackInfo& info) {
-    Session& s = session(info.Env());
-    const Ids tokens = ids(info, 0);
-    float* each = nullptr;
-    if (!info[1].IsUndefined()) each = floatsOf(info, 1, tokens.length * model_->shape.vocabulary);
-    guarded(info.Env(), [&] {
-      s.append(tokens.data, tokens.length, each);
-      recent_.insert(recent_.end(), tokens.data, tokens.data + tokens.length);
+  /** `open()`: the number of a new conversation. */
+  Napi::Value open(const Napi::CallbackInfo& info) {
+    checkOpen(info.Env());
+    return guarded(info.Env(), [&] {
+      size_t number = 0;
+      while (number < talks_.size() && talks_[number] != nullptr) number++;
+      auto opened = std::make_unique<Talk>(*model_, context_, cache_);
+      if (number == talks_.size()) talks_.push_back(std::move(opened));
+      else talks_[number] = std::move(opened);
+      return Napi::Number::New(info.Env(), static_cast<double>(number));
     });
   }
 
-  void logits(const Napi::CallbackInfo& info) {
-    Session& s = session(info.Env());
-    float* const out = floatsOf(info, 0, model_->shape.vocabulary);
-    guarded(info.Env(), [&] { s.logits(out); });
+  /** `append(turns, out?)`: turns of {conversation, ids, logits?}; `out` holds the logits wanted. */
+  void append(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    checkOpen(env);
+    if (!info[0].IsArray()) throw Napi::TypeError::New(env, "Expected turns.");
+    const Napi::Array list = info[0].As<Napi::Array>();
+    std::vector<Talk*> at;
+    std::vector<Turn> turns;
+    size_t wanted = 0;
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      if (!list.Get(i).IsObject()) throw Napi::TypeError::New(env, "Expected turns.");
+      const Napi::Object turn = list.Get(i).As<Napi::Object>();
+      const Ids tokens = idsOf(turn.Get("ids"));
+      at.push_back(&talk(turn.Get("conversation")));
+      const size_t logits = static_cast<size_t>(option(turn, "logits", 0, 0, static_cast<double>(tokens.length)));
+      turns.push_back({&at.back()->conversation, tokens.data, tokens.length, logits});
+      wanted += logits;
+    }
+    float* const out = wanted == 0 ? nullptr : floatsOf(info, 1, wanted * model_->shape.vocabulary);
+    guarded(env, [&] {
+      forward_->append(turns, out);
+      for (size_t i = 0; i < turns.size(); i++) at[i]->recent.insert(at[i]->recent.end(), turns[i].ids, turns[i].ids + turns[i].count);
+    });
   }
 
+  /** `logits(numbers, out)`: logits of the last token of each conversation. */
+  void logits(const Napi::CallbackInfo& info) {
+    const std::vector<Talk*> of = talks(info, 0);
+    float* const out = floatsOf(info, 1, of.size() * model_->shape.vocabulary);
+    guarded(info.Env(), [&] { forward_->logits(conversations(of), out); });
+  }
+
+  /** `sample(numbers, settings)`: a token for each conversation, with settings of its own. */
   Napi::Value sample(const Napi::CallbackInfo& info) {
-    Session& s = session(info.Env());
-    if (!info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "Expected sampling options.");
-    const Napi::Object options = info[0].As<Napi::Object>();
-    SamplingSettings settings;
-    settings.temperature = static_cast<float>(option(options, "temperature", 0, 0, 100));
-    settings.topK = static_cast<size_t>(option(options, "topK", 0, 0, 1 << 24));
-    settings.topP = static_cast<float>(option(options, "topP", 1, 0, 1));
-    settings.repetitionPenalty = static_cast<float>(option(options, "repetitionPenalty", 1, 0.01, 100));
-    return guarded(info.Env(), [&] {
-      logits_.resize(model_->shape.vocabulary);
-      s.logits(logits_.data());
-      return Napi::Number::New(info.Env(), sampler_.sample(logits_.data(), logits_.size(), settings, recent_));
+    const Napi::Env env = info.Env();
+    const std::vector<Talk*> of = talks(info, 0);
+    if (!info[1].IsArray() || info[1].As<Napi::Array>().Length() != of.size()) throw Napi::TypeError::New(env, "Expected sampling options.");
+    const Napi::Array list = info[1].As<Napi::Array>();
+    std::vector<SamplingSettings> settings(of.size());
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      if (!list.Get(i).IsObject()) throw Napi::TypeError::New(env, "Expected sampling options.");
+      const Napi::Object options = list.Get(i).As<Napi::Object>();
+      settings[i].temperature = static_cast<float>(option(options, "temperature", 0, 0, 100));
+      settings[i].topK = static_cast<size_t>(option(options, "topK", 0, 0, 1 << 24));
+      settings[i].topP = static_cast<float>(option(options, "topP", 1, 0, 1));
+      settings[i].repetitionPenalty = static_cast<float>(option(options, "repetitionPenalty", 1, 0.01, 100));
+    }
+    Napi::Int32Array out = Napi::Int32Array::New(env, of.size());
+    return guarded(env, [&] {
+      const size_t vocabulary = model_->shape.vocabulary;
+      logits_.resize(std::max(logits_.size(), of.size() * vocabulary));
+      forward_->logits(conversations(of), logits_.data());
+      int32_t* const tokens = out.Data();
+      pool_->pieces(of.size(), 1, [&](size_t i, size_t, int) {
+        tokens[i] = of[i]->sampler.sample(logits_.data() + i * vocabulary, vocabulary, settings[i], of[i]->recent);
+      });
+      return out;
     });
   }
 
   void seed(const Napi::CallbackInfo& info) {
-    sampler_ = Sampler(static_cast<uint64_t>(info[0].ToNumber().DoubleValue()));
+    talk(info[0]).sampler = Sampler(static_cast<uint64_t>(info[1].ToNumber().DoubleValue()));
   }
 
   void truncate(const Napi::CallbackInfo& info) {
-    Session& s = session(info.Env());
-    const double length = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
-    if (!(length >= 0 && length <= static_cast<double>(s.length())))
-      throw Napi::RangeError::New(info.Env(), "The session is shorter than that.");
-    guarded(info.Env(), [&] { s.truncate(static_cast<size_t>(length)); });
-    recent_.resize(static_cast<size_t>(length));
+    Talk& of = talk(info[0]);
+    const double length = info[1].IsNumber() ? info[1].As<Napi::Number>().DoubleValue() : -1;
+    if (!(length >= 0 && length <= static_cast<double>(of.conversation.length())))
+      throw Napi::RangeError::New(info.Env(), "The conversation is shorter than that.");
+    guarded(info.Env(), [&] { of.conversation.truncate(static_cast<size_t>(length)); });
+    of.recent.resize(static_cast<size_t>(length));
   }
 
   Napi::Value state(const Napi::CallbackInfo& info) {
-    Session& s = session(info.Env());
+    const Conversation& of = talk(info[0]).conversation;
     Napi::Object out = Napi::Object::New(info.Env());
-    out.Set("length", Napi::Number::New(info.Env(), static_cast<double>(s.length())));
-    out.Set("cacheBytes", Napi::Number::New(info.Env(), static_cast<double>(s.cacheBytes())));
+    out.Set("length", Napi::Number::New(info.Env(), static_cast<double>(of.length())));
+    out.Set("cacheBytes", Napi::Number::New(info.Env(), static_cast<double>(of.cacheBytes())));
     return out;
   }
 
+  void closeConversation(const Napi::CallbackInfo& info) {
+    talk(info[0]);
+    talks_[info[0].As<Napi::Number>().Uint32Value()].reset();
+  }
+
   void close(const Napi::CallbackInfo&) {
-    session_.reset();
+    talks_.clear();
+    forward_.reset();
     model_.reset();
     pool_.reset();
   }
 
   std::unique_ptr<Pool> pool_;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<Session> session_;
-  Sampler sampler_{0};
-  std::vector<int32_t> recent_;
+  std::unique_ptr<Forward> forward_;
+  size_t context_ = 0;
+  CacheType cache_ = CacheType::f16;
+  std::vector<std::unique_ptr<Talk>> talks_;  // null: closed, its number is free
   std::vector<float> logits_;
 };
 

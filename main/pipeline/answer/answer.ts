@@ -3,7 +3,7 @@ import { loadModel } from '../../../native/runtime.ts';
 import type { AnswerRequest, RuntimeMessage } from '../../contract/helper-protocol.ts';
 import { scoreLabels } from '../task/label-scores.ts';
 import { politeThreads } from './polite-threads.ts';
-import { streamAnswer } from './generate.ts';
+import { answered, streamAnswer } from './generate.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { StreamedText } from './streamed-text.ts';
 import { longestAnswer } from '../task/label-words.ts';
@@ -44,7 +44,10 @@ export async function answerOnce(request: AnswerRequest, say: Say): Promise<void
     } else {
       const { maxTokens } = request;
       const ids = promptTokens(tokenizer, prompt, longest, maxTokens);
-      await streamAnswer(model, tokenizer, ids, { maxTokens }, new StreamedText(tokenizer), say);
+      const found = await streamAnswer(model, tokenizer, ids, { maxTokens }, new StreamedText(tokenizer), (text) => {
+        say({ type: 'token', text });
+      });
+      say(answered(found, model.residentBytes));
     }
   } finally {
     model.close();

@@ -1,5 +1,5 @@
 /** Free text after a prompt, from one exported model: streamed, with sampling, stop strings and a way to cancel between tokens. */
-import { type GenerationOptions, loadModel, type StudentModel } from '../../../native/runtime.ts';
+import { type Generation, type GenerationOptions, loadModel, type StudentModel } from '../../../native/runtime.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { GenerateRequest, RuntimeMessage } from '../../contract/helper-protocol.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
@@ -21,41 +21,44 @@ export async function generateText(request: GenerateRequest, say: Say, signal: A
     if (ids.length === 0) throw new TritsmithError('bad-input', 'prompt.empty');
     const { maxTokens, temperature, topK, topP, repetitionPenalty, seed } = rest;
     const options = { maxTokens, temperature, topK, topP, repetitionPenalty, seed, signal };
-    await streamAnswer(model, tokenizer, ids, options, new StreamedText(tokenizer, stop, ids), say);
+    const found = await streamAnswer(model, tokenizer, ids, options, new StreamedText(tokenizer, stop, ids), (text) => {
+      say({ type: 'token', text });
+    });
+    say(answered(found, model.residentBytes));
   } finally {
     model.close();
   }
 }
 
-/** Generates after `ids` until the tokenizer's end token, one of `options.stopTokens`, a stop string or one of the limits in `options`. */
+/**
+ * Generates after `ids` until the tokenizer's end token, one of `options.stopTokens`, a stop string or one of the limits in `options`, and tells the text piece
+ * by piece. The model generates in its own conversation, or in one beside others (`Batch`).
+ */
 export async function streamAnswer(
-  model: StudentModel,
+  model: Pick<StudentModel, 'generate'>,
   tokenizer: Tokenizer,
   ids: Int32Array,
   options: GenerationOptions,
   text: StreamedText,
-  say: Say,
-): Promise<void> {
-  const tell = (piece: string): void => {
-    if (piece !== '') say({ type: 'token', text: piece });
+  tell: (piece: string) => void,
+): Promise<Generation> {
+  const tellSome = (piece: string): void => {
+    if (piece !== '') tell(piece);
   };
   const stopTokens = [...(options.stopTokens ?? []), ...(tokenizer.eosId === null ? [] : [tokenizer.eosId])];
-  const { tokens, reason, prefillSeconds, decodeSeconds } = await model.generate(
-    ids,
-    { ...options, stopTokens },
-    (token) => {
-      tell(text.push(token));
-      return text.stopped ? false : undefined;
-    },
-  );
-  tell(text.end());
-  say({
-    type: 'answered',
-    promptTokens: ids.length,
-    answerTokens: tokens.length,
-    prefillSeconds,
-    decodeSeconds,
-    residentBytes: model.residentBytes,
-    reason,
+  const generation = await model.generate(ids, { ...options, stopTokens }, (token) => {
+    tellSome(text.push(token));
+    return text.stopped ? false : undefined;
   });
+  tellSome(text.end());
+  return generation;
+}
+
+/** What a helper says after an answer. */
+export function answered(
+  { promptTokens, tokens, reason, prefillSeconds, decodeSeconds }: Generation,
+  residentBytes: number,
+): RuntimeMessage {
+  const answerTokens = tokens.length;
+  return { type: 'answered', promptTokens, answerTokens, prefillSeconds, decodeSeconds, residentBytes, reason };
 }

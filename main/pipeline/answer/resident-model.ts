@@ -1,5 +1,6 @@
-/** An exported model that stays in memory and answers one request after another: what a model server asks. */
-import { loadModel, type StudentModel } from '../../../native/runtime.ts';
+/** An exported model that stays in memory and answers many requests at once: what a model server asks. */
+import { loadModel, type ModelInformation, type StudentModel } from '../../../native/runtime.ts';
+import { freeMemory } from '../../basics/free-memory.ts';
 import type { DeployedTask } from '../../contract/deployed-task.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type {
@@ -13,10 +14,10 @@ import type {
 import { compileChatTemplate, type Tokenizer } from '../../formats/tokenizers/index.ts';
 import { modelCompanions } from '../../models/open-model.ts';
 import { cutInTheMiddle } from '../task/evaluation-rows.ts';
-import { scoreLabels } from '../task/label-scores.ts';
 import { type LabelWords, longestAnswer } from '../task/label-words.ts';
 import { readLabelWords } from '../task/task-data.ts';
 import { hasText, promptRenderer } from '../task/task-rows.ts';
+import { Batch } from './batch.ts';
 import { streamAnswer } from './generate.ts';
 import { runtimeTokenizer } from './runtime-tokenizer.ts';
 import { StreamedText } from './streamed-text.ts';
@@ -24,13 +25,25 @@ import { StreamedText } from './streamed-text.ts';
 export interface ResidentModel {
   readonly facts: ServedFacts;
   /**
-   * Tells the answer piece by piece. A request gives the same answer whatever was asked before.
+   * Tells the answer piece by piece. A request gives the same answer whatever was asked before and is computed beside it.
    * @throws TritsmithError `bad-input`: an empty prompt, one that the context does not hold, a chat that the model cannot be given
    */
   write(request: WriteRequest, tell: (text: string) => void, signal: AbortSignal): Promise<Written>;
-  /** Scores of the task's labels, as the evaluation computes them. @throws TritsmithError `bad-input` for another task, for no text */
-  score(request: ScoreRequest): Promise<Scored>;
+  /**
+   * Scores of the task's labels, as the evaluation computes them.
+   * @throws TritsmithError `bad-input` for another task, for no text; `stopped` where it was cancelled
+   */
+  score(request: ScoreRequest, signal: AbortSignal): Promise<Scored>;
   close(): void;
+}
+
+/** More of them make every answer slower and gain little: a tile holds the tokens of so many and leaves room for prompts. */
+const mostConversations = 32;
+
+/** As many as half of the memory that is free holds at their longest, at least one. */
+function conversationsThatFit({ contextLength, cacheBytesPerToken }: ModelInformation): number {
+  const fit = Math.floor(freeMemory() / 2 / (contextLength * cacheBytesPerToken));
+  return Math.max(1, Math.min(mostConversations, fit));
 }
 
 type Prompt = (prompt: WriteRequest['prompt']) => Promise<Int32Array>;
@@ -42,6 +55,7 @@ export async function openResident({
   task,
   threads,
   contextLength,
+  conversations,
 }: ModelToServe): Promise<ResidentModel> {
   const model = loadModel(path, {
     threads,
@@ -49,7 +63,7 @@ export async function openResident({
     ...(contextLength === undefined ? {} : { contextLength }),
   });
   try {
-    return await resident(model, source, task);
+    return await resident(model, source, task, conversations ?? conversationsThatFit(model.info));
   } catch (thrown) {
     model.close();
     throw thrown;
@@ -77,8 +91,14 @@ async function labelsOf(task: TaskToServe, tokenizer: Tokenizer, vocabularySize:
   };
 }
 
-async function resident(model: StudentModel, source: string, task: ModelToServe['task']): Promise<ResidentModel> {
+async function resident(
+  model: StudentModel,
+  source: string,
+  task: ModelToServe['task'],
+  conversations: number,
+): Promise<ResidentModel> {
   const { info } = model;
+  const batch = new Batch(model);
   const tokenizer = await runtimeTokenizer(source, info.vocabularySize);
   const stopTokens = await endTokens(source, tokenizer);
   const settings = task === null ? null : settingsOf(task);
@@ -112,6 +132,8 @@ async function resident(model: StudentModel, source: string, task: ModelToServe[
   return {
     facts: {
       contextLength: info.contextLength,
+      conversations,
+      mostCacheBytes: conversations * info.contextLength * info.cacheBytesPerToken,
       weightBytes: info.weightBytes,
       kernel: info.kernel,
       loadSeconds: info.loadSeconds,
@@ -129,8 +151,6 @@ async function resident(model: StudentModel, source: string, task: ModelToServe[
           maxTokens,
           contextLength: info.contextLength,
         });
-      model.reset();
-      let found: Written | null = null;
       // Prompt and answer of a task are joined by a space, which is none of the answer's.
       const joined = settings !== null && typeof prompt !== 'string';
       let begun = !joined;
@@ -142,25 +162,22 @@ async function resident(model: StudentModel, source: string, task: ModelToServe[
       // The last token need not go into the cache.
       const most = Math.min(typeof prompt === 'string' || settings === null ? Infinity : reserved, room + 1);
       const options = { maxTokens: maxTokens ?? most, temperature, topP, seed, stopTokens, signal };
-      await streamAnswer(model, tokenizer, ids, options, new StreamedText(tokenizer, stop, ids), (message) => {
-        if (message.type === 'token') say(message.text);
-        if (message.type !== 'answered') return;
-        const { promptTokens, answerTokens } = message;
-        const reason = message.reason === 'context' ? 'length' : (message.reason ?? 'stop');
-        found = { type: 'written', id, promptTokens, answerTokens, reason };
-      });
-      return found!;
-    },
-    score: async ({ id, input }) => {
-      if (labels === null) throw new TritsmithError('bad-input', 'serving.no-labels');
-      const { ids, cut } = await rowTokens(input);
+      const text = new StreamedText(tokenizer, stop, ids);
+      const { tokens, reason } = await streamAnswer(batch, tokenizer, ids, options, text, say);
       return {
-        type: 'scored',
+        type: 'written',
         id,
         promptTokens: ids.length,
-        shortened: cut,
-        scores: scoreLabels(model, ids, labels, temperature),
+        answerTokens: tokens.length,
+        reason: reason === 'context' ? 'length' : reason,
       };
+    },
+    score: async ({ id, input }, signal) => {
+      if (labels === null) throw new TritsmithError('bad-input', 'serving.no-labels');
+      const { ids, cut } = await rowTokens(input);
+      const scores = await batch.score(ids, labels, temperature, signal);
+      if (scores === null) throw new TritsmithError('stopped', 'serving.ending');
+      return { type: 'scored', id, promptTokens: ids.length, shortened: cut, scores };
     },
     close: () => {
       model.close();

@@ -20,18 +20,47 @@ export function scoreLabels(
   const first = model.lastLogits();
   const shift = logSumExp(first);
   const scores = labels.ids.map((answer) => {
-    let score = first[answer[0]!]! - shift;
-    if (answer.length === 1) return score;
+    if (answer.length === 1) return first[answer[0]!]! - shift;
     model.reset(prompt.length);
-    const logits = model.logits(answer.subarray(0, -1));
-    const width = model.info.vocabularySize;
-    for (let next = 1; next < answer.length; next += 1) {
-      const row = logits.subarray((next - 1) * width, next * width);
-      score += row[answer[next]!]! - logSumExp(row);
-    }
-    return score;
+    return logProbability(answer, first, shift, model.logits(answer.subarray(0, -1)));
   });
   return shares(labels, scores, temperature);
+}
+
+/**
+ * A conversation beside others: forgets all but its first `length` tokens, appends `ids` and gives the logits [wanted, vocabulary] of the last of them. Null
+ * where it was cancelled.
+ */
+export type AppendBeside = (length: number, ids: Int32Array, wanted: number) => Promise<Float32Array | null>;
+
+/** The same scores, bit for bit; null where it was cancelled. */
+export async function scoreLabelsBeside(
+  append: AppendBeside,
+  prompt: Int32Array,
+  labels: LabelWords,
+  temperature = 1,
+): Promise<LabelScore[] | null> {
+  const first = await append(0, prompt, 1);
+  if (first === null) return null;
+  const shift = logSumExp(first);
+  const scores: number[] = [];
+  for (const answer of labels.ids) {
+    const rest = answer.length === 1 ? first : await append(prompt.length, answer.subarray(0, -1), answer.length - 1);
+    if (rest === null) return null;
+    scores.push(logProbability(answer, first, shift, rest));
+  }
+  return shares(labels, scores, temperature);
+}
+
+/** Of an answer, from the logits before its first token, their `logSumExp`, and the logits after each of its tokens but the last. */
+function logProbability(answer: Int32Array, first: Float32Array, shift: number, rest: Float32Array): number {
+  const width = first.length;
+  let score = first[answer[0]!]! - shift;
+  for (let next = 1; next < answer.length; next += 1) {
+    const row = rest.subarray((next - 1) * width, next * width);
+    score += row[answer[next]!]! - logSumExp(row);
+  }
+  return score;
 }
 
 /** The same scores from llama.cpp. */

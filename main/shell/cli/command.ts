@@ -27,11 +27,13 @@ export function printJson(shell: Shell, value: unknown): void {
 }
 
 /** Parser of an option that must be a whole number from `least` on. */
-export function wholeNumber(least: number): (text: string) => number {
+export function wholeNumber(least: number, most = Infinity): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!Number.isSafeInteger(value) || value < least)
-      throw new InvalidArgumentError(`It must be a whole number, at least ${String(least)}.`);
+    if (!Number.isSafeInteger(value) || value < least || value > most)
+      throw new InvalidArgumentError(
+        `It must be a whole number, at least ${String(least)}${most === Infinity ? '' : ` and at most ${String(most)}`}.`,
+      );
     return value;
   };
 }

@@ -75,7 +75,6 @@ export class ServedModels {
         threads: Math.max(1, availableParallelism() - 1),
       },
       name: id,
-      processes: 1,
       token,
     });
     return { server, token };

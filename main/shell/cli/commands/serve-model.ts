@@ -21,7 +21,7 @@ interface ServeOptions extends CommonOptions {
   readonly port: number;
   readonly token: boolean;
   readonly tokenFile?: string;
-  readonly processes: number;
+  readonly conversations?: number;
   readonly threads?: number;
   readonly context?: number;
   readonly queue: number;
@@ -48,12 +48,11 @@ export function serveModelCommand(shell: Shell): Command {
     .option('--no-token', 'answer every program of this machine')
     .option('--token-file <file>', 'take the token from a file instead of a new one at each start')
     .option(
-      '--processes <number>',
-      'requests computed at the same time; each process holds the model',
-      wholeNumber(1),
-      1,
+      '--conversations <number>',
+      'requests computed at once, together (default: 32, fewer where half of the free memory does not hold their caches)',
+      wholeNumber(1, 256),
     )
-    .option('--threads <number>', 'threads of each process (default: the processor shared among them)', wholeNumber(1))
+    .option('--threads <number>', 'threads that compute (default: all of the processor)', wholeNumber(1))
     .option('--context <tokens>', 'tokens of prompt and answer (default: as trained, at most 4096)', wholeNumber(8))
     .option('--queue <number>', 'requests that may wait; further ones are told to come again (429)', wholeNumber(0), 32)
     .option('--timeout <seconds>', 'longest time for one answer, waiting included', wholeNumber(1), 300)
@@ -64,8 +63,7 @@ export function serveModelCommand(shell: Shell): Command {
 
 async function serveModel(shell: Shell, reference: string, options: ServeOptions): Promise<void> {
   const { path, tokenizer, record, folder, deployed } = await runnableModel(shell, reference, options);
-  const { processes, host, port, queue, timeout, context } = options;
-  const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / processes));
+  const { conversations, threads = availableParallelism(), host, port, queue, timeout, context } = options;
   const token = options.token ? tokenOf(options.tokenFile) : null;
   const name = record?.id ?? basename(path, '.gguf');
   const ofExperiment =
@@ -82,9 +80,15 @@ async function serveModel(shell: Shell, reference: string, options: ServeOptions
   const asked = askedToEnd(shell);
   try {
     const server = await startModelServer(servingPort, {
-      model: { path, tokenizer, task, threads, ...(context === undefined ? {} : { contextLength: context }) },
+      model: {
+        path,
+        tokenizer,
+        task,
+        threads,
+        ...(context === undefined ? {} : { contextLength: context }),
+        ...(conversations === undefined ? {} : { conversations }),
+      },
       name,
-      processes,
       host,
       port,
       token,
@@ -98,7 +102,8 @@ async function serveModel(shell: Shell, reference: string, options: ServeOptions
         shell.out(`${name} is at ${address}/v1\n`);
         if (token !== null && options.tokenFile === undefined) shell.out(`Token, shown once: ${token}\n`);
         shell.err(
-          `${bytesInWords(facts.weightBytes * processes)} of weights, ${facts.contextLength} tokens of context. Ctrl-C ends it.\n`,
+          `${bytesInWords(facts.weightBytes)} of weights, ${facts.contextLength} tokens of context, ` +
+            `${facts.conversations} requests at once (up to ${bytesInWords(facts.mostCacheBytes)}). Ctrl-C ends it.\n`,
         );
       }
       await asked.once;

@@ -1,18 +1,14 @@
 /** The forward pass: embedding, layers with KV cache, head. Symbols are those of docs/method.md, 1; layouts are kernels.h's. */
-#include "runtime/session.h"
+#include "runtime/forward.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <string>
 
-#include "kernels/scalar.h"
 #include "runtime/error.h"
 
 namespace tritsmith {
 namespace {
-
-/** Most tokens of one prefill tile: four tiles of the widest kernel. Their activations stay in the second-level cache. */
-constexpr size_t kTileTokens = 48;
 
 size_t roundUp(size_t value, size_t to) { return (value + to - 1) / to * to; }
 
@@ -23,44 +19,10 @@ void multiply(float* values, float factor, size_t count) {
 
 }  // namespace
 
-Session::Session(const Model& model, Pool& pool, size_t context, CacheType cache)
-    : model_(model),
-      pool_(pool),
-      kernels_(*model.kernels),
-      context_(context),
-      cache_(cache),
-      int8_(cache == CacheType::int8),
-      element_(int8_ ? 1 : cache == CacheType::f16 ? 2 : 4),
-      scratch_(static_cast<size_t>(pool.threads())) {
-  const Shape& s = model.shape;
-  const double bytes = 2.0 * static_cast<double>(roundUp(context, kKeyBlock)) * static_cast<double>(s.kvHeads * s.headDim) *
-                       static_cast<double>(s.layers) * static_cast<double>(element_);
-  if (context == 0 || bytes > 1e12)
-    throw RuntimeError("bad-input", "A context of " + std::to_string(context) + " tokens is impossible.", "Choose a shorter one.");
-  tokensPerHead_ = roundUp(context, kKeyBlock);
-  const size_t heads = s.layers * s.kvHeads;
-  keys_ = Pages(heads * tokensPerHead_ * s.headDim * element_, false);
-  values_ = Pages(heads * tokensPerHead_ * s.headDim * element_, false);
-  if (int8_) {
-    keyScales_ = Pages(heads * tokensPerHead_ * sizeof(float), false);
-    valueScales_ = Pages(heads * tokensPerHead_ * sizeof(float), false);
-  }
-  hidden_.resize(s.width);
-}
+Forward::Forward(const Model& model, Pool& pool)
+    : model_(model), pool_(pool), kernels_(*model.kernels), scratch_(static_cast<size_t>(pool.threads())) {}
 
-size_t Session::cacheBytes() const {
-  const Shape& s = model_.shape;
-  const size_t perToken = 2 * s.layers * s.kvHeads * (s.headDim * element_ + (int8_ ? sizeof(float) : 0));
-  return perToken * length_;
-}
-
-void Session::truncate(size_t length) {
-  if (length > length_) throw RuntimeError("bad-input", "The session is shorter than that.");
-  length_ = length;
-  hasHidden_ = false;
-}
-
-void Session::reserve(size_t tokens) {
+void Forward::reserve(size_t tokens) {
   if (tokens <= capacity_) return;
   const Shape& s = model_.shape;
   const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim;
@@ -80,8 +42,14 @@ void Session::reserve(size_t tokens) {
   capacity_ = tokens;
 }
 
+const Forward::Span& Forward::spanOf(size_t token) const {
+  size_t index = 0;
+  while (token - spans_[index].begin >= spans_[index].count) index++;
+  return spans_[index];
+}
+
 template <typename Work>
-void Session::perToken(size_t count, const Work& work) {
+void Forward::perToken(size_t count, const Work& work) {
   if (count == 1) {
     work(size_t{0});
     return;
@@ -91,44 +59,83 @@ void Session::perToken(size_t count, const Work& work) {
   });
 }
 
-void Session::append(const int32_t* ids, size_t count, float* eachLogits) {
-  const Shape& s = model_.shape;
-  if (count == 0) return;
-  if (count > context_ - length_)
-    throw RuntimeError("bad-input",
-                       std::to_string(length_ + count) + " tokens don't fit in the context of " + std::to_string(context_) + ".",
-                       "Shorten the prompt or load the model with a longer context.");
-  for (size_t i = 0; i < count; i++)
-    if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= s.vocabulary)
-      throw RuntimeError("bad-input", "Token " + std::to_string(ids[i]) + " is outside the vocabulary of " + std::to_string(s.vocabulary) + ".",
-                         "Use the tokenizer that belongs to the model.");
-  const size_t size = std::min(count, kTileTokens);
-  reserve(size);
-  extendRotations(length_ + count);
-  for (size_t begin = 0; begin < count; begin += size) {
-    const size_t tokens = std::min(size, count - begin);
-    tile(ids + begin, tokens);
-    if (eachLogits != nullptr) {
-      for (size_t t = 0; t < tokens; t++) {
-        float* const out = normed_.data() + t * s.width;
-        kernels_.rmsNorm(x_.data() + t * s.width, model_.outputNorm, s.normEpsilon, out, s.width);
-        multiply(out, s.logitScale, s.width);
-      }
-      multiplyHead(normed_.data(), tokens, eachLogits + begin * s.vocabulary);
-    }
-    if (begin + tokens == count) {
-      kernels_.rmsNorm(x_.data() + (tokens - 1) * s.width, model_.outputNorm, s.normEpsilon, hidden_.data(), s.width);
-      multiply(hidden_.data(), s.logitScale, s.width);
-    }
+void Forward::check(const std::vector<Turn>& turns) const {
+  const size_t vocabulary = model_.shape.vocabulary;
+  for (size_t i = 0; i < turns.size(); i++) {
+    const Turn& turn = turns[i];
+    const size_t length = turn.conversation->length(), context = turn.conversation->context();
+    for (size_t other = 0; other < i; other++)
+      if (turns[other].conversation == turn.conversation) throw RuntimeError("bad-input", "A conversation has one turn at a time.");
+    if (turn.count > context - length)
+      throw RuntimeError("bad-input",
+                         std::to_string(length + turn.count) + " tokens don't fit in the context of " + std::to_string(context) + ".",
+                         "Shorten the prompt or load the model with a longer context.");
+    for (size_t t = 0; t < turn.count; t++)
+      if (turn.ids[t] < 0 || static_cast<size_t>(turn.ids[t]) >= vocabulary)
+        throw RuntimeError("bad-input",
+                           "Token " + std::to_string(turn.ids[t]) + " is outside the vocabulary of " + std::to_string(vocabulary) + ".",
+                           "Use the tokenizer that belongs to the model.");
   }
-  hasHidden_ = true;
 }
 
-void Session::tile(const int32_t* ids, size_t count) {
+void Forward::append(const std::vector<Turn>& turns, float* out) {
   const Shape& s = model_.shape;
-  const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim;
+  check(turns);
+  size_t total = 0, positions = 0;
+  for (const Turn& turn : turns) {
+    total += turn.count;
+    if (turn.count > 0) positions = std::max(positions, turn.conversation->length() + turn.count);
+  }
+  if (total == 0) return;
+  reserve(std::min(total, kTileTokens));
+  extendRotations(positions);
+  auto turn = turns.begin();
+  size_t done = 0;  // tokens of this turn that lie in earlier tiles
+  while (turn != turns.end()) {
+    spans_.clear();
+    tokens_ = 0;
+    while (turn != turns.end() && tokens_ < kTileTokens) {
+      const size_t count = std::min(turn->count - done, kTileTokens - tokens_);
+      if (count > 0) spans_.push_back({&*turn, done, tokens_, count, turn->conversation->length(), 0});
+      tokens_ += count;
+      done += count;
+      if (done < turn->count) break;
+      turn++;
+      done = 0;
+    }
+    if (tokens_ == 0) break;
+    tile();
+    size_t wanted = 0;
+    for (const Span& span : spans_) {
+      const Turn& of = *span.turn;
+      for (size_t t = 0; t < span.count; t++)
+        if (span.done + t + of.logits >= of.count) normaliseForHead(span.begin + t, normed_.data() + wanted++ * s.width);
+      if (span.done + span.count == of.count) normaliseForHead(span.begin + span.count - 1, of.conversation->remember());
+    }
+    if (wanted > 0) multiplyHead(normed_.data(), wanted, out);
+    out += wanted * s.vocabulary;
+  }
+}
+
+void Forward::normaliseForHead(size_t token, float* out) const {
+  const Shape& s = model_.shape;
+  kernels_.rmsNorm(x_.data() + token * s.width, model_.outputNorm, s.normEpsilon, out, s.width);
+  multiply(out, s.logitScale, s.width);
+}
+
+void Forward::tile() {
+  const Shape& s = model_.shape;
+  const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim, count = tokens_;
+  const size_t group = s.heads / s.kvHeads;
+  size_t tasks = 0;
+  for (Span& span : spans_) {
+    span.firstTask = tasks;
+    tasks += s.kvHeads * ((span.count * group + 7) / 8);
+  }
+  attentionTasks_ = tasks;
   perToken(count, [&](size_t t) {
-    kernels_.denseRow(model_.embedding, static_cast<size_t>(ids[t]), x_.data() + t * s.width);
+    const Span& span = spanOf(t);
+    kernels_.denseRow(model_.embedding, static_cast<size_t>(span.turn->ids[span.done + t - span.begin]), x_.data() + t * s.width);
     multiply(x_.data() + t * s.width, s.embeddingScale, s.width);
   });
   // What the projections of a layer read: the hidden state, normalised where the family has a norm there.
@@ -152,8 +159,8 @@ void Session::tile(const int32_t* ids, size_t count) {
     const Layer& layer = model_.layerList[i];
     apply(normalised(layer.attentionNorm), s.width, count,
           {{&layer.q, q_.data(), attentionWidth}, {&layer.k, k_.data(), kvWidth}, {&layer.v, v_.data(), kvWidth}});
-    rotateAndStore(i, count);
-    attention(i, count);
+    rotateAndStore(i);
+    attention(i);
     apply(attended_.data(), attentionWidth, count, {{&layer.o, projected_.data(), s.width}});
     addProjected(layer.attentionPostNorm);
     apply(normalised(layer.ffnNorm), s.width, count, {{&layer.gate, gate_.data(), s.ffn}, {&layer.up, up_.data(), s.ffn}});
@@ -161,10 +168,10 @@ void Session::tile(const int32_t* ids, size_t count) {
     apply(gate_.data(), s.ffn, count, {{&layer.down, projected_.data(), s.width}});
     addProjected(layer.ffnPostNorm);
   }
-  length_ += count;
+  for (const Span& span : spans_) span.turn->conversation->grow(span.count);
 }
 
-void Session::apply(const float* in, size_t inStride, size_t count, std::initializer_list<Target> targets) {
+void Forward::apply(const float* in, size_t inStride, size_t count, std::initializer_list<Target> targets) {
   const Target* const begin = targets.begin();
   const size_t total = targets.size();
   for (size_t first = 0; first < total;) {
@@ -176,7 +183,7 @@ void Session::apply(const float* in, size_t inStride, size_t count, std::initial
 }
 
 /** Targets that share the input and its norm: normalised and quantised once, then all rows of all matrices in one parallel pass. */
-void Session::applyGroup(const float* in, size_t inStride, size_t count, const Target* targets, size_t targetCount) {
+void Forward::applyGroup(const float* in, size_t inStride, size_t count, const Target* targets, size_t targetCount) {
   const size_t columns = targets[0].linear->columns();
   const float* const norm = targets[0].linear->inputNorm;
   bool anyTernary = false;
@@ -226,14 +233,14 @@ void Session::applyGroup(const float* in, size_t inStride, size_t count, const T
   });
 }
 
-void Session::extendRotations(size_t positions) {
+void Forward::extendRotations(size_t positions) {
   const Shape& s = model_.shape;
   const size_t half = s.ropeDims / 2;
   if (half == 0) return;
   const size_t known = cosines_[0].size() / half;
   if (positions <= known) return;
   // Grow by blocks so that decoding doesn't come here for every token.
-  positions = std::min(roundUp(positions, 256), context_);
+  positions = roundUp(positions, 256);
   for (size_t table = 0; table < 2; table++) {
     const bool global = table == 0;
     const double base = static_cast<double>(global ? s.ropeBase : s.localRopeBase);
@@ -251,7 +258,7 @@ void Session::extendRotations(size_t positions) {
   }
 }
 
-void Session::rotate(float* head, size_t position, RopeTable table) const {
+void Forward::rotate(float* head, size_t position, RopeTable table) const {
   if (table == RopeTable::none) return;
   const size_t half = model_.shape.ropeDims / 2, which = table == RopeTable::global ? 0 : 1;
   const float* const cosine = cosines_[which].data() + position * half;
@@ -272,13 +279,13 @@ void Session::rotate(float* head, size_t position, RopeTable table) const {
   }
 }
 
-void Session::rotateAndStore(size_t layer, size_t count) {
+void Forward::rotateAndStore(size_t layer) {
   const Shape& s = model_.shape;
   const Layer& weights = model_.layerList[layer];
   const float *queryNorm = weights.queryNorm, *keyNorm = weights.keyNorm;
-  // Tokens of one block of 16 write into the same cache lines, so a thread takes whole rows of one head of them; rows are cheap either way.
-  perToken(count, [&](size_t t) {
-    const size_t position = length_ + t;
+  perToken(tokens_, [&](size_t t) {
+    const Span& span = spanOf(t);
+    const size_t position = span.position + t - span.begin;
     if (s.wideQueryNorm) {
       const size_t queryWidth = s.heads * s.headDim, keyWidth = s.kvHeads * s.headDim;
       kernels_.rmsNorm(q_.data() + t * queryWidth, queryNorm, s.normEpsilon, q_.data() + t * queryWidth, queryWidth);
@@ -292,81 +299,50 @@ void Session::rotateAndStore(size_t layer, size_t count) {
     }
     for (size_t h = 0; h < s.kvHeads; h++) {
       float* const key = k_.data() + (t * s.kvHeads + h) * s.headDim;
-      const float* const value = v_.data() + (t * s.kvHeads + h) * s.headDim;
       if (keyNorm != nullptr && !s.wideQueryNorm) kernels_.rmsNorm(key, keyNorm, s.normEpsilon, key, s.headDim);
       rotate(key, position, weights.rope);
-      const size_t headStart = (layer * s.kvHeads + h) * tokensPerHead_;
-      const size_t keyAt = (headStart + position / kKeyBlock * kKeyBlock) * s.headDim + position % kKeyBlock;
-      const size_t valueAt = (headStart + position) * s.headDim;
-      if (cache_ == CacheType::f32) {
-        float* const keyOut = reinterpret_cast<float*>(keys_.data()) + keyAt;
-        for (size_t d = 0; d < s.headDim; d++) keyOut[d * kKeyBlock] = key[d];
-        std::memcpy(reinterpret_cast<float*>(values_.data()) + valueAt, value, s.headDim * sizeof(float));
-        continue;
-      }
-      if (cache_ == CacheType::f16) {
-        uint16_t* const keyOut = reinterpret_cast<uint16_t*>(keys_.data()) + keyAt;
-        uint16_t halves[64];
-        for (size_t base = 0; base < s.headDim; base += 64) {
-          const size_t run = std::min<size_t>(64, s.headDim - base);
-          kernels_.floatToHalf(key + base, halves, run);
-          for (size_t d = 0; d < run; d++) keyOut[(base + d) * kKeyBlock] = halves[d];
-        }
-        kernels_.floatToHalf(value, reinterpret_cast<uint16_t*>(values_.data()) + valueAt, s.headDim);
-        continue;
-      }
-      const auto quantise = [&](const float* in, int8_t* out, size_t step, float* scaleOut) {
-        float largest = 1e-10f;
-        for (size_t d = 0; d < s.headDim; d++) largest = std::max(largest, std::fabs(in[d]));
-        const float inverse = 127.0f / largest;
-        for (size_t d = 0; d < s.headDim; d++) out[d * step] = static_cast<int8_t>(std::nearbyint(std::min(std::max(in[d] * inverse, -127.0f), 127.0f)));
-        *scaleOut = largest / 127.0f;
-      };
-      const size_t scaleAt = headStart + position;
-      quantise(key, reinterpret_cast<int8_t*>(keys_.data()) + keyAt, kKeyBlock, reinterpret_cast<float*>(keyScales_.data()) + scaleAt);
-      quantise(value, reinterpret_cast<int8_t*>(values_.data()) + valueAt, 1, reinterpret_cast<float*>(valueScales_.data()) + scaleAt);
+      span.turn->conversation->store(layer, h, position, key, v_.data() + (t * s.kvHeads + h) * s.headDim);
     }
   });
 }
 
-void Session::attention(size_t layer, size_t count) {
+void Forward::attention(size_t layer) {
   const Shape& s = model_.shape;
   const size_t group = s.heads / s.kvHeads, window = model_.layerList[layer].window;
-  // One task: one KV head and up to 8 of the queries (token, head of the group) that read it.
-  const size_t queriesPerHead = count * group;
-  const size_t tasksPerHead = (queriesPerHead + 7) / 8;
-  pool_.pieces(s.kvHeads * tasksPerHead, 1, [&](size_t task, size_t, int thread) {
-    const size_t h = task / tasksPerHead, first = task % tasksPerHead * 8;
+  // One task: one KV head of one conversation and up to 8 of the queries (token, head of the group) that read it.
+  pool_.pieces(attentionTasks_, 1, [&](size_t task, size_t, int thread) {
+    size_t index = spans_.size() - 1;
+    while (spans_[index].firstTask > task) index--;
+    const Span& span = spans_[index];
+    const size_t queriesPerHead = span.count * group;
+    const size_t tasksPerHead = (queriesPerHead + 7) / 8;
+    const size_t h = (task - span.firstTask) / tasksPerHead, first = (task - span.firstTask) % tasksPerHead * 8;
     const size_t queries = std::min<size_t>(8, queriesPerHead - first);
     // The first key of a query, and the whole blocks of keys that all of them pass over.
-    const auto firstKey = [&](size_t token) { return window == 0 || length_ + token < window ? 0 : length_ + token + 1 - window; };
+    const auto firstKey = [&](size_t token) {
+      return window == 0 || span.position + token < window ? 0 : span.position + token + 1 - window;
+    };
     const size_t passed = firstKey(first / group) / kKeyBlock * kKeyBlock;
-    AttentionHead head;
-    const size_t headStart = (layer * s.kvHeads + h) * tokensPerHead_ + passed;
-    head.keys = keys_.data() + headStart * s.headDim * element_;
-    head.values = values_.data() + headStart * s.headDim * element_;
-    head.keyScales = int8_ ? reinterpret_cast<const float*>(keyScales_.data()) + headStart : nullptr;
-    head.valueScales = int8_ ? reinterpret_cast<const float*>(valueScales_.data()) + headStart : nullptr;
-    head.headDim = s.headDim;
     const float* rows[8];
     float* out[8];
     size_t starts[8], lengths[8];
     for (size_t i = 0; i < queries; i++) {
       const size_t token = (first + i) / group, inGroup = (first + i) % group;
-      const size_t offset = (token * s.heads + h * group + inGroup) * s.headDim;
+      const size_t offset = ((span.begin + token) * s.heads + h * group + inGroup) * s.headDim;
       rows[i] = q_.data() + offset;
       out[i] = attended_.data() + offset;
       starts[i] = firstKey(token) - passed;
-      lengths[i] = length_ + token + 1 - passed;
+      lengths[i] = span.position + token + 1 - passed;
     }
     std::vector<float>& scratch = scratch_[static_cast<size_t>(thread)];
     const size_t need = 8 * roundUp(lengths[queries - 1], kKeyBlock);
     if (scratch.size() < need) scratch.resize(roundUp(need, 8 * 256));
-    kernels_.attend(head, cache_, rows, starts, lengths, queries, out, scratch.data());
+    const Conversation& conversation = *span.turn->conversation;
+    kernels_.attend(conversation.head(layer, h, passed), conversation.cache(), rows, starts, lengths, queries, out, scratch.data());
   });
 }
 
-void Session::multiplyHead(const float* in, size_t count, float* out) {
+void Forward::multiplyHead(const float* in, size_t count, float* out) {
   const DenseMatrix& head = model_.head;
   const size_t threads = static_cast<size_t>(pool_.threads());
   const size_t grain = threads == 1 ? head.rows : roundUp(std::max<size_t>(64, head.rows / (threads * 16)), kDensePanelRows);
@@ -377,9 +353,12 @@ void Session::multiplyHead(const float* in, size_t count, float* out) {
   });
 }
 
-void Session::logits(float* out) {
-  if (!hasHidden_) throw RuntimeError("bad-input", "There are no logits before the first token.");
-  multiplyHead(hidden_.data(), 1, out);
+void Forward::logits(const std::vector<const Conversation*>& conversations, float* out) {
+  if (conversations.empty()) return;
+  const size_t width = model_.shape.width;
+  std::vector<float> last(conversations.size() * width);
+  for (size_t i = 0; i < conversations.size(); i++) std::copy_n(conversations[i]->hidden(), width, last.data() + i * width);
+  multiplyHead(last.data(), conversations.size(), out);
 }
 
 }  // namespace tritsmith
