@@ -1,6 +1,7 @@
 /** The ternary weights of a network: made of its latent weights, in the layouts that the layers' graphs are fed. */
 import { native } from '../../native/index.ts';
 import type { ElementBuffer } from '../graph/session.ts';
+import type { Quantisation } from '../contract/quantisation.ts';
 import { type ModelConfiguration, type Projection, scaleShape } from './configuration.ts';
 import { deltaName, transposedName } from './decoder-layer.ts';
 import { ParameterBuffer, type ParameterSpecification } from './parameters.ts';
@@ -18,6 +19,23 @@ export const ternaryWeightBytes = 4 + 1 + 1 / 4;
 
 /** The same where products run in float32: without the copy in int8. */
 export const softWeightBytes = ternaryWeightBytes - 1;
+
+function scalesFor(quantisation: Quantisation, shape: readonly number[]): Float32Array {
+  const scales = scaleShape(quantisation, [shape[0]!, shape[1]!]);
+  return new Float32Array(scales.reduce((product, dimension) => product * dimension));
+}
+
+/** A matrix `[O, K]` as a student computes with it: values in {-1, 0, 1}, and the scales in the order of `scaleShape`. */
+export function quantiseMatrix(
+  latent: Float32Array,
+  shape: readonly number[],
+  quantisation: Quantisation,
+): { values: Float32Array; scales: Float32Array } {
+  const values = new Float32Array(latent.length);
+  const scales = scalesFor(quantisation, shape);
+  native.quantiseTernary(latent, values, { scales, scale: quantisation.weights.scale });
+  return { values, scales };
+}
 
 export class TernaryWeights {
   readonly #latent: ParameterBuffer;
@@ -49,8 +67,7 @@ export class TernaryWeights {
     const largest = Math.max(0, ...this.#specifications.map(({ size }) => size));
     this.#scratch = new Float32Array(this.#values ? 0 : largest);
     for (const { name, size, shape } of this.#specifications) {
-      const scales = scaleShape(quantisation, [shape[0]!, shape[1]!]);
-      this.#scales.set(name, new Float32Array(scales.reduce((product, dimension) => product * dimension)));
+      this.#scales.set(name, scalesFor(quantisation, shape));
       if (products === 'int8') this.#transposed.set(name, new Int8Array(size));
     }
   }
@@ -88,12 +105,7 @@ export class TernaryWeights {
   chainSoft(gradients: ParameterBuffer): void {
     if (this.#sharpness === Infinity) return;
     for (const { name } of this.#specifications)
-      native.chainSoftTernary(
-        this.#latent.view(name),
-        this.#scales.get(name)!,
-        this.#sharpness,
-        gradients.view(name),
-      );
+      native.chainSoftTernary(this.#latent.view(name), this.#scales.get(name)!, this.#sharpness, gradients.view(name));
   }
 
   /** Keeps the present codes. */
