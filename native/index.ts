@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 
 /** What quantising one matrix found. */
 export interface TernaryStatistics {
-  /** The per-tensor scale `max(mean|W|, 1e-5)` that a +1 stands for (docs/method.md, 2.1). */
+  /** What a +1 stands for (docs/method.md, 2.1); of several scales the mean. */
   delta: number;
   /** Zeros among the new ternary values. */
   zeros: number;
@@ -29,12 +29,24 @@ export interface AdamWSettings {
   gradientScale: number;
 }
 
+export interface TernarySettings {
+  /**
+   * Receives the scales; each belongs to `weights.length / scales.length` consecutive weights. Several are rounded to F16, which is how files hold them.
+   * Absent: one scale, which is `TernaryStatistics.delta`.
+   */
+  scales?: Float32Array;
+  /** The scale is the mean of the absolute weights (default), or their median: of an even number the lower one of the two in the middle. */
+  scale?: 'absmean' | 'absmedian';
+  /** Below 1 while annealing. Default 1. */
+  share?: number;
+}
+
 export interface NativeTraining {
   /**
    * `out[i] = T[i] = clamp(round(W[i] / delta), -1, 1)` as float32 (round half to even), delta = max(mean|W|, 1e-5) with the mean summed in
    * double. With a `share` below 1 (annealing) `out[i] = W[i] / delta + share * (T[i] - W[i] / delta)`; zeros and flips count T either way.
    */
-  quantiseTernary(weights: Float32Array, out: Float32Array, share?: number): TernaryStatistics;
+  quantiseTernary(weights: Float32Array, out: Float32Array, settings?: TernarySettings): TernaryStatistics;
   /**
    * From now on this process keeps the memory that it frees (glibc; elsewhere nothing happens). A training step allocates and frees the same large
    * blocks again and again, and fetching their pages from the system each time takes a tenth of the step.
@@ -45,10 +57,11 @@ export interface NativeTraining {
   /**
    * Softened ternary values (docs/method.md, 3.1): `out[i] = (tanh(s (u - 1/2)) + tanh(s (u + 1/2))) / (2 tanh s)` with `u = W[i] / delta` and `s` the
    * `sharpness`, above 0. They go from u (s near 0) to the ternary value (s large), and lie beyond one half where it is not 0.
+   * @param scales each of as many consecutive weights
    */
-  softenTernary(weights: Float32Array, delta: number, sharpness: number, out: Float32Array): void;
+  softenTernary(weights: Float32Array, scales: Float32Array, sharpness: number, out: Float32Array): void;
   /** `gradient[i]` times the slope of `softenTernary` at `W[i] / delta`: from a gradient with respect to `delta * out` one with respect to W. */
-  chainSoftTernary(weights: Float32Array, delta: number, sharpness: number, gradient: Float32Array): void;
+  chainSoftTernary(weights: Float32Array, scales: Float32Array, sharpness: number, gradient: Float32Array): void;
   /** The ternary value of `values[i]` in two bits (value + 1) of `out`, four to a byte from the lowest bits up; what is beyond one half counts as 1. */
   packTernary(values: Float32Array, out: Uint8Array): void;
   /** How many ternary values of `values` differ from those in `packed`. */

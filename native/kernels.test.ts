@@ -6,11 +6,13 @@ function byDefinition(
   weights: Int8Array,
   rows: number,
   columns: number,
-  delta: number,
+  /** `[rows, groups]`. */
+  scales: Float32Array,
   x: Float32Array,
   tokens: number,
 ) {
   const f = Math.fround;
+  const groups = scales.length / rows;
   const y = new Float32Array(tokens * rows);
   const xi = new Int32Array(columns);
   for (let t = 0; t < tokens; t++) {
@@ -23,12 +25,14 @@ function byDefinition(
       const rounded = value - floor === 0.5 ? floor + (floor & 1) : Math.round(value);
       xi[k] = Math.max(-128, Math.min(127, rounded));
     }
-    const factor = f(f(gamma / 127) * f(delta));
-    for (let r = 0; r < rows; r++) {
-      let sum = 0;
-      for (let k = 0; k < columns; k++) sum += xi[k]! * weights[r * columns + k]!;
-      y[t * rows + r] = f(f(sum) * factor);
-    }
+    for (let r = 0; r < rows; r++)
+      for (let group = 0; group < groups; group++) {
+        let sum = 0;
+        for (let k = (group * columns) / groups; k < ((group + 1) * columns) / groups; k++)
+          sum += xi[k]! * weights[r * columns + k]!;
+        const value = f(f(sum) * f(f(gamma / 127) * scales[r * groups + group]!));
+        y[t * rows + r] = group === 0 ? value : f(y[t * rows + r]! + value);
+      }
   }
   return y;
 }
@@ -95,11 +99,43 @@ describe.each(availableKernels())('%s', (kernel) => {
           });
           const y = new Float32Array(tokens * rows).fill(NaN);
           matrix.multiply(x, y, tokens);
-          const expected = byDefinition(weights, rows, columns, delta, x, tokens);
+          const expected = byDefinition(weights, rows, columns, new Float32Array(rows).fill(delta), x, tokens);
           const at = y.findIndex((v, i) => v !== expected[i]);
           if (at >= 0) expect({ name, rows, columns, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
         }
   });
+
+  it.each(['2bit', '1.6bit'] as const)('so it does with a scale for each row or group of columns, %s weights', (layout) => {
+    for (const [name, fill] of Object.entries(cases))
+      for (const [rows, columns, groups] of [
+        [33, 79, 1],
+        [70, 576, 1],
+        [33, 48, 3],
+        [100, 1536, 24],
+        [40, 1536, 6],
+        [5, 4096, 2],
+      ] as const)
+        for (const tokens of [1, 3, 4, 13, 25]) {
+          const weights = new Int8Array(rows * columns);
+          const x = new Float32Array(tokens * columns);
+          const next = random(rows * columns + tokens);
+          fill(next, weights, x);
+          const scales = new Float32Array(rows * groups).map(() => 0.01 + next());
+          const threads = tokens % 2 === 0 ? 2 : 1;
+          const matrix = new TernaryMatrix(weights, { rows, columns, scales, kernel, layout, threads });
+          const y = new Float32Array(tokens * rows).fill(NaN);
+          matrix.multiply(x, y, tokens);
+          const expected = byDefinition(weights, rows, columns, scales, x, tokens);
+          const at = y.findIndex((v, i) => v !== expected[i]);
+          if (at >= 0)
+            expect({ name, rows, columns, groups, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
+        }
+  });
+});
+
+it('refuses scales that do not fit', () => {
+  const make = (scales: Float32Array) => new TernaryMatrix(new Int8Array(4 * 48), { rows: 4, columns: 48, scales });
+  for (const count of [1, 6, 8, 16, 24]) expect(() => make(new Float32Array(count))).toThrow(RangeError);
 });
 
 it('packs into 2 and 1.6 bits per weight', () => {

@@ -1,5 +1,5 @@
 /**
- * The student's runtime: loads a GGUF file (docs/formats.md; I2_S, Q2_0, TQ2_0 and TQ1_0 with one scale per tensor, dense tensors) and runs it on the CPU. Calls are synchronous and
+ * The student's runtime: loads a GGUF file (docs/formats.md; I2_S, Q2_0, TQ2_0 and TQ1_0, dense tensors) and runs it on the CPU. Calls are synchronous and
  * meant for a worker process; `generate` gives the event loop a turn after every token, so that it can be cancelled.
  */
 import { createRequire } from 'node:module';
@@ -118,6 +118,8 @@ interface TernaryMatrixOptions {
   columns: number;
   /** What a +1 stands for. Default 1. */
   delta?: number;
+  /** Instead: one scale for each row, or for each of several equal groups of a row's columns, `[rows, groups]`. Groups are whole 16 columns. */
+  scales?: Float32Array;
   kernel?: KernelName;
   layout?: LayoutName;
   threads?: number;
@@ -162,7 +164,7 @@ function call<Result>(work: () => Result): Result {
 
 /**
  * A ternary matrix [rows, columns] behind the runtime's own kernels. `multiply` quantises each row of x [tokens, columns] to int8 (docs/method.md, 2.2) and
- * writes y [tokens, rows] = float(xi T^T) * (s * delta) with s = max(max|x|, 1e-5) / 127.
+ * writes y [tokens, rows] = float(xi T^T) * (s * delta), summed over the groups, with s = max(max|x|, 1e-5) / 127.
  */
 export class TernaryMatrix {
   readonly #native: NativeMatrix;

@@ -90,7 +90,7 @@ describe('packTernary and countMoved', () => {
 describe('softenTernary and chainSoftTernary', () => {
   const soft = (weight: number, delta: number, sharpness: number): number => {
     const out = new Float32Array(1);
-    native.softenTernary(Float32Array.of(weight), delta, sharpness, out);
+    native.softenTernary(Float32Array.of(weight), Float32Array.of(delta), sharpness, out);
     return out[0]!;
   };
 
@@ -111,7 +111,7 @@ describe('softenTernary and chainSoftTernary', () => {
     const weights = values(5000, 8);
     for (const sharpness of [0.3, 3, 30]) {
       const out = new Float32Array(5000);
-      native.softenTernary(weights, 0.4, sharpness, out);
+      native.softenTernary(weights, Float32Array.of(0.4), sharpness, out);
       weights.forEach((weight, at) => {
         if (Math.abs(Math.abs(weight / 0.4) - 0.5) > 1e-5)
           expect(Math.abs(out[at]!) > 0.5).toBe(Math.abs(weight / 0.4) > 0.5);
@@ -123,7 +123,7 @@ describe('softenTernary and chainSoftTernary', () => {
     const weights = values(300, 6);
     for (const sharpness of [0.5, 4, 20]) {
       const gradient = new Float32Array(300).fill(3);
-      native.chainSoftTernary(weights, 0.4, sharpness, gradient);
+      native.chainSoftTernary(weights, Float32Array.of(0.4), sharpness, gradient);
       const s = (u: number): number =>
         (Math.tanh(sharpness * (u - 0.5)) + Math.tanh(sharpness * (u + 0.5))) / (2 * Math.tanh(sharpness));
       weights.forEach((weight, at) => {
@@ -137,9 +137,9 @@ describe('softenTernary and chainSoftTernary', () => {
 
   it('refuse a scale or a sharpness that is not above 0', () => {
     const four = new Float32Array(4);
-    expect(() => native.softenTernary(four, 0, 1, four)).toThrow(RangeError);
-    expect(() => native.chainSoftTernary(four, 1, 0, four)).toThrow(RangeError);
-    expect(() => native.softenTernary(four, 1, 1, new Float32Array(3))).toThrow(RangeError);
+    expect(() => native.softenTernary(four, Float32Array.of(0), 1, four)).toThrow(RangeError);
+    expect(() => native.chainSoftTernary(four, Float32Array.of(1), 0, four)).toThrow(RangeError);
+    expect(() => native.softenTernary(four, Float32Array.of(1), 1, new Float32Array(3))).toThrow(RangeError);
   });
 });
 
@@ -184,7 +184,7 @@ describe('quantiseTernary', () => {
     const reference = native.quantiseTernary(weights, pure);
     const out = new Float32Array(5000);
     for (const share of [0, 0.25, 0.9]) {
-      const found = native.quantiseTernary(weights, out, share);
+      const found = native.quantiseTernary(weights, out, { share });
       expect(found.zeros).toBe(reference.zeros);
       expect(found.positives).toBe(reference.positives);
       expect(found.flips).toBe(share === 0 ? reference.flips : 0);
@@ -193,15 +193,96 @@ describe('quantiseTernary', () => {
         expect(Math.abs(out[i]! - (ratio + share * (ternary[i]! - ratio)))).toBeLessThan(1e-5);
       }
     }
-    expect(native.quantiseTernary(weights, out, 1).flips).toBe(0);
+    expect(native.quantiseTernary(weights, out).flips).toBe(0);
     expect(out).toEqual(pure);
-    expect(() => native.quantiseTernary(weights, out, 1.5)).toThrow(RangeError);
+    expect(() => native.quantiseTernary(weights, out, { share: 1.5 })).toThrow(RangeError);
   });
 
   it('lets a NaN through in delta, so that a diverged matrix is seen', () => {
     const weights = values(100, 3);
     weights[41] = NaN;
     expect(native.quantiseTernary(weights, new Float32Array(100)).delta).toBeNaN();
+  });
+});
+
+describe('quantiseTernary with other scales', () => {
+  /** The nearest number with 11 significant bits, a multiple of 2^-24 below 2^-14. */
+  const toHalf = (value: number): number => {
+    const unit = 2 ** (Math.max(Math.floor(Math.log2(value)), -14) - 10);
+    return roundHalfEven(value / unit) * unit;
+  };
+  const lowerMedian = (part: Float32Array): number =>
+    part.map(Math.abs).toSorted()[Math.floor((part.length - 1) / 2)]!;
+
+  it.each([1, 2, 5, 128, 4097, 100_003])('absmedian of %i values is the lower one in the middle', (count) => {
+    const weights = values(count, count);
+    const out = new Float32Array(count);
+    const { delta } = native.quantiseTernary(weights, out, { scale: 'absmedian' });
+    expect(delta).toBe(Math.max(lowerMedian(weights), Math.fround(1e-5)));
+    weights.forEach((w, i) =>
+      expect(out[i]! + 0).toBe(Math.max(-1, Math.min(1, roundHalfEven(Math.fround(w / delta)))) + 0),
+    );
+  });
+
+  it.each(['absmean', 'absmedian'] as const)('%s: each run of weights has a scale of its own, rounded to F16', (scale) => {
+    const [rows, run] = [211, 192];
+    const weights = values(rows * run, 5).map((w, i) => w * (1 + Math.floor(i / run) / 40));
+    weights.fill(0, 3 * run, 4 * run);
+    const scales = new Float32Array(rows);
+    const out = new Float32Array(rows * run);
+    const before = values(rows * run, 8).map(Math.sign);
+    out.set(before);
+    native.setThreads(3);
+    const found = native.quantiseTernary(weights, out, { scales, scale });
+    let [zeros, flips] = [0, 0];
+    for (let row = 0; row < rows; row += 1) {
+      const part = weights.subarray(row * run, (row + 1) * run);
+      const size = scale === 'absmean' ? part.reduce((sum, w) => sum + Math.abs(w), 0) / run : lowerMedian(part);
+      const delta = toHalf(Math.max(size, 1e-5));
+      expect(scales[row]).toBe(delta);
+      part.forEach((w, k) => {
+        const ternary = Math.max(-1, Math.min(1, roundHalfEven(Math.fround(w / delta))));
+        expect(out[row * run + k]! + 0).toBe(ternary + 0);
+        if (ternary === 0) zeros += 1;
+        if (ternary !== before[row * run + k]) flips += 1;
+      });
+    }
+    expect(found.zeros).toBe(zeros);
+    expect(found.flips).toBe(flips);
+    expect(found.delta).toBeCloseTo(scales.reduce((sum, delta) => sum + delta, 0) / rows, 6);
+    const [again, alone] = [new Float32Array(rows), new Float32Array(out.length)];
+    native.setThreads(1);
+    native.quantiseTernary(weights, alone, { scales: again, scale });
+    expect([again, alone]).toEqual([scales, out]);
+  });
+
+  it('soften and chain each weight by the scale of its run', () => {
+    const weights = values(256, 4);
+    const scales = Float32Array.of(0.1, 0.2, 0.4, 0.8);
+    const all = new Float32Array(256);
+    native.softenTernary(weights, scales, 4, all);
+    const gradient = new Float32Array(256).fill(1);
+    native.chainSoftTernary(weights, scales, 4, gradient);
+    scales.forEach((delta, i) => {
+      const part = weights.subarray(64 * i, 64 * (i + 1));
+      const [one, slope] = [new Float32Array(64), new Float32Array(64).fill(1)];
+      native.softenTernary(part, Float32Array.of(delta), 4, one);
+      native.chainSoftTernary(part, Float32Array.of(delta), 4, slope);
+      expect([all, gradient].map((each) => each.subarray(64 * i, 64 * (i + 1)))).toEqual([one, slope]);
+    });
+  });
+
+  it('lets a NaN through, and refuses scales that do not divide the weights', () => {
+    const weights = values(128, 3);
+    weights[70] = NaN;
+    const scales = new Float32Array(2);
+    expect(native.quantiseTernary(weights, new Float32Array(128), { scales }).delta).toBeNaN();
+    expect(scales[0]).not.toBeNaN();
+    expect(native.quantiseTernary(weights, new Float32Array(128), { scale: 'absmedian' }).delta).toBeNaN();
+    const wrong = { scales: new Float32Array(3) };
+    expect(() => native.quantiseTernary(weights, new Float32Array(128), wrong)).toThrow(RangeError);
+    const unknown = { scale: 'absmax' } as unknown as { scale: 'absmean' };
+    expect(() => native.quantiseTernary(weights, new Float32Array(128), unknown)).toThrow(RangeError);
   });
 });
 

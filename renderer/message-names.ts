@@ -17,6 +17,7 @@ const labels: Record<SettingId, string> = {
   'optimiser.learningRate': labelOf('*.optimiser.learningRate'),
   'cut.layers': texts.wizard.size.keep,
   'optimiser.ternaryRate': labelOf('*.optimiser.ternaryRate'),
+  'quantisation.weights.group': labelOf('quantisation.weights.group'),
   'refine.subln': labelOf('refine.subln'),
   'refine.dropQkvBias': labelOf('refine.dropQkvBias'),
   'distil.studentInit': labelOf('distil.studentInit'),

@@ -962,7 +962,11 @@ export const texts = {
       problems: {
         number: 'This must be a number.',
         whole: 'This must be a whole number.',
-        numberOr: (word: string) => `This must be a number or “${word}”.`,
+        numberOr: (words: readonly string[]) => {
+          const quoted = words.map((word) => `“${word}”`);
+          return `This must be a number${quoted.length > 1 ? `, ${quoted.slice(0, -1).join(', ')}` : ''} or ${quoted.at(-1)!}.`;
+        },
+        multipleOf: (divisor: number) => `This must be a multiple of ${divisor}.`,
         needed: 'This cannot be left empty.',
         above: (limit: number) => `This must be above ${String(limit)}.`,
         atLeast: (limit: number) => `This must be at least ${String(limit)}.`,
@@ -972,6 +976,7 @@ export const texts = {
         general: 'General',
         finetune: 'Teaching the teacher',
         refine: 'Stage 1: refine',
+        quantisation: 'Quantisation',
         reconstruct: 'Reconstruction of layers',
         pretrain: 'Stage 2: pre-train',
         distil: 'Stage 3: distil',
@@ -1005,6 +1010,16 @@ export const texts = {
         '*.optimiser.beta1': { name: 'AdamW β₁', effect: 'Memory of the gradient’s direction; nearer to 1 is longer.' },
         '*.optimiser.beta2': { name: 'AdamW β₂', effect: 'Memory of the gradient’s size; nearer to 1 is longer.' },
         '*.optimiser.epsilon': { name: 'AdamW ε', effect: 'Keeps tiny gradients from causing huge steps.' },
+        'quantisation.weights.scale': {
+          name: 'Size of a weight',
+          effect:
+            'What a +1 stands for: the mean of the weights’ sizes (“absmean”), or their median, which leaves fewer zeros.',
+        },
+        'quantisation.weights.group': {
+          name: 'Weights that share a size',
+          effect:
+            'A matrix (“tensor”), a row of it (“row”), or so many columns of a row, a multiple of 64. Rows and columns fit Q2_0 and ONNX, but neither I2_S nor a Hugging Face folder.',
+        },
         'refine.subln': {
           name: 'Where SubLN goes',
           effect: 'Norms before the output projections keep ternary training stable.',

@@ -6,6 +6,7 @@ import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } fr
 import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
 import { told } from './messages/told-schema.ts';
+import { quantisationSettings } from './quantisation.ts';
 import { deciding, exportType, recipeSchema, taskSettings } from './recipe.ts';
 import { readingFound } from './table-reading.ts';
 
@@ -36,6 +37,8 @@ export const presetInputs = z.object({
   }),
   /** Reconstruct the layers before distilling; absent: as the preset does for a teacher of this size. */
   reconstruct: z.boolean().optional(),
+  /** How the student is quantised; absent: as in BitNet b1.58. */
+  quantisation: quantisationSettings.optional(),
   /** Keep the step that is best by this, on training rows that are set apart; absent: the last one. */
   keepBest: deciding.optional(),
   /** Text for Stage 2; without it Stage 2 is skipped. */
@@ -252,7 +255,7 @@ export const fileInspection = z.object({
       shape: z.array(z.number()),
       bytes: z.number().nullable(),
       zeroFraction: z.number().nullable(),
-      /** What a +1 stands for. */
+      /** What a +1 stands for; null where a matrix has several scales, and for what is not ternary. */
       scale: z.number().nullable(),
     }),
   ),

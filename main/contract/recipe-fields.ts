@@ -8,13 +8,21 @@ export function fieldOf(recipe: Recipe, path: string): unknown {
     .reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], recipe);
 }
 
-/** Null takes the field away, so that its default holds; a field of a stage that the recipe skips stays away. */
+/**
+ * Null takes the field away, so that its default holds; a field of a stage that the recipe skips stays away. What holds the field is made where the recipe
+ * lacks it and it may be empty.
+ */
 export function setField(recipe: Recipe, path: string, value: unknown): void {
   const keys = path.split('.');
   const last = keys.pop() ?? '';
-  const parent = keys.length === 0 ? recipe : fieldOf(recipe, keys.join('.'));
-  if (parent === null || typeof parent !== 'object') return;
-  const target = parent as Record<string, unknown>;
+  let target: Record<string, unknown> = recipe;
+  for (const [at, key] of keys.entries()) {
+    if (target[key] === undefined && value !== null && schemaAt(keys.slice(0, at + 1)).safeParse({}).success)
+      target[key] = {};
+    const next = target[key];
+    if (next === null || typeof next !== 'object') return;
+    target = next as Record<string, unknown>;
+  }
   if (value === null) Reflect.deleteProperty(target, last);
   else target[last] = value;
 }
@@ -24,29 +32,37 @@ export interface FieldKind {
   readonly kind: 'number' | 'whole' | 'choice' | 'switch' | 'text';
   /** Of a choice. */
   readonly options?: readonly string[];
-  /** A word that the field takes besides a number. */
-  readonly word?: string;
+  /** Words that the field takes besides a number. */
+  readonly words?: readonly string[];
+}
+
+/** @throws Error for a path that is no field of a recipe */
+function schemaAt(keys: readonly string[]): z.ZodType {
+  let schema: z.core.$ZodType = recipeSchema;
+  for (const key of keys) {
+    const inner = bare(schema);
+    const next = inner instanceof z.ZodObject ? (inner.shape as Record<string, z.core.$ZodType>)[key] : undefined;
+    if (next === undefined) throw new Error(`a recipe has no field ${keys.join('.')}`);
+    schema = next;
+  }
+  return schema as z.ZodType;
+}
+
+/** Words that a schema is or lists. */
+function wordsOf(schema: z.core.$ZodType): string[] {
+  if (schema instanceof z.ZodLiteral) return [String(schema.value)];
+  return schema instanceof z.ZodEnum ? schema.options.map(String) : [];
 }
 
 /** Reads off the schema what the field at `path` takes. @throws Error for a path that is no field of a recipe, or holds several */
 export function fieldKind(path: string): FieldKind {
-  let schema: z.core.$ZodType = recipeSchema;
-  for (const key of path.split('.')) {
-    const inner = bare(schema);
-    const next = inner instanceof z.ZodObject ? (inner.shape as Record<string, z.core.$ZodType>)[key] : undefined;
-    if (next === undefined) throw new Error(`a recipe has no field ${path}`);
-    schema = next;
-  }
-  const field = bare(schema);
+  const field = bare(schemaAt(path.split('.')));
   const parts = field instanceof z.ZodUnion ? field.options.map(bare) : [field];
-  const literal = parts.find((part) => part instanceof z.ZodLiteral);
   const number = parts.find((part) => part instanceof z.ZodNumber);
+  const words = parts.flatMap(wordsOf);
   if (number !== undefined)
-    return {
-      kind: number.isInt ? 'whole' : 'number',
-      ...(literal === undefined ? {} : { word: String(literal.value) }),
-    };
-  if (field instanceof z.ZodEnum) return { kind: 'choice', options: field.options.map(String) };
+    return { kind: number.isInt ? 'whole' : 'number', ...(words.length === 0 ? {} : { words }) };
+  if (field instanceof z.ZodEnum) return { kind: 'choice', options: words };
   if (field instanceof z.ZodBoolean) return { kind: 'switch' };
   if (field instanceof z.ZodString) return { kind: 'text' };
   throw new Error(`${path} is more than one setting`);

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { localPath } from './local-path.ts';
+import { quantisationSettings } from './quantisation.ts';
 import { readingOptions } from './table-reading.ts';
 
 /** Where SubLN goes (docs/method.md, 3): before `o_proj` and `down_proj` (`paper`), before all seven projections (`all`), nowhere. */
@@ -213,6 +214,8 @@ export const recipeSchema = z.object({
     /** Drop the QKV bias of a Qwen2 student so that formats without it can hold the result. */
     dropQkvBias: z.boolean().default(false),
   }),
+  /** How the linear layers of student and baseline are rounded; absent: as in BitNet b1.58. */
+  quantisation: quantisationSettings.optional(),
   /** Window reconstruction; absent: skipped. */
   reconstruct: reconstructSettings.optional(),
   /** Stage 2; null: skipped. */
@@ -229,7 +232,7 @@ export const recipeSchema = z.object({
   recomputeActivations: z.boolean().default(false),
   /**
    * Gradients of the ternary layers in 16-bit fixed point instead of float32: up to a fifth less time, and differences far below those between seeds.
-   * Needs a processor with integer dot products; without effect while weights are annealed.
+   * Needs a processor with integer dot products; without effect while weights are annealed, and where a matrix has several scales.
    */
   fixedPointGradients: z.boolean().optional(),
   /**

@@ -251,15 +251,21 @@ describe('ternaryLinear on quantised activations', () => {
   const x = new Float32Array(rows * width).map(() => random() * 2);
   const ternary = new Float32Array(outputs * width).map(() => Math.round(random()));
   const dy = new Float32Array(rows * outputs).map(random);
-  const delta = 0.125;
 
-  it('equals the definition, and its gradient is the straight-through one', async () => {
+  it.each([
+    ['one scale', [1], [0.125]],
+    ['a scale for each row', [3], [0.125, 0.5, 0.3]],
+    ['a scale for each group of columns', [3, 2, 1], [0.125, 0.5, 0.3, 0.7, 0.2, 0.9]],
+  ])('equals the definition, and its gradient is the straight-through one: %s', async (_title, shape, scales) => {
+    /** Of weight `[out, column]`. */
+    const delta = (out: number, column: number): number =>
+      scales[Math.floor(((out * width + column) * scales.length) / ternary.length)]!;
     const graph = new Graph('bitlinear');
     const input = graph.input('x', ['B', 'T', width]);
     const weight = {
       values: graph.input('values', [outputs, width]),
       transposed: null,
-      delta: graph.input('delta', [1]),
+      delta: graph.input('delta', shape),
     };
     const output = ternaryLinear(graph, quantiseActivation(graph, input), weight);
     const seed = graph.input('seed', output.shape);
@@ -275,7 +281,7 @@ describe('ternaryLinear on quantised activations', () => {
     const y = new Float32Array(rows * outputs);
     const dx = new Float32Array(x.length);
     const dw = new Float32Array(ternary.length);
-    const feeds = { x, values: ternary, delta: new Float32Array([delta]), seed: dy };
+    const feeds = { x, values: ternary, delta: new Float32Array(scales), seed: dy };
     await session.run(bindings, feeds, { output: y, dx, dw });
 
     const quantised = new Float64Array(x.length);
@@ -290,14 +296,14 @@ describe('ternaryLinear on quantised activations', () => {
       for (let out = 0; out < outputs; out += 1) {
         let sum = 0;
         for (let column = 0; column < width; column += 1)
-          sum += quantised[row * width + column]! * ternary[out * width + column]! * delta;
+          sum += quantised[row * width + column]! * ternary[out * width + column]! * delta(out, column);
         expect(y[row * outputs + out]).toBeCloseTo(sum, 5);
       }
     for (let row = 0; row < rows; row += 1)
       for (let column = 0; column < width; column += 1) {
         let sum = 0;
         for (let out = 0; out < outputs; out += 1)
-          sum += dy[row * outputs + out]! * ternary[out * width + column]! * delta;
+          sum += dy[row * outputs + out]! * ternary[out * width + column]! * delta(out, column);
         expect(dx[row * width + column]).toBeCloseTo(sum, 5);
       }
     for (let out = 0; out < outputs; out += 1)

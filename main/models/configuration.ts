@@ -1,4 +1,6 @@
 /** What the engine needs to know of a model, whatever its family. Read from a Hugging Face `config.json` by architectures/. */
+import { TritsmithError } from '../contract/errors.ts';
+import { plainQuantisation, type Quantisation } from '../contract/quantisation.ts';
 import type { SublnPlacement } from '../contract/recipe.ts';
 
 export type Projection = 'q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'down';
@@ -81,6 +83,8 @@ export interface ModelConfiguration {
   readonly logitScale: number;
   /** Linear layers are BitLinear: ternary weights, int8 activations. */
   readonly ternary: boolean;
+  /** How, where they are. */
+  readonly quantisation: Quantisation;
   /** Where SubLN stands; its epsilon is `rmsNormEpsilon`, because a GGUF file holds one epsilon for all norms. */
   readonly subln: SublnPlacement;
 }
@@ -99,6 +103,7 @@ export const plainDecoder = {
   attentionScale: null,
   residualScale: 1,
   logitScale: 1,
+  quantisation: plainQuantisation,
 } as const satisfies Partial<ModelConfiguration>;
 
 export function layerKind({ layerKinds }: ModelConfiguration, layer: number): LayerKind {
@@ -138,5 +143,29 @@ export function projectionShape(configuration: ModelConfiguration, projection: P
       return [ffnSize, hiddenSize];
     case 'down':
       return [hiddenSize, ffnSize];
+  }
+}
+
+/**
+ * Shape of the scales of a ternary matrix `[O, K]`: one, one a row, or `[O, G, 1]` for groups of columns. In row-major order every scale belongs to
+ * as many consecutive weights.
+ */
+export function scaleShape({ weights: { group } }: Quantisation, [rows, columns]: readonly [number, number]): number[] {
+  if (group === 'tensor') return [1];
+  return group === 'row' ? [rows] : [rows, columns / group, 1];
+}
+
+/** Whether a matrix has one scale, one a row, or several in a row. */
+export function scaleKind({ weights: { group } }: Quantisation): 'tensor' | 'row' | 'columns' {
+  return typeof group === 'number' ? 'columns' : group;
+}
+
+/** @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups */
+export function assertQuantisable(configuration: ModelConfiguration): void {
+  const { group } = configuration.quantisation.weights;
+  if (typeof group !== 'number') return;
+  for (const projection of projections) {
+    const [, columns] = projectionShape(configuration, projection);
+    if (columns % group !== 0) throw new TritsmithError('bad-input', 'quantisation.group', { projection, columns, group });
   }
 }

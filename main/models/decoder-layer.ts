@@ -17,7 +17,15 @@ import {
   ternaryLinear,
 } from '../graph/operations.ts';
 import { type ActivationRounding, roundActivations } from '../graph/rounded-activations.ts';
-import { hasSubln, type ModelConfiguration, type Projection, projectionShape, rotarySize } from './configuration.ts';
+import {
+  hasSubln,
+  type ModelConfiguration,
+  type Projection,
+  projectionShape,
+  rotarySize,
+  scaleKind,
+  scaleShape,
+} from './configuration.ts';
 import { layerNorms, qkNormSizes } from './parameters.ts';
 
 export interface DecoderLayer {
@@ -38,8 +46,16 @@ export interface DecoderLayer {
 export interface TernaryArithmetic {
   /** Going forward: the same numbers either way, but weights between latent and ternary (annealing) need float32. Default `int8`. */
   readonly products?: 'int8' | 'float32';
-  /** Going backward; `int16` needs int8 products. Default `float32`. */
+  /** Going backward; `int16` needs int8 products, and is `float32` where a matrix has several scales. Default `float32`. */
   readonly gradients?: GradientArithmetic;
+}
+
+/** Forward products of a model: where a row has several scales, the sums under each can't stay whole numbers. */
+export function productsOf(
+  { quantisation }: Pick<ModelConfiguration, 'quantisation'>,
+  { products = 'int8' }: TernaryArithmetic = {},
+): 'int8' | 'float32' {
+  return scaleKind(quantisation) === 'columns' ? 'float32' : products;
 }
 
 /** Name of the graph input that holds a ternary weight as int8 `[K, O]`. */
@@ -47,7 +63,7 @@ export function transposedName(projection: Projection): string {
   return `${projection}.transposed`;
 }
 
-/** Name of the graph input that holds a ternary weight's scale. */
+/** Name of the graph input that holds a ternary weight's scales (`scaleShape`). */
 export function deltaName(projection: Projection): string {
   return `${projection}.delta`;
 }
@@ -59,10 +75,12 @@ export function deltaName(projection: Projection): string {
 export function decoderLayer(
   graph: Graph,
   configuration: ModelConfiguration,
-  { products = 'int8', gradients = 'float32' }: TernaryArithmetic = {},
+  arithmetic: TernaryArithmetic = {},
   rounding: ActivationRounding = 'none',
 ): DecoderLayer {
   const { hiddenSize, heads, kvHeads, headSize, rmsNormEpsilon } = configuration;
+  const gradients = scaleKind(configuration.quantisation) === 'tensor' ? (arithmetic.gradients ?? 'float32') : 'float32';
+  const products = productsOf(configuration, arithmetic);
   const parameters = new Map<string, Value>();
   const projectionInputs = new Map<Projection, Value>();
   const parameter = (local: string, shape: readonly number[]): Value => {
@@ -89,7 +107,7 @@ export function decoderLayer(
       return ternaryLinear(graph, quantised, {
         values: weight,
         transposed: products === 'int8' ? graph.input(transposedName(name), [shape[1], shape[0]], 'int8') : null,
-        delta: graph.input(deltaName(name), [1]),
+        delta: graph.input(deltaName(name), scaleShape(configuration.quantisation, shape)),
       });
     });
   };

@@ -1,7 +1,9 @@
 /** Writes a model as a Hugging Face folder. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { companionFiles } from '../contract/companion-files.ts';
+import { plainQuantisation } from '../contract/quantisation.ts';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
 import { encodeBf16 } from '../formats/half-precision.ts';
 import { writeSafetensors } from '../formats/safetensors/index.ts';
@@ -22,7 +24,8 @@ async function derivedConfig(
 ): Promise<string> {
   const whole = await source.settings('config.json');
   const original = kept === null ? whole : settingsOfLayers(whole, kept);
-  const { ternary, subln, qkvBias } = configuration;
+  const { ternary, subln, qkvBias, quantisation } = configuration;
+  const own = isDeepStrictEqual(quantisation, plainQuantisation) ? {} : { quantisation };
   const { className, modelType, settings } = architectureOf(configuration.architecture);
   const derived = {
     ...(settings?.(original) ?? original),
@@ -30,7 +33,7 @@ async function derivedConfig(
     architectures: [className],
     tie_word_embeddings: configuration.tiedEmbeddings,
     torch_dtype: dtype === 'BF16' ? 'bfloat16' : 'float32',
-    ...(ternary || subln !== 'none' ? { tritsmith: { ternary, subln, qkvBias } } : {}),
+    ...(ternary || subln !== 'none' ? { tritsmith: { ternary, subln, qkvBias, ...own } } : {}),
   };
   return `${JSON.stringify(derived, null, 2)}\n`;
 }

@@ -8,6 +8,7 @@ import { BufferPool } from '../graph/buffer-pool.ts';
 import type { KeptValue } from '../graph/passes.ts';
 import { type Bindings, elementCount, type ElementBuffer, threadCount } from '../graph/session.ts';
 import { layerKind, type ModelConfiguration, type Projection } from './configuration.ts';
+import { productsOf } from './decoder-layer.ts';
 import { addEmbeddingGradient, embed } from './embedding.ts';
 import { LayerSessions, type NetworkOptions } from './layer-sessions.ts';
 import type { ParameterBuffer, ParameterSpecification } from './parameters.ts';
@@ -67,7 +68,12 @@ export class Network {
     for (const specification of parameters.specifications)
       if (specification.layer !== null) this.#layers[specification.layer]!.set(specification.local, specification);
     this.#ternaryWeights = configuration.ternary
-      ? new TernaryWeights(parameters, options.arithmetic?.products ?? 'int8', options.mode === 'training')
+      ? new TernaryWeights(
+          parameters,
+          configuration,
+          productsOf(configuration, options.arithmetic),
+          options.mode === 'training',
+        )
       : null;
   }
 
@@ -108,7 +114,7 @@ export class Network {
     return this.#ternaryWeights?.countMoved() ?? 0;
   }
 
-  /** Ternary values `[O, K]` and the scale of a matrix, as the last `refreshTernary` left them; of a training network. */
+  /** Ternary values `[O, K]` and the scale (of several: the mean) of a matrix, as the last `refreshTernary` left them; of a training network. */
   ternary(name: string): { values: Float32Array; delta: number } {
     if (!this.#ternaryWeights) throw new Error(`${name} is not ternary`);
     return this.#ternaryWeights.read(name);

@@ -1,7 +1,8 @@
 /** The ternary weights of a network: made of its latent weights, in the layouts that the layers' graphs are fed. */
 import { native } from '../../native/index.ts';
 import type { ElementBuffer } from '../graph/session.ts';
-import type { Projection } from './configuration.ts';
+import type { Quantisation } from '../contract/quantisation.ts';
+import { type ModelConfiguration, type Projection, scaleShape } from './configuration.ts';
 import { deltaName, transposedName } from './decoder-layer.ts';
 import { ParameterBuffer, type ParameterSpecification } from './parameters.ts';
 
@@ -19,29 +20,54 @@ export const ternaryWeightBytes = 4 + 1 + 1 / 4;
 /** The same where products run in float32: without the copy in int8. */
 export const softWeightBytes = ternaryWeightBytes - 1;
 
+function scalesFor(quantisation: Quantisation, shape: readonly number[]): Float32Array {
+  const scales = scaleShape(quantisation, [shape[0]!, shape[1]!]);
+  return new Float32Array(scales.reduce((product, dimension) => product * dimension));
+}
+
+/** A matrix `[O, K]` as a student computes with it: values in {-1, 0, 1}, and the scales in the order of `scaleShape`. */
+export function quantiseMatrix(
+  latent: Float32Array,
+  shape: readonly number[],
+  quantisation: Quantisation,
+): { values: Float32Array; scales: Float32Array } {
+  const values = new Float32Array(latent.length);
+  const scales = scalesFor(quantisation, shape);
+  native.quantiseTernary(latent, values, { scales, scale: quantisation.weights.scale });
+  return { values, scales };
+}
+
 export class TernaryWeights {
   readonly #latent: ParameterBuffer;
   readonly #specifications: readonly ParameterSpecification[];
+  readonly #formula: 'absmean' | 'absmedian';
   /** As float32 `[O, K]`; null where nothing but the forward pass in int8 runs. */
   readonly #values: ParameterBuffer | null;
   /** Takes the float32 values of one matrix after the other where they are not kept. */
   readonly #scratch: Float32Array;
   /** As int8 `[K, O]`; empty where products run in float32. */
   readonly #transposed = new Map<string, Int8Array>();
-  readonly #deltas = new Map<string, Float32Array>();
+  /** Of each matrix, in the shape of `scaleShape`. */
+  readonly #scales = new Map<string, Float32Array>();
   #sharpness = Infinity;
   /** Codes as they were at `mark`, four to a byte. */
   readonly #marks = new Map<string, Uint8Array>();
 
   /** @param backward whether a backward pass will run, which needs the float32 values */
-  constructor(latent: ParameterBuffer, products: 'int8' | 'float32', backward: boolean) {
+  constructor(
+    latent: ParameterBuffer,
+    { quantisation }: Pick<ModelConfiguration, 'quantisation'>,
+    products: 'int8' | 'float32',
+    backward: boolean,
+  ) {
     this.#latent = latent;
+    this.#formula = quantisation.weights.scale;
     this.#specifications = latent.specifications.filter((specification) => specification.ternary);
     this.#values = backward || products === 'float32' ? new ParameterBuffer(this.#specifications) : null;
     const largest = Math.max(0, ...this.#specifications.map(({ size }) => size));
     this.#scratch = new Float32Array(this.#values ? 0 : largest);
-    for (const { name, size } of this.#specifications) {
-      this.#deltas.set(name, new Float32Array(1));
+    for (const { name, size, shape } of this.#specifications) {
+      this.#scales.set(name, scalesFor(quantisation, shape));
       if (products === 'int8') this.#transposed.set(name, new Int8Array(size));
     }
   }
@@ -57,9 +83,9 @@ export class TernaryWeights {
     const layers: TernaryCounts[] = [];
     for (const { name, shape, size, layer } of this.#specifications) {
       const values = this.#values?.view(name) ?? this.#scratch.subarray(0, size);
-      const found = native.quantiseTernary(this.#latent.view(name), values, share);
-      this.#deltas.get(name)![0] = found.delta;
-      if (sharpness < Infinity) native.softenTernary(this.#latent.view(name), found.delta, sharpness, values);
+      const scales = this.#scales.get(name)!;
+      const found = native.quantiseTernary(this.#latent.view(name), values, { scales, scale: this.#formula, share });
+      if (sharpness < Infinity) native.softenTernary(this.#latent.view(name), scales, sharpness, values);
       const transposed = this.#transposed.get(name);
       if (transposed) {
         if (share < 1 || sharpness < Infinity)
@@ -79,12 +105,7 @@ export class TernaryWeights {
   chainSoft(gradients: ParameterBuffer): void {
     if (this.#sharpness === Infinity) return;
     for (const { name } of this.#specifications)
-      native.chainSoftTernary(
-        this.#latent.view(name),
-        this.#deltas.get(name)![0]!,
-        this.#sharpness,
-        gradients.view(name),
-      );
+      native.chainSoftTernary(this.#latent.view(name), this.#scales.get(name)!, this.#sharpness, gradients.view(name));
   }
 
   /** Keeps the present codes. */
@@ -103,9 +124,11 @@ export class TernaryWeights {
     return moved;
   }
 
-  /** Values `[O, K]` and scale of a matrix, as the last `refresh` left them. */
+  /** Values `[O, K]` of a matrix and its scale, of several their mean, as the last `refresh` left them. */
   read(name: string): { values: Float32Array; delta: number } {
-    return { values: this.#float32(name), delta: this.#deltas.get(name)![0]! };
+    const scales = this.#scales.get(name)!;
+    const sum = scales.reduce((total, scale) => total + scale, 0);
+    return { values: this.#float32(name), delta: sum / scales.length };
   }
 
   /** What a layer's graphs take for one projection. */
@@ -114,7 +137,7 @@ export class TernaryWeights {
     return {
       ...(this.#values ? { [projection]: this.#values.view(name) } : {}),
       ...(transposed ? { [transposedName(projection)]: transposed } : {}),
-      [deltaName(projection)]: this.#deltas.get(name)!,
+      [deltaName(projection)]: this.#scales.get(name)!,
     };
   }
 

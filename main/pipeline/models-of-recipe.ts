@@ -1,11 +1,12 @@
 /** The models that a recipe names: which folder or file, which shape, which tokenizer. */
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobKind } from '../contract/jobs.ts';
+import { quantisationOf } from '../contract/quantisation.ts';
 import type { OptimiserSettings, Recipe } from '../contract/recipe.ts';
 import { readLayerCut } from '../experiment/cut.ts';
 import { modelFolder, teacherFolder } from '../experiment/folder.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
-import type { ModelConfiguration } from '../models/configuration.ts';
+import { assertQuantisable, type ModelConfiguration } from '../models/configuration.ts';
 import { withLayers } from '../models/kept-layers.ts';
 import { modelConfiguration, modelTokenizer } from '../models/open-model.ts';
 import { slower } from '../training/schedule.ts';
@@ -57,16 +58,20 @@ export function keptLayers(recipe: Recipe, base: ModelConfiguration, folder?: st
 /**
  * Shape of the student: its base, without the layers that are cut, ternary, with SubLN.
  * @param folder of the experiment, once it has one
+ * @throws TritsmithError `bad-input` where the recipe's quantisation does not fit that shape
  */
 export async function studentConfiguration(recipe: Recipe, folder?: string): Promise<ModelConfiguration> {
   const base = await modelConfiguration(recipe.studentBase ?? recipe.teacher);
   const kept = keptLayers(recipe, base, folder);
-  return {
+  const student: ModelConfiguration = {
     ...(kept === null ? base : withLayers(base, kept)),
     ternary: true,
+    quantisation: quantisationOf(recipe.quantisation),
     subln: recipe.refine.subln,
     qkvBias: base.qkvBias && !recipe.refine.dropQkvBias,
   };
+  assertQuantisable(student);
+  return student;
 }
 
 /** Shape of the BitNet-SFT baseline: the base with the student's layers, ternary, nothing else. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { plainQuantisation } from '../contract/quantisation.ts';
 import { native } from '../../native/index.ts';
 import { TernaryMatrix } from '../../native/runtime.ts';
 import { openGguf, writeGguf } from '../formats/gguf/index.ts';
@@ -172,6 +173,7 @@ describe('docs/tutorial-bitlinear.md', () => {
       source: 'down',
       kind: 'linear',
       permuteHeads: null,
+      quantisation: plainQuantisation,
     };
     const source: TensorSource = { read: () => Promise.resolve(large), close: () => Promise.resolve() };
     const path = join(folder, 'tutorial.gguf');

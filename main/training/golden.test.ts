@@ -10,6 +10,7 @@ import type { NetworkOptions } from '../models/layer-sessions.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer, parameterSpecifications } from '../models/parameters.ts';
 import { readStored, storedTensors, storedValues } from '../models/stored-parameters.ts';
+import { plainQuantisation, type Quantisation } from '../contract/quantisation.ts';
 import { optimiserSettings, type SublnPlacement } from '../contract/recipe.ts';
 import { AttentionRelation } from './attention-relation.ts';
 import { AdamW } from './optimiser.ts';
@@ -113,6 +114,7 @@ async function checkModel(
   architecture: string,
   placement: SublnPlacement | null,
   more: Partial<NetworkOptions> = {},
+  quantisation = plainQuantisation,
 ): Promise<ParameterBuffer> {
   const fixedPoint = more.arithmetic?.gradients === 'int16';
   const file = await golden(name);
@@ -122,6 +124,7 @@ async function checkModel(
     ...parseConfiguration(JSON.stringify(own.meta.config)),
     ternary: placement !== null,
     subln: placement ?? 'none',
+    quantisation,
   };
   const student = await loadNetwork(configuration, [file, own, source], 'training', undefined, more);
   const micro = await microBatch(file);
@@ -183,6 +186,14 @@ describe('models: hidden states, loss and every gradient equal PyTorch in float6
       it(`${architecture}, ternary, SubLN ${placement}`, async () => {
         await checkModel(`ternary-${architecture}-${placement}`, architecture, placement);
       });
+  it.each<[string, Quantisation['weights']]>([
+    ['row', { scale: 'absmean', group: 'row' }],
+    ['columns', { scale: 'absmedian', group: 16 }],
+  ])('qwen3, quantised with a scale for each %s', async (name, weights) => {
+    for (const products of ['int8', 'float32'] as const)
+      await checkModel(`quantised-${name}`, 'qwen3', 'paper', { arithmetic: { products } }, { weights });
+    await checkModel(`quantised-${name}`, 'qwen3', 'paper', { recomputeActivations: true }, { weights });
+  });
   it('qwen3, ternary, recomputed activations', async () => {
     await checkModel('ternary-qwen3-paper', 'qwen3', 'paper', { recomputeActivations: true });
   });

@@ -45,19 +45,24 @@ size_t tablesToCheck(const Kernels* out[6]) {
   return count;
 }
 
-/** Products of one shape by every table and layout against the scalar definition; returns the number of wrong values. */
-int checkProducts(size_t rows, size_t columns, size_t tokens, std::mt19937& random) {
+/**
+ * Products of one shape by every table and layout against the scalar definition, with scales for `groups` runs of columns of each row; returns the
+ * number of wrong values.
+ */
+int checkProducts(size_t rows, size_t columns, size_t tokens, size_t groups, std::mt19937& random) {
   std::vector<uint8_t> codes(rows * columns);
   for (uint8_t& code : codes) code = static_cast<uint8_t>(random() % 3);
   std::vector<float> x(tokens * columns);
   for (float& v : x) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 300.0f;
+  std::vector<float> deltas(rows * groups);
+  for (float& delta : deltas) delta = static_cast<float>(1 + random() % 1000) / 500.0f;
   const Source source{codes.data(), columns};
   const Kernels* tables[6];
   const size_t count = tablesToCheck(tables);
   int wrong = 0;
   for (size_t i = 0; i < count; i++)
     for (const Layout layout : {Layout::twoBit, Layout::fiveTrits}) {
-      PackedTernary packed = planTernary(rows, columns, layout);
+      PackedTernary packed = planTernary(rows, columns, layout, groups);
       const Exact memory(packedBytes(packed));
       packPanels(
           packed, 0, packed.panels,
@@ -67,7 +72,9 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, std::mt19937& rand
           },
           &source, memory.data);
       packed.data = memory.data;
-      packed.delta = 0.37f;
+      const Exact scaleMemory(packedScales(packed) * sizeof(float));
+      packScales(packed, reinterpret_cast<float*>(scaleMemory.data), [&](size_t group, size_t row) { return deltas[row * groups + group]; });
+      packed.scales = reinterpret_cast<const float*>(scaleMemory.data);
       QuantisedTokens quantised;
       quantised.tokens = tokens;
       quantised.tile = tables[i]->tile;
@@ -78,6 +85,12 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, std::mt19937& rand
       quantised.values = reinterpret_cast<int8_t*>(values.data);
       quantised.scales = scales.data();
       quantised.sums = sums.data();
+      std::vector<int32_t> groupSums;
+      if (groups > 1) {
+        quantised.groupColumns = sumColumns(packed);
+        groupSums.resize(columns / quantised.groupColumns * tokens);
+        quantised.groupSums = groupSums.data();
+      }
       tables[i]->quantiseTokens(x.data(), columns, columns, quantised, 0, tokens);
       tables[i]->multiplyTernary(packed, 0, packed.panels, quantised, y.data(), rows);
       for (size_t t = 0; t < tokens; t++) {
@@ -85,10 +98,15 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, std::mt19937& rand
         for (size_t k = 0; k < columns; k++) gamma = std::max(gamma, std::fabs(x[t * columns + k]));
         const float s = 127.0f / gamma;
         for (size_t r = 0; r < rows; r++) {
-          int64_t sum = 0;
-          for (size_t k = 0; k < columns; k++)
-            sum += static_cast<int64_t>(std::nearbyint(x[t * columns + k] * s)) * (codes[r * columns + k] - 1);
-          wrong += y[t * rows + r] != static_cast<float>(sum) * (gamma / 127.0f * 0.37f);
+          float expected = 0;
+          for (size_t group = 0; group < groups; group++) {
+            int64_t sum = 0;
+            for (size_t k = group * columns / groups; k < (group + 1) * columns / groups; k++)
+              sum += static_cast<int64_t>(std::nearbyint(x[t * columns + k] * s)) * (codes[r * columns + k] - 1);
+            const float value = static_cast<float>(sum) * (gamma / 127.0f * deltas[r * groups + group]);
+            expected = group == 0 ? value : expected + value;
+          }
+          wrong += y[t * rows + r] != expected;
           wrong += packedCode(packed, r, columns - 1) != codes[r * columns + columns - 1];
         }
       }
@@ -147,7 +165,12 @@ int kernels() {
   int wrong = 0;
   for (const size_t rows : {1, 16, 31, 33, 70})
     for (const size_t columns : {1, 5, 16, 20, 79, 80, 81, 128, 260})
-      for (const size_t tokens : {1, 2, 3, 5, 12, 14}) wrong += checkProducts(rows, columns, tokens, random);
+      for (const size_t tokens : {1, 2, 3, 5, 12, 14}) wrong += checkProducts(rows, columns, tokens, 1, random);
+  for (const size_t rows : {1, 31, 33, 70})
+    for (const size_t columns : {48, 192, 512})
+      for (const size_t groups : {3, 2, 1})
+        for (const size_t tokens : {1, 3, 14})
+          if (columns / groups % kGroupColumns == 0) wrong += checkProducts(rows, columns, tokens, groups, random);
   for (const size_t rows : {1, 15, 16, 17, 40})
     for (const size_t columns : {256, 768})
       for (const size_t tokens : {1, 3, 15}) wrong += checkQ6(rows, columns, tokens, random);

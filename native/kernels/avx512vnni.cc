@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/float_loops.h"
+#include "kernels/ternary_loops.h"
 
 namespace tritsmith {
 namespace {
@@ -67,10 +68,12 @@ struct FiveTritDecoder {
   }
 };
 
-/** Writes 16 results of one token: (acc - sum) * (s * delta). */
-inline void finish(__m512i acc, int32_t sum, float scale, float* y, __mmask16 mask) {
+/** Writes 16 results of one token: (acc - sum) * (s * delta), with `more` added to what is there. */
+inline void finish(__m512i acc, int32_t sum, float scale, const float* deltas, float* y, __mmask16 mask, bool more) {
   const __m512 value = _mm512_cvtepi32_ps(_mm512_sub_epi32(acc, _mm512_set1_epi32(sum)));
-  _mm512_mask_storeu_ps(y, mask, _mm512_mul_ps(value, _mm512_set1_ps(scale)));
+  __m512 product = _mm512_mul_ps(value, _mm512_mul_ps(_mm512_set1_ps(scale), _mm512_loadu_ps(deltas)));
+  if (more) product = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, y), product);
+  _mm512_mask_storeu_ps(y, mask, product);
 }
 
 inline __mmask16 rowMask(size_t rows, size_t first) {
@@ -142,8 +145,8 @@ inline __attribute__((always_inline)) void step(__m512i low, __m512i high, const
 
 /** One panel times a tile of T tokens. */
 template <Layout layout, size_t T>
-void panelTile(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums, float delta,
-               float* y, size_t stride) {
+void panelTile(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums,
+               const float* deltas, float* y, size_t stride, bool more) {
   __m512i acc[2][T];
   for (size_t t = 0; t < T; t++) acc[0][t] = acc[1][t] = _mm512_setzero_si512();
   const __m512i mask = _mm512_set1_epi8(3);
@@ -169,48 +172,55 @@ void panelTile(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, co
   }
   const __mmask16 lowMask = rowMask(rows, 0), highMask = rowMask(rows, 16);
   for (size_t t = 0; t < T; t++) {
-    finish(acc[0][t], sums[t], scales[t] * delta, y + t * stride, lowMask);
-    finish(acc[1][t], sums[t], scales[t] * delta, y + t * stride + 16, highMask);
+    finish(acc[0][t], sums[t], scales[t], deltas, y + t * stride, lowMask, more);
+    finish(acc[1][t], sums[t], scales[t], deltas + 16, y + t * stride + 16, highMask, more);
   }
 }
 
 template <Layout layout>
 void tileOfAnyWidth(size_t tokens, const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales,
-                    const int32_t* sums, float delta, float* y, size_t stride) {
+                    const int32_t* sums, const float* deltas, float* y, size_t stride, bool more) {
   switch (tokens) {
-    case 1: return panelTile<layout, 1>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 2: return panelTile<layout, 2>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 3: return panelTile<layout, 3>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 4: return panelTile<layout, 4>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 5: return panelTile<layout, 5>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 6: return panelTile<layout, 6>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 7: return panelTile<layout, 7>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 8: return panelTile<layout, 8>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 9: return panelTile<layout, 9>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 10: return panelTile<layout, 10>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    case 11: return panelTile<layout, 11>(w, chunks, x, rows, scales, sums, delta, y, stride);
-    default: return panelTile<layout, 12>(w, chunks, x, rows, scales, sums, delta, y, stride);
+    case 1: return panelTile<layout, 1>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 2: return panelTile<layout, 2>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 3: return panelTile<layout, 3>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 4: return panelTile<layout, 4>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 5: return panelTile<layout, 5>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 6: return panelTile<layout, 6>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 7: return panelTile<layout, 7>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 8: return panelTile<layout, 8>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 9: return panelTile<layout, 9>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 10: return panelTile<layout, 10>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    case 11: return panelTile<layout, 11>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
+    default: return panelTile<layout, 12>(w, chunks, x, rows, scales, sums, deltas, y, stride, more);
   }
 }
 
 void multiplyTernary(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
+  const size_t chunks = w.chunks / w.groups;
+  const size_t groupColumns = chunks * (w.layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns);
+  const auto tile = w.layout == Layout::twoBit ? tileOfAnyWidth<Layout::twoBit> : tileOfAnyWidth<Layout::fiveTrits>;
   for (size_t panel = begin; panel < end; panel++) {
-    const uint8_t* const data = w.data + panel * w.chunks * kChunkBytes;
     const size_t first = panel * kPanelRows;
     const size_t rows = w.rows - first < kPanelRows ? w.rows - first : kPanelRows;
-    if (x.tokens == 1) {
-      __m512i low, high;
-      if (w.layout == Layout::twoBit) panelTwoBit(data, w.chunks, x.values, low, high);
-      else panelFiveTrits(data, w.chunks, x.values, low, high);
-      finish(low, x.sums[0], x.scales[0] * w.delta, y + first, rowMask(rows, 0));
-      finish(high, x.sums[0], x.scales[0] * w.delta, y + first + 16, rowMask(rows, 16));
-      continue;
-    }
-    for (size_t t = 0; t < x.tokens; t += kTile) {
-      const size_t tokens = x.tokens - t < kTile ? x.tokens - t : kTile;
-      const auto tile = w.layout == Layout::twoBit ? tileOfAnyWidth<Layout::twoBit> : tileOfAnyWidth<Layout::fiveTrits>;
-      tile(tokens, data, w.chunks, x.values + t * x.padded, rows, x.scales + t, x.sums + t, w.delta, y + t * stride + first, stride);
-    }
+    for (size_t t = 0; t < x.tokens; t += kTile)
+      for (size_t group = 0; group < w.groups; group++) {
+        const uint8_t* const data = w.data + (panel * w.chunks + group * chunks) * kChunkBytes;
+        const float* const deltas = w.scales + (panel * w.groups + group) * kPanelRows;
+        const size_t tokens = x.tokens - t < kTile ? x.tokens - t : kTile;
+        const int8_t* const values = x.values + t * x.padded + group * groupColumns * tokens;
+        int32_t sums[kTile];
+        sumsOfGroup(w, x, group, t, tokens, sums);
+        if (x.tokens == 1) {
+          __m512i low, high;
+          if (w.layout == Layout::twoBit) panelTwoBit(data, chunks, values, low, high);
+          else panelFiveTrits(data, chunks, values, low, high);
+          finish(low, sums[0], x.scales[0], deltas, y + first, rowMask(rows, 0), group > 0);
+          finish(high, sums[0], x.scales[0], deltas + 16, y + first + 16, rowMask(rows, 16), group > 0);
+          continue;
+        }
+        tile(tokens, data, chunks, values, rows, x.scales + t, sums, deltas, y + t * stride + first, stride, group > 0);
+      }
   }
 }
 

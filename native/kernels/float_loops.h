@@ -56,6 +56,12 @@ inline void quantiseTokens(const float* x, size_t stride, size_t columns, const 
         values[i] = static_cast<int8_t>(q);
       }
       sum += part;
+      if (out.groupSums != nullptr)
+        for (size_t from = 0; from < count; from += out.groupColumns) {
+          int32_t run = 0;
+          for (size_t i = from; i < from + out.groupColumns; i++) run += values[i];
+          out.groupSums[(base + from) / out.groupColumns * out.tokens + t] = run;
+        }
       memset(values + count, 0, room - count);
       if (width == 1) memcpy(target + base, values, room);
       else

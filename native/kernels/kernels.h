@@ -37,9 +37,14 @@ struct PackedTernary {
   Layout layout = Layout::twoBit;
   size_t panels = 0;
   size_t chunks = 0;  // per panel
-  const uint8_t* data = nullptr;  // [panels][chunks][128], 64-byte aligned
-  float delta = 1;                // what a +1 stands for
+  /** Runs of columns that have a scale of their own; each is as many chunks. More than one only in the layout twoBit. */
+  size_t groups = 1;
+  const uint8_t* data = nullptr;   // [panels][chunks][128], 64-byte aligned
+  const float* scales = nullptr;   // what a +1 stands for: [panels][groups][32], for padding rows anything
 };
+
+/** The columns of a group are a multiple of this: a chunk of the layout twoBit. */
+constexpr size_t kGroupColumns = 16;
 
 /** int8 activations of `tokens` tokens in tiles of `tile` tokens: tile u, n tokens wide, lies at u * tile * padded as [padded / 4][n][4]. */
 struct QuantisedTokens {
@@ -49,6 +54,9 @@ struct QuantisedTokens {
   int8_t* values = nullptr;    // 64-byte aligned
   float* scales = nullptr;     // s = gamma / 127 per token
   int32_t* sums = nullptr;     // sum of the int8 values per token
+  /** Sums of runs of `groupColumns` columns (16, 32, 64, 128 or 256, which divide the groups), [runs][tokens], where a matrix has such groups; or null. */
+  int32_t* groupSums = nullptr;
+  size_t groupColumns = 0;
 };
 
 /**
@@ -92,7 +100,10 @@ struct Kernels {
 
   /** Quantises `tokens` rows of `columns` floats (docs/method.md, 2.2) into out.values, scales and sums. */
   void (*quantiseTokens)(const float* x, size_t stride, size_t columns, const QuantisedTokens& out, size_t begin, size_t end);
-  /** y[t][r] = float(sum_k xi[t][k] T[r][k]) * (s[t] * delta) for the rows of panels [begin, end); y has `stride` floats per token. */
+  /**
+   * y[t][r] = float(sum_k xi[t][k] T[r][k]) * (s[t] * delta[r]) for the rows of panels [begin, end); y has `stride` floats per token. Of several groups of
+   * columns: the sum of these products over the groups, in their order.
+   */
   void (*multiplyTernary)(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride);
 
   /**

@@ -59,10 +59,10 @@ struct Ints {
 
 constexpr size_t kTile = 4;
 
-/** 16 rows (half a panel) times T tokens, 2-bit layout. */
+/** 16 rows (half a panel) times T tokens, 2-bit layout. With `more` it is added to y. */
 template <size_t T>
-void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums, float delta,
-               float* y, size_t stride) {
+void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums, const float* deltas,
+               float* y, size_t stride, bool more) {
   int32x4_t acc[4][T];
   for (size_t r = 0; r < 4; r++)
     for (size_t t = 0; t < T; t++) acc[r][t] = vdupq_n_s32(0);
@@ -80,10 +80,16 @@ void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, co
   for (size_t t = 0; t < T; t++)
     for (size_t r = 0; r < 4; r++) {
       const float32x4_t value = vcvtq_f32_s32(vsubq_s32(acc[r][t], vdupq_n_s32(sums[t])));
-      float results[4];
-      vst1q_f32(results, vmulq_f32(value, vdupq_n_f32(scales[t] * delta)));
+      float results[4] = {0};
       const size_t count = rows <= 4 * r ? 0 : rows - 4 * r < 4 ? rows - 4 * r : 4;
-      memcpy(y + t * stride + 4 * r, results, count * sizeof(float));
+      float* const out = y + t * stride + 4 * r;
+      float32x4_t product = vmulq_f32(value, vmulq_f32(vdupq_n_f32(scales[t]), vld1q_f32(deltas + 4 * r)));
+      if (more) {
+        memcpy(results, out, count * sizeof(float));
+        product = vaddq_f32(vld1q_f32(results), product);
+      }
+      vst1q_f32(results, product);
+      memcpy(out, results, count * sizeof(float));
     }
 }
 
@@ -97,8 +103,14 @@ void multiplyTernary(const PackedTernary& w, size_t begin, size_t end, const Qua
         const size_t rows = w.rows - first < 16 ? w.rows - first : 16;
         const size_t tokens = x.tokens - t < kTile ? x.tokens - t : kTile;
         const auto call = tokens == 1 ? halfPanel<1> : tokens == 2 ? halfPanel<2> : tokens == 3 ? halfPanel<3> : halfPanel<4>;
-        call(w.data + panel * w.chunks * kChunkBytes + half * 64, w.chunks, x.values + t * x.padded, rows, x.scales + t, x.sums + t,
-             w.delta, y + t * stride + first, stride);
+        const size_t chunks = w.chunks / w.groups;
+        for (size_t group = 0; group < w.groups; group++) {
+          int32_t sums[kTile];
+          sumsOfGroup(w, x, group, t, tokens, sums);
+          call(w.data + (panel * w.chunks + group * chunks) * kChunkBytes + half * 64, chunks,
+               x.values + t * x.padded + group * chunks * kTwoBitColumns * tokens, rows, x.scales + t, sums,
+               w.scales + (panel * w.groups + group) * kPanelRows + half * 16, y + t * stride + first, stride, group > 0);
+        }
       }
 }
 

@@ -8,11 +8,13 @@
 
 namespace tritsmith {
 
-PackedTernary planTernary(size_t rows, size_t columns, Layout layout) {
+PackedTernary planTernary(size_t rows, size_t columns, Layout layout, size_t groups) {
+  if (groups > 1) layout = Layout::twoBit;
   PackedTernary plan;
   plan.rows = rows;
   plan.columns = columns;
   plan.layout = layout;
+  plan.groups = groups;
   plan.panels = (rows + kPanelRows - 1) / kPanelRows;
   const size_t width = layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
   plan.chunks = (columns + width - 1) / width;
@@ -20,6 +22,14 @@ PackedTernary planTernary(size_t rows, size_t columns, Layout layout) {
 }
 
 size_t packedBytes(const PackedTernary& plan) { return plan.panels * plan.chunks * kChunkBytes; }
+
+size_t packedScales(const PackedTernary& plan) { return plan.panels * plan.groups * kPanelRows; }
+
+size_t sumColumns(const PackedTernary& plan) {
+  size_t run = 256;
+  while (plan.columns / plan.groups % run != 0) run /= 2;
+  return run;
+}
 
 uint8_t encodeFiveTrits(const uint8_t codes[5]) {
   const int low = codes[0] + 3 * codes[1] + 9 * codes[2] + 27 * codes[3];

@@ -6,8 +6,25 @@
 
 namespace tritsmith {
 
-/** Fills in panels and chunks for a matrix [rows, columns]; data stays null. */
-PackedTernary planTernary(size_t rows, size_t columns, Layout layout);
+/**
+ * Fills in panels and chunks for a matrix [rows, columns] with scales for `groups` runs of columns of each row; data and scales stay null. Several groups
+ * of kGroupColumns or a multiple are laid out as twoBit.
+ */
+PackedTernary planTernary(size_t rows, size_t columns, Layout layout, size_t groups = 1);
+/** Number of scales of a packed matrix. */
+size_t packedScales(const PackedTernary& plan);
+/** Writes the scales of a packed matrix: `scaleAt(group, row)` for its rows. */
+template <typename ScaleAt>
+void packScales(const PackedTernary& plan, float* out, const ScaleAt& scaleAt) {
+  for (size_t panel = 0; panel < plan.panels; panel++)
+    for (size_t group = 0; group < plan.groups; group++)
+      for (size_t r = 0; r < kPanelRows; r++) {
+        const size_t row = panel * kPanelRows + r;
+        out[(panel * plan.groups + group) * kPanelRows + r] = row < plan.rows ? scaleAt(group, row) : 0.0f;
+      }
+}
+/** Largest run of columns, up to 256, whose sums serve a matrix with several groups (QuantisedTokens::groupColumns). */
+size_t sumColumns(const PackedTernary& plan);
 /** Bytes of the packed matrix. */
 size_t packedBytes(const PackedTernary& plan);
 

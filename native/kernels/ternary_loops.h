@@ -15,30 +15,50 @@ inline uint32_t fieldsOf(Layout layout, uint8_t byte) {
   return q % 3u | q / 3u % 3u << 2 | q / 9u % 3u << 4 | q / 27u << 6 | last << 8;
 }
 
+/** Of `width` tokens from `first`: the sums that make products of codes products of weights, over the columns of group `group`. */
+inline void sumsOfGroup(const PackedTernary& w, const QuantisedTokens& x, size_t group, size_t first, size_t width, int32_t* sums) {
+  if (w.groups == 1) {
+    memcpy(sums, x.sums + first, width * sizeof(int32_t));
+    return;
+  }
+  const size_t runs = w.columns / w.groups / x.groupColumns;
+  memset(sums, 0, width * sizeof(int32_t));
+  for (size_t run = group * runs; run < (group + 1) * runs; run++)
+    for (size_t t = 0; t < width; t++) sums[t] += x.groupSums[run * x.tokens + first + t];
+}
+
 inline void multiplyTernaryPlain(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
-  const size_t groups = w.layout == Layout::twoBit ? 4 : 5;
+  const size_t fields = w.layout == Layout::twoBit ? 4 : 5;
+  const size_t chunks = w.chunks / w.groups;
   for (size_t panel = begin; panel < end; panel++) {
-    const uint8_t* const data = w.data + panel * w.chunks * kChunkBytes;
     const size_t first = panel * kPanelRows;
     const size_t rows = w.rows - first < kPanelRows ? w.rows - first : kPanelRows;
     for (size_t tile = 0; tile < x.tokens; tile += x.tile) {
       const size_t width = x.tokens - tile < x.tile ? x.tokens - tile : x.tile;
-      const int8_t* const values = x.values + tile * x.padded;
-      for (size_t r = 0; r < rows; r++) {
-        int32_t acc[16] = {0};
-        for (size_t c = 0; c < w.chunks; c++) {
-          const uint8_t* const bytes = data + c * kChunkBytes + r * 4;
-          const uint32_t f[4] = {fieldsOf(w.layout, bytes[0]), fieldsOf(w.layout, bytes[1]), fieldsOf(w.layout, bytes[2]),
-                                 fieldsOf(w.layout, bytes[3])};
-          for (size_t g = 0; g < groups; g++) {
-            const int8_t* const a = values + (c * groups + g) * width * 4;
-            const int32_t c0 = f[0] >> 2 * g & 3, c1 = f[1] >> 2 * g & 3, c2 = f[2] >> 2 * g & 3, c3 = f[3] >> 2 * g & 3;
-            for (size_t t = 0; t < width; t++) acc[t] += c0 * a[4 * t] + c1 * a[4 * t + 1] + c2 * a[4 * t + 2] + c3 * a[4 * t + 3];
+      for (size_t group = 0; group < w.groups; group++) {
+        const uint8_t* const data = w.data + (panel * w.chunks + group * chunks) * kChunkBytes;
+        const float* const scales = w.scales + (panel * w.groups + group) * kPanelRows;
+        const int8_t* const values = x.values + tile * x.padded + group * chunks * fields * width * 4;
+        int32_t sums[16];
+        sumsOfGroup(w, x, group, tile, width, sums);
+        for (size_t r = 0; r < rows; r++) {
+          int32_t acc[16] = {0};
+          for (size_t c = 0; c < chunks; c++) {
+            const uint8_t* const bytes = data + c * kChunkBytes + r * 4;
+            const uint32_t f[4] = {fieldsOf(w.layout, bytes[0]), fieldsOf(w.layout, bytes[1]), fieldsOf(w.layout, bytes[2]),
+                                   fieldsOf(w.layout, bytes[3])};
+            for (size_t g = 0; g < fields; g++) {
+              const int8_t* const a = values + (c * fields + g) * width * 4;
+              const int32_t c0 = f[0] >> 2 * g & 3, c1 = f[1] >> 2 * g & 3, c2 = f[2] >> 2 * g & 3, c3 = f[3] >> 2 * g & 3;
+              for (size_t t = 0; t < width; t++) acc[t] += c0 * a[4 * t] + c1 * a[4 * t + 1] + c2 * a[4 * t + 2] + c3 * a[4 * t + 3];
+            }
+          }
+          for (size_t t = 0; t < width; t++) {
+            float* const out = y + (tile + t) * stride + first + r;
+            const float value = static_cast<float>(acc[t] - sums[t]) * (x.scales[tile + t] * scales[r]);
+            *out = group == 0 ? value : *out + value;
           }
         }
-        for (size_t t = 0; t < width; t++)
-          y[(tile + t) * stride + first + r] =
-              static_cast<float>(acc[t] - x.sums[tile + t]) * (x.scales[tile + t] * w.delta);
       }
     }
   }

@@ -62,10 +62,10 @@ struct Ints {
   }
 };
 
-/** 16 rows (half a panel) times T tokens, 2-bit layout. `w` points at the half's first byte of the first chunk. */
+/** 16 rows (half a panel) times T tokens, 2-bit layout. `w` points at the half's first byte of the first chunk. With `more` it is added to y. */
 template <typename Accumulator, size_t T>
-void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums, float delta,
-               float* y, size_t stride) {
+void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums, const float* deltas,
+               float* y, size_t stride, bool more) {
   Accumulator acc[2][T];
   const __m256i mask = _mm256_set1_epi8(3);
   for (size_t c = 0; c < chunks;) {
@@ -92,11 +92,17 @@ void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, co
   for (size_t half = 0; half < 2; half++)
     for (size_t t = 0; t < T; t++) {
       const __m256 value = _mm256_cvtepi32_ps(_mm256_sub_epi32(acc[half][t].total, _mm256_set1_epi32(sums[t])));
-      alignas(32) float results[8];
-      _mm256_store_ps(results, _mm256_mul_ps(value, _mm256_set1_ps(scales[t] * delta)));
+      alignas(32) float results[8] = {0};
       const size_t first = half * 8;
       const size_t count = rows <= first ? 0 : rows - first < 8 ? rows - first : 8;
-      memcpy(y + t * stride + first, results, count * sizeof(float));
+      float* const out = y + t * stride + first;
+      __m256 product = _mm256_mul_ps(value, _mm256_mul_ps(_mm256_set1_ps(scales[t]), _mm256_loadu_ps(deltas + first)));
+      if (more) {
+        memcpy(results, out, count * sizeof(float));
+        product = _mm256_add_ps(_mm256_load_ps(results), product);
+      }
+      _mm256_store_ps(results, product);
+      memcpy(out, results, count * sizeof(float));
     }
 }
 
@@ -108,7 +114,6 @@ void multiplyTernaryYmm(const PackedTernary& w, size_t begin, size_t end, const 
   for (size_t panel = begin; panel < end; panel++)
     for (size_t t = 0; t < x.tokens; t += kTile)
       for (size_t half = 0; half < 2; half++) {
-        const uint8_t* const data = w.data + panel * w.chunks * kChunkBytes + half * 64;
         const size_t first = panel * kPanelRows + half * 16;
         if (first >= w.rows) continue;
         const size_t rows = w.rows - first < 16 ? w.rows - first : 16;
@@ -117,7 +122,14 @@ void multiplyTernaryYmm(const PackedTernary& w, size_t begin, size_t end, const 
                           : tokens == 2 ? halfPanel<Accumulator, 2>
                           : tokens == 3 ? halfPanel<Accumulator, 3>
                                         : halfPanel<Accumulator, 4>;
-        call(data, w.chunks, x.values + t * x.padded, rows, x.scales + t, x.sums + t, w.delta, y + t * stride + first, stride);
+        const size_t chunks = w.chunks / w.groups;
+        for (size_t group = 0; group < w.groups; group++) {
+          int32_t sums[kTile];
+          sumsOfGroup(w, x, group, t, tokens, sums);
+          call(w.data + (panel * w.chunks + group * chunks) * kChunkBytes + half * 64, chunks,
+               x.values + t * x.padded + group * chunks * kTwoBitColumns * tokens, rows, x.scales + t, sums,
+               w.scales + (panel * w.groups + group) * kPanelRows + half * 16, y + t * stride + first, stride, group > 0);
+        }
       }
 }
 

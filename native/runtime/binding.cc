@@ -321,8 +321,18 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
     if (weights.ElementLength() != rows * columns) throw Napi::RangeError::New(info.Env(), "rows * columns is not the number of weights.");
     guarded(info.Env(), [&] {
       kernels_ = kernelsFor(options);
-      packed_ = planTernary(rows, columns, layoutFor(options, *kernels_));
-      packed_.delta = static_cast<float>(option(options, "delta", 1, 0, 3e38));
+      const float delta = static_cast<float>(option(options, "delta", 1, 0, 3e38));
+      const Napi::Value given = options.Get("scales");
+      const bool several = given.IsTypedArray() && given.As<Napi::TypedArray>().TypedArrayType() == napi_float32_array;
+      const size_t count = several ? given.As<Napi::Float32Array>().ElementLength() : rows;
+      const float* const scales = several ? given.As<Napi::Float32Array>().Data() : nullptr;
+      const size_t groups = count / rows;
+      if (groups == 0 || count % rows != 0 || columns % groups != 0 || (groups > 1 && columns / groups % kGroupColumns != 0))
+        throw Napi::RangeError::New(info.Env(), "The scales don't fit the rows and columns.");
+      packed_ = planTernary(rows, columns, layoutFor(options, *kernels_), groups);
+      deltas_.resize(packedScales(packed_));
+      packScales(packed_, deltas_.data(), [&](size_t group, size_t row) { return scales == nullptr ? delta : scales[row * groups + group]; });
+      packed_.scales = deltas_.data();
       pool_ = std::make_unique<Pool>(static_cast<int>(option(options, "threads", 1, 1, 256)));
       pages_ = Pages(packedBytes(packed_), true);
       struct Source {
@@ -361,6 +371,11 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
     quantised.values = reinterpret_cast<int8_t*>(activations_.data());
     quantised.scales = scales_.data();
     quantised.sums = sums_.data();
+    if (packed_.groups > 1) {
+      quantised.groupColumns = sumColumns(packed_);
+      groupSums_.resize(packed_.columns / quantised.groupColumns * tokens);
+      quantised.groupSums = groupSums_.data();
+    }
     kernels_->quantiseTokens(x, packed_.columns, packed_.columns, quantised, 0, tokens);
     pool_->pieces(packed_.panels, std::max<size_t>(1, packed_.panels / (static_cast<size_t>(pool_->threads()) * 8)),
                   [&](size_t begin, size_t end, int) { kernels_->multiplyTernary(packed_, begin, end, quantised, y, packed_.rows); });
@@ -372,8 +387,8 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
   PackedTernary packed_;
   std::unique_ptr<Pool> pool_;
   Pages pages_, activations_;
-  std::vector<float> scales_;
-  std::vector<int32_t> sums_;
+  std::vector<float> scales_, deltas_;
+  std::vector<int32_t> sums_, groupSums_;
 };
 
 /** Names of the kernels that this processor runs, best first. */

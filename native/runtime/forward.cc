@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "kernels/pack.h"
 #include "runtime/error.h"
 
 namespace tritsmith {
@@ -187,8 +188,18 @@ void Forward::applyGroup(const float* in, size_t inStride, size_t count, const T
   const size_t columns = targets[0].linear->columns();
   const float* const norm = targets[0].linear->inputNorm;
   bool anyTernary = false;
-  for (size_t i = 0; i < targetCount; i++) anyTernary = anyTernary || targets[i].linear->isTernary;
   QuantisedTokens quantised;
+  for (size_t i = 0; i < targetCount; i++) {
+    const Linear& linear = *targets[i].linear;
+    anyTernary = anyTernary || linear.isTernary;
+    if (!linear.isTernary || linear.ternary.groups == 1) continue;
+    const size_t run = sumColumns(linear.ternary);
+    quantised.groupColumns = quantised.groupColumns == 0 ? run : std::min(quantised.groupColumns, run);
+  }
+  if (quantised.groupColumns > 0) {
+    groupSums_.resize(std::max(groupSums_.size(), columns / quantised.groupColumns * count));
+    quantised.groupSums = groupSums_.data();
+  }
   quantised.tokens = count;
   quantised.tile = kernels_.tile;
   quantised.padded = roundUp(columns, kActivationPadding);

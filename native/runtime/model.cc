@@ -167,22 +167,27 @@ class Loader {
     const GgufTensor& tensor = gguf_.tensor(name + ".weight");
     expectShape(tensor, name + ".weight", columns, rows);
     out.bias = floatsIfAny(name + ".bias", rows);
-    const float extra = gguf_.find(name + ".scale") == nullptr ? 1.0f : floats(name + ".scale", 1)[0];
+    const GgufTensor* const beside = gguf_.find(name + ".scale");
     out.isTernary = tensor.type == TensorType::i2_s || tensor.type == TensorType::tq1_0 || tensor.type == TensorType::tq2_0 || tensor.type == TensorType::q2_0;
     if (!out.isTernary) {
-      if (extra != 1.0f) unsupported("Tensor " + name + " is dense and has a scale.");
+      if (beside != nullptr && floats(name + ".scale", 1)[0] != 1.0f) unsupported("Tensor " + name + " is dense and has a scale.");
       matrix(out.dense, name + ".weight", columns, rows);
       return;
     }
     model_.ternaryParameters += static_cast<uint64_t>(columns) * rows;
-    out.ternary = planTernary(rows, columns, model_.layout);
-    const uint8_t* const scaleAt = tensor.type == TensorType::i2_s ? tensor.data + tensor.bytes - 32 : nullptr;
-    float scale;
-    if (scaleAt != nullptr) std::memcpy(&scale, scaleAt, sizeof scale);
-    else scale = commonScale(tensor, name);
     if (tensor.type == TensorType::q2_0) expectTernary(tensor, name);
-    out.ternary.delta = scale * extra;
-    if (!std::isfinite(out.ternary.delta)) damaged("the scale of tensor " + name + " is not finite.");
+    const Scales inside = scalesInside(tensor, rows, columns), apart = scalesBeside(beside, name, rows, columns);
+    if (inside.groups > 1 && apart.groups > 1 && inside.groups != apart.groups)
+      unsupported("Tensor " + name + " has scales of two kinds.");
+    out.ternary = planTernary(rows, columns, model_.layout, std::max(inside.groups, apart.groups));
+    model_.floats.push_back(std::make_unique<float[]>(packedScales(out.ternary)));
+    float* const scales = model_.floats.back().get();
+    packScales(out.ternary, scales, [&](size_t group, size_t row) {
+      const float scale = inside.at(row, group) * apart.at(row, group);
+      if (!std::isfinite(scale)) damaged("a scale of tensor " + name + " is not finite.");
+      return scale;
+    });
+    out.ternary.scales = scales;
     planned_.push_back({&out.ternary, &tensor});
   }
 
@@ -224,6 +229,13 @@ class Loader {
   }
 
  private:
+  /** What a +1 stands for in a ternary matrix: [rows][groups], or one number for each row or for all. */
+  struct Scales {
+    std::vector<float> values{1.0f};
+    size_t groups = 1;
+    bool shared = true;
+    float at(size_t row, size_t group) const { return shared ? values[0] : values[row * groups + (groups == 1 ? 0 : group)]; }
+  };
   struct Planned {
     PackedTernary* plan;
     const GgufTensor* tensor;
@@ -250,14 +262,49 @@ class Loader {
     return m;
   }
 
-  /** TQ1_0 and TQ2_0 end every block with a half scale, Q2_0 begins it with one: one per tensor is what a student has. */
-  static float commonScale(const GgufTensor& tensor, const std::string& name) {
-    const size_t block = tensor.type == TensorType::q2_0 ? 18 : tensor.type == TensorType::tq1_0 ? 54 : 66;
-    const uint8_t* const first = tensor.data + (tensor.type == TensorType::q2_0 ? 0 : block - 2);
-    for (size_t at = block; at < tensor.bytes; at += block)
-      if (std::memcmp(first, first + at, 2) != 0)
-        unsupported("The blocks of tensor " + name + " have different scales.", "Only one scale per ternary tensor is supported.");
-    return halfToFloat(readU16(first));
+  /** TQ1_0 and TQ2_0 end every block with a half scale, Q2_0 begins it with one, I2_S has one float. As few as say the same. */
+  static Scales scalesInside(const GgufTensor& tensor, size_t rows, size_t columns) {
+    Scales found;
+    if (tensor.type == TensorType::i2_s) {
+      std::memcpy(found.values.data(), tensor.data + tensor.bytes - 32, sizeof(float));
+      return found;
+    }
+    const bool q2 = tensor.type == TensorType::q2_0;
+    const size_t bytes = q2 ? 18 : tensor.type == TensorType::tq1_0 ? 54 : 66, blocks = columns / (q2 ? 64 : 256);
+    const uint8_t* const first = tensor.data + (q2 ? 0 : bytes - 2);
+    const auto half = [&](size_t row, size_t block) { return readU16(first + (row * blocks + block) * bytes); };
+    /** Whether each row has the same scale in runs of `run` blocks. */
+    const auto holds = [&](size_t run) {
+      for (size_t row = 0; row < rows; row++)
+        for (size_t block = 0; block < blocks; block++)
+          if (half(row, block) != half(row, block / run * run)) return false;
+      return true;
+    };
+    while (found.groups < blocks && (blocks % found.groups != 0 || !holds(blocks / found.groups))) found.groups++;
+    const size_t run = blocks / found.groups;
+    found.values.clear();
+    for (size_t row = 0; row < rows; row++)
+      for (size_t group = 0; group < found.groups; group++) found.values.push_back(halfToFloat(half(row, group * run)));
+    found.shared = found.groups == 1 && std::all_of(found.values.begin(), found.values.end(), [&](float value) { return value == found.values[0]; });
+    return found;
+  }
+
+  /** The tensor `.scale`: one number, one a row, or several a row. */
+  Scales scalesBeside(const GgufTensor* beside, const std::string& name, size_t rows, size_t columns) {
+    Scales found;
+    if (beside == nullptr) return found;
+    uint64_t count = 1;
+    for (const uint64_t dimension : beside->shape) count *= dimension;
+    found.shared = count == 1;
+    if (!found.shared) {
+      found.groups = static_cast<size_t>(count / rows);
+      if (count % rows != 0 || count / rows > columns || columns % found.groups != 0 || (found.groups > 1 && columns / found.groups % kGroupColumns != 0))
+        damaged("tensor " + name + ".scale does not fit its weights.");
+    }
+    const DenseMatrix view = dense(*beside, name + ".scale");
+    found.values.resize(static_cast<size_t>(count));
+    for (size_t row = 0; row < view.rows; row++) kernelsPortable.denseRow(view, row, found.values.data() + row * view.columns);
+    return found;
   }
 
   /** Code 3 of Q2_0 is +2, which files of other quantisers have. */
@@ -378,7 +425,10 @@ void joinUnitNorm(Layer& layer, size_t width) {
   layer.gate.inputNorm = layer.up.inputNorm = nullptr;
 }
 
-size_t readBytes(const Linear& l) { return l.isTernary ? packedBytes(l.ternary) : denseBytes(l.dense); }
+size_t readBytes(const Linear& l) {
+  if (!l.isTernary) return denseBytes(l.dense);
+  return packedBytes(l.ternary) + (l.ternary.groups > 1 ? packedScales(l.ternary) * sizeof(float) : 0);
+}
 
 }  // namespace
 

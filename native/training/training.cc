@@ -15,6 +15,7 @@
 #endif
 
 #include "kernels/kernels.h"
+#include "kernels/scalar.h"
 #include "threads/pool.h"
 #include "training/elementwise.h"
 
@@ -72,13 +73,14 @@ struct View {
   size_t length;
 };
 
-View<float> floats(const Napi::CallbackInfo& info, size_t index, const char* name) {
-  const Napi::Value value = info[index];
+View<float> floatArray(Napi::Env env, const Napi::Value& value, const char* name) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
-    throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a Float32Array.");
+    throw Napi::TypeError::New(env, std::string(name) + " must be a Float32Array.");
   auto array = value.As<Napi::Float32Array>();
   return {array.Data(), array.ElementLength()};
 }
+
+View<float> floats(const Napi::CallbackInfo& info, size_t index, const char* name) { return floatArray(info.Env(), info[index], name); }
 
 View<int32_t> integers(const Napi::CallbackInfo& info, size_t index, const char* name) {
   const Napi::Value value = info[index];
@@ -107,29 +109,132 @@ void sameLength(Napi::Env env, const char* name, size_t length, const char* othe
                                          std::to_string(expected) + ".");
 }
 
+enum class Scale { mean, median };
+
+/** Lower median of the absolute values of many numbers: of the bits that a float's order follows, first the upper half is found, then the lower. */
+float lowerMedian(const float* values, size_t count) {
+  constexpr size_t kBins = 1 << 16;
+  size_t rank = (count - 1) / 2;
+  const auto bits = [&](size_t i) { return floatToBits(values[i]) & 0x7fffffffu; };
+  const auto binOf = [&](const std::vector<size_t>& bins) {
+    size_t bin = 0;
+    while (rank >= bins[bin]) rank -= bins[bin++];
+    return static_cast<uint32_t>(bin);
+  };
+  std::vector<size_t> bins(kBins);
+  for (size_t i = 0; i < count; i++) bins[bits(i) >> 16]++;
+  const uint32_t upper = binOf(bins);
+  std::fill(bins.begin(), bins.end(), 0);
+  for (size_t i = 0; i < count; i++)
+    if (bits(i) >> 16 == upper) bins[bits(i) & 0xffff]++;
+  return bitsToFloat(upper << 16 | binOf(bins));
+}
+
+/** The same of few numbers, in memory that the caller keeps. */
+float lowerMedian(const float* values, size_t count, std::vector<float>& scratch) {
+  scratch.resize(count);
+  for (size_t i = 0; i < count; i++) scratch[i] = std::fabs(values[i]);
+  const auto middle = scratch.begin() + static_cast<std::ptrdiff_t>((count - 1) / 2);
+  std::nth_element(scratch.begin(), middle, scratch.end());
+  return *middle;
+}
+
+/** Written so that NaN comes through: the trainer looks at delta to find a diverged matrix. */
+float floored(double size) { return size < 1e-5 ? 1e-5f : static_cast<float>(size); }
+
+/** What `quantiseTernary` of index.ts takes besides the arrays. */
+struct TernarySettings {
+  View<float> scales;
+  Scale scale = Scale::mean;
+  float share = 1;
+};
+
+TernarySettings ternarySettings(const Napi::Env env, const Napi::Value& value, float* one) {
+  TernarySettings settings{{one, 1}};
+  if (value.IsUndefined()) return settings;
+  if (!value.IsObject()) throw Napi::TypeError::New(env, "settings must be an object.");
+  const Napi::Object given = value.As<Napi::Object>();
+  if (given.Has("scales") && !given.Get("scales").IsUndefined()) settings.scales = floatArray(env, given.Get("scales"), "scales");
+  if (given.Has("scale") && !given.Get("scale").IsUndefined()) {
+    const std::string name = given.Get("scale").IsString() ? given.Get("scale").As<Napi::String>().Utf8Value() : "";
+    if (name != "absmean" && name != "absmedian") throw Napi::RangeError::New(env, "scale must be absmean or absmedian.");
+    settings.scale = name == "absmean" ? Scale::mean : Scale::median;
+  }
+  if (given.Has("share") && !given.Get("share").IsUndefined()) {
+    const double share = number(env, given.Get("share"), "share");
+    if (!(share >= 0 && share <= 1)) throw Napi::RangeError::New(env, "share must lie between 0 and 1.");
+    settings.share = static_cast<float>(share);
+  }
+  return settings;
+}
+
+/** How many consecutive weights share a scale. */
+size_t runOf(const Napi::Env env, const View<float>& weights, const View<float>& scales) {
+  if (scales.length == 0 || weights.length % scales.length != 0)
+    throw Napi::RangeError::New(env, std::to_string(scales.length) + " scales don't divide " + std::to_string(weights.length) + " weights.");
+  return weights.length / scales.length;
+}
+
+TernaryCounts& operator+=(TernaryCounts& sum, const TernaryCounts& part) {
+  sum.zeros += part.zeros;
+  sum.positives += part.positives;
+  sum.flips += part.flips;
+  return sum;
+}
+
+/** One scale for all: the pieces are shared out. */
+TernaryCounts quantiseWhole(const View<float>& weights, const View<float>& out, const TernarySettings& settings) {
+  const size_t count = weights.length;
+  double size = count == 0 ? 0 : pieceSum(elementwise().sumOfAbsolutes, weights.data, count) / static_cast<double>(count);
+  if (settings.scale == Scale::median && std::isfinite(size) && count > 0) size = static_cast<double>(lowerMedian(weights.data, count));
+  const float delta = settings.scales.data[0] = floored(size);
+  std::vector<TernaryCounts> partial((count + kPiece - 1) / kPiece);
+  inPieces(count, kPiece, [&](size_t begin, size_t end) {
+    partial[begin / kPiece] = elementwise().quantise(weights.data + begin, delta, settings.share, out.data + begin, end - begin);
+  });
+  TernaryCounts total{0, 0, 0};
+  for (const TernaryCounts& part : partial) total += part;
+  return total;
+}
+
+/** Several scales: the runs of weights are shared out. */
+TernaryCounts quantiseRuns(const View<float>& weights, const View<float>& out, const TernarySettings& settings, size_t run) {
+  const size_t grain = std::max<size_t>(1, kPiece / run);
+  std::vector<TernaryCounts> partial((settings.scales.length + grain - 1) / grain);
+  inPieces(settings.scales.length, grain, [&](size_t begin, size_t end) {
+    TernaryCounts part{0, 0, 0};
+    std::vector<float> scratch;
+    for (size_t i = begin; i < end; i++) {
+      const float* const values = weights.data + i * run;
+      double size = elementwise().sumOfAbsolutes(values, run) / static_cast<double>(run);
+      if (settings.scale == Scale::median && std::isfinite(size)) size = static_cast<double>(lowerMedian(values, run, scratch));
+      const float delta = settings.scales.data[i] = halfToFloat(floatToHalf(floored(size)));
+      part += elementwise().quantise(values, delta, settings.share, out.data + i * run, run);
+    }
+    partial[begin / grain] = part;
+  });
+  TernaryCounts total{0, 0, 0};
+  for (const TernaryCounts& part : partial) total += part;
+  return total;
+}
+
 Napi::Value quantiseTernary(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const View<float> weights = floats(info, 0, "weights");
   const View<float> out = floats(info, 1, "out");
   sameLength(env, "out", out.length, "weights", weights.length);
-  const double shareNumber = info.Length() < 3 || info[2].IsUndefined() ? 1 : number(env, info[2], "share");
-  if (!(shareNumber >= 0 && shareNumber <= 1)) throw Napi::RangeError::New(env, "share must lie between 0 and 1.");
-  const float share = static_cast<float>(shareNumber);
-  const size_t count = weights.length;
-  const double mean = count == 0 ? 0 : pieceSum(elementwise().sumOfAbsolutes, weights.data, count) / static_cast<double>(count);
-  // Written so that NaN comes through: the trainer looks at delta to find a diverged matrix.
-  const float delta = mean < 1e-5 ? 1e-5f : static_cast<float>(mean);
-  std::vector<TernaryCounts> partial((count + kPiece - 1) / kPiece);
-  inPieces(count, kPiece, [&](size_t begin, size_t end) {
-    partial[begin / kPiece] = elementwise().quantise(weights.data + begin, delta, share, out.data + begin, end - begin);
-  });
-  int64_t zeros = 0, positives = 0, flips = 0;
-  for (const TernaryCounts& part : partial) zeros += part.zeros, positives += part.positives, flips += part.flips;
+  float one = 0;
+  const TernarySettings settings = ternarySettings(env, info[2], &one);
+  const size_t run = runOf(env, weights, settings.scales);
+  const TernaryCounts counts =
+      settings.scales.length == 1 ? quantiseWhole(weights, out, settings) : quantiseRuns(weights, out, settings, run);
+  double sum = 0;
+  for (size_t i = 0; i < settings.scales.length; i++) sum += static_cast<double>(settings.scales.data[i]);
   Napi::Object result = Napi::Object::New(env);
-  result.Set("delta", Napi::Number::New(env, delta));
-  result.Set("zeros", Napi::Number::New(env, static_cast<double>(zeros)));
-  result.Set("positives", Napi::Number::New(env, static_cast<double>(positives)));
-  result.Set("flips", Napi::Number::New(env, static_cast<double>(flips)));
+  result.Set("delta", Napi::Number::New(env, sum / static_cast<double>(settings.scales.length)));
+  result.Set("zeros", Napi::Number::New(env, static_cast<double>(counts.zeros)));
+  result.Set("positives", Napi::Number::New(env, static_cast<double>(counts.positives)));
+  result.Set("flips", Napi::Number::New(env, static_cast<double>(counts.flips)));
   return result;
 }
 
@@ -184,20 +289,25 @@ void transposeTernary(const Napi::CallbackInfo& info) {
   });
 }
 
-/** Weights, their delta and the sharpness of their softened values; `values` are as many. */
+/** Weights, their scales and the sharpness of their softened values; `values` are as many. */
 struct SoftArguments {
   View<float> weights;
   View<float> values;
-  float delta;
+  View<float> scales;
   float sharpness;
+  size_t run;
+  float delta(size_t i) const { return scales.data[i / run]; }
 };
 
 SoftArguments softArguments(const Napi::CallbackInfo& info, const char* values) {
   const Napi::Env env = info.Env();
-  const SoftArguments found = {floats(info, 0, "weights"), floats(info, 3, values), static_cast<float>(number(env, info[1], "delta")),
-                               static_cast<float>(number(env, info[2], "sharpness"))};
+  SoftArguments found = {floats(info, 0, "weights"), floats(info, 3, values), floats(info, 1, "scales"),
+                         static_cast<float>(number(env, info[2], "sharpness")), 0};
   sameLength(env, values, found.values.length, "weights", found.weights.length);
-  if (!(found.delta > 0) || !(found.sharpness > 0)) throw Napi::RangeError::New(env, "delta and sharpness must be above 0.");
+  found.run = runOf(env, found.weights, found.scales);
+  for (size_t i = 0; i < found.scales.length; i++)
+    if (!(found.scales.data[i] > 0)) throw Napi::RangeError::New(env, "scales must be above 0.");
+  if (!(found.sharpness > 0)) throw Napi::RangeError::New(env, "sharpness must be above 0.");
   return found;
 }
 
@@ -206,7 +316,7 @@ void softenTernary(const Napi::CallbackInfo& info) {
   const float scale = 1 / (2 * std::tanh(a.sharpness));
   inPieces(a.weights.length, kPiece, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++) {
-      const float u = a.weights.data[i] / a.delta;
+      const float u = a.weights.data[i] / a.delta(i);
       a.values.data[i] = (std::tanh(a.sharpness * (u - 0.5f)) + std::tanh(a.sharpness * (u + 0.5f))) * scale;
     }
   });
@@ -217,7 +327,7 @@ void chainSoftTernary(const Napi::CallbackInfo& info) {
   const float scale = a.sharpness / (2 * std::tanh(a.sharpness));
   inPieces(a.weights.length, kPiece, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++) {
-      const float u = a.weights.data[i] / a.delta;
+      const float u = a.weights.data[i] / a.delta(i);
       const float low = std::tanh(a.sharpness * (u - 0.5f)), high = std::tanh(a.sharpness * (u + 0.5f));
       a.values.data[i] *= ((1 - low * low) + (1 - high * high)) * scale;
     }

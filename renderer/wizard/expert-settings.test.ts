@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fieldKind, fieldOf } from '../../main/contract/recipe-fields.ts';
+import { fieldKind, fieldOf, setField } from '../../main/contract/recipe-fields.ts';
 import { type Recipe, recipeSchema } from '../../main/contract/recipe.ts';
 import { texts } from '../texts.ts';
 import { expertSettings } from './expert-settings.ts';
@@ -12,6 +12,7 @@ const recipe: Recipe = recipeSchema.parse({
   task: { name: 'task', kind: 'classification', train: 'train.tsv', textColumns: ['text'], labelColumn: 'label' },
   finetune: { optimiser },
   refine: {},
+  quantisation: { weights: { scale: 'absmedian', group: 'row' } },
   reconstruct: { optimiser },
   pretrain: { corpus: 'corpus.txt', tokens: 1000, optimiser },
   distil: { optimiser },
@@ -43,8 +44,8 @@ describe('expert settings', () => {
   it('are what the schema of the recipe lets them be', () => {
     expect(setting('refine.subln')).toMatchObject({ kind: 'choice', options: ['none', 'paper', 'all'] });
     expect(setting('distil.optimiser.schedule')).toMatchObject({ options: ['cosine', 'linear', 'constant'] });
-    expect(setting('distil.gamma')).toMatchObject({ kind: 'number', word: 'balanced' });
-    expect(setting('distil.splitHeads')).toMatchObject({ kind: 'whole', word: 'auto' });
+    expect(setting('distil.gamma')).toMatchObject({ kind: 'number', words: ['balanced'] });
+    expect(setting('distil.splitHeads')).toMatchObject({ kind: 'whole', words: ['auto'] });
     expect(setting('distil.anneal')).toMatchObject({ kind: 'number' });
     expect(setting('fixedPointGradients')).toMatchObject({ kind: 'switch' });
     expect(setting('threads')).toMatchObject({ kind: 'whole' });
@@ -62,6 +63,20 @@ describe('expert settings', () => {
     }
   });
 
+  it('make what holds them where the recipe lacks it and it may be empty', () => {
+    const { quantisation: _, keepBest: __, ...bare } = recipe;
+    const made = structuredClone(bare) as Recipe;
+    setField(made, 'quantisation.weights.group', 'row');
+    expect(made.quantisation).toEqual({ weights: { group: 'row' } });
+    setField(made, 'quantisation.weights.group', null);
+    expect(made.quantisation).toEqual({ weights: {} });
+    setField(made, 'keepBest.rows', 3);
+    expect('keepBest' in made).toBe(false);
+    const untouched = structuredClone(bare) as Recipe;
+    setField(untouched, 'quantisation.weights.group', null);
+    expect(untouched).toEqual(bare);
+  });
+
   it('say what is wrong with a value that the recipe would refuse', () => {
     expect(read('distil.optimiser.learningRate', 'fast')).toEqual({ problem: 'This must be a number.' });
     expect(read('distil.optimiser.learningRate', '-1')).toEqual({ problem: 'This must be above 0.' });
@@ -69,6 +84,12 @@ describe('expert settings', () => {
     expect(read('distil.optimiser.beta1', '1.5')).toEqual({ problem: 'This must be at most 1.' });
     expect(read('distil.optimiser.batchSize', '2.5')).toEqual({ problem: 'This must be a whole number.' });
     expect(read('distil.optimiser.batchSize', '0')).toEqual({ problem: 'This must be at least 1.' });
+    expect(read('quantisation.weights.group', '100')).toMatchObject({
+      problem: expect.stringContaining('64') as string,
+    });
+    expect(read('quantisation.weights.group', 'block')).toEqual({
+      problem: 'This must be a number, “tensor” or “row”.',
+    });
     expect(read('distil.gamma', 'heavy')).toEqual({ problem: 'This must be a number or “balanced”.' });
     expect(read('distil.gamma', '-2')).toEqual({ problem: 'This must be at least 0.' });
   });
@@ -79,6 +100,8 @@ describe('expert settings', () => {
     expect(read('distil.splitHeads', 'auto')).toEqual({ value: 'auto' });
     expect(read('distil.tau', '2,5')).toEqual({ value: 2.5 });
     expect(read('distil.steps', '')).toEqual({ value: null });
+    expect(read('quantisation.weights.group', '128')).toEqual({ value: 128 });
+    expect(read('quantisation.weights.group', 'row')).toEqual({ value: 'row' });
     expect(read('baseline', 'false')).toEqual({ value: false });
   });
 });

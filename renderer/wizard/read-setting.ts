@@ -14,9 +14,9 @@ export function readSetting(recipe: Recipe, setting: ExpertSetting, text: string
   let value: SettingValue = typed;
   if (typed === '') value = null;
   else if (setting.kind === 'switch') value = typed === 'true';
-  else if (setting.kind !== 'choice' && typed !== setting.word) {
+  else if (setting.kind !== 'choice' && !(setting.words ?? []).includes(typed)) {
     value = Number(typed.replace(',', '.'));
-    if (!Number.isFinite(value)) return { problem: setting.word === undefined ? t.number : t.numberOr(setting.word) };
+    if (!Number.isFinite(value)) return { problem: setting.words === undefined ? t.number : t.numberOr(setting.words) };
   }
   const changed = structuredClone(recipe);
   setField(changed, setting.path, value);
@@ -25,6 +25,7 @@ export function readSetting(recipe: Recipe, setting: ExpertSetting, text: string
   if (value === null) return { problem: t.needed };
   if (issue.code === 'too_small')
     return { problem: issue.inclusive === false ? t.above(Number(issue.minimum)) : t.atLeast(Number(issue.minimum)) };
+  if (issue.code === 'not_multiple_of') return { problem: t.multipleOf(issue.divisor) };
   if (issue.code === 'too_big') return { problem: t.atMost(Number(issue.maximum)) };
   return { problem: setting.kind === 'whole' ? t.whole : t.number };
 }

@@ -10,6 +10,7 @@ export type SettingId =
   | 'optimiser.learningRate'
   | 'cut.layers'
   | 'optimiser.ternaryRate'
+  | 'quantisation.weights.group'
   | 'refine.subln'
   | 'refine.dropQkvBias'
   | 'distil.studentInit'

@@ -1,6 +1,7 @@
 /**
  * The types of llama.cpp that hold ternary weights: TQ2_0 and TQ1_0 in blocks of 256 values, Q2_0 in blocks of 64, one F16 scale each
- * (ggml-quants.c). Ternary weights are stored exactly with scale 1; their own float32 scale goes into a tensor `<name>.scale`.
+ * (ggml-quants.c). Ternary weights are stored exactly with scale 1, and their own float32 scale goes into a tensor `<name>.scale`; or with a scale for each block, which must be a number
+ * that F16 holds.
  */
 import { TritsmithError } from '../../contract/errors.ts';
 import { floatToF16 } from '../half-precision.ts';
@@ -17,11 +18,18 @@ function checkBlocks(type: string, count: number, block = 256): void {
   if (count % block !== 0) throw new TritsmithError('unsupported', 'packing.blocks', { count, type, block });
 }
 
+/** F16 of the scale of each block. */
+function scaleBits(scales: number | Float32Array): (block: number) => number {
+  if (typeof scales !== 'number') return (block) => floatToF16(scales[block]!);
+  const bits = floatToF16(scales);
+  return () => bits;
+}
+
 /** Packs ternary values in blocks of 66 bytes: 64 of 2-bit codes, then the F16 scale. @throws TritsmithError `unsupported`, `internal` */
-export function packTq2(values: Float32Array | Int8Array, scale = 1): Uint8Array {
+export function packTq2(values: Float32Array | Int8Array, scales: number | Float32Array = 1): Uint8Array {
   checkBlocks('TQ2_0', values.length);
   const packed = new Uint8Array((values.length / 256) * 66);
-  const bits = floatToF16(scale);
+  const bitsOf = scaleBits(scales);
   for (let block = 0, at = 0; block < values.length; block += 256) {
     for (let half = 0; half < 256; half += 128)
       for (let p = 0; p < 32; p++) {
@@ -32,6 +40,7 @@ export function packTq2(values: Float32Array | Int8Array, scale = 1): Uint8Array
         }
         packed[at++] = byte;
       }
+    const bits = bitsOf(block / 256);
     packed[at++] = bits & 0xff;
     packed[at++] = bits >>> 8;
   }
@@ -39,10 +48,10 @@ export function packTq2(values: Float32Array | Int8Array, scale = 1): Uint8Array
 }
 
 /** Packs ternary values in blocks of 54 bytes: 48 bytes of five trits, 4 of four trits, then the F16 scale. @throws as `packTq2` */
-export function packTq1(values: Float32Array | Int8Array, scale = 1): Uint8Array {
+export function packTq1(values: Float32Array | Int8Array, scales: number | Float32Array = 1): Uint8Array {
   checkBlocks('TQ1_0', values.length);
   const packed = new Uint8Array((values.length / 256) * 54);
-  const bits = floatToF16(scale);
+  const bitsOf = scaleBits(scales);
   let at = 0;
   const pack = (first: number, width: number, trits: number) => {
     for (let p = 0; p < width; p++) {
@@ -58,6 +67,7 @@ export function packTq1(values: Float32Array | Int8Array, scale = 1): Uint8Array
     pack(block, 32, 5);
     pack(block + 160, 16, 5);
     pack(block + 240, 4, 4);
+    const bits = bitsOf(block / 256);
     packed[at++] = bits & 0xff;
     packed[at++] = bits >>> 8;
   }
@@ -65,12 +75,13 @@ export function packTq1(values: Float32Array | Int8Array, scale = 1): Uint8Array
 }
 
 /** Packs ternary values in blocks of 18 bytes: the F16 scale, then 64 2-bit codes, four neighbours to a byte. @throws as `packTq2` */
-export function packQ2(values: Float32Array | Int8Array, scale = 1): Uint8Array {
+export function packQ2(values: Float32Array | Int8Array, scales: number | Float32Array = 1): Uint8Array {
   checkBlocks('Q2_0', values.length, 64);
   const packed = new Uint8Array((values.length / 64) * 18);
-  const bits = floatToF16(scale);
+  const bitsOf = scaleBits(scales);
   for (let index = 0, at = 0; index < values.length;) {
     if (index % 64 === 0) {
+      const bits = bitsOf(index / 64);
       packed[at++] = bits & 0xff;
       packed[at++] = bits >>> 8;
     }

@@ -50,7 +50,7 @@ export function quantiseActivation(
   return { source, packed, signed, integers, scale };
 }
 
-/** A ternary matrix: values in {-1, 0, 1} as float32 `[O, K]` and the scale that a +1 stands for, `[1]`. */
+/** A ternary matrix: values in {-1, 0, 1} as float32 `[O, K]`, and what a +1 stands for: one scale `[1]`, one a row `[O]`, or for groups of columns `[O, G, 1]`. */
 export interface TernaryWeight {
   readonly values: Value;
   /** The values as int8 `[K, O]`, for the product in the forward pass; null: computed in float32, as values between ternary ones need. */
@@ -58,25 +58,54 @@ export interface TernaryWeight {
   readonly delta: Value;
 }
 
+/** The values times their scales `[O, G, 1]`, as `[O, K]`. */
+function scaledColumns(graph: Graph, { values, delta }: TernaryWeight): Value {
+  const [rows, columns] = values.shape as [number, number];
+  const groups = delta.shape[1] as number;
+  const split = [rows, groups, columns / groups];
+  const grouped = graph.node1('Reshape', [values, graph.integers(split)], split, { cheap: true });
+  const scaled = multiply(graph, grouped, delta);
+  return graph.node1('Reshape', [scaled, graph.integers([rows, columns])], values.shape, { cheap: true });
+}
+
+/** As `ternaryLinear`, where every group of columns has a scale: y = (xi (T delta)^T) * s in float32. */
+function groupedLinear(graph: Graph, x: QuantisedActivation, weight: TernaryWeight): Value {
+  const scaled = scaledColumns(graph, weight);
+  const shape = withLast(x.integers, weight.values.shape[0]!);
+  const y = multiply(graph, matmul(graph, x.integers, scaled, shape, { transposeB: true }), x.scale, false);
+  graph.record([x.source, weight.values], [y], ([dy]) => [
+    matmul(graph, dy!, scaled, x.source.shape),
+    matmul(graph, asRows(graph, multiply(graph, dy!, x.scale)), asRows(graph, x.integers), weight.values.shape, {
+      transposeA: true,
+    }),
+  ]);
+  return y;
+}
+
 /**
  * BitLinear: y = (xi T^T) * (s * delta). The product of whole numbers stays below 2^24: exact in int8 and in float32 alike, in any order.
- * The gradient of the latent weight (straight-through) is reported as the gradient of `weight.values`.
+ * The gradient of the latent weight (straight-through) is reported as the gradient of `weight.values`. Gradients in fixed point need one scale for all.
  */
 export function ternaryLinear(graph: Graph, x: QuantisedActivation, weight: TernaryWeight): Value {
+  if (weight.delta.shape.length > 1) return groupedLinear(graph, x, weight);
   const [outputs] = weight.values.shape;
   const shape = withLast(x.integers, outputs!);
+  const byRow = weight.delta.shape[0] !== 1;
   const one = graph.constant(1);
   const product = weight.transposed
     ? graph.node1('MatMulIntegerToFloat', [x.packed, weight.transposed, one, one, graph.byte(zeroPoint)], shape, {
         domain: microsoft,
       })
     : matmul(graph, x.integers, weight.values, shape, { transposeB: true });
-  const y = multiply(graph, product, multiply(graph, x.scale, weight.delta), false);
+  const scales = graph.node1('Mul', [x.scale, weight.delta], byRow ? shape : x.scale.shape, { cheap: true });
+  const y = multiply(graph, product, scales, false);
   graph.record([x.source, weight.values], [y], ([dy]) =>
     x.signed
       ? fixedPointGradients(graph, x.signed, weight, dy!)
       : [
-          multiply(graph, matmul(graph, dy!, weight.values, x.source.shape), weight.delta),
+          byRow
+            ? matmul(graph, multiply(graph, dy!, weight.delta), weight.values, x.source.shape)
+            : multiply(graph, matmul(graph, dy!, weight.values, x.source.shape), weight.delta),
           matmul(graph, asRows(graph, multiply(graph, dy!, x.scale)), asRows(graph, x.integers), weight.values.shape, {
             transposeA: true,
           }),

@@ -1,6 +1,7 @@
 /** What one architecture's file provides. Adding an architecture means writing one such file and listing it in index.ts. */
 import { z } from 'zod';
 import { TritsmithError } from '../../contract/errors.ts';
+import { quantisationOf, quantisationSettings } from '../../contract/quantisation.ts';
 import type { JsonObject } from '../../basics/bounded-json.ts';
 import type { LackingFeature } from '../../contract/messages/en/model-files.ts';
 import {
@@ -96,7 +97,12 @@ export const huggingFaceConfig = z.looseObject({
   residual_multiplier: z.number().positive().nullish(),
   logits_scaling: z.number().positive().nullish(),
   tritsmith: z
-    .object({ ternary: z.boolean(), subln: z.enum(['none', 'paper', 'all']), qkvBias: z.boolean().optional() })
+    .object({
+      ternary: z.boolean(),
+      subln: z.enum(['none', 'paper', 'all']),
+      qkvBias: z.boolean().optional(),
+      quantisation: quantisationSettings.optional(),
+    })
     .optional(),
 });
 export type HuggingFaceConfig = z.infer<typeof huggingFaceConfig>;
@@ -265,6 +271,7 @@ export function readDecoder(config: HuggingFaceConfig, family: Family = {}): Mod
     tiedEmbeddings: config.tie_word_embeddings ?? false,
     ternary: config.tritsmith?.ternary ?? false,
     subln: config.tritsmith?.subln ?? 'none',
+    quantisation: quantisationOf(config.tritsmith?.quantisation),
     ...own,
     qkvBias: config.tritsmith?.qkvBias ?? own.qkvBias ?? false,
   };

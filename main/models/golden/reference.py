@@ -35,14 +35,31 @@ class StraightThrough(torch.autograd.Function):
         return gradient, None
 
 
-def weight_delta(weight):
-    """M2: delta = max(mean|W|, 1e-5), one per tensor."""
-    return weight.detach().abs().mean().clamp(min=1e-5)
+@dataclass(frozen=True)
+class Quantiser:
+    """M2.6: how weights are rounded. `group`: None, one scale for all; else so many columns of a row, 0 for all of them."""
+
+    scale: str = "absmean"
+    group: int | None = None
 
 
-def ternary(weight):
+PLAIN = Quantiser()
+
+
+def weight_delta(weight, quantiser=PLAIN):
+    """M2: delta = max(mean|W|, 1e-5), one per tensor. M2.6: or the median (torch's: the lower one of two in the middle); one per run of
+    columns, and then rounded to F16, as wide as the weight."""
+    sizes = weight.detach().abs()
+    if quantiser.group is None:
+        return (sizes.mean() if quantiser.scale == "absmean" else sizes.median()).clamp(min=1e-5)
+    runs = sizes.reshape(-1, quantiser.group or weight.shape[1])
+    delta = (runs.mean(1) if quantiser.scale == "absmean" else runs.median(1).values).clamp(min=1e-5)
+    return delta.half().to(weight.dtype)[:, None].expand_as(runs).reshape(weight.shape)
+
+
+def ternary(weight, quantiser=PLAIN):
     """M2: T = clamp(round(W / delta), -1, 1). torch.round rounds half to even."""
-    return (weight.detach() / weight_delta(weight)).round().clamp(-1, 1)
+    return (weight.detach() / weight_delta(weight, quantiser)).round().clamp(-1, 1)
 
 
 def activation_gamma(x):
@@ -67,10 +84,10 @@ class TieMargin:
         self.activation = 0.5
         self.weight = 0.5
 
-    def see(self, x, weight, valid):
+    def see(self, x, weight, valid, quantiser=PLAIN):
         v = (x.detach() * (127 / activation_gamma(x)))[valid]
         self.activation = min(self.activation, ((v.abs() % 1) - 0.5).abs().min().item())
-        w = weight.detach().abs() / weight_delta(weight)
+        w = weight.detach().abs() / weight_delta(weight, quantiser)
         self.weight = min(self.weight, (w - 0.5).abs().min().item())
 
 
@@ -81,11 +98,11 @@ def soft_ternary(weight, sharpness):
     return delta * (torch.tanh(s * (u - 0.5)) + torch.tanh(s * (u + 0.5))) / (2 * torch.tanh(s))
 
 
-def bit_linear(x, weight, bias=None, sharpness=None):
+def bit_linear(x, weight, bias=None, sharpness=None, quantiser=PLAIN):
     """y = xq Wq^T (+ bias). With the straight-through estimator (M2): dX = dy Wq, dW = dy^T xq; with a sharpness the weights
     are soft and have their own gradient (M3.1)."""
     if sharpness is None:
-        wq = StraightThrough.apply(weight, ternary(weight) * weight_delta(weight))
+        wq = StraightThrough.apply(weight, ternary(weight, quantiser) * weight_delta(weight, quantiser))
     else:
         wq = soft_ternary(weight, sharpness)
     xq = StraightThrough.apply(x, activation_int8(x) * (activation_gamma(x) / 127))
@@ -220,7 +237,7 @@ def attention(q, k, v, mask, scale, window=None):
 
 
 def forward(parameters, config, ids, mask, quantised=False, placement="none", subln_eps=None, margin=None, hidden=None,
-            sharpness=None):
+            sharpness=None, quantiser=PLAIN):
     """ids and mask (bool) [B, T]. Returns hidden (before the final norm) [B, T, hidden], logits [B, T, V], and
     per layer q (after bias, qk-norm and RoPE) [B, T, H*D], k the same and v [B, T, Hk*D], heads not repeated.
 
@@ -237,8 +254,8 @@ def forward(parameters, config, ids, mask, quantised=False, placement="none", su
         if not quantised:
             return F.linear(x, weight, bias)
         if margin is not None:
-            margin.see(x, weight, mask)
-        return bit_linear(x, weight, bias, sharpness)
+            margin.see(x, weight, mask, quantiser)
+        return bit_linear(x, weight, bias, sharpness, quantiser)
 
     def norm(name, x):
         weight = parameters[f"{name}.weight"]

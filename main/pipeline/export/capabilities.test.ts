@@ -32,6 +32,22 @@ describe('what an export type makes of a model', () => {
       { ffnSize: 510 },
       { hf: 'export.folder-rows', q8_0: 'packing.row', q4_0: 'packing.row' },
     ],
+    [
+      'a scale for each row',
+      { quantisation: { weights: { scale: 'absmean', group: 'row' } } },
+      { i2_s: 'export.one-scale', hf: 'export.one-scale' },
+    ],
+    [
+      'a scale for each 64 columns',
+      { quantisation: { weights: { scale: 'absmean', group: 64 } } },
+      {
+        i2_s: 'export.one-scale',
+        hf: 'export.one-scale',
+        tq2_0: 'export.scale-blocks',
+        tq1_0: 'export.scale-blocks',
+      },
+    ],
+    ['absmedian', { quantisation: { weights: { scale: 'absmedian', group: 'tensor' } } }, {}],
   ])('%s', (_title, changes, expected) => {
     const student = tinyConfiguration(changes);
     const found = exportCapabilities(student, { ...student, ...full });
@@ -80,6 +96,12 @@ describe('the export that nobody asked for', () => {
       'teacher.padded',
     ],
     ['a student for no GGUF file', { subln: 'all' }, 'hf', 'teacher.no-gguf'],
+    [
+      'a scale for each row',
+      { quantisation: { weights: { scale: 'absmean', group: 'row' } } },
+      'q2_0',
+      'teacher.no-gguf',
+    ],
   ])('%s', (_title, changes, type, note) => {
     const student = tinyConfiguration(changes);
     expect(defaultExportType(student)).toBe(type);

@@ -1,6 +1,7 @@
 /** What each export type can hold of a model, known from its shape alone: before any training, and without a weight. */
 import { TritsmithError } from '../../contract/errors.ts';
 import { tell, tellError, type Told } from '../../contract/messages/told.ts';
+import { assertHoldsQuantisation } from '../../contract/quantisation-in-files.ts';
 import { type ExportSettings, type ExportType, exportType } from '../../contract/recipe.ts';
 import { checkShapeForType, tensorTypeByName } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
@@ -43,7 +44,10 @@ type Shape = Pick<ExportSettings, 'type' | 'embedding'>;
  * @throws TritsmithError `unsupported`, with the way out
  */
 export function assertHolds({ type, embedding }: Shape, configuration: ModelConfiguration): void {
-  if (type === 'onnx') return;
+  if (type === 'onnx') {
+    assertHoldsQuantisation(type, configuration.quantisation);
+    return;
+  }
   if (type === 'hf') {
     planHuggingFace(configuration);
     return;

@@ -1,5 +1,4 @@
 /** How a model's tensors become GGUF tensors of a chosen type, and what each must dequantise to. */
-import { native } from '../../../native/index.ts';
 import {
   type GgufTensorToWrite,
   packI2s,
@@ -10,9 +9,12 @@ import {
   packQ8,
   packTq1,
   packTq2,
+  tensorTypeByName,
   type TensorTypeName,
 } from '../../formats/gguf/index.ts';
 import { encodeF16 } from '../../formats/half-precision.ts';
+import { scaleKind } from '../../models/configuration.ts';
+import { quantiseMatrix } from '../../models/ternary-weights.ts';
 import type { GgufTensorPlan } from './gguf-layout.ts';
 import { permuteRotaryRows } from '../../models/rotary-rows.ts';
 import type { TensorSource } from './tensor-source.ts';
@@ -52,7 +54,39 @@ export function scaleName(weight: string): string {
 /** A ternary matrix as the student computes with it: values in {-1, 0, 1} in file order, and what a +1 stands for. */
 export interface TernaryValues {
   readonly values: Float32Array;
-  readonly delta: number;
+  /** One scale, one for each row, or `[rows, groups]` for groups of columns. */
+  readonly scales: Float32Array;
+  /** Columns of a row that share a scale; null: there is one for all. */
+  readonly columns: number | null;
+}
+
+/**
+ * The tensor with scales beside a ternary matrix; null where the file needs none. Scales of rows and groups are numbers that F16 holds and stand in the blocks of
+ * Q2_0 and TQ; what padding multiplies them by is beside them.
+ */
+export function scalesBeside(
+  { name, shape, quantisation, padded: padding }: GgufTensorPlan,
+  type: TernaryTypeName,
+): { readonly name: string; readonly shape: readonly number[] } | null {
+  const beside = { name: scaleName(name), shape: [1] };
+  if (scaleKind(quantisation) === 'tensor') return separateScales(type) ? beside : null;
+  if (type !== 'I2_S') return (padding?.factor ?? 1) === 1 ? null : beside;
+  const { group } = quantisation.weights;
+  return { ...beside, shape: typeof group === 'number' ? [shape[0]!, shape[1]! / group] : [shape[0]!] };
+}
+
+/** The scale of each block of a matrix with several, in file order. */
+export function scalesOfBlocks(
+  { shape }: GgufTensorPlan,
+  { scales, columns }: TernaryValues,
+  type: TernaryTypeName,
+): Float32Array {
+  const [rows, width] = shape as [number, number];
+  const block = tensorTypeByName(type).blockValues;
+  const [perRow, groups] = [width / block, scales.length / rows];
+  // Blocks of columns that were added hold zeros, whatever their scale.
+  const groupOf = (at: number): number => Math.min(groups - 1, Math.floor(((at % perRow) * block) / columns!));
+  return new Float32Array(rows * perRow).map((_, at) => scales[Math.floor(at / perRow) * groups + groupOf(at)]!);
 }
 
 /** Values `from` in the top left corner of zeros `[rows, columns]` (or `[n]`). */
@@ -70,6 +104,15 @@ function inFileOrder({ padded: padding, shape, permuteHeads }: GgufTensorPlan, v
   return permuteHeads === null ? wide : permuteRotaryRows(wide, permuteHeads, shape[1] ?? 1);
 }
 
+/** Scales of a matrix, as many a row, in the order of its rows in the file. */
+function scalesInFileOrder(tensor: GgufTensorPlan, scales: Float32Array): Float32Array {
+  const { padded: padding, shape } = tensor;
+  const rows = padding?.from[0] ?? shape[0]!;
+  const groups = scales.length / rows;
+  const own = padding && { ...padding, from: [rows, groups] };
+  return inFileOrder({ ...tensor, shape: [shape[0]!, groups], ...(own && { padded: own }) }, scales);
+}
+
 async function sourceValues({ source: from }: GgufTensorPlan, source: TensorSource): Promise<Float32Array> {
   return typeof from === 'string' ? source.read(from) : from;
 }
@@ -81,12 +124,18 @@ export async function plannedValues(tensor: GgufTensorPlan, source: TensorSource
   return inFileOrder(tensor, factor === 1 ? values : values.map((value) => value * factor));
 }
 
-/** The absmean quantisation of a linear layer (docs/method.md, 2.1), the same that the student trains with; what it is padded with has no part in it. */
+/** The quantisation of a linear layer (docs/method.md, 2.1), the same that the student trains with; what it is padded with has no part in it. */
 export async function ternaryValues(tensor: GgufTensorPlan, source: TensorSource): Promise<TernaryValues> {
-  const latent = await sourceValues(tensor, source);
-  const values = new Float32Array(latent.length);
-  const { delta } = native.quantiseTernary(latent, values);
-  return { values: inFileOrder(tensor, values), delta: Math.fround(Math.fround(delta) * (tensor.padded?.factor ?? 1)) };
+  const { shape, padded: padding, quantisation } = tensor;
+  const own = padding?.from ?? shape;
+  const { values, scales } = quantiseMatrix(await sourceValues(tensor, source), own, quantisation);
+  const { group } = quantisation.weights;
+  if (group === 'tensor') {
+    const delta = Math.fround(scales[0]! * (padding?.factor ?? 1));
+    return { values: inFileOrder(tensor, values), scales: Float32Array.of(delta), columns: null };
+  }
+  const columns = group === 'row' ? own[1]! : group;
+  return { values: inFileOrder(tensor, values), scales: scalesInFileOrder(tensor, scales), columns };
 }
 
 function packDense(type: TensorTypeName, values: Float32Array): ArrayBufferView {
@@ -114,22 +163,28 @@ export function encodeTensor(
   const type = typeOfTensor(tensor, encoding);
   if (!isTernaryType(type))
     return [{ name, shape, type, data: async () => packDense(type, await plannedValues(tensor, source)) }];
-  let scale = Number.NaN;
+  const beside = scalesBeside(tensor, type);
+  /** The scales beside the matrix, known once it was rounded. */
+  let scales: Float32Array = new Float32Array();
   const data = async (): Promise<ArrayBufferView> => {
-    const { values, delta } = await ternaryValues(tensor, source);
-    scale = delta;
+    const found = await ternaryValues(tensor, source);
+    const { values } = found;
+    const inBlocks = found.columns !== null && type !== 'I2_S';
+    if (beside !== null) scales = inBlocks ? Float32Array.of(tensor.padded?.factor ?? 1) : found.scales;
+    const inside = inBlocks ? scalesOfBlocks(tensor, found, type) : 1;
     switch (type) {
-      case 'I2_S':
+      case 'I2_S': {
+        const delta = beside === null ? found.scales[0]! : 1;
         return encoding.own ? packI2sThroughRows(values, delta) : packI2s(values, shape[0]!, shape[1]!, delta);
+      }
       case 'Q2_0':
-        return packQ2(values);
+        return packQ2(values, inside);
       case 'TQ2_0':
-        return packTq2(values);
+        return packTq2(values, inside);
       case 'TQ1_0':
-        return packTq1(values);
+        return packTq1(values, inside);
     }
   };
   const weight = { name, shape, type, data, ...(encoding.own ? { throughRows: true } : {}) };
-  if (!separateScales(type)) return [weight];
-  return [weight, { name: scaleName(name), shape: [1], type: 'F32', data: () => Float32Array.of(scale) }];
+  return beside === null ? [weight] : [weight, { ...beside, type: 'F32', data: () => scales }];
 }

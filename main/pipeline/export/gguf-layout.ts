@@ -4,6 +4,7 @@
  */
 import { tell, type Told } from '../../contract/messages/told.ts';
 import { TritsmithError } from '../../contract/errors.ts';
+import type { Quantisation } from '../../contract/quantisation.ts';
 import {
   type GgufKeys,
   ggufKeys,
@@ -26,6 +27,8 @@ export interface GgufTensorPlan {
   readonly kind: 'embedding' | 'norm' | 'linear';
   /** Rows are regrouped from half-split to interleaved rotary order, head by head (the `llama` architecture). */
   readonly permuteHeads: number | null;
+  /** How a matrix of a ternary model is quantised. */
+  readonly quantisation: Quantisation;
   /** Where `shape` is wider than the parameter (padded-plan.ts): the parameter's shape, and what its values (a ternary matrix: its scale) are multiplied by. */
   readonly padded?: { readonly from: readonly number[]; readonly factor: number };
 }
@@ -61,7 +64,7 @@ export function planGguf(
   const architecture = architectureOf(configuration.architecture).gguf(held, separateScales);
   if (!keysHoldKinds(architecture, configuration))
     throw new TritsmithError('unsupported', 'export.layer-kinds', { architecture: architecture.name });
-  const { heads, headSize, hiddenSize, subln, tiedEmbeddings } = configuration;
+  const { heads, headSize, hiddenSize, subln, tiedEmbeddings, quantisation } = configuration;
   const notes: Told[] = [];
   if (architecture.name === 'bitnet' && heads * headSize !== hiddenSize)
     throw new TritsmithError('unsupported', 'export.bitnet-shape', { heads, headSize, hiddenSize });
@@ -86,10 +89,11 @@ export function planGguf(
     const name = ggufTensorName(architecture, local, layer);
     const permuteHeads = regroupedHeads(architecture, configuration, local);
     const moves = moveFfnNorm && local === 'ffnNorm';
-    tensors.push({ name, shape, source: moves ? new Float32Array(hiddenSize).fill(1) : source, kind, permuteHeads });
+    const own = { shape, kind, permuteHeads, quantisation } as const;
+    tensors.push({ ...own, name, source: moves ? new Float32Array(hiddenSize).fill(1) : source });
     if (moves)
       for (const projection of ['gate.subln', 'up.subln'])
-        tensors.push({ name: ggufTensorName(architecture, projection, layer), shape, source, kind, permuteHeads });
+        tensors.push({ ...own, name: ggufTensorName(architecture, projection, layer), source });
   }
   const ropeFactors = ropeFrequencyFactors(configuration);
   if (ropeFactors)
@@ -99,6 +103,7 @@ export function planGguf(
       source: ropeFactors,
       kind: 'norm',
       permuteHeads: null,
+      quantisation,
     });
   return { architecture: architecture.name, tensors, notes, ...ggufKeys(configuration) };
 }

@@ -6,7 +6,8 @@ import {
   type GgufEncoding,
   isTernaryType,
   plannedValues,
-  scaleName,
+  scalesBeside,
+  scalesOfBlocks,
   ternaryValues,
   typeOfTensor,
 } from './gguf-encoding.ts';
@@ -89,14 +90,21 @@ export async function readBackGguf(
       if (file.tensors.get(name)?.type !== type || file.tensors.get(name)!.shape.join() !== tensor.shape.join())
         throw different(path, name, `It should be ${type} of shape [${tensor.shape.join(', ')}].`);
       if (isTernaryType(type)) {
-        const { values, delta } = await ternaryValues(tensor, source);
-        const actual = await file.readFloat32(name);
-        if (type === 'I2_S') expectEqual(path, name, actual, (at) => Math.fround(values[at]! * delta));
-        else {
+        const found = await ternaryValues(tensor, source);
+        const { values, scales } = found;
+        const beside = scalesBeside(tensor, type);
+        const inBlocks = found.columns !== null && type !== 'I2_S';
+        const blocks = inBlocks ? scalesOfBlocks(tensor, found, type) : null;
+        const perBlock = blocks === null ? values.length : values.length / blocks.length;
+        const inside = blocks ?? Float32Array.of(beside === null ? scales[0]! : 1);
+        expectEqual(path, name, await file.readFloat32(name), (at) =>
+          Math.fround(values[at]! * inside[Math.floor(at / perBlock)]!),
+        );
+        if (beside !== null) {
+          const expected = inBlocks ? Float32Array.of(tensor.padded?.factor ?? 1) : scales;
           expectedTensors += 1;
-          expectEqual(path, name, actual, (at) => values[at]!);
-          expectEqual(path, scaleName(name), await file.readFloat32(scaleName(name)), () => delta);
-          bodyBytes += 4;
+          expectEqual(path, beside.name, await file.readFloat32(beside.name), (at) => expected[at]!);
+          bodyBytes += expected.byteLength;
         }
         const padding =
           values.length - (tensor.padded?.from ?? tensor.shape).reduce((product, size) => product * size, 1);

@@ -1,5 +1,7 @@
 /** Which tensors and settings of a Hugging Face folder with `quant_method: "bitnet"` hold a student (docs/formats.md, 4). */
 import { TritsmithError } from '../../contract/errors.ts';
+import { assertHoldsQuantisation } from '../../contract/quantisation-in-files.ts';
+import type { Quantisation } from '../../contract/quantisation.ts';
 import { architectureOf } from '../../models/architectures/index.ts';
 import type { Llama3RopeScaling, ModelConfiguration } from '../../models/configuration.ts';
 import { type ParameterSpecification, parameterSpecifications } from '../../models/parameters.ts';
@@ -19,6 +21,7 @@ export interface HuggingFaceTensor {
 }
 
 export interface HuggingFacePlan {
+  readonly quantisation: Quantisation;
   readonly tensors: readonly HuggingFaceTensor[];
   /** Settings on top of the base model's config.json. */
   readonly settings: Readonly<Record<string, unknown>>;
@@ -97,6 +100,7 @@ function linearTensors(
 /** @throws TritsmithError `unsupported` for a model that is not ternary or whose rows can't be packed by four */
 export function planHuggingFace(configuration: ModelConfiguration): HuggingFacePlan {
   if (!configuration.ternary) throw new TritsmithError('unsupported', 'export.only-ternary-folders');
+  assertHoldsQuantisation('hf', configuration.quantisation);
   const family = architectureOf(configuration.architecture);
   if (family.checkpoint.fused.length > 0)
     throw new TritsmithError('unsupported', 'export.folder-fused', { family: family.title });
@@ -130,6 +134,7 @@ export function planHuggingFace(configuration: ModelConfiguration): HuggingFaceP
     return linearTensors(specification, configuration, normed, nameOf, shrink);
   });
   return {
+    quantisation: configuration.quantisation,
     tensors,
     settings: {
       ...(bitNet ? { model_type: 'bitnet', architectures: ['BitNetForCausalLM'] } : {}),

@@ -3,7 +3,7 @@ import { open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { FileInspection, RunVerdict } from '../../contract/queries.ts';
-import { type GgufFile, openGguf } from '../../formats/gguf/index.ts';
+import { type GgufFile, openGguf, tensorTypeByName } from '../../formats/gguf/index.ts';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
 import { isTernaryType, scaleName } from './gguf-encoding.ts';
@@ -29,17 +29,27 @@ function isLinear(name: string): boolean {
   return /^blk\..*(attn_(q|k|v|output)|ffn_(gate|up|down))\.weight$|layers\..*_proj\.weight$/.test(name);
 }
 
-/** Zeros and scale of ternary values, which are 0 or plus or minus one number; null for others, which these types can hold too. */
-function ternaryFacts(values: Float32Array | Int8Array): { zeros: number; magnitude: number } | null {
+/**
+ * Zeros and scale of ternary values, which in a block are 0 or plus or minus one number (`magnitude` is null where it is not one for all blocks); null for others,
+ * which these types can hold too.
+ */
+function ternaryFacts(
+  values: Float32Array | Int8Array,
+  block = values.length,
+): { zeros: number; magnitude: number | null } | null {
   let zeros = 0;
-  let magnitude = 0;
-  for (const value of values) {
-    const size = Math.abs(value);
-    if (size === 0) zeros += 1;
-    else if (magnitude === 0) magnitude = size;
-    else if (size !== magnitude) return null;
+  const magnitudes = new Set<number>();
+  for (let first = 0; first < values.length; first += block) {
+    let magnitude = 0;
+    for (const value of values.subarray(first, first + block)) {
+      const size = Math.abs(value);
+      if (size === 0) zeros += 1;
+      else if (magnitude === 0) magnitude = size;
+      else if (size !== magnitude) return null;
+    }
+    if (magnitude !== 0 && magnitudes.size < 2) magnitudes.add(magnitude);
   }
-  return { zeros, magnitude };
+  return { zeros, magnitude: magnitudes.size > 1 ? null : ([...magnitudes][0] ?? 0) };
 }
 
 async function ggufTensors(file: GgufFile): Promise<{ tensors: InspectedTensor[]; zeros: number; weights: number }> {
@@ -48,15 +58,18 @@ async function ggufTensors(file: GgufFile): Promise<{ tensors: InspectedTensor[]
   let weights = 0;
   for (const [name, { type, shape, bytes, count }] of file.tensors) {
     const tensor = { name, type, shape: [...shape], bytes, zeroFraction: null, scale: null };
-    const found = isTernaryType(type) ? ternaryFacts(await file.readFloat32(name)) : null;
+    const block = isTernaryType(type) && type !== 'I2_S' ? tensorTypeByName(type).blockValues : count;
+    const found = isTernaryType(type) ? ternaryFacts(await file.readFloat32(name), block) : null;
     if (found === null) {
       tensors.push(tensor);
       continue;
     }
-    const extra = file.tensors.has(scaleName(name)) ? (await file.readFloat32(scaleName(name)))[0]! : 1;
+    const beside = file.tensors.has(scaleName(name)) ? await file.readFloat32(scaleName(name)) : Float32Array.of(1);
+    const { magnitude } = found;
     zeros += found.zeros;
     weights += count;
-    tensors.push({ ...tensor, zeroFraction: found.zeros / count, scale: found.magnitude * extra });
+    const scale = magnitude === null || beside.length > 1 ? null : magnitude * beside[0]!;
+    tensors.push({ ...tensor, zeroFraction: found.zeros / count, scale });
   }
   return { tensors, zeros, weights };
 }

@@ -62,6 +62,16 @@ describe.skipIf(component === null)(`an exported file in llama.cpp ${needsLlamaC
       { linear: 'Q2_0', embedding: 'Q8_0' },
     ],
     [
+      'a scale for each row, TQ2_0',
+      { subln: 'none', quantisation: { weights: { scale: 'absmean', group: 'row' } } },
+      { linear: 'TQ2_0', embedding: f16 },
+    ],
+    [
+      'a scale for each 64 columns, Q2_0',
+      { subln: 'none', quantisation: { weights: { scale: 'absmean', group: 64 } } },
+      { linear: 'Q2_0', embedding: f16 },
+    ],
+    [
       'Qwen2 with bias, without SubLN, Q2_0',
       { architecture: 'qwen2', subln: 'none' },
       { linear: 'Q2_0', embedding: f16 },

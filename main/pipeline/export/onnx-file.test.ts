@@ -37,6 +37,8 @@ describe('an ONNX file in ONNX Runtime', () => {
     ['Granite', tinyFamilies.granite],
     ['OLMo 2', tinyFamilies.olmo2],
     ['rows of 520, which are packed as int8', { ffnSize: 520 }],
+    ['a scale for each row', { quantisation: { weights: { scale: 'absmean', group: 'row' } } }],
+    ['a scale for each 128 columns', { quantisation: { weights: { scale: 'absmedian', group: 128 } } }],
     ['a full-precision model', { ternary: false, subln: 'none' }],
   ])('%s: the logits of the graph engine within 1e-4', async (_title, changes) => {
     const configuration = tinyConfiguration(changes);
@@ -66,6 +68,7 @@ describe('the graph of an ONNX file', () => {
     ['Llama with SubLN', {}],
     ['Qwen2 with bias', { architecture: 'qwen2' }],
     ['Qwen3, SubLN before all seven', { architecture: 'qwen3', subln: 'all' }],
+    ['a scale for each 64 columns', { quantisation: { weights: { scale: 'absmean', group: 64 } } }],
     ['a full-precision model', { ternary: false, subln: 'none' }],
     ...Object.entries(tinyFamilies),
   ])('%s: every node leads to the logits, every constant is read', (_title, changes) => {

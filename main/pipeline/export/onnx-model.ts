@@ -2,7 +2,6 @@
  * A model as an ONNX graph: token ids `[B, T]` in, logits `[B, T, V]` out, no key-value cache. Ternary matrices are 2-bit
  * `com.microsoft.MatMulNBits` with scale 1 on whole-number activations, which is exact; where the rows are no multiple of 16, `MatMulInteger`.
  */
-import { native } from '../../../native/index.ts';
 import { encodeF16 } from '../../formats/half-precision.ts';
 import { Graph, type GraphNode, type Value } from '../../graph/graph.ts';
 import type { ConstantType, OnnxConstantHeader, OnnxGraph, OnnxNode } from '../../graph/onnx-format.ts';
@@ -11,11 +10,15 @@ import {
   type LayerKind,
   layerKind,
   type ModelConfiguration,
+  type Projection,
   projections,
   projectionShape,
   rotarySize,
+  scaleKind,
+  scaleShape,
 } from '../../models/configuration.ts';
 import { decoderLayer, deltaName } from '../../models/decoder-layer.ts';
+import { quantiseMatrix } from '../../models/ternary-weights.ts';
 import { embeddingName, finalNormName, headName, parameterSpecifications } from '../../models/parameters.ts';
 import { rotaryTables } from '../../models/rotary-tables.ts';
 import type { TensorSource } from './tensor-source.ts';
@@ -75,16 +78,20 @@ interface TernaryProduct {
   readonly constants: readonly OnnxModelConstant[];
 }
 
-/** `integers T^T` for a ternary matrix `[O, K]`; `name` is unique in the model, `values` makes the matrix when it is written. */
+/**
+ * `integers T^T` for a ternary matrix `[O, K]`; `name` is unique in the model, `values` makes the matrix when it is written. With scales `[O, G]` for groups of
+ * columns, which are known once the matrix was made: `integers (T delta)^T`.
+ */
 function ternaryProduct(
   name: string,
   input: string,
   output: string,
   values: () => Promise<Float32Array>,
   shape: readonly [number, number],
+  grouped: { readonly columns: number; readonly scales: () => Float32Array } | null,
 ): TernaryProduct {
   const [rows, columns] = shape;
-  const block = blockSize(columns);
+  const block = blockSize(grouped?.columns ?? columns);
   if (block !== null) {
     const blocks = columns / block;
     return {
@@ -106,7 +113,12 @@ function ternaryProduct(
       ],
       constants: [
         constant(`${name}.packed`, 'uint8', [rows, blocks, block / 4], async () => packTwoBits(await values())),
-        constant(`${name}.ones`, 'float32', [rows, blocks], () => new Float32Array(rows * blocks).fill(1)),
+        constant(`${name}.ones`, 'float32', [rows, blocks], () => {
+          const scales = grouped?.scales();
+          return new Float32Array(rows * blocks).map(
+            (_, at) => scales?.[Math.floor((at * block) / grouped!.columns)] ?? 1,
+          );
+        }),
       ],
     };
   }
@@ -212,6 +224,11 @@ function addLayer(
     if (specification.ternary) ternary.set(local, name);
     else builder.add([constant(`${prefix}${local}`, 'float32', shape, () => source.read(name))]);
   }
+  const { group } = configuration.quantisation.weights;
+  /** Values of the layer that are a ternary matrix with its scales: what makes them of it is left out, as the product takes the matrix itself. */
+  const scaled = new Map<string, Projection>();
+  const matrixAt = (name: string | undefined): Projection | undefined =>
+    projections.find((projection) => name === projection && ternary.has(projection)) ?? scaled.get(name ?? '');
   const names = new Map([
     ['x', input],
     ['mask', maskName(window)],
@@ -220,26 +237,40 @@ function addLayer(
     [built.output.name, output],
   ]);
   builder.graph(graph, prefix, names, (entry, rename) => {
-    const local = projections.find((projection) => entry.inputs[1] === projection && ternary.has(projection));
+    const made = matrixAt(entry.inputs[0]);
+    if (made !== undefined && (entry.operator === 'Reshape' || entry.operator === 'Mul')) {
+      scaled.set(entry.outputs[0]!, made);
+      return true;
+    }
+    const local = matrixAt(entry.inputs[1]);
     if (entry.operator !== 'FusedMatMul' || local === undefined) return false;
-    // The scale is known once the matrix was rounded; its constant comes after that of the matrix.
-    let delta = Number.NaN;
+    const shape = projectionShape(configuration, local);
+    // The scales are known once the matrix was rounded; their constant comes after that of the matrix.
+    let scales: Float32Array = new Float32Array();
     const values = async (): Promise<Float32Array> => {
-      const latent = await source.read(ternary.get(local)!);
-      const rounded = new Float32Array(latent.length);
-      delta = native.quantiseTernary(latent, rounded).delta;
-      return rounded;
+      const found = quantiseMatrix(await source.read(ternary.get(local)!), shape, configuration.quantisation);
+      ({ scales } = found);
+      return found.values;
     };
     const product = ternaryProduct(
       `${prefix}${local}`,
       rename(entry.inputs[0]!),
       rename(entry.outputs[0]!),
       values,
-      projectionShape(configuration, local),
+      shape,
+      typeof group === 'number' ? { columns: group, scales: () => scales } : null,
     );
     builder.nodes.push(...product.nodes);
     builder.add(product.constants);
-    builder.add([constant(`${prefix}${deltaName(local)}`, 'float32', [1], () => Float32Array.of(delta))]);
+    if (scaleKind(configuration.quantisation) !== 'columns')
+      builder.add([
+        constant(
+          `${prefix}${deltaName(local)}`,
+          'float32',
+          scaleShape(configuration.quantisation, shape),
+          () => scales,
+        ),
+      ]);
     return true;
   });
   return output;
@@ -310,11 +341,13 @@ export function onnxModel(
   let hidden = 'hidden';
   for (let layer = 0; layer < layers; layer += 1) hidden = addLayer(builder, layer, configuration, source, hidden);
   addHead(builder, configuration, hidden, head);
+  // Shapes of what a product takes as it is are read by no node.
+  const read = new Set(builder.nodes.flatMap(({ inputs }) => inputs));
   return {
     name: 'student',
     nodes: builder.nodes,
     inputs: [{ name: 'input_ids', type: 'int64', shape: ['B', 'T'] }],
     outputs: [{ name: 'logits', type: 'float32', shape: ['B', 'T', vocabSize] }],
-    constants: [...builder.constants.values()],
+    constants: [...builder.constants.values()].filter(({ name }) => read.has(name)),
   };
 }

@@ -7,6 +7,7 @@
  * scale that is sqrt(r / r') as large, which the norm divides out again. Nothing is approximated but for the rounding of these factors to float32.
  */
 import { TritsmithError } from '../../contract/errors.ts';
+import { assertHoldsQuantisation } from '../../contract/quantisation-in-files.ts';
 import { tell } from '../../contract/messages/told.ts';
 import { tensorTypeByName } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
@@ -123,6 +124,8 @@ const sizes = ({ hiddenSize, ffnSize, heads, kvHeads }: ModelConfiguration) => (
  */
 export function planFile(configuration: ModelConfiguration, encoding: GgufEncoding): GgufPlan {
   const { linear, own = false } = encoding;
+  if (isTernaryType(linear) && !own)
+    assertHoldsQuantisation(linear.toLowerCase() as Lowercase<typeof linear>, configuration.quantisation);
   const cost = paddingCost(configuration, encoding);
   const plan = planGguf(cost?.to ?? configuration, { separateScales: separateScales(linear), own });
   if (cost === null) return plan;

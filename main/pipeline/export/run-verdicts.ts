@@ -85,6 +85,7 @@ function bitnet(facts: Facts): Verdict {
   const known = ggufArchitecture(facts.architecture);
   if (newer && !(known?.inBitnetCpp && known.subln === 'norm-in')) return no('verdict.subln-families');
   if (!facts.types.has('I2_S')) return no('verdict.only-i2s');
+  if (facts.has(/\.scale$/)) return no('verdict.scales-beside-i2s');
   if (facts.architecture === 'qwen2' && facts.has(/attn_sub_norm/)) return no('verdict.bias-beside-subln');
   return sharedObstacle(facts) ?? (newer ? yes('verdict.recent-branch') : loads(facts));
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openGguf } from '../../formats/gguf/index.ts';
+import { plainQuantisation, type Quantisation } from '../../contract/quantisation.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import {
@@ -56,6 +57,9 @@ const ropeScaling = {
   originalMaxPositions: 32,
 } as const;
 const f16 = 'F16' as const;
+const quantised = (weights: Partial<Quantisation['weights']>): Partial<ModelConfiguration> => ({
+  quantisation: { weights: { ...plainQuantisation.weights, ...weights } },
+});
 
 describe('an exported student in the native runtime', () => {
   it.each<[string, string, Partial<ModelConfiguration>, GgufEncoding]>([
@@ -99,6 +103,41 @@ describe('an exported student in the native runtime', () => {
     ['Phi-3, as Llama', 'bitnet', { architecture: 'phi3' }, { linear: 'I2_S', embedding: f16 }],
     ['Granite', 'granite', { ...tinyFamilies.granite, subln: 'all' }, { linear: 'I2_S', embedding: f16 }],
     ['OLMo 2', 'olmo2', tinyFamilies.olmo2, { linear: 'TQ1_0', embedding: f16 }],
+    ['a scale for each row', 'bitnet', quantised({ group: 'row' }), { linear: 'TQ2_0', embedding: f16 }],
+    ['a scale for each row', 'bitnet', quantised({ group: 'row' }), { linear: 'TQ1_0', embedding: f16 }],
+    [
+      'a scale for each row, permuted Q and K',
+      'llama',
+      { ...quantised({ group: 'row' }), subln: 'none' },
+      { linear: 'Q2_0', embedding: f16 },
+    ],
+    ['a scale for each 256 columns', 'bitnet', quantised({ group: 256 }), { linear: 'TQ2_0', embedding: f16 }],
+    ['a scale for each 64 columns', 'bitnet', quantised({ group: 64 }), { linear: 'Q2_0', embedding: f16 }],
+    [
+      'a scale for each 128 columns, permuted Q and K',
+      'llama',
+      { ...quantised({ scale: 'absmedian', group: 128 }), subln: 'none' },
+      { linear: 'Q2_0', embedding: f16 },
+    ],
+    ['absmedian', 'bitnet', quantised({ scale: 'absmedian' }), { linear: 'I2_S', embedding: f16 }],
+    [
+      'a scale for each row, rows of any width, a file of our own',
+      'llama',
+      { ...quantised({ group: 'row' }), ffnSize: 330 },
+      { linear: 'I2_S', embedding: f16, own: true },
+    ],
+    [
+      'a scale for each 64 columns, a file of our own',
+      'llama',
+      quantised({ group: 64 }),
+      { linear: 'I2_S', embedding: f16, own: true },
+    ],
+    [
+      'a scale for each row, padded rows',
+      'bitnet',
+      { ...quantised({ group: 'row' }), hiddenSize: 192, heads: 3, kvHeads: 1, ffnSize: 320 },
+      { linear: 'TQ2_0', embedding: f16 },
+    ],
   ])('%s (%s) has the logits of the graph engine within 1e-4', async (_title, architecture, changes, encoding) => {
     // An epsilon this large shows a norm that is applied twice.
     const configuration = tinyConfiguration({ rmsNormEpsilon: 1e-3, ...changes });

@@ -94,6 +94,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(keepLayers === undefined ? {} : { cut: { layers: keepLayers } }),
     finetune: { epochs, optimiser: optimiser(learningRate) },
     refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
+    ...(inputs.quantisation === undefined ? {} : { quantisation: inputs.quantisation }),
     ...(reconstruct ? { reconstruct: reconstructionOfPresets() } : {}),
     pretrain:
       inputs.corpus === undefined || tokens === 0

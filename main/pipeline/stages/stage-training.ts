@@ -6,6 +6,7 @@ import type { JobResults } from '../../contract/job-results.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
 import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
+import { scaleKind } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
 import { loadParameters } from '../../models/open-model.ts';
 import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
@@ -43,7 +44,8 @@ export interface StageTraining extends DecidedTraining {
 /** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */
 async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): Promise<TernaryArithmetic> {
   if (anneal) return { products: 'float32' };
-  if (!recipe.fixedPointGradients || !configuration.ternary) return {};
+  const oneScale = configuration.ternary && scaleKind(configuration.quantisation) === 'tensor';
+  if (!recipe.fixedPointGradients || !oneScale) return {};
   if (await exactByteProducts()) return { gradients: 'int16' };
   throw new TritsmithError('unsupported', 'processor.no-byte-products');
 }

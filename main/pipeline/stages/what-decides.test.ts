@@ -91,6 +91,8 @@ const others: Record<string, unknown> = {
   'refine.subln': 'all',
   'refine.sublnInit': 'ones',
   'refine.dropQkvBias': true,
+  'quantisation.weights.scale': 'absmedian',
+  'quantisation.weights.group': 'row',
   fixedPointGradients: true,
   'reconstruct.window': 2,
   'reconstruct.soften': 0.5,

@@ -63,8 +63,11 @@ const common = [
 const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
 const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];
 const refine = [...cut, ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
+/** How student and baseline are quantised. */
+const quantisation = inside('quantisation.weights', ['scale', 'group']);
 const reconstruct = [
   ...refine,
+  ...quantisation,
   ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'laterRates', 'corpus', 'tokens', 'sequenceLength']),
   ...inside('reconstruct.optimiser', studentOptimiserFields),
 ];
@@ -98,6 +101,7 @@ const baseline = [
   // Which layers stay is measured on the model that the student starts from.
   ...inside('cut', ['layers']),
   'refine.dropQkvBias',
+  ...quantisation,
   'fixedPointGradients',
   ...inside('distil', lengthFields),
   ...inside('distil.optimiser', studentOptimiserFields),

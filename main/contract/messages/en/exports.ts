@@ -51,6 +51,19 @@ export const exports = {
     reason: `Its hidden size ${hiddenSize} is no multiple of ${multiple}, and zeros can't fill it up, as this family scales its embedding by the hidden size.`,
     remedy: 'Choose Q2_0, or an embedding in F16; or export the Hugging Face folder or ONNX.',
   }),
+  'export.one-scale': ({ type, group }: { type: string; group: 'row' | number }, names: Names): Sentences => ({
+    message: `A student with a scale for each ${group === 'row' ? 'row' : `group of ${group} columns`} fits no ${type === 'hf' ? 'Hugging Face folder' : `${type.toUpperCase()} file`}.`,
+    reason: 'It has one scale for each matrix.',
+    remedy: `Export it as Q2_0 or ONNX, or train it with one scale a matrix (${names.setting('quantisation.weights.group')} at "tensor").`,
+  }),
+  'export.scale-blocks': (
+    { type, group, block }: { type: string; group: number; block: number },
+    names: Names,
+  ): Sentences => ({
+    message: `A student with a scale for each group of ${group} columns fits no ${type.toUpperCase()} file.`,
+    reason: `It has a scale for each ${block} columns, and ${block} does not divide ${group}.`,
+    remedy: `Export it as Q2_0 or ONNX, or train it with groups of a multiple of ${block} (${names.setting('quantisation.weights.group')}).`,
+  }),
   'export.failed': ({ type, problem }: { type: string; problem: Told }, _: Names, say: Say): Sentences => ({
     message: `The student could not be exported as ${type.toUpperCase()}.`,
     reason: say(problem),

@@ -20,6 +20,14 @@ export const pipeline = {
     message: `There is nothing to cut: ${keep} of ${layers} layers are to stay.`,
     remedy: `Choose fewer than ${layers} (${names.setting('cut.layers')}), or do not cut.`,
   }),
+  'quantisation.group': (
+    { projection, columns, group }: { projection: string; columns: number; group: number },
+    names: Names,
+  ): Sentences => ({
+    message: `Groups of ${group} columns don't fit this model.`,
+    reason: `The rows of ${projection} have ${columns} columns, which ${group} does not divide.`,
+    remedy: `Choose another number (${names.setting('quantisation.weights.group')}), one scale a row, or one a matrix.`,
+  }),
   'recipe.no-such-layer': ({ layer, layers }: { layer: number; layers: number }, names: Names): Sentences => ({
     message: `The distillation layer ${layer} does not exist.`,
     reason: `The teacher has ${layers} layers, numbered 0 to ${layers - 1}; negative numbers count from the end.`,

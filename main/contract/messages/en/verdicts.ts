@@ -51,6 +51,9 @@ export const verdicts = {
   'verdict.odd-row': ({ tensor }: { tensor: string }): Sentences => ({
     message: `Rows of ${tensor} are no multiple of 128; products would be wrong.`,
   }),
+  'verdict.scales-beside-i2s': (): Sentences => ({
+    message: 'Its ternary matrices have several scales each, in tensors beside them that it does not read.',
+  }),
   'verdict.subln-families': (): Sentences => ({
     message: 'SubLN (*_norm_in) is read for qwen3 and gemma3 alone.',
   }),

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { defaultPreset, type PresetInputs, presetName, type PresetName } from '../../../contract/queries.ts';
+import { type QuantisationSettings, quantisationSettings } from '../../../contract/quantisation.ts';
 import { deciding, type Deciding, exportType, type ExportType, type Recipe } from '../../../contract/recipe.ts';
 import { trainAgain } from '../../../workbench/experiments/train-again.ts';
 import { askWorker } from '../../../jobs/host.ts';
@@ -26,6 +27,7 @@ interface RunOptions extends CommonOptions, RowOptions, ReadingFlags {
   readonly corpus?: string;
   readonly chatTemplate?: boolean;
   readonly reconstruct?: boolean;
+  readonly quantisation?: QuantisationSettings;
   readonly keepBest?: Deciding;
   readonly preset: PresetName;
   readonly studentBase?: string;
@@ -60,6 +62,11 @@ export function runCommand(shell: Shell): Command {
       'train a few layers at a time towards the full-precision ones before distilling (default: from 50 M parameters on, but not in the preset "paper")',
     )
     .option('--no-reconstruct', 'distil at once')
+    .option(
+      '--quantisation <word,...>',
+      `how the linear layers are rounded (default: as BitNet b1.58): ${quantisationWords}`,
+      quantisationFromWords,
+    )
     .addOption(
       new Option(
         '--keep-best <measure>',
@@ -112,6 +119,20 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
   });
 }
 
+const quantisationWords =
+  'absmean or absmedian; tensor, row or a number of columns (a multiple of 64) that share a scale; such as absmedian,row';
+
+function quantisationFromWords(text: string): QuantisationSettings {
+  const weights: NonNullable<QuantisationSettings['weights']> = {};
+  for (const word of commaList(text)) {
+    if (word === 'absmean' || word === 'absmedian') weights.scale = word;
+    else weights.group = word === 'tensor' || word === 'row' ? word : Number(word);
+  }
+  const parsed = quantisationSettings.safeParse({ weights });
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError(`It takes ${quantisationWords}.`);
+}
+
 function exportTypes(text: string): ExportType[] {
   const parsed = exportType.array().min(1).safeParse(commaList(text));
   if (parsed.success) return parsed.data;
@@ -156,6 +177,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
       ...readingOf(options),
     },
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
+    ...(options.quantisation === undefined ? {} : { quantisation: options.quantisation }),
     ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
     ...(options.corpus === undefined ? {} : { corpus: absolutePath(options.corpus) }),
     ...(options.studentBase === undefined ? {} : { studentBase: absolutePath(options.studentBase) }),

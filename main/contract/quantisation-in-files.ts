@@ -1,0 +1,33 @@
+/**
+ * Which export types hold which quantisation: the one table that exports, pages, commands and docs/exports.md go by. A type that is missing here is the
+ * teacher's and holds no ternary weights.
+ */
+import { TritsmithError } from './errors.ts';
+import { message, type Message } from './messages/message.ts';
+import type { Quantisation } from './quantisation.ts';
+import type { ExportType } from './recipe.ts';
+
+/** Columns of a row that share a scale in a file; `matrix`: there is one scale for all weights. */
+export const scalesInFiles: Readonly<Partial<Record<ExportType, 'matrix' | number>>> = {
+  i2_s: 'matrix',
+  q2_0: 64,
+  tq2_0: 256,
+  tq1_0: 256,
+  hf: 'matrix',
+  onnx: 16,
+};
+
+/** Why files of a type can't hold a student that is quantised so; null where they can. */
+export function quantisationObstacle(type: ExportType, { weights: { group } }: Quantisation): Message | null {
+  const held = scalesInFiles[type];
+  if (held === undefined || group === 'tensor') return null;
+  if (held === 'matrix') return message('export.one-scale', { type, group });
+  if (group === 'row' || group % held === 0) return null;
+  return message('export.scale-blocks', { type, group, block: held });
+}
+
+/** @throws TritsmithError `unsupported` where `quantisationObstacle` says so */
+export function assertHoldsQuantisation(type: ExportType, quantisation: Quantisation): void {
+  const obstacle = quantisationObstacle(type, quantisation);
+  if (obstacle !== null) throw new TritsmithError('unsupported', obstacle);
+}

@@ -1,0 +1,31 @@
+/** Quantisation as a value (docs/method.md, 2): how the linear layers of a student are rounded. In recipes, configurations and students' folders. */
+import { z } from 'zod';
+
+/** What a person sets; what is absent is as in BitNet b1.58: absmean, one scale a matrix. */
+export const quantisationSettings = z.object({
+  weights: z
+    .object({
+      /** What a +1 stands for: the mean of the absolute latent weights, or their median. */
+      scale: z.enum(['absmean', 'absmedian']).optional(),
+      /** Weights that share a scale: a matrix, a row of it, or so many consecutive columns of a row. Files hold blocks of 64. */
+      group: z.union([z.enum(['tensor', 'row']), z.int().min(64).max(65_536).multipleOf(64)]).optional(),
+    })
+    .optional(),
+});
+export type QuantisationSettings = z.infer<typeof quantisationSettings>;
+
+/** The same with everything said. */
+export interface Quantisation {
+  readonly weights: {
+    readonly scale: 'absmean' | 'absmedian';
+    readonly group: 'tensor' | 'row' | number;
+  };
+}
+
+/** BitNet b1.58. */
+export const plainQuantisation: Quantisation = { weights: { scale: 'absmean', group: 'tensor' } };
+
+export function quantisationOf(settings: QuantisationSettings | undefined): Quantisation {
+  const { scale, group } = settings?.weights ?? {};
+  return { weights: { scale: scale ?? 'absmean', group: group ?? 'tensor' } };
+}

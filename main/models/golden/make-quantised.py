@@ -1,0 +1,41 @@
+"""Writes quantised-<name>.safetensors (see README.md): a student of fp-qwen3 with SubLN `paper`, quantised in other ways than BitNet b1.58's.
+Run: python make-quantised.py [name ...]; deterministic. Inputs, arithmetic and what is stored are as in make.py."""
+
+import sys
+
+import torch
+
+import make
+import reference as ref
+
+QUANTISERS = {
+    "row": ref.Quantiser(group=0),
+    "columns": ref.Quantiser("absmedian", group=16),
+}
+CONFIG = make.CONFIGS["qwen3"]
+
+
+def run(parameters, quantiser, with_gradient=True):
+    ids, mask, targets = make.batch()
+    margin = ref.TieMargin()
+    p = make.leaves(parameters)
+    with torch.set_grad_enabled(with_gradient):
+        out = ref.forward(p, CONFIG, ids, mask, True, "paper", CONFIG.rms_norm_eps, margin, quantiser=quantiser)
+        return p, out, ref.cross_entropy(out["logits"], targets), margin
+
+
+def write(name):
+    quantiser, base = QUANTISERS[name], make.parameters_of("qwen3")
+    subln = lambda seed: make.subln_parameters(CONFIG, "paper", seed)
+    seed = make.best_seed(range(6000, 6200), lambda s: run(base | subln(s), quantiser, False)[3].activation)
+    p, out, loss, margin = run(base | subln(seed), quantiser)
+    assert margin.activation > 5e-5 and margin.weight > 1e-6, vars(margin)
+    ids, mask, targets = make.batch()
+    make.write(f"quantised-{name}", subln(seed) | make.io_tensors(ids, mask, targets, out) | make.gradients(loss, p), make.meta_of(
+        CONFIG, loss=loss.item(), placement="paper", sublnEps=CONFIG.rms_norm_eps, parametersFrom="fp-qwen3.safetensors",
+        quantiser=vars(quantiser), tieMargin=vars(margin)))
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or QUANTISERS:
+        write(chosen)
