@@ -107,6 +107,21 @@ describe('softenTernary and chainSoftTernary', () => {
       });
   });
 
+  it('are the formula to a few last digits, at every sharpness and far from the bins', () => {
+    const weights = Float32Array.from({ length: 4001 }, (_, at) => (at - 2000) / 400);
+    for (const sharpness of [0.01, 0.3, 2, 9, 30]) {
+      const out = new Float32Array(weights.length);
+      native.softenTernary(weights, Float32Array.of(1), sharpness, out);
+      const formula = (u: number): number =>
+        (Math.tanh(sharpness * (u - 0.5)) + Math.tanh(sharpness * (u + 0.5))) / (2 * Math.tanh(sharpness));
+      // Near 0 two numbers of about tanh(s / 2) are subtracted.
+      const allowed = 4e-7 * (2 + (2 * Math.tanh(sharpness / 2)) / Math.tanh(sharpness));
+      weights.forEach((u, at) => {
+        expect(Math.abs(out[at]! - formula(u)), `${sharpness} ${u}`).toBeLessThan(allowed * Math.max(1, Math.abs(u)));
+      });
+    }
+  });
+
   it('keep every code: what lies beyond one half before does so after', () => {
     const weights = values(5000, 8);
     for (const sharpness of [0.3, 3, 30]) {
@@ -211,8 +226,7 @@ describe('quantiseTernary with other scales', () => {
     const unit = 2 ** (Math.max(Math.floor(Math.log2(value)), -14) - 10);
     return roundHalfEven(value / unit) * unit;
   };
-  const lowerMedian = (part: Float32Array): number =>
-    part.map(Math.abs).toSorted()[Math.floor((part.length - 1) / 2)]!;
+  const lowerMedian = (part: Float32Array): number => part.map(Math.abs).toSorted()[Math.floor((part.length - 1) / 2)]!;
 
   it.each([1, 2, 5, 128, 4097, 100_003])('absmedian of %i values is the lower one in the middle', (count) => {
     const weights = values(count, count);
@@ -224,37 +238,40 @@ describe('quantiseTernary with other scales', () => {
     );
   });
 
-  it.each(['absmean', 'absmedian'] as const)('%s: each run of weights has a scale of its own, rounded to F16', (scale) => {
-    const [rows, run] = [211, 192];
-    const weights = values(rows * run, 5).map((w, i) => w * (1 + Math.floor(i / run) / 40));
-    weights.fill(0, 3 * run, 4 * run);
-    const scales = new Float32Array(rows);
-    const out = new Float32Array(rows * run);
-    const before = values(rows * run, 8).map(Math.sign);
-    out.set(before);
-    native.setThreads(3);
-    const found = native.quantiseTernary(weights, out, { scales, scale });
-    let [zeros, flips] = [0, 0];
-    for (let row = 0; row < rows; row += 1) {
-      const part = weights.subarray(row * run, (row + 1) * run);
-      const size = scale === 'absmean' ? part.reduce((sum, w) => sum + Math.abs(w), 0) / run : lowerMedian(part);
-      const delta = toHalf(Math.max(size, 1e-5));
-      expect(scales[row]).toBe(delta);
-      part.forEach((w, k) => {
-        const ternary = Math.max(-1, Math.min(1, roundHalfEven(Math.fround(w / delta))));
-        expect(out[row * run + k]! + 0).toBe(ternary + 0);
-        if (ternary === 0) zeros += 1;
-        if (ternary !== before[row * run + k]) flips += 1;
-      });
-    }
-    expect(found.zeros).toBe(zeros);
-    expect(found.flips).toBe(flips);
-    expect(found.delta).toBeCloseTo(scales.reduce((sum, delta) => sum + delta, 0) / rows, 6);
-    const [again, alone] = [new Float32Array(rows), new Float32Array(out.length)];
-    native.setThreads(1);
-    native.quantiseTernary(weights, alone, { scales: again, scale });
-    expect([again, alone]).toEqual([scales, out]);
-  });
+  it.each(['absmean', 'absmedian'] as const)(
+    '%s: each run of weights has a scale of its own, rounded to F16',
+    (scale) => {
+      const [rows, run] = [211, 192];
+      const weights = values(rows * run, 5).map((w, i) => w * (1 + Math.floor(i / run) / 40));
+      weights.fill(0, 3 * run, 4 * run);
+      const scales = new Float32Array(rows);
+      const out = new Float32Array(rows * run);
+      const before = values(rows * run, 8).map(Math.sign);
+      out.set(before);
+      native.setThreads(3);
+      const found = native.quantiseTernary(weights, out, { scales, scale });
+      let [zeros, flips] = [0, 0];
+      for (let row = 0; row < rows; row += 1) {
+        const part = weights.subarray(row * run, (row + 1) * run);
+        const size = scale === 'absmean' ? part.reduce((sum, w) => sum + Math.abs(w), 0) / run : lowerMedian(part);
+        const delta = toHalf(Math.max(size, 1e-5));
+        expect(scales[row]).toBe(delta);
+        part.forEach((w, k) => {
+          const ternary = Math.max(-1, Math.min(1, roundHalfEven(Math.fround(w / delta))));
+          expect(out[row * run + k]! + 0).toBe(ternary + 0);
+          if (ternary === 0) zeros += 1;
+          if (ternary !== before[row * run + k]) flips += 1;
+        });
+      }
+      expect(found.zeros).toBe(zeros);
+      expect(found.flips).toBe(flips);
+      expect(found.delta).toBeCloseTo(scales.reduce((sum, delta) => sum + delta, 0) / rows, 6);
+      const [again, alone] = [new Float32Array(rows), new Float32Array(out.length)];
+      native.setThreads(1);
+      native.quantiseTernary(weights, alone, { scales: again, scale });
+      expect([again, alone]).toEqual([scales, out]);
+    },
+  );
 
   it('soften and chain each weight by the scale of its run', () => {
     const weights = values(256, 4);

@@ -31,6 +31,10 @@ struct ElementwiseTable {
   double (*sumOfAbsolutes)(const float* values, size_t count);
   double (*sumOfSquares)(const float* values, size_t count);
   TernaryCounts (*quantise)(const float* weights, float delta, float share, float* out, size_t count);
+  /** Softened codes of weights under one scale (docs/method.md, 3.1). */
+  void (*soften)(const float* weights, float delta, float sharpness, float* out, size_t count);
+  /** Multiplies gradients by the slope of `soften`. */
+  void (*chainSoft)(const float* weights, float delta, float sharpness, float* gradient, size_t count);
   void (*add)(float* target, const float* source, size_t count);
   void (*addScaled)(float* target, const float* source, float scale, size_t count);
   void (*adamW)(float* p, const float* g, float* m, float* v, const AdamWScalars& s, size_t count);

@@ -296,7 +296,6 @@ struct SoftArguments {
   View<float> scales;
   float sharpness;
   size_t run;
-  float delta(size_t i) const { return scales.data[i / run]; }
 };
 
 SoftArguments softArguments(const Napi::CallbackInfo& info, const char* values) {
@@ -311,26 +310,29 @@ SoftArguments softArguments(const Napi::CallbackInfo& info, const char* values) 
   return found;
 }
 
+/** Calls `loop(first, count, delta)` for every stretch of weights under one scale, side by side. */
+template <typename Loop>
+void inRuns(const SoftArguments& a, const Loop& loop) {
+  inPieces(a.weights.length, kPiece, [&](size_t begin, size_t end) {
+    while (begin < end) {
+      const size_t count = std::min(end, (begin / a.run + 1) * a.run) - begin;
+      loop(begin, count, a.scales.data[begin / a.run]);
+      begin += count;
+    }
+  });
+}
+
 void softenTernary(const Napi::CallbackInfo& info) {
   const SoftArguments a = softArguments(info, "out");
-  const float scale = 1 / (2 * std::tanh(a.sharpness));
-  inPieces(a.weights.length, kPiece, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; i++) {
-      const float u = a.weights.data[i] / a.delta(i);
-      a.values.data[i] = (std::tanh(a.sharpness * (u - 0.5f)) + std::tanh(a.sharpness * (u + 0.5f))) * scale;
-    }
+  inRuns(a, [&](size_t first, size_t count, float delta) {
+    elementwise().soften(a.weights.data + first, delta, a.sharpness, a.values.data + first, count);
   });
 }
 
 void chainSoftTernary(const Napi::CallbackInfo& info) {
   const SoftArguments a = softArguments(info, "gradient");
-  const float scale = a.sharpness / (2 * std::tanh(a.sharpness));
-  inPieces(a.weights.length, kPiece, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; i++) {
-      const float u = a.weights.data[i] / a.delta(i);
-      const float low = std::tanh(a.sharpness * (u - 0.5f)), high = std::tanh(a.sharpness * (u + 0.5f));
-      a.values.data[i] *= ((1 - low * low) + (1 - high * high)) * scale;
-    }
+  inRuns(a, [&](size_t first, size_t count, float delta) {
+    elementwise().chainSoft(a.weights.data + first, delta, a.sharpness, a.values.data + first, count);
   });
 }
 
