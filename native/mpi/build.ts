@@ -12,8 +12,8 @@ export const mpiAddon = join(folder, 'mpi.node');
 const stamp = join(folder, 'mpi.stamp');
 
 export type MpiBuild =
-  | { readonly state: 'built' | 'present'; readonly compiler: string }
-  /** There is no mpicxx; or it fails, and `output` says why. */
+  | { readonly state: 'built' | 'present' }
+  /** There is no mpicxx and no addon that another machine built here; or mpicxx fails, and `output` says why. */
   | { readonly state: 'missing' }
   | { readonly state: 'failed'; readonly output: string };
 
@@ -26,14 +26,14 @@ function compilerLine(): string | null {
 /** Builds the addon unless it is there for this source and this MPI. */
 export function buildMpi(): MpiBuild {
   const compiler = compilerLine();
-  if (compiler === null) return { state: 'missing' };
+  if (compiler === null) return { state: existsSync(mpiAddon) ? 'present' : 'missing' };
   const now = createHash('sha256')
     .update(readFileSync(source))
     .update(compiler)
     .update(process.version)
     .digest('hex');
   if (existsSync(mpiAddon) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now)
-    return { state: 'present', compiler };
+    return { state: 'present' };
   mkdirSync(folder, { recursive: true });
   const draft = join(folder, `mpi-${String(process.pid)}.node`);
   const { status, stderr, error } = spawnSync(
@@ -51,5 +51,5 @@ export function buildMpi(): MpiBuild {
   // Whole or not at all: another machine may be about to load it.
   renameSync(draft, mpiAddon);
   writeFileSync(stamp, now);
-  return { state: 'built', compiler };
+  return { state: 'built' };
 }
