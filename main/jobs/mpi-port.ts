@@ -32,9 +32,7 @@ export function mpirunCommand({ ranks, machines, network }: RankPlan, program: r
     ...(machines === undefined ? [] : ['--hostfile', machines]),
     // On one machine nothing listens to a network.
     ...(elsewhere ? [] : ['--oversubscribe', '--mca', 'btl', '^tcp', '--mca', 'oob_tcp_if_include', 'lo']),
-    ...(network === undefined
-      ? []
-      : ['--mca', 'btl_tcp_if_include', network, '--mca', 'oob_tcp_if_include', network]),
+    ...(network === undefined ? [] : ['--mca', 'btl_tcp_if_include', network, '--mca', 'oob_tcp_if_include', network]),
     ...program,
   ];
 }
@@ -111,7 +109,8 @@ function notStarted(program: string, problem: string): Message {
 
 /** What Open MPI says of ranks that end and machines that are gone. */
 function lostRank(said: string): Message | null {
-  const [, rank, node, signal] = /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/.exec(said) ?? [];
+  const [, rank, node, signal] =
+    /process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)/.exec(said) ?? [];
   if (rank !== undefined) return message('ranks.lost', { rank: Number(rank), node: node!, signal: Number(signal) });
   if (/lost communication with a remote daemon|lost connection to (a|the) (remote )?daemon/i.test(said))
     return message('ranks.lost-machine');

@@ -46,7 +46,12 @@ async function runJob(
 }
 
 /** Runs the experiment's jobs up to `last`. */
-async function run(folder: string, ranks: SpawnPort, last: JobKind, onEvent?: (event: JobEvent) => void): Promise<void> {
+async function run(
+  folder: string,
+  ranks: SpawnPort,
+  last: JobKind,
+  onEvent?: (event: JobEvent) => void,
+): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const jobs = jobsOf(recipe);
   for (const kind of jobs.slice(0, jobs.indexOf(last) + 1)) {
@@ -112,7 +117,8 @@ describe.skipIf(!hasMpi())('ranks that mpirun starts', () => {
     const exchanged: number[] = [];
     const logs: string[] = [];
     await run(folder, mpiPort({ ranks }), 'evaluate', (event) => {
-      if (event.type === 'metrics' && 'exchanged-bytes' in event.values) exchanged.push(event.values['exchanged-bytes']!);
+      if (event.type === 'metrics' && 'exchanged-bytes' in event.values)
+        exchanged.push(event.values['exchanged-bytes']!);
       if (event.type === 'log') logs.push(event.text);
     });
     expect(models(folder)).toEqual(models(whole));

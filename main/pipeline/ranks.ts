@@ -73,7 +73,10 @@ function instructionSets(): string[] {
   const telling = /^(avx\w*|amx_\w+|fma|f16c|sse4_\d|asimd\w*|sve\w*|i8mm|bf16)$/;
   try {
     const line = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
-    return line.split(' ').filter((name) => telling.test(name)).sort();
+    return line
+      .split(' ')
+      .filter((name) => telling.test(name))
+      .sort();
   } catch {
     return [];
   }

@@ -5,6 +5,8 @@ import { buildMpi } from '../../native/mpi/index.ts';
 export function hasMpi(): boolean {
   const { state } = buildMpi();
   if (state === 'missing')
-    process.stdout.write('NO MPI (mpicxx), so tests of ranks are skipped. Debian: apt-get install openmpi-bin libopenmpi-dev\n');
+    process.stdout.write(
+      'NO MPI (mpicxx), so tests of ranks are skipped. Debian: apt-get install openmpi-bin libopenmpi-dev\n',
+    );
   return state !== 'missing';
 }

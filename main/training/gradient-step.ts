@@ -44,10 +44,5 @@ export interface GradientStep<Batch> {
   /** Whether gamma is due to be measured at a step. */
   measuresAt?(step: number): boolean;
   /** Fills `gradients` with those of a micro-batch by one side of what gamma balances alone: the attention term with weight 1, or the other terms. */
-  gradientOf?(
-    side: 'relation' | 'others',
-    micro: Batch,
-    gradients: ParameterBuffer,
-    totals: StepTotals,
-  ): Promise<void>;
+  gradientOf?(side: 'relation' | 'others', micro: Batch, gradients: ParameterBuffer, totals: StepTotals): Promise<void>;
 }

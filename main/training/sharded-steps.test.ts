@@ -50,7 +50,9 @@ function hooksOf(curves: Record<string, number>[], pauseAfter = Infinity): Train
     stopRequested: () => (steps >= pauseAfter ? 'pause' : null),
     onStep: ({ values }) => {
       steps += 1;
-      curves.push(Object.fromEntries(Object.entries(values).filter(([name]) => !timed.test(name)) as [string, number][]));
+      curves.push(
+        Object.fromEntries(Object.entries(values).filter(([name]) => !timed.test(name)) as [string, number][]),
+      );
     },
     onCheckpoint: () => undefined,
     onWarning: (text) => {
@@ -59,7 +61,12 @@ function hooksOf(curves: Record<string, number>[], pauseAfter = Infinity): Train
   };
 }
 
-const settings = optimiserSettings.parse({ learningRate: 2e-3, batchSize: 12, microBatchTokens: 64, ternaryRate: 'auto' });
+const settings = optimiserSettings.parse({
+  learningRate: 2e-3,
+  batchSize: 12,
+  microBatchTokens: 64,
+  ternaryRate: 'auto',
+});
 
 /** Distils with a balanced attention term; rank 0's student. */
 async function distil(
@@ -121,7 +128,9 @@ async function reconstruct(folder: string, collective: Collective): Promise<Run>
     arithmetic: { products: 'float32' },
   });
   const width = student.hiddenSize;
-  const states = Array.from({ length: 21 }, (_, row) => Float32Array.from({ length: (2 + (row % 4)) * width }, () => draws.normal()));
+  const states = Array.from({ length: 21 }, (_, row) =>
+    Float32Array.from({ length: (2 + (row % 4)) * width }, () => draws.normal()),
+  );
   const lengths = Int32Array.from(states, ({ length }) => length / width);
   const batches = shuffledBatches({ lengths, fingerprint: 'states' }, { batchSize: 10, seed: 1 }, (rows) =>
     Promise.resolve(
@@ -175,7 +184,12 @@ describe('a run in eight virtual shards', () => {
   });
 
   it('measures gamma, and is near the run without shards, whose sums have another order', async () => {
-    const optimiser = optimiserSettings.parse({ learningRate: 2e-3, batchSize: 12, microBatchTokens: 1024, clipNorm: 0 });
+    const optimiser = optimiserSettings.parse({
+      learningRate: 2e-3,
+      batchSize: 12,
+      microBatchTokens: 1024,
+      clipNorm: 0,
+    });
     const sharded = await distil(join(folder, 'shards'), alone, { optimiser });
     const whole = await distil(join(folder, 'whole'), alone, { optimiser }, null);
     expect(sharded.parameters).not.toEqual(whole.parameters);
@@ -189,16 +203,19 @@ describe('a run in eight virtual shards', () => {
     [4, 1],
     [1, 8],
     [2, 4],
-  ])('goes on with another number of ranks, from %i to %i, as if it had not been interrupted', async (before, after) => {
-    const straight = await distil(join(folder, 'straight'), alone);
-    const broken = join(folder, 'broken');
-    await asRanks(before, (collective) => distil(broken, collective, { pauseAfter: 3 }));
-    const resumed = await asRanks(after, (collective) => distil(broken, collective));
-    for (const { parameters, curves } of resumed) {
-      expect(parameters).toEqual(straight.parameters);
-      expect(curves).toEqual(straight.curves.slice(3));
-    }
-  });
+  ])(
+    'goes on with another number of ranks, from %i to %i, as if it had not been interrupted',
+    async (before, after) => {
+      const straight = await distil(join(folder, 'straight'), alone);
+      const broken = join(folder, 'broken');
+      await asRanks(before, (collective) => distil(broken, collective, { pauseAfter: 3 }));
+      const resumed = await asRanks(after, (collective) => distil(broken, collective));
+      for (const { parameters, curves } of resumed) {
+        expect(parameters).toEqual(straight.parameters);
+        expect(curves).toEqual(straight.curves.slice(3));
+      }
+    },
+  );
 });
 
 describe('the parts of a sharded step', () => {

@@ -96,9 +96,7 @@ export class ShardedSteps<Batch> implements Steps {
     this.#gradients = null;
     const { values } = this.#settings.network.parameters;
     const { begin, end } = this.#range;
-    await this.#timed('exchanging', () =>
-      collective.gatherSlices(values.subarray(begin, end), values, this.#bounds),
-    );
+    await this.#timed('exchanging', () => collective.gatherSlices(values.subarray(begin, end), values, this.#bounds));
     return norm;
   }
 
@@ -266,7 +264,12 @@ function gathered(
       const [first, end] = [inside[collective.rank]!, inside[collective.rank + 1]!];
       const start = place.offset + first - begin;
       const whole = isRoot(collective) ? new Float32Array(place.size) : null;
-      await collective.gatherSlices(first === end ? own.subarray(0, 0) : own.subarray(start, start + end - first), whole, inside, 0);
+      await collective.gatherSlices(
+        first === end ? own.subarray(0, 0) : own.subarray(start, start + end - first),
+        whole,
+        inside,
+        0,
+      );
       return whole ?? own.subarray(0, 0);
     },
   };

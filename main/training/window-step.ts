@@ -9,7 +9,6 @@ import type { ParameterBuffer } from '../models/parameters.ts';
 import type { GradientLosses, GradientStep, StepTotals } from './gradient-step.ts';
 import { relativeError } from './relative-error.ts';
 
-
 /** Rows of hidden states, padded with zeros on the right. */
 export interface WindowBatch {
   readonly batch: number;

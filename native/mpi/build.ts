@@ -27,13 +27,8 @@ function compilerLine(): string | null {
 export function buildMpi(): MpiBuild {
   const compiler = compilerLine();
   if (compiler === null) return { state: existsSync(mpiAddon) ? 'present' : 'missing' };
-  const now = createHash('sha256')
-    .update(readFileSync(source))
-    .update(compiler)
-    .update(process.version)
-    .digest('hex');
-  if (existsSync(mpiAddon) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now)
-    return { state: 'present' };
+  const now = createHash('sha256').update(readFileSync(source)).update(compiler).update(process.version).digest('hex');
+  if (existsSync(mpiAddon) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return { state: 'present' };
   mkdirSync(folder, { recursive: true });
   const draft = join(folder, `mpi-${String(process.pid)}.node`);
   const { status, stderr, error } = spawnSync(

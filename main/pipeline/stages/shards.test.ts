@@ -68,7 +68,12 @@ function found(folder: string): Record<string, string> {
     /^(?!cache|checkpoints).*(model\.safetensors|evaluations\/.*\.json|comparison\.json)$/.test(path),
   );
   return Object.fromEntries(
-    files.toSorted().map((path) => [path, createHash('sha256').update(readFileSync(join(folder, path))).digest('hex')]),
+    files.toSorted().map((path) => [
+      path,
+      createHash('sha256')
+        .update(readFileSync(join(folder, path)))
+        .digest('hex'),
+    ]),
   );
 }
 

@@ -21,7 +21,8 @@ export const ranks = {
   }),
   'ranks.no-threads': (): Sentences => ({
     message: 'A run in shards needs its number of threads.',
-    reason: 'The threads of a rank decide the last digits of its products, so "as many as there are" would be another run on another machine.',
+    reason:
+      'The threads of a rank decide the last digits of its products, so "as many as there are" would be another run on another machine.',
     remedy: 'Set threads in the recipe, or give --threads.',
   }),
   'ranks.differ': ({ ranks: others, what }: { ranks: readonly number[]; what: readonly string[] }): Sentences => ({
