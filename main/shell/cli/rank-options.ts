@@ -1,5 +1,6 @@
 /** Flags of a run on several machines: how many ranks, where, and by which way they are started. The same for `run` and `resume`. */
 import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { Recipe } from '../../contract/recipe.ts';
@@ -10,6 +11,9 @@ import { slurmScript, submitToSlurm } from '../../workbench/machine/slurm-script
 import { wholeNumber } from './command.ts';
 import { absolutePath } from './paths.ts';
 import type { CommonOptions, Shell } from './shell.ts';
+
+/** What a job script runs: the command line on this Node, which the launcher has built. */
+const program = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 export interface RankOptions extends CommonOptions {
   readonly ranks?: number;
@@ -103,7 +107,7 @@ export function handedOver(
     ranks: plan.ranks,
     threads: recipe.threads,
     command: [
-      ...[process.execPath, process.argv[1]!, ...command(), '--ranks', String(plan.ranks)],
+      ...[process.execPath, program, ...command(), '--ranks', String(plan.ranks)],
       ...(plan.network === undefined ? [] : ['--network', plan.network]),
       ...(options.trustNetwork === true ? ['--trust-network'] : []),
       ...(options.workspace === undefined ? [] : ['--workspace', absolutePath(options.workspace)]),

@@ -44,7 +44,7 @@ export function readMachines(path: string): { name: string; slots: number }[] {
   return text.split('\n').flatMap((whole) => {
     const line = whole.replace(/#.*/, '').trim();
     if (line === '') return [];
-    const found = /^([\w.@:-]+)(?:\s+(?:slots\s*=\s*(\d+)|max_slots\s*=\s*\d+))*$/.exec(line);
+    const found = /^(\w[\w.@:-]*)(?:\s+(?:slots\s*=\s*(\d+)|max_slots\s*=\s*\d+))*$/.exec(line);
     if (!found) throw new TritsmithError('bad-input', 'ranks.bad-hosts', { path, line });
     return [{ name: found[1]!, slots: Number(found[2] ?? 1) }];
   });
