@@ -8,17 +8,29 @@ import { OutputTail } from './output-tail.ts';
 import { messageLine, messageOfLine } from './rank-channel.ts';
 import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
 
+export interface Machine {
+  readonly name: string;
+  readonly slots: number;
+}
+
 /** Where ranks run. */
 export interface RankPlan {
   readonly ranks: number;
-  /** List of machines in the form of Open MPI; absent: this machine, or those that Slurm lent. */
-  readonly machines?: string;
+  /** Machines, with room for as many ranks each; absent: this machine, or those that Slurm lent. */
+  readonly machines?: readonly Machine[];
   /** Interface, or network as address/bits, that ranks use among machines; absent: Open MPI chooses. */
   readonly network?: string;
 }
 
 /** Whether this process runs within an allocation of Slurm, whose machines mpirun knows. */
 const inSlurm = (): boolean => process.env['SLURM_JOB_ID'] !== undefined;
+
+/** Seconds until a silent connection between mpirun and its daemons is asked, between further questions, and how many go without an answer. */
+const keepalive = { time: 30, intvl: 5, probes: 6 };
+
+function lossOf(settings: Readonly<Record<string, number>>): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => ['--mca', `oob_tcp_keepalive_${name}`, String(value)]);
+}
 
 /** mpirun with its arguments. */
 export function mpirunCommand({ ranks, machines, network }: RankPlan, program: readonly string[]): string[] {
@@ -29,7 +41,9 @@ export function mpirunCommand({ ranks, machines, network }: RankPlan, program: r
     // A rank has threads of its own: it must not be bound to one core.
     ...['--bind-to', 'none'],
     ...(process.getuid?.() === 0 ? ['--allow-run-as-root'] : []),
-    ...(machines === undefined ? [] : ['--hostfile', machines]),
+    ...(machines === undefined ? [] : ['--host', machines.map(({ name, slots }) => `${name}:${slots}`).join(',')]),
+    // A machine that says nothing for a minute is gone (Open MPI would wait for six).
+    ...(elsewhere ? lossOf(keepalive) : []),
     // On one machine nothing listens to a network.
     ...(elsewhere ? [] : ['--oversubscribe', '--mca', 'btl', '^tcp', '--mca', 'oob_tcp_if_include', 'lo']),
     ...(network === undefined ? [] : ['--mca', 'btl_tcp_if_include', network, '--mca', 'oob_tcp_if_include', network]),

@@ -98,9 +98,12 @@ describe('the command of ranks', () => {
       /^mpirun -np 4 --bind-to none .*--mca btl \^tcp --mca oob_tcp_if_include lo node worker\.ts$/,
     );
     expect(
-      mpirunCommand({ ranks: 2, machines: '/hosts', network: '10.1.0.0/16' }, ['node', 'worker.ts']).join(' '),
+      mpirunCommand({ ranks: 2, machines: [{ name: 'n1', slots: 2 }], network: '10.1.0.0/16' }, [
+        'node',
+        'worker.ts',
+      ]).join(' '),
     ).toMatch(
-      /--hostfile \/hosts --mca btl_tcp_if_include 10\.1\.0\.0\/16 --mca oob_tcp_if_include 10\.1\.0\.0\/16 node worker\.ts$/,
+      /--host n1:2 .*--mca btl_tcp_if_include 10\.1\.0\.0\/16 --mca oob_tcp_if_include 10\.1\.0\.0\/16 node worker\.ts$/,
     );
   });
 });

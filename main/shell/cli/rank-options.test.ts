@@ -117,7 +117,7 @@ describe('run --machines', () => {
       '--print-command',
     );
     expect(told.code).toBe(0);
-    expect(told.out).toMatch(/^mpirun -np 4 .*--hostfile \S*hosts\.txt --mca btl_tcp_if_include 8\.8\.8\.0\/24 /);
+    expect(told.out).toMatch(/^mpirun -np 4 .*--host one:2,two:2 .*--mca btl_tcp_if_include 8\.8\.8\.0\/24 /);
     expect(told.out).toMatch(/rank-worker\.ts\n$/);
   });
 

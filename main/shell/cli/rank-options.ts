@@ -56,17 +56,17 @@ function sbatchOptions(text: string): string[] {
 /** Ranks that the flags ask for; null: none, a run as ever. @throws TritsmithError `bad-input` */
 export function rankPlanOf({ ranks, machines, network, trustNetwork, slurm }: RankOptions): RankPlan | null {
   if (machines === undefined && ranks === undefined && slurm === undefined) return null;
-  const file = machines === undefined ? null : absolutePath(machines);
-  const slots = file === null ? null : readMachines(file).reduce((sum, each) => sum + each.slots, 0);
+  const listed = machines === undefined ? null : readMachines(absolutePath(machines));
+  const slots = listed?.reduce((sum, each) => sum + each.slots, 0) ?? null;
   const count = ranks ?? slots ?? 1;
   if (slots !== null && count > slots)
     throw new TritsmithError('bad-input', 'ranks.too-few-slots', { ranks: count, slots });
-  if (file !== null && network === undefined) throw new TritsmithError('bad-input', 'ranks.no-network');
+  if (listed !== null && network === undefined) throw new TritsmithError('bad-input', 'ranks.no-network');
   if (network !== undefined && trustNetwork !== true && !isPrivateNetwork(network))
     throw new TritsmithError('bad-input', 'ranks.open-network', { network });
   return {
     ranks: count,
-    ...(file === null ? {} : { machines: file }),
+    ...(listed === null ? {} : { machines: listed }),
     ...(network === undefined ? {} : { network }),
   };
 }

@@ -4,6 +4,7 @@ import { BlockList, isIPv4 } from 'node:net';
 import { availableParallelism, networkInterfaces } from 'node:os';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { Recipe } from '../../contract/recipe.ts';
+import type { Machine } from '../../jobs/mpi-port.ts';
 
 /** Shards of a run that does not say how many: as many ranks may share it later. */
 const usualShards = 8;
@@ -33,8 +34,8 @@ export function assertRanksShare({ shards }: Recipe, ranks: number): void {
   } else if (shards % ranks !== 0) throw new TritsmithError('bad-input', 'ranks.not-a-divisor', { ranks, shards });
 }
 
-/** Slots of each machine of a list in the form of Open MPI. @throws TritsmithError `bad-input`, and those of reading a file */
-export function readMachines(path: string): { name: string; slots: number }[] {
+/** The machines of a list in the form of Open MPI; one without slots takes one rank. @throws TritsmithError `bad-input`, and those of reading a file */
+export function readMachines(path: string): Machine[] {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -44,7 +45,7 @@ export function readMachines(path: string): { name: string; slots: number }[] {
   return text.split('\n').flatMap((whole) => {
     const line = whole.replace(/#.*/, '').trim();
     if (line === '') return [];
-    const found = /^(\w[\w.@:-]*)(?:\s+(?:slots\s*=\s*(\d+)|max_slots\s*=\s*\d+))*$/.exec(line);
+    const found = /^(\w[\w.-]*)(?:\s+(?:slots\s*=\s*(\d+)|max_slots\s*=\s*\d+))*$/.exec(line);
     if (!found) throw new TritsmithError('bad-input', 'ranks.bad-hosts', { path, line });
     return [{ name: found[1]!, slots: Number(found[2] ?? 1) }];
   });
