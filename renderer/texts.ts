@@ -1268,6 +1268,9 @@ export const texts = {
     gamma: 'Weight γ of the attention term',
     'gamma/gradient-ratio': 'Attention term’s share of the gradient',
     'tokens-per-second': 'Tokens per second',
+    'exchanged-bytes': 'Bytes that the machines exchange in a step',
+    'exchange-seconds': 'Seconds of a step in which machines exchange',
+    'waiting-seconds': 'Seconds of a step in which the first waits for the slowest',
   } satisfies Record<StepMetric, string>,
   terms: {
     loss: 'total',

@@ -24,6 +24,16 @@ export const jobKind = z.enum([
 ]);
 export type JobKind = z.infer<typeof jobKind>;
 
+/** Jobs that several ranks share; the others run once, where the workbench is. */
+export const jobsOfRanks: readonly JobKind[] = [
+  'finetune',
+  'reconstruct',
+  'pretrain',
+  'distil',
+  'baseline',
+  'evaluate',
+];
+
 export const jobSpec = z.object({
   kind: jobKind,
   recipe: recipeSchema,

@@ -24,6 +24,10 @@ export const stepMetrics = [
   'gamma',
   'gamma/gradient-ratio',
   'tokens-per-second',
+  // Between the ranks of a run on several machines, in a step.
+  'exchanged-bytes',
+  'exchange-seconds',
+  'waiting-seconds',
 ] as const;
 export type StepMetric = (typeof stepMetrics)[number];
 

@@ -240,6 +240,11 @@ export const recipeSchema = z.object({
    * with another number goes on, but is not bit for bit the uninterrupted one (docs/architecture.md, "Engine").
    */
   threads: z.int().min(0).max(1024).default(0),
+  /**
+   * Parts of a step whose gradients are added in a fixed tree: any number of ranks that divides it trains the same student, bit for bit, with the same
+   * `threads` (each rank's; they decide the result then). Absent: a step is one sum, and one process takes it.
+   */
+  shards: z.literal([2, 4, 8, 16, 32, 64]).optional(),
   evaluation: z
     .object({
       /** Rows per evaluation during training, for the accuracy curve; 0: only at the end. They cost about a fiftieth of the time. */

@@ -40,6 +40,7 @@ function batchesByLength(lengths: readonly number[], tokens: number): number[][]
  * Scores every class's answer after each prompt.
  * @param answers response tokens per class
  * @param onRows called with the number of rows done so far; may throw to stop
+ * @param computes false for batches that others compute: the rows of those are missing from the result
  */
 export async function classifyRows(
   network: Network,
@@ -48,6 +49,7 @@ export async function classifyRows(
   answers: readonly Int32Array[],
   onRows: (done: number) => Promise<void> = () => Promise.resolve(),
   tokensAtOnce = 4096,
+  computes: (batch: number) => boolean = () => true,
 ): Promise<ClassifiedRow[]> {
   const results = new Array<ClassifiedRow>(prompts.length);
   const classes = answers.length;
@@ -55,7 +57,9 @@ export async function classifyRows(
   const longest = Math.max(...answers.map((answer) => answer.length));
   const lengths = prompts.map((prompt) => prompt.length + (single ? 0 : longest));
   let done = 0;
-  for (const batch of batchesByLength(lengths, single ? tokensAtOnce : Math.ceil(tokensAtOnce / classes))) {
+  const batches = batchesByLength(lengths, single ? tokensAtOnce : Math.ceil(tokensAtOnce / classes));
+  for (const [number, batch] of batches.entries()) {
+    if (!computes(number)) continue;
     const scores = batch.map(() => new Array<number>(classes).fill(0));
     if (single) {
       const padded = pad(batch.map((index) => prompts[index]!));

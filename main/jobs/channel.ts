@@ -7,6 +7,8 @@ export interface WorkerChannel {
   onMessage(listener: (message: unknown) => void): void;
   /** The workbench is gone. */
   onDisconnect(listener: () => void): void;
+  /** What is due between the last word and the end of the process. `done`: the command was carried out. */
+  beforeExit?(done: boolean): Promise<void>;
 }
 
 /** The channel of this process. Throws when it was started by hand, without a workbench. */

@@ -159,6 +159,8 @@ function resultOf<Kind extends JobKind>(kind: Kind, said: unknown): JobResults[K
 
 /** The error of a process that ended without a last word. `onward`: what to do next. */
 function workerDied(exit: WorkerExit, tail: string, onward: 'again' | 'resume'): TritsmithError {
+  if (exit.ranks !== undefined)
+    return new TritsmithError('worker-died', exit.ranks, { details: tail.trim() || undefined });
   return new TritsmithError(
     'worker-died',
     'worker.died',

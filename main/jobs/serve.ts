@@ -29,6 +29,7 @@ export function serve(channel: WorkerChannel, duties: WorkerDuties): void {
     if (ending) return;
     ending = true;
     await say(message);
+    await channel.beforeExit?.(message.type === 'done');
     process.exit(exitCode);
   };
   const fail = (thrown: unknown): void => {

@@ -1,4 +1,5 @@
 /** How a worker process comes to life; tests put their own workers here. */
+import type { Message } from '../contract/messages/message.ts';
 
 export interface WorkerExit {
   /** Exit code, or null when a signal ended the process or it never started. */
@@ -6,6 +7,8 @@ export interface WorkerExit {
   readonly signal: string | null;
   /** Why it could not be started, when that is what happened. */
   readonly startError?: string;
+  /** Of a run with ranks: what is known of the one that was lost, or of why they could not be started. */
+  readonly ranks?: Message;
 }
 
 export interface WorkerProcess {

@@ -1,11 +1,25 @@
 /** What every job of the pipeline is given. The pipeline knows no process: a worker, a test or a script can be behind it. */
 import type { JobEvent } from '../contract/jobs.ts';
+import type { Recipe } from '../contract/recipe.ts';
+import { alone, type Collective } from '../training/collective.ts';
+import type { Shards } from '../training/shards.ts';
 
 export interface JobContext {
   /** Progress and results, in order. */
   emit(event: JobEvent): void;
   /** Asked between micro-batches (never in the middle of one). */
   stopRequested(): 'pause' | 'cancel' | null;
+  /** The other ranks of the job; absent: there are none. Of several ranks, the root's events are told. */
+  readonly collective?: Collective;
+}
+
+export function collectiveOf({ collective }: JobContext): Collective {
+  return collective ?? alone;
+}
+
+/** How a stage of this recipe trains: in shards, which the ranks of the job share, or whole. */
+export function shardsOf({ shards }: Recipe, context: JobContext): { shards?: Shards } {
+  return shards === undefined ? {} : { shards: { count: shards, collective: collectiveOf(context) } };
 }
 
 /** Lets messages in, and ends a job that was told to stop before its first step. @throws JobStopped */

@@ -7,10 +7,11 @@ import { cutStudent } from './stages/cut.ts';
 import { evaluateModels } from './evaluate/evaluate.ts';
 import { exportModels } from './export/export-models.ts';
 import { finetuneTeacher } from './stages/finetune.ts';
-import type { JobContext } from './job.ts';
+import { collectiveOf, type JobContext } from './job.ts';
 import { fourBitBaseline } from './evaluate/four-bit.ts';
 import { measureModel } from './evaluate/measure.ts';
 import { pretrainStudent } from './stages/pretrain.ts';
+import { assertShared } from './ranks.ts';
 import { reconstructStudent } from './stages/reconstruct.ts';
 import { refineStudent } from './stages/refine.ts';
 
@@ -35,5 +36,6 @@ const jobs: { [Kind in JobKind]: (spec: JobSpec, context: JobContext) => Promise
  * @throws JobStopped after obeying a stop request, TritsmithError otherwise
  */
 export async function runJob(spec: JobSpec, context: JobContext): Promise<JobResults[JobKind]> {
+  assertShared(spec.recipe, collectiveOf(context));
   return jobs[spec.kind](spec, context);
 }

@@ -3,6 +3,7 @@
  * positions. Rows of similar length share a batch, so that little padding is computed.
  */
 import { Random } from '../basics/random.ts';
+import { rowsOfShard, type Shard } from './shards.ts';
 import type { MicroBatch } from './training-step.ts';
 
 /** A tokenised training row: prompt and response, of which only the response is learned. */
@@ -87,8 +88,8 @@ export interface BatchSource<Batch = MicroBatch> {
   readonly stepsPerEpoch: number;
   /** Hex digest of the data behind the steps: a resumed run must meet the same. */
   readonly fingerprint: string;
-  /** Micro-batches of a 1-based optimiser step. */
-  at(step: number): Promise<Batch[]>;
+  /** Micro-batches of a 1-based optimiser step; with `shard` those of this part of its rows, which may have none. */
+  at(step: number, shard?: Shard): Promise<Batch[]>;
 }
 
 /** Labelled rows by number, wherever they are kept. */
@@ -111,11 +112,11 @@ export function shuffledBatches<Batch>(
   return {
     stepsPerEpoch,
     fingerprint,
-    at: async (step) => {
+    at: async (step, shard) => {
       const epoch = Math.floor((step - 1) / stepsPerEpoch);
       if (cached?.epoch !== epoch)
         cached = { epoch, order: epochOrder(lengths, settings.batchSize, settings.seed, epoch) };
-      return make(cached.order.at((step - 1) % stepsPerEpoch));
+      return make(rowsOfShard(cached.order.at((step - 1) % stepsPerEpoch), shard));
     },
   };
 }

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
 import { fileSha256 } from '../basics/file-digest.ts';
 import { openSafetensors, writeSafetensors } from '../formats/safetensors/index.ts';
-import type { ParameterBuffer } from '../models/parameters.ts';
+import type { ParameterBuffer, ParameterSpecification } from '../models/parameters.ts';
 
 const manifest = z.object({
   step: z.int().min(0),
@@ -26,11 +26,20 @@ const manifest = z.object({
 });
 export type CheckpointState = z.infer<typeof manifest>['state'];
 
-/** The buffers that a checkpoint holds, by prefix. */
+/** One kind of what a checkpoint holds, a tensor for each parameter. */
+export interface StoredTensors {
+  readonly specifications: readonly ParameterSpecification[];
+  /** To be written, or to be filled. */
+  view(name: string): Float32Array | Promise<Float32Array>;
+  /** Told when a view was filled, where it is not the place itself. */
+  filled?(name: string): void;
+}
+
+/** What a checkpoint holds, by prefix. */
 export interface TrainingBuffers {
-  readonly parameters: ParameterBuffer;
-  readonly firstMoment: ParameterBuffer;
-  readonly secondMoment: ParameterBuffer;
+  readonly parameters: StoredTensors;
+  readonly firstMoment: StoredTensors;
+  readonly secondMoment: StoredTensors;
 }
 
 const kinds = ['parameters', 'firstMoment', 'secondMoment'] as const;
@@ -139,6 +148,30 @@ export async function removeOtherBests(folder: string, steps: readonly number[])
       await rm(join(folder, name), { force: true });
 }
 
+export interface RestoredCheckpoint {
+  readonly found: { readonly step: number; readonly state: CheckpointState } | null;
+  /** Which were not used and why. */
+  readonly passedOver: readonly string[];
+}
+
+async function readBuffers(path: string, buffers: TrainingBuffers): Promise<void> {
+  const file = await openSafetensors(path);
+  try {
+    for (const kind of kinds)
+      for (const { name } of buffers[kind].specifications) {
+        await file.readFloat32(`${kind}.${name}`, await buffers[kind].view(name));
+        buffers[kind].filled?.(name);
+      }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Fills the buffers from the checkpoint of a step that is known to be whole. */
+export async function readCheckpoint(folder: string, step: number, buffers: TrainingBuffers): Promise<void> {
+  await readBuffers(join(folder, `${baseName(step)}.safetensors`), buffers);
+}
+
 /**
  * Fills the buffers from the newest checkpoint that is whole.
  * @param configuration digest of everything that must be the same for a resume; a checkpoint of another run is not used
@@ -150,7 +183,7 @@ export async function restoreCheckpoint(
   buffers: TrainingBuffers,
   configuration: string,
   earlier: readonly string[] = [],
-): Promise<{ found: { step: number; state: CheckpointState } | null; passedOver: string[] }> {
+): Promise<RestoredCheckpoint> {
   const passedOver: string[] = [];
   for (const base of new Set((await checkpointFiles(folder)).map((file) => file.base))) {
     const name = `${base}.json`;
@@ -162,14 +195,7 @@ export async function restoreCheckpoint(
       }
       const path = join(folder, content.file);
       if ((await fileSha256(path)) !== content.sha256) throw new Error('its checksum does not fit');
-      const file = await openSafetensors(path);
-      try {
-        for (const kind of kinds)
-          for (const { name: parameter } of buffers[kind].specifications)
-            await file.readFloat32(`${kind}.${parameter}`, buffers[kind].view(parameter));
-      } finally {
-        await file.close();
-      }
+      await readBuffers(path, buffers);
       return { found: { step: content.step, state: content.state }, passedOver };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);

@@ -3,6 +3,7 @@ import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { OptimiserSettings } from '../contract/recipe.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
+import { type ParameterPart, partsBetween } from './shards.ts';
 
 /** A learning rate in units of delta, for the latents of ternary matrices. */
 export interface TernaryRate {
@@ -12,20 +13,30 @@ export interface TernaryRate {
 }
 
 export class AdamW {
-  readonly firstMoment: ParameterBuffer;
-  readonly secondMoment: ParameterBuffer;
+  /** Of the values from `begin` on. */
+  readonly firstMoment: Float32Array;
+  readonly secondMoment: Float32Array;
+  readonly begin: number;
   readonly #parameters: ParameterBuffer;
   readonly #settings: OptimiserSettings;
+  readonly #parts: readonly ParameterPart[];
 
-  constructor(parameters: ParameterBuffer, settings: OptimiserSettings) {
+  /** @param range the values that it steps; default: all */
+  constructor(
+    parameters: ParameterBuffer,
+    settings: OptimiserSettings,
+    { begin, end }: { begin: number; end: number } = { begin: 0, end: parameters.values.length },
+  ) {
     this.#parameters = parameters;
     this.#settings = settings;
-    this.firstMoment = new ParameterBuffer(parameters.specifications);
-    this.secondMoment = new ParameterBuffer(parameters.specifications);
+    this.begin = begin;
+    this.#parts = partsBetween(parameters.specifications, begin, end);
+    this.firstMoment = momentsOf(end - begin);
+    this.secondMoment = momentsOf(end - begin);
   }
 
   /**
-   * One step, in place. Weight decay applies to matrices only, at the pace of `learningRate`.
+   * One step of all values, in place. Weight decay applies to matrices only, at the pace of `learningRate`.
    * @param step 1-based
    * @param ternary absent: ternary latents have `learningRate` too. Else they are trained as `W / delta` (docs/method.md, 5.6), so that the same
    * model at another scale takes the same step
@@ -33,20 +44,45 @@ export class AdamW {
    * @throws TritsmithError when the gradient is not finite; the parameters are untouched then
    */
   step(gradients: ParameterBuffer, step: number, learningRate: number, ternary: TernaryRate | null = null): number {
-    const norm = Math.sqrt(ternary ? this.#scaledNorm(gradients, ternary) : native.squaredNorm(gradients.values));
+    const norm = Math.sqrt(
+      ternary
+        ? this.#parts.reduce((sum, part) => sum + squaresOf(gradients, part, ternary), 0)
+        : native.squaredNorm(gradients.values),
+    );
+    this.apply(gradients, norm, step, learningRate, ternary);
+    return norm;
+  }
+
+  /** The squared norm of the gradient between two values, in the sense of `step`. */
+  squares(gradients: ParameterBuffer, begin: number, end: number, ternary: TernaryRate | null): number {
+    return partsBetween(this.#parameters.specifications, begin, end).reduce(
+      (sum, part) => sum + squaresOf(gradients, part, ternary),
+      0,
+    );
+  }
+
+  /** The step of the own values, where the norm of the whole gradient is known. @throws TritsmithError when it is not finite */
+  apply(
+    gradients: ParameterBuffer,
+    norm: number,
+    step: number,
+    learningRate: number,
+    ternary: TernaryRate | null,
+  ): void {
     if (!Number.isFinite(norm)) throw new TritsmithError('internal', 'training.diverged', { step });
     const { clipNorm, weightDecay, beta1, beta2, epsilon } = this.#settings;
     // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
     const gradientScale = clipNorm > 0 ? Math.min(1, clipNorm / (norm + 1e-6)) : 1;
-    for (const specification of this.#parameters.specifications) {
+    for (const { specification, at, count } of this.#parts) {
       const { name, decays } = specification;
       const delta = ternary && specification.ternary ? ternary.deltaOf(name) : null;
       const own = delta === null ? { rate: learningRate, unit: 1 } : { rate: ternary!.rate * delta, unit: delta };
+      const moments = [at - this.begin, at - this.begin + count] as const;
       native.adamW(
-        this.#parameters.view(name),
-        gradients.view(name),
-        this.firstMoment.view(name),
-        this.secondMoment.view(name),
+        this.#parameters.values.subarray(at, at + count),
+        gradients.values.subarray(at, at + count),
+        this.firstMoment.subarray(...moments),
+        this.secondMoment.subarray(...moments),
         {
           step,
           learningRate: own.rate,
@@ -59,13 +95,23 @@ export class AdamW {
         },
       );
     }
-    return norm;
   }
+}
 
-  #scaledNorm(gradients: ParameterBuffer, { deltaOf }: TernaryRate): number {
-    return this.#parameters.specifications.reduce((sum, { name, ternary }) => {
-      const squares = native.squaredNorm(gradients.view(name));
-      return sum + (ternary ? squares * deltaOf(name) ** 2 : squares);
-    }, 0);
+function squaresOf(gradients: ParameterBuffer, part: ParameterPart, ternary: TernaryRate | null): number {
+  const { specification, at, count } = part;
+  const squares = native.squaredNorm(gradients.values.subarray(at, at + count));
+  return ternary && specification.ternary ? squares * ternary.deltaOf(specification.name) ** 2 : squares;
+}
+
+/** @throws TritsmithError `out-of-memory` when the machine can't hold them */
+function momentsOf(count: number): Float32Array {
+  try {
+    return new Float32Array(count);
+  } catch (error) {
+    throw new TritsmithError('out-of-memory', 'memory.parameters', {
+      parameters: count,
+      problem: error instanceof Error ? error.message : String(error),
+    });
   }
 }

@@ -111,9 +111,9 @@ describe('the memory of a training step', () => {
     );
     const optimiser = new AdamW(network.parameters, optimiserSettings.parse({ learningRate: 1e-3 }));
     const gradients = new ParameterBuffer(parameterSpecifications(tiny));
-    const buffers = [network.parameters, gradients, optimiser.firstMoment, optimiser.secondMoment];
+    const buffers = [network.parameters.values, gradients.values, optimiser.firstMoment, optimiser.secondMoment];
     const [trained] = stepMemory({ model: tiny, ...row }) as [MemoryTerm];
-    expect(trained.bytes).toBe(buffers.reduce((sum, { values }) => sum + values.byteLength, 0));
+    expect(trained.bytes).toBe(buffers.reduce((sum, { byteLength }) => sum + byteLength, 0));
     await network.release();
   });
 });

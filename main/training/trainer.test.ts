@@ -9,7 +9,7 @@ import { initialParameters } from '../models/initial-parameters.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
 import { epochOrder, type Example, exampleBatches, microBatches } from './batches.ts';
 import { rowsInMemory } from './fixtures/rows-in-memory.ts';
-import { restoreCheckpoint, saveCheckpoint, type TrainingBuffers } from './checkpoint.ts';
+import { restoreCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { GammaBalance } from './gamma-balance.ts';
 import { Random } from '../basics/random.ts';
 import { learningRateAt, ternaryShareAt } from './schedule.ts';
@@ -131,7 +131,7 @@ describe('checkpoints', () => {
       tie_word_embeddings: true,
     }),
   );
-  const buffers = (seed: number): TrainingBuffers => {
+  const buffers = (seed: number) => {
     const random = new Random(seed);
     const make = (): ParameterBuffer => initialParameters(configuration, () => random.normal());
     return { parameters: make(), firstMoment: make(), secondMoment: make() };

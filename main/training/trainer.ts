@@ -4,32 +4,27 @@ import type { OptimiserSettings } from '../contract/recipe.ts';
 import type { MetricValues } from '../contract/metric-names.ts';
 import type { Network } from '../models/network.ts';
 import type { TernaryCounts } from '../models/ternary-weights.ts';
-import { ParameterBuffer } from '../models/parameters.ts';
 import type { BatchSource } from './batches.ts';
-import {
-  type CheckpointState,
-  hasBest,
-  removeOtherBests,
-  restoreBest,
-  restoreCheckpoint,
-  saveBest,
-  saveCheckpoint,
-  type TrainingBuffers,
-} from './checkpoint.ts';
-import { AdamW } from './optimiser.ts';
+import { type CheckpointState, hasBest, removeOtherBests, restoreBest, saveBest } from './checkpoint.ts';
+import { agree, alone, isRoot, meet } from './collective.ts';
+import type { GradientStep } from './gradient-step.ts';
 import { learningRateAt, sharpnessAt, ternaryPeak, ternaryShareAt } from './schedule.ts';
+import { ShardedSteps } from './sharded-steps.ts';
+import type { Shards } from './shards.ts';
+import { WholeSteps } from './steps.ts';
 import { TernaryMetrics } from './ternary-metrics.ts';
-import type { MicroBatch, StepLosses } from './training-step.ts';
-import type { GammaBalance } from './gamma-balance.ts';
+import type { MicroBatch } from './training-step.ts';
 
 export interface TrainerHooks {
-  /** Asked between micro-batches. */
+  /** Asked between micro-batches; with shards between steps, and of the root alone. */
   stopRequested(): 'pause' | 'cancel' | null;
   /** Before the first step of this session: steps that a checkpoint holds. */
   onResumed?(steps: number): void;
   onStep(report: StepReport): void;
   onCheckpoint(step: number, path: string): void;
   onWarning(text: string): void;
+  /** With several ranks, now and then: tokens a second of each, of the time in which it computed. */
+  onSpeeds?(tokensPerSecond: readonly number[]): void;
 }
 
 export interface StepReport {
@@ -39,21 +34,6 @@ export interface StepReport {
   readonly resumedAt: number;
   readonly values: MetricValues;
 }
-
-/** What computes the losses and gradients of a step (`TrainingStep`, `WindowStep`). */
-export interface GradientStep<Batch> {
-  readonly balance: GammaBalance | null;
-  /** Fills `gradients`. @param betweenMicroBatches may throw to abandon the step */
-  run(
-    step: number,
-    microBatches: readonly Batch[],
-    gradients: ParameterBuffer,
-    betweenMicroBatches?: () => void,
-  ): Promise<GradientLosses>;
-}
-
-/** Losses of a step; no cross-entropy where no labels are learned. */
-export type GradientLosses = Omit<StepLosses, 'crossEntropy'> & { readonly crossEntropy: number | null };
 
 export interface TrainerSettings<Batch = MicroBatch> {
   readonly network: Network;
@@ -70,6 +50,8 @@ export interface TrainerSettings<Batch = MicroBatch> {
   readonly configuration: string;
   /** Digests that earlier versions wrote for the same; their checkpoints are resumed too. */
   readonly earlierConfigurations?: readonly string[];
+  /** The step in virtual shards, shared with other ranks; absent: whole, in this process. */
+  readonly shards?: Shards;
   /** Keeps the best step instead of the last. */
   readonly best?: BestStep;
   /** Metrics on held-out rows every so many steps. */
@@ -96,29 +78,26 @@ export interface TrainerResult {
 /** Thrown inside a step that is abandoned because a stop was asked for. */
 class StepAbandoned extends Error {}
 
+/** What a stop request is to the other ranks. */
+const requests = [null, 'pause', 'cancel'] as const;
+
+/** Steps after which the speeds of the ranks are told first; the pause doubles each time. */
+const firstSpeeds = 8;
+
 /** Trains until done or stopped. Parameters are updated in place; a pause saves the state at the last finished step. */
 export async function train<Batch = MicroBatch>(
   settings: TrainerSettings<Batch>,
   hooks: TrainerHooks,
 ): Promise<TrainerResult> {
-  const { network, trainingStep, batches, optimiser: optimiserSettings, totalSteps, checkpoint } = settings;
-  const gradients = new ParameterBuffer(network.parameters.specifications);
-  const optimiser = new AdamW(network.parameters, optimiserSettings);
-  const buffers: TrainingBuffers = {
-    parameters: network.parameters,
-    firstMoment: optimiser.firstMoment,
-    secondMoment: optimiser.secondMoment,
-  };
+  const { network, trainingStep, optimiser: optimiserSettings, totalSteps, checkpoint, shards } = settings;
+  const collective = shards?.collective ?? alone;
+  const sharded = shards ? new ShardedSteps(settings, shards) : null;
+  const steps = sharded ?? new WholeSteps(settings);
   const peak = network.configuration.ternary ? ternaryPeak(optimiserSettings) : null;
   // The codes that the stage begins with, from the model itself: a resumed run has them too.
   network.markTernary();
   const state: CheckpointState = { gamma: 0, configuration: settings.configuration };
-  const { found, passedOver } = await restoreCheckpoint(
-    checkpoint.folder,
-    buffers,
-    settings.configuration,
-    settings.earlierConfigurations,
-  );
+  const { found, passedOver } = await steps.restore();
   for (const text of passedOver) hooks.onWarning(text);
   const resumedAt = found?.step ?? 0;
   hooks.onResumed?.(resumedAt);
@@ -152,14 +131,14 @@ export async function train<Batch = MicroBatch>(
     // The generation before is kept too, with what was the best then.
     const needed = [state.best?.step, best?.step].filter((each) => each !== undefined);
     if (best) state.best = best;
-    const path = await saveCheckpoint(checkpoint.folder, step, buffers, state);
-    if (best) await removeOtherBests(checkpoint.folder, needed);
+    const path = await steps.save(step, state);
+    if (best && isRoot(collective)) await removeOtherBests(checkpoint.folder, needed);
     savedAt = performance.now();
     savedStep = step;
     hooks.onCheckpoint(step, path);
   };
   const stop = async (finished: number): Promise<TrainerResult | null> => {
-    const request = hooks.stopRequested();
+    const request = requests[await agree(collective, requests.indexOf(hooks.stopRequested()))] ?? null;
     if (request === 'pause') await save(finished);
     return request ? { outcome: request, step: finished } : null;
   };
@@ -173,10 +152,9 @@ export async function train<Batch = MicroBatch>(
     const stopped = await stop(step - 1);
     if (stopped) return stopped;
     const started = performance.now();
-    const micro = await batches.at(step);
     let losses;
     try {
-      losses = await trainingStep.run(step, micro, gradients, () => {
+      losses = await steps.run(step, () => {
         if (hooks.stopRequested()) throw new StepAbandoned();
       });
     } catch (error) {
@@ -185,8 +163,7 @@ export async function train<Batch = MicroBatch>(
     }
     const learningRate = learningRateAt(step, totalSteps, optimiserSettings);
     const ternaryRate = peak === null ? null : learningRateAt(step, totalSteps, optimiserSettings, peak);
-    const norm = optimiser.step(
-      gradients,
+    const norm = await steps.update(
       step,
       learningRate,
       ternaryRate === null ? null : { rate: ternaryRate, deltaOf: (name) => network.ternary(name).delta },
@@ -208,21 +185,26 @@ export async function train<Batch = MicroBatch>(
         'learning-rate': learningRate,
         ...(ternaryRate === null ? {} : { 'ternary-rate': ternaryRate }),
         'tokens-per-second': losses.tokens / seconds,
+        ...steps.metrics(),
         ...ternary,
       },
     });
+    const since = step - resumedAt;
+    if (sharded && collective.size > 1 && since >= firstSpeeds && Number.isInteger(Math.log2(since / firstSpeeds)))
+      hooks.onSpeeds?.(sharded.speeds());
     last = step;
     if (settings.best && (step % settings.best.everySteps === 0 || step === totalSteps)) {
       network.refreshTernary();
       const { score, values } = await settings.best.look();
       if (best === undefined || score > best.score) {
-        await saveBest(checkpoint.folder, step, network.parameters);
+        if (isRoot(collective)) await saveBest(checkpoint.folder, step, network.parameters);
         best = { step, score, looks: 0 };
       } else best = { ...best, looks: best.looks + 1 };
       refresh(step + 1);
       hooks.onStep({ step, total: totalSteps, resumedAt, values: { ...values, 'kept-step': best.step } });
     }
-    const due = step % checkpoint.steps === 0 || performance.now() - savedAt > checkpoint.minutes * 60_000;
+    const late = performance.now() - savedAt > checkpoint.minutes * 60_000;
+    const due = step % checkpoint.steps === 0 || (await agree(collective, Number(late))) === 1;
     if (due && step < totalSteps) await save(step);
     if (settings.evaluate && settings.evaluate.everySteps > 0 && step % settings.evaluate.everySteps === 0) {
       network.refreshTernary();
@@ -233,6 +215,7 @@ export async function train<Batch = MicroBatch>(
   }
   await save(last);
   if (best === undefined) return { outcome: 'done', step: last };
+  await meet(collective);
   await restoreBest(checkpoint.folder, best.step, network.parameters);
   network.refreshTernary();
   return { outcome: 'done', step: last, best };

@@ -10,6 +10,7 @@ import type { Network, TokenBatch } from '../models/network.ts';
 import { embeddingName, finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
 import { AttentionRelation, automaticSplitHeads } from './attention-relation.ts';
 import { GammaBalance } from './gamma-balance.ts';
+import type { GradientLosses, GradientStep, StepTotals } from './gradient-step.ts';
 import { type HeadRows, LossHead } from './loss-head.ts';
 import { relativeError } from './relative-error.ts';
 
@@ -37,22 +38,9 @@ export interface Distillation {
   readonly hidden: number;
 }
 
-export interface StepLosses {
-  total: number;
-  crossEntropy: number;
-  /** lambda times the logits term (with tau^2 where the settings ask for it). */
-  distillation: number;
-  /** The attention-relation term before gamma. */
-  relation: number;
-  gamma: number;
-  /** The hidden-state term with its weight. */
-  hidden: number;
-  /** Gradient norm of gamma * relation over that of the other terms, when this step measured it. */
-  gradientRatio: number | null;
-  tokens: number;
-}
+export type StepLosses = GradientLosses & { crossEntropy: number };
 
-export class TrainingStep {
+export class TrainingStep implements GradientStep<MicroBatch> {
   readonly balance: GammaBalance | null;
   readonly #student: Network;
   readonly #head: LossHead;
@@ -130,20 +118,29 @@ export class TrainingStep {
     return { positions, targets, weights, kdWeights: new Float32Array(positions.length).fill(kd) };
   }
 
+  count(microBatches: readonly MicroBatch[]): StepTotals {
+    return {
+      targets: microBatches.reduce((sum, micro) => sum + micro.targets.length, 0),
+      tokens: microBatches.reduce((sum, micro) => sum + micro.lengths.reduce((a, b) => a + b, 0), 0),
+    };
+  }
+
   /**
    * Fills `gradients` (overwriting what was there). A step that is abandoned or fails leaves gamma as it was, so that it can be taken again.
    * @param step 1-based number of the optimiser step; decides when a balanced gamma is measured
    * @param betweenMicroBatches may throw to abandon the step
+   * @param totals see `GradientStep.run`
    */
   async run(
     step: number,
     microBatches: readonly MicroBatch[],
     gradients: ParameterBuffer,
     betweenMicroBatches?: () => void,
+    totals?: StepTotals,
   ): Promise<StepLosses> {
     const gamma = this.balance?.gamma;
     try {
-      return await this.#run(step, microBatches, gradients, betweenMicroBatches);
+      return await this.#run(step, microBatches, gradients, betweenMicroBatches, totals);
     } catch (thrown) {
       if (this.balance && gamma !== undefined) this.balance.gamma = gamma;
       throw thrown;
@@ -158,15 +155,11 @@ export class TrainingStep {
     step: number,
     microBatches: readonly MicroBatch[],
     gradients: ParameterBuffer,
-    betweenMicroBatches?: () => void,
+    betweenMicroBatches: (() => void) | undefined,
+    given: StepTotals | undefined,
   ): Promise<StepLosses> {
     const student = this.#student;
-    const distillation = this.#distillation;
-    const relation = this.#relation;
-    const { configuration } = student;
-    const targetCount = microBatches.reduce((sum, micro) => sum + micro.targets.length, 0);
-    const validTokens = microBatches.reduce((sum, micro) => sum + micro.lengths.reduce((a, b) => a + b, 0), 0);
-    const logitRows = distillation?.logitsTokens === 'all' ? validTokens : targetCount;
+    const totals = given ?? this.count(microBatches);
     const losses: StepLosses = {
       total: 0,
       crossEntropy: 0,
@@ -175,56 +168,30 @@ export class TrainingStep {
       hidden: 0,
       gamma: this.#gamma(),
       gradientRatio: null,
-      tokens: validTokens,
+      tokens: totals.tokens,
     };
-    // The head, the final norm and the embedding are added to; the layers' gradients are overwritten by the first micro-batch.
-    const clearAdded = (): void => {
-      for (const name of new Set([headName(configuration), finalNormName, embeddingName])) gradients.view(name).fill(0);
-    };
-    clearAdded();
+    if (microBatches.length === 0) gradients.values.fill(0);
+    this.#clearAdded(gradients);
 
     for (const [index, micro] of microBatches.entries()) {
       betweenMicroBatches?.();
-      const own = await student.forward(micro, relation ? distillation!.studentLayer : undefined);
-      const teacher = distillation
-        ? await distillation.teacher.forward(micro, relation ? distillation.teacherLayer : undefined)
-        : null;
-      const term =
-        relation && own.states && teacher?.states
-          ? (weight: number) =>
-              relation.run(own.states!, teacher.states!, micro.lengths, micro.length, validTokens, weight)
-          : null;
-      const layer = distillation?.studentLayer ?? 0;
-      const measures = term !== null && index === 0 && this.balance !== null && this.balance.due(step);
+      const passed = await this.#forward(micro, totals);
+      const { term } = passed;
+      const layer = this.#distillation?.studentLayer ?? 0;
+      const measures = given === undefined && term !== null && index === 0 && this.measuresAt(step);
       let relationNorm = 0;
       if (measures) {
         const { gradient } = await term(1);
         await student.backward(null, gradients, false, { layer, gradient });
         relationNorm = Math.sqrt(native.squaredNorm(gradients.values));
-        clearAdded();
+        this.#clearAdded(gradients);
       }
-      const dHidden = this.#pool.take('dHidden', micro.batch * micro.length * configuration.hiddenSize).fill(0);
-      const terms = await this.#head.run(
-        student,
-        own.hidden,
-        this.#headRows(micro, targetCount, logitRows),
-        dHidden,
-        gradients,
-        teacher ? { network: distillation!.teacher, hidden: teacher.hidden } : undefined,
-      );
-      losses.crossEntropy += terms.crossEntropy;
-      losses.distillation += terms.distillation;
-      if (teacher && distillation!.hidden > 0) {
-        const gradient = this.#pool.take('hidden', dHidden.length);
-        const targets = teacher.hidden.subarray(0, dHidden.length);
-        losses.hidden += relativeError(own.hidden, { ...micro, targets }, distillation!.hidden / validTokens, gradient);
-        native.accumulate(dHidden, gradient);
-      }
+      const dHidden = await this.#others(micro, passed, totals, gradients, losses);
       if (measures) {
         await student.backward(dHidden, gradients, false);
         const otherNorm = Math.sqrt(native.squaredNorm(gradients.values));
-        losses.gradientRatio = this.balance.measure(step, otherNorm, relationNorm);
-        losses.gamma = this.balance.gamma;
+        losses.gradientRatio = this.balance!.measure(step, otherNorm, relationNorm);
+        losses.gamma = this.balance!.gamma;
         const { loss, gradient } = await term(losses.gamma);
         losses.relation += loss;
         await student.backward(null, gradients, true, { layer, gradient });
@@ -236,6 +203,82 @@ export class TrainingStep {
     }
     losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation + losses.hidden;
     return losses;
+  }
+
+  measuresAt(step: number): boolean {
+    return this.#relation !== null && this.balance !== null && this.balance.due(step);
+  }
+
+  async gradientOf(
+    side: 'relation' | 'others',
+    micro: MicroBatch,
+    gradients: ParameterBuffer,
+    totals: StepTotals,
+  ): Promise<void> {
+    this.#clearAdded(gradients);
+    const passed = await this.#forward(micro, totals);
+    if (side === 'others') {
+      await this.#student.backward(await this.#others(micro, passed, totals, gradients, null), gradients, false);
+      return;
+    }
+    const { gradient } = await passed.term!(1);
+    await this.#student.backward(null, gradients, false, { layer: this.#distillation!.studentLayer, gradient });
+  }
+
+  /** The head, the final norm and the embedding are added to; the layers' gradients are overwritten by the first micro-batch. */
+  #clearAdded(gradients: ParameterBuffer): void {
+    const { configuration } = this.#student;
+    for (const name of new Set([headName(configuration), finalNormName, embeddingName])) gradients.view(name).fill(0);
+  }
+
+  /** The passes forward, and the attention term of a weight, where there is one. */
+  async #forward(micro: MicroBatch, { tokens }: StepTotals) {
+    const distillation = this.#distillation;
+    const relation = this.#relation;
+    const own = await this.#student.forward(micro, relation ? distillation!.studentLayer : undefined);
+    const teacher = distillation
+      ? await distillation.teacher.forward(micro, relation ? distillation.teacherLayer : undefined)
+      : null;
+    const term =
+      relation && own.states && teacher?.states
+        ? (weight: number) => relation.run(own.states!, teacher.states!, micro.lengths, micro.length, tokens, weight)
+        : null;
+    return { own: own.hidden, teacher: teacher?.hidden ?? null, term };
+  }
+
+  /** Losses and gradients of all terms but that of attention. @returns the gradient with respect to the trunk's output */
+  async #others(
+    micro: MicroBatch,
+    { own, teacher }: { own: Float32Array; teacher: Float32Array | null },
+    { targets, tokens }: StepTotals,
+    gradients: ParameterBuffer,
+    losses: StepLosses | null,
+  ): Promise<Float32Array> {
+    const distillation = this.#distillation;
+    const { hiddenSize } = this.#student.configuration;
+    const dHidden = this.#pool.take('dHidden', micro.batch * micro.length * hiddenSize).fill(0);
+    const logitRows = distillation?.logitsTokens === 'all' ? tokens : targets;
+    const terms = await this.#head.run(
+      this.#student,
+      own,
+      this.#headRows(micro, targets, logitRows),
+      dHidden,
+      gradients,
+      teacher ? { network: distillation!.teacher, hidden: teacher } : undefined,
+    );
+    let hidden = 0;
+    if (teacher && distillation!.hidden > 0) {
+      const gradient = this.#pool.take('hidden', dHidden.length);
+      const wanted = { ...micro, targets: teacher.subarray(0, dHidden.length) };
+      hidden = relativeError(own, wanted, distillation!.hidden / tokens, gradient);
+      native.accumulate(dHidden, gradient);
+    }
+    if (losses) {
+      losses.crossEntropy += terms.crossEntropy;
+      losses.distillation += terms.distillation;
+      losses.hidden += hidden;
+    }
+    return dHidden;
   }
 
   #gamma(): number {

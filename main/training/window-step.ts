@@ -6,8 +6,8 @@ import { native } from '../../native/index.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import type { Network } from '../models/network.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
+import type { GradientLosses, GradientStep, StepTotals } from './gradient-step.ts';
 import { relativeError } from './relative-error.ts';
-import type { GradientLosses } from './trainer.ts';
 
 /** Rows of hidden states, padded with zeros on the right. */
 export interface WindowBatch {
@@ -20,7 +20,7 @@ export interface WindowBatch {
   readonly targets: Float32Array;
 }
 
-export class WindowStep {
+export class WindowStep implements GradientStep<WindowBatch> {
   readonly balance = null;
   readonly #window: Network;
   readonly #pool = new BufferPool();
@@ -31,15 +31,20 @@ export class WindowStep {
     this.#window = window;
   }
 
+  count(batches: readonly WindowBatch[]): StepTotals {
+    return { targets: 0, tokens: batches.reduce((sum, { lengths }) => sum + lengths.reduce((a, b) => a + b, 0), 0) };
+  }
+
   /** Fills `gradients` (overwriting what was there) with those of the mean over the step's valid tokens. */
   async run(
     _step: number,
     batches: readonly WindowBatch[],
     gradients: ParameterBuffer,
     betweenMicroBatches?: () => void,
+    { tokens }: StepTotals = this.count(batches),
   ): Promise<GradientLosses> {
-    const tokens = batches.reduce((sum, { lengths }) => sum + lengths.reduce((a, b) => a + b, 0), 0);
     let total = 0;
+    if (batches.length === 0) gradients.values.fill(0);
     for (const [index, micro] of batches.entries()) {
       betweenMicroBatches?.();
       const { hidden } = await this.#window.forward({ ...micro, hidden: micro.inputs });

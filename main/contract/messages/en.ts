@@ -13,6 +13,7 @@ import { modelFiles } from './en/model-files.ts';
 import { newRows } from './en/new-rows.ts';
 import { pipeline } from './en/pipeline.ts';
 import { proofs } from './en/proofs.ts';
+import { ranks } from './en/ranks.ts';
 import { serving } from './en/serving.ts';
 import { system } from './en/system.ts';
 import { tokenizers } from './en/tokenizers.ts';
@@ -37,6 +38,7 @@ export const en = {
   ...llamaCpp,
   ...hub,
   ...workers,
+  ...ranks,
   ...serving,
   ...newRows,
   ...workbench,

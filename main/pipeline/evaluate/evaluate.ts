@@ -3,15 +3,17 @@ import type { JobSpec } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ModelEvaluation } from '../../contract/results.ts';
 import type { JobResults } from '../../contract/job-results.ts';
-import { type ClassifiedRow, classifyRows } from '../../evaluation/answer-classes.ts';
+import type { ClassifiedRow } from '../../evaluation/answer-classes.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
 import { trainedModelFolders } from '../../experiment/folder.ts';
+import { type Collective, isRoot, rootFirst } from '../../training/collective.ts';
+import { classifyTogether } from './classify-together.ts';
 import { compareModels } from './comparison.ts';
 import { classifierEvaluation, writeEvaluations, writerEvaluation } from './evaluations.ts';
-import { type JobContext, obeyStop } from '../job.ts';
+import { collectiveOf, type JobContext, obeyStop } from '../job.ts';
 import type { LabelWords } from '../task/label-words.ts';
 import { openTask } from '../task/open-task.ts';
 import type { PreparedTask } from '../task/task-data.ts';
@@ -50,10 +52,15 @@ export async function onGraphEngine<T>(
 }
 
 /** Classes are scored by the graph engine, which computes what was trained: a prompt is one pass, so it loses nothing by having no cache. */
-function classify(subject: Subject, { ids }: LabelWords, onRows: OnRows): Promise<ClassifiedRow[]> {
+function classify(
+  subject: Subject,
+  { ids }: LabelWords,
+  collective: Collective,
+  onRows: OnRows,
+): Promise<ClassifiedRow[]> {
   const prompts = subject.task.dev.map(({ prompt }) => prompt);
   return onGraphEngine(subject.path, subject.recipe.threads, (network, head) =>
-    classifyRows(network, head, prompts, ids, onRows),
+    classifyTogether(collective, network, head, prompts, ids, onRows),
   );
 }
 
@@ -65,13 +72,15 @@ async function write(subject: Subject, context: JobContext, onRows: OnRows): Pro
     maxNewTokens: recipe.task.maxNewTokens,
     threads: recipe.threads,
     stopping: () => context.stopRequested() !== null,
+    collective: collectiveOf(context),
     onRow: onRows,
   });
 }
 
 export async function evaluateModels(spec: JobSpec, context: JobContext): Promise<JobResults['evaluate']> {
   const { recipe, folder } = spec;
-  const { task, tokenizer } = await openTask(spec, () => obeyStop(context));
+  const collective = collectiveOf(context);
+  const { task, tokenizer } = await rootFirst(collective, () => openTask(spec, () => obeyStop(context)));
   const models = trainedModelFolders(folder, recipe);
   const total = models.length * task.dev.length;
   const results: ModelEvaluation[] = [];
@@ -84,11 +93,13 @@ export async function evaluateModels(spec: JobSpec, context: JobContext): Promis
     };
     results.push(
       task.labels
-        ? classifierEvaluation(name, task, task.labels, await classify(subject, task.labels, onRows))
+        ? classifierEvaluation(name, task, task.labels, await classify(subject, task.labels, collective, onRows))
         : writerEvaluation(name, task, tokenizer, await write(subject, context, onRows), recipe.seed),
     );
   }
-  await writeEvaluations(folder, task, results, recipe.seed);
-  await compareModels(folder, recipe);
+  if (isRoot(collective)) {
+    await writeEvaluations(folder, task, results, recipe.seed);
+    await compareModels(folder, recipe);
+  }
   return Object.fromEntries(results.map(({ model, value }) => [model, value]));
 }

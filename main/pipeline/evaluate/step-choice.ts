@@ -1,13 +1,14 @@
 /** Which step of a stage is the best: what a network that is being trained makes of the rows that are set apart to choose with. */
 import type { MetricValues } from '../../contract/metric-names.ts';
 import type { Deciding, Recipe } from '../../contract/recipe.ts';
-import { classifyRows } from '../../evaluation/answer-classes.ts';
 import { confusion } from '../../evaluation/confusion.ts';
 import type { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
 import { type Example, microBatches } from '../../training/batches.ts';
+import { alone, type Collective } from '../../training/collective.ts';
 import type { LabelWords } from '../task/label-words.ts';
 import type { PreparedTask } from '../task/task-data.ts';
+import { classifyTogether } from './classify-together.ts';
 
 export interface StepChoice {
   /** `score`: higher is better. */
@@ -22,6 +23,7 @@ const sameTokens = (one: Int32Array, other: Int32Array): boolean =>
 
 /** Share of the rows that are answered rightly, or the mean of the classes' F1. */
 async function classScore(
+  collective: Collective,
   network: Network,
   head: ScoringHead,
   rows: readonly Example[],
@@ -30,7 +32,7 @@ async function classScore(
 ): Promise<number> {
   const gold = rows.map((row) => ids.findIndex((answer) => sameTokens(answer, row.ids.subarray(row.responseStart))));
   const prompts = rows.map((row) => row.ids.slice(0, row.responseStart));
-  const found = await classifyRows(network, head, prompts, ids);
+  const found = await classifyTogether(collective, network, head, prompts, ids);
   const names = (indices: readonly number[]): string[] => indices.map((index) => classes[index]!);
   const { accuracy, macroF1 } = confusion(classes, names(gold), names(found.map(({ predicted }) => predicted)));
   return measure === 'accuracy' ? accuracy : macroF1;
@@ -53,6 +55,7 @@ export function stepChoice(
   { keepBest, threads }: Recipe,
   { labels }: Pick<PreparedTask, 'labels'>,
   rows: readonly Example[],
+  collective: Collective = alone,
 ): StepChoice | null {
   if (keepBest === undefined || rows.length === 0) return null;
   const measure = labels === null ? 'cross-entropy' : keepBest.measure;
@@ -64,7 +67,7 @@ export function stepChoice(
         const value = await answerCrossEntropy(network, head, rows);
         return { score: -value, values: { choice: value } };
       }
-      const value = await classScore(network, head, rows, labels, measure);
+      const value = await classScore(collective, network, head, rows, labels, measure);
       return { score: value, values: { choice: value } };
     },
     describe: (score) => ({ measure, value: measure === 'cross-entropy' ? -score : score, rows: rows.length }),

@@ -1,10 +1,11 @@
 /** The accuracy curve of a stage: what a network that is being trained gets right of the first held-out rows. */
 import type { MetricValues } from '../../contract/metric-names.ts';
 import type { Recipe } from '../../contract/recipe.ts';
-import { classifyRows } from '../../evaluation/answer-classes.ts';
 import type { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
+import { alone, type Collective } from '../../training/collective.ts';
 import type { PreparedTask } from '../task/task-data.ts';
+import { classifyTogether } from './classify-together.ts';
 
 /** Metrics of the network being trained; to be released when the training ends. */
 export interface TrainingEvaluation {
@@ -13,7 +14,11 @@ export interface TrainingEvaluation {
 }
 
 /** Accuracy on the first rows while training, for the trainer; null when the recipe does not ask for it. */
-export function trainingEvaluation(recipe: Recipe, task: PreparedTask): TrainingEvaluation | null {
+export function trainingEvaluation(
+  recipe: Recipe,
+  task: PreparedTask,
+  collective: Collective = alone,
+): TrainingEvaluation | null {
   const { everySteps, rowsDuringTraining } = recipe.evaluation;
   const { labels } = task;
   if (everySteps === 0 || rowsDuringTraining === 0 || !labels) return null;
@@ -22,7 +27,8 @@ export function trainingEvaluation(recipe: Recipe, task: PreparedTask): Training
   return {
     run: async (network) => {
       head ??= await ScoringHead.create(network, { threads: recipe.threads });
-      const found = await classifyRows(
+      const found = await classifyTogether(
+        collective,
         network,
         head,
         rows.map(({ prompt }) => prompt),

@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { loadModel, type StudentModel } from '../../../native/runtime.ts';
+import { alone, type Collective, gatherTexts, isRoot, meet } from '../../training/collective.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { cacheFolder } from '../../experiment/folder.ts';
@@ -24,7 +25,9 @@ export interface WritingOptions {
   /** 0: as many as the processor has. */
   readonly threads: number;
   readonly stopping: () => boolean;
-  /** Called after each row with how many are done; may throw to stop. */
+  /** Ranks that share the rows; absent: this process writes all answers. */
+  readonly collective?: Collective;
+  /** Called after each row with about how many are done; may throw to stop. */
   readonly onRow: (done: number) => Promise<void>;
 }
 
@@ -42,9 +45,36 @@ export async function writeAnswers(
   rows: readonly EvaluationRow[],
   options: WritingOptions,
 ): Promise<WrittenAnswers> {
+  const collective = options.collective ?? alone;
   const cache = cacheFolder(experiment);
   await mkdir(cache, { recursive: true });
-  const path = join(cache, `evaluated-${String(process.pid)}.gguf`);
+  const [writer] = await gatherTexts(collective, String(process.pid));
+  const path = join(cache, `evaluated-${writer!}.gguf`);
+  try {
+    if (isRoot(collective)) await writeModel(path, folder, configuration, tokenizer, options);
+    await meet(collective);
+    const model = loadModel(path, {
+      threads: options.threads === 0 ? availableParallelism() : options.threads,
+      kvType: 'f32',
+      contextLength: configuration.maxPositions,
+    });
+    try {
+      return await answersOf(model, tokenizer, rows, collective, options);
+    } finally {
+      model.close();
+    }
+  } finally {
+    if (isRoot(collective)) await rm(path, { force: true });
+  }
+}
+
+async function writeModel(
+  path: string,
+  folder: string,
+  configuration: ModelConfiguration,
+  tokenizer: Tokenizer,
+  { stopping, onRow }: WritingOptions,
+): Promise<void> {
   const tensors = await openTensorSource(folder, configuration);
   try {
     const linear = configuration.ternary ? 'I2_S' : 'F16';
@@ -53,46 +83,44 @@ export async function writeAnswers(
       path,
       { name: 'evaluated', configuration, tensors, tokenizer },
       { linear, embedding: 'F16', own },
-      () => (options.stopping() ? options.onRow(0) : Promise.resolve()),
+      () => (stopping() ? onRow(0) : Promise.resolve()),
     );
-    const model = loadModel(path, {
-      threads: options.threads === 0 ? availableParallelism() : options.threads,
-      kvType: 'f32',
-      contextLength: configuration.maxPositions,
-    });
-    try {
-      return await answersOf(model, tokenizer, rows, options);
-    } finally {
-      model.close();
-    }
   } finally {
     await tensors.close();
-    await rm(path, { force: true });
   }
+}
+
+/** What a rank found of a row; JSON has no infinities, so the likelihood is text. */
+interface Answered {
+  readonly ids: number[];
+  readonly likelihood: string;
 }
 
 async function answersOf(
   model: StudentModel,
   tokenizer: Tokenizer,
   rows: readonly EvaluationRow[],
+  collective: Collective,
   { maxNewTokens, stopping, onRow }: WritingOptions,
 ): Promise<WrittenAnswers> {
+  const { rank, size } = collective;
   const { eosId } = tokenizer;
   const stopTokens = eosId === null ? [] : [eosId];
-  const answers: number[][] = [];
-  let likelihood = 0;
-  let scored = 0;
-  for (const { prompt, referenceIds } of rows) {
+  const own: Answered[] = [];
+  for (const { prompt, referenceIds } of rows.filter((_, row) => row % size === rank)) {
     model.reset();
     const { tokens } = await model.generate(prompt, { maxTokens: maxNewTokens, stopTokens }, () =>
       stopping() ? false : undefined,
     );
-    answers.push([...tokens].filter((id) => id !== eosId));
-    likelihood += referenceLikelihood(model, prompt, referenceIds);
-    scored += referenceIds.length;
-    await onRow(answers.length);
+    const ids = [...tokens].filter((id) => id !== eosId);
+    own.push({ ids, likelihood: String(referenceLikelihood(model, prompt, referenceIds)) });
+    await onRow(Math.min(rows.length, own.length * size));
   }
-  return { answers, crossEntropy: -likelihood / Math.max(1, scored) };
+  const all = (await gatherTexts(collective, JSON.stringify(own))).map((text) => JSON.parse(text) as Answered[]);
+  const answered = rows.map((_, row) => all[row % size]![Math.floor(row / size)]!);
+  const scored = rows.reduce((sum, { referenceIds }) => sum + referenceIds.length, 0);
+  const likelihood = answered.reduce((sum, each) => sum + Number(each.likelihood), 0);
+  return { answers: answered.map(({ ids }) => ids), crossEntropy: -likelihood / Math.max(1, scored) };
 }
 
 /** Tokens whose logits are looked at together: a bound on memory where vocabularies are large. */

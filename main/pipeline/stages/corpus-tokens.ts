@@ -5,6 +5,7 @@ import { tellError } from '../../contract/messages/told.ts';
 import { readCorpus } from '../../formats/datasets/index.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import { packMicroBatch, type BatchSource, type Example } from '../../training/batches.ts';
+import { rowsOfShard } from '../../training/shards.ts';
 import { Random } from '../../basics/random.ts';
 import { cachedTokens, type TokenFile } from '../task/token-file.ts';
 
@@ -85,14 +86,14 @@ export function corpusBatches(
   return {
     stepsPerEpoch,
     fingerprint: `${file.key}:${file.tokens}`,
-    at: async (step) => {
+    at: async (step, shard) => {
       const epoch = Math.floor((step - 1) / stepsPerEpoch);
       if (cached?.epoch !== epoch) {
         const random = new Random((settings.seed ^ Math.imul(epoch + 1, 0x85ebca6b)) >>> 0);
         cached = { epoch, order: random.shuffle(Int32Array.from({ length: sequences }, (_, index) => index)) };
       }
       const start = ((step - 1) % stepsPerEpoch) * settings.batchSize;
-      const chosen = cached.order.subarray(start, start + settings.batchSize);
+      const chosen = rowsOfShard(cached.order.subarray(start, start + settings.batchSize), shard);
       const rows: Example[] = [];
       for (const index of chosen) rows.push(await readSequence(index));
       const perMicro = Math.max(1, Math.floor(settings.microBatchTokens / length));

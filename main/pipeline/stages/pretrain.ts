@@ -3,7 +3,8 @@ import type { JobSpec } from '../../contract/jobs.ts';
 import { corpusBatches, corpusNotes, tokeniseCorpus } from './corpus-tokens.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
 import { cachedTokens, modelFolder } from '../../experiment/folder.ts';
-import { type JobContext, obeyStop } from '../job.ts';
+import { rootFirst } from '../../training/collective.ts';
+import { collectiveOf, type JobContext, obeyStop } from '../job.ts';
 import { pretrainSteps, recipeTokenizer, studentConfiguration, studentOptimiser } from '../models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
 
@@ -16,23 +17,25 @@ export async function pretrainStudent(
   const tokenizer = await recipeTokenizer(recipe);
   const totalSteps = pretrainSteps(pretrain);
   const wanted = totalSteps * pretrain.sequenceLength * pretrain.optimiser.batchSize;
-  const file = await tokeniseCorpus(
-    pretrain.corpus,
-    tokenizer,
-    cachedTokens(folder, 'corpus'),
-    wanted,
-    textSha256(JSON.stringify([pretrain.corpus, wanted, tokenizer.sha256])),
-    async (tokens) => {
-      await obeyStop(context);
-      context.emit({
-        type: 'progress',
-        done: 0,
-        total: totalSteps,
-        unit: 'steps',
-        resumed: 0,
-        note: `${tokens} tokens read`,
-      });
-    },
+  const file = await rootFirst(collectiveOf(context), () =>
+    tokeniseCorpus(
+      pretrain.corpus,
+      tokenizer,
+      cachedTokens(folder, 'corpus'),
+      wanted,
+      textSha256(JSON.stringify([pretrain.corpus, wanted, tokenizer.sha256])),
+      async (tokens) => {
+        await obeyStop(context);
+        context.emit({
+          type: 'progress',
+          done: 0,
+          total: totalSteps,
+          unit: 'steps',
+          resumed: 0,
+          note: `${tokens} tokens read`,
+        });
+      },
+    ),
   );
   const batches = corpusBatches(file, { ...pretrain.optimiser, ...pretrain, seed: recipe.seed });
   for (const text of corpusNotes(file)) context.emit({ type: 'log', level: 'warning', text });

@@ -17,14 +17,16 @@ import { loadParameters, modelConfiguration, openModel } from '../../models/open
 import { Network } from '../../models/network.ts';
 import { ParameterBuffer, parameterSpecifications, windowSpecifications } from '../../models/parameters.ts';
 import { groupsOfRows, shuffledBatches } from '../../training/batches.ts';
+import { type Collective, isRoot, meet, rootFirst } from '../../training/collective.ts';
 import { HiddenFile } from '../../training/hidden-file.ts';
 import { relativeError } from '../../training/relative-error.ts';
 import { train } from '../../training/trainer.ts';
 import { type WindowBatch, WindowStep } from '../../training/window-step.ts';
-import { type JobContext, JobStopped } from '../job.ts';
+import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
 import { stageSteps, studentConfiguration, studentSource } from '../models-of-recipe.ts';
 import { type ReconstructionRows, reconstructionRows } from './reconstruction-rows.ts';
 import { saveModel } from './save-model.ts';
+import { assertSameStart, speedsInWords } from './stage-training.ts';
 import { trainingDigest } from './what-decides.ts';
 
 /** Layers of the model that are trained together. */
@@ -46,18 +48,26 @@ export async function reconstructStudent(spec: JobSpec, context: JobContext): Pr
   const settings = spec.recipe.reconstruct;
   if (!settings) return { steps: 0, windows: 0, error: 0 };
   const configuration = await studentConfiguration(spec.recipe, spec.folder);
-  const rows = await reconstructionRows(spec, settings, context);
+  const collective = collectiveOf(context);
+  const rows = await rootFirst(collective, () => reconstructionRows(spec, settings, context));
   const states = hiddenStatesFolder(spec.folder);
-  await mkdir(states, { recursive: true });
+  await mkdir(ownStates(spec.folder, collective), { recursive: true });
   const reconstruction = new Reconstruction(spec, context, configuration, rows);
   try {
     const result = await reconstruction.run();
-    await rm(states, { recursive: true, force: true });
+    await meet(collective);
+    if (isRoot(collective)) await rm(states, { recursive: true, force: true });
     return result;
   } finally {
     await reconstruction.close();
     await rows.close();
   }
+}
+
+/** Each rank has the hidden states of all rows in files of its own: those of others may be on another machine's disk or in its cache. */
+function ownStates(folder: string, { rank }: Collective): string {
+  const states = hiddenStatesFolder(folder);
+  return rank === 0 ? states : join(states, `rank-${rank}`);
 }
 
 type Layers = Pick<Window, 'first' | 'count'>;
@@ -86,6 +96,7 @@ async function loadWindow(
 class Reconstruction {
   readonly #spec: JobSpec;
   readonly #context: JobContext;
+  readonly #collective: Collective;
   readonly #settings: NonNullable<JobSpec['recipe']['reconstruct']>;
   readonly #configuration: ModelConfiguration;
   readonly #rows: ReconstructionRows;
@@ -105,6 +116,7 @@ class Reconstruction {
     const { batchSize, microBatchTokens } = settings.optimiser;
     this.#spec = spec;
     this.#context = context;
+    this.#collective = collectiveOf(context);
     this.#settings = settings;
     this.#configuration = configuration;
     this.#rows = rows;
@@ -130,22 +142,26 @@ class Reconstruction {
         error = await this.#through(trained, inputs, outputs, targets);
         await this.#discard(inputs);
         [inputs, teacher] = [outputs, targets];
-        await writeSafetensors(
-          this.#windowPath(window),
-          trained.parameters.specifications.map(({ name, shape }) => ({
-            name,
-            dtype: 'F32',
-            shape,
-            data: () => trained.parameters.view(name),
-          })),
-        );
+        if (isRoot(this.#collective)) await this.#keep(window, trained);
       } finally {
         await trained.release();
       }
       this.#context.emit({ type: 'metrics', step: this.#done, values: { 'window-error': error } });
     }
-    await this.#save();
+    if (isRoot(this.#collective)) await this.#save();
     return { steps: this.#done, windows: this.#windows.length, error };
+  }
+
+  async #keep(window: Window, { parameters }: Network): Promise<void> {
+    await writeSafetensors(
+      this.#windowPath(window),
+      parameters.specifications.map(({ name, shape }) => ({
+        name,
+        dtype: 'F32',
+        shape,
+        data: () => parameters.view(name),
+      })),
+    );
   }
 
   async close(): Promise<void> {
@@ -153,7 +169,7 @@ class Reconstruction {
   }
 
   async #create(name: string): Promise<HiddenFile> {
-    const path = join(hiddenStatesFolder(this.#spec.folder), `${name}.f32`);
+    const path = join(ownStates(this.#spec.folder, this.#collective), `${name}.f32`);
     const file = await HiddenFile.create(path, this.#configuration.hiddenSize, this.#rows.lengths);
     this.#open.push(file);
     return file;
@@ -230,7 +246,7 @@ class Reconstruction {
     }
   }
 
-  /** Runs all rows through some layers. @returns their mean relative error, where targets are given */
+  /** Runs all rows through some layers, each rank some groups of them. @returns their mean relative error, where targets are given */
   async #through(
     network: Network,
     inputs: HiddenFile,
@@ -238,19 +254,31 @@ class Reconstruction {
     targets: HiddenFile | null = null,
   ): Promise<number> {
     const width = this.#configuration.hiddenSize;
+    const { rank, size } = this.#collective;
     let error = 0;
     let tokens = 0;
-    for (const group of this.#groups) {
+    for (let first = 0; first < this.#groups.length; first += size) {
       await this.#pauseOrGoOn('hidden states');
-      const length = this.#longest(group);
-      const shape = { batch: group.length, length };
-      const { hidden } = await network.forward({ ...shape, hidden: await inputs.readPadded(group, length) });
-      for (const [at, row] of group.entries()) await outputs.write(row, hidden.subarray(at * length * width));
-      if (!targets) continue;
-      const lengths = group.map((row) => this.#rows.lengths[row]!);
-      const batch = { ...shape, lengths, targets: await targets.readPadded(group, length) };
-      error += relativeError(hidden, batch, 1, new Float32Array(batch.targets.length));
-      tokens += lengths.reduce((a, b) => a + b, 0);
+      const groups = this.#groups.slice(first, first + size);
+      const own = groups[rank];
+      let states: Float32Array | null = null;
+      if (own !== undefined) {
+        const length = this.#longest(own);
+        const entering = await inputs.readPadded(own, length);
+        const { hidden } = await network.forward({ batch: own.length, length, hidden: entering });
+        states = hidden.subarray(0, entering.length);
+      }
+      for (const [from, group] of groups.entries()) {
+        const length = this.#longest(group);
+        const found = from === rank ? states! : new Float32Array(group.length * length * width);
+        await this.#collective.broadcast(new Uint8Array(found.buffer, found.byteOffset, found.byteLength), from);
+        for (const [at, row] of group.entries()) await outputs.write(row, found.subarray(at * length * width));
+        if (!targets) continue;
+        const lengths = group.map((row) => this.#rows.lengths[row]!);
+        const batch = { batch: group.length, length, lengths, targets: await targets.readPadded(group, length) };
+        error += relativeError(found, batch, 1, new Float32Array(batch.targets.length));
+        tokens += lengths.reduce((a, b) => a + b, 0);
+      }
     }
     return targets ? error / tokens : 0;
   }
@@ -269,7 +297,15 @@ class Reconstruction {
     });
     const fingerprint = textSha256(JSON.stringify([this.#rows.fingerprint, first, count]));
     const before = this.#done;
+    const digest = trainingDigest({
+      job: 'reconstruct',
+      recipe,
+      configuration,
+      batches: { fingerprint },
+      totalSteps: this.#steps,
+    });
     try {
+      await assertSameStart(this.#collective, digest, network.parameters);
       const result = await train<WindowBatch>(
         {
           network,
@@ -291,13 +327,8 @@ class Reconstruction {
             folder: join(checkpointFolder(folder, 'reconstruct'), `window-${window.index}`),
             ...recipe.checkpoint,
           },
-          configuration: trainingDigest({
-            job: 'reconstruct',
-            recipe,
-            configuration,
-            batches: { fingerprint },
-            totalSteps: this.#steps,
-          }),
+          ...shardsOf(recipe, this.#context),
+          configuration: digest,
         },
         {
           stopRequested: () => this.#context.stopRequested(),
@@ -313,6 +344,7 @@ class Reconstruction {
           },
           onCheckpoint: (step, path) => this.#context.emit({ type: 'checkpoint', step: before + step, path }),
           onWarning: (text) => this.#context.emit({ type: 'log', level: 'warning', text }),
+          onSpeeds: (speeds) => this.#context.emit({ type: 'log', level: 'info', text: speedsInWords(speeds) }),
         },
       );
       this.#done = before + result.step;

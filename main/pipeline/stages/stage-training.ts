@@ -1,4 +1,5 @@
 /** What all training jobs share: from a model's folder and a source of batches to the folder of the trained model, with events on the way. */
+import { native } from '../../../native/index.ts';
 import { upperMedian } from '../../basics/numbers.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import { tell, wordsOf } from '../../contract/messages/told.ts';
@@ -8,15 +9,18 @@ import { exactByteProducts } from '../../graph/exact-byte-products.ts';
 import type { TernaryArithmetic } from '../../models/decoder-layer.ts';
 import { scaleKind } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
+import type { ParameterBuffer } from '../../models/parameters.ts';
 import { loadParameters } from '../../models/open-model.ts';
 import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
 import type { BatchSource } from '../../training/batches.ts';
+import { type Collective, isRoot } from '../../training/collective.ts';
 import { train, type TrainerResult, type TrainerSettings } from '../../training/trainer.ts';
 import { type Distillation, TrainingStep } from '../../training/training-step.ts';
 import { checkpointFolder, type ModelFolder } from '../../experiment/folder.ts';
 import type { StepChoice } from '../evaluate/step-choice.ts';
 import type { TrainingEvaluation } from '../evaluate/training-evaluation.ts';
-import { type JobContext, JobStopped } from '../job.ts';
+import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
+import { assertSame } from '../ranks.ts';
 import { findsCodes } from '../models-of-recipe.ts';
 import { saveModel } from './save-model.ts';
 import { type DecidedTraining, trainingDigest, trainingDigest010 } from './what-decides.ts';
@@ -61,6 +65,25 @@ function warnOfFewSteps(network: Network, stage: StageTraining, context: JobCont
     context.emit({ type: 'log', level: 'warning', text: wordsOf(tell('estimate.codes-stay', { stage: job, travel })) });
 }
 
+/** Told now and then of a run with several ranks. */
+export function speedsInWords(speeds: readonly number[]): string {
+  const each = speeds.map((speed, rank) => `rank ${rank}: ${Math.round(speed)}`);
+  return `Tokens a second while computing: ${each.join(', ')}. The slowest sets the pace.`;
+}
+
+/** All ranks read the same rows and the same weights. @throws TritsmithError `unsupported` where they do not */
+export async function assertSameStart(
+  collective: Collective,
+  configuration: string,
+  { values }: ParameterBuffer,
+): Promise<void> {
+  if (collective.size > 1)
+    await assertSame(collective, {
+      'recipe and rows': configuration,
+      'the weights to start with': String(native.squaredNorm(values)),
+    });
+}
+
 /**
  * Trains the model of `source` and saves it as `result`.
  * @returns the steps that were taken, and which of them was kept
@@ -79,6 +102,9 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     arithmetic: await arithmeticOf(stage),
   });
   warnOfFewSteps(network, stage, context);
+  const collective = collectiveOf(context);
+  const configurationDigest = trainingDigest(stage);
+  await assertSameStart(collective, configurationDigest, parameters);
   const trainingStep = await TrainingStep.create(network, stage.distillation ?? null, options);
   const evaluation = stage.evaluation;
   const { choice } = stage;
@@ -90,8 +116,9 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     totalSteps,
     ...(stage.anneal === undefined ? {} : { anneal: stage.anneal }),
     checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
-    configuration: trainingDigest(stage),
+    configuration: configurationDigest,
     earlierConfigurations: [trainingDigest010(stage)],
+    ...shardsOf(recipe, context),
     ...(choice && recipe.keepBest ? { best: { ...recipe.keepBest, look: () => choice.look(network) } } : {}),
     ...(evaluation
       ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluation.run(network) } }
@@ -107,6 +134,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
       },
       onCheckpoint: (step, path) => context.emit({ type: 'checkpoint', step, path }),
       onWarning: (text) => context.emit({ type: 'log', level: 'warning', text }),
+      onSpeeds: (speeds) => context.emit({ type: 'log', level: 'info', text: speedsInWords(speeds) }),
     });
     if (result.outcome !== 'done') throw new JobStopped(result.outcome, result.step);
   } finally {
@@ -115,7 +143,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     await trainingStep.release();
     await network.release();
   }
-  await saveModel(context, folder, stage.result, source, configuration, parameters, kept);
+  if (isRoot(collective)) await saveModel(context, folder, stage.result, source, configuration, parameters, kept);
   const { step, best } = result;
   return { steps: step, ...(best && choice ? { kept: { step: best.step, ...choice.describe(best.score) } } : {}) };
 }

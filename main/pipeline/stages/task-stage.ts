@@ -2,10 +2,11 @@
 import type { JobResults } from '../../contract/job-results.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
+import { rootFirst } from '../../training/collective.ts';
 import type { Distillation } from '../../training/training-step.ts';
 import { stepChoice } from '../evaluate/step-choice.ts';
 import { trainingEvaluation } from '../evaluate/training-evaluation.ts';
-import type { JobContext } from '../job.ts';
+import { collectiveOf, type JobContext } from '../job.ts';
 import { taskBatches } from '../task/task-batches.ts';
 import { type StageTraining, trainStage } from './stage-training.ts';
 
@@ -28,7 +29,9 @@ export interface TaskStage extends Pick<
  */
 export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobContext): Promise<JobResults['distil']> {
   const { training, moreSteps = 0, loadDistillation, ...model } = stage;
-  const { task, batches, choosing, steps, close } = await taskBatches(spec, training, context);
+  const { task, batches, choosing, steps, close } = await rootFirst(collectiveOf(context), () =>
+    taskBatches(spec, training, context),
+  );
   const totalSteps = steps + moreSteps;
   let distillation: Distillation | null = null;
   try {
@@ -42,8 +45,8 @@ export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobC
         batches,
         optimiser: training.optimiser,
         totalSteps,
-        evaluation: trainingEvaluation(spec.recipe, task),
-        choice: stepChoice(spec.recipe, task, choosing),
+        evaluation: trainingEvaluation(spec.recipe, task, collectiveOf(context)),
+        choice: stepChoice(spec.recipe, task, choosing, collectiveOf(context)),
       },
       context,
     );

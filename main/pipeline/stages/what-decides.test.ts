@@ -58,6 +58,7 @@ const recipe = recipeSchema.parse(minimal);
 /** Another value of every field that can be changed. */
 const others: Record<string, unknown> = {
   seed: 2,
+  shards: 8,
   teacher: '/models/other',
   studentBase: '/models/small',
   'task.kind': 'generation',

@@ -1,7 +1,8 @@
 /**
  * What of a recipe decides the numbers of a training stage: one list of fields per stage, the stages before it included. A checkpoint is
  * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it. `threads` is
- * in none: it changes numbers as another processor does, in the last digits (docs/architecture.md, "Engine").
+ * in none: it changes numbers as another processor does, in the last digits (docs/architecture.md, "Engine"). Of a run in shards, which promises the
+ * same bits for any number of ranks, it decides too.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -54,6 +55,7 @@ const task = inside('task', [
 const reading = inside('task.reading', ['sheet', 'devSheet', 'header', 'delimiter', 'quote', 'escape', 'encoding']);
 const common = [
   'seed',
+  'shards',
   'teacher',
   ...task,
   ...reading,
@@ -141,8 +143,9 @@ function valueAt(recipe: Recipe, path: string): unknown {
  * field which is added to the recipe later, with a default, changes nothing for the recipes of before.
  */
 export function decides(stage: Stage, recipe: Recipe): Readonly<Record<string, unknown>> {
+  const fields = [...decidingFields[stage], ...(recipe.shards === undefined ? [] : ['threads'])];
   return Object.fromEntries(
-    decidingFields[stage].toSorted().flatMap((path) => {
+    fields.toSorted().flatMap((path) => {
       const value = valueAt(recipe, path);
       const unwritten = fieldSchema(path).safeParse(undefined);
       const same = value === undefined || (unwritten.success && isDeepStrictEqual(unwritten.data, value));

@@ -9,6 +9,7 @@ import { runExperiment } from '../../workbench/experiments/run-experiment.ts';
 import { openWorkspace, type Workspace } from '../../workbench/workspace/workspace.ts';
 import { comparisonTable } from './comparison-table.ts';
 import { ProgressDisplay } from './progress-display.ts';
+import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { type CommonOptions, exitCodes, type Shell } from './shell.ts';
 
 /** Opens the workspace for `work`, tells its notices, closes it whatever happens. */
@@ -37,12 +38,14 @@ export async function withWorkspace<T>(
 /**
  * Runs or goes on with an experiment. Ctrl-C once pauses (the state is saved), twice cancels. Ends with the comparison: a table, or
  * with `json` exactly its JSON.
+ * @param ranks see `RunExperimentOptions`
  */
 export async function runSession(
   shell: Shell,
   workspace: Workspace,
   what: Recipe | string,
   options: CommonOptions & { again?: readonly JobKind[] },
+  ranks?: SpawnPort,
 ): Promise<ExperimentRecord> {
   const signal = new StopSignal();
   const display = new ProgressDisplay(shell);
@@ -60,6 +63,7 @@ export async function runSession(
     const record = await runExperiment(workspace, what, {
       port: shell.port,
       signal,
+      ...(ranks === undefined ? {} : { ranks }),
       ...(options.again === undefined ? {} : { again: options.again }),
       onEvent: (event) => {
         if (event.type === 'changed' && !announced) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { ExperimentEvent, ExperimentRecord, ExperimentState, StageRecord } from '../../contract/experiments.ts';
-import type { JobEvent, JobKind } from '../../contract/jobs.ts';
+import { type JobEvent, type JobKind, jobsOfRanks } from '../../contract/jobs.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import { askWorker, type JobOutcome, runInWorker } from '../../jobs/host.ts';
 import type { SilenceOptions } from '../../jobs/silence.ts';
@@ -25,6 +25,8 @@ import type { Workspace } from '../workspace/workspace.ts';
 
 export interface RunExperimentOptions {
   readonly port: SpawnPort;
+  /** Starts the workers of jobs that ranks share (`jobsOfRanks`) as several processes; absent: one, as for every other job. */
+  readonly ranks?: SpawnPort;
   onEvent?(event: ExperimentEvent): void;
   readonly signal?: StopSignal;
   /** Run these stages again although they are done (evaluate, export). */
@@ -172,8 +174,9 @@ class ExperimentRun {
     };
     this.#setStage({ ...stage, state: 'running', started: stage.started ?? Date.now(), ended: null, error: null });
     try {
+      const { port, ranks = port } = this.#options;
       const outcome = await runInWorker(
-        this.#options.port,
+        jobsOfRanks.includes(kind) ? ranks : port,
         { kind: stage.kind, recipe, folder: this.#folder },
         {
           signal: this.#stop,

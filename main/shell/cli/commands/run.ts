@@ -14,10 +14,19 @@ import { count } from '../quantities.ts';
 import { type RowOptions, rowSettings, withRowOptions } from '../row-options.ts';
 import { type ReadingFlags, readingInWords, readingOf, withReadingFlags } from '../reading-options.ts';
 import { runSession, withWorkspace } from '../session.ts';
-import type { CommonOptions, Shell } from '../shell.ts';
+import {
+  handedOver,
+  rankPlanOf,
+  type RankOptions,
+  ranksPort,
+  recipeBeside,
+  withRankOptions,
+  withRanks,
+} from '../rank-options.ts';
+import type { Shell } from '../shell.ts';
 import { requiredChatTemplate } from './task.ts';
 
-interface RunOptions extends CommonOptions, RowOptions, ReadingFlags {
+interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly teacher?: string;
   readonly train?: string;
   readonly dev?: string;
@@ -87,19 +96,26 @@ export function runCommand(shell: Shell): Command {
     .option('--like <experiment>', 'the recipe of a former experiment, with the rows of --add besides; see "review"')
     .option('--add <file>', 'rows that came after that training, in the same columns')
     .option('--print-recipe', 'print the recipe that the flags make, and run nothing');
-  return withRowOptions(command).action((path: string | undefined, options: RunOptions) =>
+  command.option('--threads <number>', 'threads, with --ranks of each of them (default: all cores)', wholeNumber(1));
+  return withRankOptions(withRowOptions(command)).action((path: string | undefined, options: RunOptions) =>
     guarded(shell, options, async () => {
       if (options.like !== undefined || options.add !== undefined) {
         await runAgain(shell, path, options);
         return;
       }
-      const recipe = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
+      const plan = rankPlanOf(options);
+      const made = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
+      const recipe = withRanks(made, plan, options);
       if (options.printRecipe === true) {
         await askWorker(shell.port, { type: 'check-exports', recipe });
         printJson(shell, recipe);
         return;
       }
-      await withWorkspace(shell, options, 'write', 'run', (workspace) => runSession(shell, workspace, recipe, options));
+      if (handedOver(shell, plan, recipe, options, () => ['run', recipeBeside(options.slurm!, recipe)])) return;
+      const ranks = ranksPort(plan);
+      await withWorkspace(shell, options, 'write', 'run', (workspace) =>
+        runSession(shell, workspace, recipe, options, ranks),
+      );
     }),
   );
 }
@@ -112,10 +128,12 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
   await withWorkspace(shell, options, 'write', 'run', async (workspace) => {
     const record = workspace.experiments.find(like);
     const found = await trainAgain(workspace, record, absolutePath(add), shell.port, readingOf(options));
-    const recipe = overridden(found.recipe, options);
+    const plan = rankPlanOf(options);
+    const recipe = withRanks(overridden(found.recipe, options), plan, options);
     shell.err(`${count(found.former)} rows of before and ${count(found.added)} new ones: ${recipe.task.train}\n`);
     if (options.printRecipe === true) printJson(shell, recipe);
-    else await runSession(shell, workspace, recipe, options);
+    else if (!handedOver(shell, plan, recipe, options, () => ['run', recipeBeside(options.slurm!, recipe)]))
+      await runSession(shell, workspace, recipe, options, ranksPort(plan));
   });
 }
 

@@ -1,0 +1,97 @@
+/** Runs on several machines: ranks, MPI, Slurm. */
+import type { Sentences } from '../sentences.ts';
+
+/** Rank numbers in a sentence. */
+const listed = (ranks: readonly number[]): string =>
+  `${ranks.length === 1 ? 'Rank' : 'Ranks'} ${ranks.slice(0, 8).join(', ')}${ranks.length > 8 ? ' and others' : ''}`;
+
+export const ranks = {
+  'ranks.no-shards': ({ ranks: count }: { ranks: number }): Sentences => ({
+    message: `This recipe is one for a single process; ${count} ranks cannot share it.`,
+    reason: 'Its steps are single sums, whose bits would be others if they were added in parts.',
+    remedy: 'Start a new run with --ranks: its recipe has shards, and goes on with any number of ranks later.',
+  }),
+  'ranks.not-a-divisor': ({ ranks: count, shards }: { ranks: number; shards: number }): Sentences => ({
+    message: `${count} ranks cannot share ${shards} shards evenly.`,
+    remedy: `Use ${powersUpTo(shards)} ranks.`,
+  }),
+  'ranks.too-many': ({ ranks: count, most }: { ranks: number; most: number }): Sentences => ({
+    message: `${count} ranks are too many.`,
+    remedy: `Use a power of two up to ${most}.`,
+  }),
+  'ranks.no-threads': (): Sentences => ({
+    message: 'A run in shards needs its number of threads.',
+    reason:
+      'The threads of a rank decide the last digits of its products, so "as many as there are" would be another run on another machine.',
+    remedy: 'Set threads in the recipe, or give --threads.',
+  }),
+  'ranks.differ': ({ ranks: others, what }: { ranks: readonly number[]; what: readonly string[] }): Sentences => ({
+    message: 'The machines of this run would not compute the same.',
+    reason: `${listed(others)} ${others.length === 1 ? 'differs' : 'differ'} from rank 0 in: ${what.join('; ')}.`,
+    remedy:
+      'Use machines with one kind of processor, and one installation of Tritsmith: a folder that they share, or copies of it. Files of the run must be the same everywhere.',
+  }),
+  'ranks.lost': ({ rank, node, signal }: { rank: number; node: string; signal: number | null }): Sentences => ({
+    message: `Rank ${rank} on ${node} was lost, and the run ended with it.`,
+    reason:
+      signal === 9
+        ? 'The system or another program ended it (signal 9): systems do this when memory runs out.'
+        : signal === null
+          ? 'It ended in the middle of its work.'
+          : `Signal ${signal} ended it.`,
+    remedy: 'Resume the experiment: it goes on from its last checkpoint, with another number of ranks too.',
+  }),
+  'ranks.lost-machine': (): Sentences => ({
+    message: 'A machine of this run can no longer be reached, and the run ended.',
+    remedy: 'Resume the experiment: it goes on from its last checkpoint, with another number of ranks too.',
+  }),
+  'mpi.missing': (): Sentences => ({
+    message: 'There is no MPI here, which ranks exchange through.',
+    reason: 'Neither mpicxx nor mpirun was found.',
+    remedy:
+      'Install Open MPI 4 or 5 with its compiler (Debian: openmpi-bin and libopenmpi-dev; on a cluster often "module load openmpi"). docs/cluster.md leads through it.',
+  }),
+  'mpi.not-built': (): Sentences => ({
+    message: 'The exchange between ranks could not be compiled with the MPI of this machine.',
+    remedy: 'The compiler says why; --verbose shows it. It needs mpicxx with a C++17 compiler.',
+  }),
+  'mpi.not-started': ({ program, problem }: { program: string; problem: string }): Sentences => ({
+    message: `${program} could not start the ranks.`,
+    reason: problem,
+    remedy: 'docs/cluster.md says how to try it by itself.',
+  }),
+  'ranks.bad-hosts': ({ path, line }: { path: string; line: string }): Sentences => ({
+    message: `${path} is not a list of machines.`,
+    reason: `This line is neither a name nor a name with slots: ${line}`,
+    remedy: 'Write one machine a line: its name or address, and "slots=2" behind it where it runs two ranks.',
+  }),
+  'ranks.too-few-slots': ({ ranks: count, slots }: { ranks: number; slots: number }): Sentences => ({
+    message: `${count} ranks do not fit: the list of machines has room for ${slots}.`,
+    remedy: 'List more machines, give some of them more slots, or use fewer ranks.',
+  }),
+  'ranks.no-network': (): Sentences => ({
+    message: 'Ranks on other machines exchange weights and gradients in the clear.',
+    reason: 'Whoever reads or writes on that network reads the model, or changes it.',
+    remedy: 'Name the network that they are to use, and no other: --network 10.0.0.0/24, or an interface such as eth1.',
+  }),
+  'ranks.open-network': ({ network }: { network: string }): Sentences => ({
+    message: `${network} is not a private network.`,
+    reason: 'Ranks exchange weights and gradients in the clear, and believe whoever answers.',
+    remedy: 'Use a network of your own. If others cannot reach this one either, say so with --trust-network.',
+  }),
+  'slurm.missing': (): Sentences => ({
+    message: 'There is no sbatch here to submit the job with.',
+    remedy: 'Submit the script on a login node of the cluster: sbatch <script>.',
+  }),
+  'slurm.refused': ({ problem }: { problem: string }): Sentences => ({
+    message: 'Slurm did not take the job.',
+    reason: problem,
+    remedy: 'The script stays where it is: change it and submit it with sbatch.',
+  }),
+};
+
+function powersUpTo(shards: number): string {
+  const powers = [];
+  for (let power = 1; power <= shards; power *= 2) powers.push(power);
+  return `${powers.slice(0, -1).join(', ')} or ${shards}`;
+}

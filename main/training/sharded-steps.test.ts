@@ -1,0 +1,252 @@
+/** Virtual shards: 1, 2, 4 and 8 ranks train one student, bit for bit, and a run goes on with another number of them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Random } from '../basics/random.ts';
+import { type OptimiserSettings, optimiserSettings } from '../contract/recipe.ts';
+import { tinyConfiguration } from '../models/fixtures/tiny-model.ts';
+import { initialParameters } from '../models/initial-parameters.ts';
+import { Network } from '../models/network.ts';
+import { ParameterBuffer, windowSpecifications } from '../models/parameters.ts';
+import { type Example, exampleBatches, shuffledBatches } from './batches.ts';
+import { alone, type Collective } from './collective.ts';
+import { asRanks } from './fixtures/ranks-in-memory.ts';
+import { rowsInMemory } from './fixtures/rows-in-memory.ts';
+import { sliceBounds, TreeSum } from './shards.ts';
+import { train, type TrainerHooks } from './trainer.ts';
+import { TrainingStep } from './training-step.ts';
+import { type WindowBatch, WindowStep } from './window-step.ts';
+
+const student = tinyConfiguration({
+  vocabSize: 61,
+  hiddenSize: 32,
+  layers: 2,
+  heads: 2,
+  kvHeads: 1,
+  headSize: 16,
+  ffnSize: 48,
+});
+const teacher = { ...student, ternary: false, subln: 'none' } as const;
+const threads = 1;
+
+const random = new Random(5);
+const examples = Array.from({ length: 37 }, (): Example => {
+  const length = 4 + random.below(9);
+  return { ids: Int32Array.from({ length }, () => random.below(student.vocabSize)), responseStart: length - 2 };
+});
+
+interface Run {
+  readonly parameters: Float32Array;
+  readonly curves: Record<string, number>[];
+}
+
+/** Curves that measure time or traffic, and differ with it. */
+const timed = /second|bytes/;
+
+function hooksOf(curves: Record<string, number>[], pauseAfter = Infinity): TrainerHooks {
+  let steps = 0;
+  return {
+    stopRequested: () => (steps >= pauseAfter ? 'pause' : null),
+    onStep: ({ values }) => {
+      steps += 1;
+      curves.push(
+        Object.fromEntries(Object.entries(values).filter(([name]) => !timed.test(name)) as [string, number][]),
+      );
+    },
+    onCheckpoint: () => undefined,
+    onWarning: (text) => {
+      throw new Error(text);
+    },
+  };
+}
+
+const settings = optimiserSettings.parse({
+  learningRate: 2e-3,
+  batchSize: 12,
+  microBatchTokens: 64,
+  ternaryRate: 'auto',
+});
+
+/** Distils with a balanced attention term; rank 0's student. */
+async function distil(
+  folder: string,
+  collective: Collective,
+  { optimiser = settings, pauseAfter = Infinity }: { optimiser?: OptimiserSettings; pauseAfter?: number } = {},
+  shards: number | null = 8,
+): Promise<Run> {
+  const draws = new Random(11);
+  const draw = () => draws.normal();
+  const parameters = initialParameters(student, draw);
+  const network = await Network.create(student, parameters, { threads, mode: 'training' });
+  const taught = await Network.create(teacher, initialParameters(teacher, draw), { threads, mode: 'inference' });
+  const trainingStep = await TrainingStep.create(
+    network,
+    {
+      teacher: taught,
+      lambda: 1,
+      tau: 2,
+      tauSquared: false,
+      logitsTokens: 'response',
+      teacherLayer: 1,
+      studentLayer: 1,
+      splitHeads: 2,
+      gamma: 'balanced',
+      gammaRatio: 0.5,
+      hidden: 0.5,
+    },
+    { threads },
+  );
+  const curves: Record<string, number>[] = [];
+  await train(
+    {
+      network,
+      trainingStep,
+      batches: exampleBatches(rowsInMemory(examples), { batchSize: 12, microBatchTokens: 64, seed: 2 }),
+      optimiser,
+      totalSteps: 6,
+      checkpoint: { folder, steps: 100, minutes: 100 },
+      configuration: 'this',
+      ...(shards === null ? {} : { shards: { count: shards, collective } }),
+    },
+    hooksOf(curves, pauseAfter),
+  );
+  await trainingStep.release();
+  await network.release();
+  await taught.release();
+  return { parameters: parameters.values.slice(), curves };
+}
+
+/** Reconstructs two layers from states of random numbers. */
+async function reconstruct(folder: string, collective: Collective): Promise<Run> {
+  const draws = new Random(3);
+  const parameters = new ParameterBuffer(windowSpecifications(student, 0, 2));
+  parameters.values.set(Float32Array.from(parameters.values, () => 0.3 * draws.normal()));
+  const network = await Network.create(student, parameters, {
+    threads,
+    mode: 'training',
+    arithmetic: { products: 'float32' },
+  });
+  const width = student.hiddenSize;
+  const states = Array.from({ length: 21 }, (_, row) =>
+    Float32Array.from({ length: (2 + (row % 4)) * width }, () => draws.normal()),
+  );
+  const lengths = Int32Array.from(states, ({ length }) => length / width);
+  const batches = shuffledBatches({ lengths, fingerprint: 'states' }, { batchSize: 10, seed: 1 }, (rows) =>
+    Promise.resolve(
+      [...rows].map((row): WindowBatch => {
+        const inputs = states[row]!;
+        return { batch: 1, length: lengths[row]!, lengths: [lengths[row]!], inputs, targets: inputs.map((x) => x / 2) };
+      }),
+    ),
+  );
+  const curves: Record<string, number>[] = [];
+  await train<WindowBatch>(
+    {
+      network,
+      trainingStep: new WindowStep(network),
+      batches,
+      optimiser: settings,
+      totalSteps: 5,
+      soften: 0.8,
+      checkpoint: { folder, steps: 2, minutes: 100 },
+      configuration: 'window',
+      shards: { count: 8, collective },
+    },
+    hooksOf(curves),
+  );
+  await network.release();
+  return { parameters: parameters.values.slice(), curves };
+}
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tritsmith-shards-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('a run in eight virtual shards', () => {
+  it.each([
+    ['distillation with a balanced attention term', distil],
+    ['reconstruction of a window', reconstruct],
+  ] as const)('gives one student with 1, 2, 4 and 8 ranks: %s', async (_, job) => {
+    const one = await job(join(folder, '1'), alone);
+    expect(one.curves.every(({ loss }) => Number.isFinite(loss))).toBe(true);
+    for (const size of [2, 4, 8]) {
+      const ranks = await asRanks(size, (collective) => job(join(folder, String(size)), collective));
+      for (const rank of ranks) {
+        expect(rank.parameters, `${size} ranks`).toEqual(one.parameters);
+        expect(rank.curves, `${size} ranks`).toEqual(one.curves);
+      }
+    }
+  });
+
+  it('measures gamma, and is near the run without shards, whose sums have another order', async () => {
+    const optimiser = optimiserSettings.parse({
+      learningRate: 2e-3,
+      batchSize: 12,
+      microBatchTokens: 1024,
+      clipNorm: 0,
+    });
+    const sharded = await distil(join(folder, 'shards'), alone, { optimiser });
+    const whole = await distil(join(folder, 'whole'), alone, { optimiser }, null);
+    expect(sharded.parameters).not.toEqual(whole.parameters);
+    const [first, plain] = [sharded.curves[0]!, whole.curves[0]!];
+    expect(first['gamma/gradient-ratio']).toBeGreaterThan(0);
+    for (const name of ['loss/ce', 'loss/kd', 'loss/relation', 'loss/hidden'])
+      expect(first[name]! / plain[name]!, name).toBeCloseTo(1, 4);
+  });
+
+  it.each([
+    [4, 1],
+    [1, 8],
+    [2, 4],
+  ])(
+    'goes on with another number of ranks, from %i to %i, as if it had not been interrupted',
+    async (before, after) => {
+      const straight = await distil(join(folder, 'straight'), alone);
+      const broken = join(folder, 'broken');
+      await asRanks(before, (collective) => distil(broken, collective, { pauseAfter: 3 }));
+      const resumed = await asRanks(after, (collective) => distil(broken, collective));
+      for (const { parameters, curves } of resumed) {
+        expect(parameters).toEqual(straight.parameters);
+        expect(curves).toEqual(straight.curves.slice(3));
+      }
+    },
+  );
+});
+
+describe('the parts of a sharded step', () => {
+  it('are added in a tree, with no more buffers than its height and one', () => {
+    const specifications = parametersOf(1);
+    let made = 0;
+    const tree = new TreeSum(() => {
+      made += 1;
+      return new ParameterBuffer(specifications);
+    });
+    const values = [1e8, 1, -1e8, 1, 3e-8, 5, 2, 7].map(Math.fround);
+    for (const value of values) {
+      const buffer = tree.take();
+      buffer.values.fill(value);
+      tree.add(buffer);
+    }
+    const pair = (a: number, b: number): number => Math.fround(a + b);
+    const [a, b, c, d, e, f, g, h] = values as [number, number, number, number, number, number, number, number];
+    expect(tree.end().values[0]).toBe(pair(pair(pair(a, b), pair(c, d)), pair(pair(e, f), pair(g, h))));
+    expect(made).toBe(4);
+  });
+
+  it('have slices that cover all values once', () => {
+    for (const length of [0, 1, 7, 8, 9, 1000]) {
+      const bounds = [...sliceBounds(length, 8)];
+      expect([bounds[0], bounds[8]]).toEqual([0, length]);
+      expect(bounds).toEqual(bounds.toSorted((a, b) => a - b));
+    }
+  });
+});
+
+function parametersOf(size: number) {
+  return windowSpecifications(student, 0, 1).slice(0, size);
+}
