@@ -2,12 +2,12 @@
  * `npm run prebuild [-- <platform> ...]`: compiles the native addon for every target on one Linux machine, with a zig that is pinned by its digest, into
  * `native/prebuilds/<platform>-<arch>/tritsmith.node`. No other compiler is needed, and no Node headers but those of two packages of the lockfile.
  */
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { digest, isCurrentPrebuild, nativeSources, prebuildFolder } from '../.ci/native-sources.mjs';
 import { type Compilation, compilations } from './binding-gyp.ts';
+import { zigFolder } from './pip.ts';
 import { root, run } from './run.ts';
 import { type Target, targetNamed, targets } from './targets.ts';
 
@@ -33,21 +33,6 @@ const linkFlags: Readonly<Record<Target['platform'], readonly string[]>> = {
   darwin: ['-Wl,-undefined,dynamic_lookup', '-Wl,-install_name,@rpath/tritsmith.node'],
   win32: [],
 };
-
-/** Path of zig, fetched by pip where it is not there yet; pip compares the digest. */
-async function findZig(): Promise<string> {
-  const requirements = join(root, 'packaging', 'zig.txt');
-  const pinned = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16);
-  const folder = join(root, '.cache', `zig-${pinned}`);
-  const zig = join(folder, 'ziglang', 'zig');
-  if (existsSync(zig)) return zig;
-  process.stderr.write('Fetching zig (80 MB, once) ...\n');
-  const draft = `${folder}.${String(process.pid)}.new`;
-  const options = ['--no-deps', '--no-compile', '--require-hashes', '--only-binary', ':all:', '--quiet'];
-  await run('python3', ['-m', 'pip', 'install', ...options, '--target', draft, '--requirement', requirements]);
-  renameSync(draft, folder);
-  return zig;
-}
 
 async function compile(zig: string, target: Target, objects: string): Promise<string[]> {
   const waiting: Compilation[] = compilations(readFileSync(join(native, 'binding.gyp'), 'utf8'), target.arch);
@@ -94,7 +79,7 @@ export async function prebuild(wanted: readonly Target[]): Promise<string[]> {
   const sources = digest(nativeSources());
   const due = wanted.filter(({ platform, arch }) => !isCurrentPrebuild(prebuildFolder(platform, arch), sources));
   if (due.length > 0) {
-    const zig = await findZig();
+    const zig = join(await zigFolder(), 'zig');
     for (const target of due) {
       process.stderr.write(`Compiling the addon for ${target.name} (minutes the first time) ...\n`);
       await build(zig, target, sources);

@@ -20,6 +20,8 @@ const say = (line: string): void => {
 
 /** Electron's binary, fetched by its own installer on the first start (it checks the digest); a line says why where it can't be had. */
 async function findElectron(): Promise<string | null> {
+  const folder = electronFolder();
+  if (folder === null && electronBinary() === null) return null;
   if (process.platform === 'linux' && !process.env['DISPLAY'] && !process.env['WAYLAND_DISPLAY']) {
     say('There is no screen here for a window of our own.');
     return null;
@@ -29,9 +31,9 @@ async function findElectron(): Promise<string | null> {
     return null;
   }
   const present = electronBinary();
-  if (present !== null) return present;
+  if (present !== null || folder === null) return present;
   say('Fetching Electron for the first start (about 120 MB) ...');
-  const installer = spawn(process.execPath, [join(electronFolder(), 'install.js')], {
+  const installer = spawn(process.execPath, [join(folder, 'install.js')], {
     stdio: ['ignore', 'ignore', 'pipe'],
     timeout: fetchMilliseconds,
   });
@@ -58,6 +60,11 @@ function reasonIn(complaint: string): string {
   return (lines.find((line) => /error/i.test(line)) ?? lines[0] ?? 'its installer failed').slice(0, 160);
 }
 
+/** What Electron is given: which Node its workers run on, and nothing that would make a plain Node of it. */
+function windowEnvironment({ ELECTRON_RUN_AS_NODE: _, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...env, TRITSMITH_NODE: process.execPath };
+}
+
 /** Opens the window and ends with it; where Electron breaks down before that (no sandbox, a library that lacks), says so and returns. */
 async function openWindow(electron: string): Promise<void> {
   buildPageWhenDue((line) => process.stderr.write(line), 'window');
@@ -65,6 +72,7 @@ async function openWindow(electron: string): Promise<void> {
   let asked = false;
   const window = spawn(electron, values.workspace === undefined ? [root] : [root, '--workspace', values.workspace], {
     stdio: 'inherit',
+    env: windowEnvironment(process.env),
   });
   const pass = (signal: NodeJS.Signals): void => {
     asked = true;
