@@ -141,17 +141,17 @@ describe('the start scripts', () => {
   it('are there for each system, beside a text that says what to do first', () => {
     const names = targets.map((target) => startScripts(target, '1.2.3').map(({ path }) => path));
     expect(names).toEqual([
-      ['start.sh', 'tritsmith', 'README.txt'],
-      ['start.sh', 'tritsmith', 'README.txt'],
-      ['start.cmd', 'tritsmith.cmd', 'README.txt'],
-      ['start.command', 'tritsmith', 'README.txt'],
+      ['start-tritsmith.sh', 'tritsmith', 'README.txt'],
+      ['start-tritsmith.sh', 'tritsmith', 'README.txt'],
+      ['start-tritsmith.cmd', 'tritsmith.cmd', 'README.txt'],
+      ['start-tritsmith.command', 'tritsmith', 'README.txt'],
     ]);
     for (const { name } of targets)
       expect(script(name, 'README.txt')).toMatch(/^Tritsmith 1\.2\.3\r?\n\r?\nStart it: /);
   });
 
   it('of Windows have its line ends, quote the folder, and say which library lacks', () => {
-    const text = script('win-x64', 'start.cmd');
+    const text = script('win-x64', 'start-tritsmith.cmd');
     expect(text.replaceAll('\r\n', '')).not.toMatch(/[\r\n]/);
     expect(text).toContain('"%~dp0engine\\bin\\node.exe" "%~dp0engine\\main\\shell\\start.js" %*');
     expect(text).toContain('msvcp140_atomic_wait.dll');
@@ -161,19 +161,19 @@ describe('the start scripts', () => {
   it.skipIf(process.platform === 'win32')('find the engine from anywhere, with blanks and umlauts in its path', () => {
     const place = join(folder, 'Ein Ördner mit $HOME');
     mkdirSync(join(place, 'engine', 'bin'), { recursive: true });
-    writeFileSync(join(place, 'start.sh'), script('linux-x64', 'start.sh'), { mode: 0o755 });
+    writeFileSync(join(place, 'start-tritsmith.sh'), script('linux-x64', 'start-tritsmith.sh'), { mode: 0o755 });
     const run = (program: string, args: string[], options: object = {}) =>
       spawnSync(program, args, { encoding: 'utf8', env: { PATH: '/usr/bin:/bin' }, ...options });
-    const missing = run(join(place, 'start.sh'), []);
+    const missing = run(join(place, 'start-tritsmith.sh'), []);
     expect([missing.status, missing.stderr]).toEqual([1, expect.stringMatching(/Unpack the whole archive/)]);
 
     const node = join(place, 'engine', 'bin', 'node');
     writeFileSync(node, '#!/bin/sh\necho "$1|$2|$3|$NODE_COMPILE_CACHE"\n');
     chmodSync(node, 0o755);
     const entry = join(place, 'engine', 'main', 'shell', 'start.js');
-    expect(run('./start.sh', ['a b', 'ü'], { cwd: place }).stdout).toBe(`${entry}|a b|ü|\n`);
-    expect(run('sh', ['start.sh'], { cwd: place }).stdout).toBe(`${entry}|||\n`);
-    expect(run(join(place, 'start.sh'), [], { cwd: '/', env: { HOME: '/home/ä' } }).stdout).toBe(
+    expect(run('./start-tritsmith.sh', ['a b', 'ü'], { cwd: place }).stdout).toBe(`${entry}|a b|ü|\n`);
+    expect(run('sh', ['start-tritsmith.sh'], { cwd: place }).stdout).toBe(`${entry}|||\n`);
+    expect(run(join(place, 'start-tritsmith.sh'), [], { cwd: '/', env: { HOME: '/home/ä' } }).stdout).toBe(
       `${entry}|||/home/ä/.cache/tritsmith/compiled\n`,
     );
   });

@@ -4,7 +4,17 @@
  * machine does not lend (namespaces, other users) is said and left out; the rest is shown all the same.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -49,7 +59,9 @@ async function furnish(place: string): Promise<void> {
     chmodSync(join(place, to), 0o755);
   };
   for (const name of libraries) {
-    const [, file, path] = new RegExp(`^\\s*(${name.replaceAll('+', '\\+')}\\.so\\.\\d+) \\(libc6,x86-64\\b.* => (.*)$`, 'm').exec(cached) ?? [];
+    const [, file, path] =
+      new RegExp(`^\\s*(${name.replaceAll('+', '\\+')}\\.so\\.\\d+) \\(libc6,x86-64\\b.* => (.*)$`, 'm').exec(cached) ??
+      [];
     if (file === undefined || path === undefined) throw new Error(`This machine has no ${name}.`);
     take(path, `lib/${file}`);
   }
@@ -70,12 +82,21 @@ mount -o remount,bind,ro "$place"
 ip link set lo up
 `;
 const isRoot = process.getuid?.() === 0;
-const namespaces = ['--mount', '--net', '--pid', '--fork', '--kill-child', ...(isRoot ? [] : ['--user', '--map-root-user'])];
+const namespaces = [
+  '--mount',
+  '--net',
+  '--pid',
+  '--fork',
+  '--kill-child',
+  ...(isRoot ? [] : ['--user', '--map-root-user']),
+];
 
 /** Why the machine does not lend a root file system and a network of one's own; null where it does. */
 function forbidden(place: string): string | null {
   const script = `${enter}exec chroot "$place" /bin/sh -c 'exit 7'`;
-  const { status, stderr, error } = spawnSync('unshare', [...namespaces, 'sh', '-c', script, 'sh', place], { encoding: 'utf8' });
+  const { status, stderr, error } = spawnSync('unshare', [...namespaces, 'sh', '-c', script, 'sh', place], {
+    encoding: 'utf8',
+  });
   return status === 7 ? null : (error?.message ?? stderr.trim());
 }
 
@@ -112,7 +133,7 @@ async function prove(archive: string): Promise<boolean> {
     if (why !== null) {
       say(`NOT SHOWN HERE: a fresh root, no network, other users. This machine does not lend namespaces (${why}).`);
       const [program, ...args] = inside(place, 0, 'all');
-      const { HOME: _, ...env } = process.env;
+      const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'HOME'));
       return (await through(program!, args, { ...env, PROOF_PLAIN: '1' })) === 0;
     }
     if (!isRoot) say('NOT SHOWN HERE: other users than the owner of the files; that takes root.');
@@ -124,7 +145,10 @@ async function prove(archive: string): Promise<boolean> {
     const second = isRoot ? `${as(users[1]!, 'open')} &\nother=$!\n` : '';
     const wait = isRoot ? 'wait $other' : ':';
     const commands = `${enter}${second}${as(users[0]!, 'all')}\n${wait}`;
-    return (await through('unshare', [...namespaces, 'sh', '-c', commands, 'sh', place], { PATH: process.env['PATH'] })) === 0;
+    return (
+      (await through('unshare', [...namespaces, 'sh', '-c', commands, 'sh', place], { PATH: process.env['PATH'] })) ===
+      0
+    );
   } finally {
     rmSync(place, { recursive: true, force: true });
   }

@@ -48,21 +48,25 @@ const needs: Record<Target['platform'], string> = {
   linux:
     'Linux with glibc 2.34 or newer and libstdc++, as Debian 12, Ubuntu 22.04, Fedora 35, RHEL 9 and what came after have them (not Alpine).',
   darwin:
-    'macOS 13.5 or newer on Apple silicon. The program is not signed: the first time, open start.command with a right click, then "Open".',
+    'macOS 13.5 or newer on Apple silicon. The program is not signed: the first time, open start-tritsmith.command with a right click, then "Open".',
   win32:
     'Windows 10 or 11. If it says that Microsoft\'s Visual C++ library is missing: install the "Visual C++ Redistributable for Visual Studio 2022 (x64)", or, without an administrator, put msvcp140.dll, msvcp140_1.dll, msvcp140_atomic_wait.dll, vcruntime140.dll and vcruntime140_1.dll of a machine that has it into engine\\\\bin.',
 };
 
 export function startScripts({ platform }: Target, version: string): TextFile[] {
   const windows = platform === 'win32';
-  const start = { linux: 'start.sh', darwin: 'start.command', win32: 'start.cmd' }[platform];
+  const start = { linux: 'start-tritsmith.sh', darwin: 'start-tritsmith.command', win32: 'start-tritsmith.cmd' }[
+    platform
+  ];
   const command = windows ? 'tritsmith.cmd' : 'tritsmith';
   const opens = 'Starts Tritsmith and opens it in the browser; Ctrl-C here ends it, with what runs paused and saved.';
   const commands = 'The command line of Tritsmith: "--help" lists its commands.';
   const readme = `Tritsmith ${version}
 
-Start it: ${windows ? 'double-click start.cmd' : platform === 'darwin' ? 'double-click start.command' : './start.sh (in a file manager: "Run as a program")'}. The workbench opens in your browser. Nothing is installed, no
+Start it: ${windows ? 'double-click start-tritsmith.cmd' : platform === 'darwin' ? 'double-click start-tritsmith.command' : './start-tritsmith.sh (in a file manager: "Run as a program")'}. The workbench opens in your browser. Nothing is installed, no
 administrator and no network is needed; this folder may lie anywhere, on a read-only disk too.
+
+On a machine without a screen: ${windows ? 'start-tritsmith.cmd' : platform === 'darwin' ? './start-tritsmith.command' : './start-tritsmith.sh'} --no-browser --port 8100 prints a link.
 
 The command line: ${windows ? 'tritsmith.cmd' : './tritsmith'} --help, for example ${windows ? 'tritsmith.cmd' : './tritsmith'} demo
 

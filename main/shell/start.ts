@@ -1,4 +1,7 @@
-/** `npm start`: the workbench in Electron where its binary can be had, else in an app window of an installed browser, else in the default browser. */
+/**
+ * `npm start [-- --workspace <folder>] [--no-browser] [--port <number>]`, and the start script of a portable archive: the workbench in Electron where its
+ * binary can be had, else in an app window of an installed browser, else in the default browser. `--no-browser` prints a link instead.
+ */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,7 +16,9 @@ process.umask(0o077);
 const fetchMilliseconds = 600_000;
 /** A window that ends later than this was open. */
 const startMilliseconds = 20_000;
-const { values } = parseArgs({ options: { workspace: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { workspace: { type: 'string' }, port: { type: 'string' }, 'no-browser': { type: 'boolean' } },
+});
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
@@ -61,8 +66,9 @@ function reasonIn(complaint: string): string {
 }
 
 /** What Electron is given: which Node its workers run on, and nothing that would make a plain Node of it. */
-function windowEnvironment({ ELECTRON_RUN_AS_NODE: _, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return { ...env, TRITSMITH_NODE: process.execPath };
+function windowEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const given = Object.entries(env).filter(([name]) => name !== 'ELECTRON_RUN_AS_NODE');
+  return { ...Object.fromEntries(given), TRITSMITH_NODE: process.execPath };
 }
 
 /** Opens the window and ends with it; where Electron breaks down before that (no sandbox, a library that lacks), says so and returns. */
@@ -104,7 +110,7 @@ async function openInBrowser(): Promise<void> {
   };
   process.once('exit', end);
   const present = async (link: string): Promise<void> => {
-    if (!first) {
+    if (!first || values['no-browser'] === true) {
       say(`Tritsmith is at ${link}`);
       return;
     }
@@ -118,14 +124,14 @@ async function openInBrowser(): Promise<void> {
   };
   await openBrowserShell({
     ...(values.workspace === undefined ? {} : { workspace: values.workspace }),
-    port: 0,
+    port: Number(values.port ?? 0),
     present: (link) => void present(link),
     onOpened: end,
   });
 }
 
 try {
-  const electron = await findElectron();
+  const electron = values['no-browser'] === true ? null : await findElectron();
   if (electron !== null) await openWindow(electron);
   await openInBrowser();
 } catch (thrown) {
