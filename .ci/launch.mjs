@@ -3,9 +3,9 @@
  * `node .ci/launch.mjs <script.ts> [arguments]`; without a script it only installs. Runs on any Node from 20 on.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { digest, isCurrentPrebuild, nativeSources, prebuildFolder } from './native-sources.mjs';
 import { findNode, nodeHeaders, root } from './node.mjs';
 
 const modules = join(root, 'node_modules');
@@ -26,27 +26,21 @@ function must(what, program, args, options = {}) {
   process.exit(1);
 }
 
-function digest(paths) {
-  const hash = createHash('sha256');
-  for (const path of paths)
-    hash
-      .update(path)
-      .update('\0')
-      .update(readFileSync(join(root, path)));
-  return hash.digest('hex');
-}
+const stampOf = (name) => join(modules, '.tritsmith', name);
+const isDone = (name, now, product) =>
+  existsSync(stampOf(name)) && readFileSync(stampOf(name), 'utf8') === now && existsSync(product);
 
 /** Calls `work` unless the stamp of an earlier call on the same inputs is there. */
-function once(name, inputs, products, work) {
-  const stamp = join(modules, '.tritsmith', name);
+function once(name, inputs, product, work) {
+  const stamp = stampOf(name);
   const now = digest(inputs);
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === now && products.every((path) => existsSync(path))) return;
+  if (isDone(name, now, product)) return;
   work();
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, now);
 }
 
-once('packages', ['package-lock.json'], [join(modules, '.package-lock.json')], () => {
+once('packages', ['package-lock.json'], join(modules, '.package-lock.json'), () => {
   must('Installing packages (about 20 seconds)', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     shell: process.platform === 'win32',
   });
@@ -59,22 +53,37 @@ if (node === null) {
   process.exit(1);
 }
 
-const sources = readdirSync(join(root, 'native'), { recursive: true, encoding: 'utf8' })
-  .filter((path) => /\.(cc|h|gyp)$/.test(path) && !path.startsWith('build'))
-  .map((path) => join('native', path))
-  .sort();
-once('native', sources, [join(root, 'native', 'build', 'Release', 'tritsmith.node')], () => {
-  // The pinned Node's package brings its own headers, so nothing is downloaded.
-  must('Building the native kernel', node, [
-    join(modules, 'node-gyp', 'bin', 'node-gyp.js'),
-    'rebuild',
-    '--directory=native',
-    `--nodedir=${nodeHeaders()}`,
-    '--jobs=max',
-  ]);
-});
+/** The addon that was compiled here; else one that was prebuilt from the same sources; else it is compiled now. */
+function provideAddon() {
+  const compiled = join(root, 'native', 'build', 'Release', 'tritsmith.node');
+  const sources = nativeSources();
+  if (isDone('native', digest(sources), compiled)) return;
+  if (isCurrentPrebuild(prebuildFolder(process.platform, process.arch))) {
+    // The compiled one is looked for first (native/addon.ts), and what is left here is of other sources.
+    rmSync(compiled, { force: true });
+    return;
+  }
+  if (process.platform === 'win32') {
+    process.stderr.write(
+      `The kernels cannot be compiled on Windows. Use the portable archive (README.md), or put an addon that "npm run prebuild" made on Linux into ${prebuildFolder(process.platform, process.arch)}.\n`,
+    );
+    process.exit(1);
+  }
+  once('native', sources, compiled, () => {
+    // The pinned Node's package brings its own headers, so nothing is downloaded.
+    must('Building the native kernel', node, [
+      join(modules, 'node-gyp', 'bin', 'node-gyp.js'),
+      'rebuild',
+      '--directory=native',
+      `--nodedir=${nodeHeaders()}`,
+      '--jobs=max',
+    ]);
+  });
+}
 
 const [script, ...args] = process.argv.slice(2);
+// What makes addons for others does not need one itself.
+if (script !== 'packaging/prebuild.ts') provideAddon();
 if (script !== undefined) {
   const child = spawn(node, [join(root, script), ...args], {
     stdio: 'inherit',

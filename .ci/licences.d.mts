@@ -6,6 +6,6 @@ export interface ShippingPackage {
 }
 export const bundled: readonly string[];
 export const allowed: readonly string[];
-export function shippingPackages(): ShippingPackage[];
+export function shippingPackages(names?: readonly string[]): ShippingPackage[];
 export function isAllowed(licence: string): boolean;
 export function licencesPage(): string;

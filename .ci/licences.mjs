@@ -32,8 +32,12 @@ export const allowed = [
   'PSF-2.0',
 ];
 
-/** Every package that ships: the dependencies and what is bundled, with all that they need. Sorted by name. */
-export function shippingPackages() {
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+/** These packages with all that they need, by default every one that ships: the dependencies and what is bundled. Sorted by name. */
+export function shippingPackages(
+  names = [...Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }), ...bundled],
+) {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
   const found = new Map();
   const visit = (name, from) => {
@@ -54,9 +58,7 @@ export function shippingPackages() {
       if (place === '') return;
     }
   };
-  const own = packages[''];
-  for (const name of [...Object.keys({ ...own.dependencies, ...own.optionalDependencies }), ...bundled])
-    visit(name, '');
+  for (const name of names) visit(name, '');
   return [...found.values()].sort((a, b) => a.name.localeCompare(b.name) || a.version.localeCompare(b.version));
 }
 

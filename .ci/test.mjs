@@ -81,7 +81,18 @@ async function checkSources() {
     ]),
     await check('rooms (dependency-cruiser)', [
       bin('dependency-cruiser', 'bin', 'dependency-cruiser.mjs'),
-      ...['--config', '.dependency-cruiser.mjs', 'main', 'native', 'preload', 'renderer', 'bench', 'e2e', 'resources'],
+      ...[
+        '--config',
+        '.dependency-cruiser.mjs',
+        'main',
+        'native',
+        'preload',
+        'renderer',
+        'bench',
+        'e2e',
+        'packaging',
+        'resources',
+      ],
     ]),
     await check('types (tsc)', [
       bin('typescript', 'bin', 'tsc'),

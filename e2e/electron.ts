@@ -17,6 +17,7 @@ export async function openElectron(workspace: string): Promise<ElectronScene> {
   const app = await _electron.launch({
     executablePath,
     args: [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), root, '--workspace', workspace],
+    env: { ...process.env, TRITSMITH_NODE: process.execPath },
   });
   // The specs type paths: the question whether the page may read them is answered "Allow".
   await app.evaluate(({ dialog }) => {

@@ -87,6 +87,7 @@ describe('doors to the network', () => {
   /** The only files that open one, and why. */
   const doors: Record<string, string> = {
     'main/hub/hub-client.ts': 'downloads a teacher that the user asked for',
+    'main/hub/network-settings.ts': 'opens none: sets the proxy and the certificates of the former',
     'main/shell/server/server.ts': 'listens on 127.0.0.1',
     'renderer/session.ts': 'asks its own server',
     'renderer/serving/examples.ts': 'opens none: shows code that asks a served student',

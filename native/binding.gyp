@@ -20,12 +20,6 @@
       "OTHER_CFLAGS": ["<@(warnings)", "<@(arithmetic)"],
       "MACOSX_DEPLOYMENT_TARGET": "11.0",
     },
-    "msvs_settings": {
-      "VCCLCompilerTool": {
-        "ExceptionHandling": 1,
-        "AdditionalOptions": ["/std:c++17", "/O2", "/fp:precise"],
-      }
-    },
   },
   "targets": [
     {
@@ -69,7 +63,6 @@
             "sources": ["training/elementwise_avx2.cc", "kernels/avx2.cc"],
             "cflags": ["-mavx2", "-mfma", "-mf16c"],
             "xcode_settings": {"OTHER_CFLAGS": ["-mavx2", "-mfma", "-mf16c"]},
-            "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/arch:AVX2"]}},
           },
           {
             "target_name": "avxvnni",
@@ -77,7 +70,6 @@
             "sources": ["kernels/avxvnni.cc"],
             "cflags": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"],
             "xcode_settings": {"OTHER_CFLAGS": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"]},
-            "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/arch:AVX2"]}},
           },
           {
             "target_name": "avx512",
@@ -85,7 +77,6 @@
             "sources": ["training/elementwise_avx512.cc", "kernels/avx512vnni.cc"],
             "cflags": ["<@(avx512)", "-mprefer-vector-width=512", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
             "xcode_settings": {"OTHER_CFLAGS": ["<@(avx512)"]},
-            "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/arch:AVX512"]}},
           },
         ],
       },

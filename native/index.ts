@@ -2,7 +2,7 @@
  * Typed door to the native addon. Every array is allocated by the caller (Electron's memory cage forbids external
  * ArrayBuffers); native code fills it. All functions are deterministic: the result does not depend on the thread count.
  */
-import { createRequire } from 'node:module';
+import { addon } from './addon.ts';
 
 /** What quantising one matrix found. */
 export interface TernaryStatistics {
@@ -86,5 +86,4 @@ export interface NativeTraining {
   setThreads(threads: number): void;
 }
 
-const require = createRequire(import.meta.url);
-export const native = require('./build/Release/tritsmith.node') as NativeTraining;
+export const native = addon as NativeTraining;

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeStudent } from './golden/student-files.ts';
 import { prompt, students, writeStudents } from './golden/students.ts';
@@ -341,7 +342,7 @@ describe('errors', () => {
   it('say what is wrong with the file', () => {
     expect(failure(() => loadModel(join(folder, 'absent.gguf'))).code).toBe('not-found');
     expect(failure(() => loadModel(folder)).code).toBe('not-found');
-    expect(failure(() => loadModel(new URL(import.meta.url).pathname)).code).toBe('bad-input');
+    expect(failure(() => loadModel(fileURLToPath(import.meta.url))).code).toBe('bad-input');
     const whole = readFileSync(path('llama-f16'));
     const cut = join(folder, 'cut.gguf');
     writeFileSync(cut, whole.subarray(0, whole.length - 1000));

@@ -2,7 +2,7 @@
  * The student's runtime: loads a GGUF file (docs/formats.md; I2_S, Q2_0, TQ2_0 and TQ1_0, dense tensors) and runs it on the CPU. Calls are synchronous and
  * meant for a worker process; `generate` gives the event loop a turn after every token, so that it can be cancelled.
  */
-import { createRequire } from 'node:module';
+import { addon } from './addon.ts';
 
 export type KernelName = 'avx512-vnni' | 'avx-vnni' | 'avx2' | 'neon-dot' | 'portable';
 
@@ -140,8 +140,7 @@ export interface MachineSpeed {
   integerMultiplyAddsPerSecond: number;
 }
 
-const require = createRequire(import.meta.url);
-const native = require('./build/Release/tritsmith.node') as NativeRuntime;
+const native = addon as NativeRuntime;
 
 /** Kernels that this processor runs, best first. */
 export const availableKernels = (): KernelName[] => native.kernels();

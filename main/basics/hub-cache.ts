@@ -3,8 +3,8 @@
  * snapshot are links to blobs (huggingface_hub, "Understand caching").
  */
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { homeFolder } from '../contract/data-folder.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { modelsPrefix } from '../contract/local-path.ts';
 import { isWithin } from './path-within.ts';
@@ -16,7 +16,7 @@ const mostRefBytes = 200;
 export function hubCacheFolder(environment: NodeJS.ProcessEnv = process.env): string | null {
   const named = environment['HF_HUB_CACHE'] || environment['HUGGINGFACE_HUB_CACHE'];
   const home =
-    environment['HF_HOME'] || join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'huggingface');
+    environment['HF_HOME'] || join(environment['XDG_CACHE_HOME'] || join(homeFolder(), '.cache'), 'huggingface');
   const folder = resolve(named || join(home, 'hub'));
   return existsSync(folder) ? folder : null;
 }

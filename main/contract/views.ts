@@ -24,6 +24,8 @@ export const applicationInformation = z.object({
   notices: z.array(z.string()),
   /** Where the demo teacher and task lie; null when they did not come with this copy of the program. */
   demo: z.object({ teacher: z.string(), train: z.string(), dev: z.string() }).nullable(),
+  /** Path of the script that is the command line; null in a clone, where npm starts it. */
+  commandLine: z.string().nullable(),
 });
 export type ApplicationInformation = z.infer<typeof applicationInformation>;
 

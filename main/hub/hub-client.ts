@@ -4,6 +4,7 @@
  * sends its large files from.
  */
 import { TritsmithError } from '../contract/errors.ts';
+import { useNetworkSettings } from './network-settings.ts';
 
 /** A public address, read by nothing before the user searches or downloads. */
 const publicHub = 'https://huggingface.co';
@@ -83,6 +84,7 @@ export class HubClient {
    */
   async open(path: string, headers: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<HubAnswer> {
     refuseWhenOffline();
+    useNetworkSettings();
     let url = new URL(this.endpoint + path);
     const home = url.origin;
     let contentHash: string | null = null;

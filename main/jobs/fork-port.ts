@@ -1,7 +1,5 @@
 /** Workers as child processes of Node: the port of every shell. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fromMessageText, toMessageText } from './message-text.ts';
 import { OutputTail } from './output-tail.ts';
@@ -23,20 +21,11 @@ export function forkPort(
 }
 
 /**
- * The running Node; within Electron the pinned one, so that a student is the same bit for bit from every shell. (A utility process
- * would also have to keep all tensors in Electron's memory cage.)
+ * The running Node; within Electron the one that started it (`main/shell/start.ts` says which), so that a student is the same bit for bit from every
+ * shell. (A utility process would also have to keep all tensors in Electron's memory cage.)
  */
 function nodeBinary(): string {
-  if (process.versions['electron'] === undefined) return process.execPath;
-  const system = process.platform === 'win32' ? 'win' : process.platform;
-  const name = process.platform === 'win32' ? 'node.exe' : 'node';
-  try {
-    const manifest = createRequire(import.meta.url).resolve(`node-${system}-${process.arch}/package.json`);
-    return join(dirname(manifest), 'bin', name);
-  } catch {
-    // Systems without a pinned package (.ci/node.mjs).
-    return name;
-  }
+  return process.versions['electron'] === undefined ? process.execPath : (process.env['TRITSMITH_NODE'] ?? 'node');
 }
 
 function forkWorker(entry: string, program: string): WorkerProcess {

@@ -1,4 +1,7 @@
-/** `npm start`: the workbench in Electron where its binary can be had, else in an app window of an installed browser, else in the default browser. */
+/**
+ * `npm start [-- --workspace <folder>] [--no-browser] [--port <number>]`, and the start script of a portable archive: the workbench in Electron where its
+ * binary can be had, else in an app window of an installed browser, else in the default browser. `--no-browser` prints a link instead.
+ */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,13 +16,17 @@ process.umask(0o077);
 const fetchMilliseconds = 600_000;
 /** A window that ends later than this was open. */
 const startMilliseconds = 20_000;
-const { values } = parseArgs({ options: { workspace: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { workspace: { type: 'string' }, port: { type: 'string' }, 'no-browser': { type: 'boolean' } },
+});
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
 /** Electron's binary, fetched by its own installer on the first start (it checks the digest); a line says why where it can't be had. */
 async function findElectron(): Promise<string | null> {
+  const folder = electronFolder();
+  if (folder === null && electronBinary() === null) return null;
   if (process.platform === 'linux' && !process.env['DISPLAY'] && !process.env['WAYLAND_DISPLAY']) {
     say('There is no screen here for a window of our own.');
     return null;
@@ -29,9 +36,9 @@ async function findElectron(): Promise<string | null> {
     return null;
   }
   const present = electronBinary();
-  if (present !== null) return present;
+  if (present !== null || folder === null) return present;
   say('Fetching Electron for the first start (about 120 MB) ...');
-  const installer = spawn(process.execPath, [join(electronFolder(), 'install.js')], {
+  const installer = spawn(process.execPath, [join(folder, 'install.js')], {
     stdio: ['ignore', 'ignore', 'pipe'],
     timeout: fetchMilliseconds,
   });
@@ -58,6 +65,12 @@ function reasonIn(complaint: string): string {
   return (lines.find((line) => /error/i.test(line)) ?? lines[0] ?? 'its installer failed').slice(0, 160);
 }
 
+/** What Electron is given: which Node its workers run on, and nothing that would make a plain Node of it. */
+function windowEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const given = Object.entries(env).filter(([name]) => name !== 'ELECTRON_RUN_AS_NODE');
+  return { ...Object.fromEntries(given), TRITSMITH_NODE: process.execPath };
+}
+
 /** Opens the window and ends with it; where Electron breaks down before that (no sandbox, a library that lacks), says so and returns. */
 async function openWindow(electron: string): Promise<void> {
   buildPageWhenDue((line) => process.stderr.write(line), 'window');
@@ -65,6 +78,7 @@ async function openWindow(electron: string): Promise<void> {
   let asked = false;
   const window = spawn(electron, values.workspace === undefined ? [root] : [root, '--workspace', values.workspace], {
     stdio: 'inherit',
+    env: windowEnvironment(process.env),
   });
   const pass = (signal: NodeJS.Signals): void => {
     asked = true;
@@ -96,7 +110,7 @@ async function openInBrowser(): Promise<void> {
   };
   process.once('exit', end);
   const present = async (link: string): Promise<void> => {
-    if (!first) {
+    if (!first || values['no-browser'] === true) {
       say(`Tritsmith is at ${link}`);
       return;
     }
@@ -110,14 +124,14 @@ async function openInBrowser(): Promise<void> {
   };
   await openBrowserShell({
     ...(values.workspace === undefined ? {} : { workspace: values.workspace }),
-    port: 0,
+    port: Number(values.port ?? 0),
     present: (link) => void present(link),
     onOpened: end,
   });
 }
 
 try {
-  const electron = await findElectron();
+  const electron = values['no-browser'] === true ? null : await findElectron();
   if (electron !== null) await openWindow(electron);
   await openInBrowser();
 } catch (thrown) {

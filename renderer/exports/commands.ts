@@ -39,20 +39,29 @@ export interface Runnable extends Pick<
 }
 
 /** Tritsmith writes texts with any file, and scores labels with the one that it prefers of a model. */
-function ownCommand(file: Runnable, task: TaskSettings, windows: boolean): string | null {
+function ownCommand(file: Runnable, task: TaskSettings, windows: boolean, program: string | null): string | null {
+  const tritsmith = program === null ? 'npm run tritsmith --' : quoted(program, windows);
   if (task.kind === 'generation') {
     const tokenizer = file.pruning == null ? ` --tokenizer ${quoted(file.teacher, windows)}` : '';
     const prompt = quoted(examplePrompt(task).replaceAll('\\n', '\n'), windows);
-    return `npm run tritsmith -- generate ${quoted(file.path, windows)}${tokenizer} --prompt ${prompt} --max-tokens ${String(task.maxNewTokens)}`;
+    return `${tritsmith} generate ${quoted(file.path, windows)}${tokenizer} --prompt ${prompt} --max-tokens ${String(task.maxNewTokens)}`;
   }
   if (!file.preferred) return null;
   const texts = task.textColumns.map((column) => `--text ${quoted(`<${column}>`, windows)}`).join(' ');
   const model = file.model === studentModel ? '' : ` --model ${file.model}`;
-  return `npm run tritsmith -- classify ${file.experiment}${model} ${texts}`;
+  return `${tritsmith} classify ${file.experiment}${model} ${texts}`;
 }
 
-/** One command for each program that runs the file, ours first; empty where none is known (ONNX). */
-export function runCommands(file: Runnable, task: TaskSettings, windows: boolean): RunCommand[] {
+/**
+ * One command for each program that runs the file, ours first; empty where none is known (ONNX). `program`: path of our command line; null where npm
+ * starts it.
+ */
+export function runCommands(
+  file: Runnable,
+  task: TaskSettings,
+  windows: boolean,
+  program: string | null = null,
+): RunCommand[] {
   const path = quoted(file.path, windows);
   const prompt = examplePrompt(task);
   const length = String(answerLength(task));
@@ -62,7 +71,7 @@ export function runCommands(file: Runnable, task: TaskSettings, windows: boolean
   }
   const runs = (program: RunCommand['program']): boolean =>
     file.verdicts?.some((verdict) => verdict.program === program && verdict.runs) ?? false;
-  const own = runs('Tritsmith') ? ownCommand(file, task, windows) : null;
+  const own = runs('Tritsmith') ? ownCommand(file, task, windows, program) : null;
   // A text as it is, not as a message of a chat.
   const completion = `-m ${path} -no-cnv -p ${quoted(prompt, windows)} -n ${length} --temp 0`;
   const built = windows ? 'build\\bin\\Release\\llama-completion' : 'build/bin/llama-completion';

@@ -41,6 +41,13 @@ describe('the commands that run an exported file', () => {
     expect(quoted('C:\\a b.gguf', true)).toBe('"C:\\a b.gguf"');
   });
 
+  it('name the script of a portable archive', () => {
+    expect(runCommands(file, task, false, '/opt/tritsmith 1/tritsmith')[0]!.text).toBe(
+      "'/opt/tritsmith 1/tritsmith' classify tickets-1 --text '<text>'",
+    );
+    expect(runCommands(file, task, true, 'D:\\T\\tritsmith.cmd')[0]!.text).toMatch(/^"D:\\T\\tritsmith.cmd" classify /);
+  });
+
   it('in bitnet.cpp is its own build of the same program', () => {
     const ternary: Runnable = { ...file, type: 'i2_s', verdicts: [verdict('bitnet.cpp', true)] };
     const command = (windows: boolean) => runCommands(ternary, task, windows)[0]!.text;

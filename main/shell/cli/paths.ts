@@ -1,12 +1,12 @@
 /** Paths as people type them. */
-import { homedir } from 'node:os';
 import { resolve } from 'node:path';
+import { homeFolder } from '../../contract/data-folder.ts';
 import { withHome } from '../../contract/local-path.ts';
 import { modelFolder } from '../../basics/hub-cache.ts';
 
 /** Absolute, with `~` for the home folder. */
 export function absolutePath(path: string): string {
-  return resolve(withHome(path, homedir()));
+  return resolve(withHome(path, homeFolder()));
 }
 
 /** The folder of a model, which may be given by its place in the cache of Hugging Face. @throws TritsmithError as `modelFolder` */

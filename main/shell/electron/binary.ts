@@ -1,20 +1,31 @@
-/** Electron's binary: its package comes with `npm ci`, the binary only with the first `npm start`. */
+/** Electron's binary: in a clone its package comes with `npm ci`, the binary with the first `npm start`; beside a portable archive people may put it. */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const inPackage: Partial<Record<NodeJS.Platform, string>> = {
   darwin: 'Electron.app/Contents/MacOS/Electron',
   win32: 'electron.exe',
 };
 
-export function electronFolder(): string {
-  return dirname(createRequire(import.meta.url).resolve('electron/package.json'));
+/** Folder of its package; null in a portable archive, which holds none. */
+export function electronFolder(): string | null {
+  try {
+    return dirname(createRequire(import.meta.url).resolve('electron/package.json'));
+  } catch {
+    return null;
+  }
 }
 
-/** Path of the binary in `folder` of the package; null while it has not been fetched whole. */
-export function electronBinary(folder = electronFolder()): string | null {
-  const path = join(folder, 'dist', inPackage[process.platform] ?? 'electron');
+/** Folder in which a portable archive's user may have unpacked Electron's release: `electron` beside the engine. */
+const besideEngine = fileURLToPath(new URL('../../../../electron', import.meta.url));
+
+/** Path of the binary in `folder` of the package, or where there is no package, in `beside`; null while it is not there whole. */
+export function electronBinary(folder = electronFolder(), beside = besideEngine): string | null {
+  const name = inPackage[process.platform] ?? 'electron';
+  if (folder === null) return existsSync(join(beside, name)) ? join(beside, name) : null;
+  const path = join(folder, 'dist', name);
   // Its installer writes path.txt last.
   return existsSync(path) && existsSync(join(folder, 'path.txt')) && isOfPackage(folder) ? path : null;
 }

@@ -58,7 +58,7 @@ async function start(folder: string): Promise<void> {
       shell: 'electron',
       paths: { kind: 'granted', shipped: [join(root, 'resources')], ask: askToRead },
       jobs: forkPort(),
-      runtime: forkPort(join(root, 'main', 'jobs', 'runtime-worker.ts')),
+      runtime: forkPort(fileURLToPath(new URL('../../jobs/helper-worker.ts', import.meta.url))),
       reveal: (path) => {
         shell.showItemInFolder(path);
       },

@@ -3,9 +3,10 @@
  * arguments of a process.
  */
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { homeFolder } from '../../contract/data-folder.ts';
 
 export interface HandOff {
   /** Address of the file; opening it leads to the link. */
@@ -31,7 +32,7 @@ export function handOff(link: string, browser: string | null): HandOff {
 /** A browser in a snap sees neither the temporary folder nor hidden ones, but its own. */
 function readableFor(browser: string | null): string {
   const snap = browser === null ? undefined : /\/snap\/(?:bin\/)?([\w-]+)/.exec(realTarget(browser))?.[1];
-  return snap === undefined ? tmpdir() : join(homedir(), 'snap', snap, 'common');
+  return snap === undefined ? tmpdir() : join(homeFolder(), 'snap', snap, 'common');
 }
 
 function realTarget(path: string): string {

@@ -1,7 +1,7 @@
 /** The files that a recipe names: made absolute, and looked for before anything is started. */
 import { accessSync, constants, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { homeFolder } from '../../contract/data-folder.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import { withHome } from '../../contract/local-path.ts';
 import type { InputProblem } from '../../contract/messages/en/workbench.ts';
@@ -18,7 +18,7 @@ export function parseRecipe(value: unknown): Recipe {
 
 /** The recipe with every path absolute; relative ones are seen from `base`. */
 export function withAbsolutePaths(recipe: Recipe, base: string): Recipe {
-  const absolute = (path: string): string => resolve(base, withHome(path, homedir()));
+  const absolute = (path: string): string => resolve(base, withHome(path, homeFolder()));
   return withPaths(recipe, absolute, (path) => modelFolder(absolute(path)));
 }
 

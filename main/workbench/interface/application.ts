@@ -1,5 +1,5 @@
 /** The whole application behind every shell that shows the interface: an open workspace and all that works in it. */
-import { homedir } from 'node:os';
+import { homeFolder } from '../../contract/data-folder.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { emptyBin } from '../experiments/annotations.ts';
 import { BenchmarkStore } from '../results/benchmarks.ts';
@@ -80,7 +80,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
     sideJobs,
     served,
     paths: pathAccess(options.paths, workspace),
-    home: options.paths.kind === 'granted' ? workspace.paths.folder : homedir(),
+    home: options.paths.kind === 'granted' ? workspace.paths.folder : homeFolder(),
     close: async () => {
       await Promise.all([queue.close(), downloads.close(), sideJobs.close(), served.close()]);
       workspace.close();

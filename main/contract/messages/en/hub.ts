@@ -6,6 +6,15 @@ import type { Sentences } from '../sentences.ts';
 const checkNetwork = 'Check HF_ENDPOINT and the network, then try again.';
 const localWorks = 'Everything that is on this machine works without it.';
 
+/** What OpenSSL calls a chain that ends at nobody who is known; mostly a company's proxy that reads along. */
+const untrusted = [
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+];
+
 const networkProblems: Readonly<Record<string, string>> = {
   ENOTFOUND: 'its name is not known here; there may be no network',
   EAI_AGAIN: 'its name is not known here; there may be no network',
@@ -15,6 +24,7 @@ const networkProblems: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'no answer came in time',
   UND_ERR_CONNECT_TIMEOUT: 'no answer came in time',
   CERT_HAS_EXPIRED: 'its certificate has expired',
+  ...Object.fromEntries(untrusted.map((code) => [code, 'its certificate is signed by nobody that this machine trusts'])),
 };
 
 export const hub = {
@@ -48,7 +58,9 @@ export const hub = {
   }): Sentences => ({
     message: `The Hub cannot be reached at ${host}.`,
     reason: code === undefined ? problem : `${networkProblems[code] ?? problem} (${code})`,
-    remedy: `Check the network and try again. ${localWorks}`,
+    remedy: untrusted.includes(code ?? '')
+      ? `Where a company's proxy stands in between, save its certificate as a .pem file and start Tritsmith with NODE_EXTRA_CA_CERTS=<that file>. ${localWorks}`
+      : `Check the network and try again. ${localWorks}`,
   }),
   /** `wait`: seconds, where the server names them. */
   'hub.slow-down': ({ reason, wait }: { reason: string; wait: number | null }): Sentences => ({
@@ -83,6 +95,17 @@ export const hub = {
     message: `${host ?? 'The server of the large files'} refused.`,
     reason,
     remedy: 'Try again.',
+  }),
+  /** `variable`: of the environment. Its value may hold a password, so it is not shown. */
+  'network.proxy': ({ variable }: { variable: string }): Sentences => ({
+    message: `The environment variable ${variable} is no address of a proxy.`,
+    remedy: 'It should look like http://proxy.example:8080.',
+  }),
+  'network.proxy-kind': ({ variable, kind }: { variable: string; kind: string }): Sentences => ({
+    message: `The environment variable ${variable} names a proxy of the kind "${kind}", which cannot be used.`,
+    reason: 'Only http and https proxies can.',
+    remedy:
+      'Set HTTPS_PROXY to the http proxy of your network (http://<name>:<port>); it goes before ALL_PROXY. Or download the model by other means and choose its folder.',
   }),
   'hub.offline': (): Sentences => ({
     message: 'HF_HUB_OFFLINE is set, so the Hub is not asked.',

@@ -1,10 +1,10 @@
 /** The program itself: what it is, what the machine can do, settings, and the stream of everything that happens. */
-import { homedir } from 'node:os';
 import { browse } from '../browse.ts';
 import { demoPaths } from '../demo.ts';
+import { homeFolder } from '../../../contract/data-folder.ts';
 import { hubCacheFolder } from '../../../basics/hub-cache.ts';
 import { examine } from '../../machine/doctor.ts';
-import { programVersions } from '../../machine/machine.ts';
+import { commandLine, programVersions } from '../../machine/machine.ts';
 import type { Procedures } from './base.ts';
 
 export function applicationProcedures({ application, files, drafts }: Procedures) {
@@ -15,10 +15,11 @@ export function applicationProcedures({ application, files, drafts }: Procedures
         shell: app.options.shell,
         workspace: app.workspace.paths.folder,
         home: app.home,
-        userFolder: homedir(),
+        userFolder: homeFolder(),
         hubCache: hubCacheFolder(),
         notices: [...app.workspace.notices],
         demo: demoPaths(),
+        commandLine: commandLine(),
       })),
       machine: application.machine.handler(({ context: { application: app } }) =>
         examine(app.options.jobs, app.workspace.paths.folder),

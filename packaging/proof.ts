@@ -1,0 +1,171 @@
+/**
+ * `npm run package:test [-- --archive <file>]`: makes the archive of linux-x64, unpacks it into a root file system with nothing else but the C and C++ library and a
+ * shell, and uses it there: read-only, in a path with blanks and umlauts, without HOME, as two other users at once, in a network namespace without a route. What the
+ * machine does not lend (namespaces, other users) is said and left out; the rest is shown all the same.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { toJavaScript } from './javascript.ts';
+import { makePackage } from './package.ts';
+import { root, run } from './run.ts';
+import { targetNamed } from './targets.ts';
+
+/** As README.txt of the archive says. */
+const glibcFloor = 34;
+/** What the archive may take from the system, and a shell for its scripts. */
+const libraries = ['libc', 'libm', 'libdl', 'libpthread', 'librt', 'libgcc_s', 'libstdc++'];
+/** Users that this machine need not know. */
+const users = [54_321, 54_322];
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** The newest glibc that a binary asks for, as the second number of its version. */
+export function glibcNeeded(bytes: Buffer): number {
+  const asked = [...bytes.toString('latin1').matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
+  return Math.max(0, ...asked);
+}
+
+function checkFloor(folder: string): void {
+  let most = { minor: 0, path: '' };
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || !/\.(node|so(\.\d+)*)$|^node$/.test(entry.name)) continue;
+    const path = join(entry.parentPath, entry.name);
+    const minor = glibcNeeded(readFileSync(path));
+    if (minor > most.minor) most = { minor, path };
+  }
+  if (most.minor > glibcFloor) throw new Error(`${most.path} asks for glibc 2.${String(most.minor)}.`);
+  say(`ok: no binary asks for more than glibc 2.${String(most.minor)}`);
+}
+
+/** Copies the libraries and a shell of this machine, where the loader looks for them. */
+async function furnish(place: string): Promise<void> {
+  const cached = await run('ldconfig', ['-p']);
+  const take = (path: string, to: string): void => {
+    mkdirSync(dirname(join(place, to)), { recursive: true });
+    copyFileSync(path, join(place, to));
+    chmodSync(join(place, to), 0o755);
+  };
+  for (const name of libraries) {
+    const [, file, path] =
+      new RegExp(`^\\s*(${name.replaceAll('+', '\\+')}\\.so\\.\\d+) \\(libc6,x86-64\\b.* => (.*)$`, 'm').exec(cached) ??
+      [];
+    if (file === undefined || path === undefined) throw new Error(`This machine has no ${name}.`);
+    take(path, `lib/${file}`);
+  }
+  take('/lib64/ld-linux-x86-64.so.2', 'lib64/ld-linux-x86-64.so.2');
+  take('/bin/sh', 'bin/sh');
+  for (const name of ['dev', 'proc', 'tmp']) mkdirSync(join(place, name));
+}
+
+/** What a process in the fresh root is started with; the shell's `$1` is the root, the rest is run in it. */
+const enter = `set -e
+place=$1; shift
+mount --make-rprivate /
+mount --bind "$place" "$place"
+mount --rbind /dev "$place/dev"
+mount -t proc proc "$place/proc"
+mount -t tmpfs -o mode=1777 tmpfs "$place/tmp"
+mount -o remount,bind,ro "$place"
+ip link set lo up
+`;
+const isRoot = process.getuid?.() === 0;
+const namespaces = [
+  '--mount',
+  '--net',
+  '--pid',
+  '--fork',
+  '--kill-child',
+  ...(isRoot ? [] : ['--user', '--map-root-user']),
+];
+
+/** Why the machine does not lend a root file system and a network of one's own; null where it does. */
+function forbidden(place: string): string | null {
+  const script = `${enter}exec chroot "$place" /bin/sh -c 'exit 7'`;
+  const { status, stderr, error } = spawnSync('unshare', [...namespaces, 'sh', '-c', script, 'sh', place], {
+    encoding: 'utf8',
+  });
+  return status === 7 ? null : (error?.message ?? stderr.trim());
+}
+
+/** Runs to the end with output on this terminal; resolves to the exit code. */
+function through(program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<number | null> {
+  const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'], env });
+  return new Promise((done, reject) => {
+    child.once('error', reject);
+    child.once('close', done);
+  });
+}
+
+async function prove(archive: string): Promise<boolean> {
+  const place = mkdtempSync(join(tmpdir(), 'tritsmith-proof-'));
+  chmodSync(place, 0o755);
+  try {
+    const home = 'opt/Größe & Maß';
+    mkdirSync(join(place, home), { recursive: true });
+    await run('tar', ['-xzf', archive, '-C', join(place, home), '--no-same-owner']);
+    const name = readdirSync(join(place, home))[0]!;
+    checkFloor(join(place, home));
+    await furnish(place);
+    mkdirSync(join(place, 'proof'));
+    const script = readFileSync(join(root, 'packaging', 'inside.ts'), 'utf8');
+    writeFileSync(join(place, 'proof', 'inside.mjs'), toJavaScript(script, 'packaging/inside.ts', existsSync));
+    const inside = (from: string, user: number, what: string): string[] => [
+      `${from}/${home}/${name}/engine/bin/node`,
+      `${from}/proof/inside.mjs`,
+      what,
+      `${from}/${home}/${name}`,
+      `${from}/tmp/${String(user)}`,
+    ];
+    const why = forbidden(place);
+    if (why !== null) {
+      say(`NOT SHOWN HERE: a fresh root, no network, other users. This machine does not lend namespaces (${why}).`);
+      const [program, ...args] = inside(place, 0, 'all');
+      const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'HOME'));
+      return (await through(program!, args, { ...env, PROOF_PLAIN: '1' })) === 0;
+    }
+    if (!isRoot) say('NOT SHOWN HERE: other users than the owner of the files; that takes root.');
+    // Two users at once where there may be two; the second only opens its workbench.
+    const as = (user: number, what: string): string =>
+      `chroot ${isRoot ? `--userspec=${String(user)}:${String(user)}` : ''} "$place" ${inside('', user, what)
+        .map((arg) => `'${arg}'`)
+        .join(' ')}`;
+    const second = isRoot ? `${as(users[1]!, 'open')} &\nother=$!\n` : '';
+    const wait = isRoot ? 'wait $other' : ':';
+    const commands = `${enter}${second}${as(users[0]!, 'all')}\n${wait}`;
+    return (
+      (await through('unshare', [...namespaces, 'sh', '-c', commands, 'sh', place], { PATH: process.env['PATH'] })) ===
+      0
+    );
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { archive: { type: 'string' } } });
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    say(`NOT SHOWN HERE: this runs on linux-x64 alone, and here is ${process.platform}-${process.arch}.`);
+  } else {
+    const begun = performance.now();
+    const out = join(root, 'dist');
+    mkdirSync(out, { recursive: true });
+    const archive =
+      values.archive === undefined ? await makePackage(targetNamed('linux-x64'), out) : resolve(values.archive);
+    const passed = await prove(archive);
+    say(`${passed ? 'ok' : 'FAILED'}: ${archive} (${((performance.now() - begun) / 1000).toFixed(0)} s)`);
+    process.exitCode = passed ? 0 : 1;
+  }
+}
