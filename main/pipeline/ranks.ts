@@ -1,7 +1,7 @@
 /** A process that is one rank of several: joining the others, and making sure that all would compute the same. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { addonPath } from '../../native/addon.ts';
 import { buildMpi, loadMpi, type NativeMpi } from '../../native/mpi/index.ts';
 import { availableKernels } from '../../native/runtime.ts';
 import { fileSha256 } from '../basics/file-digest.ts';
@@ -60,9 +60,7 @@ export async function describeRank(): Promise<Record<string, string>> {
     tritsmith: versionOf('../../package.json'),
     node: process.version,
     'ONNX Runtime': versionOf('onnxruntime-node/package.json'),
-    'the compiled kernels': await fileSha256(
-      fileURLToPath(new URL('../../native/build/Release/tritsmith.node', import.meta.url)),
-    ),
+    'the compiled kernels': await fileSha256(addonPath()),
     'the kernel of this processor': availableKernels()[0] ?? '',
     'instruction sets': instructionSets().join(' '),
   };
