@@ -28,6 +28,16 @@ const scene = openScene({
       differences: [],
       predictions,
       answers: [],
+      calibration: {
+        temperature: 1.7,
+        errorBefore: 0.12,
+        error: 0.02,
+        sure: [
+          { atLeast: 0.8, rows: 240, right: 225, ci95: [0.9, 0.96] },
+          { atLeast: 0.9, rows: 180, right: 177, ci95: [0.95, 0.99] },
+          { atLeast: 0.99, rows: 0, right: 0, ci95: [0, 1] },
+        ],
+      },
     });
   },
 });
@@ -41,6 +51,14 @@ describeInBrowser('new rows', () => {
     const file = join(scene.folder, 'later.tsv');
     writeFileSync(file, ['text\tlabel', ...rows, 'a mauve one\tmauve', ''].join('\n'));
     await page.goto(`${scene.origin}/experiments/${experiment}/results`);
+    const sure = page.getByTestId('sure-answers');
+    await sure
+      .getByText('From a score of 0.90 on, it answers 60.0 % of the rows and 98.3 % of these answers are right.')
+      .waitFor(soon);
+    expect(await sure.locator('tbody tr').allInnerTexts()).toEqual([
+      expect.stringMatching(/^0\.80\s+80\.0 %\s+93\.8 %\s+90\.0 % to 96\.0 %\s+20\.0 %$/),
+      expect.stringMatching(/^0\.90\s+60\.0 %/),
+    ]);
     const card = page.getByTestId('new-rows');
     await card.getByLabel('File of new rows').fill(file);
     await card.getByLabel('File of new rows').press('Tab');
