@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- serving --base <model> [--types F16,Q2_0,TQ2_0] [--clients 1,8,32] [--seconds 30] [--tokens 64] [--threads N] [--llama-server <program>] [--no-peer]
+ * `npm run bench -- serving --base <model> [--types F16,Q2_0] [--clients 1,8,32] [--seconds 30] [--tokens 64] [--threads N] [--llama-server <program>] [--no-peer]
  * [--no-page] [--json]`: requests and tokens per second of `serve-model` and of llama.cpp on the same files, with so many clients at once.
  *
  * The files are exports of the base model as it is: rounded to ternary weights without training it writes nonsense, at the speed of a student of its size.
@@ -12,6 +12,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { TritsmithError } from '../main/contract/errors.ts';
 import { type Recipe, recipeSchema } from '../main/contract/recipe.ts';
 import { openDataset } from '../main/formats/datasets/index.ts';
 import { installLlamaCpp } from '../main/llama-cpp/index.ts';
@@ -27,12 +28,13 @@ import { type Load, measureLoad, type Target } from './serving/load.ts';
 import { llamaPeer, llamaServer, ourServer, type Running } from './serving/servers.ts';
 import { loadNote, table } from './table.ts';
 
+const kinds = ['completions', 'classes'] as const;
+type Kind = (typeof kinds)[number];
 const demo = fileURLToPath(new URL('../resources/demo', import.meta.url));
 /** Tokens of a prompt and its answer at most. */
 const context = 512;
 const types = ['F16', 'I2_S', 'Q2_0', 'TQ2_0'] as const;
 type Type = (typeof types)[number];
-type Kind = 'completions' | 'classes';
 
 interface Measured {
   readonly type: Type;
@@ -114,6 +116,7 @@ export async function compareServing(settings: Settings): Promise<Report> {
   ): Promise<void> => {
     const server = await start().catch((error: unknown) => (error as Error).message);
     if (typeof server === 'string') {
+      note(server);
       measured.push({ ...which, loads: server });
       return;
     }
@@ -149,7 +152,13 @@ export async function compareServing(settings: Settings): Promise<Report> {
   const ours = 'Tritsmith';
   for (const type of settings.types) {
     note(`Files of ${basename(base)} as ${type} ...`);
-    const { file, folder } = await filesOf(base, type, recipe);
+    const files = await filesOf(base, type, recipe).catch((error: unknown) => TritsmithError.from(error));
+    if (files instanceof TritsmithError) {
+      note(files.message);
+      for (const kind of kinds) measured.push({ type, kind, server: 'any', loads: files.message });
+      continue;
+    }
+    const { file, folder } = files;
     const completions = { path: '/v1/completions', streamed: true };
     const here = { ...completions, body: written };
     await measure({ type, kind: 'completions', server: ours }, () => ourServer(file, threads, conversations), here);
@@ -205,7 +214,6 @@ const titles: Readonly<Record<Kind, (report: Report) => string>> = {
   completions: ({ tokens }) => `Completions of ${String(tokens)} tokens`,
   classes: () => "Classes of the demo's tickets (`/v1/classify`; llama.cpp: one token after the same prompt)",
 };
-const kinds = ['completions', 'classes'] as const;
 
 /** The report as a section of docs/results.md. */
 export function servingPage(report: Report): string {
@@ -225,7 +233,7 @@ export async function run(args: string[]): Promise<void> {
     args,
     options: {
       base: { type: 'string' },
-      types: { type: 'string', default: 'F16,Q2_0,TQ2_0' },
+      types: { type: 'string', default: 'F16,Q2_0' },
       clients: { type: 'string', default: '1,8,32' },
       seconds: { type: 'string', default: '30' },
       tokens: { type: 'string', default: '64' },
