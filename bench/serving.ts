@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- serving --base <model> [--types F16,TQ2_0,I2_S] [--clients 1,8,32] [--seconds 30] [--tokens 64] [--threads N] [--llama-server <program>] [--no-peer]
+ * `npm run bench -- serving --base <model> [--types F16,TQ2_0,Q2_0] [--clients 1,8,32] [--seconds 30] [--tokens 64] [--threads N] [--llama-server <program>] [--no-peer]
  * [--no-page] [--json]`: requests and tokens per second of `serve-model` and of llama.cpp on the same files, with so many clients at once.
  *
  * The files are the base model as F16 and a student of it that was refined (SubLN) but not trained: it writes nonsense, at the speed of one that was.
@@ -124,7 +124,7 @@ export async function compareServing(settings: Settings): Promise<Report> {
   ): Promise<void> => {
     const server = await start().catch((error: unknown) => (error as Error).message);
     if (typeof server === 'string') {
-      note(server);
+      note(server.split('\n')[0]!);
       measured.push({ ...which, loads: server });
       return;
     }
@@ -249,7 +249,7 @@ export async function run(args: string[]): Promise<void> {
     args,
     options: {
       base: { type: 'string' },
-      types: { type: 'string', default: 'F16,TQ2_0,I2_S' },
+      types: { type: 'string', default: 'F16,TQ2_0,Q2_0' },
       clients: { type: 'string', default: '1,8,32' },
       seconds: { type: 'string', default: '30' },
       tokens: { type: 'string', default: '64' },
