@@ -1,8 +1,8 @@
 /**
- * `npm run bench -- serving --base <model> [--types F16,Q2_0,TQ2_0] [--clients 1,8,32] [--seconds 30] [--tokens 64] [--threads N] [--llama-server <program>] [--no-peer]
+ * `npm run bench -- serving --base <model> [--types F16,TQ2_0,Q2_0] [--clients 1,8,32] [--seconds 30] [--tokens 64] [--threads N] [--llama-server <program>] [--no-peer]
  * [--no-page] [--json]`: requests and tokens per second of `serve-model` and of llama.cpp on the same files, with so many clients at once.
  *
- * The files are exports of the base model as it is: rounded to ternary weights without training it writes nonsense, at the speed of a student of its size.
+ * The files are the base model as F16 and a student of it that was refined (SubLN) but not trained: it writes nonsense, at the speed of one that was.
  * Two kinds of requests: completions of a fixed number of tokens, and the classes of the demo's tickets. llama.cpp has no classes to give: it is asked for one
  * token after the same prompt. llama.cpp is its own server where `--llama-server` names one, else node-llama-cpp's contexts behind the same interface
  * (serving/llama-peer.ts).
@@ -12,14 +12,15 @@ import { availableParallelism, loadavg } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { TritsmithError } from '../main/contract/errors.ts';
 import { type Recipe, recipeSchema } from '../main/contract/recipe.ts';
 import { openDataset } from '../main/formats/datasets/index.ts';
 import { installLlamaCpp } from '../main/llama-cpp/index.ts';
-import { modelConfiguration } from '../main/models/open-model.ts';
+import { loadParameters, modelConfiguration } from '../main/models/open-model.ts';
 import { writeDeployFolder } from '../main/pipeline/export/deploy-folder.ts';
-import type { GgufEncoding } from '../main/pipeline/export/gguf-encoding.ts';
 import { writeGgufModel } from '../main/pipeline/export/gguf-file.ts';
-import { openTensorSource } from '../main/pipeline/export/tensor-source.ts';
+import type { TensorSource } from '../main/pipeline/export/tensor-source.ts';
+import { studentConfiguration } from '../main/pipeline/models-of-recipe.ts';
 import { promptRenderer } from '../main/pipeline/task/task-rows.ts';
 import { cacheFolder } from './cache.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';
@@ -27,12 +28,13 @@ import { type Load, measureLoad, type Target } from './serving/load.ts';
 import { llamaPeer, llamaServer, ourServer, type Running } from './serving/servers.ts';
 import { loadNote, table } from './table.ts';
 
+const kinds = ['completions', 'classes'] as const;
+type Kind = (typeof kinds)[number];
 const demo = fileURLToPath(new URL('../resources/demo', import.meta.url));
 /** Tokens of a prompt and its answer at most. */
 const context = 512;
 const types = ['F16', 'I2_S', 'Q2_0', 'TQ2_0'] as const;
 type Type = (typeof types)[number];
-type Kind = 'completions' | 'classes';
 
 interface Measured {
   readonly type: Type;
@@ -53,22 +55,30 @@ interface Report {
   readonly measured: readonly Measured[];
 }
 
-/** The base as a file of this type, and the folder that a student of the demo's task would be handed over in; written on first use. */
+/** As F16 the base, else a refined student of it, and the folder that it would be handed over in; written on first use. */
 async function filesOf(base: string, type: Type, recipe: Recipe): Promise<{ file: string; folder: string }> {
   const stem = join(cacheFolder(), `serving-${basename(base, '.gguf')}-${type.toLowerCase()}`);
   const [file, folder] = [`${stem}.gguf`, `${stem}-task`];
   if (!existsSync(file)) {
-    const configuration = await modelConfiguration(base);
-    const tensors = await openTensorSource(base, configuration);
-    const encoding: GgufEncoding = { linear: type, embedding: 'F16' };
-    try {
-      await writeGgufModel(file, { name: basename(stem), configuration, tensors, tokenizer: base }, encoding);
-    } finally {
-      await tensors.close();
-    }
+    const configuration = type === 'F16' ? await modelConfiguration(base) : await studentConfiguration(recipe);
+    const parameters = await loadParameters(base, configuration);
+    const tensors: TensorSource = {
+      read: (name) => Promise.resolve(parameters.view(name)),
+      close: () => Promise.resolve(),
+    };
+    const model = { name: basename(stem), configuration, tensors, tokenizer: base };
+    await writeGgufModel(file, model, { linear: type, embedding: 'F16' });
   }
   if (!existsSync(folder)) {
-    const request = { path: file, pruned: false, runsIn: [], recipe, experiment: `${stem}-experiment`, card: '', into: folder };
+    const request = {
+      path: file,
+      pruned: false,
+      runsIn: [],
+      recipe,
+      experiment: `${stem}-experiment`,
+      card: '',
+      into: folder,
+    };
     await writeDeployFolder(request);
   }
   return { file, folder };
@@ -114,6 +124,7 @@ export async function compareServing(settings: Settings): Promise<Report> {
   ): Promise<void> => {
     const server = await start().catch((error: unknown) => (error as Error).message);
     if (typeof server === 'string') {
+      note(server.split('\n')[0]!);
       measured.push({ ...which, loads: server });
       return;
     }
@@ -149,7 +160,13 @@ export async function compareServing(settings: Settings): Promise<Report> {
   const ours = 'Tritsmith';
   for (const type of settings.types) {
     note(`Files of ${basename(base)} as ${type} ...`);
-    const { file, folder } = await filesOf(base, type, recipe);
+    const files = await filesOf(base, type, recipe).catch((error: unknown) => TritsmithError.from(error));
+    if (files instanceof TritsmithError) {
+      note(files.message);
+      for (const kind of kinds) measured.push({ type, kind, server: 'any', loads: files.message });
+      continue;
+    }
+    const { file, folder } = files;
     const completions = { path: '/v1/completions', streamed: true };
     const here = { ...completions, body: written };
     await measure({ type, kind: 'completions', server: ours }, () => ourServer(file, threads, conversations), here);
@@ -162,7 +179,11 @@ export async function compareServing(settings: Settings): Promise<Report> {
     await measure({ type, kind: 'classes', server: ours }, () => ourServer(folder, threads, conversations), classes);
     if (start !== null) {
       const body = (number: number) => ({ prompt: at(prompts, number), max_tokens: 1, temperature: 0, ...more });
-      await measure({ type, kind: 'classes', server: llama }, start, { path: '/v1/completions', streamed: false, body });
+      await measure({ type, kind: 'classes', server: llama }, start, {
+        path: '/v1/completions',
+        streamed: false,
+        body,
+      });
     }
   }
   return {
@@ -172,7 +193,11 @@ export async function compareServing(settings: Settings): Promise<Report> {
     conversations,
     tokens,
     peer:
-      peer === null ? 'none' : 'program' in peer ? 'its own server' : "node-llama-cpp's contexts behind the same interface",
+      peer === null
+        ? 'none'
+        : 'program' in peer
+          ? 'its own server'
+          : "node-llama-cpp's contexts behind the same interface",
     note: loadNote(loadavg()[0]!, availableParallelism(), threads),
     measured,
   };
@@ -205,7 +230,6 @@ const titles: Readonly<Record<Kind, (report: Report) => string>> = {
   completions: ({ tokens }) => `Completions of ${String(tokens)} tokens`,
   classes: () => "Classes of the demo's tickets (`/v1/classify`; llama.cpp: one token after the same prompt)",
 };
-const kinds = ['completions', 'classes'] as const;
 
 /** The report as a section of docs/results.md. */
 export function servingPage(report: Report): string {
@@ -225,7 +249,7 @@ export async function run(args: string[]): Promise<void> {
     args,
     options: {
       base: { type: 'string' },
-      types: { type: 'string', default: 'F16,Q2_0,TQ2_0' },
+      types: { type: 'string', default: 'F16,TQ2_0,Q2_0' },
       clients: { type: 'string', default: '1,8,32' },
       seconds: { type: 'string', default: '30' },
       tokens: { type: 'string', default: '64' },
@@ -253,6 +277,5 @@ export async function run(args: string[]): Promise<void> {
   });
   if (!values['no-page']) writeSection(`serving --base ${report.base}`, servingPage(report));
   if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  else
-    for (const kind of kinds) process.stdout.write(`${titles[kind](report)}\n${table(cellsOf(report, kind))}\n\n`);
+  else for (const kind of kinds) process.stdout.write(`${titles[kind](report)}\n${table(cellsOf(report, kind))}\n\n`);
 }

@@ -811,8 +811,10 @@ export const texts = {
           `Left out: ${amount(files)} of kind ${ending} (such as ${examples}).`,
         failed: (files: number) => `Left out: ${amount(files)} that could not be read.`,
         skipped: (rows: number) => `Left out: ${amount(rows)} rows without text.`,
+        encoding: (files: number, encoding: string, examples: readonly string[]) =>
+          `${amount(files)} files are in ${encoding}, not in UTF-8, and are read so: ${examples.join(', ')}${files > examples.length ? ', …' : ''}.`,
         undecodable: (documents: number) =>
-          `${amount(documents)} documents have bytes that are no UTF-8. Save the files as UTF-8, or the model learns the marks that stand for them.`,
+          `${amount(documents)} documents have bytes that their encoding lacks. Save the files as UTF-8, or the model learns the marks that stand for them.`,
         repeated: (documents: number, paragraphs: number, share: string) =>
           `Repeated word for word: ${amount(documents)} documents and ${amount(paragraphs)} paragraphs, ${share} of the text. The model reads them each time.`,
         boilerplate: (lines: number) => `Lines that occur again and again (${amount(lines)})`,

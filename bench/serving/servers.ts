@@ -1,7 +1,6 @@
 /** The servers that are measured: each a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 export interface Running {
@@ -14,7 +13,10 @@ const script = (path: string): string => fileURLToPath(new URL(path, import.meta
 /** Most seconds until a server stands ready. */
 const startSeconds = 120;
 
-function begin(command: string, args: readonly string[]): { child: ChildProcess; said: () => string; ended: Promise<never> } {
+function begin(
+  command: string,
+  args: readonly string[],
+): { child: ChildProcess; said: () => string; ended: Promise<never> } {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -87,7 +89,7 @@ export async function llamaServer(
   ]);
   child.stdout!.resume();
   const ready = async (): Promise<void> => {
-    for (const until = Date.now() + startSeconds * 1000; Date.now() < until; ) {
+    for (const until = Date.now() + startSeconds * 1000; Date.now() < until;) {
       const found = await fetch(`${address}/health`).catch(() => null);
       if (found?.ok === true) return;
       await new Promise((resolve) => setTimeout(resolve, 100));

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { localPath } from './local-path.ts';
 import { told } from './messages/told-schema.ts';
+import { textEncoding } from './table-reading.ts';
 
 export const corpusCheckRequest = z.object({
   corpus: localPath(),
@@ -41,7 +42,9 @@ export const corpusReport = z.object({
   repeatedCharacters: z.number(),
   /** Lines that occur again and again, most frequent first. */
   boilerplate: z.array(z.object({ line: z.string(), times: z.number() })),
-  /** Documents with bytes that are no UTF-8. */
+  /** Files whose text is in another encoding than UTF-8, by encoding: how many, and the first few. */
+  encodings: z.array(z.object({ encoding: textEncoding, files: z.number(), examples: z.array(z.string()) })),
+  /** Documents with bytes that their file's encoding does not have. */
   undecodable: z.number(),
   /** How the first document of some files begins, as the model will read it. */
   preview: z.array(z.object({ file: z.string(), text: z.string() })),

@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { TritsmithError } from '../../contract/errors.ts';
+import type { TextEncoding } from '../../contract/table-reading.ts';
 import { isJsonObject, ownValue, parseBoundedJson } from '../../basics/bounded-json.ts';
 import { openRegularFile, readSize } from '../../basics/regular-file.ts';
 import { beginning } from './beginning.ts';
@@ -24,6 +25,8 @@ export interface CorpusDocument {
 export interface CorpusTold {
   /** A row that holds no text: its file, and the byte offset after it (of compressed files and tables the number of the row). */
   readonly onSkipped?: (file: string, offset: number) => void;
+  /** A file whose text is in another encoding than UTF-8. */
+  readonly onEncoding?: (file: string, encoding: TextEncoding) => void;
   /** A file of a folder that could not be read, or not to its end. */
   readonly onLeftOut?: (file: string, why: TritsmithError) => void;
 }
@@ -93,7 +96,7 @@ async function* unpackedBytes(file: string): AsyncGenerator<Buffer> {
 }
 
 /** The text of a file as UTF-8 in pieces. @throws TritsmithError `unsupported` for what is no text */
-async function* utf8Bytes({ path, gzip }: CorpusFile): AsyncGenerator<Buffer> {
+async function* utf8Bytes({ path, gzip }: CorpusFile, told: CorpusTold): AsyncGenerator<Buffer> {
   let decoder: InstanceType<typeof TextDecoder> | null | undefined;
   for await (const block of gzip ? unpackedBytes(path) : storedBytes(path)) {
     if (decoder === undefined) {
@@ -102,6 +105,7 @@ async function* utf8Bytes({ path, gzip }: CorpusFile): AsyncGenerator<Buffer> {
       if (what !== null) throw new TritsmithError('unsupported', 'corpus.other-kind', { file: path, what });
       const { encoding } = gzip ? encodingOf(wholeLinesOf(start)) : await findEncoding(path);
       decoder = encoding === 'utf-8' ? null : new TextDecoder(encoding);
+      if (decoder !== null) told.onEncoding?.(path, encoding);
     }
     yield decoder === null ? block : Buffer.from(decoder.decode(block, { stream: true }));
   }
@@ -169,12 +173,16 @@ async function* linesOf(blocks: AsyncIterable<Buffer>): AsyncGenerator<{ text: s
   if (skipping || pending !== '') yield { text: skipping ? null : pending, end: end + 1 };
 }
 
-async function* rowTexts(file: CorpusFile, skipped: (offset: number) => void): AsyncGenerator<string> {
+async function* rowTexts(
+  file: CorpusFile,
+  skipped: (offset: number) => void,
+  told: CorpusTold,
+): AsyncGenerator<string> {
   const start = file.gzip ? null : await beginning(file.path);
   const plain = start !== null && (await findEncoding(file.path)).encoding === 'utf-8';
   const what = plain ? notText(start) : null;
   if (what !== null) throw new TritsmithError('unsupported', 'corpus.other-kind', { file: file.path, what });
-  for await (const { text, end } of plain ? readLines(file.path) : linesOf(utf8Bytes(file))) {
+  for await (const { text, end } of plain ? readLines(file.path) : linesOf(utf8Bytes(file, told))) {
     const found = text === null ? null : text.trim() === '' ? '' : textField(text);
     if (found === null) skipped(end);
     else yield found;
@@ -210,10 +218,10 @@ async function* documentTexts(file: CorpusFile): AsyncGenerator<string> {
   yield* cutText(whole());
 }
 
-function textsOf(file: CorpusFile, onSkipped: (file: string, offset: number) => void): AsyncGenerator<string> {
-  const skipped = (offset: number): void => onSkipped(file.path, offset);
-  if (file.kind === 'text') return cutText(utf8Bytes(file));
-  if (file.kind === 'rows') return rowTexts(file, skipped);
+function textsOf(file: CorpusFile, told: CorpusTold): AsyncGenerator<string> {
+  const skipped = (offset: number): void => told.onSkipped?.(file.path, offset);
+  if (file.kind === 'text') return cutText(utf8Bytes(file, told));
+  if (file.kind === 'rows') return rowTexts(file, skipped, told);
   return file.kind === 'parquet' ? tableTexts(file, skipped) : documentTexts(file);
 }
 
@@ -224,22 +232,19 @@ function textsOf(file: CorpusFile, onSkipped: (file: string, offset: number) => 
  * @throws TritsmithError `not-found`, `bad-input`, `not-writable` (no permission), `unsupported` and `damaged` (a single file; those
  * of a folder are left out and told)
  */
-export async function* readCorpus(
-  corpus: string,
-  { onSkipped = () => undefined, onLeftOut }: CorpusTold = {},
-): AsyncGenerator<CorpusDocument> {
+export async function* readCorpus(corpus: string, told: CorpusTold = {}): AsyncGenerator<CorpusDocument> {
   const { files } = await corpusFiles(corpus);
   const single = files.length === 1 && files[0]!.path === corpus;
   for (const file of files) {
     try {
-      for await (const text of textsOf(file, onSkipped)) {
+      for await (const text of textsOf(file, told)) {
         const plain = text.replaceAll('\r\n', '\n').replaceAll('\r', '\n');
         if (/\S/.test(plain)) yield { text: plain, file };
       }
     } catch (thrown) {
       const error = TritsmithError.from(thrown);
-      if (single || onLeftOut === undefined || error.code === 'internal') throw error;
-      onLeftOut(file.path, error);
+      if (single || told.onLeftOut === undefined || error.code === 'internal') throw error;
+      told.onLeftOut(file.path, error);
     }
   }
 }

@@ -78,6 +78,22 @@ describe('the check of a corpus', () => {
     rmSync(`${path}.json`);
   });
 
+  it('names the files that are not in UTF-8, and their encodings', async () => {
+    const own = join(folder, 'encodings');
+    mkdirSync(own);
+    const greeting = 'Schöne Grüße aus Köln: für Jürgen wäre es schön, wenn Bärbel käme.\n';
+    writeFileSync(join(own, 'a.txt'), greeting);
+    for (const name of ['b.txt', 'c.txt']) writeFileSync(join(own, name), Buffer.from(greeting.repeat(20), 'latin1'));
+    writeFileSync(join(own, 'd.jsonl'), Buffer.from(`\ufeff${JSON.stringify({ text: greeting })}\n`, 'utf16le'));
+    const report = await checkCorpus({ corpus: own });
+    expect(report.encodings).toEqual([
+      { encoding: 'windows-1252', files: 2, examples: ['b.txt', 'c.txt'] },
+      { encoding: 'utf-16le', files: 1, examples: ['d.jsonl'] },
+    ]);
+    expect(report).toMatchObject({ documents: 4, undecodable: 0 });
+    rmSync(own, { recursive: true });
+  });
+
   it('refuses a corpus without text', async () => {
     const empty = join(folder, 'deep', 'empty.txt');
     writeFileSync(empty, ' \n');

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { CorpusCheckRequest, CorpusReport } from '../../contract/corpus.ts';
 import { tellError } from '../../contract/messages/told.ts';
+import type { TextEncoding } from '../../contract/table-reading.ts';
 import { corpusFiles, type CorpusKind, readCorpus } from '../../formats/datasets/index.ts';
 import { modelTokenizer } from '../../models/open-model.ts';
 
@@ -18,6 +19,7 @@ const shortestParagraph = 40;
 const shortestLine = 15;
 /** A line that occurs so often is one that no reader misses. */
 const boilerplateTimes = 5;
+const shownEncoded = 10;
 const [shownFailures, shownLines, shownDocuments, shownCharacters] = [5, 10, 6, 600];
 
 /** A number that two texts share only by chance of one in 2^48. */
@@ -77,7 +79,14 @@ export async function checkCorpus({ corpus, teacher }: CorpusCheckRequest): Prom
   const counts = { characters: 0, skippedRows: 0, failedFiles: 0, undecodable: 0 };
   const sampled = { characters: 0, tokens: 0 };
   let complete = true;
+  const encodings = new Map<TextEncoding, { files: number; examples: string[] }>();
+  const nameOf = (file: string): string => path.relative(corpus, file) || path.basename(file);
   const documents = readCorpus(corpus, {
+    onEncoding: (file, encoding) => {
+      const of = encodings.get(encoding) ?? { files: 0, examples: [] };
+      if (of.files++ < shownEncoded) of.examples.push(nameOf(file));
+      encodings.set(encoding, of);
+    },
     onSkipped: () => (counts.skippedRows += 1),
     onLeftOut: (_, why) => {
       if (counts.failedFiles++ < shownFailures) failures.push(tellError(why));
@@ -98,7 +107,7 @@ export async function checkCorpus({ corpus, teacher }: CorpusCheckRequest): Prom
       sampled.characters += text.length;
       sampled.tokens += tokenizer.encode(text).length + (tokenizer.eosId === null ? 0 : 1);
     }
-    const name = path.relative(corpus, file.path) || path.basename(file.path);
+    const name = nameOf(file.path);
     const known = preview.filter(({ kind }) => kind === file.kind).length;
     if (known < shownDocuments && !preview.some((each) => each.file === name))
       preview.push({ file: name, kind: file.kind, text: text.slice(0, shownCharacters) });
@@ -118,6 +127,7 @@ export async function checkCorpus({ corpus, teacher }: CorpusCheckRequest): Prom
     repeatedParagraphs: paragraphs.repeated,
     repeatedCharacters: paragraphs.repeatedCharacters,
     boilerplate: lines.mostFrequent(),
+    encodings: [...encodings].map(([encoding, of]) => ({ encoding, ...of })),
     preview: shownOf(preview),
   };
 }

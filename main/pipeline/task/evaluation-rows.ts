@@ -80,7 +80,7 @@ export class KeptRows {
 /**
  * The rows of the evaluation file, in its order: all, or as many as are evaluated at most, drawn by the seed (Vitter's algorithm R).
  * @param answerOf as in `usableRows`
- * @param check called with the answer of every row, drawn or not
+ * @param check called with every row, drawn or not
  * @returns also how many usable rows the file has
  * @throws TritsmithError as `usableRows` and `KeptRows`, and what `check` throws
  */
@@ -98,7 +98,7 @@ export async function drawRows(
     notes: string[];
     onRows: OnRows;
     answerOf: ((value: string) => string | null) | undefined;
-    check: (answer: string) => void;
+    check: (row: TaskRow) => void;
   },
 ): Promise<{ drawn: KeptRow[]; fileRows: number }> {
   const most = mostEvaluationRows(settings.maxLength);
@@ -114,7 +114,7 @@ export async function drawRows(
     onRows,
     answerOf,
   )) {
-    check(taskRow.answer);
+    check(taskRow);
     const place = row < most ? row : random.below(row + 1);
     if (place < most) {
       await kept.put(place, taskRow);

@@ -1,5 +1,5 @@
 /** Labels as people write them, rows that are held out, and answers that begin other answers: the check says it, and training does it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -255,6 +255,21 @@ describe('rows that are held out', () => {
       { kind: 'near-shared', rows: 1, examples: [3] },
     ]);
     expect(said(across)).toMatch(/nearly the same as training rows/);
+    // The log of a training says the same, from the first job's reading and where only the evaluation file is read anew.
+    const settings = settingsOf(file(rows), { dev });
+    const experiment = join(folder, 'across');
+    const leakOf = async (): Promise<string | undefined> =>
+      (await prepareTask(settings, tokenizer, 1, { experiment })).notes.find((note) =>
+        note.includes('evaluation file'),
+      );
+    const sentence =
+      /^Of the 4 rows of the evaluation file, 2 have the text of a training row and 1 nearly so \(row 2, 4, 3\)/;
+    expect(await leakOf()).toMatch(sentence);
+    writeFileSync(dev, readFileSync(dev, 'utf8').replace('please', 'thanks'));
+    expect(await leakOf()).toMatch(sentence);
+    expect(await leakOf()).toMatch(sentence);
+    const { notes } = await prepareTask(settingsOf(file(rows.slice(50)), { dev }), tokenizer, 1);
+    expect(notes.join()).not.toContain('evaluation file');
   });
 
   it('have nearly the same text where most pieces are the same, counted exactly', () => {

@@ -8,6 +8,8 @@ import { heldOutRows, timeOf } from './held-out.ts';
 import { type LabelValues, labelValues } from './label-values.ts';
 import { KnownTexts, TextPrints } from './text-prints.ts';
 
+const mostNamed = 5;
+
 export type SurveySettings = Pick<
   TaskSettings,
   'kind' | 'dev' | 'devFraction' | 'textColumns' | 'rules' | 'mergeLabels' | 'unlabelled' | 'groupColumn' | 'timeColumn'
@@ -60,6 +62,36 @@ export class RowFacts {
   /** Label value of a usable row. */
   value(row: number): string {
     return this.#values[this.#labels[row]!]!;
+  }
+}
+
+/** Rows of an evaluation file whose text is also that, or nearly that, of a training row. */
+export class SharedTexts {
+  readonly same: number[] = [];
+  readonly near: number[] = [];
+  rows = 0;
+  readonly #known: KnownTexts;
+  readonly #own = new TextPrints();
+  readonly #textColumns: readonly string[];
+
+  constructor(known: KnownTexts, { textColumns }: Pick<TaskSettings, 'textColumns'>) {
+    this.#known = known;
+    this.#textColumns = textColumns;
+  }
+
+  add(row: number, values: Readonly<Record<string, string>>): void {
+    this.#own.add(values, this.#textColumns);
+    const place = this.rows++;
+    if (this.#known.same(this.#own, place) !== null) this.same.push(row);
+    else if (this.#known.near(this.#own, place) !== null) this.near.push(row);
+  }
+
+  /** For the log, as the check says it of the same files. */
+  finding(): Told | null {
+    const { same, near, rows } = this;
+    if (same.length + near.length === 0) return null;
+    const named = [...same, ...near].slice(0, mostNamed);
+    return tell('split.leak-between-files', { same: same.length, near: near.length, rows, named });
   }
 }
 
@@ -159,8 +191,6 @@ function splitOf(
   }
   return { held, same, near };
 }
-
-const mostNamed = 5;
 
 /** What a person should know: said by the check, and by the log of a training. */
 export function findings({ settings, values, kept, classes, split }: RowSurvey): Told[] {

@@ -18,6 +18,7 @@ import { orderOfSeed } from './held-out.ts';
 import { type LabelValues, labelValues } from './label-values.ts';
 import { mostClasses } from './label-words.ts';
 import { findings, RowFacts, surveyRows, wantedRows } from './row-survey.ts';
+import { KnownTexts } from './text-prints.ts';
 import { type OnRows, usableRows } from './task-rows.ts';
 import { tokenFileVersion } from './token-file.ts';
 
@@ -104,9 +105,23 @@ function oneOfEach(classes: readonly string[], held: Int32Array, seed: number): 
   return [...first.values()];
 }
 
+/** The texts of these rows, for looking up others. */
+function textsOf(facts: RowFacts, rows: readonly number[]): KnownTexts {
+  const known = new KnownTexts(facts.prints);
+  for (const row of rows) known.add(row);
+  return known;
+}
+
+/** The texts of the training rows, from a reading of their own. */
+export async function readTexts(settings: TaskSettings, seed: number, onRows: OnRows): Promise<KnownTexts> {
+  const facts = await readFacts(settings, [], onRows);
+  return textsOf(facts, surveyRows(facts, settings, seed).kept);
+}
+
 /**
  * Reads the training file, twice.
  * @param kept takes the rows that are held out, where anybody wants them
+ * @param onTexts receives the texts of the rows, where anybody wants them
  * @throws TritsmithError `bad-input` as `usableRows`, and where no training row is left
  */
 export async function surveyTraining(
@@ -114,11 +129,14 @@ export async function surveyTraining(
   seed: number,
   kept: KeptRows | null,
   onRows: OnRows,
+  onTexts?: (known: KnownTexts) => void,
 ): Promise<Survey> {
   const notes: string[] = [];
-  const found = surveyRows(await readFacts(settings, notes, onRows), settings, seed);
+  const facts = await readFacts(settings, notes, onRows);
+  const found = surveyRows(facts, settings, seed);
   if (settings.rules !== undefined && (found.values?.classes.size ?? 0) > mostClasses) throw tooManyLabels(settings);
   if (found.refusal !== null) throw found.refusal;
+  onTexts?.(textsOf(facts, found.kept));
   const rows = found.kept.length;
   const { split, classes: classOfRow } = found;
   if (rows === 0) throw new TritsmithError('bad-input', 'rows.none-usable', { path: settings.train });

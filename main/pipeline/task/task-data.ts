@@ -20,13 +20,16 @@ import {
   keepIfPossible,
   keepSurvey,
   placesOf,
+  readTexts,
   type Survey,
   surveyKey,
   surveyTraining,
   tooManyLabels,
   valuesOf,
 } from './survey.ts';
+import { SharedTexts } from './row-survey.ts';
 import { type OnRows, usableRows } from './task-rows.ts';
+import type { KnownTexts } from './text-prints.ts';
 import { cachedTokens, earlierTokens, type TokenFile } from './token-file.ts';
 
 /** An example and its place in the order of the seed. */
@@ -193,9 +196,12 @@ export async function prepareTask(
   const known = path === null ? null : await earlierTokens({ path, key, about });
   let survey = experiment === undefined ? null : earlierSurvey(experiment, fileKey);
   const heldRows = new KeptRows(tokenizer, settings);
+  const looksForShared = known === null && settings.dev !== undefined && settings.rules !== undefined;
+  let texts: KnownTexts | null = null;
   // Rows that are held out come from the same readings.
   if (survey === null || (known === null && settings.dev === undefined)) {
-    survey = await surveyTraining(settings, seed, known === null ? heldRows : null, onRows);
+    const onTexts = looksForShared ? (found: KnownTexts) => (texts = found) : undefined;
+    survey = await surveyTraining(settings, seed, known === null ? heldRows : null, onRows, onTexts);
     if (experiment !== undefined) await keepSurvey(experiment, fileKey, survey);
   }
   const { held, end } = survey;
@@ -206,6 +212,8 @@ export async function prepareTask(
   const labelOf = (answer: string) => (labels ? classIndex(labels, answer, settings.dev ?? settings.train) : -1);
   const drawn = async (): Promise<Evaluation> => {
     const notes: string[] = [];
+    if (looksForShared) texts ??= await readTexts(settings, seed, onRows);
+    const shared = texts === null ? null : new SharedTexts(texts, settings);
     const found =
       settings.dev === undefined
         ? { drawn: heldRows.all(), fileRows: held }
@@ -213,7 +221,10 @@ export async function prepareTask(
             notes,
             onRows,
             answerOf: answerOf(survey, settings),
-            check: labelOf,
+            check: ({ row, answer, values }) => {
+              labelOf(answer);
+              shared?.add(row, values);
+            },
           });
     const rows = found.drawn.map(({ prompt, tail, answer }: KeptRow): EvaluationRow => {
       const label = labelOf(answer);
@@ -225,6 +236,10 @@ export async function prepareTask(
       };
     });
     const fullRows = rows.filter(({ prompt }) => prompt.length === settings.maxLength - reserved).length;
+    const leak = shared?.finding() ?? null;
+    if (leak !== null) notes.push(leak.text);
+    // The task lives as long as the job, these need not.
+    texts = null;
     notes.push(...fullRowsNote(fullRows, 'evaluation', settings));
     return { rows, fileRows: found.fileRows, notes };
   };

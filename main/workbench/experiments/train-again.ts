@@ -1,6 +1,7 @@
 /** The recipe of an experiment with further rows: what is trained when a student has grown old. */
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import type { ExperimentRecord } from '../../contract/experiments.ts';
 import type { Recipe } from '../../contract/recipe.ts';
@@ -17,6 +18,29 @@ export interface TrainAgain {
   readonly added: number;
 }
 
+/** Days that rows without an experiment are kept: a recipe that was printed may still be run. */
+const keptDays = 7;
+
+const dataFolder = ({ paths }: Workspace): string => join(paths.folder, 'data');
+
+/** Deletes written rows that belong to no experiment: of runs that were not begun, and of experiments that were deleted. */
+export function sweepAddedRows(workspace: Workspace): void {
+  const folder = dataFolder(workspace);
+  // What could not be read back may be an experiment that needs its rows.
+  if (workspace.notices.length > 0 || !existsSync(folder)) return;
+  const files = workspace.database
+    .prepare<[], string>(`SELECT json_extract(recipe, '$.task.train') FROM experiments`)
+    .pluck()
+    .all();
+  // By name, so that a workspace that was moved keeps them.
+  const used = new Set(files.map((file) => basename(dirname(file))));
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    const days = (Date.now() - statSync(path).mtimeMs) / 86_400_000;
+    if (!used.has(name) && days > keptDays) rmSync(path, { recursive: true, force: true });
+  }
+}
+
 /**
  * Writes the rows of the experiment's training file and of `file` into one file of the workspace, and gives the same recipe on it. Evaluation rows of a
  * file of their own stay the same; otherwise they are drawn anew, the added ones among them.
@@ -30,7 +54,7 @@ export async function trainAgain(
   howRead: { readonly reading?: ReadingOptions } = {},
 ): Promise<TrainAgain> {
   const { task } = record.recipe;
-  const folder = join(workspace.paths.folder, 'data', `${record.id}-${randomBytes(4).toString('hex')}`);
+  const folder = join(dataFolder(workspace), `${record.id}-${randomBytes(4).toString('hex')}`);
   await mkdir(folder, { recursive: true });
   try {
     const target = join(folder, `${basename(file, extname(file))}-added.jsonl`);

@@ -2,6 +2,7 @@
 import { homeFolder } from '../../contract/data-folder.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { emptyBin } from '../experiments/annotations.ts';
+import { sweepAddedRows } from '../experiments/train-again.ts';
 import { BenchmarkStore } from '../results/benchmarks.ts';
 import { DraftStore } from './drafts.ts';
 import { SettingsStore } from './settings.ts';
@@ -59,6 +60,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
     purpose: 'the workbench',
   });
   emptyBin(workspace);
+  sweepAddedRows(workspace);
   const hub = new EventHub();
   const queue = new ExperimentQueue(workspace, options.jobs, hub, options.silence);
   const downloads = new TeacherDownloads(workspace, options.jobs, hub);

@@ -103,6 +103,22 @@ export const labelsAndSplits = {
     reason: 'What was trained on is answered better than what is new: the accuracy will flatter.',
     remedy: 'Remove the repeated rows, or hold out whole groups by a column that they share.',
   }),
+  /** `named`: the first few, as the evaluation file counts them. */
+  'split.leak-between-files': ({
+    same,
+    near,
+    rows,
+    named,
+  }: {
+    same: number;
+    near: number;
+    rows: number;
+    named: readonly number[];
+  }): Sentences => ({
+    message: `Of the ${inThousands(rows)} rows of the evaluation file, ${inThousands(same)} have the text of a training row and ${inThousands(near)} nearly so (row ${named.join(', ')}${same + near > named.length ? ', …' : ''}).`,
+    reason: 'What was trained on is answered better than what is new: the accuracy will flatter.',
+    remedy: 'Remove these rows from one of the files.',
+  }),
   'split.nothing-to-hold-out': ({ groups }: { groups: boolean }): Sentences => ({
     message: 'No row can be held out for evaluation.',
     reason: groups

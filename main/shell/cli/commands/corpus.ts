@@ -79,8 +79,13 @@ export function corpusText(report: CorpusReport): string {
         ]
       : []),
     ...(report.skippedRows > 0 ? [`Left out: ${count(report.skippedRows)} rows without text\n`] : []),
+    ...(report.encodings.length > 0 ? ['Not in UTF-8\n'] : []),
+    ...report.encodings.map(
+      ({ encoding, files, examples }) =>
+        `  ${count(files).padStart(7)}  ${encoding} (${examples.join(', ')}${files > examples.length ? ', ...' : ''})\n`,
+    ),
     ...(report.undecodable > 0
-      ? [`${count(report.undecodable)} documents have bytes that are no UTF-8; they are read as \ufffd.\n`]
+      ? [`${count(report.undecodable)} documents have bytes that their encoding lacks; they are read as \ufffd.\n`]
       : []),
     ...(lines.length > 0 ? ['Lines that occur again and again\n', ...lines] : []),
     'What the model reads\n',
