@@ -60,7 +60,7 @@ if (node === null) {
 }
 
 const sources = readdirSync(join(root, 'native'), { recursive: true, encoding: 'utf8' })
-  .filter((path) => /\.(cc|h|gyp)$/.test(path) && !path.startsWith('build'))
+  .filter((path) => /\.(cc|h|gyp)$/.test(path) && !/^(build|mpi)\b/.test(path))
   .map((path) => join('native', path))
   .sort();
 once('native', sources, [join(root, 'native', 'build', 'Release', 'tritsmith.node')], () => {
