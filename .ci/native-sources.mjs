@@ -18,7 +18,7 @@ export function digest(paths) {
 /** Sources of the addon, relative to the repository. */
 export function nativeSources() {
   return readdirSync(join(root, 'native'), { recursive: true, encoding: 'utf8' })
-    .filter((path) => /\.(cc|h|gyp)$/.test(path) && !/^(build|prebuilds)/.test(path))
+    .filter((path) => /\.(cc|h|gyp)$/.test(path) && !/^(build|mpi|prebuilds)\b/.test(path))
     .map((path) => `native/${path.replaceAll('\\', '/')}`)
     .sort();
 }

@@ -142,6 +142,15 @@ describe.skipIf(lackingSlurm.length > 0)('a small Slurm', () => {
   beforeAll(async () => {
     mkdirSync(join(root, 'slurm'));
     env = await cluster.startSlurm();
+  });
+
+  // A job that a failed test left would outlive its machines.
+  afterAll(() => {
+    onLogin('scancel', '--user', 'root');
+  });
+
+  it('runs the job that was submitted: paused by a signal, it goes on with another number of ranks, to the student of one process', async () => {
+    // Its machines register.
     await expect
       .poll(() => {
         try {
@@ -151,9 +160,6 @@ describe.skipIf(lackingSlurm.length > 0)('a small Slurm', () => {
         }
       })
       .toBe('idle 2');
-  });
-
-  it('runs the job that was submitted: paused by a signal, it goes on with another number of ranks, to the student of one process', async () => {
     const workspace = join(root, 'slurm-workspace');
     const { job, log } = await submit('run', recipe, '--ranks', '2', '--threads', '1', '--workspace', workspace);
     const said = (path: string): string => {
@@ -171,7 +177,7 @@ describe.skipIf(lackingSlurm.length > 0)('a small Slurm', () => {
     await expect.poll(() => stateOf(job)).not.toBe('RUNNING');
     expect(said(log)).toContain('Paused, the state is saved');
     const next = await submit('resume', 'latest', '--ranks', '1', '--workspace', workspace);
-    await expect.poll(() => stateOf(next.job)).toBe('COMPLETED');
+    await expect.poll(() => stateOf(next.job), { timeout: 400_000 }).toBe('COMPLETED');
     expect(studentOf(workspace)).toBe(student);
   });
 });

@@ -127,7 +127,9 @@ export function makeCluster(folder: string, machines: readonly string[]): SmallC
       const [controller, ...others] = machines as [string, ...string[]];
       const socket = join(folder, 'munge.socket');
       const configuration = join(folder, 'slurm.conf');
-      mkdirSync(join(folder, 'state'));
+      for (const name of ['state', ...others.map((each) => `spool-${each}`)]) mkdirSync(join(folder, name));
+      // Processes are told by their parents here, so no control groups are wanted.
+      writeFileSync(join(folder, 'cgroup.conf'), 'CgroupPlugin=cgroup/v1\n');
       writeFileSync(join(folder, 'munge.key'), `${'tritsmith'.repeat(8)}\n`, { mode: 0o400 });
       writeFileSync(
         configuration,

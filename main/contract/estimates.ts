@@ -28,6 +28,8 @@ export const memoryTerm = z.discriminatedUnion('id', [
   term('logits', { rows: amount, vocabulary: amount, buffers: amount }),
   /** The gradient of the head while it is made. */
   term('head-gradient', { parameters: amount, buffers: amount }),
+  /** Sums of a step in shards that wait for their other half, in one process; each of several ranks has fewer. */
+  term('shard-sums', { parameters: amount, buffers: amount }),
   /** The process with the engine before any model. */
   term('engine', {}),
 ]);

@@ -1,10 +1,8 @@
 /** The entry of a rank: mpirun or srun start as many of it as share a job. The root is the worker that the workbench talks to. */
 import { TritsmithError } from '../contract/errors.ts';
-import { type JobSpec, jobSpec } from '../contract/jobs.ts';
 import { JobStopped } from '../pipeline/job.ts';
-import { assertSame, describeRank, joinRanks } from '../pipeline/ranks.ts';
+import { joinRanks, meetForJob } from '../pipeline/ranks.ts';
 import { runJob } from '../pipeline/run-job.ts';
-import { fromRoot, gatherTexts, isRoot } from '../training/collective.ts';
 import { lastWord, rootChannel } from './rank-channel.ts';
 import { serve } from './serve.ts';
 
@@ -12,14 +10,7 @@ import { serve } from './serve.ts';
 process.umask(0o077);
 const { collective, mpi } = joinRanks();
 
-/** Meets the others with the job that the root was given. */
-async function begin(spec: JobSpec | null): Promise<JobSpec> {
-  const shared = jobSpec.parse(await fromRoot(collective, spec));
-  await assertSame(collective, await describeRank());
-  return shared;
-}
-
-if (isRoot(collective))
+if (collective.rank === 0)
   serve(
     rootChannel((done) => {
       if (done) mpi.leave();
@@ -27,8 +18,7 @@ if (isRoot(collective))
     }),
     {
       runJob: async (spec, context) => {
-        await begin(spec);
-        const nodes = await gatherTexts(collective, collective.node);
+        const { nodes } = await meetForJob(collective, spec);
         const { shards, threads } = spec.recipe;
         context.emit({
           type: 'log',
@@ -42,8 +32,7 @@ if (isRoot(collective))
   );
 else
   try {
-    const spec = await begin(null);
-    await gatherTexts(collective, collective.node);
+    const { spec } = await meetForJob(collective, null);
     // Told to stop, they end with the root, which says so.
     await runJob(spec, { emit: () => undefined, stopRequested: () => null, collective });
     mpi.leave();

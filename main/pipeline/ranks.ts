@@ -6,8 +6,9 @@ import { buildMpi, loadMpi, type NativeMpi } from '../../native/mpi/index.ts';
 import { availableKernels } from '../../native/runtime.ts';
 import { fileSha256 } from '../basics/file-digest.ts';
 import { TritsmithError } from '../contract/errors.ts';
+import { type JobSpec, jobSpec } from '../contract/jobs.ts';
 import type { Recipe } from '../contract/recipe.ts';
-import { type Collective, gatherTexts } from '../training/collective.ts';
+import { type Collective, fromRoot, gatherTexts } from '../training/collective.ts';
 
 /** Compiles the exchange where that is due. @throws TritsmithError where there is no MPI, or its compiler fails */
 export function prepareMpi(): void {
@@ -50,6 +51,21 @@ export function assertShared({ shards, threads }: Recipe, { size }: Collective):
   }
   if (threads === 0) throw new TritsmithError('bad-input', 'ranks.no-threads');
   if (shards % size !== 0) throw new TritsmithError('bad-input', 'ranks.not-a-divisor', { ranks: size, shards });
+}
+
+/**
+ * Meets the other ranks with the job that the root was given.
+ * @param spec null at the others
+ * @returns the job, and where each rank runs
+ * @throws TritsmithError `unsupported` at every rank, where one would compute otherwise than the root
+ */
+export async function meetForJob(
+  collective: Collective,
+  spec: JobSpec | null,
+): Promise<{ spec: JobSpec; nodes: string[] }> {
+  const shared = jobSpec.parse(await fromRoot(collective, spec));
+  await assertSame(collective, await describeRank());
+  return { spec: shared, nodes: await gatherTexts(collective, collective.node) };
 }
 
 /** Everything but recipe and rows that the bits of a rank depend on. */

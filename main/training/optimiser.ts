@@ -2,7 +2,7 @@
 import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { OptimiserSettings } from '../contract/recipe.ts';
-import { ParameterBuffer } from '../models/parameters.ts';
+import type { ParameterBuffer } from '../models/parameters.ts';
 import { type ParameterPart, partsBetween } from './shards.ts';
 
 /** A learning rate in units of delta, for the latents of ternary matrices. */

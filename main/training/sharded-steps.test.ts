@@ -14,6 +14,7 @@ import { alone, type Collective } from './collective.ts';
 import { asRanks } from './fixtures/ranks-in-memory.ts';
 import { rowsInMemory } from './fixtures/rows-in-memory.ts';
 import { sliceBounds, TreeSum } from './shards.ts';
+import { shardMemory } from './step-memory.ts';
 import { train, type TrainerHooks } from './trainer.ts';
 import { TrainingStep } from './training-step.ts';
 import { type WindowBatch, WindowStep } from './window-step.ts';
@@ -236,6 +237,8 @@ describe('the parts of a sharded step', () => {
     const [a, b, c, d, e, f, g, h] = values as [number, number, number, number, number, number, number, number];
     expect(tree.end().values[0]).toBe(pair(pair(pair(a, b), pair(c, d)), pair(pair(e, f), pair(g, h))));
     expect(made).toBe(4);
+    const [term] = shardMemory(specifications[0]!.size, 8);
+    expect(term).toMatchObject({ bytes: (made - 1) * 4 * specifications[0]!.size });
   });
 
   it('have slices that cover all values once', () => {

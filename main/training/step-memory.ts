@@ -76,6 +76,13 @@ export function windowMemory({
   ];
 }
 
+/** What a step in shards holds besides, in one process: the sums on the way up the tree (`TreeSum`). */
+export function shardMemory(parameters: number, shards: number | undefined): MemoryTerm[] {
+  if (shards === undefined) return [];
+  const buffers = Math.log2(shards);
+  return [{ id: 'shard-sums', bytes: 4 * parameters * buffers, params: { parameters, buffers } }];
+}
+
 /** The terms of one step. Their sum was measured beside real steps (`npm run bench -- memory`). */
 export function stepMemory(shape: StepShape): MemoryTerm[] {
   const { model, rows, rowLength, headRows, recompute, splitHeads = 'auto' } = shape;

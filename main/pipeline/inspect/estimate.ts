@@ -17,8 +17,8 @@ import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelCompanions, modelConfiguration } from '../../models/open-model.ts';
-import { countParameters } from '../../models/parameters.ts';
-import { stepMemory, windowMemory } from '../../training/step-memory.ts';
+import { countParameters, windowSpecifications } from '../../models/parameters.ts';
+import { shardMemory, stepMemory, windowMemory } from '../../training/step-memory.ts';
 import { encodingOfTarget, exportTargets, settle, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
 import {
@@ -141,14 +141,19 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     const { window, corpus, sequenceLength } = recipe.reconstruct!;
     const rowLength = Math.max(facts.size.longestRow, corpus === undefined ? 0 : sequenceLength);
     const rows = Math.max(1, Math.min(batchSize, microBatchTokens / rowLength));
-    return windowMemory({ model: facts.student, window, rows, rowLength, recompute });
+    const parameters = windowSpecifications(facts.student, 0, window).reduce((sum, { size }) => sum + size, 0);
+    return [
+      ...windowMemory({ model: facts.student, window, rows, rowLength, recompute }),
+      ...shardMemory(parameters, recipe.shards),
+    ];
   }
   const rowLength = kind === 'pretrain' ? recipe.pretrain!.sequenceLength : facts.size.longestRow;
   const rows = Math.max(1, Math.min(batchSize, microBatchTokens / rowLength));
   const learns = kind === 'distil' && (distil.lambda > 0 || distil.gamma !== 0);
   const everyToken = kind === 'pretrain' || (learns && distil.lambda > 0 && distil.logitsTokens === 'all');
-  return stepMemory({
-    model: kind === 'finetune' ? facts.teacher : kind === 'baseline' ? facts.baseline : facts.student,
+  const model = kind === 'finetune' ? facts.teacher : kind === 'baseline' ? facts.baseline : facts.student;
+  const terms = stepMemory({
+    model,
     teacher: learns ? facts.teacher : null,
     rows,
     rowLength,
@@ -156,6 +161,7 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     recompute,
     splitHeads: distil.gamma === 0 ? null : distil.splitHeads,
   });
+  return [...terms, ...shardMemory(countParameters(model).total, recipe.shards)];
 }
 
 /** What each job takes on the disk while it runs, and at the largest checkpoint the room for one more while it is written. */

@@ -50,8 +50,7 @@ exec ${command.map(quoted).join(' ')}
 /** Hands the script to Slurm. @returns the number of the job @throws TritsmithError where there is no sbatch, or it refuses */
 export function submitToSlurm(script: string): string {
   const { status, stdout, stderr, error } = spawnSync('sbatch', ['--parsable', script], { encoding: 'utf8' });
-  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT')
-    throw new TritsmithError('not-found', 'slurm.missing');
+  if (error !== undefined) throw new TritsmithError('not-found', 'slurm.missing');
   if (status !== 0) throw new TritsmithError('bad-input', 'slurm.refused', { problem: stderr.trim() });
-  return stdout.trim().split(';')[0]!;
+  return /^\d+/.exec(stdout)?.[0] ?? stdout.trim();
 }

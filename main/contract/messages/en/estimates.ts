@@ -49,6 +49,8 @@ const memoryTexts: Texts<MemoryTerm> = {
     `${digits(params.buffers)} buffers of ${count(params.rows)} positions × ${count(params.vocabulary)} logits`,
   'head-gradient': ({ params }) =>
     `${digits(params.buffers)} more of the head’s gradient (${count(params.parameters)} weights)`,
+  'shard-sums': ({ params }) =>
+    `${digits(params.buffers)} more gradients of ${count(params.parameters)} parameters, because the step is in shards`,
   engine: () => 'the engine',
 };
 
