@@ -173,7 +173,7 @@ describe('quantiseTernary', () => {
   it('floors the scale at 1e-5', () => {
     const out = new Float32Array(300).fill(1);
     const found = native.quantiseTernary(new Float32Array(300), out);
-    expect(found).toEqual({ delta: Math.fround(1e-5), zeros: 300, positives: 0, flips: 300 });
+    expect(found).toEqual({ delta: Math.fround(1e-5), zeros: 300, positives: 0, flips: 300, masked: 0, maskFlips: 0 });
     expect(out.every((t) => t === 0)).toBe(true);
   });
 
@@ -211,8 +211,7 @@ describe('quantiseTernary with other scales', () => {
     const unit = 2 ** (Math.max(Math.floor(Math.log2(value)), -14) - 10);
     return roundHalfEven(value / unit) * unit;
   };
-  const lowerMedian = (part: Float32Array): number =>
-    part.map(Math.abs).toSorted()[Math.floor((part.length - 1) / 2)]!;
+  const lowerMedian = (part: Float32Array): number => part.map(Math.abs).toSorted()[Math.floor((part.length - 1) / 2)]!;
 
   it.each([1, 2, 5, 128, 4097, 100_003])('absmedian of %i values is the lower one in the middle', (count) => {
     const weights = values(count, count);
@@ -224,37 +223,40 @@ describe('quantiseTernary with other scales', () => {
     );
   });
 
-  it.each(['absmean', 'absmedian'] as const)('%s: each run of weights has a scale of its own, rounded to F16', (scale) => {
-    const [rows, run] = [211, 192];
-    const weights = values(rows * run, 5).map((w, i) => w * (1 + Math.floor(i / run) / 40));
-    weights.fill(0, 3 * run, 4 * run);
-    const scales = new Float32Array(rows);
-    const out = new Float32Array(rows * run);
-    const before = values(rows * run, 8).map(Math.sign);
-    out.set(before);
-    native.setThreads(3);
-    const found = native.quantiseTernary(weights, out, { scales, scale });
-    let [zeros, flips] = [0, 0];
-    for (let row = 0; row < rows; row += 1) {
-      const part = weights.subarray(row * run, (row + 1) * run);
-      const size = scale === 'absmean' ? part.reduce((sum, w) => sum + Math.abs(w), 0) / run : lowerMedian(part);
-      const delta = toHalf(Math.max(size, 1e-5));
-      expect(scales[row]).toBe(delta);
-      part.forEach((w, k) => {
-        const ternary = Math.max(-1, Math.min(1, roundHalfEven(Math.fround(w / delta))));
-        expect(out[row * run + k]! + 0).toBe(ternary + 0);
-        if (ternary === 0) zeros += 1;
-        if (ternary !== before[row * run + k]) flips += 1;
-      });
-    }
-    expect(found.zeros).toBe(zeros);
-    expect(found.flips).toBe(flips);
-    expect(found.delta).toBeCloseTo(scales.reduce((sum, delta) => sum + delta, 0) / rows, 6);
-    const [again, alone] = [new Float32Array(rows), new Float32Array(out.length)];
-    native.setThreads(1);
-    native.quantiseTernary(weights, alone, { scales: again, scale });
-    expect([again, alone]).toEqual([scales, out]);
-  });
+  it.each(['absmean', 'absmedian'] as const)(
+    '%s: each run of weights has a scale of its own, rounded to F16',
+    (scale) => {
+      const [rows, run] = [211, 192];
+      const weights = values(rows * run, 5).map((w, i) => w * (1 + Math.floor(i / run) / 40));
+      weights.fill(0, 3 * run, 4 * run);
+      const scales = new Float32Array(rows);
+      const out = new Float32Array(rows * run);
+      const before = values(rows * run, 8).map(Math.sign);
+      out.set(before);
+      native.setThreads(3);
+      const found = native.quantiseTernary(weights, out, { scales, scale });
+      let [zeros, flips] = [0, 0];
+      for (let row = 0; row < rows; row += 1) {
+        const part = weights.subarray(row * run, (row + 1) * run);
+        const size = scale === 'absmean' ? part.reduce((sum, w) => sum + Math.abs(w), 0) / run : lowerMedian(part);
+        const delta = toHalf(Math.max(size, 1e-5));
+        expect(scales[row]).toBe(delta);
+        part.forEach((w, k) => {
+          const ternary = Math.max(-1, Math.min(1, roundHalfEven(Math.fround(w / delta))));
+          expect(out[row * run + k]! + 0).toBe(ternary + 0);
+          if (ternary === 0) zeros += 1;
+          if (ternary !== before[row * run + k]) flips += 1;
+        });
+      }
+      expect(found.zeros).toBe(zeros);
+      expect(found.flips).toBe(flips);
+      expect(found.delta).toBeCloseTo(scales.reduce((sum, delta) => sum + delta, 0) / rows, 6);
+      const [again, alone] = [new Float32Array(rows), new Float32Array(out.length)];
+      native.setThreads(1);
+      native.quantiseTernary(weights, alone, { scales: again, scale });
+      expect([again, alone]).toEqual([scales, out]);
+    },
+  );
 
   it('soften and chain each weight by the scale of its run', () => {
     const weights = values(256, 4);
@@ -283,6 +285,85 @@ describe('quantiseTernary with other scales', () => {
     expect(() => native.quantiseTernary(weights, new Float32Array(128), wrong)).toThrow(RangeError);
     const unknown = { scale: 'absmax' } as unknown as { scale: 'absmean' };
     expect(() => native.quantiseTernary(weights, new Float32Array(128), unknown)).toThrow(RangeError);
+  });
+});
+
+describe('quantiseTernary with n of m', () => {
+  /** Bits of the `keep` largest of a group by sorting. */
+  function bitsOf(group: Float32Array, keep: number): number {
+    const order = [...group.keys()].sort((a, b) => Math.abs(group[b]!) - Math.abs(group[a]!) || a - b);
+    return order.slice(0, keep).reduce((bits, at) => bits | (1 << at), 0);
+  }
+
+  it.each([
+    ['6:8', [0.9, -0.1, 0.4, -0.4, 0.05, 0.7, -0.2, 0.3], 6, 8, [1, 0, 1, -1, 0, 1, -1, 1]],
+    ['2:4, of equal ones the first', [0.9, -0.1, 0.4, -0.4], 2, 4, [1, 0, 1, 0]],
+  ])('keeps the largest of each group, %s', (_title, weights, keep, of, expected) => {
+    const out = new Float32Array(of);
+    const sparsity = { keep, of, mask: new Uint8Array(1) };
+    const { delta } = native.quantiseTernary(Float32Array.from(weights), out, { sparsity });
+    expect([...out].map((value) => value + 0)).toEqual(expected);
+    expect(delta).toBeCloseTo(weights.reduce((sum, w) => sum + Math.abs(w), 0) / of, 6);
+  });
+
+  it.each([
+    [6, 8],
+    [2, 4],
+    [3, 4],
+  ])('%i of %i: the scale of all weights, the codes of the kept ones, and what the mask did', (keep, of) => {
+    const count = 65_544;
+    const weights = values(count, of);
+    const [dense, out] = [new Float32Array(count), values(count, 9).map(Math.sign)];
+    const before = out.slice();
+    const mask = new Uint8Array(count / of).map((_, group) => group % 2 ** of);
+    const masksBefore = mask.slice();
+    const { delta } = native.quantiseTernary(weights, dense);
+    native.setThreads(2);
+    const found = native.quantiseTernary(weights, out, { sparsity: { keep, of, mask } });
+    native.setThreads(1);
+    expect(found.delta).toBe(delta);
+    let [masked, flips, maskFlips, zeros] = [0, 0, 0, 0];
+    for (let group = 0; group < count / of; group += 1) {
+      const bits = bitsOf(weights.subarray(group * of, (group + 1) * of), keep);
+      expect(mask[group]).toBe(bits);
+      for (let i = 0, at = group * of; i < of; i += 1, at += 1) {
+        const value = ((bits >> i) & 1) === 1 ? dense[at]! : 0;
+        expect(out[at]! + 0).toBe(value + 0);
+        if (value !== dense[at]) masked += 1;
+        if (value !== before[at]) flips += 1;
+        if (value === 0) zeros += 1;
+        maskFlips += ((bits ^ masksBefore[group]!) >> i) & 1;
+      }
+    }
+    expect(found).toMatchObject({ masked, flips, maskFlips, zeros });
+    const annealed = new Float32Array(count);
+    native.quantiseTernary(weights, annealed, { sparsity: { keep, of, mask }, share: 0.5 });
+    annealed.forEach((value, at) => {
+      const ratio = weights[at]! / delta;
+      expect(Math.abs(value - (ratio + out[at]!) / 2)).toBeLessThan(1e-5);
+    });
+    const soft = dense.slice();
+    native.maskWeights(soft, mask);
+    expect(soft.map((value) => value + 0)).toEqual(out.map((value) => value + 0));
+  });
+
+  it('refuses groups that do not fit', () => {
+    const twelve = new Float32Array(12);
+    const make = (keep: number, of: number, bytes: number, scales = 1) =>
+      native.quantiseTernary(new Float32Array(24), new Float32Array(24), {
+        scales: new Float32Array(scales),
+        sparsity: { keep, of, mask: new Uint8Array(bytes) },
+      });
+    for (const [keep, of, bytes, scales] of [
+      [4, 4, 6, 1],
+      [0, 4, 6, 1],
+      [2, 6, 4, 1],
+      [2, 4, 5, 1],
+      [6, 8, 3, 2],
+    ] as const)
+      expect(() => make(keep, of, bytes, scales)).toThrow(RangeError);
+    expect(() => make(2, 4, 6, 2)).not.toThrow();
+    expect(() => native.maskWeights(twelve, new Uint8Array(2))).toThrow(RangeError);
   });
 });
 

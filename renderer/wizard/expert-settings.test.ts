@@ -12,7 +12,7 @@ const recipe: Recipe = recipeSchema.parse({
   task: { name: 'task', kind: 'classification', train: 'train.tsv', textColumns: ['text'], labelColumn: 'label' },
   finetune: { optimiser },
   refine: {},
-  quantisation: { weights: { scale: 'absmedian', group: 'row' } },
+  quantisation: { weights: { scale: 'absmedian', group: 'row', sparsity: '6:8' } },
   reconstruct: { optimiser },
   pretrain: { corpus: 'corpus.txt', tokens: 1000, optimiser },
   distil: { optimiser },
