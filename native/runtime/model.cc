@@ -298,7 +298,7 @@ class Loader {
     found.shared = count == 1;
     if (!found.shared) {
       found.groups = static_cast<size_t>(count / rows);
-      if (count == 0 || count % rows != 0 || count / rows > columns || columns % found.groups != 0 || (found.groups > 1 && columns / found.groups % kGroupColumns != 0))
+      if (count % rows != 0 || count / rows > columns || columns % found.groups != 0 || (found.groups > 1 && columns / found.groups % kGroupColumns != 0))
         damaged("tensor " + name + ".scale does not fit its weights.");
     }
     const DenseMatrix view = dense(*beside, name + ".scale");
