@@ -14,6 +14,10 @@ export interface TernaryStatistics {
   positives: number;
   /** Values that differ from what `out` held before. */
   flips: number;
+  /** Values that are 0 because of `sparsity` alone. */
+  masked: number;
+  /** Weights that `sparsity` keeps and did not before, or the other way round. */
+  maskFlips: number;
 }
 
 export interface AdamWSettings {
@@ -39,6 +43,11 @@ export interface TernarySettings {
   scale?: 'absmean' | 'absmedian';
   /** Below 1 while annealing. Default 1. */
   share?: number;
+  /**
+   * Of every `of` (4 or 8) consecutive weights the `keep` largest stay, of equal ones the first; the others are 0, and count for the scale as all do. `mask` has a byte
+   * for each group, bit i for its weight i; it is read for `maskFlips` and written.
+   */
+  sparsity?: { keep: number; of: number; mask: Uint8Array };
 }
 
 export interface NativeTraining {
@@ -62,6 +71,8 @@ export interface NativeTraining {
   softenTernary(weights: Float32Array, scales: Float32Array, sharpness: number, out: Float32Array): void;
   /** `gradient[i]` times the slope of `softenTernary` at `W[i] / delta`: from a gradient with respect to `delta * out` one with respect to W. */
   chainSoftTernary(weights: Float32Array, scales: Float32Array, sharpness: number, gradient: Float32Array): void;
+  /** Sets what a mask of `TernarySettings.sparsity` leaves out to 0. */
+  maskWeights(values: Float32Array, mask: Uint8Array): void;
   /** The ternary value of `values[i]` in two bits (value + 1) of `out`, four to a byte from the lowest bits up; what is beyond one half counts as 1. */
   packTernary(values: Float32Array, out: Uint8Array): void;
   /** How many ternary values of `values` differ from those in `packed`. */

@@ -105,32 +105,35 @@ describe.each(availableKernels())('%s', (kernel) => {
         }
   });
 
-  it.each(['2bit', '1.6bit'] as const)('so it does with a scale for each row or group of columns, %s weights', (layout) => {
-    for (const [name, fill] of Object.entries(cases))
-      for (const [rows, columns, groups] of [
-        [33, 79, 1],
-        [70, 576, 1],
-        [33, 48, 3],
-        [100, 1536, 24],
-        [40, 1536, 6],
-        [5, 4096, 2],
-      ] as const)
-        for (const tokens of [1, 3, 4, 13, 25]) {
-          const weights = new Int8Array(rows * columns);
-          const x = new Float32Array(tokens * columns);
-          const next = random(rows * columns + tokens);
-          fill(next, weights, x);
-          const scales = new Float32Array(rows * groups).map(() => 0.01 + next());
-          const threads = tokens % 2 === 0 ? 2 : 1;
-          const matrix = new TernaryMatrix(weights, { rows, columns, scales, kernel, layout, threads });
-          const y = new Float32Array(tokens * rows).fill(NaN);
-          matrix.multiply(x, y, tokens);
-          const expected = byDefinition(weights, rows, columns, scales, x, tokens);
-          const at = y.findIndex((v, i) => v !== expected[i]);
-          if (at >= 0)
-            expect({ name, rows, columns, groups, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
-        }
-  });
+  it.each(['2bit', '1.6bit'] as const)(
+    'so it does with a scale for each row or group of columns, %s weights',
+    (layout) => {
+      for (const [name, fill] of Object.entries(cases))
+        for (const [rows, columns, groups] of [
+          [33, 79, 1],
+          [70, 576, 1],
+          [33, 48, 3],
+          [100, 1536, 24],
+          [40, 1536, 6],
+          [5, 4096, 2],
+        ] as const)
+          for (const tokens of [1, 3, 4, 13, 25]) {
+            const weights = new Int8Array(rows * columns);
+            const x = new Float32Array(tokens * columns);
+            const next = random(rows * columns + tokens);
+            fill(next, weights, x);
+            const scales = new Float32Array(rows * groups).map(() => 0.01 + next());
+            const threads = tokens % 2 === 0 ? 2 : 1;
+            const matrix = new TernaryMatrix(weights, { rows, columns, scales, kernel, layout, threads });
+            const y = new Float32Array(tokens * rows).fill(NaN);
+            matrix.multiply(x, y, tokens);
+            const expected = byDefinition(weights, rows, columns, scales, x, tokens);
+            const at = y.findIndex((v, i) => v !== expected[i]);
+            if (at >= 0)
+              expect({ name, rows, columns, groups, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
+          }
+    },
+  );
 });
 
 it('refuses scales that do not fit', () => {

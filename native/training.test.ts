@@ -188,7 +188,7 @@ describe('quantiseTernary', () => {
   it('floors the scale at 1e-5', () => {
     const out = new Float32Array(300).fill(1);
     const found = native.quantiseTernary(new Float32Array(300), out);
-    expect(found).toEqual({ delta: Math.fround(1e-5), zeros: 300, positives: 0, flips: 300 });
+    expect(found).toEqual({ delta: Math.fround(1e-5), zeros: 300, positives: 0, flips: 300, masked: 0, maskFlips: 0 });
     expect(out.every((t) => t === 0)).toBe(true);
   });
 
@@ -300,6 +300,85 @@ describe('quantiseTernary with other scales', () => {
     expect(() => native.quantiseTernary(weights, new Float32Array(128), wrong)).toThrow(RangeError);
     const unknown = { scale: 'absmax' } as unknown as { scale: 'absmean' };
     expect(() => native.quantiseTernary(weights, new Float32Array(128), unknown)).toThrow(RangeError);
+  });
+});
+
+describe('quantiseTernary with n of m', () => {
+  /** Bits of the `keep` largest of a group by sorting. */
+  function bitsOf(group: Float32Array, keep: number): number {
+    const order = [...group.keys()].sort((a, b) => Math.abs(group[b]!) - Math.abs(group[a]!) || a - b);
+    return order.slice(0, keep).reduce((bits, at) => bits | (1 << at), 0);
+  }
+
+  it.each([
+    ['6:8', [0.9, -0.1, 0.4, -0.4, 0.05, 0.7, -0.2, 0.3], 6, 8, [1, 0, 1, -1, 0, 1, -1, 1]],
+    ['2:4, of equal ones the first', [0.9, -0.1, 0.4, -0.4], 2, 4, [1, 0, 1, 0]],
+  ])('keeps the largest of each group, %s', (_title, weights, keep, of, expected) => {
+    const out = new Float32Array(of);
+    const sparsity = { keep, of, mask: new Uint8Array(1) };
+    const { delta } = native.quantiseTernary(Float32Array.from(weights), out, { sparsity });
+    expect([...out].map((value) => value + 0)).toEqual(expected);
+    expect(delta).toBeCloseTo(weights.reduce((sum, w) => sum + Math.abs(w), 0) / of, 6);
+  });
+
+  it.each([
+    [6, 8],
+    [2, 4],
+    [3, 4],
+  ])('%i of %i: the scale of all weights, the codes of the kept ones, and what the mask did', (keep, of) => {
+    const count = 65_544;
+    const weights = values(count, of);
+    const [dense, out] = [new Float32Array(count), values(count, 9).map(Math.sign)];
+    const before = out.slice();
+    const mask = new Uint8Array(count / of).map((_, group) => group % 2 ** of);
+    const masksBefore = mask.slice();
+    const { delta } = native.quantiseTernary(weights, dense);
+    native.setThreads(2);
+    const found = native.quantiseTernary(weights, out, { sparsity: { keep, of, mask } });
+    native.setThreads(1);
+    expect(found.delta).toBe(delta);
+    let [masked, flips, maskFlips, zeros] = [0, 0, 0, 0];
+    for (let group = 0; group < count / of; group += 1) {
+      const bits = bitsOf(weights.subarray(group * of, (group + 1) * of), keep);
+      expect(mask[group]).toBe(bits);
+      for (let i = 0, at = group * of; i < of; i += 1, at += 1) {
+        const value = ((bits >> i) & 1) === 1 ? dense[at]! : 0;
+        expect(out[at]! + 0).toBe(value + 0);
+        if (value !== dense[at]) masked += 1;
+        if (value !== before[at]) flips += 1;
+        if (value === 0) zeros += 1;
+        maskFlips += ((bits ^ masksBefore[group]!) >> i) & 1;
+      }
+    }
+    expect(found).toMatchObject({ masked, flips, maskFlips, zeros });
+    const annealed = new Float32Array(count);
+    native.quantiseTernary(weights, annealed, { sparsity: { keep, of, mask }, share: 0.5 });
+    annealed.forEach((value, at) => {
+      const ratio = weights[at]! / delta;
+      expect(Math.abs(value - (ratio + out[at]!) / 2)).toBeLessThan(1e-5);
+    });
+    const soft = dense.slice();
+    native.maskWeights(soft, mask);
+    expect(soft.map((value) => value + 0)).toEqual(out.map((value) => value + 0));
+  });
+
+  it('refuses groups that do not fit', () => {
+    const twelve = new Float32Array(12);
+    const make = (keep: number, of: number, bytes: number, scales = 1) =>
+      native.quantiseTernary(new Float32Array(24), new Float32Array(24), {
+        scales: new Float32Array(scales),
+        sparsity: { keep, of, mask: new Uint8Array(bytes) },
+      });
+    for (const [keep, of, bytes, scales] of [
+      [4, 4, 6, 1],
+      [0, 4, 6, 1],
+      [2, 6, 4, 1],
+      [2, 4, 5, 1],
+      [6, 8, 3, 2],
+    ] as const)
+      expect(() => make(keep, of, bytes, scales)).toThrow(RangeError);
+    expect(() => make(2, 4, 6, 2)).not.toThrow();
+    expect(() => native.maskWeights(twelve, new Uint8Array(2))).toThrow(RangeError);
   });
 });
 

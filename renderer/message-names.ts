@@ -18,6 +18,7 @@ const labels: Record<SettingId, string> = {
   'cut.layers': texts.wizard.size.keep,
   'optimiser.ternaryRate': labelOf('*.optimiser.ternaryRate'),
   'quantisation.weights.group': labelOf('quantisation.weights.group'),
+  'quantisation.weights.sparsity': labelOf('quantisation.weights.sparsity'),
   'refine.subln': labelOf('refine.subln'),
   'refine.dropQkvBias': labelOf('refine.dropQkvBias'),
   'distil.studentInit': labelOf('distil.studentInit'),

@@ -1022,6 +1022,11 @@ export const texts = {
           effect:
             'A matrix (“tensor”), a row of it (“row”), or so many columns of a row, a multiple of 64. Rows and columns fit Q2_0 and ONNX, but neither I2_S nor a Hugging Face folder.',
         },
+        'quantisation.weights.sparsity': {
+          name: 'Zeros by rule',
+          effect:
+            'Of so many weights in a row only the largest are kept: “6:8” six of eight. Files do not get smaller or faster by it; 6:8 changes little, 2:4 costs accuracy.',
+        },
         'refine.subln': {
           name: 'Where SubLN goes',
           effect: 'Norms before the output projections keep ternary training stable.',
@@ -1264,6 +1269,8 @@ export const texts = {
     'flip-rate': 'Weights that change in a step',
     'moved-fraction': 'Weights that have changed since the stage began',
     'zero-fraction': 'Share of zeros',
+    'masked-fraction': 'Weights that are zero by the n:m rule alone',
+    'mask-flip-rate': 'Weights that the n:m rule treats otherwise than a step before',
     'gradient-norm': 'Gradient norm',
     'learning-rate': 'Learning rate',
     'ternary-rate': 'Rate of the ternary weights, in bins',

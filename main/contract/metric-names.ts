@@ -18,6 +18,8 @@ export const stepMetrics = [
   'flip-rate',
   'moved-fraction',
   'zero-fraction',
+  'masked-fraction',
+  'mask-flip-rate',
   'gradient-norm',
   'learning-rate',
   'ternary-rate',

@@ -9,6 +9,8 @@ export const quantisationSettings = z.object({
       scale: z.enum(['absmean', 'absmedian']).optional(),
       /** Weights that share a scale: a matrix, a row of it, or so many consecutive columns of a row. Files hold blocks of 64. */
       group: z.union([z.enum(['tensor', 'row']), z.int().min(64).max(65_536).multipleOf(64)]).optional(),
+      /** Of so many consecutive weights of a row only the largest are not 0 (Sparse-BitNet): `6:8` keeps six of eight. Absent: any may be. */
+      sparsity: z.enum(['6:8', '3:4', '2:4']).optional(),
     })
     .optional(),
 });
@@ -19,6 +21,7 @@ export interface Quantisation {
   readonly weights: {
     readonly scale: 'absmean' | 'absmedian';
     readonly group: 'tensor' | 'row' | number;
+    readonly sparsity?: '6:8' | '3:4' | '2:4';
   };
 }
 
@@ -26,6 +29,12 @@ export interface Quantisation {
 export const plainQuantisation: Quantisation = { weights: { scale: 'absmean', group: 'tensor' } };
 
 export function quantisationOf(settings: QuantisationSettings | undefined): Quantisation {
-  const { scale, group } = settings?.weights ?? {};
-  return { weights: { scale: scale ?? 'absmean', group: group ?? 'tensor' } };
+  const { scale, group, sparsity } = settings?.weights ?? {};
+  return { weights: { scale: scale ?? 'absmean', group: group ?? 'tensor', ...(sparsity && { sparsity }) } };
+}
+
+/** The two numbers of a sparsity: `keep` of `of` weights. */
+export function keptOf(sparsity: NonNullable<Quantisation['weights']['sparsity']>): { keep: number; of: number } {
+  const [keep, of] = sparsity.split(':').map(Number);
+  return { keep: keep!, of: of! };
 }

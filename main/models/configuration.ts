@@ -1,6 +1,6 @@
 /** What the engine needs to know of a model, whatever its family. Read from a Hugging Face `config.json` by architectures/. */
 import { TritsmithError } from '../contract/errors.ts';
-import { plainQuantisation, type Quantisation } from '../contract/quantisation.ts';
+import { keptOf, plainQuantisation, type Quantisation } from '../contract/quantisation.ts';
 import type { SublnPlacement } from '../contract/recipe.ts';
 
 export type Projection = 'q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'down';
@@ -162,10 +162,12 @@ export function scaleKind({ weights: { group } }: Quantisation): 'tensor' | 'row
 
 /** @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups */
 export function assertQuantisable(configuration: ModelConfiguration): void {
-  const { group } = configuration.quantisation.weights;
-  if (typeof group !== 'number') return;
+  const { group, sparsity } = configuration.quantisation.weights;
   for (const projection of projections) {
     const [, columns] = projectionShape(configuration, projection);
-    if (columns % group !== 0) throw new TritsmithError('bad-input', 'quantisation.group', { projection, columns, group });
+    if (typeof group === 'number' && columns % group !== 0)
+      throw new TritsmithError('bad-input', 'quantisation.group', { projection, columns, group });
+    if (sparsity && columns % keptOf(sparsity).of !== 0)
+      throw new TritsmithError('bad-input', 'quantisation.sparsity', { projection, columns, sparsity });
   }
 }

@@ -79,7 +79,8 @@ export function decoderLayer(
   rounding: ActivationRounding = 'none',
 ): DecoderLayer {
   const { hiddenSize, heads, kvHeads, headSize, rmsNormEpsilon } = configuration;
-  const gradients = scaleKind(configuration.quantisation) === 'tensor' ? (arithmetic.gradients ?? 'float32') : 'float32';
+  const gradients =
+    scaleKind(configuration.quantisation) === 'tensor' ? (arithmetic.gradients ?? 'float32') : 'float32';
   const products = productsOf(configuration, arithmetic);
   const parameters = new Map<string, Value>();
   const projectionInputs = new Map<Projection, Value>();

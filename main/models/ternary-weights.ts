@@ -1,7 +1,7 @@
 /** The ternary weights of a network: made of its latent weights, in the layouts that the layers' graphs are fed. */
 import { native } from '../../native/index.ts';
 import type { ElementBuffer } from '../graph/session.ts';
-import type { Quantisation } from '../contract/quantisation.ts';
+import { keptOf, type Quantisation } from '../contract/quantisation.ts';
 import { type ModelConfiguration, type Projection, scaleShape } from './configuration.ts';
 import { deltaName, transposedName } from './decoder-layer.ts';
 import { ParameterBuffer, type ParameterSpecification } from './parameters.ts';
@@ -11,6 +11,9 @@ export interface TernaryCounts {
   zeros: number;
   positives: number;
   flips: number;
+  /** Zeros by the n:m rule alone, and weights that it treats otherwise than before; 0 without such a rule. */
+  masked: number;
+  maskFlips: number;
   total: number;
 }
 
@@ -25,6 +28,15 @@ function scalesFor(quantisation: Quantisation, shape: readonly number[]): Float3
   return new Float32Array(scales.reduce((product, dimension) => product * dimension));
 }
 
+/** What `native.quantiseTernary` takes of an n:m rule, with a mask that keeps nothing yet. */
+function maskFor(
+  sparsity: NonNullable<Quantisation['weights']['sparsity']>,
+  weights: number,
+): { keep: number; of: number; mask: Uint8Array } {
+  const { keep, of } = keptOf(sparsity);
+  return { keep, of, mask: new Uint8Array(weights / of) };
+}
+
 /** A matrix `[O, K]` as a student computes with it: values in {-1, 0, 1}, and the scales in the order of `scaleShape`. */
 export function quantiseMatrix(
   latent: Float32Array,
@@ -33,7 +45,9 @@ export function quantiseMatrix(
 ): { values: Float32Array; scales: Float32Array } {
   const values = new Float32Array(latent.length);
   const scales = scalesFor(quantisation, shape);
-  native.quantiseTernary(latent, values, { scales, scale: quantisation.weights.scale });
+  const { scale, sparsity } = quantisation.weights;
+  const sparse = sparsity && maskFor(sparsity, latent.length);
+  native.quantiseTernary(latent, values, { scales, scale, ...(sparse && { sparsity: sparse }) });
   return { values, scales };
 }
 
@@ -49,6 +63,8 @@ export class TernaryWeights {
   readonly #transposed = new Map<string, Int8Array>();
   /** Of each matrix, in the shape of `scaleShape`. */
   readonly #scales = new Map<string, Float32Array>();
+  /** Of each matrix; empty without an n:m rule. */
+  readonly #masks = new Map<string, ReturnType<typeof maskFor>>();
   #sharpness = Infinity;
   /** Codes as they were at `mark`, four to a byte. */
   readonly #marks = new Map<string, Uint8Array>();
@@ -68,6 +84,8 @@ export class TernaryWeights {
     this.#scratch = new Float32Array(this.#values ? 0 : largest);
     for (const { name, size, shape } of this.#specifications) {
       this.#scales.set(name, scalesFor(quantisation, shape));
+      const { sparsity } = quantisation.weights;
+      if (sparsity) this.#masks.set(name, maskFor(sparsity, size));
       if (products === 'int8') this.#transposed.set(name, new Int8Array(size));
     }
   }
@@ -84,18 +102,29 @@ export class TernaryWeights {
     for (const { name, shape, size, layer } of this.#specifications) {
       const values = this.#values?.view(name) ?? this.#scratch.subarray(0, size);
       const scales = this.#scales.get(name)!;
-      const found = native.quantiseTernary(this.#latent.view(name), values, { scales, scale: this.#formula, share });
-      if (sharpness < Infinity) native.softenTernary(this.#latent.view(name), scales, sharpness, values);
+      const sparsity = this.#masks.get(name);
+      const found = native.quantiseTernary(this.#latent.view(name), values, {
+        scales,
+        scale: this.#formula,
+        share,
+        ...(sparsity && { sparsity }),
+      });
+      if (sharpness < Infinity) {
+        native.softenTernary(this.#latent.view(name), scales, sharpness, values);
+        if (sparsity) native.maskWeights(values, sparsity.mask);
+      }
       const transposed = this.#transposed.get(name);
       if (transposed) {
         if (share < 1 || sharpness < Infinity)
           throw new Error('annealed weights need a network that computes in float32');
         native.transposeTernary(values, shape[1]!, transposed);
       }
-      const counts = (layers[layer!] ??= { zeros: 0, positives: 0, flips: 0, total: 0 });
+      const counts = (layers[layer!] ??= { zeros: 0, positives: 0, flips: 0, masked: 0, maskFlips: 0, total: 0 });
       counts.zeros += found.zeros;
       counts.positives += found.positives;
       counts.flips += this.#values ? found.flips : 0;
+      counts.masked += found.masked;
+      counts.maskFlips += found.maskFlips;
       counts.total += size;
     }
     return layers;

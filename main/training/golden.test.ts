@@ -189,7 +189,8 @@ describe('models: hidden states, loss and every gradient equal PyTorch in float6
   it.each<[string, Quantisation['weights']]>([
     ['row', { scale: 'absmean', group: 'row' }],
     ['columns', { scale: 'absmedian', group: 16 }],
-  ])('qwen3, quantised with a scale for each %s', async (name, weights) => {
+    ['sparse', { scale: 'absmean', group: 'tensor', sparsity: '2:4' }],
+  ])('qwen3, quantised otherwise: %s', async (name, weights) => {
     for (const products of ['int8', 'float32'] as const)
       await checkModel(`quantised-${name}`, 'qwen3', 'paper', { arithmetic: { products } }, { weights });
     await checkModel(`quantised-${name}`, 'qwen3', 'paper', { recomputeActivations: true }, { weights });

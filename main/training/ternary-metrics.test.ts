@@ -24,8 +24,8 @@ const configuration: ModelConfiguration = {
   subln: 'paper',
 };
 
-async function network(ternary = true): Promise<Network> {
-  const own = { ...configuration, ternary, subln: ternary ? configuration.subln : ('none' as const) };
+async function network(ternary = true, changes: Partial<ModelConfiguration> = {}): Promise<Network> {
+  const own = { ...configuration, ...changes, ternary, subln: ternary ? configuration.subln : ('none' as const) };
   const random = new Random(7);
   return Network.create(
     own,
@@ -54,6 +54,28 @@ describe('metrics of the ternary weights', () => {
     const all = [...valuesOfLayer(model, 0), ...valuesOfLayer(model, 1)];
     expect(found['zero-fraction']).toBeCloseTo(share(all, 0), 12);
     await model.release();
+  });
+
+  it('say what an n:m rule does: codes that are 0 by it alone, and weights that it begins or ceases to keep', async () => {
+    const weights = { scale: 'absmean', group: 'tensor', sparsity: '2:4' } as const;
+    const [sparse, dense] = [await network(true, { quantisation: { weights } }), await network()];
+    const metrics = new TernaryMetrics(sparse, 3);
+    const found = metrics.after(1, sparse.refreshTernary());
+    const codes = [0, 1].flatMap((layer) => valuesOfLayer(dense, layer));
+    const kept = [0, 1].flatMap((layer) => valuesOfLayer(sparse, layer));
+    expect(found['masked-fraction']).toBeCloseTo(share(kept, 0) - share(codes, 0), 12);
+    expect(found['masked-fraction']).toBeGreaterThan(0.1);
+    expect(found['mask-flip-rate']).toBe(0);
+    // The smallest of a group becomes the largest: it comes in, and one that was kept goes out.
+    const { name } = sparse.parameters.specifications.find(({ ternary }) => ternary)!;
+    const latent = sparse.parameters.view(name);
+    const smallest = [0, 1, 2, 3].sort((a, b) => Math.abs(latent[a]!) - Math.abs(latent[b]!))[0]!;
+    latent[smallest] = 9;
+    const after = metrics.after(2, sparse.refreshTernary());
+    expect(after['mask-flip-rate']).toBeCloseTo(2 / kept.length, 12);
+    expect(new TernaryMetrics(dense, 1).after(1, dense.refreshTernary())).not.toHaveProperty('masked-fraction');
+    await sparse.release();
+    await dense.release();
   });
 
   it('count the weights that are not what they were when the stage began, however often they changed', async () => {

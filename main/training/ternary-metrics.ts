@@ -22,7 +22,7 @@ export class TernaryMetrics {
 
   /**
    * @param layers what `Network.refreshTernary` found after the step
-   * @returns `flip-rate` and `zero-fraction` of all weights and, when due, `moved-fraction` (those that are not what they were when the stage began) and
+   * @returns `flip-rate` and `zero-fraction` of all weights, with an n:m rule what its mask did, and, when due, `moved-fraction` (those that are not what they were when the stage began) and
    * the shares of each layer; its flip rate is averaged over the steps since the last report. A resumed run begins its average anew.
    */
   after(step: number, layers: readonly TernaryCounts[]): MetricValues {
@@ -31,6 +31,10 @@ export class TernaryMetrics {
     const values: MetricValues = {
       'flip-rate': sum('flips') / sum('total'),
       'zero-fraction': sum('zeros') / sum('total'),
+      ...(this.#network.configuration.quantisation.weights.sparsity && {
+        'masked-fraction': sum('masked') / sum('total'),
+        'mask-flip-rate': sum('maskFlips') / sum('total'),
+      }),
     };
     layers.forEach(({ flips }, layer) => (this.#flips[layer]! += flips));
     this.#steps += 1;

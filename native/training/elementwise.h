@@ -21,6 +21,15 @@ struct TernaryCounts {
   int64_t zeros;
   int64_t positives;
   int64_t flips;
+  int64_t masked;     // codes that are not 0 without the mask
+  int64_t maskFlips;  // weights that the mask now treats otherwise
+};
+
+/** Of every `of` consecutive weights (4 or 8) the `keep` largest stay. `bits` has a byte for each such group, bit i set where weight i stays. */
+struct SparseMask {
+  uint8_t* bits;
+  size_t keep;
+  size_t of;
 };
 
 /**
@@ -31,6 +40,8 @@ struct ElementwiseTable {
   double (*sumOfAbsolutes)(const float* values, size_t count);
   double (*sumOfSquares)(const float* values, size_t count);
   TernaryCounts (*quantise)(const float* weights, float delta, float share, float* out, size_t count);
+  /** As `quantise`, with weights outside of the mask as 0; the mask is made anew of the weights. `count` is whole groups. */
+  TernaryCounts (*quantiseSparse)(const float* weights, float delta, float share, const SparseMask& mask, float* out, size_t count);
   /** Softened codes of weights under one scale (docs/method.md, 3.1). */
   void (*soften)(const float* weights, float delta, float sharpness, float* out, size_t count);
   /** Multiplies gradients by the slope of `soften`. */

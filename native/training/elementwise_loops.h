@@ -54,7 +54,47 @@ TernaryCounts quantise(const float* __restrict weights, float delta, float share
       out[i] = ratio + share * (value - ratio);
     }
   }
-  return {zeros, positives, flips};
+  return {zeros, positives, flips, 0, 0};
+}
+
+/** Bits of the `keep` largest of some weights; of equal ones the first stays. */
+template <size_t of>
+inline uint8_t largestOf(const float* weights, size_t keep) {
+  float sizes[of];
+  for (size_t i = 0; i < of; i++) sizes[i] = fabsf(weights[i]);
+  unsigned bits = 0;
+  for (size_t i = 0; i < of; i++) {
+    size_t larger = 0;
+    for (size_t j = 0; j < of; j++) larger += sizes[j] > sizes[i] || (j < i && sizes[j] == sizes[i]);
+    bits |= static_cast<unsigned>(larger < keep) << i;
+  }
+  return static_cast<uint8_t>(bits);
+}
+
+template <size_t of>
+TernaryCounts quantiseGroups(const float* __restrict weights, float delta, float share, const SparseMask& mask, float* __restrict out,
+                             size_t count) {
+  TernaryCounts counts{0, 0, 0, 0, 0};
+  for (size_t group = 0; group < count / of; group++, weights += of, out += of) {
+    const uint8_t bits = largestOf<of>(weights, mask.keep);
+    for (size_t i = 0; i < of; i++) {
+      const float ratio = weights[i] / delta;
+      const float dense = ternaryOf(ratio);
+      const float value = (bits >> i & 1) != 0 ? dense : 0.0f;
+      counts.zeros += value == 0.0f;
+      counts.positives += value > 0.0f;
+      counts.flips += value != ternaryOf(out[i]);
+      counts.masked += value != dense;
+      out[i] = share == 1.0f ? value : ratio + share * (value - ratio);
+    }
+    for (unsigned changed = bits ^ mask.bits[group]; changed != 0; changed &= changed - 1) counts.maskFlips++;
+    mask.bits[group] = bits;
+  }
+  return counts;
+}
+
+TernaryCounts quantiseSparse(const float* weights, float delta, float share, const SparseMask& mask, float* out, size_t count) {
+  return mask.of == 4 ? quantiseGroups<4>(weights, delta, share, mask, out, count) : quantiseGroups<8>(weights, delta, share, mask, out, count);
 }
 
 /**
@@ -122,6 +162,6 @@ void adamW(float* __restrict p, const float* __restrict g, float* __restrict m, 
 }  // namespace
 
 extern const ElementwiseTable TRITSMITH_TABLE;
-const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares, quantise, soften, chainSoft, add, addScaled, adamW};
+const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares, quantise, quantiseSparse, soften, chainSoft, add, addScaled, adamW};
 
 }  // namespace tritsmith

@@ -82,6 +82,13 @@ View<float> floatArray(Napi::Env env, const Napi::Value& value, const char* name
 
 View<float> floats(const Napi::CallbackInfo& info, size_t index, const char* name) { return floatArray(info.Env(), info[index], name); }
 
+View<uint8_t> byteArray(Napi::Env env, const Napi::Value& value, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw Napi::TypeError::New(env, std::string(name) + " must be a Uint8Array.");
+  auto array = value.As<Napi::Uint8Array>();
+  return {array.Data(), array.ElementLength()};
+}
+
 View<int32_t> integers(const Napi::CallbackInfo& info, size_t index, const char* name) {
   const Napi::Value value = info[index];
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
@@ -147,9 +154,18 @@ struct TernarySettings {
   View<float> scales;
   Scale scale = Scale::mean;
   float share = 1;
+  SparseMask mask{nullptr, 0, 0};
 };
 
-TernarySettings ternarySettings(const Napi::Env env, const Napi::Value& value, float* one) {
+/** Ternary values of weights `from` to `from + count`, which have one scale. */
+TernaryCounts quantisePart(const TernarySettings& s, const float* weights, float delta, float* out, size_t from, size_t count) {
+  if (s.mask.bits == nullptr) return elementwise().quantise(weights + from, delta, s.share, out + from, count);
+  const SparseMask mask{s.mask.bits + from / s.mask.of, s.mask.keep, s.mask.of};
+  return elementwise().quantiseSparse(weights + from, delta, s.share, mask, out + from, count);
+}
+
+/** @param count weights @param one takes the scale where no array is given */
+TernarySettings ternarySettings(const Napi::Env env, const Napi::Value& value, float* one, size_t count) {
   TernarySettings settings{{one, 1}};
   if (value.IsUndefined()) return settings;
   if (!value.IsObject()) throw Napi::TypeError::New(env, "settings must be an object.");
@@ -165,6 +181,17 @@ TernarySettings ternarySettings(const Napi::Env env, const Napi::Value& value, f
     if (!(share >= 0 && share <= 1)) throw Napi::RangeError::New(env, "share must lie between 0 and 1.");
     settings.share = static_cast<float>(share);
   }
+  if (given.Has("sparsity") && !given.Get("sparsity").IsUndefined()) {
+    if (!given.Get("sparsity").IsObject()) throw Napi::TypeError::New(env, "sparsity must be an object.");
+    const Napi::Object sparsity = given.Get("sparsity").As<Napi::Object>();
+    const double keep = number(env, sparsity.Get("keep"), "keep"), of = number(env, sparsity.Get("of"), "of");
+    const View<uint8_t> mask = byteArray(env, sparsity.Get("mask"), "mask");
+    if ((of != 4 && of != 8) || !(keep >= 1 && keep < of) || keep != std::floor(keep))
+      throw Napi::RangeError::New(env, "sparsity keeps some of 4 or 8 weights.");
+    settings.mask = {mask.data, static_cast<size_t>(keep), static_cast<size_t>(of)};
+    sameLength(env, "mask times of", mask.length * settings.mask.of, "weights", count);
+    if (count / settings.scales.length % settings.mask.of != 0) throw Napi::RangeError::New(env, "The weights of a scale are no whole groups.");
+  }
   return settings;
 }
 
@@ -179,6 +206,8 @@ TernaryCounts& operator+=(TernaryCounts& sum, const TernaryCounts& part) {
   sum.zeros += part.zeros;
   sum.positives += part.positives;
   sum.flips += part.flips;
+  sum.masked += part.masked;
+  sum.maskFlips += part.maskFlips;
   return sum;
 }
 
@@ -190,9 +219,9 @@ TernaryCounts quantiseWhole(const View<float>& weights, const View<float>& out, 
   const float delta = settings.scales.data[0] = floored(size);
   std::vector<TernaryCounts> partial((count + kPiece - 1) / kPiece);
   inPieces(count, kPiece, [&](size_t begin, size_t end) {
-    partial[begin / kPiece] = elementwise().quantise(weights.data + begin, delta, settings.share, out.data + begin, end - begin);
+    partial[begin / kPiece] = quantisePart(settings, weights.data, delta, out.data, begin, end - begin);
   });
-  TernaryCounts total{0, 0, 0};
+  TernaryCounts total{0, 0, 0, 0, 0};
   for (const TernaryCounts& part : partial) total += part;
   return total;
 }
@@ -202,18 +231,18 @@ TernaryCounts quantiseRuns(const View<float>& weights, const View<float>& out, c
   const size_t grain = std::max<size_t>(1, kPiece / run);
   std::vector<TernaryCounts> partial((settings.scales.length + grain - 1) / grain);
   inPieces(settings.scales.length, grain, [&](size_t begin, size_t end) {
-    TernaryCounts part{0, 0, 0};
+    TernaryCounts part{0, 0, 0, 0, 0};
     std::vector<float> scratch;
     for (size_t i = begin; i < end; i++) {
       const float* const values = weights.data + i * run;
       double size = elementwise().sumOfAbsolutes(values, run) / static_cast<double>(run);
       if (settings.scale == Scale::median && std::isfinite(size)) size = static_cast<double>(lowerMedian(values, run, scratch));
       const float delta = settings.scales.data[i] = halfToFloat(floatToHalf(floored(size)));
-      part += elementwise().quantise(values, delta, settings.share, out.data + i * run, run);
+      part += quantisePart(settings, weights.data, delta, out.data, i * run, run);
     }
     partial[begin / grain] = part;
   });
-  TernaryCounts total{0, 0, 0};
+  TernaryCounts total{0, 0, 0, 0, 0};
   for (const TernaryCounts& part : partial) total += part;
   return total;
 }
@@ -224,7 +253,7 @@ Napi::Value quantiseTernary(const Napi::CallbackInfo& info) {
   const View<float> out = floats(info, 1, "out");
   sameLength(env, "out", out.length, "weights", weights.length);
   float one = 0;
-  const TernarySettings settings = ternarySettings(env, info[2], &one);
+  const TernarySettings settings = ternarySettings(env, info[2], &one, weights.length);
   const size_t run = runOf(env, weights, settings.scales);
   const TernaryCounts counts =
       settings.scales.length == 1 ? quantiseWhole(weights, out, settings) : quantiseRuns(weights, out, settings, run);
@@ -235,6 +264,8 @@ Napi::Value quantiseTernary(const Napi::CallbackInfo& info) {
   result.Set("zeros", Napi::Number::New(env, static_cast<double>(counts.zeros)));
   result.Set("positives", Napi::Number::New(env, static_cast<double>(counts.positives)));
   result.Set("flips", Napi::Number::New(env, static_cast<double>(counts.flips)));
+  result.Set("masked", Napi::Number::New(env, static_cast<double>(counts.masked)));
+  result.Set("maskFlips", Napi::Number::New(env, static_cast<double>(counts.maskFlips)));
   return result;
 }
 
@@ -336,18 +367,27 @@ void chainSoftTernary(const Napi::CallbackInfo& info) {
   });
 }
 
+void maskWeights(const Napi::CallbackInfo& info) {
+  const View<float> values = floats(info, 0, "values");
+  const View<uint8_t> mask = byteArray(info.Env(), info[1], "mask");
+  if (mask.length == 0 || (values.length != 4 * mask.length && values.length != 8 * mask.length))
+    throw Napi::RangeError::New(info.Env(), "A byte of the mask stands for 4 or 8 values.");
+  const size_t of = values.length / mask.length;
+  inPieces(values.length, kPiece, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++)
+      if ((mask.data[i / of] >> i % of & 1) == 0) values.data[i] = 0;
+  });
+}
+
 /** Two bits of a ternary value: 0, 1 or 2. */
 unsigned codeOf(float value) { return 1u + (value > 0.5f) - (value < -0.5f); }
 
 /** Values and four codes to a byte for them. */
 std::pair<View<float>, View<uint8_t>> packedCodes(const Napi::CallbackInfo& info) {
   const View<float> values = floats(info, 0, "values");
-  const Napi::Value packed = info[1];
-  if (!packed.IsTypedArray() || packed.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-    throw Napi::TypeError::New(info.Env(), "packed must be a Uint8Array.");
-  auto array = packed.As<Napi::Uint8Array>();
-  sameLength(info.Env(), "packed", array.ElementLength(), "a quarter of values", (values.length + 3) / 4);
-  return {values, {array.Data(), array.ElementLength()}};
+  const View<uint8_t> packed = byteArray(info.Env(), info[1], "packed");
+  sameLength(info.Env(), "packed", packed.length, "a quarter of values", (values.length + 3) / 4);
+  return {values, packed};
 }
 
 uint8_t fourCodes(const View<float>& values, size_t byte) {
@@ -492,6 +532,7 @@ void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("transposeTernary", Napi::Function::New(env, transposeTernary, "transposeTernary"));
   exports.Set("softenTernary", Napi::Function::New(env, softenTernary, "softenTernary"));
   exports.Set("chainSoftTernary", Napi::Function::New(env, chainSoftTernary, "chainSoftTernary"));
+  exports.Set("maskWeights", Napi::Function::New(env, maskWeights, "maskWeights"));
   exports.Set("packTernary", Napi::Function::New(env, packTernary, "packTernary"));
   exports.Set("countMoved", Napi::Function::New(env, countMoved, "countMoved"));
   exports.Set("accumulate", Napi::Function::New(env, accumulate, "accumulate"));

@@ -56,6 +56,7 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('refine', 'refine.dropQkvBias'),
   setting('quantisation', 'quantisation.weights.scale', 'absmean'),
   setting('quantisation', 'quantisation.weights.group', 'tensor'),
+  setting('quantisation', 'quantisation.weights.sparsity', 'none'),
   setting('reconstruct', 'reconstruct.epochs'),
   setting('reconstruct', 'reconstruct.steps'),
   setting('reconstruct', 'reconstruct.window'),

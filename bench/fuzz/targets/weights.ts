@@ -218,10 +218,21 @@ const tinyWeights = safetensors({
   [`${layer}mlp.down_proj.weight`]: floats(8, 16),
 });
 
+/** What a student's folder says besides. */
+const tinyStudent = {
+  ...tinyQwen3,
+  tritsmith: {
+    ternary: true,
+    subln: 'none',
+    qkvBias: false,
+    quantisation: { weights: { scale: 'absmedian', group: 64, sparsity: '2:4' } },
+  },
+};
+
 const config: FuzzTarget = {
   name: 'config.json',
   samples: () =>
-    [tinyQwen3, tinyLlama3, tinyGemma3].map((content) => ({
+    [tinyQwen3, tinyLlama3, tinyGemma3, tinyStudent].map((content) => ({
       files: {
         'config.json': JSON.stringify(content),
         'model.safetensors': tinyWeights,
@@ -242,6 +253,7 @@ const config: FuzzTarget = {
           'LlamaForSequenceClassification',
         ],
         ...['_name_or_path', 'acme/base', 'auto_map'],
+        ...['tritsmith', 'quantisation', 'absmedian', 'row', '2:4', 'all'],
       ],
     })),
   async consume(folder) {

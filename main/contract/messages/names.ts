@@ -11,6 +11,7 @@ export type SettingId =
   | 'cut.layers'
   | 'optimiser.ternaryRate'
   | 'quantisation.weights.group'
+  | 'quantisation.weights.sparsity'
   | 'refine.subln'
   | 'refine.dropQkvBias'
   | 'distil.studentInit'

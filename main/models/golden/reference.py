@@ -41,6 +41,9 @@ class Quantiser:
 
     scale: str = "absmean"
     group: int | None = None
+    # Of every `of` columns the `keep` largest stay (M2.7).
+    keep: int = 0
+    of: int = 0
 
 
 PLAIN = Quantiser()
@@ -59,7 +62,15 @@ def weight_delta(weight, quantiser=PLAIN):
 
 def ternary(weight, quantiser=PLAIN):
     """M2: T = clamp(round(W / delta), -1, 1). torch.round rounds half to even."""
-    return (weight.detach() / weight_delta(weight, quantiser)).round().clamp(-1, 1)
+    codes = (weight.detach() / weight_delta(weight, quantiser)).round().clamp(-1, 1)
+    return codes if quantiser.of == 0 else codes * kept(weight, quantiser)
+
+
+def kept(weight, quantiser):
+    """M2.7: 1 for the `keep` largest of every `of` consecutive columns (of equal ones the first), else 0."""
+    groups = weight.detach().abs().reshape(-1, quantiser.of)
+    order = groups.sort(stable=True, dim=-1, descending=True).indices[:, :quantiser.keep]
+    return torch.zeros_like(groups).scatter(1, order, 1).reshape(weight.shape)
 
 
 def activation_gamma(x):

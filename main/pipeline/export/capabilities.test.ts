@@ -48,6 +48,7 @@ describe('what an export type makes of a model', () => {
       },
     ],
     ['absmedian', { quantisation: { weights: { scale: 'absmedian', group: 'tensor' } } }, {}],
+    ['two of four weights', { quantisation: { weights: { scale: 'absmean', group: 'tensor', sparsity: '2:4' } } }, {}],
   ])('%s', (_title, changes, expected) => {
     const student = tinyConfiguration(changes);
     const found = exportCapabilities(student, { ...student, ...full });

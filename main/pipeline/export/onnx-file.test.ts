@@ -37,6 +37,7 @@ describe('an ONNX file in ONNX Runtime', () => {
     ['Granite', tinyFamilies.granite],
     ['OLMo 2', tinyFamilies.olmo2],
     ['rows of 520, which are packed as int8', { ffnSize: 520 }],
+    ['two of four weights', { quantisation: { weights: { scale: 'absmean', group: 'tensor', sparsity: '2:4' } } }],
     ['a scale for each row', { quantisation: { weights: { scale: 'absmean', group: 'row' } } }],
     ['a scale for each 128 columns', { quantisation: { weights: { scale: 'absmedian', group: 128 } } }],
     ['a full-precision model', { ternary: false, subln: 'none' }],

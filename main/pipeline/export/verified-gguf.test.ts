@@ -119,6 +119,13 @@ describe('an exported student in the native runtime', () => {
       { ...quantised({ scale: 'absmedian', group: 128 }), subln: 'none' },
       { linear: 'Q2_0', embedding: f16 },
     ],
+    ['two of four weights', 'bitnet', quantised({ sparsity: '2:4' }), { linear: 'I2_S', embedding: f16 }],
+    [
+      'six of eight weights, a scale for each row',
+      'bitnet',
+      quantised({ sparsity: '6:8', group: 'row' }),
+      { linear: 'Q2_0', embedding: f16 },
+    ],
     ['absmedian', 'bitnet', quantised({ scale: 'absmedian' }), { linear: 'I2_S', embedding: f16 }],
     [
       'a scale for each row, rows of any width, a file of our own',

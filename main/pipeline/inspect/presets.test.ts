@@ -130,6 +130,9 @@ describe('the maker of recipes', () => {
     expect(await types({})).toEqual(['i2_s']);
     expect(await types(smol)).toEqual(['q2_0']);
     expect(await types({ model_type: 'llama' }, everywhere)).toEqual(['hf']);
+    expect(await types({}, { quantisation: { weights: { group: 'row' } } })).toEqual(['q2_0']);
+    expect(await types({}, { changes: { 'quantisation.weights.group': 64 } })).toEqual(['q2_0']);
+    expect(await types({}, { quantisation: { weights: { scale: 'absmedian', sparsity: '6:8' } } })).toEqual(['i2_s']);
     expect(await types({ model_type: 'llama' }, { ...everywhere, exports: ['onnx', 'hf'] })).toEqual(['onnx', 'hf']);
   });
 

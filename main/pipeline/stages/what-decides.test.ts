@@ -94,6 +94,7 @@ const others: Record<string, unknown> = {
   'refine.dropQkvBias': true,
   'quantisation.weights.scale': 'absmedian',
   'quantisation.weights.group': 'row',
+  'quantisation.weights.sparsity': '2:4',
   fixedPointGradients: true,
   'reconstruct.window': 2,
   'reconstruct.soften': 0.5,

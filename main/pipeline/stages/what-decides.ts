@@ -66,7 +66,7 @@ const finetune = [...common, ...inside('finetune', lengthFields), ...inside('fin
 const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];
 const refine = [...cut, ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
 /** How student and baseline are quantised. */
-const quantisation = inside('quantisation.weights', ['scale', 'group']);
+const quantisation = inside('quantisation.weights', ['scale', 'group', 'sparsity']);
 const reconstruct = [
   ...refine,
   ...quantisation,

@@ -28,6 +28,14 @@ export const pipeline = {
     reason: `The rows of ${projection} have ${columns} columns, which ${group} does not divide.`,
     remedy: `Choose another number (${names.setting('quantisation.weights.group')}), one scale a row, or one a matrix.`,
   }),
+  'quantisation.sparsity': (
+    { projection, columns, sparsity }: { projection: string; columns: number; sparsity: string },
+    names: Names,
+  ): Sentences => ({
+    message: `The sparsity ${sparsity} does not fit this model.`,
+    reason: `The rows of ${projection} have ${columns} columns, which are no whole number of such groups.`,
+    remedy: `Choose another one (${names.setting('quantisation.weights.sparsity')}), or none.`,
+  }),
   'recipe.no-such-layer': ({ layer, layers }: { layer: number; layers: number }, names: Names): Sentences => ({
     message: `The distillation layer ${layer} does not exist.`,
     reason: `The teacher has ${layers} layers, numbered 0 to ${layers - 1}; negative numbers count from the end.`,

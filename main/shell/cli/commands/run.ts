@@ -138,12 +138,13 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
 }
 
 const quantisationWords =
-  'absmean or absmedian; tensor, row or a number of columns (a multiple of 64) that share a scale; such as absmedian,row';
+  'absmean or absmedian; tensor, row or a number of columns (a multiple of 64) that share a scale; 6:8, 3:4 or 2:4; such as absmedian,row';
 
 function quantisationFromWords(text: string): QuantisationSettings {
-  const weights: NonNullable<QuantisationSettings['weights']> = {};
+  const weights: Record<string, unknown> = {};
   for (const word of commaList(text)) {
     if (word === 'absmean' || word === 'absmedian') weights.scale = word;
+    else if (word.includes(':')) weights.sparsity = word;
     else weights.group = word === 'tensor' || word === 'row' ? word : Number(word);
   }
   const parsed = quantisationSettings.safeParse({ weights });

@@ -1,0 +1,130 @@
+/** Students that are quantised otherwise than BitNet b1.58's: trained in every stage, resumed bit for bit, exported and evaluated. */
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { plainQuantisation, type QuantisationSettings } from '../../contract/quantisation.ts';
+import type { JobEvent, JobKind } from '../../contract/jobs.ts';
+import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
+import { modelFolder, type ModelFolder } from '../../experiment/folder.ts';
+import { modelConfiguration } from '../../models/open-model.ts';
+import { makeTinyBase, makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
+import { studentConfiguration } from '../models-of-recipe.ts';
+import { runJob } from '../run-job.ts';
+
+let root: string;
+let plain: Recipe;
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'tritsmith-quantised-'));
+  const tiny = await makeTinyExperiment(root, { baseline: false, pretrain: null });
+  const teacher = join(root, 'deep');
+  await makeTinyBase(teacher, {
+    hidden_size: 64,
+    intermediate_size: 128,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+  });
+  const optimiser = { learningRate: 3e-3, ternaryRate: 0.05, batchSize: 16, microBatchTokens: 256 };
+  plain = recipeSchema.parse({
+    ...tiny,
+    teacher,
+    finetune: null,
+    reconstruct: { steps: 6, window: 2, optimiser },
+    distil: { ...tiny.distil, steps: 6 },
+    checkpoint: { steps: 3, minutes: 5 },
+    exports: [{ type: 'q2_0' }],
+  });
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** Events of a job; `until`: it is paused after that step. */
+async function run(kind: JobKind, recipe: Recipe, folder: string, until = Infinity): Promise<JobEvent[]> {
+  const found: JobEvent[] = [];
+  const reached = () => found.some((event) => event.type === 'metrics' && event.step >= until);
+  const job = runJob(
+    { kind, recipe, folder },
+    { emit: (event) => found.push(event), stopRequested: () => (reached() ? 'pause' : null) },
+  );
+  if (until === Infinity) await job;
+  else await expect(job).rejects.toMatchObject({ request: 'pause', step: until });
+  return found;
+}
+function digest(folder: string, model: ModelFolder): string {
+  const path = join(modelFolder(folder, model), 'model.safetensors');
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+describe('a student that is quantised otherwise', () => {
+  it.each<[string, QuantisationSettings]>([
+    [
+      'absmedian, a scale for each row, two of four',
+      { weights: { scale: 'absmedian', group: 'row', sparsity: '2:4' } },
+    ],
+    ['a scale for each 64 columns', { weights: { group: 64 } }],
+    ['six of eight', { weights: { sparsity: '6:8' } }],
+  ])('%s: each stage ends with the same bits when it was paused, and the file answers', async (title, quantisation) => {
+    const recipe: Recipe = { ...plain, quantisation };
+    const [whole, paused] = [join(root, title), join(root, `${title}, paused`)];
+    await run('refine', recipe, whole);
+    cpSync(whole, paused, { recursive: true });
+    const curves = new Set<string>();
+    for (const [kind, model, step] of [
+      ['reconstruct', 'reconstructed', 4],
+      ['distil', 'student', 4],
+    ] as const) {
+      for (const event of await run(kind, recipe, whole))
+        if (event.type === 'metrics') Object.keys(event.values).forEach((name) => curves.add(name));
+      await run(kind, recipe, paused, step);
+      await run(kind, recipe, paused);
+      expect(digest(paused, model)).toBe(digest(whole, model));
+    }
+    expect(curves.has('masked-fraction')).toBe(quantisation.weights?.sparsity !== undefined);
+    const { quantisation: found } = await modelConfiguration(modelFolder(whole, 'student'));
+    expect(found).toEqual((await studentConfiguration(recipe)).quantisation);
+    expect(found).not.toEqual(plainQuantisation);
+    // It was written, read back, and gives the graph engine's logits in the runtime: an export that fails ends the job.
+    await run('export', recipe, whole);
+  });
+
+  it('trains what it always trained where the recipe says nothing, and says so of its folder', async () => {
+    const [before, said] = [join(root, 'plain'), join(root, 'said')];
+    const recipe: Recipe = { ...plain, reconstruct: undefined };
+    const weights = { scale: 'absmean', group: 'tensor' } as const;
+    for (const [folder, of] of [
+      [before, recipe],
+      [said, { ...recipe, quantisation: { weights } }],
+    ] as const) {
+      await run('refine', of, folder);
+      await run('distil', of, folder);
+    }
+    expect(digest(said, 'student')).toBe(digest(before, 'student'));
+    const config = (folder: string) => readFileSync(join(modelFolder(folder, 'student'), 'config.json'), 'utf8');
+    expect(config(said)).toBe(config(before));
+    expect(config(before)).not.toContain('quantisation');
+  });
+
+  it('is refused, by name, where its rows are no whole number of groups', async () => {
+    const of = (weights: QuantisationSettings['weights']) =>
+      studentConfiguration({ ...plain, quantisation: { weights } });
+    await expect(of({ group: 128 })).rejects.toMatchObject({
+      id: 'quantisation.group',
+      params: { projection: 'q', columns: 64, group: 128 },
+    });
+    const odd = join(root, 'odd');
+    await makeTinyBase(odd, {
+      hidden_size: 64,
+      intermediate_size: 90,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+    });
+    const recipe: Recipe = { ...plain, teacher: odd, quantisation: { weights: { sparsity: '2:4' } } };
+    await expect(studentConfiguration(recipe)).rejects.toMatchObject({
+      id: 'quantisation.sparsity',
+      params: { projection: 'down', columns: 90, sparsity: '2:4' },
+    });
+  });
+});
