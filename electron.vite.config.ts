@@ -1,19 +1,31 @@
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'electron-vite';
 import { resolve } from 'node:path';
-import type { Plugin } from 'vite';
+import { normalizePath, type Plugin } from 'vite';
 
 const root = import.meta.dirname;
 
-/** The bundled main process finds its files (migrations, workers, the demo) where its sources lie: beside the bundle's own folder. */
+/**
+ * The code of a bundled module with its `import.meta.url` as that of its source in `checkout`, seen from the bundle's own folder; null where there is nothing
+ * to change. `id`: as vite has it, with forward slashes on Windows too.
+ */
+export function atItsSource(code: string, id: string, checkout: string): string | null {
+  const [path] = id.split('?');
+  const base = normalizePath(checkout);
+  // The checkout itself may lie below a node_modules.
+  const inside = path!.startsWith(`${base}/`) ? path!.slice(base.length) : '/node_modules/';
+  if (inside.includes('/node_modules/') || !code.includes('import.meta.url')) return null;
+  return code.replaceAll('import.meta.url', `new URL(${JSON.stringify(`../..${inside}`)}, import.meta.url).href`);
+}
+
+/** The bundled main process finds its files (migrations, workers, the demo) where its sources lie. */
 function sourceLocations(): Plugin {
   return {
     name: 'source-locations',
     enforce: 'pre',
     transform(code, id) {
-      if (!id.startsWith(root) || id.includes('node_modules') || !code.includes('import.meta.url')) return null;
-      const place = JSON.stringify(`../..${id.slice(root.length).split('?')[0]!.replaceAll('\\', '/')}`);
-      return { code: code.replaceAll('import.meta.url', `new URL(${place}, import.meta.url).href`), map: null };
+      const moved = atItsSource(code, id, root);
+      return moved === null ? null : { code: moved, map: null };
     },
   };
 }

@@ -148,6 +148,13 @@ describe('the loopback server', () => {
     expect((await send('/', { headers: { host: `localhost:${String(port)}` } })).status).toBe(200);
   });
 
+  it('says to whoever comes through a tunnel from another port which one to forward', async () => {
+    const { status, body } = await send('/', { headers: { host: `localhost:${String(port - 1)}` } });
+    expect(status).toBe(403);
+    expect(body).toContain(`ssh -L ${String(port)}:127.0.0.1:${String(port)} `);
+    expect((await send('/', { headers: { host: 'evil.example' } })).body).toBe('This address is not served here.\n');
+  });
+
   it('lets only its own page connect, with its session', async () => {
     expect(await socket(['tritsmith', session], { origin })).toBe('open');
     for (const other of [

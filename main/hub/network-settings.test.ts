@@ -52,8 +52,8 @@ afterAll(() => {
 
 /** The answer to a process with this environment and no other settings of the network. */
 async function ask(environment: Record<string, string>): Promise<string> {
-  const { NODE_COMPILE_CACHE = '' } = process.env;
-  const env = { PATH: process.env['PATH'], NODE_COMPILE_CACHE, ...environment };
+  const kept = ['PATH', 'NODE_COMPILE_CACHE'].map((name) => [name, process.env[name] ?? '']);
+  const env = { ...Object.fromEntries(kept), ...environment };
   return (await promisify(execFile)(process.execPath, [script], { env })).stdout;
 }
 

@@ -34,6 +34,7 @@ function forkWorker(entry: string, program: string): WorkerProcess {
     execArgv: [],
     serialization: 'json',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    windowsHide: true,
     detached: process.platform !== 'win32',
   });
   const tail = new OutputTail();

@@ -64,6 +64,7 @@ export async function startLlamaCpp(
     execArgv: [],
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    windowsHide: true,
   });
   const request = conversation(child, path);
   let last: Promise<unknown> = Promise.resolve();

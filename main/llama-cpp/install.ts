@@ -47,6 +47,7 @@ function runNpm(
       cwd: folder,
       shell,
       stdio: ['ignore', 'ignore', 'pipe'],
+      windowsHide: true,
       ...(signal === undefined ? {} : { signal, killSignal: 'SIGKILL' }),
     });
     // npm must not live on when this process is ended in the middle.

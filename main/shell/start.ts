@@ -6,7 +6,8 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { TritsmithError } from '../contract/errors.ts';
-import { electronBinary, electronFolder } from './electron/binary.ts';
+import { electronBinary, electronFolder, electronPath } from './electron/binary.ts';
+import { isSandboxRestricted } from './electron/sandbox.ts';
 import { installedBrowsers, openInDefaultBrowser } from './server/browsers.ts';
 import { openBrowserShell } from './server/browser-shell.ts';
 import { handOff, type HandOff } from './server/hand-off.ts';
@@ -33,6 +34,10 @@ async function findElectron(): Promise<string | null> {
   }
   if (process.platform === 'linux' && process.getuid?.() === 0) {
     say("Electron's sandbox does not work for root, so the workbench opens in a browser.");
+    return null;
+  }
+  if (process.platform === 'linux' && isSandboxRestricted(electronPath(folder))) {
+    say("This system keeps Electron's sandbox from working (Ubuntu's AppArmor), so the workbench opens in a browser.");
     return null;
   }
   const present = electronBinary();

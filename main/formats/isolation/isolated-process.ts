@@ -41,6 +41,7 @@ export function isolatedProcess(entry: URL, heapMegabytes: number): IsolatedProc
     execArgv: [`--max-old-space-size=${heapMegabytes}`],
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    windowsHide: true,
   });
   let alive = true;
   let started = false;

@@ -21,11 +21,15 @@ export function electronFolder(): string | null {
 /** Folder in which a portable archive's user may have unpacked Electron's release: `electron` beside the engine. */
 const besideEngine = fileURLToPath(new URL('../../../../electron', import.meta.url));
 
-/** Path of the binary in `folder` of the package, or where there is no package, in `beside`; null while it is not there whole. */
+/** Where the binary is or will be: in `folder` of the package, or where there is no package, in `beside`. */
+export function electronPath(folder = electronFolder(), beside = besideEngine): string {
+  return join(folder === null ? beside : join(folder, 'dist'), inPackage[process.platform] ?? 'electron');
+}
+
+/** That path; null while the binary is not there whole. */
 export function electronBinary(folder = electronFolder(), beside = besideEngine): string | null {
-  const name = inPackage[process.platform] ?? 'electron';
-  if (folder === null) return existsSync(join(beside, name)) ? join(beside, name) : null;
-  const path = join(folder, 'dist', name);
+  const path = electronPath(folder, beside);
+  if (folder === null) return existsSync(path) ? path : null;
   // Its installer writes path.txt last.
   return existsSync(path) && existsSync(join(folder, 'path.txt')) && isOfPackage(folder) ? path : null;
 }

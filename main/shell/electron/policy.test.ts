@@ -49,9 +49,11 @@ describe('the page', () => {
       expect(mayRequest(url), url).toBe(false);
   });
 
-  it('may notify and nothing more', () => {
-    expect(mayUse('notifications', `${origin}/`)).toBe(true);
-    expect(mayUse('notifications', 'https://evil.example/')).toBe(false);
+  it('may notify and write the clipboard, and nothing more', () => {
+    for (const permission of ['notifications', 'clipboard-sanitized-write']) {
+      expect(mayUse(permission, `${origin}/`)).toBe(true);
+      expect(mayUse(permission, 'https://evil.example/')).toBe(false);
+    }
     for (const permission of ['media', 'geolocation', 'clipboard-read', 'openExternal', 'fileSystem', 'usb', 'unknown'])
       expect(mayUse(permission, `${origin}/`), permission).toBe(false);
   });

@@ -27,9 +27,12 @@ export function mayRequest(url: string): boolean {
   return isOurAddress(url) || /^(data|blob|devtools):/.test(url);
 }
 
-/** The one permission that the page is given, and only our own page. */
+/** What the page is given: telling that a run has ended, and writing (never reading) the clipboard for the buttons that copy. */
+const permitted = new Set(['notifications', 'clipboard-sanitized-write']);
+
+/** Whether a permission is given, and only to our own page. */
 export function mayUse(permission: string, requester: string): boolean {
-  return permission === 'notifications' && isOurAddress(requester);
+  return permitted.has(permission) && isOurAddress(requester);
 }
 
 /** The file of `folder` behind an address of the page: addresses without a file extension are its views. Null when there can be none. */

@@ -9,12 +9,12 @@ import { isLoopbackHost, isLoopbackOrigin, sameSecret } from '../../basics/loopb
 export type Refusal = 'host' | 'origin' | 'session';
 
 export class Access {
-  readonly #port: number;
+  readonly port: number;
   readonly #sessions = new Set<string>();
   #token: string | null = null;
 
   constructor(port: number) {
-    this.#port = port;
+    this.port = port;
   }
 
   /** A new one-time token; an earlier one that was not used is void. */
@@ -38,9 +38,9 @@ export class Access {
 
   /** Why a request is refused whoever sends it, or null. Whatever is more than a page's file must come from our own page. */
   refusal(request: IncomingMessage, origin: 'required' | 'optional'): Refusal | null {
-    if (!isLoopbackHost(request.headers.host, this.#port)) return 'host';
+    if (!isLoopbackHost(request.headers.host, this.port)) return 'host';
     const from = request.headers.origin;
-    if (from === undefined ? origin === 'required' : !isLoopbackOrigin(from, this.#port)) return 'origin';
+    if (from === undefined ? origin === 'required' : !isLoopbackOrigin(from, this.port)) return 'origin';
     return null;
   }
 }

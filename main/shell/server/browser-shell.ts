@@ -47,8 +47,10 @@ export async function openBrowserShell(options: BrowserShellOptions): Promise<vo
     exit: (code) => process.exit(code),
     after: () => server.close(),
   });
-  if (process.stdin.isTTY)
-    process.stdin.on('data', () => {
-      options.present(server.newLink());
-    });
+  const presentAnew = (): void => {
+    options.present(server.newLink());
+  };
+  if (process.stdin.isTTY) process.stdin.on('data', presentAnew);
+  // A service has no terminal to press Enter in (docs/deployment.md).
+  if (process.platform !== 'win32') process.on('SIGUSR2', presentAnew);
 }

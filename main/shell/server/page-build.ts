@@ -9,6 +9,12 @@ import { TritsmithError } from '../../contract/errors.ts';
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 export const pageFolder = join(root, 'out', 'renderer');
 
+/** What is bundled into the window besides the page and the contract. */
+export const roomsOfWindow = [
+  'preload',
+  ...['basics', 'experiment', 'hub', 'jobs', 'serving', 'workbench', 'shell'].map((room) => `main/${room}`),
+];
+
 /**
  * Builds the page, and with `window` also looks whether Electron's main process is current, which bundles the workbench. Returns whether
  * it had to build. Throws `internal` with the build's output when that fails.
@@ -18,8 +24,8 @@ export function buildPageWhenDue(tell: (line: string) => void, what: 'page' | 'w
   if (!existsSync(sources)) return false;
   const stamp = join(root, 'out', what === 'page' ? 'renderer.stamp' : 'window.stamp');
   const shared = [sources, join(root, 'main', 'contract')];
-  const bundled = ['basics', 'experiment', 'hub', 'workbench', 'jobs', 'shell'].map((room) => join(root, 'main', room));
-  const now = digest(what === 'page' ? shared : [...shared, ...bundled, join(root, 'preload')]);
+  const bundled = roomsOfWindow.map((room) => join(root, room));
+  const now = digest(what === 'page' ? shared : [...shared, ...bundled]);
   if (existsSync(join(pageFolder, 'index.html')) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now)
     return false;
   if (!takeTurn()) return false;

@@ -28,11 +28,18 @@ const mostMessageBytes = 16 * 1024 * 1024;
 const mostCredentialBytes = 4096;
 /** The WebSocket's subprotocol; the session follows it as a second one, since a page can't set headers there. */
 const subprotocol = 'tritsmith';
-const refusals: Record<Refusal, string> = {
-  host: 'This address is not served here.',
+const refusals: Record<Exclude<Refusal, 'host'>, string> = {
   origin: 'Requests from other pages are refused.',
   session: 'This link was used already, or the workbench was started anew.',
 };
+
+/** A page's addresses hold the port, so a tunnel must keep it; whoever comes through one that does not is told. */
+function foreignHost(host: string | undefined, port: number): string {
+  const own = String(port);
+  return /^(127\.0\.0\.1|localhost)(:\d+)?$/.test(host ?? '')
+    ? `This workbench is on port ${own}, and you came through another one. Forward the same port, for example with\n\n  ssh -L ${own}:127.0.0.1:${own} <the machine>\n\nand open the link as it was printed. Where port ${own} is taken on your side, start the workbench with --port and another number.`
+    : 'This address is not served here.';
+}
 
 /** Serves `application` with the page in `pageFolder` on 127.0.0.1. */
 export async function startServer(
@@ -91,7 +98,8 @@ async function answer(
   const url = URL.parse(request.url ?? '/', 'http://127.0.0.1');
   const refuse = (why: Refusal): void => {
     request.resume();
-    response.writeHead(403, { 'Content-Type': 'text/plain' }).end(`${refusals[why]}\n`);
+    const text = why === 'host' ? foreignHost(request.headers.host, access.port) : refusals[why];
+    response.writeHead(403, { 'Content-Type': 'text/plain' }).end(`${text}\n`);
   };
   const refusal = access.refusal(request, request.method === 'GET' ? 'optional' : 'required');
   if (refusal !== null) {

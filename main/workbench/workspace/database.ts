@@ -18,19 +18,21 @@ export interface OpenedDatabase {
   readonly database: Sqlite;
   /** Where the damaged file went, when it was one. */
   readonly keptAside: string | null;
+  /** Where the file lies as an older version of the program left it, when it was brought to the newest schema. */
+  readonly keptBefore: string | null;
 }
 
 /** Opens for writing (WAL, foreign keys), creating and migrating as needed. `afterCrash`: check the whole file whatever its size. */
 export function openDatabase(path: string, afterCrash = false): OpenedDatabase {
   try {
-    return { database: openChecked(path, afterCrash), keptAside: null };
+    return { ...openChecked(path, afterCrash), keptAside: null };
   } catch (thrown) {
     if (!isDamage(thrown)) throw databaseError(thrown);
   }
   const keptAside = keepAside(path);
   clearSuspicion(path);
   try {
-    return { database: openChecked(path, false), keptAside };
+    return { ...openChecked(path, false), keptAside };
   } catch (thrown) {
     throw databaseError(thrown);
   }
@@ -72,7 +74,7 @@ function freeBytes(path: string): number {
   return bavail * bsize;
 }
 
-function openChecked(path: string, afterCrash: boolean): Sqlite {
+function openChecked(path: string, afterCrash: boolean): Pick<OpenedDatabase, 'database' | 'keptBefore'> {
   const database = new Database(path, { timeout: 5000 });
   try {
     const bytes = existsSync(path) ? statSync(path).size : 0;
@@ -81,8 +83,7 @@ function openChecked(path: string, afterCrash: boolean): Sqlite {
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = NORMAL');
     database.pragma('foreign_keys = ON');
-    migrate(database);
-    return database;
+    return { database, keptBefore: migrate(database, path) };
   } catch (error) {
     database.close();
     throw error;
@@ -105,12 +106,16 @@ function migrations(): string[] {
     .map((name) => readFileSync(join(migrationsFolder, name), 'utf8'));
 }
 
-/** Runs the migrations that the file has not seen, each in a transaction of its own together with its number. */
-function migrate(database: Sqlite): void {
+/**
+ * Runs the migrations that the file has not seen, each in a transaction of its own together with its number. An older file is copied first; returns
+ * the copy's path.
+ */
+function migrate(database: Sqlite, path: string): string | null {
   const known = migrations();
   const version = schemaVersion(database);
   if (version > known.length)
     throw new TritsmithError('unsupported', 'workspace.newer', { version, known: known.length });
+  const keptBefore = version > 0 && version < known.length ? copyBefore(database, path, version) : null;
   for (const [index, sql] of known.entries()) {
     if (index < version) continue;
     database.transaction(() => {
@@ -118,12 +123,21 @@ function migrate(database: Sqlite): void {
       database.pragma(`user_version = ${String(index + 1)}`);
     })();
   }
+  return keptBefore;
 }
+
+/** Writes a copy that its version of the program can open. */
+function copyBefore(database: Sqlite, path: string, version: number): string {
+  const copy = `${path}.version-${String(version)}-${stamp()}`;
+  database.prepare('VACUUM INTO ?').run(copy);
+  return copy;
+}
+
+const stamp = (): string => new Date().toISOString().replaceAll(/[:.]/g, '-');
 
 /** Renames the file and its WAL companions, never deletes them. Returns the new name. */
 function keepAside(path: string): string {
-  const stamp = new Date().toISOString().replaceAll(/[:.]/g, '-');
-  const aside = `${path}.damaged-${stamp}`;
+  const aside = `${path}.damaged-${stamp()}`;
   for (const tail of ['', '-wal', '-shm']) if (existsSync(path + tail)) renameSync(path + tail, aside + tail);
   return aside;
 }

@@ -319,6 +319,31 @@ describe('the database', () => {
     reopened.close();
   });
 
+  it('of an older version is copied before it is brought to the newest', async () => {
+    mkdirSync(folder, { recursive: true });
+    const old = new Database(join(folder, 'workbench.sqlite'));
+    old.exec(readFileSync(new URL('./migrations/0001-experiments.sql', import.meta.url), 'utf8'));
+    old.pragma('user_version = 1');
+    old.close();
+    const workspace = await open();
+    const version = workspace.database.pragma('user_version', { simple: true }) as number;
+    expect(version).toBeGreaterThan(1);
+    expect(addExperiment(workspace, 'new').id).toBe('new');
+    workspace.close();
+    const [copy, ...more] = readdirSync(folder).filter((name) => name.startsWith('workbench.sqlite.version-1-'));
+    expect(more).toEqual([]);
+    expect(workspace.notices.join('\n')).toContain(join(folder, copy!));
+    const before = new Database(join(folder, copy!), { readonly: true });
+    expect(before.pragma('user_version', { simple: true })).toBe(1);
+    const tables = before.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all();
+    expect(tables).toContain('experiments');
+    before.close();
+    const again = await open();
+    expect(again.notices.join('\n')).not.toContain('older version');
+    again.close();
+    expect(readdirSync(folder).filter((name) => name.startsWith('workbench.sqlite.version-'))).toEqual([copy]);
+  });
+
   it('of a newer version is refused untouched', async () => {
     const workspace = await open();
     workspace.database.pragma('user_version = 99');

@@ -64,7 +64,7 @@ export async function openWorkspace(options: OpenOptions): Promise<Workspace> {
 function openHeld(paths: WorkspacePaths, lock: WorkspaceLock): Workspace {
   try {
     sweepWorkspace(paths);
-    const { database, keptAside } = openDatabase(paths.database, lock.tookOverFrom !== null);
+    const { database, keptAside, keptBefore } = openDatabase(paths.database, lock.tookOverFrom !== null);
     const notices: string[] = [];
     const interrupted: string[] = [];
     const workspace = assemble(paths, database, false, { notices, interrupted }, () => {
@@ -74,6 +74,10 @@ function openHeld(paths: WorkspacePaths, lock: WorkspaceLock): Workspace {
       if (keptAside !== null)
         notices.push(
           `The database was damaged. It is kept as ${keptAside}; experiments, curves, logs and teachers are rebuilt from the files in the workspace.`,
+        );
+      if (keptBefore !== null)
+        notices.push(
+          `The workspace was made by an older version. Its database was brought to this one; as it was before, it is kept as ${keptBefore}.`,
         );
       notices.push(...rebuild(workspace));
       interrupted.push(...settleInterrupted(workspace));

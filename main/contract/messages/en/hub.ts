@@ -24,7 +24,9 @@ const networkProblems: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'no answer came in time',
   UND_ERR_CONNECT_TIMEOUT: 'no answer came in time',
   CERT_HAS_EXPIRED: 'its certificate has expired',
-  ...Object.fromEntries(untrusted.map((code) => [code, 'its certificate is signed by nobody that this machine trusts'])),
+  ...Object.fromEntries(
+    untrusted.map((code) => [code, 'its certificate is signed by nobody that this machine trusts']),
+  ),
 };
 
 export const hub = {
