@@ -154,7 +154,15 @@ describe('several conversations', () => {
           done[which] = at + count;
           return count === 0
             ? []
-            : [{ which, at, conversation: talks[which]!, ids: ids.subarray(at, at + count), logits: 1 + (step % count) }];
+            : [
+                {
+                  which,
+                  at,
+                  conversation: talks[which]!,
+                  ids: ids.subarray(at, at + count),
+                  logits: 1 + (step % count),
+                },
+              ];
         });
         expect(turns.reduce((sum, { ids }) => sum + ids.length, 0)).toBeLessThan(tileTokens);
         const found = model.append(turns);

@@ -269,6 +269,9 @@ inline void denseRows(const uint8_t* data, size_t rowBytes, size_t count, size_t
     for (size_t i = 0; i < 4; i++) rows[i] = data + (r + (i < height ? i : 0)) * rowBytes;
     size_t t = 0;
     if (height == 4) {
+      // As many sums as the registers hold.
+      if constexpr (V::width == 16)
+        for (; t + 6 <= tokens; t += 6) denseTile<V, From, 4, 6>(rows, x + t * xStride, xStride, columns, y + t * yStride + r, yStride);
       for (; t + 4 <= tokens; t += 4) denseTile<V, From, 4, 4>(rows, x + t * xStride, xStride, columns, y + t * yStride + r, yStride);
       for (; t < tokens; t++) denseTile<V, From, 4, 1>(rows, x + t * xStride, xStride, columns, y + t * yStride + r, yStride);
     } else {
