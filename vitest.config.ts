@@ -4,6 +4,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** The longest files, longest first: started first, they leave no worker alone with a long rest. The others follow as vitest knows them. */
 const longest = [
+  // Both only where MPI is installed.
+  'e2e/cluster.test.ts',
+  'main/jobs/ranks.test.ts',
   'bench/faults.test.ts',
   'e2e/journey.test.ts',
   'bench/fuzz.test.ts',

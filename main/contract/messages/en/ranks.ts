@@ -31,14 +31,12 @@ export const ranks = {
     remedy:
       'Use machines with one kind of processor, and one installation of Tritsmith: a folder that they share, or copies of it. Files of the run must be the same everywhere.',
   }),
-  'ranks.lost': ({ rank, node, signal }: { rank: number; node: string; signal: number | null }): Sentences => ({
+  'ranks.lost': ({ rank, node, signal }: { rank: number; node: string; signal: number }): Sentences => ({
     message: `Rank ${rank} on ${node} was lost, and the run ended with it.`,
     reason:
       signal === 9
         ? 'The system or another program ended it (signal 9): systems do this when memory runs out.'
-        : signal === null
-          ? 'It ended in the middle of its work.'
-          : `Signal ${signal} ended it.`,
+        : `Signal ${signal} ended it.`,
     remedy: 'Resume the experiment: it goes on from its last checkpoint, with another number of ranks too.',
   }),
   'ranks.lost-machine': (): Sentences => ({
