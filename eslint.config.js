@@ -37,7 +37,7 @@ const types = {
 };
 
 export default tseslint.config(
-  { ignores: ['node_modules/', '**/build/', 'out/', 'resources/demo/', '.cache/'] },
+  { ignores: ['node_modules/', '**/build/', 'out/', 'dist/', 'resources/demo/', '.cache/'] },
   eslint.configs.recommended,
   {
     files: ['**/*.ts'],
