@@ -42,7 +42,7 @@ const rooms = {
   renderer: ['main/contract'],
 };
 /** What makes and drives tests: may see everything below the shells, and nothing that ships may see it. */
-const outside = ['main/testing', 'bench', 'e2e', 'packaging', 'resources'];
+const outside = ['main/testing', 'bench', 'e2e', '\\.ci/packaging', 'resources'];
 const test = '\\.test\\.ts$|/fixtures/|/golden/';
 
 /** All rooms below this one. */
@@ -53,7 +53,7 @@ const importsDown = (room, below, from) => ({
   severity: 'error',
   from,
   to: {
-    path: '^(main|native|renderer|preload|bench|e2e|packaging|resources)/',
+    path: '^(main|native|renderer|preload|bench|e2e|\\.ci/packaging|resources)/',
     pathNot: [`^(${[room, ...below].join('|')})/`, '^resources/demo/'],
   },
 });
@@ -76,7 +76,7 @@ export default {
         'Its tests and its golden files too: native/golden/student-files.ts is the oracle for what main/formats writes.',
       severity: 'error',
       from: { path: '^native/' },
-      to: { path: '^(main|renderer|preload|bench|e2e|packaging|resources)/' },
+      to: { path: '^(main|renderer|preload|bench|e2e|\\.ci/packaging|resources)/' },
     },
     {
       name: 'nothing-ships-test-helpers',

@@ -35,7 +35,7 @@ export default defineConfig({
       'resources/**/*.test.ts',
       'renderer/**/*.test.ts',
       'e2e/**/*.test.ts',
-      'packaging/**/*.test.ts',
+      '.ci/packaging/**/*.test.ts',
     ],
     globalSetup: ['main/testing/llama-cpp.ts'],
     pool: 'forks',

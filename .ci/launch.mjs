@@ -83,7 +83,7 @@ function provideAddon() {
 
 const [script, ...args] = process.argv.slice(2);
 // What makes addons for others does not need one itself.
-if (script !== 'packaging/prebuild.ts') provideAddon();
+if (script !== '.ci/packaging/prebuild.ts') provideAddon();
 if (script !== undefined) {
   const child = spawn(node, [join(root, script), ...args], {
     stdio: 'inherit',

@@ -90,7 +90,7 @@ async function checkSources() {
         'renderer',
         'bench',
         'e2e',
-        'packaging',
+        '.ci/packaging',
         'resources',
       ],
     ]),

@@ -14,6 +14,7 @@ import { type Collective, fromRoot, gatherTexts } from '../training/collective.t
 export function prepareMpi(): void {
   const build = buildMpi();
   if (build.state === 'missing') throw new TritsmithError('not-found', 'mpi.missing');
+  if (build.state === 'no-sources') throw new TritsmithError('unsupported', 'mpi.no-sources');
   if (build.state === 'failed')
     throw new TritsmithError('unsupported', 'mpi.not-built', undefined, { details: build.output });
 }

@@ -15,6 +15,8 @@ export type MpiBuild =
   | { readonly state: 'built' | 'present' }
   /** There is no mpicxx and no addon that another machine built here; or mpicxx fails, and `output` says why. */
   | { readonly state: 'missing' }
+  /** A portable archive has no sources. */
+  | { readonly state: 'no-sources' }
   | { readonly state: 'failed'; readonly output: string };
 
 /** What mpicxx calls with which flags: another MPI, another addon. Null where there is none. */
@@ -25,6 +27,7 @@ function compilerLine(): string | null {
 
 /** Builds the addon unless it is there for this source and this MPI. */
 export function buildMpi(): MpiBuild {
+  if (!existsSync(source)) return { state: existsSync(mpiAddon) ? 'present' : 'no-sources' };
   const compiler = compilerLine();
   if (compiler === null) return { state: existsSync(mpiAddon) ? 'present' : 'missing' };
   const now = createHash('sha256').update(readFileSync(source)).update(compiler).update(process.version).digest('hex');

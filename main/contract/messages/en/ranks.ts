@@ -49,6 +49,11 @@ export const ranks = {
     remedy:
       'Install Open MPI 4 or 5 with its compiler (Debian: openmpi-bin and libopenmpi-dev; on a cluster often "module load openmpi"). docs/cluster.md leads through it.',
   }),
+  'mpi.no-sources': (): Sentences => ({
+    message: 'A portable archive cannot share a run between ranks.',
+    reason: 'Their exchange is compiled for the MPI of the machines, and the archive has no sources.',
+    remedy: 'Use a clone of Tritsmith on these machines (docs/cluster.md).',
+  }),
   'mpi.not-built': (): Sentences => ({
     message: 'The exchange between ranks could not be compiled with the MPI of this machine.',
     remedy: 'The compiler says why; --verbose shows it. It needs mpicxx with a C++17 compiler.',

@@ -120,8 +120,8 @@ async function prove(archive: string): Promise<boolean> {
     checkFloor(join(place, home));
     await furnish(place);
     mkdirSync(join(place, 'proof'));
-    const script = readFileSync(join(root, 'packaging', 'inside.ts'), 'utf8');
-    writeFileSync(join(place, 'proof', 'inside.mjs'), toJavaScript(script, 'packaging/inside.ts', existsSync));
+    const script = readFileSync(join(root, '.ci', 'packaging', 'inside.ts'), 'utf8');
+    writeFileSync(join(place, 'proof', 'inside.mjs'), toJavaScript(script, '.ci/packaging/inside.ts', existsSync));
     const inside = (from: string, user: number, what: string): string[] => [
       `${from}/${home}/${name}/engine/bin/node`,
       `${from}/proof/inside.mjs`,

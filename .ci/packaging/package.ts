@@ -1,7 +1,7 @@
 /** Puts together the portable archive of one system. */
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { buildPageWhenDue } from '../main/shell/server/page-build.ts';
+import { buildPageWhenDue } from '../../main/shell/server/page-build.ts';
 import { pack } from './archive.ts';
 import { isNeededOfPackages, isProgramFile, packageManifest, places } from './contents.ts';
 import { toJavaScript } from './javascript.ts';

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findNode, root } from '../.ci/node.mjs';
+import { findNode, root } from '../node.mjs';
 import { prebuild } from './prebuild.ts';
 import { installPackages } from './packages.ts';
 import { nodeBinary, nodePackage, type Target, targetNamed } from './targets.ts';

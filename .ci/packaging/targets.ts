@@ -1,5 +1,5 @@
 /** The systems that a package is made for, and what each of them is called by those who take part. */
-import { nodePackages } from '../.ci/node.mjs';
+import { nodePackages } from '../node.mjs';
 
 export interface Target {
   /** As people name it: `--platform win-x64`. */

@@ -5,7 +5,7 @@ import { nodeBinary, nodePackage, type Target } from './targets.ts';
 export function isProgramFile(path: string): boolean {
   if (/^resources\/(demo|llama-cpp)\//.test(path)) return true;
   if (/\.test\.ts$|\/(fixtures|golden)\/|^main\/testing\//.test(path)) return false;
-  return /^main\/.*\.(ts|sql)$/.test(path) || /^native\/\w+\.ts$/.test(path);
+  return /^main\/.*\.(ts|sql)$/.test(path) || /^native\/(mpi\/)?\w+\.ts$/.test(path);
 }
 
 /** Packages that only compile others. */

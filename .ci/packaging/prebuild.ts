@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { digest, isCurrentPrebuild, nativeSources, prebuildFolder } from '../.ci/native-sources.mjs';
+import { digest, isCurrentPrebuild, nativeSources, prebuildFolder } from '../native-sources.mjs';
 import { type Compilation, compilations } from './binding-gyp.ts';
 import { zigFolder } from './pip.ts';
 import { root, run } from './run.ts';

@@ -2,7 +2,7 @@
 import { unzipSync } from 'fflate';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bundled, shippingPackages } from '../.ci/licences.mjs';
+import { bundled, shippingPackages } from '../licences.mjs';
 import { isLicence } from './contents.ts';
 import { onnxRuntimeWheel, zigFolder } from './pip.ts';
 import { root } from './run.ts';

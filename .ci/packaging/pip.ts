@@ -4,9 +4,9 @@ import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, run } from './run.ts';
 
-/** Folder with what `packaging/pip-<name>.txt` names, unpacked; what was fetched for the same file before is taken as it is. */
+/** Folder with what `.ci/packaging/pip-<name>.txt` names, unpacked; what was fetched for the same file before is taken as it is. */
 async function fetched(name: string, command: readonly string[], folderOption: string): Promise<string> {
-  const requirements = join(root, 'packaging', `pip-${name}.txt`);
+  const requirements = join(root, '.ci', 'packaging', `pip-${name}.txt`);
   const pinned = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16);
   const folder = join(root, '.cache', `pip-${name}-${pinned}`);
   if (existsSync(folder)) return folder;

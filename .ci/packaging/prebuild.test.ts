@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { isCurrentPrebuild, nativeSources, prebuildFolder } from '../.ci/native-sources.mjs';
-import { nodePackages, root } from '../.ci/node.mjs';
-import { addonPath, addonPlaces } from '../native/addon.ts';
+import { isCurrentPrebuild, nativeSources, prebuildFolder } from '../native-sources.mjs';
+import { nodePackages, root } from '../node.mjs';
+import { addonPath, addonPlaces } from '../../native/addon.ts';
 import { compilations } from './binding-gyp.ts';
 import { nodePackage, targetNamed, targets } from './targets.ts';
 
