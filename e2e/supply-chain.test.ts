@@ -89,6 +89,7 @@ describe('doors to the network', () => {
     'main/hub/hub-client.ts': 'downloads a teacher that the user asked for',
     'main/hub/network-settings.ts': 'opens none: sets the proxy and the certificates of the former',
     'main/shell/server/server.ts': 'listens on 127.0.0.1',
+    'main/workbench/machine/rank-plan.ts': 'opens none: asks whether an address is a private one',
     'renderer/session.ts': 'asks its own server',
     'renderer/serving/examples.ts': 'opens none: shows code that asks a served student',
     'renderer/upload.ts': 'sends to its own server',
