@@ -45,6 +45,9 @@ function accuracyCell(found: readonly Found[]): string {
   return `${mean(values).toFixed(1)} ± ${half.toFixed(1)}${seeds}`;
 }
 
+/** A model that has forgotten all else is beyond any number that means something. */
+const perplexityText = (value: number): string => (value < 1e5 ? value.toFixed(1) : '> 100,000');
+
 function accuracyLine(title: string, runs: readonly RealRun[], model: ComparedModel): string[] | null {
   const found = runs.flatMap(({ rows }) => rows.filter(({ name }) => name === model));
   if (found.length === 0) return null;
@@ -55,7 +58,7 @@ function accuracyLine(title: string, runs: readonly RealRun[], model: ComparedMo
     title,
     accuracyCell(found),
     agreements.length === 0 ? '' : mean(agreements).toFixed(1),
-    perplexities.length === 0 ? '' : mean(perplexities).toFixed(1),
+    perplexities.length === 0 ? '' : perplexityText(mean(perplexities)),
     first!.bodyBytes === 0 ? '' : bytesInWords(first!.bodyBytes),
     first!.fileBytes === 0 ? '' : bytesInWords(first!.fileBytes),
     first!.rssBytes === null ? '' : bytesInWords(first!.rssBytes),
@@ -109,7 +112,7 @@ export function modelTables(report: ModelReport): [title: string, cells: string[
           'whole file',
           'memory',
         ],
-        ['base', '', '', base.toFixed(1), '', '', ''],
+        ['base', '', '', perplexityText(base), '', '', ''],
         ...lines.flatMap((line) => (line === null ? [] : [line])),
         ...[accuracyLine(cutTitle, cut, 'bitdistill')].flatMap((line) => (line === null ? [] : [line])),
       ],
