@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { bundled, shippingPackages } from '../licences.mjs';
 import { isLicence } from './contents.ts';
 import { onnxRuntimeWheel, zigFolder } from './pip.ts';
-import { root } from './run.ts';
+import { root } from '../node.mjs';
 import { nodePackage, type Target } from './targets.ts';
 
 export interface LicenceText {

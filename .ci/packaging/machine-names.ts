@@ -1,13 +1,13 @@
 /** Names of the machine that builds: none of them may be in what users are given. */
 import { homedir, hostname, userInfo } from 'node:os';
-import { root } from './run.ts';
+import { root } from '../node.mjs';
 
 /** Paths and names that would tell where something was built; words that stand in any program (such as root) are none. */
 export function namesOfThisMachine(): string[] {
   const home = homedir();
   const { username } = userInfo();
   return [
-    root.replace(/\/$/, ''),
+    root,
     ...(home.split('/').length > 2 ? [home] : []),
     ...(hostname().length >= 6 && hostname() !== 'localhost' ? [hostname()] : []),
     ...(username !== 'root' ? [`/home/${username}/`, `/Users/${username}/`] : []),

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sha256 } from './archive.ts';
 import { makePackage } from './package.ts';
-import { root } from './run.ts';
+import { root } from '../node.mjs';
 import { targetNamed, targets } from './targets.ts';
 
 const { values } = parseArgs({

@@ -9,7 +9,7 @@ import { licenceTexts } from './licences.ts';
 import { namesIn, namesOfThisMachine } from './machine-names.ts';
 import { installPackages } from './packages.ts';
 import { prebuild } from './prebuild.ts';
-import { root } from './run.ts';
+import { root } from '../node.mjs';
 import { startScripts } from './start-scripts.ts';
 import { nodeBinary, nodePackage, type Target } from './targets.ts';
 

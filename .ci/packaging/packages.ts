@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, run } from './run.ts';
+import { root } from '../node.mjs';
+import { run } from './run.ts';
 import type { Target } from './targets.ts';
 
 /**

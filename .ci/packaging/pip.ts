@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, run } from './run.ts';
+import { root } from '../node.mjs';
+import { run } from './run.ts';
 
 /** Folder with what `.ci/packaging/pip-<name>.txt` names, unpacked; what was fetched for the same file before is taken as it is. */
 async function fetched(name: string, command: readonly string[], folderOption: string): Promise<string> {

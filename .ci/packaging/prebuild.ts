@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { digest, isCurrentPrebuild, nativeSources, prebuildFolder } from '../native-sources.mjs';
 import { type Compilation, compilations } from './binding-gyp.ts';
 import { zigFolder } from './pip.ts';
-import { root, run } from './run.ts';
+import { root } from '../node.mjs';
+import { run } from './run.ts';
 import { type Target, targetNamed, targets } from './targets.ts';
 
 const native = join(root, 'native');
@@ -23,7 +24,7 @@ const compileFlags = [
   '-DBUILDING_NODE_EXTENSION',
   '-fno-sanitize=all',
   // No path of this machine in the file.
-  `-ffile-prefix-map=${root}=`,
+  `-ffile-prefix-map=${root}/=`,
   ...[native, join(headers, 'include'), join(modules, 'node-addon-api')].map((folder) => `-I${folder}`),
 ];
 

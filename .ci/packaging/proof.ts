@@ -20,7 +20,8 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { toJavaScript } from './javascript.ts';
 import { makePackage } from './package.ts';
-import { root, run } from './run.ts';
+import { root } from '../node.mjs';
+import { run } from './run.ts';
 import { targetNamed } from './targets.ts';
 
 /** As README.txt of the archive says. */

@@ -1,8 +1,6 @@
 /** Programs that packaging runs. */
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-
-export const root = fileURLToPath(new URL('../..', import.meta.url));
+import { root } from '../node.mjs';
 
 export interface RunOptions {
   readonly cwd?: string;

@@ -7,6 +7,7 @@ import { availableKernels } from '../../native/runtime.ts';
 import { fileSha256 } from '../basics/file-digest.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { type JobSpec, jobSpec } from '../contract/jobs.ts';
+import { assertRanksShare } from '../contract/ranks-of-recipe.ts';
 import type { Recipe } from '../contract/recipe.ts';
 import { type Collective, fromRoot, gatherTexts } from '../training/collective.ts';
 
@@ -46,12 +47,8 @@ export function joinRanks(): JoinedRanks {
 
 /** @throws TritsmithError where these ranks cannot share this recipe, or its bits would depend on the machine */
 export function assertShared({ shards, threads }: Recipe, { size }: Collective): void {
-  if (shards === undefined) {
-    if (size > 1) throw new TritsmithError('bad-input', 'ranks.no-shards', { ranks: size });
-    return;
-  }
-  if (threads === 0) throw new TritsmithError('bad-input', 'ranks.no-threads');
-  if (shards % size !== 0) throw new TritsmithError('bad-input', 'ranks.not-a-divisor', { ranks: size, shards });
+  if (shards !== undefined && threads === 0) throw new TritsmithError('bad-input', 'ranks.no-threads');
+  assertRanksShare({ shards }, size);
 }
 
 /**

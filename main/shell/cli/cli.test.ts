@@ -7,10 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { comparison } from '../../contract/results.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
-import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { writeTinyAdapter } from '../../models/fixtures/tiny-adapter.ts';
+import { inProcess } from './fixtures/in-process.ts';
 import { absolutePath } from './paths.ts';
-import { runCli } from './program.ts';
 
 const real = fileURLToPath(new URL('./main.ts', import.meta.url));
 const demoTeacher = fileURLToPath(new URL('../../../resources/demo/teacher', import.meta.url));
@@ -36,20 +35,6 @@ afterEach(() => {
 function cli(script: string, ...args: string[]): { code: number | null; out: string; err: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: parent });
   return { code: status, out: stdout, err: stderr };
-}
-/** The same without a process of its own: quicker where nothing but the output matters. */
-async function inProcess(port: SpawnPort, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: '', err: '' };
-  const code = await runCli(args, {
-    port,
-    out: (text) => (said.out += text),
-    err: (text) => (said.err += text),
-    terminal: false,
-    columns: () => 100,
-    onInterrupt: () => () => undefined,
-    exitCode: 0,
-  });
-  return { code, ...said };
 }
 function json(text: string): unknown {
   expect(text.trimEnd().split('\n')).toHaveLength(1);

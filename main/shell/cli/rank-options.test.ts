@@ -11,7 +11,7 @@ import { forkPort } from '../../jobs/fork-port.ts';
 import { hasMpi } from '../../testing/mpi.ts';
 import { isPrivateNetwork, recipeForRanks } from '../../workbench/machine/rank-plan.ts';
 import { slurmScript } from '../../workbench/machine/slurm-script.ts';
-import { runCli } from './program.ts';
+import { inProcess } from './fixtures/in-process.ts';
 
 const counting = forkPort(fileURLToPath(new URL('../../jobs/fixtures/counting-worker.ts', import.meta.url)));
 let parent: string;
@@ -31,19 +31,8 @@ afterEach(() => {
   rmSync(parent, { recursive: true, force: true });
 });
 
-async function cli(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: '', err: '' };
-  const code = await runCli([...args, '--workspace', join(parent, 'workspace')], {
-    port: counting,
-    out: (text) => (said.out += text),
-    err: (text) => (said.err += text),
-    terminal: false,
-    columns: () => 100,
-    onInterrupt: () => () => undefined,
-    exitCode: 0,
-  });
-  return { code, ...said };
-}
+const cli = (...args: string[]): ReturnType<typeof inProcess> =>
+  inProcess(counting, ...args, '--workspace', join(parent, 'workspace'));
 
 const machines = (text: string): string => {
   const list = join(parent, 'hosts.txt');

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { BlockList, isIPv4 } from 'node:net';
 import { availableParallelism, networkInterfaces } from 'node:os';
 import { TritsmithError } from '../../contract/errors.ts';
+import { assertRanksShare } from '../../contract/ranks-of-recipe.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { Machine } from '../../jobs/mpi-port.ts';
 
@@ -18,20 +19,13 @@ const mostRanks = 64;
 export function recipeForRanks(recipe: Recipe, ranks: number, here: number, threads?: number): Recipe {
   if (ranks > mostRanks) throw new TritsmithError('bad-input', 'ranks.too-many', { ranks, most: mostRanks });
   const shards = recipe.shards ?? shardsFor(ranks);
-  if (shards % ranks !== 0) throw new TritsmithError('bad-input', 'ranks.not-a-divisor', { ranks, shards });
+  assertRanksShare({ shards }, ranks);
   const each = threads ?? (recipe.threads || Math.max(1, Math.floor(availableParallelism() / here)));
   return { ...recipe, shards, threads: each };
 }
 
 function shardsFor(ranks: number): NonNullable<Recipe['shards']> {
   return ([8, 16, 32, 64] as const).find((count) => count >= ranks) ?? usualShards;
-}
-
-/** @throws TritsmithError `bad-input` where a recipe that has begun cannot be shared by so many ranks */
-export function assertRanksShare({ shards }: Recipe, ranks: number): void {
-  if (shards === undefined) {
-    if (ranks > 1) throw new TritsmithError('bad-input', 'ranks.no-shards', { ranks });
-  } else if (shards % ranks !== 0) throw new TritsmithError('bad-input', 'ranks.not-a-divisor', { ranks, shards });
 }
 
 /** The machines of a list in the form of Open MPI; one without slots takes one rank. @throws TritsmithError `bad-input`, and those of reading a file */

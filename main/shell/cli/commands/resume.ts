@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { isResumable } from '../../../workbench/experiments/experiment-state.ts';
-import { assertRanksShare } from '../../../workbench/machine/rank-plan.ts';
+import { assertRanksShare } from '../../../contract/ranks-of-recipe.ts';
 import { guarded, newCommand } from '../command.ts';
 import { runSession, withWorkspace } from '../session.ts';
 import { handedOver, rankPlanOf, type RankOptions, ranksPort, withRankOptions } from '../rank-options.ts';

@@ -1,0 +1,10 @@
+/** Whether a number of ranks can share a recipe: one check for who plans a run and for who takes part in it. */
+import { TritsmithError } from './errors.ts';
+import type { Recipe } from './recipe.ts';
+
+/** @throws TritsmithError `bad-input` where a recipe cannot be shared by so many ranks */
+export function assertRanksShare({ shards }: Pick<Recipe, 'shards'>, ranks: number): void {
+  if (shards === undefined) {
+    if (ranks > 1) throw new TritsmithError('bad-input', 'ranks.no-shards', { ranks });
+  } else if (shards % ranks !== 0) throw new TritsmithError('bad-input', 'ranks.not-a-divisor', { ranks, shards });
+}
