@@ -771,6 +771,11 @@ export const texts = {
       maxLengthEffect: 'Longer prompts lose text in the middle, never the answer. Memory and time grow with it.',
       maxNewTokens: 'Longest answer, in tokens',
       maxNewTokensEffect: 'Empty: a quarter of the row, at most 128. Longer answers are cut.',
+      moreRowsTitle: 'Rows without labels (optional)',
+      moreRowsNote:
+        'Rows like yours that nobody labelled, in the same columns. The fine-tuned teacher answers them, and the student learns from its answers: the more it sees, the nearer it comes to the teacher.',
+      moreRows: 'File of rows without labels',
+      moreRowsEffect: 'At most 10,000 rows are read. Each costs as much time as one of your labelled rows.',
       corpusTitle: 'General text (optional)',
       corpusNote: 'The student can read it before it learns from the teacher (Stage 2). It helps larger models most.',
       corpus: 'Corpus for Stage 2',

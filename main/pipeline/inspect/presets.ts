@@ -18,6 +18,7 @@ import { countParameters } from '../../models/parameters.ts';
 import { assertSameTokenizer } from '../models-of-recipe.ts';
 import { corpusSize } from './corpus-size.ts';
 import { defaultExports } from '../export/export-targets.ts';
+import { countMoreRows, mostMoreRows } from '../task/more-rows.ts';
 import { defaultAnswerTokens } from '../task/task-data.ts';
 
 /**
@@ -97,6 +98,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(keepLayers === undefined ? {} : { cut: { layers: keepLayers } }),
     finetune: { epochs, optimiser: optimiser(learningRate) },
     refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
+    ...(inputs.moreRows === undefined ? {} : { moreRows: { file: inputs.moreRows, rows: mostMoreRows } }),
     ...(inputs.quantisation === undefined ? {} : { quantisation: inputs.quantisation }),
     ...(reconstruct ? { reconstruct: reconstructionOfPresets() } : {}),
     pretrain:
@@ -121,6 +123,8 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(inputs.keepBest === undefined ? {} : { keepBest: { measure: inputs.keepBest } }),
   };
   const made = recipeSchema.parse(recipe);
+  // Counted when the task's settings are there, its defaults included.
+  if (made.moreRows) made.moreRows.rows = await countMoreRows(made.moreRows.file, made.task);
   for (const [path, value] of Object.entries(changes)) setField(made, path, value);
   const changed = recipeSchema.safeParse(made);
   if (changed.success) {
