@@ -109,14 +109,14 @@ class WindowShell {
       if (window.isMinimized()) window.restore();
       window.focus();
     });
-    const shell = this;
+    const running = (): string | null => (this.#line.busy.training ? 'an experiment' : null);
     // Ctrl-C in the terminal and the end of the user's session pause what runs, without a question.
     const { end } = closeOnRequest(
       {
-        close: () => shell.#line.close(),
+        close: () => this.#line.close(),
         queue: {
           get running() {
-            return shell.#line.busy.training ? 'an experiment' : null;
+            return running();
           },
         },
       },
@@ -147,7 +147,7 @@ class WindowShell {
     window.on('session-end', () => {
       endNow();
     });
-    powerMonitor.on('shutdown', endNow as () => void);
+    powerMonitor.on('shutdown', endNow);
   }
 
   /** `plain`: on the pinned Node alone, after it broke down as a part of Electron. */
