@@ -112,6 +112,7 @@ export const texts = {
     saveFile: 'Save as a file',
     copy: 'Copy',
     copied: 'Copied',
+    notCopied: 'The browser refused: select it instead',
     choose: 'Choose',
     retry: 'Try again',
     details: 'Details',
@@ -180,10 +181,14 @@ export const texts = {
     lead: 'Tritsmith turns a language model you already have into a much smaller one for a single task. Every weight becomes −1, 0 or +1, and everything happens on your own machine, offline.',
     demoTitle: 'See it work first',
     demo: 'A small model and a task (sorting support tickets into queues) are included. The whole way, from training to the exported file, takes a few minutes.',
+    demoNeeds: 'It needs 4 GB of memory, 1 GB of disk, and about three minutes on two cores; nothing is downloaded.',
     demoButton: 'Run the demo',
     demoMissing: 'The demo is not part of this copy. Start with a model of your own.',
     ownTitle: 'Use your own model and data',
     own: 'Pick a model, from a folder or from the Hugging Face Hub, and a table of examples. Five steps, each with a sensible default; nothing starts before you say so.',
+    ownNeeds:
+      'Memory, disk and time depend on the model; they are said before anything starts. Up to which size of model yours reaches:',
+    ownMachine: 'This machine',
     ownButton: 'New experiment',
     howTitle: 'What happens in a run',
     how: [

@@ -325,6 +325,8 @@ export type QueryType = WorkerQuery['type'];
 export const runtimeProbe = z.object({
   onnxruntime: z.string(),
   executionProviders: z.array(z.object({ name: z.string(), bundled: z.boolean() })),
+  /** Of the native runtime, those that this processor runs. */
+  kernels: z.array(z.string()),
 });
 export type RuntimeProbe = z.infer<typeof runtimeProbe>;
 
