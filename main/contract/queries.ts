@@ -60,6 +60,8 @@ export const teacherCard = z.object({
   supported: z.boolean(),
   /** Why it is refused, when it is, and what would be accepted. */
   problem: told.optional(),
+  /** It is ternary as it comes: with latent weights, which can be trained further, or codes alone. */
+  ternary: z.enum(['latent', 'codes']).optional(),
   /** Set for a LoRA adapter, which has to be merged into its base first; `base`: how the adapter names that. */
   adapter: z.object({ base: z.string().nullable() }).optional(),
   architecture: z.string(),

@@ -12,6 +12,7 @@ import {
   headNorm,
   linear,
   quantiseActivation,
+  reluSquaredGlu,
   reshape,
   rmsNorm,
   rotary,
@@ -170,6 +171,14 @@ const cases: Case[] = [
       const gate = graph.input('gate', ['B', 'T', 6]);
       const up = graph.input('up', ['B', 'T', 6]);
       return { output: geGlu(graph, gate, up), wanted: [gate, up] };
+    },
+  },
+  {
+    name: 'reluSquaredGlu',
+    build: (graph) => {
+      const gate = graph.input('gate', ['B', 'T', 6]);
+      const up = graph.input('up', ['B', 'T', 6]);
+      return { output: reluSquaredGlu(graph, gate, up), wanted: [gate, up] };
     },
   },
 ];

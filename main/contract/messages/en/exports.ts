@@ -83,6 +83,12 @@ export const exports = {
     message: `${path} holds ${count} tensors instead of ${expected}.`,
     remedy: 'Check the disk, then export again.',
   }),
+  'export.ternary-as-dense': ({ type }: { type: string }): Sentences => ({
+    message: `A model that is ternary already is not written as ${type}.`,
+    reason:
+      'Its latent weights in higher precision would be another model: only rounded do they compute what it computes.',
+    remedy: 'Choose a ternary type, such as i2_s.',
+  }),
   'export.only-ternary-folders': (): Sentences => ({
     message: 'Only a ternary student is exported as a "bitnet" folder.',
     remedy: 'The teacher is a Hugging Face folder already: see the experiment\'s "teacher" folder.',
