@@ -115,6 +115,8 @@ export const distilSettings = z.object({
   studentInit: z.enum(['base', 'teacher']).default('base'),
   /** Share of the steps in which the student's weights go evenly from full precision to ternary; absent: ternary from the first step. */
   anneal: z.number().min(0).max(1).optional(),
+  /** Share of the steps in which the student's codes are soft and harden, with exact gradients (docs/method.md, 3.1); absent: hard from the first step. */
+  soften: z.number().min(0).max(1).optional(),
 });
 export type DistilSettings = z.infer<typeof distilSettings>;
 
@@ -124,6 +126,8 @@ export const pretrainSettings = z.object({
   /** Tokens to train on. */
   tokens: z.int().positive(),
   sequenceLength: z.int().min(8).max(131_072).default(256),
+  /** As in Stage 3. */
+  soften: z.number().min(0).max(1).optional(),
   optimiser: optimiserSettings,
 });
 export type PretrainSettings = z.infer<typeof pretrainSettings>;
@@ -237,7 +241,7 @@ export const recipeSchema = z.object({
   recomputeActivations: z.boolean().default(false),
   /**
    * Gradients of the ternary layers in 16-bit fixed point instead of float32: up to a fifth less time, and differences far below those between seeds.
-   * Needs a processor with integer dot products; without effect while weights are annealed, and where a matrix has several scales.
+   * Needs a processor with integer dot products; without effect where weights are annealed or softened, and where a matrix has several scales.
    */
   fixedPointGradients: z.boolean().optional(),
   /**

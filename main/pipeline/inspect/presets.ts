@@ -48,6 +48,9 @@ export function reconstructionOfPresets(): ReconstructSettings {
  */
 const reconstructedFrom = 50_000_000;
 
+/** So many times as long is the distillation after a reconstruction: its length counted then, on a real model (docs/results.md, "Window reconstruction"). */
+const longerAfterReconstruction = 4;
+
 /** Rows of a task are cut to this many tokens where nobody said otherwise. */
 const usualRow = 512;
 /** Tokens of a packed sequence of Stage 2. */
@@ -112,7 +115,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
             optimiser: { ...(further ? continued(studentRate) : optimiser(studentRate)), batchSize: 16 },
           },
     distil: {
-      epochs,
+      epochs: reconstruct && !paper ? longerAfterReconstruction * epochs : epochs,
       optimiser: further
         ? continued(studentRate)
         : reconstruct

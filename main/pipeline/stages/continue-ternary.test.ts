@@ -1,4 +1,5 @@
 /** A base that is ternary as it comes (BitNet b1.58): what is said of it, what a preset makes of it, and fine-tuning it on a task. */
+import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
 import { Random } from '../../basics/random.ts';
 import { makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
+import { convertModel } from '../export/convert-model.ts';
 import { jobsOf } from '../inspect/cost.ts';
 import { forecastRecipe } from '../inspect/estimate.ts';
 import { inspectTeacher } from '../inspect/inspect-teacher.ts';
@@ -170,6 +172,25 @@ describe('a base that is ternary as it comes', () => {
     expect(metadata.get('general.architecture')?.value).toBe('bitnet-b1.58');
     expect(metadata.get('bitnet-b1.58.hidden_activation')?.value).toBe('relu2');
     await close();
+
+    // The packed folder and the file are read back as the same model, written on, and refused for training.
+    const packedStudent = join(whole, files.find(({ type }) => type === 'hf')!.path);
+    const settings = { type: 'q2_0', embedding: 'f16' } as const;
+    const bodies = new Set<string>();
+    for (const [index, model] of [student, packedStudent, join(whole, file.path)].entries()) {
+      const output = join(root, `converted-${String(index)}.gguf`);
+      const { architecture, checks } = await convertModel({ model, output, settings });
+      expect(architecture).toBe('bitnet-b1.58');
+      expect(checks.map(({ id }) => id)).toContain('proof.runtime');
+      bodies.add(await matricesOf(output));
+    }
+    expect(bodies.size).toBe(1);
+    expect(await inspectTeacher(packedStudent)).toMatchObject({ supported: false, ternary: 'codes' });
+    expect(await inspectTeacher(join(whole, file.path))).toMatchObject({ supported: false, ternary: 'codes' });
+    const output = join(root, 'no.gguf');
+    await expect(convertModel({ model: usual.teacher, output, settings })).rejects.toMatchObject({
+      id: 'convert.not-ternary',
+    });
   });
 });
 
@@ -182,4 +203,14 @@ function share(before: ParameterBuffer, after: ParameterBuffer): number {
 
 function writeTokenizer(folder: string): void {
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(demo, name), join(folder, name));
+}
+
+/** Digest of the ternary matrices of a file. */
+async function matricesOf(path: string): Promise<string> {
+  const file = await openGguf(path);
+  const hash = createHash('sha256');
+  for (const [name, { type }] of file.tensors)
+    if (type === 'Q2_0') hash.update((await file.readFloat32(name)).map(Math.sign));
+  await file.close();
+  return hash.digest('hex');
 }

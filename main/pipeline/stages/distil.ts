@@ -47,6 +47,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
       result: 'student',
       training: { ...distil, optimiser: studentOptimiser(recipe, distil.optimiser) },
       anneal: distil.anneal,
+      soften: distil.soften,
       ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration) } : {}),
     },
     context,

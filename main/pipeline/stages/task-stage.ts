@@ -12,7 +12,7 @@ import { type StageTraining, trainStage } from './stage-training.ts';
 
 export interface TaskStage extends Pick<
   StageTraining,
-  'job' | 'configuration' | 'source' | 'keptLayers' | 'result' | 'anneal'
+  'job' | 'configuration' | 'source' | 'keptLayers' | 'result' | 'anneal' | 'soften'
 > {
   /** How long and how the stage trains. */
   readonly training: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings };

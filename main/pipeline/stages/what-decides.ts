@@ -76,7 +76,7 @@ const reconstruct = [
 const pretrain = [
   ...reconstruct,
   'fixedPointGradients',
-  ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength']),
+  ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength', 'soften']),
   ...inside('pretrain.optimiser', studentOptimiserFields),
 ];
 const distil = [
@@ -93,6 +93,7 @@ const distil = [
     'layer',
     'splitHeads',
     'anneal',
+    'soften',
   ]),
   ...inside('distil.optimiser', studentOptimiserFields),
 ];

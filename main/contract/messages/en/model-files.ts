@@ -107,7 +107,7 @@ export const modelFiles = {
   }),
   'teacher.ternary-codes': (): Sentences => ({
     message:
-      'It is a BitNet with packed weights: the codes -1, 0 and +1 and a scale for each matrix. It can be run, measured, inspected and written as another file (tritsmith export), but not trained.',
+      'It is a BitNet with packed weights: the codes -1, 0 and +1 and a scale for each matrix. It can be run, measured, inspected and written as a file that runs (tritsmith convert), but not trained.',
     reason: 'Training moves the latent weights that the codes were rounded from, and these are not in it.',
     remedy:
       'To fine-tune it, choose the folder with the latent weights in BF16, which is published beside it (its name ends in -bf16).',
