@@ -945,6 +945,8 @@ export const texts = {
       cost: (time: string, memory: string, disk: string) => `${time} here, ${memory} of memory, ${disk} of disk`,
       gives: 'Gives:',
       reconstruct: 'Reconstruct the layers first',
+      continues:
+        'This model is ternary already. It is trained further on your task as it is: nothing is converted, no teacher is fine-tuned beside it, and the results compare it with what it was before.',
       reconstructEffect:
         'A few ternary layers at a time learn to give what the full-precision layers give, from your rows alone, before the student is distilled. It needs memory for these layers only, and about as much time as the distillation for each pass over the rows. With 2,000 rows and a model of 135 million parameters, the student was right on 82 % of the held-out rows with it and a distillation of four times the length, and on 57 % without.',
       keepBest: 'Which step is kept',

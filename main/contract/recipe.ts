@@ -219,6 +219,11 @@ export const recipeSchema = z.object({
   finetune: finetuneSettings.nullable(),
   /** Make the student of only so many of its start's decoder layers, those that its answers need most; absent: of all of them. */
   cut: z.object({ layers: z.int().min(1).max(1000) }).optional(),
+  /**
+   * The teacher is ternary already, with its latent weights (BitNet b1.58 2B4T in BF16), and is trained further as it is: without Stage 1, and nothing else
+   * is compared with but the model as it came.
+   */
+  continueTernary: z.literal(true).optional(),
   /** Stage 1. */
   refine: z.object({
     subln: sublnPlacement.default('paper'),

@@ -9,6 +9,7 @@ import {
   geGlu,
   headNorm,
   linear,
+  reluSquaredGlu,
   reshape,
   rmsNorm,
   rotary,
@@ -156,6 +157,14 @@ export const operationCases: readonly OperationCase[] = [
       const gate = graph.input('gate', ['B', 'T', 6]);
       const up = graph.input('up', ['B', 'T', 6]);
       return { output: swiGlu(graph, gate, up), wanted: [gate, up] };
+    },
+  },
+  {
+    name: 'reluSquaredGlu',
+    build: (graph) => {
+      const gate = graph.input('gate', ['B', 'T', 6]);
+      const up = graph.input('up', ['B', 'T', 6]);
+      return { output: reluSquaredGlu(graph, gate, up), wanted: [gate, up] };
     },
   },
   {

@@ -45,6 +45,7 @@ const oneOperand: Readonly<Record<string, (x: string, node: OnnxNode) => string>
   Neg: (x) => `(-${x})`,
   Abs: (x) => `abs(${x})`,
   Sqrt: (x) => `sqrt(${x})`,
+  Relu: (x) => `max(${x}, 0.0)`,
   Exp: (x) => `exp(${x})`,
   Sigmoid: sigmoid,
   Tanh: tanh,

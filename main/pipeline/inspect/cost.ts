@@ -57,11 +57,11 @@ export function stepWorkPerToken(model: ModelConfiguration, { rows, tokens, answ
 
 /** The jobs of a recipe, in the order in which they run. */
 export function jobsOf(recipe: Recipe): JobKind[] {
-  const { finetune, cut, pretrain, baseline } = recipe;
+  const { finetune, cut, continueTernary, pretrain, baseline } = recipe;
   return [
     ...(finetune ? ['finetune' as const] : []),
     ...(cut ? ['cut' as const] : []),
-    'refine',
+    ...(continueTernary ? [] : ['refine' as const]),
     ...(recipe.reconstruct ? ['reconstruct' as const] : []),
     ...(pretrain ? ['pretrain' as const] : []),
     'distil',
@@ -71,7 +71,7 @@ export function jobsOf(recipe: Recipe): JobKind[] {
     'measure-teacher',
     ...(baseline ? ['measure-baseline' as const] : []),
     'measure-student',
-    'four-bit',
+    ...(continueTernary ? [] : ['four-bit' as const]),
   ];
 }
 

@@ -5,7 +5,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
 import type { Distillation } from '../../training/training-step.ts';
-import { modelFolder, teacherFolder } from '../../experiment/folder.ts';
+import { teacherFolder } from '../../experiment/folder.ts';
 import type { JobContext } from '../job.ts';
 import {
   baselineConfiguration,
@@ -13,6 +13,7 @@ import {
   keptLayers,
   pretrainSteps,
   relationLayers,
+  stageSource,
   studentConfiguration,
   studentOptimiser,
 } from '../models-of-recipe.ts';
@@ -54,7 +55,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
     {
       job: 'distil',
       configuration,
-      source: modelFolder(folder, recipe.pretrain ? 'pretrained' : recipe.reconstruct ? 'reconstructed' : 'refined'),
+      source: stageSource(recipe, folder, 'distil'),
       result: 'student',
       training: { ...distil, optimiser: studentOptimiser(recipe, distil.optimiser) },
       anneal: distil.anneal,

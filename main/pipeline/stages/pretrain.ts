@@ -2,10 +2,16 @@
 import type { JobSpec } from '../../contract/jobs.ts';
 import { corpusBatches, corpusNotes, tokeniseCorpus } from './corpus-tokens.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
-import { cachedTokens, modelFolder } from '../../experiment/folder.ts';
+import { cachedTokens } from '../../experiment/folder.ts';
 import { rootFirst } from '../../training/collective.ts';
 import { collectiveOf, type JobContext, obeyStop } from '../job.ts';
-import { pretrainSteps, recipeTokenizer, studentConfiguration, studentOptimiser } from '../models-of-recipe.ts';
+import {
+  pretrainSteps,
+  recipeTokenizer,
+  stageSource,
+  studentConfiguration,
+  studentOptimiser,
+} from '../models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
 
 export async function pretrainStudent(
@@ -53,7 +59,7 @@ export async function pretrainStudent(
         folder,
         recipe,
         configuration,
-        source: modelFolder(folder, recipe.reconstruct ? 'reconstructed' : 'refined'),
+        source: stageSource(recipe, folder, 'pretrain'),
         result: 'pretrained',
         batches,
         optimiser: studentOptimiser(recipe, pretrain.optimiser),

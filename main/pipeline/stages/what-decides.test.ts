@@ -93,6 +93,7 @@ const others: Record<string, unknown> = {
   'keepBest.patience': 2,
   'refine.subln': 'all',
   'refine.sublnInit': 'ones',
+  continueTernary: true,
   'refine.dropQkvBias': true,
   'quantisation.weights.scale': 'absmedian',
   'quantisation.weights.group': 'row',

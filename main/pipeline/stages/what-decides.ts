@@ -64,7 +64,7 @@ const common = [
 
 const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
 const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];
-const refine = [...cut, ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
+const refine = [...cut, 'continueTernary', ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
 /** How student and baseline are quantised. */
 const quantisation = inside('quantisation.weights', ['scale', 'group', 'sparsity']);
 const reconstruct = [

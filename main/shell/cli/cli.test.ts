@@ -82,6 +82,7 @@ describe('help', () => {
     'report',
     'evaluate',
     'export',
+    'convert',
     'inspect',
     'generate',
     'classify',
