@@ -1182,6 +1182,8 @@ export const texts = {
       teacher: 'Teacher',
       train: 'Training rows',
       dev: 'Evaluation rows',
+      moreRows: 'Rows without labels',
+      moreRowsOf: (rows: number, file: string) => `${rows.toLocaleString('en')} of ${file}, answered by the teacher`,
       heldOut: (share: number) => `${String(share)} % of the training rows, held out`,
       columns: 'Columns',
       kind: 'Kind',

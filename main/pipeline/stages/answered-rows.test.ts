@@ -124,6 +124,11 @@ describe('rows without labels', () => {
     expect((await answered({ file, rows: 2 })).count).toBe(2);
     expect(await countMoreRows(file, recipe.task)).toBe(4);
     expect(await countMoreRows(file, recipe.task, 2)).toBe(2);
+    const without = fileOf([
+      { text: 'one', label: 'n/a' },
+      { text: 'two', label: label! },
+    ]);
+    expect(await countMoreRows(without, { ...recipe.task, rules: 2 })).toBe(1);
     const labelled = fileOf([{ text: 'one', label: label! }]);
     await expect(countMoreRows(labelled, recipe.task)).rejects.toMatchObject({ code: 'bad-input' });
     await expect(answered({ file: labelled, rows: 1 })).rejects.toThrow(/no row without a label: 1 of its rows/);

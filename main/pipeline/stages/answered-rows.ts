@@ -19,7 +19,7 @@ import { longestAnswer } from '../task/label-words.ts';
 import { type LeftOut, promptsWithoutLabel } from '../task/more-rows.ts';
 import { openTask } from '../task/open-task.ts';
 import { fileState } from '../task/survey.ts';
-import { type PreparedTask, promptTokens, readLabels } from '../task/task-data.ts';
+import { type PreparedTask, promptTokens } from '../task/task-data.ts';
 import { cachedTokens as tokenFile, type TokenFile } from '../task/token-file.ts';
 import type { TokenisedRows } from '../task/tokenised-rows.ts';
 
@@ -43,7 +43,7 @@ export async function answeredRows(spec: JobSpec, context: JobContext): Promise<
   const say = (note: string): void =>
     context.emit({ type: 'progress', done: 0, total: 1, unit: 'steps', resumed: 0, note });
   const { task, tokenizer } = await openTask(spec, () => obeyStop(context));
-  const { prompts, notes } = await readPrompts(recipe, task, tokenizer, folder, context);
+  const { prompts, notes } = await readPrompts(recipe, task, tokenizer, context);
   const teacher = teacherFolder(folder, recipe);
   const key = textSha256(
     JSON.stringify([task.key, moreRows, await fileState(moreRows.file), await fileState(teacher)]),
@@ -97,24 +97,18 @@ export async function answeredRows(spec: JobSpec, context: JobContext): Promise<
 
 /** Prompts as tokens; those of evaluation rows are left out. */
 async function readPrompts(
-  { task: settings, moreRows, seed }: Recipe,
+  { task: settings, moreRows }: Recipe,
   task: PreparedTask,
   tokenizer: Tokenizer,
-  folder: string,
   context: JobContext,
 ): Promise<{ prompts: Int32Array[]; notes: string[] }> {
   const { file, rows } = moreRows!;
-  const classOf = task.labels ? (await readLabels(settings, tokenizer, seed, folder)).classOf : null;
   const reserved = longestAnswer(task.labels, settings.maxNewTokens);
   const evaluated = new Set(task.dev.map(({ prompt }) => prompt.join()));
   const leftOut: LeftOut = { labelled: 0, withoutText: 0 };
   const prompts: Int32Array[] = [];
   let shared = 0;
-  const reading = {
-    standsForNone: (value: string) => classOf !== null && classOf(value) === null,
-    onRows: () => obeyStop(context),
-    leftOut,
-  };
+  const reading = { classes: task.labels?.classes ?? [], onRows: () => obeyStop(context), leftOut };
   for await (const render of promptsWithoutLabel(file, settings, reading)) {
     const prompt = promptTokens(tokenizer, await render(), settings.maxLength, reserved);
     if (evaluated.has(prompt.join())) shared += 1;
