@@ -47,7 +47,7 @@ export async function pretrainStudent(
     });
   const configuration = await studentConfiguration(recipe, folder);
   try {
-    await trainStage(
+    const { computedOn } = await trainStage(
       {
         job: 'pretrain',
         folder,
@@ -61,8 +61,8 @@ export async function pretrainStudent(
       },
       context,
     );
+    return { steps: totalSteps, tokens: wanted, ...(computedOn && { computedOn }) };
   } finally {
     await batches.close();
   }
-  return { steps: totalSteps, tokens: wanted };
 }
