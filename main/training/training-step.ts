@@ -201,6 +201,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
         await student.backward(dHidden, gradients, index > 0, { layer, gradient });
       } else await student.backward(dHidden, gradients, index > 0);
     }
+    student.chainSoftTernary(gradients);
     losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation + losses.hidden;
     return losses;
   }

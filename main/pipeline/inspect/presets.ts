@@ -18,6 +18,7 @@ import { countParameters } from '../../models/parameters.ts';
 import { assertSameTokenizer } from '../models-of-recipe.ts';
 import { corpusSize } from './corpus-size.ts';
 import { defaultExports } from '../export/export-targets.ts';
+import { countMoreRows, mostMoreRows } from '../task/more-rows.ts';
 import { defaultAnswerTokens } from '../task/task-data.ts';
 
 /**
@@ -47,6 +48,9 @@ export function reconstructionOfPresets(): ReconstructSettings {
  * with few rows do not (docs/results.md, "Window reconstruction").
  */
 const reconstructedFrom = 50_000_000;
+
+/** So many times as long is the distillation after a reconstruction: its length counted then, on a real model (docs/results.md, "Window reconstruction"). */
+const longerAfterReconstruction = 4;
 
 /** Rows of a task are cut to this many tokens where nobody said otherwise. */
 const usualRow = 512;
@@ -94,6 +98,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(keepLayers === undefined ? {} : { cut: { layers: keepLayers } }),
     finetune: { epochs, optimiser: optimiser(learningRate) },
     refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
+    ...(inputs.moreRows === undefined ? {} : { moreRows: { file: inputs.moreRows, rows: mostMoreRows } }),
     ...(inputs.quantisation === undefined ? {} : { quantisation: inputs.quantisation }),
     ...(reconstruct ? { reconstruct: reconstructionOfPresets() } : {}),
     pretrain:
@@ -106,7 +111,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
             optimiser: { ...optimiser(studentRate), batchSize: 16 },
           },
     distil: {
-      epochs,
+      epochs: reconstruct && !paper ? longerAfterReconstruction * epochs : epochs,
       optimiser: reconstruct ? { ...optimiser(studentRate), ternaryRate: 'auto' } : optimiser(studentRate),
       lambda: generation ? 1 : 10,
       gamma: paper ? (generation ? 1e3 : 1e5) : 'balanced',
@@ -118,6 +123,8 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(inputs.keepBest === undefined ? {} : { keepBest: { measure: inputs.keepBest } }),
   };
   const made = recipeSchema.parse(recipe);
+  // Counted when the task's settings are there, its defaults included.
+  if (made.moreRows) made.moreRows.rows = await countMoreRows(made.moreRows.file, made.task);
   for (const [path, value] of Object.entries(changes)) setField(made, path, value);
   const changed = recipeSchema.safeParse(made);
   if (changed.success) {

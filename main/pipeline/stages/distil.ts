@@ -17,6 +17,8 @@ import {
   studentConfiguration,
   studentOptimiser,
 } from '../models-of-recipe.ts';
+import type { MoreRows } from '../task/task-batches.ts';
+import { answeredRows } from './answered-rows.ts';
 import { trainOnTask } from './task-stage.ts';
 
 async function loadDistillation(
@@ -37,6 +39,16 @@ async function loadDistillation(
   return { ...distil, hidden: distil.hidden ?? 0, teacher, teacherLayer, studentLayer };
 }
 
+/** Rows that the teacher answered; the baseline does not see them, but takes as many steps. */
+async function moreRows(spec: JobSpec, context: JobContext, trained: boolean): Promise<MoreRows | undefined> {
+  const rows = await answeredRows(spec, context);
+  if (rows === null) return undefined;
+  const count = rows.lengths.length;
+  if (trained) return { rows, count };
+  await rows.close();
+  return { rows: null, count };
+}
+
 export async function distilStudent(spec: JobSpec, context: JobContext): Promise<JobResults['distil']> {
   const { recipe, folder } = spec;
   const { distil } = recipe;
@@ -51,6 +63,8 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
       result: 'student',
       training: { ...distil, optimiser: studentOptimiser(recipe, distil.optimiser) },
       anneal: distil.anneal,
+      soften: distil.soften,
+      moreRows: () => moreRows(spec, context, true),
       ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration, context) } : {}),
     },
     context,
@@ -70,6 +84,7 @@ export async function trainBaseline(spec: JobSpec, context: JobContext): Promise
       keptLayers: keptLayers(recipe, await modelConfiguration(source), folder),
       result: 'baseline',
       training: recipe.distil,
+      moreRows: () => moreRows(spec, context, false),
       moreSteps: recipe.pretrain ? pretrainSteps(recipe.pretrain) : 0,
     },
     context,

@@ -58,6 +58,7 @@ export async function pretrainStudent(
         batches,
         optimiser: studentOptimiser(recipe, pretrain.optimiser),
         totalSteps,
+        soften: pretrain.soften,
       },
       context,
     );

@@ -40,6 +40,8 @@ export interface StageTraining extends DecidedTraining {
   readonly optimiser: OptimiserSettings;
   /** See `TrainerSettings.anneal`. */
   readonly anneal?: number | undefined;
+  /** See `TrainerSettings.soften`. */
+  readonly soften?: number | undefined;
   /** Accuracy on held-out rows while training; released at the end. */
   readonly evaluation?: TrainingEvaluation | null;
   /** Looks at the rows that choose the best step; released at the end. */
@@ -47,8 +49,8 @@ export interface StageTraining extends DecidedTraining {
 }
 
 /** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */
-async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): Promise<TernaryArithmetic> {
-  if (anneal) return { products: 'float32' };
+async function arithmeticOf({ recipe, anneal, soften, configuration }: StageTraining): Promise<TernaryArithmetic> {
+  if (anneal || soften) return { products: 'float32' };
   const oneScale = configuration.ternary && scaleKind(configuration.quantisation) === 'tensor';
   if (!recipe.fixedPointGradients || !oneScale) return {};
   if (await exactByteProducts()) return { gradients: 'int16' };
@@ -116,6 +118,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     optimiser,
     totalSteps,
     ...(stage.anneal === undefined ? {} : { anneal: stage.anneal }),
+    ...(stage.soften === undefined ? {} : { soften: stage.soften }),
     checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
     ...(computesOn === undefined ? {} : { computesOn }),
     configuration: configurationDigest,

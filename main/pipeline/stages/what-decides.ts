@@ -69,6 +69,7 @@ const refine = [...cut, ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'
 const quantisation = inside('quantisation.weights', ['scale', 'group', 'sparsity']);
 const reconstruct = [
   ...refine,
+  ...inside('moreRows', ['file', 'rows']),
   ...quantisation,
   ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'laterRates', 'corpus', 'tokens', 'sequenceLength']),
   ...inside('reconstruct.optimiser', studentOptimiserFields),
@@ -76,7 +77,7 @@ const reconstruct = [
 const pretrain = [
   ...reconstruct,
   'fixedPointGradients',
-  ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength']),
+  ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength', 'soften']),
   ...inside('pretrain.optimiser', studentOptimiserFields),
 ];
 const distil = [
@@ -93,6 +94,7 @@ const distil = [
     'layer',
     'splitHeads',
     'anneal',
+    'soften',
   ]),
   ...inside('distil.optimiser', studentOptimiserFields),
 ];
@@ -102,6 +104,8 @@ const baseline = [
   'studentBase',
   // Which layers stay is measured on the model that the student starts from.
   ...inside('cut', ['layers']),
+  // As many steps as the student takes.
+  ...inside('moreRows', ['file', 'rows']),
   'refine.dropQkvBias',
   ...quantisation,
   'fixedPointGradients',

@@ -16,12 +16,16 @@ import { describeMachine, programVersions } from './machine.ts';
 const headroomShare = 0.1;
 
 export async function examine(port: SpawnPort, workspaceFolder: string): Promise<DoctorReport> {
-  const machine = { ...describeMachine(), instructionSets: instructionSets(), memoryFreeBytes: freeMemory() };
   const { bavail, bsize } = statfsSync(workspaceFolder);
   const workspace = { folder: workspaceFolder, freeBytes: bavail * bsize };
   const probe = await askWorker(port, { type: 'probe-runtime' }).catch((error: unknown) => TritsmithError.from(error));
   const broken = probe instanceof TritsmithError ? probe : null;
   const executionProviders = probe instanceof TritsmithError ? [] : probe.executionProviders;
+  const machine = {
+    ...describeMachine(),
+    instructionSets: instructionSets(readCpuinfo(), probe instanceof TritsmithError ? [] : probe.kernels),
+    memoryFreeBytes: freeMemory(),
+  };
   const models = broken === null ? await publishedModels(port) : [];
   return {
     machine,
@@ -97,8 +101,9 @@ function graphicsCard({ installed, found, verdict }: RuntimeProbe['card']): Doct
   return { ...message('machine.card', { ...found, verdict }), level };
 }
 
-/** What the kernels care about, from /proc/cpuinfo; empty where the system does not tell. */
-export function instructionSets(cpuinfo: string = readCpuinfo()): string[] {
+/** What the kernels care about, from /proc/cpuinfo; where the system has no such file, what `kernels`, those that run here, say of it. */
+export function instructionSets(cpuinfo: string, kernels: readonly string[]): string[] {
+  if (cpuinfo === '') return ofKernels.filter(([kernel]) => kernels.includes(kernel)).map(([, name]) => name);
   const line = /^(?:flags|Features)\s*:(.*)$/m.exec(cpuinfo)?.[1] ?? '';
   const flags = new Set(line.trim().split(/\s+/));
   const names: [flag: string, name: string][] = [
@@ -115,6 +120,13 @@ export function instructionSets(cpuinfo: string = readCpuinfo()): string[] {
   ];
   return names.filter(([flag]) => flags.has(flag)).map(([, name]) => name);
 }
+
+const ofKernels: [kernel: string, name: string][] = [
+  ['avx2', 'AVX2'],
+  ['avx-vnni', 'AVX-VNNI'],
+  ['avx512-vnni', 'AVX-512 VNNI'],
+  ['neon-dot', 'DOTPROD'],
+];
 
 function readCpuinfo(): string {
   try {

@@ -71,6 +71,13 @@ export const pipeline = {
     message: `${path} holds no usable row.`,
     remedy: 'Check that the text and label columns are the right ones and not empty.',
   }),
+  'more-rows.none': ({ path, labelled }: { path: string; labelled: number }): Sentences => ({
+    message: `${path} holds no row without a label${labelled > 0 ? `: ${labelled} of its rows have one` : ''}.`,
+    remedy:
+      labelled > 0
+        ? 'Put rows with labels into the training file, or take the label column away to have the teacher answer them.'
+        : 'Check that it has the text columns of the training file and that they are not empty.',
+  }),
   'rows.none-left': (): Sentences => ({
     message: 'No training row is left after holding rows out for evaluation.',
     remedy: 'Give a separate evaluation file, or more rows.',
