@@ -259,6 +259,11 @@ export const recipeSchema = z.object({
    */
   threads: z.int().min(0).max(1024).default(0),
   /**
+   * What trains: the processor (absent: that too) or the graphics card (docs/architecture.md, "Graphics cards"). As with `threads`, a run may go on with the
+   * other, and is then not bit for bit the uninterrupted one. Scores are computed on the processor either way.
+   */
+  engine: z.enum(['cpu', 'gpu']).optional(),
+  /**
    * Parts of a step whose gradients are added in a fixed tree: any number of ranks that divides it trains the same student, bit for bit, with the same
    * `threads` (each rank's; they decide the result then). Absent: a step is one sum, and one process takes it.
    */

@@ -51,8 +51,12 @@ export interface Deviation {
   readonly units: number;
 }
 
-/** The largest deviation of a case, over up to 24 elements of each input. */
-export async function largestDeviation(operation: OperationCase, options: EngineOptions): Promise<Deviation> {
+/** The largest deviation of a case, over up to so many elements of each input. */
+export async function largestDeviation(
+  operation: OperationCase,
+  options: EngineOptions,
+  elements = 24,
+): Promise<Deviation> {
   const { feeds, wanted, runForward, runBackward, release } = await prepareCase(operation, false, options);
   await runForward();
   const gradients = await runBackward();
@@ -66,7 +70,7 @@ export async function largestDeviation(operation: OperationCase, options: Engine
     const x = feeds[value.name]!;
     const gradient = gradients[`grad.${value.name}`]!;
     const scale = Math.max(...gradient.map(Math.abs));
-    for (let index = 0; index < x.length; index += Math.ceil(x.length / 24)) {
+    for (let index = 0; index < x.length; index += Math.ceil(x.length / elements)) {
       const original = x[index]!;
       x[index] = original + step;
       const above = await objective();

@@ -1,8 +1,10 @@
 /** WebGPU as a component on demand (the npm package `webgpu`, which is Dawn): where it is looked for, and opening the card. */
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type InstallProgress, installNpmComponent } from '../../basics/npm-component.ts';
+import type { ComponentState } from '../../contract/components.ts';
 import { componentsFolder } from '../../contract/data-folder.ts';
 import type { Gpu, GpuAdapter } from './dawn.ts';
 
@@ -42,6 +44,24 @@ export function installWebGpu(
     onProgress,
     signal,
   );
+}
+
+export function webGpuState(components: string = componentsFolder()): ComponentState {
+  return {
+    name: 'webgpu',
+    purpose: 'trains on a graphics card',
+    version: webGpuVersion,
+    package: 'webgpu',
+    installed: findWebGpu(components) !== null,
+    folder: webGpuFolder(components),
+    bytes: webGpuBytes,
+    obstacle: null,
+  };
+}
+
+/** Deletes the component and what was learnt of cards; nothing happens where it is not installed. */
+export async function removeWebGpu(components: string = componentsFolder()): Promise<void> {
+  await rm(webGpuFolder(components), { recursive: true, force: true });
 }
 
 /** Dawn's instance; it lives as long as the process, and what it made dies with it. */

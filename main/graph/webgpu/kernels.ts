@@ -92,8 +92,10 @@ export function matrixProduct(node: OnnxNode, a: Source, b: Source, output: Valu
       flops,
     };
 
-  const small = [rows, columns].some(({ fixed }) => fixed !== null && fixed <= 16);
-  const [side, each, step] = small ? [16, 1, 16] : [64, 4, 16];
+  const narrow = [rows, columns].some(({ fixed }) => fixed !== null && fixed <= 128);
+  const [side, each, step] = narrow ? [16, 2, 16] : [64, 4, 16];
+  const lines = side / each;
+  const workgroupSize = lines * lines;
   const batched = (source: Source): boolean => source.value.shape.length > 2 && !batch.isOne;
   const place = (source: Source, size: Product, transposed: boolean, line: string): string => {
     const start = batched(source) ? `p * ${new Product([...rowsOf(size), ...rowsOf(depth)]).text} + ` : '';
@@ -102,9 +104,9 @@ export function matrixProduct(node: OnnxNode, a: Source, b: Source, output: Valu
   const tileStore = (name: string, along: boolean, load: string): string =>
     // Neighbouring threads read neighbouring elements.
     along
-      ? `{ let e = l + 256u * j; let x = e % ${side}u; let y = e / ${side}u; ${name}[y * ${side}u + x] = ${load}(p, ${name}0 + x, k0 + y); }`
-      : `{ let e = l + 256u * j; let x = e / ${step}u; let y = e % ${step}u; ${name}[y * ${side}u + x] = ${load}(p, ${name}0 + x, k0 + y); }`;
-  const loads = (side * step) / 256;
+      ? `{ let e = l + ${workgroupSize}u * j; let x = e % ${side}u; let y = e / ${side}u; ${name}[y * ${side}u + x] = ${load}(p, ${name}0 + x, k0 + y); }`
+      : `{ let e = l + ${workgroupSize}u * j; let x = e / ${step}u; let y = e % ${step}u; ${name}[y * ${side}u + x] = ${load}(p, ${name}0 + x, k0 + y); }`;
+  const loads = (side * step) / workgroupSize;
   const lanes = Array.from({ length: each }, (_, index) => index);
   const prelude = `
 var<workgroup> ta: array<f32, ${side * step}>;
@@ -125,8 +127,8 @@ fn loadB(p: u32, n: u32, k: u32) -> f32 {
   let p = group / tiles;
   let ta0 = ((group % tiles) / across) * ${side}u;
   let tb0 = ((group % tiles) % across) * ${side}u;
-  let y0 = (l / 16u) * ${each}u;
-  let x0 = (l % 16u) * ${each}u;
+  let y0 = (l / ${lines}u) * ${each}u;
+  let x0 = (l % ${lines}u) * ${each}u;
   ${lanes.flatMap((y) => lanes.map((x) => `var s${y}_${x} = 0.0;`)).join(' ')}
   for (var k0 = 0u; k0 < ${depth.text}; k0 += ${step}u) {
     for (var j = 0u; j < ${loads}u; j += 1u) {
@@ -150,7 +152,7 @@ fn loadB(p: u32, n: u32, k: u32) -> f32 {
   }`;
   return {
     prelude,
-    workgroupSize: 256,
+    workgroupSize,
     code,
     groups: (bindings) => batch.value(bindings) * up(rows.value(bindings), side) * up(columns.value(bindings), side),
     flops,

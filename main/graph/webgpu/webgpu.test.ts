@@ -1,4 +1,7 @@
 /** Every operation on a graphics card: against ONNX Runtime on the processor, and against finite differences. */
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../../native/index.ts';
 import { cardForTests, needsCard, webGpuForTests } from '../../testing/webgpu.ts';
@@ -11,16 +14,13 @@ import { linear, quantiseActivation, rmsNorm, ternaryLinear } from '../operation
 import { program } from '../passes.ts';
 import { createSession } from '../session.ts';
 import { compileProgram } from './compile.ts';
+import { findWebGpu, webGpuFolder } from './component.ts';
 import type { Device } from './device.ts';
+import { checkCard, distance, identityOf, keptVerdict, openTrustedCard } from './trust.ts';
 
-/** Largest difference of two tensors, in parts of the first one's largest value. */
-function distance(expected: Float32Array, found: Float32Array): number {
-  expect(found.length).toBe(expected.length);
-  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-30);
-  return expected.reduce((most, value, index) => {
-    const off = Math.abs(value - found[index]!) / largest;
-    return off <= most ? most : off;
-  }, 0);
+function mkdirs(folder: string): string {
+  mkdirSync(folder, { recursive: true });
+  return folder;
 }
 
 describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${needsCard}`, () => {
@@ -47,7 +47,7 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
   });
 
   it.each(operationCases)('$name: gradients against central finite differences', async (operation) => {
-    const worst = await largestDeviation(operation, { threads: 1, backend });
+    const worst = await largestDeviation(operation, { threads: 1, backend }, 8);
     expect(worst.units, JSON.stringify(worst)).toBeLessThan(1);
   });
 
@@ -150,6 +150,53 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
       for (const value of out) expect(value).toBeCloseTo(0.5, 5);
     }
     expect(device.pipelineCount).toBe(pipelines);
+  });
+
+  it('a card that computes rightly is trusted, once for a driver', async () => {
+    const components = mkdtempSync(join(tmpdir(), 'tritsmith-card-'));
+    try {
+      // As installed, but with no verdict yet.
+      symlinkSync(join(webGpuForTests()!, 'node_modules'), join(mkdirs(webGpuFolder(components)), 'node_modules'));
+      const folder = findWebGpu(components)!;
+      const card = identityOf(device.adapter);
+      expect(keptVerdict(folder, card)).toBeNull();
+      const checked: string[] = [];
+      for (let turn = 0; turn < 2; turn += 1) {
+        const opened = await openTrustedCard(({ name }) => checked.push(name), components);
+        expect(opened.verdict).toMatchObject({ card, failed: null, operations: operationCases.length + 1 });
+        opened.device.close();
+      }
+      expect(checked).toEqual([card.name]);
+      expect(keptVerdict(folder, { ...card, driver: 'another' })).toBeNull();
+      // What a card that failed leaves: it is refused with the operation's name, and not checked again.
+      const failed = { operation: 'rmsNorm', problem: 'its values are off by 3.0e-1 of the largest' };
+      writeFileSync(join(folder, 'verdicts.json'), JSON.stringify([{ ...keptVerdict(folder, card), failed }]));
+      await expect(openTrustedCard(undefined, components)).rejects.toThrow(/computes wrongly.*: rmsNorm\./);
+    } finally {
+      rmSync(components, { recursive: true });
+    }
+  });
+
+  it('a card whose driver computes one operation wrongly fails with its name', async () => {
+    /** The same kernels, with the inverse of the norm as drivers were seen to hand it out: the mean. */
+    const wrong: Backend = {
+      name: 'webgpu',
+      createSession: async (each, options) => {
+        const session = await backend.createSession(each, options);
+        return {
+          program: each,
+          release: () => session.release(),
+          run: async (sizes, feeds, results) => {
+            await session.run(sizes, feeds, results);
+            const inverse = Object.entries(results).find(([name]) => name.startsWith('kept.SimplifiedLayer'));
+            if (inverse) inverse[1].fill(0.5 as never);
+          },
+        };
+      },
+    };
+    const { failed } = await checkCard(identityOf(device.adapter), wrong);
+    expect(failed?.operation).toBe('rmsNorm');
+    expect(failed?.problem).toMatch(/^grad\.x is off by/);
   });
 
   it('an operator without a kernel is refused by its name', async () => {

@@ -6,6 +6,7 @@ import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
 import type { Distillation } from '../../training/training-step.ts';
 import { teacherFolder } from '../../experiment/folder.ts';
+import { engineOf } from '../engine.ts';
 import type { JobContext } from '../job.ts';
 import {
   baselineConfiguration,
@@ -21,14 +22,18 @@ import type { MoreRows } from '../task/task-batches.ts';
 import { answeredRows } from './answered-rows.ts';
 import { trainOnTask } from './task-stage.ts';
 
-async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Promise<Distillation> {
+async function loadDistillation(
+  spec: JobSpec,
+  student: ModelConfiguration,
+  context: JobContext,
+): Promise<Distillation> {
   const { recipe, folder } = spec;
   const { distil } = recipe;
   const path = teacherFolder(folder, recipe);
   const configuration = await modelConfiguration(path);
   checkDistillation(recipe, configuration, student);
   const teacher = await Network.create(configuration, await loadParameters(path, configuration), {
-    threads: recipe.threads,
+    ...(await engineOf(recipe, context)).options,
     mode: 'inference',
   });
   const [teacherLayer, studentLayer] = relationLayers(distil.layer, configuration.layers, student.layers);
@@ -61,7 +66,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
       anneal: distil.anneal,
       soften: distil.soften,
       moreRows: () => moreRows(spec, context, true),
-      ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration) } : {}),
+      ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration, context) } : {}),
     },
     context,
   );

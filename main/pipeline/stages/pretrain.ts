@@ -53,7 +53,7 @@ export async function pretrainStudent(
     });
   const configuration = await studentConfiguration(recipe, folder);
   try {
-    await trainStage(
+    const { computedOn } = await trainStage(
       {
         job: 'pretrain',
         folder,
@@ -68,8 +68,8 @@ export async function pretrainStudent(
       },
       context,
     );
+    return { steps: totalSteps, tokens: wanted, ...(computedOn && { computedOn }) };
   } finally {
     await batches.close();
   }
-  return { steps: totalSteps, tokens: wanted };
 }

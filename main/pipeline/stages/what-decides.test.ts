@@ -14,7 +14,7 @@ import { runJob } from '../run-job.ts';
 import { decides, decidingFields, type Stage, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
 const stages = Object.keys(decidingFields) as Stage[];
-/** No trained number depends on these (on `threads` only in the last digits, so a run may go on with others; threads.test.ts). */
+/** No trained number depends on these (on `threads` and `engine` only in the last digits, so a run may go on with others; threads.test.ts, on-a-card.test.ts). */
 const decidesNothing = [
   'version',
   'name',
@@ -25,6 +25,7 @@ const decidesNothing = [
   'checkpoint.minutes',
   'recomputeActivations',
   'threads',
+  'engine',
   'evaluation.rowsDuringTraining',
   'evaluation.everySteps',
   'exports',

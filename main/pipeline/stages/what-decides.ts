@@ -1,8 +1,8 @@
 /**
  * What of a recipe decides the numbers of a training stage: one list of fields per stage, the stages before it included. A checkpoint is
- * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it. `threads` is
- * in none: it changes numbers as another processor does, in the last digits (docs/architecture.md, "Engine"). Of a run in shards, which promises the
- * same bits for any number of ranks, it decides too.
+ * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it. `threads` and
+ * `engine` are in none: they change numbers as another processor does, in the last digits (docs/architecture.md, "Engine"). Of a run in shards, which promises the
+ * same bits for any number of ranks, `threads` decides too.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -220,7 +220,7 @@ export function trainingDigest({ job, recipe, totalSteps, configuration, batches
 
 /** The digest that version 0.1.0 wrote: nearly the whole recipe. Its checkpoints are still continued. */
 export function trainingDigest010({ job, recipe, totalSteps, configuration, batches }: DecidedTraining): string {
-  const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
+  const deciding = { ...recipe, name: '', exports: [], threads: 0, engine: undefined, checkpoint: null };
   const shape = decidingShape(configuration);
   return textSha256(JSON.stringify({ job, deciding, totalSteps, configuration: shape, data: batches.fingerprint }));
 }

@@ -23,6 +23,7 @@ import {
   withRankOptions,
   withRanks,
 } from '../rank-options.ts';
+import { engineOption, withEngine } from '../engine-option.ts';
 import type { Shell } from '../shell.ts';
 import { requiredChatTemplate } from './task.ts';
 
@@ -49,6 +50,7 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly like?: string;
   readonly add?: string;
   readonly printRecipe?: boolean;
+  readonly engine?: Recipe['engine'];
 }
 
 export function runCommand(shell: Shell): Command {
@@ -101,6 +103,7 @@ export function runCommand(shell: Shell): Command {
     .option('--like <experiment>', 'the recipe of a former experiment, with the rows of --add besides; see "review"')
     .option('--add <file>', 'rows that came after that training, in the same columns')
     .option('--print-recipe', 'print the recipe that the flags make, and run nothing');
+  command.addOption(engineOption());
   command.option('--threads <number>', 'threads, with --ranks of each of them (default: all cores)', wholeNumber(1));
   return withRankOptions(withRowOptions(command)).action((path: string | undefined, options: RunOptions) =>
     guarded(shell, options, async () => {
@@ -110,7 +113,7 @@ export function runCommand(shell: Shell): Command {
       }
       const plan = rankPlanOf(options);
       const made = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
-      const recipe = withRanks(made, plan, options);
+      const recipe = withRanks(withEngine(made, options.engine), plan, options);
       if (options.printRecipe === true) {
         await askWorker(shell.port, { type: 'check-exports', recipe });
         printJson(shell, recipe);
@@ -134,7 +137,7 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
     const record = workspace.experiments.find(like);
     const found = await trainAgain(workspace, record, absolutePath(add), shell.port, readingOf(options));
     const plan = rankPlanOf(options);
-    const recipe = withRanks(overridden(found.recipe, options), plan, options);
+    const recipe = withRanks(withEngine(overridden(found.recipe, options), options.engine), plan, options);
     shell.err(`${count(found.former)} rows of before and ${count(found.added)} new ones: ${recipe.task.train}\n`);
     if (options.printRecipe === true) printJson(shell, recipe);
     else if (!handedOver(shell, plan, recipe, options, () => ['run', recipeBeside(options.slurm!, recipe)]))
