@@ -41,6 +41,8 @@ export const presetInputs = z.object({
   quantisation: quantisationSettings.optional(),
   /** Keep the step that is best by this, on training rows that are set apart; absent: the last one. */
   keepBest: deciding.optional(),
+  /** Rows without labels that the teacher answers; the student learns from them too. */
+  moreRows: localPath().optional(),
   /** Text for Stage 2; without it Stage 2 is skipped. */
   corpus: localPath().optional(),
   seed: z.int().min(0).optional(),
@@ -340,6 +342,8 @@ export type QueryType = WorkerQuery['type'];
 export const runtimeProbe = z.object({
   onnxruntime: z.string(),
   executionProviders: z.array(z.object({ name: z.string(), bundled: z.boolean() })),
+  /** Of the native runtime, those that this processor runs. */
+  kernels: z.array(z.string()),
 });
 export type RuntimeProbe = z.infer<typeof runtimeProbe>;
 

@@ -206,6 +206,15 @@ export const recipeSchema = z.object({
   /** Smaller base for the student with the same tokenizer; absent: the teacher's own base. */
   studentBase: localPath().optional(),
   task: taskSettings,
+  /** Rows without labels: the fine-tuned teacher answers them, and the student learns from them too (docs/method.md, 5.7). */
+  moreRows: z
+    .object({
+      /** As the training file, but that it needs no label column. */
+      file: localPath(),
+      /** So many are read at most. */
+      rows: z.int().min(1).max(200_000),
+    })
+    .optional(),
   /** Fine-tuning of the teacher on the task; null: the folder already holds a fine-tuned teacher. */
   finetune: finetuneSettings.nullable(),
   /** Make the student of only so many of its start's decoder layers, those that its answers need most; absent: of all of them. */

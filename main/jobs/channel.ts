@@ -1,5 +1,6 @@
 /** A worker's own end of the line to the workbench. */
 import { fromMessageText, toMessageText } from './message-text.ts';
+import { type ParentPort, parentPort } from './parent-port.ts';
 
 export interface WorkerChannel {
   /** Resolves when the message has left this process. */
@@ -11,8 +12,10 @@ export interface WorkerChannel {
   beforeExit?(done: boolean): Promise<void>;
 }
 
-/** The channel of this process. Throws when it was started by hand, without a workbench. */
+/** The channel of this process, whichever port started it. Throws when it was started by hand, without a workbench. */
 export function openChannel(): WorkerChannel {
+  const parent = parentPort();
+  if (parent !== undefined) return throughParentPort(parent);
   if (process.send === undefined) throw new Error('A worker is started by the workbench, not by hand.');
   return {
     send: (message) =>
@@ -32,5 +35,27 @@ export function openChannel(): WorkerChannel {
     onDisconnect: (listener) => {
       process.once('disconnect', listener);
     },
+  };
+}
+
+/** In a utility process of Electron. What it posts may be lost when it ends at once, so the other side says what it has (`utility-port.ts`). */
+function throughParentPort(parent: ParentPort): WorkerChannel {
+  const listeners: ((message: unknown) => void)[] = [];
+  const underWay: (() => void)[] = [];
+  parent.on('message', ({ data }) => {
+    if (data === null) underWay.shift()?.();
+    else for (const listener of listeners) listener(fromMessageText(data));
+  });
+  return {
+    send: (message) =>
+      new Promise((resolve) => {
+        underWay.push(resolve);
+        parent.postMessage(toMessageText(message));
+      }),
+    onMessage: (listener) => {
+      listeners.push(listener);
+    },
+    // Electron ends its utility processes itself when it is gone.
+    onDisconnect: () => undefined,
   };
 }

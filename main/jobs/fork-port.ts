@@ -1,6 +1,7 @@
-/** Workers as child processes of Node: the port of every shell. */
+/** Workers as child processes of the pinned Node: the port of every shell. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { environmentForNode, plainNode } from '../basics/plain-node.ts';
 import { fromMessageText, toMessageText } from './message-text.ts';
 import { OutputTail } from './output-tail.ts';
 import type { SpawnPort, WorkerExit, WorkerProcess } from './spawn-port.ts';
@@ -15,23 +16,16 @@ const lastWordsMilliseconds = 1000;
  */
 export function forkPort(
   entry: string = fileURLToPath(new URL('./worker.ts', import.meta.url)),
-  program: string = nodeBinary(),
+  program: string = plainNode(),
 ): SpawnPort {
   return { spawn: () => forkWorker(entry, program) };
-}
-
-/**
- * The running Node; within Electron the one that started it (`main/shell/start.ts` says which), so that a student is the same bit for bit from every
- * shell. (A utility process would also have to keep all tensors in Electron's memory cage.)
- */
-function nodeBinary(): string {
-  return process.versions['electron'] === undefined ? process.execPath : (process.env['TRITSMITH_NODE'] ?? 'node');
 }
 
 function forkWorker(entry: string, program: string): WorkerProcess {
   const child = fork(entry, [], {
     execPath: program,
     execArgv: [],
+    env: environmentForNode(),
     serialization: 'json',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     windowsHide: true,

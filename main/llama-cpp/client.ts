@@ -1,6 +1,7 @@
 /** llama.cpp in a process of its own: a file that makes it abort, or take all memory, ends that process alone. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { environmentForNode, plainNode } from '../basics/plain-node.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { LlamaCppModel, LlamaCppOptions } from './engine.ts';
 import type { LlamaCppReply, LlamaCppRequest } from './protocol.ts';
@@ -61,6 +62,8 @@ export async function startLlamaCpp(
   options: LlamaCppOptions = {},
 ): Promise<LlamaCppProcess> {
   const child = fork(fileURLToPath(new URL('./process.ts', import.meta.url)), [], {
+    execPath: plainNode(),
+    env: environmentForNode(),
     execArgv: [],
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -51,7 +51,8 @@ export function stageSource(recipe: Recipe, folder: string, stage: 'pretrain' | 
 async function assertContinues(recipe: Recipe, path: string, base: ModelConfiguration): Promise<void> {
   if (!base.ternary && !recipe.continueTernary) return;
   if (!base.ternary) throw new TritsmithError('bad-input', 'recipe.not-ternary');
-  if (!recipe.continueTernary || recipe.finetune || recipe.reconstruct || recipe.baseline || recipe.studentBase)
+  const { finetune, reconstruct, baseline, studentBase, moreRows } = recipe;
+  if (!recipe.continueTernary || finetune || reconstruct || baseline || studentBase || moreRows)
     throw new TritsmithError('bad-input', 'recipe.ternary-already');
   const model = await openModel(path);
   await model.close();

@@ -1,6 +1,11 @@
 /** The one way in which a shell with an interface ends: what runs is paused with its state saved, then the workspace is given back. */
-import type { Application } from '../workbench/interface/application.ts';
 import { onRequestToEnd } from './requests-to-end.ts';
+
+/** What is ended: the application itself, or the line to the process that holds it. */
+export interface ToClose {
+  close(): Promise<void>;
+  readonly queue: { readonly running: string | null };
+}
 
 export interface Closing {
   /** Pauses and closes, once; whoever asks again waits for the same end. */
@@ -12,7 +17,7 @@ export interface Closing {
  * `after` is done. A second request ends it at once: the last checkpoint is what a resume starts from.
  */
 export function closeOnRequest(
-  application: Pick<Application, 'close' | 'queue'>,
+  application: ToClose,
   options: { say(line: string): void; exit(code: number): void; after?(): Promise<void> },
 ): Closing {
   let ending: Promise<void> | null = null;

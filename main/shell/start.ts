@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { environmentForElectron } from '../basics/plain-node.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { electronBinary, electronFolder, electronPath } from './electron/binary.ts';
 import { isSandboxRestricted } from './electron/sandbox.ts';
@@ -70,12 +71,6 @@ function reasonIn(complaint: string): string {
   return (lines.find((line) => /error/i.test(line)) ?? lines[0] ?? 'its installer failed').slice(0, 160);
 }
 
-/** What Electron is given: which Node its workers run on, and nothing that would make a plain Node of it. */
-function windowEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const given = Object.entries(env).filter(([name]) => name !== 'ELECTRON_RUN_AS_NODE');
-  return { ...Object.fromEntries(given), TRITSMITH_NODE: process.execPath };
-}
-
 /** Opens the window and ends with it; where Electron breaks down before that (no sandbox, a library that lacks), says so and returns. */
 async function openWindow(electron: string): Promise<void> {
   buildPageWhenDue((line) => process.stderr.write(line), 'window');
@@ -83,7 +78,7 @@ async function openWindow(electron: string): Promise<void> {
   let asked = false;
   const window = spawn(electron, values.workspace === undefined ? [root] : [root, '--workspace', values.workspace], {
     stdio: 'inherit',
-    env: windowEnvironment(process.env),
+    env: environmentForElectron(process.env, process.execPath),
   });
   const pass = (signal: NodeJS.Signals): void => {
     asked = true;

@@ -5,7 +5,7 @@
 import { native } from '../../native/index.ts';
 import type { DistilSettings } from '../contract/recipe.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
-import type { EngineOptions } from '../graph/session.ts';
+import type { EngineOptions } from '../graph/backend.ts';
 import type { Network, TokenBatch } from '../models/network.ts';
 import { embeddingName, finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
 import { AttentionRelation, automaticSplitHeads } from './attention-relation.ts';

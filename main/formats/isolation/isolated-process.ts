@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { environmentForNode, plainNode } from '../../basics/plain-node.ts';
 
 export interface Limits {
   /** Limit of processor time, which is the same on a busy machine. */
@@ -38,6 +39,8 @@ const patience = 40;
 /** Forks `entry`, which calls `serveIsolated`. It does not keep this process alive, and ends with it. */
 export function isolatedProcess(entry: URL, heapMegabytes: number): IsolatedProcess {
   const child: ChildProcess = fork(fileURLToPath(entry), [], {
+    execPath: plainNode(),
+    env: environmentForNode(),
     execArgv: [`--max-old-space-size=${heapMegabytes}`],
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

@@ -126,8 +126,8 @@ function readme(student: DeployedStudent): string {
   if (runsIn.includes('Tritsmith'))
     blocks.push(
       '## In Tritsmith',
-      `A server with the OpenAI interface${labels === null ? '' : ', and /v1/classify with the score of each label'}; its token is printed at the start:`,
-      '```sh\nnpm run tritsmith -- serve-model <this folder> --port 8080\n' +
+      `A server with the OpenAI interface${labels === null ? '' : ', and /v1/classify with the score of each label'}; its token is printed at the start. (\`tritsmith\` lies beside the start script of a portable archive; in a clone say \`npm run tritsmith --\` instead.)`,
+      '```sh\ntritsmith serve-model <this folder> --port 8080\n' +
         (labels === null
           ? ''
           : `curl http://127.0.0.1:8080/v1/classify -H "Authorization: Bearer <token>" -H "Content-Type: application/json" -d '${JSON.stringify({ input: JSON.parse(input) as object }).replaceAll("'", "'\\''")}'\n`) +

@@ -18,6 +18,7 @@ import { countParameters } from '../../models/parameters.ts';
 import { assertSameTokenizer, studentConfiguration } from '../models-of-recipe.ts';
 import { corpusSize } from './corpus-size.ts';
 import { defaultExports } from '../export/export-targets.ts';
+import { countMoreRows, mostMoreRows } from '../task/more-rows.ts';
 import { defaultAnswerTokens } from '../task/task-data.ts';
 
 /**
@@ -70,7 +71,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
   const studentRate = studentBase === undefined ? learningRate : rateOf(await modelConfiguration(studentBase));
   if (studentBase !== undefined) await assertSameTokenizer(inputs.teacher, studentBase);
   const further = configuration.ternary;
-  if (further && (studentBase !== undefined || inputs.reconstruct === true))
+  if (further && (studentBase !== undefined || inputs.reconstruct === true || inputs.moreRows !== undefined))
     throw new TritsmithError('bad-input', 'recipe.ternary-already');
   const paper = preset === 'paper';
   const generation = task.kind === 'generation';
@@ -103,6 +104,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     finetune: further ? null : { epochs, optimiser: optimiser(learningRate) },
     refine: { subln: 'paper', sublnInit: paper || further ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
     ...(further ? { continueTernary: true as const, baseline: false } : {}),
+    ...(inputs.moreRows === undefined ? {} : { moreRows: { file: inputs.moreRows, rows: mostMoreRows } }),
     ...(inputs.quantisation === undefined ? {} : { quantisation: inputs.quantisation }),
     ...(reconstruct ? { reconstruct: reconstructionOfPresets() } : {}),
     pretrain:
@@ -131,6 +133,8 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(inputs.keepBest === undefined ? {} : { keepBest: { measure: inputs.keepBest } }),
   };
   const made = recipeSchema.parse(recipe);
+  // Counted when the task's settings are there, its defaults included.
+  if (made.moreRows) made.moreRows.rows = await countMoreRows(made.moreRows.file, made.task);
   for (const [path, value] of Object.entries(changes)) setField(made, path, value);
   const changed = recipeSchema.safeParse(made);
   if (changed.success) {

@@ -17,6 +17,8 @@ import {
   studentConfiguration,
   studentOptimiser,
 } from '../models-of-recipe.ts';
+import type { MoreRows } from '../task/task-batches.ts';
+import { answeredRows } from './answered-rows.ts';
 import { trainOnTask } from './task-stage.ts';
 
 async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Promise<Distillation> {
@@ -31,6 +33,16 @@ async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Pro
   });
   const [teacherLayer, studentLayer] = relationLayers(distil.layer, configuration.layers, student.layers);
   return { ...distil, hidden: distil.hidden ?? 0, teacher, teacherLayer, studentLayer };
+}
+
+/** Rows that the teacher answered; the baseline does not see them, but takes as many steps. */
+async function moreRows(spec: JobSpec, context: JobContext, trained: boolean): Promise<MoreRows | undefined> {
+  const rows = await answeredRows(spec, context);
+  if (rows === null) return undefined;
+  const count = rows.lengths.length;
+  if (trained) return { rows, count };
+  await rows.close();
+  return { rows: null, count };
 }
 
 export async function distilStudent(spec: JobSpec, context: JobContext): Promise<JobResults['distil']> {
@@ -48,6 +60,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
       training: { ...distil, optimiser: studentOptimiser(recipe, distil.optimiser) },
       anneal: distil.anneal,
       soften: distil.soften,
+      moreRows: () => moreRows(spec, context, true),
       ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration) } : {}),
     },
     context,
@@ -67,6 +80,7 @@ export async function trainBaseline(spec: JobSpec, context: JobContext): Promise
       keptLayers: keptLayers(recipe, await modelConfiguration(source), folder),
       result: 'baseline',
       training: recipe.distil,
+      moreRows: () => moreRows(spec, context, false),
       moreSteps: recipe.pretrain ? pretrainSteps(recipe.pretrain) : 0,
     },
     context,

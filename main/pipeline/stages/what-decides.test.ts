@@ -54,6 +54,8 @@ const minimal = {
   keepBest: { measure: 'accuracy' },
 } as const;
 const recipe = recipeSchema.parse(minimal);
+/** With every group of fields that a value can be put into. */
+const whole = recipeSchema.parse({ ...minimal, moreRows: { file: '/unlabelled.csv', rows: 10 } });
 
 /** Another value of every field that can be changed. */
 const others: Record<string, unknown> = {
@@ -98,6 +100,8 @@ const others: Record<string, unknown> = {
   'quantisation.weights.sparsity': '2:4',
   fixedPointGradients: true,
   'reconstruct.window': 2,
+  'moreRows.file': '/more.csv',
+  'moreRows.rows': 77,
   'reconstruct.soften': 0.5,
   'reconstruct.laterRates': 0.5,
   'reconstruct.corpus': '/more-texts',
@@ -145,7 +149,7 @@ const others: Record<string, unknown> = {
 };
 
 function withValue(path: string, value: unknown): Recipe {
-  const copy = structuredClone(recipe) as unknown as Record<string, unknown>;
+  const copy = structuredClone(whole) as unknown as Record<string, unknown>;
   const names = path.split('.');
   const last = names.pop()!;
   let at = copy;
@@ -187,7 +191,7 @@ describe('what decides a stage', () => {
   });
 
   it.each(stages)('%s: changes with each of its fields and with no other', (stage) => {
-    const before = JSON.stringify(decides(stage, recipe));
+    const before = JSON.stringify(decides(stage, whole));
     for (const path of decidingFields[stage]) expect(path in others, path).toBe(true);
     for (const [path, value] of Object.entries(others)) {
       const changed = JSON.stringify(decides(stage, withValue(path, value))) !== before;

@@ -69,6 +69,7 @@ const refine = [...cut, 'continueTernary', ...inside('refine', ['subln', 'sublnI
 const quantisation = inside('quantisation.weights', ['scale', 'group', 'sparsity']);
 const reconstruct = [
   ...refine,
+  ...inside('moreRows', ['file', 'rows']),
   ...quantisation,
   ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'laterRates', 'corpus', 'tokens', 'sequenceLength']),
   ...inside('reconstruct.optimiser', studentOptimiserFields),
@@ -103,6 +104,8 @@ const baseline = [
   'studentBase',
   // Which layers stay is measured on the model that the student starts from.
   ...inside('cut', ['layers']),
+  // As many steps as the student takes.
+  ...inside('moreRows', ['file', 'rows']),
   'refine.dropQkvBias',
   ...quantisation,
   'fixedPointGradients',

@@ -9,14 +9,11 @@ import { TritsmithError } from '../../contract/errors.ts';
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 export const pageFolder = join(root, 'out', 'renderer');
 
-/** What is bundled into the window besides the page and the contract. */
-export const roomsOfWindow = [
-  'preload',
-  ...['basics', 'experiment', 'hub', 'jobs', 'serving', 'workbench', 'shell'].map((room) => `main/${room}`),
-];
+/** What is bundled into the window's shell besides the page and the contract. */
+export const roomsOfWindow = ['preload', 'main/basics', 'main/jobs', 'main/shell'];
 
 /**
- * Builds the page, and with `window` also looks whether Electron's main process is current, which bundles the workbench. Returns whether
+ * Builds the page, and with `window` also looks whether Electron's main process and preload are current. Returns whether
  * it had to build. Throws `internal` with the build's output when that fails.
  */
 export function buildPageWhenDue(tell: (line: string) => void, what: 'page' | 'window' = 'page'): boolean {

@@ -21,8 +21,10 @@ export interface ApplicationOptions {
   /** Default: the user's data folder. */
   readonly folder?: string;
   readonly shell: 'browser' | 'electron';
-  /** Training jobs and questions about teachers and tasks. */
+  /** Training jobs, and what measures or writes for them. */
   readonly jobs: SpawnPort;
+  /** Questions about teachers and tasks; default: as `jobs`. */
+  readonly questions?: SpawnPort;
   /** Single rows and exported models. */
   readonly runtime: SpawnPort;
   /** Which files of this machine the interface may have read. */
@@ -34,7 +36,7 @@ export interface ApplicationOptions {
 }
 
 export interface Application {
-  readonly options: ApplicationOptions;
+  readonly options: ApplicationOptions & Required<Pick<ApplicationOptions, 'questions'>>;
   readonly workspace: Workspace;
   readonly hub: EventHub;
   readonly queue: ExperimentQueue;
@@ -70,7 +72,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
   // A file that cannot be read now is reported when somebody asks for it.
   summaries.warm().catch(() => undefined);
   return {
-    options,
+    options: { ...options, questions: options.questions ?? options.jobs },
     workspace,
     hub,
     queue,

@@ -15,12 +15,16 @@ import { describeMachine, programVersions } from './machine.ts';
 const headroomShare = 0.1;
 
 export async function examine(port: SpawnPort, workspaceFolder: string): Promise<DoctorReport> {
-  const machine = { ...describeMachine(), instructionSets: instructionSets(), memoryFreeBytes: freeMemory() };
   const { bavail, bsize } = statfsSync(workspaceFolder);
   const workspace = { folder: workspaceFolder, freeBytes: bavail * bsize };
   const probe = await askWorker(port, { type: 'probe-runtime' }).catch((error: unknown) => TritsmithError.from(error));
   const broken = probe instanceof TritsmithError ? probe : null;
   const executionProviders = probe instanceof TritsmithError ? [] : probe.executionProviders;
+  const machine = {
+    ...describeMachine(),
+    instructionSets: instructionSets(readCpuinfo(), probe instanceof TritsmithError ? [] : probe.kernels),
+    memoryFreeBytes: freeMemory(),
+  };
   const models = broken === null ? await publishedModels(port) : [];
   return {
     machine,
@@ -88,8 +92,9 @@ function providers(found: readonly { name: string; bundled: boolean }[], broken:
   return { ...message('machine.providers', { providers: usable }), level: 'fine' };
 }
 
-/** What the kernels care about, from /proc/cpuinfo; empty where the system does not tell. */
-export function instructionSets(cpuinfo: string = readCpuinfo()): string[] {
+/** What the kernels care about, from /proc/cpuinfo; where the system has no such file, what `kernels`, those that run here, say of it. */
+export function instructionSets(cpuinfo: string, kernels: readonly string[]): string[] {
+  if (cpuinfo === '') return ofKernels.filter(([kernel]) => kernels.includes(kernel)).map(([, name]) => name);
   const line = /^(?:flags|Features)\s*:(.*)$/m.exec(cpuinfo)?.[1] ?? '';
   const flags = new Set(line.trim().split(/\s+/));
   const names: [flag: string, name: string][] = [
@@ -106,6 +111,13 @@ export function instructionSets(cpuinfo: string = readCpuinfo()): string[] {
   ];
   return names.filter(([flag]) => flags.has(flag)).map(([, name]) => name);
 }
+
+const ofKernels: [kernel: string, name: string][] = [
+  ['avx2', 'AVX2'],
+  ['avx-vnni', 'AVX-VNNI'],
+  ['avx512-vnni', 'AVX-512 VNNI'],
+  ['neon-dot', 'DOTPROD'],
+];
 
 function readCpuinfo(): string {
   try {

@@ -18,9 +18,9 @@ export const pipeline = {
   'recipe.ternary-already': (): Sentences => ({
     message: 'This model is ternary already, so it is trained further as it is.',
     reason:
-      'There is nothing to convert: no teacher is fine-tuned in full precision, no layers are reconstructed, no smaller base or baseline stands beside it.',
+      'There is nothing to convert: no teacher is fine-tuned in full precision, no layers are reconstructed, no smaller base or baseline stands beside it, and there is no teacher to answer rows without labels.',
     remedy:
-      'Leave out reconstruction, baseline and student base; in a recipe: continueTernary true, finetune null, baseline false.',
+      'Leave out reconstruction, baseline, student base and rows without labels; in a recipe: continueTernary true, finetune null, baseline false.',
   }),
   'recipe.only-codes': ({ path }: { path: string }): Sentences => ({
     message: `The weights in ${path} are ternary codes, which can't be trained.`,
@@ -86,6 +86,13 @@ export const pipeline = {
   'rows.none-usable': ({ path }: { path: string }): Sentences => ({
     message: `${path} holds no usable row.`,
     remedy: 'Check that the text and label columns are the right ones and not empty.',
+  }),
+  'more-rows.none': ({ path, labelled }: { path: string; labelled: number }): Sentences => ({
+    message: `${path} holds no row without a label${labelled > 0 ? `: ${labelled} of its rows have one` : ''}.`,
+    remedy:
+      labelled > 0
+        ? 'Put rows with labels into the training file, or take the label column away to have the teacher answer them.'
+        : 'Check that it has the text columns of the training file and that they are not empty.',
   }),
   'rows.none-left': (): Sentences => ({
     message: 'No training row is left after holding rows out for evaluation.',

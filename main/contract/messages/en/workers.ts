@@ -95,6 +95,12 @@ export const workers = {
     message: 'The process that runs the model ended without a word.',
     remedy: 'Try again. If it happens again, there may be too little memory for this model.',
   }),
+  'window.workbench-not-started': (): Sentences => ({
+    message: 'The workbench could not be started.',
+    reason: 'Its process ended without a word.',
+    remedy:
+      'Start Tritsmith again. If it happens again, open it in the browser: npm run serve, or in an archive the start script with --no-browser.',
+  }),
   'helper.no-answer': ({ question }: { question: string }): Sentences => ({
     message: `The process did not answer "${question}".`,
   }),

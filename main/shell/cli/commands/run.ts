@@ -34,6 +34,7 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly labelColumn?: string;
   readonly kind?: 'classification' | 'generation';
   readonly corpus?: string;
+  readonly moreRows?: string;
   readonly chatTemplate?: boolean;
   readonly reconstruct?: boolean;
   readonly quantisation?: QuantisationSettings;
@@ -65,6 +66,10 @@ export function runCommand(shell: Shell): Command {
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
     .option('--chat-template', "ask as the teacher's chat template does (default: plain text)")
+    .option(
+      '--more-rows <file>',
+      'rows without labels in the same text columns: the teacher answers them, the student learns from them',
+    )
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
     .option(
       '--reconstruct',
@@ -198,6 +203,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
     ...(options.quantisation === undefined ? {} : { quantisation: options.quantisation }),
     ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
+    ...(options.moreRows === undefined ? {} : { moreRows: absolutePath(options.moreRows) }),
     ...(options.corpus === undefined ? {} : { corpus: absolutePath(options.corpus) }),
     ...(options.studentBase === undefined ? {} : { studentBase: absolutePath(options.studentBase) }),
     ...(options.keepLayers === undefined ? {} : { keepLayers: options.keepLayers }),

@@ -17,7 +17,7 @@ export function libraryProcedures({ teachers, tasks, recipes }: Procedures) {
     teachers: {
       list: teachers.list.handler(({ context: { application } }) => application.workspace.teachers.list()),
       inspect: teachers.inspect.handler(async ({ context: { application }, input }) => {
-        const card = await askWorker(application.options.jobs, { type: 'inspect-teacher', folder: input.folder });
+        const card = await askWorker(application.options.questions, { type: 'inspect-teacher', folder: input.folder });
         if (card.supported) application.workspace.teachers.put(modelName(card.folder), card);
         return card;
       }),
@@ -28,10 +28,10 @@ export function libraryProcedures({ teachers, tasks, recipes }: Procedures) {
     },
     tasks: {
       check: tasks.check.handler(({ context: { application }, input }) =>
-        askWorker(application.options.jobs, { type: 'check-task', request: input }),
+        askWorker(application.options.questions, { type: 'check-task', request: input }),
       ),
       checkCorpus: tasks.checkCorpus.handler(({ context: { application }, input }) =>
-        askWorker(application.options.jobs, { type: 'check-corpus', request: input }),
+        askWorker(application.options.questions, { type: 'check-corpus', request: input }),
       ),
       preview: tasks.preview.handler(async ({ context: { application }, input }) => {
         const path = input.settings.train;
@@ -50,7 +50,7 @@ export function libraryProcedures({ teachers, tasks, recipes }: Procedures) {
     },
     recipes: {
       make: recipes.make.handler(({ context: { application }, input }) =>
-        askWorker(application.options.jobs, { type: 'make-recipe', ...input }),
+        askWorker(application.options.questions, { type: 'make-recipe', ...input }),
       ),
       estimate: recipes.estimate.handler(({ context: { application }, input }) =>
         estimate(application.options.jobs, input.recipe, application.workspace.paths.folder),
