@@ -1,6 +1,7 @@
 /** Writes a model that is ternary as it comes (a BitNet) as a GGUF file, without an experiment: so it runs, is measured and is served. */
 import { rename, rm, stat } from 'node:fs/promises';
 import { TritsmithError } from '../../contract/errors.ts';
+import { modelName } from '../../contract/local-path.ts';
 import type { ConvertedModel, ConvertRequest } from '../../contract/queries.ts';
 import { modelConfiguration, modelTokenizer } from '../../models/open-model.ts';
 import { assertHolds, encodingOf, isGgufType, isTeacherType } from './capabilities.ts';
@@ -28,7 +29,7 @@ export async function convertModel({ model, output, settings }: ConvertRequest):
   try {
     const { architecture, bodyBytes, fileBytes, checks, notes } = await writeVerifiedGguf(
       draft,
-      { name: model, configuration, tensors, tokenizer: model },
+      { name: modelName(model), configuration, tensors, tokenizer: model },
       encodingOf(type, settings),
       {
         prompts: sentences.map((text) => Int32Array.from(tokenizer.encode(text))),

@@ -66,11 +66,11 @@ export function llamaCppVerdict(file: GgufFile): Verdict {
 }
 
 function llama(facts: Facts): Verdict {
-  if (facts.types.has('I2_S')) return no('verdict.i2s-for-bitnet-cpp');
+  const unknown = ggufArchitecture(facts.architecture) === null || facts.architecture.startsWith('bitnet-');
+  if (facts.types.has('I2_S') && !unknown) return no('verdict.i2s-for-bitnet-cpp');
   if (facts.types.has('type 142') || facts.types.has('type 143')) return no('verdict.types-of-a-fork');
   if (facts.has(/_norm_in\.weight$/)) return no('verdict.no-place-for-subln');
-  if (ggufArchitecture(facts.architecture) === null || facts.architecture.startsWith('bitnet-'))
-    return no('verdict.unknown-architecture', { architecture: facts.architecture });
+  if (unknown) return no('verdict.unknown-architecture', { architecture: facts.architecture });
   if (facts.architecture === 'phi3' && facts.has(/ffn_gate\.weight$/)) return no('verdict.phi3-apart');
   if (facts.architecture === 'qwen2' && facts.has(/ffn_(gate|up|down)\.scale$/)) return no('verdict.qwen2-scales');
   const obstacle = sharedObstacle(facts);
