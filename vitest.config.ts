@@ -37,7 +37,7 @@ export default defineConfig({
       'e2e/**/*.test.ts',
       '.ci/packaging/**/*.test.ts',
     ],
-    globalSetup: ['main/testing/llama-cpp.ts'],
+    globalSetup: ['main/testing/llama-cpp.ts', 'main/testing/webgpu.ts'],
     pool: 'forks',
     // One more than the two cores that it is made for: many tests wait, for a browser, a helper or a clock.
     maxWorkers: 3,

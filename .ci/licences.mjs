@@ -77,6 +77,7 @@ export function licencesPage() {
     '',
     'Written by `npm run licences` from the lockfile; a test keeps it true. These packages reach a user of Tritsmith; each brings the text of',
     'its licence in its folder under `node_modules/`. Electron also brings Chromium, whose credits are in its `LICENSES.chromium.html`.',
+    'What a user fetches on demand is not in the list: llama.cpp (node-llama-cpp, MIT) and WebGPU (the package `webgpu`, MIT, with Dawn, BSD-3-Clause).',
     '',
     `${packages.length} packages: ${summary.join(', ')}.`,
     '',

@@ -15,7 +15,7 @@ import { Graph } from '../main/graph/graph.ts';
 import { exactByteProducts } from '../main/graph/exact-byte-products.ts';
 import { type GradientArithmetic, matmul } from '../main/graph/operations.ts';
 import { program } from '../main/graph/passes.ts';
-import { Session } from '../main/graph/session.ts';
+import { createSession } from '../main/graph/session.ts';
 import type { ModelConfiguration } from '../main/models/configuration.ts';
 import { initialParameters } from '../main/models/initial-parameters.ts';
 import { Network } from '../main/models/network.ts';
@@ -93,7 +93,7 @@ async function matmulPeak(threads: number): Promise<number> {
   const n = 2048;
   const graph = new Graph('peak');
   const product = matmul(graph, graph.input('a', [n, n]), graph.input('b', [n, n]), [n, n]);
-  const session = await Session.create(program('peak', graph, { product }), { threads });
+  const session = await createSession(program('peak', graph, { product }), { threads });
   const feeds = { a: new Float32Array(n * n).fill(0.5), b: new Float32Array(n * n).fill(0.25) };
   const results = { product: new Float32Array(n * n) };
   let best = Infinity;

@@ -59,4 +59,19 @@ describeInBrowser('labels and rows in the wizard', () => {
     await page.getByText('rows with the same "customer" stay together', { exact: false }).waitFor();
     expect(await faultsInBothThemes(page, 'wizard-split')).toEqual([]);
   });
+
+  it('has the teacher answer the rows that nobody labelled', async () => {
+    const { page } = scene;
+    await type('File of rows without labels', join(scene.folder, 'tickets.tsv'));
+    expect(await faultsInBothThemes(page, 'wizard-more-rows')).toEqual([]);
+    for (const step of ['Recipe', 'Machine check', 'Review']) {
+      await button('Next').click();
+      await page.locator(`#step[aria-label="${step}"]`).waitFor();
+    }
+    await page
+      .getByTestId('review-facts')
+      .getByText(/^7 of .*tickets\.tsv, answered by the teacher$/)
+      .waitFor();
+    expect(await faultsInBothThemes(page, 'wizard-more-rows-review')).toEqual([]);
+  });
 });

@@ -40,6 +40,7 @@ const actions: Record<ActionId, string> = {
   'workspace.choose': texts.elsewhere.workspace,
   'adapter.merge': texts.elsewhere.merge(quoted(texts.wizard.teacher.folder), quoted(texts.wizard.teacher.merge)),
   'llama-cpp.install': `Press ${quoted(texts.llama.install)} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}.`,
+  'webgpu.install': texts.elsewhere.webgpu,
   'llama-cpp.reinstall': texts.elsewhere.reinstall(quoted(texts.llama.install)),
 };
 

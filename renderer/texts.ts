@@ -79,6 +79,7 @@ export const texts = {
     workspace: 'start Tritsmith with another workspace (--workspace)',
     merge: (folder: string, merge: string) => `Choose the adapter as ${folder}, then its base, and press ${merge}.`,
     tokenizer: 'name the folder of the model that it was made from as its tokenizer, on the command line (--tokenizer)',
+    webgpu: 'Run “tritsmith components install webgpu” in a terminal.',
     reinstall: (install: string) => `run “tritsmith components remove llama.cpp” in a terminal, then press ${install}`,
   },
   charts: {
@@ -776,6 +777,11 @@ export const texts = {
       maxLengthEffect: 'Longer prompts lose text in the middle, never the answer. Memory and time grow with it.',
       maxNewTokens: 'Longest answer, in tokens',
       maxNewTokensEffect: 'Empty: a quarter of the row, at most 128. Longer answers are cut.',
+      moreRowsTitle: 'Rows without labels (optional)',
+      moreRowsNote:
+        'Rows like yours that nobody labelled, in the same columns. The fine-tuned teacher answers them, and the student learns from its answers: the more it sees, the nearer it comes to the teacher.',
+      moreRows: 'File of rows without labels',
+      moreRowsEffect: 'At most 10,000 rows are read. Each costs as much time as one of your labelled rows.',
       corpusTitle: 'General text (optional)',
       corpusNote: 'The student can read it before it learns from the teacher (Stage 2). It helps larger models most.',
       corpus: 'Corpus for Stage 2',
@@ -940,8 +946,10 @@ export const texts = {
       cost: (time: string, memory: string, disk: string) => `${time} here, ${memory} of memory, ${disk} of disk`,
       gives: 'Gives:',
       reconstruct: 'Reconstruct the layers first',
+      continues:
+        'This model is ternary already. It is trained further on your task as it is: nothing is converted, no teacher is fine-tuned beside it, and the results compare it with what it was before.',
       reconstructEffect:
-        'A few ternary layers at a time learn to give what the full-precision layers give, from your rows alone, before the student is distilled. It needs memory for these layers only, and about as much time as the distillation for each pass over the rows. With 2,000 rows and a model of 135 million parameters, the student was right on 76 % of the held-out rows with it and on 57 % without.',
+        'A few ternary layers at a time learn to give what the full-precision layers give, from your rows alone, before the student is distilled. It needs memory for these layers only, and about as much time as the distillation for each pass over the rows. With 2,000 rows and a model of 135 million parameters, the student was right on 82 % of the held-out rows with it and a distillation of four times the length, and on 57 % without.',
       keepBest: 'Which step is kept',
       keepLast: 'the last',
       measures: {
@@ -1013,6 +1021,16 @@ export const texts = {
         'distil.anneal': {
           name: 'Slow start of ternary weights',
           effect: 'Share of the steps in which weights go from full precision to ternary; empty: at once.',
+        },
+        'distil.soften': {
+          name: 'Hardening',
+          effect:
+            'Share of the steps in which weights harden into −1, 0 and +1, with exact gradients; empty: hard at once.',
+        },
+        'pretrain.soften': {
+          name: 'Hardening',
+          effect:
+            'Share of the steps in which weights harden into −1, 0 and +1, with exact gradients; empty: hard at once.',
         },
         '*.optimiser.beta1': { name: 'AdamW β₁', effect: 'Memory of the gradient’s direction; nearer to 1 is longer.' },
         '*.optimiser.beta2': { name: 'AdamW β₂', effect: 'Memory of the gradient’s size; nearer to 1 is longer.' },
@@ -1165,6 +1183,8 @@ export const texts = {
       teacher: 'Teacher',
       train: 'Training rows',
       dev: 'Evaluation rows',
+      moreRows: 'Rows without labels',
+      moreRowsOf: (rows: number, file: string) => `${rows.toLocaleString('en')} of ${file}, answered by the teacher`,
       heldOut: (share: number) => `${String(share)} % of the training rows, held out`,
       columns: 'Columns',
       kind: 'Kind',

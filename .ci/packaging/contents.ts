@@ -3,7 +3,7 @@ import { nodeBinary, nodePackage, type Target } from './targets.ts';
 
 /** Whether a file of the repository, as a path in it, is part of the program. Its tests and what they need stay here. */
 export function isProgramFile(path: string): boolean {
-  if (/^resources\/(demo|llama-cpp)\//.test(path)) return true;
+  if (/^resources\/(demo|llama-cpp|webgpu)\//.test(path)) return true;
   if (/\.test\.ts$|\/(fixtures|golden)\/|^main\/testing\//.test(path)) return false;
   return /^main\/.*\.(ts|sql)$/.test(path) || /^native\/(mpi\/)?\w+\.ts$/.test(path);
 }

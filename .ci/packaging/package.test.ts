@@ -44,6 +44,7 @@ describe('a package holds', () => {
       'native/addon.ts',
       'resources/demo/task/train.tsv',
       'resources/llama-cpp/package-lock.json',
+      'resources/webgpu/package-lock.json',
     ])
       expect(program).toContain(path);
     expect(program.some((path) => /^main\/workbench\/workspace\/migrations\/\d{4}-.*\.sql$/.test(path))).toBe(true);

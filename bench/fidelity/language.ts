@@ -40,6 +40,8 @@ export interface LanguageSettings {
   readonly teacherTokens: number;
   readonly seed: number;
   readonly threads: number;
+  /** Names of students; absent: all. */
+  readonly only?: readonly string[];
 }
 
 /** Splits the corpus's documents into a training and a held-out file, tokenises both. */
@@ -104,6 +106,10 @@ interface StudentSettings {
   readonly subln: ModelConfiguration['subln'];
   readonly start: 'base' | 'teacher';
   readonly anneal: number;
+  /** Share of the steps with soft codes. */
+  readonly soften?: number;
+  /** Rate of the ternary latents in units of delta. */
+  readonly ternaryRate?: number | 'auto';
   /** Null: cross-entropy alone. */
   readonly distil: { readonly tau: number; readonly lambda: number; readonly attention: boolean } | null;
 }
@@ -153,6 +159,31 @@ const students: Record<string, StudentSettings> = {
     anneal: 0,
     distil: { tau: 1, lambda: 1, attention: false },
   },
+  'rates in units of delta': {
+    text: 'the same, ternary rate auto',
+    subln: 'paper',
+    start: 'teacher',
+    anneal: 0,
+    ternaryRate: 'auto',
+    distil: { tau: 1, lambda: 1, attention: false },
+  },
+  'soft codes': {
+    text: 'the same, codes soft for four fifths of the steps',
+    subln: 'paper',
+    start: 'teacher',
+    anneal: 0,
+    soften: 0.8,
+    ternaryRate: 'auto',
+    distil: { tau: 1, lambda: 1, attention: false },
+  },
+  'soft codes at one rate': {
+    text: 'the same, one learning rate for all weights',
+    subln: 'paper',
+    start: 'teacher',
+    anneal: 0,
+    soften: 0.8,
+    distil: { tau: 1, lambda: 1, attention: false },
+  },
 };
 
 /** All rows of the comparison in order; `onResult` sees each as it is there. */
@@ -190,10 +221,11 @@ export async function measureLanguage(
     teacher?: ParameterBuffer,
   ): Promise<void> => {
     const anneal = student?.anneal ?? 0;
+    const soften = student?.soften;
     const network = await Network.create(shape, parameters, {
       threads,
       mode: 'training',
-      arithmetic: anneal > 0 ? { products: 'float32' } : {},
+      arithmetic: anneal > 0 || soften !== undefined ? { products: 'float32' } : {},
     });
     const distil = student?.distil;
     const last = configuration.layers - 1;
@@ -214,7 +246,13 @@ export async function measureLanguage(
           }
         : null;
     const trainingStep = await TrainingStep.create(network, distillation, { threads });
-    const settingsOfRun = { optimiser, totalSteps: steps, anneal };
+    const { ternaryRate } = student ?? {};
+    const settingsOfRun = {
+      optimiser: ternaryRate === undefined ? optimiser : { ...optimiser, ternaryRate },
+      totalSteps: steps,
+      anneal,
+      ...(soften === undefined ? {} : { soften }),
+    };
     // What decides the run names its checkpoints: an interrupted one goes on, a finished one is not done again.
     const run = textSha256(
       JSON.stringify([settingsOfRun, student, shape, batches.fingerprint, settings.seed, teacherTokens]),
@@ -250,6 +288,7 @@ export async function measureLanguage(
   copyWeights(teacher, quantised);
   await add('quantised without training', 'the teacher, ternary', 0, bare, quantised);
   for (const [name, student] of Object.entries(students)) {
+    if (settings.only?.includes(name) === false) continue;
     const shape: ModelConfiguration = { ...configuration, ternary: true, subln: student.subln };
     const source = student.start === 'base' ? original : teacher;
     const parameters = await loadParameters(base, shape);

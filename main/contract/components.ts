@@ -1,14 +1,16 @@
-/** Other programs that are fetched only when a person asks for them: today llama.cpp, to compare with and to prove exports in. */
+/** Other programs that are fetched only when a person asks for them: llama.cpp, to compare with and to prove exports in; WebGPU, to train on a graphics card. */
 import { z } from 'zod';
 
-export const componentName = z.enum(['llama.cpp']);
+export const componentName = z.enum(['llama.cpp', 'webgpu']);
 export type ComponentName = z.infer<typeof componentName>;
 
 export const componentState = z.object({
   name: componentName,
   /** What it is for, in a sentence. */
   purpose: z.string(),
+  /** Of `package` of npm. */
   version: z.string(),
+  package: z.string(),
   installed: z.boolean(),
   /** Where it is, or would be. */
   folder: z.string(),

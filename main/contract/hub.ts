@@ -16,6 +16,7 @@ export const hubFamilies = [
   'phi3',
   'granite',
   'olmo2',
+  'bitnet',
 ] as const;
 
 /** Families of GGUF files that can be teachers, by `general.architecture`. */
@@ -28,6 +29,9 @@ export const ggufFamilies: Readonly<Record<string, (typeof hubFamilies)[number]>
   smollm3: 'smollm3',
   olmo2: 'olmo2',
   phi3: 'phi3',
+  'bitnet-b1.58': 'bitnet',
+  'bitnet-25': 'bitnet',
+  bitnet: 'bitnet',
 };
 
 /** `owner/name`, or a bare name of the Hub's oldest models; `owner/name/file.gguf` names one file of a repository of GGUF files. */

@@ -7,6 +7,8 @@ import { comparedModel, measurement } from './results.ts';
 const trained = z.object({
   /** Optimiser steps that were taken. */
   steps: z.number(),
+  /** What took them, in this order, where a graphics card was among it; `processor` is the one of the machine. */
+  computedOn: z.array(z.string()).optional(),
   /** The step whose model was kept, where the recipe asks for the best; by what, how good it was, on how many rows. */
   kept: z.object({ step: z.number(), measure: deciding, value: z.number(), rows: z.number() }).optional(),
 });

@@ -1,5 +1,6 @@
 /** Short questions that a worker process answers before or between jobs, and the shapes of its answers. */
 import { z } from 'zod';
+import { cardIdentity, cardVerdict } from './cards.ts';
 import { addedRows, addRowsRequest } from './add-rows.ts';
 import { corpusCheckRequest, corpusReport } from './corpus.ts';
 import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } from './estimates.ts';
@@ -7,7 +8,7 @@ import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
 import { told } from './messages/told-schema.ts';
 import { quantisationSettings } from './quantisation.ts';
-import { deciding, exportType, recipeSchema, taskSettings } from './recipe.ts';
+import { deciding, exportSettings, exportType, recipeSchema, taskSettings } from './recipe.ts';
 import { readingFound } from './table-reading.ts';
 
 export const presetName = z.enum(['quick', 'balanced', 'paper']);
@@ -41,6 +42,8 @@ export const presetInputs = z.object({
   quantisation: quantisationSettings.optional(),
   /** Keep the step that is best by this, on training rows that are set apart; absent: the last one. */
   keepBest: deciding.optional(),
+  /** Rows without labels that the teacher answers; the student learns from them too. */
+  moreRows: localPath().optional(),
   /** Text for Stage 2; without it Stage 2 is skipped. */
   corpus: localPath().optional(),
   seed: z.int().min(0).optional(),
@@ -60,6 +63,8 @@ export const teacherCard = z.object({
   supported: z.boolean(),
   /** Why it is refused, when it is, and what would be accepted. */
   problem: told.optional(),
+  /** It is ternary as it comes: with latent weights, which can be trained further, or codes alone. */
+  ternary: z.enum(['latent', 'codes']).optional(),
   /** Set for a LoRA adapter, which has to be merged into its base first; `base`: how the adapter names that. */
   adapter: z.object({ base: z.string().nullable() }).optional(),
   architecture: z.string(),
@@ -291,6 +296,20 @@ export type DeployRequest = z.infer<typeof deployRequest>;
 export const deployed = z.object({ folder: z.string(), files: z.array(z.string()), bytes: z.number() });
 export type Deployed = z.infer<typeof deployed>;
 
+/** A ternary model that is written as another file without being trained. */
+export const convertRequest = z.object({ model: z.string(), output: z.string(), settings: exportSettings });
+export type ConvertRequest = z.infer<typeof convertRequest>;
+
+export const convertedModel = z.object({
+  path: z.string(),
+  architecture: z.string(),
+  fileBytes: z.number(),
+  bodyBytes: z.number(),
+  checks: z.array(told),
+  notes: z.array(told),
+});
+export type ConvertedModel = z.infer<typeof convertedModel>;
+
 export const workerQuery = z.discriminatedUnion('type', [
   z.object({ type: z.literal('inspect-teacher'), folder: z.string() }),
   z.object({ type: z.literal('foresee-teacher'), model: remoteModel }),
@@ -312,6 +331,7 @@ export const workerQuery = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('forecast-published') }),
   z.object({ type: z.literal('inspect-file'), path: z.string() }),
+  z.object({ type: z.literal('convert-model'), request: convertRequest }),
   z.object({ type: z.literal('deploy'), request: deployRequest }),
   z.object({ type: z.literal('add-rows'), request: addRowsRequest }),
   z.object({ type: z.literal('probe-runtime') }),
@@ -325,6 +345,12 @@ export const runtimeProbe = z.object({
   executionProviders: z.array(z.object({ name: z.string(), bundled: z.boolean() })),
   /** Of the native runtime, those that this processor runs. */
   kernels: z.array(z.string()),
+  /** The graphics card, where WebGPU is installed to look for one; `verdict` null: it was never checked. */
+  card: z.object({
+    installed: z.boolean(),
+    found: cardIdentity.nullable(),
+    verdict: cardVerdict.nullable(),
+  }),
 });
 export type RuntimeProbe = z.infer<typeof runtimeProbe>;
 
@@ -342,6 +368,7 @@ export const queryAnswer = {
   'forecast-recipe': recipeForecast,
   'forecast-published': z.array(modelForecast),
   'inspect-file': fileInspection,
+  'convert-model': convertedModel,
   deploy: deployed,
   'add-rows': addedRows,
   'probe-runtime': runtimeProbe,

@@ -115,6 +115,8 @@ export const distilSettings = z.object({
   studentInit: z.enum(['base', 'teacher']).default('base'),
   /** Share of the steps in which the student's weights go evenly from full precision to ternary; absent: ternary from the first step. */
   anneal: z.number().min(0).max(1).optional(),
+  /** Share of the steps in which the student's codes are soft and harden, with exact gradients (docs/method.md, 3.1); absent: hard from the first step. */
+  soften: z.number().min(0).max(1).optional(),
 });
 export type DistilSettings = z.infer<typeof distilSettings>;
 
@@ -124,6 +126,8 @@ export const pretrainSettings = z.object({
   /** Tokens to train on. */
   tokens: z.int().positive(),
   sequenceLength: z.int().min(8).max(131_072).default(256),
+  /** As in Stage 3. */
+  soften: z.number().min(0).max(1).optional(),
   optimiser: optimiserSettings,
 });
 export type PretrainSettings = z.infer<typeof pretrainSettings>;
@@ -202,10 +206,24 @@ export const recipeSchema = z.object({
   /** Smaller base for the student with the same tokenizer; absent: the teacher's own base. */
   studentBase: localPath().optional(),
   task: taskSettings,
+  /** Rows without labels: the fine-tuned teacher answers them, and the student learns from them too (docs/method.md, 5.7). */
+  moreRows: z
+    .object({
+      /** As the training file, but that it needs no label column. */
+      file: localPath(),
+      /** So many are read at most. */
+      rows: z.int().min(1).max(200_000),
+    })
+    .optional(),
   /** Fine-tuning of the teacher on the task; null: the folder already holds a fine-tuned teacher. */
   finetune: finetuneSettings.nullable(),
   /** Make the student of only so many of its start's decoder layers, those that its answers need most; absent: of all of them. */
   cut: z.object({ layers: z.int().min(1).max(1000) }).optional(),
+  /**
+   * The teacher is ternary already, with its latent weights (BitNet b1.58 2B4T in BF16), and is trained further as it is: without Stage 1, and nothing else
+   * is compared with but the model as it came.
+   */
+  continueTernary: z.literal(true).optional(),
   /** Stage 1. */
   refine: z.object({
     subln: sublnPlacement.default('paper'),
@@ -232,7 +250,7 @@ export const recipeSchema = z.object({
   recomputeActivations: z.boolean().default(false),
   /**
    * Gradients of the ternary layers in 16-bit fixed point instead of float32: up to a fifth less time, and differences far below those between seeds.
-   * Needs a processor with integer dot products; without effect while weights are annealed, and where a matrix has several scales.
+   * Needs a processor with integer dot products; without effect where weights are annealed or softened, and where a matrix has several scales.
    */
   fixedPointGradients: z.boolean().optional(),
   /**
@@ -240,6 +258,11 @@ export const recipeSchema = z.object({
    * with another number goes on, but is not bit for bit the uninterrupted one (docs/architecture.md, "Engine").
    */
   threads: z.int().min(0).max(1024).default(0),
+  /**
+   * What trains: the processor (absent: that too) or the graphics card (docs/architecture.md, "Graphics cards"). As with `threads`, a run may go on with the
+   * other, and is then not bit for bit the uninterrupted one. Scores are computed on the processor either way.
+   */
+  engine: z.enum(['cpu', 'gpu']).optional(),
   /**
    * Parts of a step whose gradients are added in a fixed tree: any number of ranks that divides it trains the same student, bit for bit, with the same
    * `threads` (each rank's; they decide the result then). Absent: a step is one sum, and one process takes it.

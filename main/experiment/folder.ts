@@ -40,8 +40,14 @@ export function cacheFolder(experiment: string): string {
   return join(experiment, 'cache');
 }
 
-/** Tokens of the task's training rows, of its evaluation rows, of the corpus of Stage 2, and of the texts of the reconstruction. */
-export function cachedTokens(experiment: string, of: 'task' | 'evaluation' | 'corpus' | 'texts'): string {
+/**
+ * Tokens of the task's training rows, of its evaluation rows, of the corpus of Stage 2, of the texts of the reconstruction, and of parts of the rows that the
+ * teacher answered.
+ */
+export function cachedTokens(
+  experiment: string,
+  of: 'task' | 'evaluation' | 'corpus' | 'texts' | `answered-${number}`,
+): string {
   return join(cacheFolder(experiment), `${of}.tokens`);
 }
 

@@ -1,7 +1,7 @@
 /** Whether ONNX Runtime multiplies bytes exactly on this processor. */
 import { Graph } from './graph.ts';
 import { program } from './passes.ts';
-import { Session } from './session.ts';
+import { createSession } from './session.ts';
 
 let answer: Promise<boolean> | undefined;
 
@@ -11,7 +11,7 @@ async function measure(): Promise<boolean> {
   const one = graph.constant(1);
   const inputs = [graph.input('a', [1, length], 'uint8'), graph.input('b', [length, width], 'int8'), one, one];
   const product = graph.node1('MatMulIntegerToFloat', inputs, [1, width], { domain: 'com.microsoft' });
-  const session = await Session.create(program('byte products', graph, { product }), { threads: 1 });
+  const session = await createSession(program('byte products', graph, { product }), { threads: 1 });
   const result = new Float32Array(width);
   const feeds = { a: new Uint8Array(length).fill(255), b: new Int8Array(length * width).fill(127) };
   await session.run({}, feeds, { product: result });

@@ -4,240 +4,25 @@ import { native } from '../../native/index.ts';
 import { differentiate } from './differentiate.ts';
 import { exactByteProducts } from './exact-byte-products.ts';
 import { Graph, type Value } from './graph.ts';
-import {
-  add,
-  addBias,
-  attention,
-  geGlu,
-  headNorm,
-  linear,
-  quantiseActivation,
-  reshape,
-  rmsNorm,
-  rotary,
-  scale,
-  swiGlu,
-  ternaryLinear,
-} from './operations.ts';
-import { program, splitPasses } from './passes.ts';
-import { elementCount, Session } from './session.ts';
+import { largestDeviation, prepareCase } from './gradient-check.ts';
+import { bindings, noise, operationCases } from './operation-cases.ts';
+import { quantiseActivation, ternaryLinear } from './operations.ts';
+import { program } from './passes.ts';
+import { createSession } from './session.ts';
 
-const bindings = { B: 2, T: 5 };
-
-/** A repeatable stream of numbers in (-1, 1). */
-function noise(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  };
-}
-
-interface Case {
-  name: string;
-  /** Builds the operation; the returned inputs are differentiated. */
-  build: (graph: Graph) => { output: Value; wanted: Value[]; fixed?: Record<string, Float32Array> };
-}
-
-const causal = new Float32Array(25).map((_, index) => (index % 5 > Math.floor(index / 5) ? -1e9 : 0));
-const angles = new Float32Array(10).map((_, index) => index * 0.37);
-
-const cases: Case[] = [
-  {
-    name: 'add',
-    build: (graph) => {
-      const a = graph.input('a', ['B', 'T', 6]);
-      const b = graph.input('b', ['B', 'T', 6]);
-      return { output: add(graph, a, b), wanted: [a, b] };
-    },
-  },
-  {
-    name: 'add of a value to itself (gradients add up)',
-    build: (graph) => {
-      const a = graph.input('a', ['B', 'T', 6]);
-      return { output: add(graph, a, a), wanted: [a] };
-    },
-  },
-  {
-    name: 'addBias',
-    build: (graph) => {
-      const x = graph.input('x', ['B', 'T', 6]);
-      const bias = graph.input('bias', [6]);
-      return { output: addBias(graph, x, bias), wanted: [x, bias] };
-    },
-  },
-  {
-    name: 'linear',
-    build: (graph) => {
-      const x = graph.input('x', ['B', 'T', 6]);
-      const weight = graph.input('weight', [4, 6]);
-      return { output: linear(graph, x, weight), wanted: [x, weight] };
-    },
-  },
-  {
-    name: 'rmsNorm',
-    build: (graph) => {
-      const x = graph.input('x', ['B', 'T', 6]);
-      const weight = graph.input('weight', [6]);
-      return { output: rmsNorm(graph, x, weight, 1e-5), wanted: [x, weight] };
-    },
-  },
-  {
-    name: 'headNorm',
-    build: (graph) => {
-      const x = graph.input('x', ['B', 'T', 12]);
-      const weight = graph.input('weight', [4]);
-      return { output: headNorm(graph, x, weight, 3, 1e-5), wanted: [x, weight] };
-    },
-  },
-  {
-    name: 'reshape',
-    build: (graph) => {
-      const x = graph.input('x', ['B', 'T', 12]);
-      return { output: reshape(graph, x, [0, 0, 3, 4], ['B', 'T', 3, 4]), wanted: [x] };
-    },
-  },
-  {
-    name: 'rotary',
-    build: (graph) => {
-      const x = graph.input('x', ['B', 'T', 8]);
-      const tables = { cos: graph.input('cos', [5, 2]), sin: graph.input('sin', [5, 2]) };
-      return {
-        output: rotary(graph, x, tables),
-        wanted: [x],
-        fixed: { cos: angles.map(Math.cos), sin: angles.map(Math.sin) },
-      };
-    },
-  },
-  {
-    name: 'rotary of the first half of each head',
-    build: (graph) => {
-      const x = graph.input('x', ['B', 'T', 16]);
-      const tables = { cos: graph.input('cos', [5, 2]), sin: graph.input('sin', [5, 2]) };
-      return {
-        output: rotary(graph, x, tables, { heads: 2, rotated: 4 }),
-        wanted: [x],
-        fixed: { cos: angles.map(Math.cos), sin: angles.map(Math.sin) },
-      };
-    },
-  },
-  {
-    name: 'scale',
-    build: (graph) => {
-      const x = graph.input('x', ['B', 'T', 6]);
-      return { output: scale(graph, x, -1.75), wanted: [x] };
-    },
-  },
-  {
-    name: 'attention (a scale of its own, a window of two)',
-    build: (graph) => {
-      const q = graph.input('q', ['B', 'T', 16]);
-      const k = graph.input('k', ['B', 'T', 8]);
-      const v = graph.input('v', ['B', 'T', 8]);
-      const mask = graph.input('mask', ['T', 'T']);
-      return {
-        output: attention(graph, q, k, v, mask, { heads: 4, kvHeads: 2, headSize: 4, scale: 0.8 }),
-        wanted: [q, k, v],
-        fixed: { mask: causal.map((value, index) => (Math.floor(index / 5) - (index % 5) > 1 ? -1e9 : value)) },
-      };
-    },
-  },
-  {
-    name: 'attention (grouped queries, causal)',
-    build: (graph) => {
-      const q = graph.input('q', ['B', 'T', 16]);
-      const k = graph.input('k', ['B', 'T', 8]);
-      const v = graph.input('v', ['B', 'T', 8]);
-      const mask = graph.input('mask', ['T', 'T']);
-      return {
-        output: attention(graph, q, k, v, mask, { heads: 4, kvHeads: 2, headSize: 4 }),
-        wanted: [q, k, v],
-        fixed: { mask: causal },
-      };
-    },
-  },
-  {
-    name: 'swiGlu',
-    build: (graph) => {
-      const gate = graph.input('gate', ['B', 'T', 6]);
-      const up = graph.input('up', ['B', 'T', 6]);
-      return { output: swiGlu(graph, gate, up), wanted: [gate, up] };
-    },
-  },
-  {
-    name: 'geGlu',
-    build: (graph) => {
-      const gate = graph.input('gate', ['B', 'T', 6]);
-      const up = graph.input('up', ['B', 'T', 6]);
-      return { output: geGlu(graph, gate, up), wanted: [gate, up] };
-    },
-  },
-];
-
-async function prepare(build: Case['build'], recompute: boolean) {
-  const graph = new Graph('case');
-  const { output, wanted, fixed = {} } = build(graph);
-  const forwardNodes = graph.nodes.length;
-  const seed = graph.input('seed', output.shape);
-  const gradients = differentiate(graph, new Map([[output, seed]]), wanted);
-  const named = Object.fromEntries([...gradients].map(([value, gradient]) => [`grad.${value.name}`, gradient]));
-  const passes = splitPasses('case', graph, forwardNodes, { output }, named, recompute);
-  const forward = await Session.create(passes.forward, { threads: 1 });
-  const backward = await Session.create(passes.backward, { threads: 1 });
-  const random = noise(7);
-  const feeds: Record<string, Float32Array> = {};
-  for (const [name, value] of graph.inputs)
-    feeds[name] = fixed[name] ?? new Float32Array(elementCount(value, bindings)).map(() => random() * 1.5);
-  const kept: Record<string, Float32Array> = {};
-  for (const value of passes.kept) kept[value.forwardName] = new Float32Array(elementCount(value, bindings));
-  const y = new Float32Array(elementCount(output, bindings));
-  const runForward = async (): Promise<Float32Array> => {
-    await forward.run(bindings, feeds, { output: y, ...kept });
-    return y;
-  };
-  const runBackward = async (): Promise<Record<string, Float32Array>> => {
-    const results = Object.fromEntries(
-      wanted.map((value) => [`grad.${value.name}`, new Float32Array(elementCount(value, bindings))]),
-    );
-    const handed = Object.fromEntries(passes.kept.map((value) => [value.name, kept[value.forwardName]!]));
-    await backward.run(bindings, { ...feeds, ...handed }, results);
-    return results;
-  };
-  return { feeds, wanted, passes, runForward, runBackward };
-}
+const options = { threads: 1 };
 
 describe('gradients against central finite differences', () => {
-  it.each(cases)('$name', async ({ build }) => {
-    const { feeds, wanted, runForward, runBackward } = await prepare(build, false);
-    await runForward();
-    const gradients = await runBackward();
-    const objective = async (): Promise<number> => {
-      const y = await runForward();
-      return y.reduce((sum, value, index) => sum + value * feeds.seed![index]!, 0);
-    };
-    for (const value of wanted) {
-      const x = feeds[value.name]!;
-      const gradient = gradients[`grad.${value.name}`]!;
-      const scale = Math.max(...gradient.map(Math.abs));
-      const step = 4e-3;
-      for (let index = 0; index < x.length; index += Math.ceil(x.length / 24)) {
-        const original = x[index]!;
-        x[index] = original + step;
-        const above = await objective();
-        x[index] = original - step;
-        const below = await objective();
-        x[index] = original;
-        const difference = (above - below) / (2 * step);
-        expect(Math.abs(gradient[index]! - difference), `${value.name}[${index}]`).toBeLessThan(2e-3 * scale + 1e-3);
-      }
-    }
+  it.each(operationCases)('$name', async (operation) => {
+    const worst = await largestDeviation(operation, options);
+    expect(worst.units, JSON.stringify(worst)).toBeLessThan(1);
   });
 
-  it.each(cases)('$name: recomputing in the backward pass gives the same bits', async ({ build }) => {
-    const keeping = await prepare(build, false);
+  it.each(operationCases)('$name: recomputing in the backward pass gives the same bits', async (operation) => {
+    const keeping = await prepareCase(operation, false, options);
     await keeping.runForward();
     const expected = await keeping.runBackward();
-    const recomputing = await prepare(build, true);
+    const recomputing = await prepareCase(operation, true, options);
     expect(recomputing.passes.kept).toHaveLength(0);
     expect(await recomputing.runBackward()).toEqual(expected);
   });
@@ -270,7 +55,7 @@ describe('ternaryLinear on quantised activations', () => {
     const output = ternaryLinear(graph, quantiseActivation(graph, input), weight);
     const seed = graph.input('seed', output.shape);
     const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
-    const session = await Session.create(
+    const session = await createSession(
       program('bitlinear', graph, {
         output,
         dx: gradients.get(input)!,
@@ -326,7 +111,7 @@ describe('ternaryLinear on quantised activations', () => {
       int8: ternaryLinear(graph, quantised, { values, transposed, delta }),
       float32: ternaryLinear(graph, quantised, { values, transposed: null, delta }),
     };
-    const session = await Session.create(program('bitlinear', graph, results), { threads: 2 });
+    const session = await createSession(program('bitlinear', graph, results), { threads: 2 });
     const x = new Float32Array(many.rows * many.width).map(() => random() * 3);
     // Sums as large as they get, and nothing but zeros.
     x.fill(5, 0, many.width).fill(0, many.width, 2 * many.width);
@@ -373,7 +158,7 @@ describe('ternaryLinear on quantised activations', () => {
       results[`${kind}.dx`] = gradients.get(input)!;
       results[`${kind}.dw`] = gradients.get(weight.values)!;
     }
-    const session = await Session.create(program('bitlinear', graph, results), { threads: 2 });
+    const session = await createSession(program('bitlinear', graph, results), { threads: 2 });
     const x = new Float32Array(many.rows * many.width).map(() => random() * 3);
     // Integers as large as they get, and nothing but zeros.
     x.fill(5, 0, 8 * many.width).fill(0, 8 * many.width, 9 * many.width);
@@ -430,7 +215,7 @@ describe('ternaryLinear on quantised activations', () => {
     const graph = new Graph('rounding');
     const input = graph.input('x', ['B', 'T', 4]);
     const { integers } = quantiseActivation(graph, input);
-    const session = await Session.create(program('rounding', graph, { integers }), { threads: 1 });
+    const session = await createSession(program('rounding', graph, { integers }), { threads: 1 });
     const result = new Float32Array(4);
     await session.run({ B: 1, T: 1 }, { x: new Float32Array([127, 0.5, 1.5, -2.5]) }, { integers: result });
     expect([...result]).toEqual([127, 0, 2, -2]);

@@ -4,7 +4,7 @@
  */
 export { attention, type AttentionShape, rotary, type RotaryTables } from './operations/attention.ts';
 export { add, addBias, linear, matmul, reshape, scale } from './operations/basic.ts';
-export { geGlu, swiGlu } from './operations/feed-forward.ts';
+export { geGlu, reluSquaredGlu, swiGlu } from './operations/feed-forward.ts';
 export type { GradientArithmetic } from './operations/fixed-point.ts';
 export { headNorm, rmsNorm } from './operations/norm.ts';
 export {

@@ -3,12 +3,14 @@
  * but the kept values lives between them (docs/architecture.md, "Engine").
  */
 import type { Graph, GraphNode, Value } from './graph.ts';
-import { encodeOnnx, type OnnxConstant, type OnnxGraph, type OnnxNode } from './onnx-format.ts';
+import type { OnnxConstant, OnnxGraph, OnnxNode } from './onnx-format.ts';
 
 /** One session's worth of graph with its typed ends. */
 export interface Program {
   readonly name: string;
-  readonly bytes: Uint8Array;
+  readonly graph: OnnxGraph;
+  /** Type and shape of each value that a node makes, by its name in `graph`. */
+  readonly made: ReadonlyMap<string, Value>;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
 }
@@ -17,7 +19,10 @@ export interface Program {
 export type Named = Readonly<Record<string, Value>>;
 
 /** Gives results their names: a node's output is renamed, and only what is no node's output, or is wanted twice, is copied. */
-function nameResults(graph: OnnxGraph, results: Named): { graph: OnnxGraph; outputs: Value[] } {
+function nameResults(
+  graph: Omit<OnnxGraph, 'nodes'> & { readonly nodes: readonly GraphNode[] },
+  results: Named,
+): Pick<Program, 'graph' | 'made' | 'outputs'> {
   const produced = new Set(graph.nodes.flatMap((node) => node.outputs));
   const newName = new Map<string, string>();
   const copies: OnnxNode[] = [];
@@ -28,12 +33,14 @@ function nameResults(graph: OnnxGraph, results: Named): { graph: OnnxGraph; outp
     return { name, type: value.type, shape: value.shape };
   });
   const renamed = (name: string): string => newName.get(name) ?? name;
-  const nodes = [...graph.nodes, ...copies].map((node) => ({
+  const nodes = [...graph.nodes, ...copies].map((node): OnnxNode => ({
     ...node,
     inputs: node.inputs.map(renamed),
     outputs: node.outputs.map(renamed),
   }));
-  return { graph: { ...graph, nodes, outputs }, outputs };
+  const values = [...graph.nodes.flatMap((node) => node.values), ...outputs];
+  const made = new Map(values.map((value) => [renamed(value.name), { ...value, name: renamed(value.name) }]));
+  return { graph: { ...graph, nodes, outputs }, made, outputs };
 }
 
 /** The program that computes `results` from the graph's inputs, with only the nodes that they need. */
@@ -72,7 +79,7 @@ export function program(
     },
     results,
   );
-  return { name, bytes: encodeOnnx(body.graph), inputs: [...inputs.values()], outputs: body.outputs };
+  return { name, ...body, inputs: [...inputs.values()] };
 }
 
 /** A value that lives between the passes: the backward program's input `name` is the forward program's output `forwardName`. */

@@ -2,14 +2,16 @@
 import { createRequire } from 'node:module';
 import { listSupportedBackends } from 'onnxruntime-node';
 import type { RuntimeProbe } from '../contract/queries.ts';
+import { findCard } from '../pipeline/engine.ts';
 import { availableKernels } from '../pipeline/inspect/kernels.ts';
 
-/** Execution providers of onnxruntime-node and its version, and the kernels of our own runtime. */
-export function probeRuntime(): RuntimeProbe {
+/** Execution providers of onnxruntime-node and its version, the kernels of our own runtime, and the graphics card. */
+export async function probeRuntime(): Promise<RuntimeProbe> {
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
   return {
     onnxruntime: version,
     kernels: availableKernels(),
     executionProviders: listSupportedBackends().map(({ name, bundled }) => ({ name, bundled })),
+    card: await findCard(),
   };
 }

@@ -55,6 +55,7 @@ export function llamaCppState(components: string = componentsFolder()): Componen
     purpose:
       'runs exported files to prove that they work elsewhere, and runs the teacher as F16 or 4 bits to compare with',
     version: llamaCppVersion,
+    package: 'node-llama-cpp',
     installed: findLlamaCpp(components) !== null,
     folder: llamaCppFolder(components),
     bytes: installedBytes,

@@ -41,7 +41,7 @@ export interface LayerKind {
 }
 
 /** Of the gate in a feed-forward layer. */
-export type Activation = 'silu' | 'gelu-tanh';
+export type Activation = 'silu' | 'gelu-tanh' | 'relu-squared';
 
 /** Where a layer normalises: before attention and feed-forward, after them (OLMo 2), or both (Gemma 3's sandwich). */
 export type NormPlacement = 'before' | 'after' | 'around';

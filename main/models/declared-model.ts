@@ -24,8 +24,10 @@ export function hubName(value: unknown): string | null {
   return typeof value === 'string' && /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/.test(value) ? value : null;
 }
 
-/** `GPTQ, 4-bit`: how the weights are quantised according to `settings` (config.json); null for whole weights. */
+/** `GPTQ, 4-bit`: how the weights are quantised according to `settings` (config.json); null for whole weights, and for a BitNet, which is ternary by birth. */
 export function declaredQuantisation(settings: JsonObject): string | null {
+  const own = ownValue(settings, 'quantization_config');
+  if (ownValue(settings, 'model_type') === 'bitnet' && isJsonObject(own) && own.quant_method === 'bitnet') return null;
   for (const holder of [settings, ownValue(settings, 'text_config')]) {
     if (!isJsonObject(holder)) continue;
     for (const key of ['quantization_config', 'compression_config', 'quantization']) {

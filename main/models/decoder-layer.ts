@@ -10,6 +10,7 @@ import {
   quantiseActivation,
   type GradientArithmetic,
   type QuantisedActivation,
+  reluSquaredGlu,
   rmsNorm,
   rotary,
   scale,
@@ -57,6 +58,8 @@ export function productsOf(
 ): 'int8' | 'float32' {
   return scaleKind(quantisation) === 'columns' ? 'float32' : products;
 }
+
+const gatedUnits = { silu: swiGlu, 'gelu-tanh': geGlu, 'relu-squared': reluSquaredGlu } as const;
 
 /** Name of the graph input that holds a ternary weight as int8 `[K, O]`. */
 export function transposedName(projection: Projection): string {
@@ -146,7 +149,7 @@ export function decoderLayer(
 
   const ffnInput = norm('ffnNorm', afterAttention);
   const [gate, up] = project(ffnInput, ['gate', 'up']) as [Value, Value];
-  const gated = (configuration.activation === 'silu' ? swiGlu : geGlu)(graph, gate, up);
+  const gated = gatedUnits[configuration.activation](graph, gate, up);
   const output = addTo(afterAttention, norm('ffnPostNorm', project(gated, ['down'])[0]!));
   return { input, output, q, k, v, parameters, projectionInputs };
 }

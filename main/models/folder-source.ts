@@ -12,6 +12,7 @@ import { hubName, trunkClass } from './declared-model.ts';
 import type { ModelSource } from './model-source.ts';
 import { readStored, storedName, storedShape } from './stored-parameters.ts';
 import { assertWhole, besideTrunk, type ModelWeights, openModelWeights, surplusIn, tyingOf } from './stored-weights.ts';
+import { latentsOfCodes, unpackedWeights } from './ternary-codes.ts';
 
 /** What a folder's configuration and weights say together. */
 export interface FolderModel {
@@ -35,26 +36,32 @@ export async function readModelFolder(folder: string, original: string | null = 
 async function openWeights(
   folder: string,
   original: string | null = null,
-): Promise<{ weights: ModelWeights; model: FolderModel }> {
+): Promise<{ weights: ModelWeights; model: FolderModel; packed: boolean }> {
   const declared = await readModelConfiguration(folder, original);
   const settings = await readModelSettings(folder, 'config.json');
-  const weights = await openModelWeights(folder);
+  const opened = await openModelWeights(folder);
+  const unpacked = declared.architecture === 'bitnet' ? unpackedWeights(opened, settings) : null;
+  const weights = unpacked ?? opened;
   try {
-    assertWhole(weights, original ?? hubName(ownValue(settings, '_name_or_path')));
+    if (unpacked === null) assertWhole(weights, original ?? hubName(ownValue(settings, '_name_or_path')));
     const { tied, finding } = await tyingOf(weights, declared, settings);
     const configuration = { ...declared, tiedEmbeddings: tied };
     const surplus = surplusIn(weights, configuration);
     if (surplus.length > 0)
       throw new TritsmithError('unsupported', 'model.surplus', { count: surplus.length, names: surplus.slice(0, 5) });
+    const unsaid = declared.architecture === 'bitnet' && !isJsonObject(ownValue(settings, 'quantization_config'));
     const beside = besideTrunk(weights);
     const trunk = trunkClass(settings);
     const findings = [
       ...(finding === null ? [] : [finding]),
+      ...(unsaid && ownValue(settings, 'tritsmith') === undefined ? [tell('teacher.ternary-unsaid')] : []),
       ...(trunk === null ? [] : [tell('teacher.trunk-alone', { className: trunk })]),
       ...(beside.length === 0 ? [] : [tell('teacher.beside', { count: beside.length, names: beside.slice(0, 3) })]),
-      ...(isJsonObject(ownValue(settings, 'auto_map')) ? [tell('teacher.own-code')] : []),
+      ...(isJsonObject(ownValue(settings, 'auto_map')) && declared.architecture !== 'bitnet'
+        ? [tell('teacher.own-code')]
+        : []),
     ];
-    return { weights, model: { configuration, findings } };
+    return { weights, model: { configuration, findings }, packed: unpacked !== null };
   } catch (error) {
     await weights.close();
     throw error;
@@ -71,7 +78,7 @@ export async function folderConfiguration(folder: string): Promise<ModelConfigur
  * @throws TritsmithError as `readModelFolder`
  */
 export async function openFolder(folder: string): Promise<ModelSource> {
-  const { weights: checkpoint, model } = await openWeights(folder);
+  const { weights: checkpoint, model, packed } = await openWeights(folder);
   const { configuration } = model;
   try {
     let bytes = 0;
@@ -80,13 +87,22 @@ export async function openFolder(folder: string): Promise<ModelSource> {
     return {
       path: folder,
       configuration,
-      weights: { files: checkpoint.files.length, bytes, types, bitsPerWeight: null },
+      weights: {
+        files: checkpoint.files.length,
+        bytes,
+        types,
+        bitsPerWeight: null,
+        ...(configuration.ternary ? { ternary: packed ? 'codes' : 'latent' } : {}),
+      },
       stored(parameter) {
         const name = storedName(checkpoint, parameter, configuration);
         if (!checkpoint.has(name)) return null;
         return { name, shape: checkpoint.shape(name), expected: storedShape(checkpoint, parameter) };
       },
-      read: (parameter, target) => readStored(checkpoint, parameter, configuration, folder, target),
+      async read(parameter, target) {
+        await readStored(checkpoint, parameter, configuration, folder, target);
+        if (packed && parameter.ternary) latentsOfCodes(target);
+      },
       close: () => checkpoint.close(),
     };
   } catch (error) {

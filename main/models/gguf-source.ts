@@ -6,11 +6,12 @@ import { assertFinite } from '../formats/safetensors/index.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import { ggufArchitecture, type GgufArchitecture, ggufTensorName, regroupedHeads } from './architectures/gguf.ts';
 import { settingsOfGguf } from './architectures/gguf-settings.ts';
-import { parseConfiguration } from './architectures/index.ts';
+import { familyOfGguf, parseConfiguration } from './architectures/index.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import type { ModelSource, WeightFacts } from './model-source.ts';
 import { type ParameterSpecification, parameterSpecifications } from './parameters.ts';
 import { unpermuteRotaryRows } from './rotary-rows.ts';
+import { latentsOfCodes } from './ternary-codes.ts';
 
 const ternaryTypes = ['I2_S', 'TQ1_0', 'TQ2_0', 'Q2_0'];
 const floatTypes = ['F32', 'F16', 'BF16'];
@@ -27,11 +28,10 @@ const factorTensors = ['rope_freqs.weight', 'rope_factors_long.weight', 'rope_fa
 export async function openGgufModel(path: string): Promise<ModelSource> {
   const file = await openGguf(path);
   try {
-    refuseTernary(file);
-    const configuration = parseConfiguration(JSON.stringify(await settingsOfGguf(file)));
+    const configuration = await configurationOf(file);
     const architecture = ggufArchitecture(architectureName(file))!;
     refuseStrangers(file, architecture, configuration);
-    const weights = await weightFacts(file);
+    const weights = { ...(await weightFacts(file)), ...ternaryFacts(file, configuration) };
     const placeOf = (parameter: ParameterSpecification): Place => placeIn(file, architecture, parameter);
     return {
       path,
@@ -58,6 +58,7 @@ export async function openGgufModel(path: string): Promise<ModelSource> {
           target.set((await file.readFloat32(name)).subarray(first, first + parameter.size));
         }
         assertFinite(name, target);
+        if (parameter.ternary) latentsOfCodes(target);
         const heads = regroupedHeads(architecture, configuration, parameter.local);
         if (heads !== null) target.set(unpermuteRotaryRows(target, heads, parameter.shape[1] ?? 1));
       },
@@ -106,10 +107,17 @@ function placeIn(file: GgufFile, architecture: GgufArchitecture, parameter: Para
   return { name: ggufTensorName(architecture, local, layer), shape, firstRow: null };
 }
 
-/** Weights that are ternary already make no teacher: they are a student. */
-function refuseTernary({ path, tensors }: GgufFile): void {
-  for (const { type } of tensors.values())
-    if (ternaryTypes.includes(type)) throw new TritsmithError('unsupported', 'gguf.ternary-teacher', { path, type });
+/** Weights that are ternary already make no teacher, unless the family is ternary by birth. */
+async function configurationOf(file: GgufFile): Promise<ModelConfiguration> {
+  const { path, tensors } = file;
+  const found = [...tensors.values()].find(({ type }) => ternaryTypes.includes(type));
+  const refused = (): TritsmithError =>
+    new TritsmithError('unsupported', 'gguf.ternary-teacher', { path, type: found!.type });
+  const familiar = familyOfGguf(architectureName(file)) !== undefined;
+  if (found && !familiar) throw refused();
+  const configuration = parseConfiguration(JSON.stringify(await settingsOfGguf(file)));
+  if (found && (!configuration.ternary || found.type !== 'I2_S')) throw refused();
+  return configuration;
 }
 
 /** A tensor that no parameter reads would be left out in silence: a bias, a norm, an expert. */
@@ -125,6 +133,11 @@ function refuseStrangers(file: GgufFile, architecture: GgufArchitecture, configu
         name,
         architecture: architecture.name,
       });
+}
+
+function ternaryFacts({ tensors }: GgufFile, { ternary }: ModelConfiguration): Pick<WeightFacts, 'ternary'> {
+  if (!ternary) return {};
+  return { ternary: [...tensors.values()].some(({ type }) => ternaryTypes.includes(type)) ? 'codes' : 'latent' };
 }
 
 async function weightFacts({ path, tensors }: GgufFile): Promise<WeightFacts> {

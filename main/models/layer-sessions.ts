@@ -6,7 +6,8 @@ import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { type KeptValue, type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
 import type { ActivationRounding } from '../graph/rounded-activations.ts';
-import { elementCount, type EngineOptions, Session } from '../graph/session.ts';
+import { elementCount, type EngineOptions, type Session } from '../graph/backend.ts';
+import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration, Projection } from './configuration.ts';
 import { decoderLayer, type TernaryArithmetic } from './decoder-layer.ts';
 
@@ -114,11 +115,11 @@ export class LayerSessions {
   static async create(configuration: ModelConfiguration, options: NetworkOptions): Promise<LayerSessions> {
     if (options.mode === 'inference') {
       const { program: layer, projectionInputs } = inferenceProgram(configuration, options);
-      return new LayerSessions(configuration, options, await Session.create(layer, options), projectionInputs, null);
+      return new LayerSessions(configuration, options, await createSession(layer, options), projectionInputs, null);
     }
     const { forward, backward, kept } = layerPasses(configuration, options, false);
-    const session = await Session.create(forward, options);
-    const back = { session: await Session.create(backward, options), kept };
+    const session = await createSession(forward, options);
+    const back = { session: await createSession(backward, options), kept };
     return new LayerSessions(configuration, options, session, new Map(), back);
   }
 
@@ -128,7 +129,7 @@ export class LayerSessions {
     if (!relation) return this.#backward;
     if (!this.#relationBackward) {
       const { backward, kept } = layerPasses(this.#configuration, this.#options, true);
-      this.#relationBackward = { session: await Session.create(backward, this.#options), kept };
+      this.#relationBackward = { session: await createSession(backward, this.#options), kept };
     }
     return this.#relationBackward;
   }

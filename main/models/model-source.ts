@@ -10,6 +10,8 @@ export interface WeightFacts {
   readonly types: readonly string[];
   /** Of all values, where they are quantised; null where they are floats of 16 or 32 bits. */
   readonly bitsPerWeight: number | null;
+  /** Of a model that is ternary as it comes: latent weights, which can be trained further, or their codes alone; absent for others. */
+  readonly ternary?: 'latent' | 'codes';
 }
 
 /** Shapes are row-major. */

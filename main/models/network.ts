@@ -6,7 +6,7 @@ import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import type { KeptValue } from '../graph/passes.ts';
-import { type Bindings, elementCount, type ElementBuffer, threadCount } from '../graph/session.ts';
+import { type Bindings, type ElementBuffer, elementCount, threadCount } from '../graph/backend.ts';
 import { layerKind, type ModelConfiguration, type Projection } from './configuration.ts';
 import { productsOf } from './decoder-layer.ts';
 import { addEmbeddingGradient, embed } from './embedding.ts';

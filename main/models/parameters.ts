@@ -89,7 +89,7 @@ export function qkNormSizes({ qkNorm, heads, kvHeads, headSize }: ModelConfigura
 function layerParameters(configuration: ModelConfiguration, layer: number): ParameterSpecification[] {
   const { hiddenSize } = configuration;
   const prefix = `model.layers.${layer}.`;
-  const { norms, normOffset } = architectureOf(configuration.architecture).checkpoint;
+  const { norms, normOffset, subln } = architectureOf(configuration.architecture).checkpoint;
   const result = layerNorms(configuration).map((local) =>
     specification(`${prefix}${norms[local]}.weight`, [hiddenSize], layer, local, { storedOffset: normOffset }),
   );
@@ -104,8 +104,10 @@ function layerParameters(configuration: ModelConfiguration, layer: number): Para
     );
     if (configuration.qkvBias && (projection === 'q' || projection === 'k' || projection === 'v'))
       result.push(specification(`${module}.bias`, [shape[0]], layer, `${projection}.bias`));
-    if (hasSubln(configuration, projection))
-      result.push(specification(`${module}.subln.weight`, [shape[1]], layer, `${projection}.subln`));
+    if (hasSubln(configuration, projection)) {
+      const norm = subln?.[projection] === undefined ? `${module}.subln` : `${prefix}${subln[projection]}`;
+      result.push(specification(`${norm}.weight`, [shape[1]], layer, `${projection}.subln`));
+    }
   }
   const sizes = qkNormSizes(configuration);
   if (sizes)

@@ -3,7 +3,8 @@ import { BufferPool } from '../graph/buffer-pool.ts';
 import { Graph } from '../graph/graph.ts';
 import { program } from '../graph/passes.ts';
 import type { ActivationRounding } from '../graph/rounded-activations.ts';
-import { type EngineOptions, Session } from '../graph/session.ts';
+import type { EngineOptions, Session } from '../graph/backend.ts';
+import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { chunkRows, headFeeds, headLogits, logSoftmax, pickColumns } from './head.ts';
 import type { Network } from './network.ts';
@@ -35,7 +36,7 @@ export class ScoringHead {
     rounding: ActivationRounding = 'none',
   ): Promise<ScoringHead> {
     const { scores, logits } = buildProgram(network.configuration, rounding);
-    return new ScoringHead(network, await Session.create(scores, options), await Session.create(logits, options));
+    return new ScoringHead(network, await createSession(scores, options), await createSession(logits, options));
   }
 
   async #chunks(

@@ -1,6 +1,6 @@
 /** The ternary weights of a network: made of its latent weights, in the layouts that the layers' graphs are fed. */
 import { native } from '../../native/index.ts';
-import type { ElementBuffer } from '../graph/session.ts';
+import type { ElementBuffer } from '../graph/backend.ts';
 import { keptOf, type Quantisation } from '../contract/quantisation.ts';
 import { type ModelConfiguration, type Projection, scaleShape } from './configuration.ts';
 import { deltaName, transposedName } from './decoder-layer.ts';

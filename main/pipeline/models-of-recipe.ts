@@ -8,7 +8,7 @@ import { modelFolder, teacherFolder } from '../experiment/folder.ts';
 import type { Tokenizer } from '../formats/tokenizers/index.ts';
 import { assertQuantisable, type ModelConfiguration } from '../models/configuration.ts';
 import { withLayers } from '../models/kept-layers.ts';
-import { modelConfiguration, modelTokenizer } from '../models/open-model.ts';
+import { modelConfiguration, modelTokenizer, openModel } from '../models/open-model.ts';
 import { slower } from '../training/schedule.ts';
 
 /** Tokenizer of the teacher; with a smaller student base, checked to be the same in both. */
@@ -37,6 +37,28 @@ export function studentSource(recipe: Recipe, folder: string): string {
   return recipe.cut ? modelFolder(folder, 'cut') : uncutSource(recipe, folder);
 }
 
+/** Folder of the model that Stage 2 or 3 begins with. @param folder of the experiment */
+export function stageSource(recipe: Recipe, folder: string, stage: 'pretrain' | 'distil'): string {
+  if (recipe.pretrain && stage === 'distil') return modelFolder(folder, 'pretrained');
+  if (recipe.reconstruct) return modelFolder(folder, 'reconstructed');
+  return recipe.continueTernary ? studentSource(recipe, folder) : modelFolder(folder, 'refined');
+}
+
+/**
+ * A base that is ternary as it comes is trained further or not at all.
+ * @throws TritsmithError `bad-input` where recipe and base don't agree, `unsupported` for codes without latent weights
+ */
+async function assertContinues(recipe: Recipe, path: string, base: ModelConfiguration): Promise<void> {
+  if (!base.ternary && !recipe.continueTernary) return;
+  if (!base.ternary) throw new TritsmithError('bad-input', 'recipe.not-ternary');
+  const { finetune, reconstruct, baseline, studentBase, moreRows } = recipe;
+  if (!recipe.continueTernary || finetune || reconstruct || baseline || studentBase || moreRows)
+    throw new TritsmithError('bad-input', 'recipe.ternary-already');
+  const model = await openModel(path);
+  await model.close();
+  if (model.weights.ternary === 'codes') throw new TritsmithError('unsupported', 'recipe.only-codes', { path });
+}
+
 /** Layers that a recipe's cut leaves. @throws TritsmithError `bad-input` where the model has no more than that */
 export function assertCut(recipe: Recipe, { layers }: ModelConfiguration): number {
   const keep = recipe.cut?.layers ?? layers;
@@ -61,13 +83,15 @@ export function keptLayers(recipe: Recipe, base: ModelConfiguration, folder?: st
  * @throws TritsmithError `bad-input` where the recipe's quantisation does not fit that shape
  */
 export async function studentConfiguration(recipe: Recipe, folder?: string): Promise<ModelConfiguration> {
-  const base = await modelConfiguration(recipe.studentBase ?? recipe.teacher);
+  const source = recipe.studentBase ?? recipe.teacher;
+  const base = await modelConfiguration(source);
+  await assertContinues(recipe, source, base);
   const kept = keptLayers(recipe, base, folder);
   const student: ModelConfiguration = {
     ...(kept === null ? base : withLayers(base, kept)),
     ternary: true,
     quantisation: quantisationOf(recipe.quantisation),
-    subln: recipe.refine.subln,
+    subln: base.ternary ? base.subln : recipe.refine.subln,
     qkvBias: base.qkvBias && !recipe.refine.dropQkvBias,
   };
   assertQuantisable(student);

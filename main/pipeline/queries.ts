@@ -3,6 +3,7 @@ import type { QueryAnswer, QueryType, RemoteModel, WorkerQuery } from '../contra
 import { checkCorpus } from './inspect/check-corpus.ts';
 import { addRows } from './task/add-rows.ts';
 import { checkTask } from './task/check-task.ts';
+import { convertModel } from './export/convert-model.ts';
 import { writeDeployFolder } from './export/deploy-folder.ts';
 import { assertExportable } from './export/export-targets.ts';
 import { inspectFile } from './export/inspect-file.ts';
@@ -35,6 +36,8 @@ export async function answerQuery(query: Extract<WorkerQuery, { type: Answered }
       return null;
     case 'inspect-file':
       return inspectFile(query.path);
+    case 'convert-model':
+      return convertModel(query.request);
     case 'add-rows':
       return addRows(query.request);
     case 'deploy':

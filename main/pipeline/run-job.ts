@@ -8,6 +8,7 @@ import { evaluateModels } from './evaluate/evaluate.ts';
 import { exportModels } from './export/export-models.ts';
 import { finetuneTeacher } from './stages/finetune.ts';
 import { collectiveOf, type JobContext } from './job.ts';
+import { assertEngine, closeCard } from './engine.ts';
 import { fourBitBaseline } from './evaluate/four-bit.ts';
 import { measureModel } from './evaluate/measure.ts';
 import { pretrainStudent } from './stages/pretrain.ts';
@@ -37,5 +38,10 @@ const jobs: { [Kind in JobKind]: (spec: JobSpec, context: JobContext) => Promise
  */
 export async function runJob(spec: JobSpec, context: JobContext): Promise<JobResults[JobKind]> {
   assertShared(spec.recipe, collectiveOf(context));
-  return jobs[spec.kind](spec, context);
+  assertEngine(spec.recipe);
+  try {
+    return await jobs[spec.kind](spec, context);
+  } finally {
+    await closeCard();
+  }
 }

@@ -12,7 +12,7 @@ import { differentiate } from '../graph/differentiate.ts';
 import { Graph } from '../graph/graph.ts';
 import { quantiseActivation, rmsNorm, ternaryLinear } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
-import { Session } from '../graph/session.ts';
+import { createSession } from '../graph/session.ts';
 import { encodeTensor } from '../pipeline/export/gguf-encoding.ts';
 import type { GgufTensorPlan } from '../pipeline/export/gguf-layout.ts';
 import type { TensorSource } from '../pipeline/export/tensor-source.ts';
@@ -76,7 +76,7 @@ async function train(latent: Float32Array, h: Float32Array, dy: Float32Array): P
     dh: gradients.get(input)!,
     dg: gradients.get(norm)!,
   };
-  const session = await Session.create(program('tutorial', graph, wanted), { threads: 1 });
+  const session = await createSession(program('tutorial', graph, wanted), { threads: 1 });
   const results = Object.fromEntries(
     Object.entries({ x: 8, xi: 8, s: 2, y: 4, dx: 8, dW: 8, dh: 8, dg: 4 }).map(([name, size]) => [
       name,

@@ -7,7 +7,8 @@ import { BufferPool } from '../graph/buffer-pool.ts';
 import { type Dimension, Graph, type Value } from '../graph/graph.ts';
 import { matmul } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
-import { type EngineOptions, Session } from '../graph/session.ts';
+import type { EngineOptions, Session } from '../graph/backend.ts';
+import { createSession } from '../graph/session.ts';
 import type { AttentionStates } from '../models/network.ts';
 
 export interface StateWidths {
@@ -132,7 +133,7 @@ export class AttentionRelation {
     split: number,
     options: EngineOptions,
   ): Promise<AttentionRelation> {
-    const session = await Session.create(buildProgram(student, teacher, split), options);
+    const session = await createSession(buildProgram(student, teacher, split), options);
     return new AttentionRelation(session, student, teacher, split);
   }
 

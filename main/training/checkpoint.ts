@@ -20,6 +20,8 @@ const manifest = z.object({
   state: z.object({
     gamma: z.number(),
     configuration: z.string(),
+    /** What computed so far, where it was not the processor alone. */
+    computedOn: z.array(z.string()).optional(),
     /** The best step so far, where it is kept, and how many looks since found nothing better. */
     best: z.object({ step: z.int(), score: z.number(), looks: z.int() }).optional(),
   }),

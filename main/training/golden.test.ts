@@ -12,12 +12,15 @@ import { ParameterBuffer, parameterSpecifications } from '../models/parameters.t
 import { readStored, storedTensors, storedValues } from '../models/stored-parameters.ts';
 import { plainQuantisation, type Quantisation } from '../contract/quantisation.ts';
 import { optimiserSettings, type SublnPlacement } from '../contract/recipe.ts';
+import { cardForTests } from '../testing/webgpu.ts';
 import { AttentionRelation } from './attention-relation.ts';
 import { AdamW } from './optimiser.ts';
 import { type Distillation, type MicroBatch, TrainingStep } from './training-step.ts';
 
 const folder = fileURLToPath(new URL('../models/golden/', import.meta.url));
-const options = { threads: 2 };
+/** `TRITSMITH_TEST_BACKEND=webgpu`: all of it on a graphics card, in minutes. */
+const backend = process.env['TRITSMITH_TEST_BACKEND'] === 'webgpu' ? (await cardForTests()).backend : undefined;
+const options = { threads: 2, backend };
 const largest: Record<string, number> = {};
 
 interface Golden {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Graph } from '../graph/graph.ts';
 import { program } from '../graph/passes.ts';
-import { Session } from '../graph/session.ts';
+import { createSession } from '../graph/session.ts';
 import { headGradient } from './loss-head.ts';
 import { Random } from '../basics/random.ts';
 
@@ -23,7 +23,7 @@ test('the gradient of a large head and that of a small one, computed the other w
     const rows = graph.input('rows', [n, hiddenSize]);
     const soFar = graph.input('soFar', [vocabSize, hiddenSize]);
     const dHead = headGradient(graph, dLogits, rows, soFar, largestTurned);
-    const session = await Session.create(program('head', graph, { dHead }), { threads: 1 });
+    const session = await createSession(program('head', graph, { dHead }), { threads: 1 });
     const results = { dHead: new Float32Array(vocabSize * hiddenSize) };
     await session.run({}, feeds, results);
     await session.release();

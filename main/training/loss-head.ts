@@ -8,7 +8,8 @@ import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { matmul } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
-import { type EngineOptions, Session } from '../graph/session.ts';
+import type { EngineOptions, Session } from '../graph/backend.ts';
+import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { chunkRows, headFeeds, headLogits, logSoftmax, pickColumns } from '../models/head.ts';
 import type { Network } from '../models/network.ts';
@@ -132,7 +133,7 @@ export class LossHead {
     distillation: LogitsDistillation | null,
     options: EngineOptions,
   ): Promise<LossHead> {
-    const session = await Session.create(buildLossProgram(configuration, distillation), options);
+    const session = await createSession(buildLossProgram(configuration, distillation), options);
     return new LossHead(session, configuration, distillation?.teacher ?? null);
   }
 

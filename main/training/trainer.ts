@@ -50,6 +50,8 @@ export interface TrainerSettings<Batch = MicroBatch> {
   readonly configuration: string;
   /** Digests that earlier versions wrote for the same; their checkpoints are resumed too. */
   readonly earlierConfigurations?: readonly string[];
+  /** Absent: the processor. */
+  readonly computesOn?: string;
   /** The step in virtual shards, shared with other ranks; absent: whole, in this process. */
   readonly shards?: Shards;
   /** Keeps the best step instead of the last. */
@@ -71,9 +73,14 @@ export interface TrainerResult {
   readonly outcome: 'done' | 'pause' | 'cancel';
   /** The last step that was taken. */
   readonly step: number;
+  /** What took the steps, those before a pause too, where it was not the processor alone. */
+  readonly computedOn?: string[];
   /** Whose parameters were kept, with `TrainerSettings.best`. */
   readonly best?: { readonly step: number; readonly score: number };
 }
+
+/** The machine's processor, as `TrainerResult.computedOn` calls it. */
+const processor = 'processor';
 
 /** Thrown inside a step that is abandoned because a stop was asked for. */
 class StepAbandoned extends Error {}
@@ -105,6 +112,9 @@ export async function train<Batch = MicroBatch>(
     Object.assign(state, found.state, { configuration: settings.configuration });
     if (trainingStep.balance) trainingStep.balance.gamma = state.gamma;
   }
+  const before = found ? (found.state.computedOn ?? [processor]) : [];
+  const computedOn = [...new Set([...before, settings.computesOn ?? processor])];
+  if (computedOn.some((name) => name !== processor)) state.computedOn = computedOn;
   /** Makes the weights that compute in a step; after the last one they are ternary. */
   let best = state.best;
   if (best && !hasBest(checkpoint.folder, best.step)) {
@@ -214,9 +224,10 @@ export async function train<Batch = MicroBatch>(
     }
   }
   await save(last);
-  if (best === undefined) return { outcome: 'done', step: last };
+  const done = { outcome: 'done', step: last, ...(state.computedOn && { computedOn }) } as const;
+  if (best === undefined) return done;
   await meet(collective);
   await restoreBest(checkpoint.folder, best.step, network.parameters);
   network.refreshTernary();
-  return { outcome: 'done', step: last, best };
+  return { ...done, best };
 }

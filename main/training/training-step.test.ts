@@ -69,3 +69,40 @@ it('a step that is abandoned after gamma was measured leaves gamma as it was, an
   }
   expect(gradients.values).toEqual(straight.gradients.values);
 });
+
+it('the gradient of soft codes reaches the latent weights through their own derivative', async () => {
+  const random = new Random(7);
+  const parameters = initialParameters(student, () => random.normal());
+  const network = await Network.create(student, parameters, {
+    ...options,
+    mode: 'training',
+    arithmetic: { products: 'float32' },
+  });
+  const sharpness = 4;
+  network.refreshTernary(1, sharpness);
+  const step = await TrainingStep.create(network, null, options);
+  const micro = packMicroBatch([{ ids: Int32Array.from({ length: 6 }, (_, at) => 5 + at), responseStart: 2 }]);
+  const [ofCodes, ofLatents] = [0, 1].map(() => new ParameterBuffer(parameters.specifications));
+  await step.gradientOf('others', micro, ofCodes!, step.count([micro]));
+  await step.run(1, [micro], ofLatents!);
+  for (const { name, ternary } of parameters.specifications) {
+    const expected = ofCodes!.view(name);
+    if (!ternary) {
+      expect(ofLatents!.view(name), name).toEqual(expected);
+      continue;
+    }
+    const latent = parameters.view(name);
+    const delta = latent.reduce((sum, value) => sum + Math.abs(value), 0) / latent.length;
+    const bend = (u: number): number => 1 - Math.tanh(sharpness * u) ** 2;
+    let [difference, norm] = [0, 0];
+    for (const [at, value] of ofLatents!.view(name).entries()) {
+      const u = latent[at]! / delta;
+      const wanted = (expected[at]! * sharpness * (bend(u - 0.5) + bend(u + 0.5))) / (2 * Math.tanh(sharpness));
+      difference += (value - wanted) ** 2;
+      norm += wanted ** 2;
+    }
+    expect(Math.sqrt(difference / norm), name).toBeLessThan(1e-6);
+  }
+  await step.release();
+  await network.release();
+});

@@ -5,7 +5,7 @@
 import { native } from '../../native/index.ts';
 import type { DistilSettings } from '../contract/recipe.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
-import type { EngineOptions } from '../graph/session.ts';
+import type { EngineOptions } from '../graph/backend.ts';
 import type { Network, TokenBatch } from '../models/network.ts';
 import { embeddingName, finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
 import { AttentionRelation, automaticSplitHeads } from './attention-relation.ts';
@@ -201,6 +201,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
         await student.backward(dHidden, gradients, index > 0, { layer, gradient });
       } else await student.backward(dHidden, gradients, index > 0);
     }
+    student.chainSoftTernary(gradients);
     losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation + losses.hidden;
     return losses;
   }

@@ -38,11 +38,18 @@ describe('a new draft', () => {
       },
       changes: { 'distil.tau': 4, 'distil.steps': null },
     });
-    const more = { dev: '/data/dev.tsv', corpus: '/data/corpus', maxNewTokens: 50, name: ' Parcels ' };
+    const more = {
+      dev: '/data/dev.tsv',
+      corpus: '/data/corpus',
+      moreRows: '/data/more.tsv',
+      maxNewTokens: 50,
+      name: ' Parcels ',
+    };
     expect(inputsOf({ ...draft, ...more }, 'paper')).toMatchObject({
       preset: 'paper',
       name: 'Parcels',
       corpus: '/data/corpus',
+      moreRows: '/data/more.tsv',
       task: { dev: '/data/dev.tsv', maxNewTokens: 50 },
     });
     const rows = { mergeLabels: true, unlabelled: [], groupColumn: 'customer' };

@@ -35,6 +35,8 @@ export const draftContent = z.object({
   /** How the files are read, where it was changed by hand. */
   reading: readingOptions.catch({}),
   corpus: z.string().catch(''),
+  /** Rows without labels. */
+  moreRows: z.string().catch(''),
   /** Reconstruct the layers before distilling; null: as the preset does. */
   reconstruct: z.boolean().nullable().catch(null),
   /** By what the best step is chosen; empty: the last one is kept. */
@@ -113,6 +115,7 @@ export function inputsOf(draft: DraftContent, preset = draft.preset): PresetInpu
     ...(draft.name.trim() === '' ? {} : { name: draft.name.trim() }),
     ...(draft.keepBest === '' ? {} : { keepBest: draft.keepBest }),
     ...(draft.reconstruct === null ? {} : { reconstruct: draft.reconstruct }),
+    ...(draft.moreRows === '' ? {} : { moreRows: draft.moreRows }),
     ...(draft.corpus === '' ? {} : { corpus: draft.corpus }),
     ...(draft.size === 'cut' && draft.keepLayers !== null ? { keepLayers: draft.keepLayers } : {}),
     ...(draft.size === 'base' && draft.studentBase !== '' ? { studentBase: draft.studentBase } : {}),

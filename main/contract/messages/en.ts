@@ -1,11 +1,13 @@
 /** Every message in English, by id. Each file holds those of some rooms; ids begin with what they speak of. */
 import { chats } from './en/chats.ts';
 import { commandLine } from './en/command-line.ts';
+import { components } from './en/components.ts';
 import { corpora } from './en/corpora.ts';
 import { datasets } from './en/datasets.ts';
 import { engine } from './en/engine.ts';
 import { estimates } from './en/estimates.ts';
 import { exports } from './en/exports.ts';
+import { gpu } from './en/gpu.ts';
 import { hub } from './en/hub.ts';
 import { labelsAndSplits } from './en/labels-and-splits.ts';
 import { llamaCpp } from './en/llama-cpp.ts';
@@ -35,7 +37,9 @@ export const en = {
   ...proofs,
   ...estimates,
   ...verdicts,
+  ...components,
   ...llamaCpp,
+  ...gpu,
   ...hub,
   ...workers,
   ...ranks,

@@ -43,7 +43,9 @@ export type ActionId =
   /** Fetching llama.cpp: a sentence or command that stands alone. */
   | 'llama-cpp.install'
   /** Fetching llama.cpp anew: an imperative. */
-  | 'llama-cpp.reinstall';
+  | 'llama-cpp.reinstall'
+  /** Fetching WebGPU: a sentence or command that stands alone. */
+  | 'webgpu.install';
 
 /** How a surface calls things, ready to stand in a sentence. */
 export interface Names {
@@ -63,6 +65,7 @@ const commands: Record<ActionId, string> = {
   'adapter.merge': 'Merge it into its base: tritsmith teacher add <adapter> --base <folder of the base>',
   'llama-cpp.install': 'tritsmith components install llama.cpp',
   'llama-cpp.reinstall': 'run "tritsmith components remove llama.cpp", then install it again',
+  'webgpu.install': 'tritsmith components install webgpu',
 };
 
 /** What terminals, logs and stacks call things: fields of the recipe, commands and flags. */

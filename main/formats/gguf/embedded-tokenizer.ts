@@ -166,10 +166,16 @@ function piecesDefinition(path: string, metadata: GgufMetadata, tokens: readonly
   return definitionOfPieces(path, rules, [], pairs.length > 0 ? pairs : undefined);
 }
 
+/** BitNet b1.58 2B4T is published without the key; its vocabulary is Llama 3's. */
+function unnamed(metadata: GgufMetadata, { length }: readonly string[]): string | undefined {
+  const architecture = String(metadata.get('general.architecture')?.value);
+  return length === 128_256 && ['bitnet-b1.58', 'bitnet-25'].includes(architecture) ? 'llama-bpe' : undefined;
+}
+
 function definitionIn(path: string, metadata: GgufMetadata, tokens: readonly string[]): TokenizerDefinition | null {
   const model = single(metadata, 'tokenizer.ggml.model');
   if (model === 'llama') return piecesDefinition(path, metadata, tokens);
-  const pre = single(metadata, 'tokenizer.ggml.pre');
+  const pre = single(metadata, 'tokenizer.ggml.pre') ?? unnamed(metadata, tokens);
   if (model !== 'gpt2' || typeof pre !== 'string' || !Object.hasOwn(families, pre)) return null;
   return byteLevelDefinition(path, metadata, tokens, families[pre]!);
 }

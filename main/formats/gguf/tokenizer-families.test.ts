@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { TritsmithError } from '../../contract/errors.ts';
 import golden from './golden/tokenizers.json' with { type: 'json' };
 import {
   bool,
@@ -86,5 +87,40 @@ describe.each(Object.entries(golden.pieces))('a SentencePiece vocabulary in the 
       vocabulary.ids.flat().some((id) => bytes.includes(id)),
       name,
     ).toBe(true);
+  });
+});
+
+describe('BitNet b1.58 2B4T, which is published without the name of its pre-tokenizer', () => {
+  const vocabulary = golden.byteLevel['llama-bpe'];
+  const whole = byteLevel('llama-bpe', vocabulary);
+  /** The vocabulary with as many tokens as are wanted, and without the key. */
+  const unnamed = (architecture: string, size: number): Map<string, GgufValue> => {
+    const missing = size - vocabulary.tokens.length;
+    const more = Array.from({ length: missing }, (_, index) => `<|reserved_${String(index)}|>`);
+    const metadata = new Map<string, GgufValue>([
+      ...whole,
+      ['general.architecture', string(architecture)],
+      ['tokenizer.ggml.tokens', strings([...vocabulary.tokens, ...more])],
+      ['tokenizer.ggml.token_type', int32s([...vocabulary.types, ...more.map(() => 3)])],
+    ]);
+    metadata.delete('tokenizer.ggml.pre');
+    return metadata;
+  };
+
+  it.each(['bitnet-b1.58', 'bitnet-25'])('%s splits as Llama 3', (architecture) => {
+    const tokenizer = tokenizerOfMetadata('published.gguf', unnamed(architecture, 128_256));
+    const plain = tokenizerOfMetadata('named.gguf', whole);
+    for (const text of ['I have 12345 parts.\n\n  It\'s "here"', "WE'LL see 007"])
+      expect(tokenizer.encode(text, { addSpecialTokens: false })).toEqual(
+        plain.encode(text, { addSpecialTokens: false }),
+      );
+  });
+
+  it('no other file is guessed at', () => {
+    for (const [architecture, size] of [
+      ['llama', 128_256],
+      ['bitnet-b1.58', 128_000],
+    ] as const)
+      expect(() => tokenizerOfMetadata('other.gguf', unnamed(architecture, size))).toThrow(TritsmithError);
   });
 });

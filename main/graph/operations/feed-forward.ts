@@ -21,6 +21,17 @@ export function swiGlu(graph: Graph, gate: Value, up: Value): Value {
   return y;
 }
 
+/** relu(gate)^2 * up, all `[B, T, F]` (BitNet b1.58 2B4T). */
+export function reluSquaredGlu(graph: Graph, gate: Value, up: Value): Value {
+  const relu = graph.node1('Relu', [gate], gate.shape, { cheap: true });
+  const y = multiply(graph, multiply(graph, relu, relu, false), up, false);
+  graph.record([gate, up], [y], ([dy]) => {
+    const slope = multiply(graph, relu, graph.constant(2));
+    return [multiply(graph, multiply(graph, dy!, up), slope), multiply(graph, dy!, multiply(graph, relu, relu))];
+  });
+  return y;
+}
+
 /** GeGLU: gelu(gate) * up, all `[B, T, F]`, with gelu(x) = x/2 (1 + tanh(a (x + b x^3))), a = sqrt(2/pi), b = 0.044715. */
 export function geGlu(graph: Graph, gate: Value, up: Value): Value {
   const gelu = graph.node1('FastGelu', [gate], gate.shape, { domain: microsoft, cheap: true });

@@ -22,6 +22,8 @@ export interface CheckpointLayout {
   readonly normOffset: 0 | 1;
   /** Matrices that hold several projections, rows one below the other (Phi's `qkv_proj`). */
   readonly fused: readonly { readonly module: string; readonly projections: readonly Projection[] }[];
+  /** Modules of the SubLN norms of a family that is published with them; the others have them under our names. */
+  readonly subln?: Partial<Readonly<Record<Projection, string>>>;
 }
 
 export interface Architecture {
@@ -44,9 +46,13 @@ export interface Architecture {
   gguf(configuration: ModelConfiguration, separateScales: boolean): GgufArchitecture;
   /**
    * Which GGUF architecture is read as this family, and the settings that its config.json has beside those that all families share
-   * (gguf-settings.ts); null where GGUF files of the family are not read.
+   * (gguf-settings.ts); null where GGUF files of the family are not read. `others`: further names of the same.
    */
-  readonly fromGguf: { readonly architecture: string; settings(keys: GgufKeyReader): JsonObject } | null;
+  readonly fromGguf: {
+    readonly architecture: string;
+    readonly others?: readonly string[];
+    settings(keys: GgufKeyReader): JsonObject;
+  } | null;
 }
 
 /** Llama's checkpoints, and those of most families. */
@@ -116,6 +122,7 @@ const activations: Readonly<Record<string, Activation>> = {
   silu: 'silu',
   swish: 'silu',
   gelu_pytorch_tanh: 'gelu-tanh',
+  relu2: 'relu-squared',
 };
 
 /** There is no default: a wrong activation would be computed in silence. */
@@ -234,6 +241,8 @@ export interface Family extends Partial<Omit<ModelConfiguration, 'activation'>> 
 export function readDecoder(config: HuggingFaceConfig, family: Family = {}): ModelConfiguration {
   const { defaultHeadSize, activation: named, ...own } = family;
   const activation = readActivation('activation' in family ? named : config.hidden_act);
+  // Only its GGUF architectures say so by their names.
+  if (activation === 'relu-squared' && config.model_type !== 'bitnet') throw unsupported('activation', 'relu2');
   if (config.mlp_bias) throw unsupported('feed-forward-bias');
   if (config.use_sliding_window) throw unsupported('sliding-window');
   const kvHeads = config.num_key_value_heads ?? config.num_attention_heads;

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../basics/bounded-json.ts';
 import type { GgufFile } from '../../formats/gguf/index.ts';
 import { inverseFrequencies } from '../rotary-tables.ts';
 import type { GgufKeyReader } from './gguf.ts';
-import { architectures } from './index.ts';
+import { familyOfGguf, knownGgufArchitectures } from './index.ts';
 
 /** The shortest decimal number that rounds to this float32: what the config.json said before it was converted. */
 function shortest(value: number): number {
@@ -28,6 +28,7 @@ function keysOf({ path, metadata, tensors }: GgufFile, prefix: string): GgufKeyR
     return entry.type === 'float32' ? shortest(value) : value;
   };
   return {
+    architecture: prefix,
     optional,
     number(key, otherwise) {
       const value = optional(key) ?? otherwise;
@@ -50,12 +51,12 @@ function keysOf({ path, metadata, tensors }: GgufFile, prefix: string): GgufKeyR
 export async function settingsOfGguf(file: GgufFile): Promise<JsonObject> {
   const { path, metadata, tensors } = file;
   const name = String(metadata.get('general.architecture')?.value ?? '');
-  const family = architectures.find(({ fromGguf }) => fromGguf?.architecture === name);
+  const family = familyOfGguf(name);
   if (family?.fromGguf == null)
     throw new TritsmithError('unsupported', 'gguf.architecture', {
       path,
       architecture: name,
-      known: architectures.flatMap(({ fromGguf }) => (fromGguf ? [fromGguf.architecture] : [])),
+      known: knownGgufArchitectures(),
     });
   const parts = Number(metadata.get('split.count')?.value ?? 1);
   if (parts > 1) throw new TritsmithError('unsupported', 'gguf.split', { path, parts });

@@ -47,6 +47,9 @@ const normIn = { subln: 'norm-in', inBitnetCpp: false, windows: false } as const
 export const ggufArchitectures = {
   llama: { ...plain, name: 'llama', rotaryPairs: 'adjacent' },
   bitnet: { ...plain, name: 'bitnet', rotaryPairs: 'halves', subln: 'sub-norm' },
+  /** Squared ReLU: as BitNet b1.58 2B4T was published, and as earlier converters named it. */
+  'bitnet-b1.58': { ...plain, name: 'bitnet-b1.58', rotaryPairs: 'halves', subln: 'sub-norm' },
+  'bitnet-25': { ...plain, name: 'bitnet-25', rotaryPairs: 'halves', subln: 'sub-norm' },
   qwen2: { ...plain, name: 'qwen2', rotaryPairs: 'halves' },
   qwen3: { ...normIn, name: 'qwen3', rotaryPairs: 'halves', inBitnetCpp: true },
   gemma3: { ...normIn, name: 'gemma3', rotaryPairs: 'halves', inBitnetCpp: true, windows: true },
@@ -92,7 +95,8 @@ export interface GgufKeys {
 
 /** Keys that are written where they say something; a file without them is a plain decoder's. */
 function familyKeys(configuration: ModelConfiguration): GgufKeys {
-  const { layerKinds, ropeScaling, embeddingScale, attentionScale, residualScale, logitScale } = configuration;
+  const { activation, layerKinds, ropeScaling, embeddingScale, attentionScale, residualScale, logitScale } =
+    configuration;
   const window = layerKinds.find((kind) => kind.window !== null)?.window ?? null;
   const floats: Record<string, number> = {};
   if (ropeScaling?.kind === 'linear') floats['rope.scaling.factor'] = ropeScaling.factor;
@@ -109,7 +113,11 @@ function familyKeys(configuration: ModelConfiguration): GgufKeys {
       ...(window === null || layerKinds.length === 1 ? {} : { 'attention.sliding_window_pattern': layerKinds.length }),
     },
     floats,
-    strings: ropeScaling?.kind === 'linear' ? { 'rope.scaling.type': 'linear' } : {},
+    strings: {
+      ...(ropeScaling?.kind === 'linear' ? { 'rope.scaling.type': 'linear' } : {}),
+      // Newer trees of bitnet.cpp take SiLU unless the file says otherwise.
+      ...(activation === 'relu-squared' ? { hidden_activation: 'relu2' } : {}),
+    },
   };
 }
 
@@ -157,6 +165,8 @@ export function ggufKeys(configuration: ModelConfiguration): GgufKeys {
 
 /** The keys of a file that is read, by name without the prefix of the architecture. */
 export interface GgufKeyReader {
+  /** `general.architecture`. */
+  readonly architecture: string;
   /** @throws TritsmithError `damaged` where the file lacks it and there is no other value, or where it is no number */
   number(key: string, otherwise?: number): number;
   /** Null where the file lacks it. */

@@ -5,6 +5,7 @@ import { type JsonObject, readBoundedFile } from '../../basics/bounded-json.ts';
 import type { ModelConfiguration } from '../configuration.ts';
 import { assertLanguageModel } from '../declared-model.ts';
 import { type Architecture, huggingFaceConfig } from './architecture.ts';
+import { bitnet } from './bitnet.ts';
 import { gemma3, gemma3Text } from './gemma3.ts';
 import { granite } from './granite.ts';
 import { llama } from './llama.ts';
@@ -26,9 +27,20 @@ export const architectures: readonly Architecture[] = [
   phi3,
   granite,
   olmo2,
+  bitnet,
 ];
 
 const largestConfiguration = 16 * 1024 * 1024;
+
+/** The family that GGUF files of an architecture are read as. */
+export function familyOfGguf(name: string): Architecture | undefined {
+  return architectures.find(({ fromGguf }) => fromGguf?.architecture === name || fromGguf?.others?.includes(name));
+}
+
+/** The GGUF architectures that are read. */
+export function knownGgufArchitectures(): string[] {
+  return architectures.flatMap(({ fromGguf }) => (fromGguf ? [fromGguf.architecture, ...(fromGguf.others ?? [])] : []));
+}
 
 const families = architectures.map(({ title, modelType }) => `${title} (${modelType})`);
 

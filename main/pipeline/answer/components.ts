@@ -1,7 +1,24 @@
 /** Components on demand: what is there, installing and removing them. Nothing is fetched unless this is asked. */
-import type { ComponentName } from '../../contract/components.ts';
+import type { ComponentName, ComponentProgress } from '../../contract/components.ts';
 import type { RuntimeMessage } from '../../contract/helper-protocol.ts';
+import { installWebGpu, removeWebGpu, webGpuBytes, webGpuState } from '../../graph/webgpu/component.ts';
 import { installLlamaCpp, llamaCppState, removeLlamaCpp } from '../../llama-cpp/index.ts';
+
+interface Component {
+  install(onProgress: (progress: ComponentProgress) => void, signal: AbortSignal): Promise<string>;
+  remove(): Promise<void>;
+}
+
+const components: Readonly<Record<ComponentName, Component>> = {
+  'llama.cpp': { install: installLlamaCpp, remove: removeLlamaCpp },
+  webgpu: {
+    install: (onProgress, signal) =>
+      installWebGpu((text, done) => {
+        onProgress({ name: 'webgpu', text, done, total: webGpuBytes });
+      }, signal),
+    remove: removeWebGpu,
+  },
+};
 
 type Command =
   | { readonly type: 'components' }
@@ -9,14 +26,14 @@ type Command =
 
 /** Says `component-progress` while it works and `component-states` at the end. */
 export async function componentCommand(
-  { type }: Command,
+  command: Command,
   say: (message: RuntimeMessage) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  if (type === 'install-component')
-    await installLlamaCpp((progress) => {
+  if (command.type === 'install-component')
+    await components[command.name].install((progress) => {
       say({ type: 'component-progress', progress });
     }, signal);
-  if (type === 'remove-component') await removeLlamaCpp();
-  say({ type: 'component-states', states: [llamaCppState()] });
+  if (command.type === 'remove-component') await components[command.name].remove();
+  say({ type: 'component-states', states: [llamaCppState(), webGpuState()] });
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { JobEvent } from '../../contract/jobs.ts';
-import { Session } from '../../graph/session.ts';
+import { OnnxSession, onnxRuntime } from '../../graph/onnx-runtime.ts';
 import { makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
 import { runJob } from '../run-job.ts';
 
@@ -22,8 +22,8 @@ it.each([['done'], ['cancelled']])('a stage that is %s releases every session th
   const folder = join(root, 'experiment');
   mkdirSync(folder);
   // Both go through to the engine.
-  const made = vi.spyOn(Session, 'create');
-  const released = vi.spyOn(Session.prototype, 'release');
+  const made = vi.spyOn(onnxRuntime, 'createSession');
+  const released = vi.spyOn(OnnxSession.prototype, 'release');
   let accuracies = 0;
   const context = {
     emit: (event: JobEvent) => {

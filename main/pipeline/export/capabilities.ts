@@ -52,6 +52,8 @@ export function assertHolds({ type, embedding }: Shape, configuration: ModelConf
     planHuggingFace(configuration);
     return;
   }
+  if (isTeacherType(type) && configuration.ternary)
+    throw new TritsmithError('unsupported', 'export.ternary-as-dense', { type });
   const encoding = encodingOf(type, { type, embedding });
   for (const tensor of planFile(configuration, encoding).tensors)
     checkShapeForType(tensor.name, tensorTypeByName(typeOfTensor(tensor, encoding)), tensor.shape);

@@ -143,7 +143,14 @@ async function exportTarget(
     const subject: Subject =
       settings.pruneVocabulary === true
         ? await prunedSubject(target, configuration, tensors, task, recipe, scratch, onProgress)
-        : { configuration, tensors, tokenizerFolder: folder, prompts: promptsOf(task), pruned: null, checks: [] };
+        : {
+            configuration,
+            tensors,
+            tokenizerFolder: folder,
+            prompts: promptsOf(task, configuration),
+            pruned: null,
+            checks: [],
+          };
     const written = await writeDraft(draft, target, subject, recipe, onProgress);
     const fileBytes = await sizeOf(draft);
     const verdicts = endings[settings.type] === undefined ? await verdictsOn(draft) : null;

@@ -4,6 +4,7 @@ import type { ExportSettings, Recipe } from '../../contract/recipe.ts';
 import type { ExportCheck, VocabularyPruning } from '../../contract/results.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelTokenizer } from '../../models/open-model.ts';
+import { countParameters } from '../../models/parameters.ts';
 import { readEvaluation } from '../../experiment/results.ts';
 import type { PreparedTask } from '../task/task-data.ts';
 import type { Target } from './export-targets.ts';
@@ -16,12 +17,14 @@ import {
 } from './pruned-model.ts';
 import type { TensorSource } from './tensor-source.ts';
 
-/** Prompts that each export is checked on. */
-const checkedPrompts = 64;
+/** Prompts that each export is checked on; of a model from 50 M parameters on fewer, since each takes some ten forward passes in three engines. */
+function checkedPrompts(configuration: ModelConfiguration): number {
+  return countParameters(configuration).total < 50e6 ? 64 : 16;
+}
 
 /** Prompts of held-out rows, spread over all of them. */
-export function promptsOf({ dev }: PreparedTask): Int32Array[] {
-  const count = Math.min(checkedPrompts, dev.length);
+export function promptsOf({ dev }: PreparedTask, configuration: ModelConfiguration): Int32Array[] {
+  const count = Math.min(checkedPrompts(configuration), dev.length);
   return Array.from({ length: count }, (_, index) => dev[Math.floor((index * dev.length) / count)]!.prompt);
 }
 
@@ -60,7 +63,7 @@ export async function prunedSubject(
     configuration: pruned.configuration,
     tensors: prunedTensors(tensors, pruned.kept, configuration.hiddenSize),
     tokenizerFolder: scratch,
-    prompts: promptsOf(task).map(pruned.renumber),
+    prompts: promptsOf(task, configuration).map(pruned.renumber),
     pruned,
     checks: [check],
   };

@@ -47,9 +47,10 @@ export function exportTargets(folder: string, recipe: Recipe): Target[] {
       const ofTeacher = name === teacherModel;
       const wanted =
         name === baselineModel ? [] : recipe.exports.filter(({ type }) => isTeacherType(type) === ofTeacher);
-      const measured: ExportSettings = ofTeacher
-        ? { type: 'f16', embedding: 'f16' }
-        : { type: ofStudent?.type ?? 'i2_s', embedding: ofStudent?.embedding ?? embedding };
+      const measured: ExportSettings =
+        ofTeacher && !recipe.continueTernary
+          ? { type: 'f16', embedding: 'f16' }
+          : { type: ofStudent?.type ?? 'i2_s', embedding: ofStudent?.embedding ?? embedding };
       const target = (settings: ExportSettings, forMeasuring: boolean): Target => ({
         model: name,
         folder: path,

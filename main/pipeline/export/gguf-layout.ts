@@ -66,10 +66,11 @@ export function planGguf(
     throw new TritsmithError('unsupported', 'export.layer-kinds', { architecture: architecture.name });
   const { heads, headSize, hiddenSize, subln, tiedEmbeddings, quantisation } = configuration;
   const notes: Told[] = [];
-  if (architecture.name === 'bitnet' && heads * headSize !== hiddenSize)
+  const subNorm = architecture.subln === 'sub-norm';
+  if (subNorm && heads * headSize !== hiddenSize)
     throw new TritsmithError('unsupported', 'export.bitnet-shape', { heads, headSize, hiddenSize });
-  if (architecture.name === 'bitnet' && !tiedEmbeddings) notes.push(tell('note.bitnet-head'));
-  if (architecture.name === 'bitnet' && configuration.ropeScaling) notes.push(tell('note.bitnet-rope'));
+  if (subNorm && !tiedEmbeddings) notes.push(tell('note.bitnet-head'));
+  if (subNorm && configuration.ropeScaling) notes.push(tell('note.bitnet-rope'));
   if (architecture.subln === 'norm-in' && subln !== 'none')
     notes.push(
       tell(architecture.inBitnetCpp ? 'note.subln-not-in-llama-cpp' : 'note.subln-ours-alone', {

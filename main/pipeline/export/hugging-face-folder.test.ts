@@ -11,7 +11,8 @@ import { ScoringHead } from '../../models/scoring-head.ts';
 import { tinyConfiguration, tinyParameters, writeTinySource } from '../../models/fixtures/tiny-model.ts';
 import { cases, prompts } from './golden/cases.ts';
 import { writeHuggingFaceFolder } from './hugging-face-folder.ts';
-import { packRows, unpackRows } from './hugging-face-layout.ts';
+import { unpackRows } from '../../models/ternary-codes.ts';
+import { packRows } from './hugging-face-layout.ts';
 import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
 
 interface Golden {

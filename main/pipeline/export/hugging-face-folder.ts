@@ -15,7 +15,8 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { type Companions, copyCompanion } from '../../models/companion-files.ts';
 import { modelCompanions } from '../../models/open-model.ts';
 import { quantiseMatrix } from '../../models/ternary-weights.ts';
-import { type HuggingFacePlan, packRows, planHuggingFace, unpackRows } from './hugging-face-layout.ts';
+import { unpackRows } from '../../models/ternary-codes.ts';
+import { type HuggingFacePlan, packRows, planHuggingFace } from './hugging-face-layout.ts';
 import { obsoleteTokenizerFiles } from './pruned-tokenizer.ts';
 import type { TensorSource } from './tensor-source.ts';
 

@@ -38,8 +38,16 @@ const normBefore: Readonly<Record<string, string>> = {
 
 /** `bitnet` in transformers is Llama with SubLN before o and down; its norms are as wide as the hidden state. */
 function isBitNet({ architecture, subln, heads, headSize, hiddenSize }: ModelConfiguration): boolean {
-  return architecture === 'llama' && subln === 'paper' && heads * headSize === hiddenSize;
+  return (
+    (architecture === 'llama' || architecture === 'bitnet') && subln === 'paper' && heads * headSize === hiddenSize
+  );
 }
+
+const activationSetting = {
+  silu: { hidden_act: 'silu' },
+  'relu-squared': { hidden_act: 'relu2' },
+  'gelu-tanh': { hidden_activation: 'gelu_pytorch_tanh' },
+} as const;
 
 /** Rotary settings under the names of transformers 4 and 5; of models that need more than these the base's own config.json keeps its words. */
 function ropeSettings(configuration: ModelConfiguration): Record<string, unknown> {
@@ -138,7 +146,7 @@ export function planHuggingFace(configuration: ModelConfiguration): HuggingFaceP
     tensors,
     settings: {
       ...(bitNet ? { model_type: 'bitnet', architectures: ['BitNetForCausalLM'] } : {}),
-      ...(configuration.activation === 'silu' ? { hidden_act: 'silu' } : { hidden_activation: 'gelu_pytorch_tanh' }),
+      ...activationSetting[configuration.activation],
       head_dim: configuration.headSize,
       tie_word_embeddings: configuration.tiedEmbeddings,
       vocab_size: configuration.vocabSize,
@@ -169,14 +177,4 @@ export function packRows(values: Float32Array, rows: number, columns: number): U
       ((values[2 * part + index]! + 1) << 4) |
       ((values[3 * part + index]! + 1) << 6);
   return packed;
-}
-
-/** The inverse of `packRows`. */
-export function unpackRows(packed: Uint8Array): Int8Array {
-  const part = packed.length;
-  const values = new Int8Array(part * 4);
-  for (let quarter = 0; quarter < 4; quarter += 1)
-    for (let index = 0; index < part; index += 1)
-      values[quarter * part + index] = ((packed[index]! >>> (2 * quarter)) & 3) - 1;
-  return values;
 }

@@ -6,8 +6,8 @@ import type { FileInspection, RunVerdict } from '../../contract/queries.ts';
 import { type GgufFile, openGguf, tensorTypeByName } from '../../formats/gguf/index.ts';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
+import { unpackRows } from '../../models/ternary-codes.ts';
 import { isTernaryType, scaleName } from './gguf-encoding.ts';
-import { unpackRows } from './hugging-face-layout.ts';
 import { ggufVerdicts, no, yes } from './run-verdicts.ts';
 
 type InspectedTensor = FileInspection['tensors'][number];

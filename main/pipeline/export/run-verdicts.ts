@@ -53,7 +53,7 @@ function factsOf(file: GgufFile): Facts {
 /** What llama.cpp and bitnet.cpp have in common: the `bitnet` architecture and the tokenizer. */
 function sharedObstacle({ architecture, has, preTokenizer }: Facts): Verdict | null {
   if (!preTokenizer) return no('verdict.no-pre-tokenizer');
-  if (architecture !== 'bitnet') return null;
+  if (!architecture.startsWith('bitnet')) return null;
   if (!has(/attn_sub_norm/)) return no('verdict.bitnet-sub-norms');
   if (has(/^output\.weight$/)) return no('verdict.bitnet-head');
   if (has(/^rope_freqs/)) return no('verdict.bitnet-rope');
@@ -66,11 +66,11 @@ export function llamaCppVerdict(file: GgufFile): Verdict {
 }
 
 function llama(facts: Facts): Verdict {
-  if (facts.types.has('I2_S')) return no('verdict.i2s-for-bitnet-cpp');
+  const unknown = ggufArchitecture(facts.architecture) === null || facts.architecture.startsWith('bitnet-');
+  if (facts.types.has('I2_S') && !unknown) return no('verdict.i2s-for-bitnet-cpp');
   if (facts.types.has('type 142') || facts.types.has('type 143')) return no('verdict.types-of-a-fork');
   if (facts.has(/_norm_in\.weight$/)) return no('verdict.no-place-for-subln');
-  if (ggufArchitecture(facts.architecture) === null)
-    return no('verdict.unknown-architecture', { architecture: facts.architecture });
+  if (unknown) return no('verdict.unknown-architecture', { architecture: facts.architecture });
   if (facts.architecture === 'phi3' && facts.has(/ffn_gate\.weight$/)) return no('verdict.phi3-apart');
   if (facts.architecture === 'qwen2' && facts.has(/ffn_(gate|up|down)\.scale$/)) return no('verdict.qwen2-scales');
   const obstacle = sharedObstacle(facts);
@@ -87,7 +87,11 @@ function bitnet(facts: Facts): Verdict {
   if (!facts.types.has('I2_S')) return no('verdict.only-i2s');
   if (facts.has(/\.scale$/)) return no('verdict.scales-beside-i2s');
   if (facts.architecture === 'qwen2' && facts.has(/attn_sub_norm/)) return no('verdict.bias-beside-subln');
-  return sharedObstacle(facts) ?? (newer ? yes('verdict.recent-branch') : loads(facts));
+  const obstacle = sharedObstacle(facts);
+  if (obstacle !== null) return obstacle;
+  if (facts.architecture.startsWith('bitnet-'))
+    return yes('verdict.squared-relu', { architecture: facts.architecture });
+  return newer ? yes('verdict.recent-branch') : loads(facts);
 }
 
 /** Verdicts on a GGUF file that is open. */

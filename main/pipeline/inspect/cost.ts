@@ -17,6 +17,7 @@ import { choosingRows, pretrainSteps, stageSteps, studentConfiguration } from '.
 const ternaryStep = 1.15;
 /** A step of soft codes in float32: it computes two hyperbolic functions of each weight besides. */
 const softStep = 1.3;
+const studentStep = ({ soften }: { readonly soften?: number | undefined }): number => (soften ? softStep : ternaryStep);
 /** A backward pass costs two forward passes. */
 const passesPerStep = 3;
 const backwardPasses = 2;
@@ -56,11 +57,11 @@ export function stepWorkPerToken(model: ModelConfiguration, { rows, tokens, answ
 
 /** The jobs of a recipe, in the order in which they run. */
 export function jobsOf(recipe: Recipe): JobKind[] {
-  const { finetune, cut, pretrain, baseline } = recipe;
+  const { finetune, cut, continueTernary, pretrain, baseline } = recipe;
   return [
     ...(finetune ? ['finetune' as const] : []),
     ...(cut ? ['cut' as const] : []),
-    'refine',
+    ...(continueTernary ? [] : ['refine' as const]),
     ...(recipe.reconstruct ? ['reconstruct' as const] : []),
     ...(pretrain ? ['pretrain' as const] : []),
     'distil',
@@ -70,7 +71,7 @@ export function jobsOf(recipe: Recipe): JobKind[] {
     'measure-teacher',
     ...(baseline ? ['measure-baseline' as const] : []),
     'measure-student',
-    'four-bit',
+    ...(continueTernary ? [] : ['four-bit' as const]),
   ];
 }
 
@@ -84,17 +85,19 @@ export function stepsOf(
   const of = (stage: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings }): number =>
     stageSteps(stage, Math.ceil(trained / stage.optimiser.batchSize));
   const stage2 = pretrain ? pretrainSteps(pretrain) : 0;
+  const answered = trained + (recipe.moreRows?.rows ?? 0);
+  const ofStudent = stageSteps(distil, Math.ceil(answered / distil.optimiser.batchSize));
   return {
     finetune: finetune ? of(finetune) : 0,
     reconstruct: reconstruct
       ? stageSteps(
           reconstruct,
-          Math.ceil(reconstructionRowCount(reconstruct, trained) / reconstruct.optimiser.batchSize),
+          Math.ceil(reconstructionRowCount(reconstruct, answered) / reconstruct.optimiser.batchSize),
         )
       : 0,
     pretrain: stage2,
-    distil: of(distil),
-    baseline: baseline ? of(distil) + stage2 : 0,
+    distil: ofStudent,
+    baseline: baseline ? ofStudent + stage2 : 0,
   };
 }
 
@@ -107,8 +110,9 @@ export function reconstructionRowCount(
 }
 
 /** Tokens of those rows. */
-export function reconstructionTokens(reconstruct: NonNullable<Recipe['reconstruct']>, size: TaskSize): number {
-  return size.tokens + reconstructionRowCount(reconstruct, 0) * reconstruct.sequenceLength;
+export function reconstructionTokens({ reconstruct, moreRows }: Recipe, size: TaskSize): number {
+  const answered = (moreRows?.rows ?? 0) * (size.tokens / size.rows);
+  return size.tokens + answered + reconstructionRowCount(reconstruct!, 0) * reconstruct!.sequenceLength;
 }
 
 /** Steps of `total` in which a balanced gamma is measured. */
@@ -155,8 +159,8 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
   const { reconstruct } = recipe;
   if (reconstruct) {
     // Each layer is trained in one window: together the windows make as much work as the trunk of the model.
-    const all = reconstructionTokens(reconstruct, size);
-    const rows = reconstructionRowCount(reconstruct, size.rows);
+    const all = reconstructionTokens(recipe, size);
+    const rows = reconstructionRowCount(reconstruct, size.rows + (recipe.moreRows?.rows ?? 0));
     const tokens = (steps.reconstruct * all) / Math.ceil(rows / reconstruct.optimiser.batchSize);
     costs.reconstruct = {
       steps: steps.reconstruct * Math.ceil(student.layers / reconstruct.window),
@@ -170,7 +174,7 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
   if (pretrain) {
     const tokens = steps.pretrain * pretrain.sequenceLength * pretrain.optimiser.batchSize;
     const forward = forwardWork(student, tokens, pretrain.sequenceLength, tokens);
-    costs.pretrain = { steps: steps.pretrain, tokens, work: passesPerStep * ternaryStep * forward };
+    costs.pretrain = { steps: steps.pretrain, tokens, work: passesPerStep * studentStep(pretrain) * forward };
   }
   const { tokens, step, evaluating } = onTask(student, steps.distil, distil.optimiser.batchSize);
   const distils = distil.lambda > 0 || distil.gamma !== 0;
@@ -180,7 +184,7 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
     steps: steps.distil,
     tokens,
     work:
-      step(headRows) * ternaryStep * (1 + (measured * measuringPasses) / passesPerStep) +
+      step(headRows) * studentStep(distil) * (1 + (measured * measuringPasses) / passesPerStep) +
       (distils ? forwardWork(teacher, tokens, rowLength, headRows) : 0) +
       evaluating,
   };

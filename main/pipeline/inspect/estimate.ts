@@ -197,7 +197,7 @@ async function diskOf(
       put(kind, { id: 'tokens', bytes, params: { stage: kind, tokens } });
     }
     if (kind === 'reconstruct') {
-      const tokens = reconstructionTokens(recipe.reconstruct!, size);
+      const tokens = reconstructionTokens(recipe, size);
       const width = student.hiddenSize;
       put(kind, { id: 'hidden-states', bytes: 3 * 4 * tokens * width, params: { files: 3, tokens, width } });
     }

@@ -243,7 +243,7 @@ describe('the card of a GGUF file that is still elsewhere', () => {
 
   it('is offered by the search for just the architectures that are read', () => {
     const read = architectures.flatMap(({ fromGguf, modelType }) =>
-      fromGguf ? [[fromGguf.architecture, modelType]] : [],
+      fromGguf ? [fromGguf.architecture, ...(fromGguf.others ?? [])].map((name) => [name, modelType]) : [],
     );
     expect(Object.entries(ggufFamilies).sort()).toEqual(read.sort());
   });

@@ -9,7 +9,12 @@ import { modelFolder } from '../../basics/hub-cache.ts';
 import { openRegularFile } from '../../basics/regular-file.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
 import { readAdapter } from '../../models/adapter.ts';
-import { architectureOf, architectures, parseConfiguration } from '../../models/architectures/index.ts';
+import {
+  architectureOf,
+  familyOfGguf,
+  knownGgufArchitectures,
+  parseConfiguration,
+} from '../../models/architectures/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
 import { type ModelConfiguration, projections } from '../../models/configuration.ts';
 import { hubName } from '../../models/declared-model.ts';
@@ -89,17 +94,20 @@ function foreseeFile(
   path: string,
   { architecture, parameters, contextLength }: NonNullable<RemoteModel['gguf']>,
 ): TeacherCard {
-  const family = architectures.find(({ fromGguf }) => fromGguf !== null && fromGguf.architecture === architecture);
+  const family = familyOfGguf(architecture ?? '');
   const card = { ...emptyCard(path), architecture: family?.title ?? architecture ?? 'unknown' };
   if (family) return { ...card, supported: true, parameters: parameters ?? 0, contextLength: contextLength ?? 0 };
-  const known = architectures.flatMap(({ fromGguf }) => (fromGguf ? [fromGguf.architecture] : []));
-  return { ...card, problem: tell('gguf.architecture', { path, architecture: card.architecture, known }) };
+  return {
+    ...card,
+    problem: tell('gguf.architecture', { path, architecture: card.architecture, known: knownGgufArchitectures() }),
+  };
 }
 
 async function cardOf(folder: string, { configuration, findings }: FolderModel): Promise<TeacherCard> {
   const { weights, problem: weightProblem } = await weightFacts(folder, configuration);
   const { tokenizer, problem: tokenizerProblem, warnings } = await tokenizerFacts(folder, configuration);
-  const problem = weightProblem ?? tokenizerProblem ?? null;
+  const codes = weights.ternary === 'codes' ? tell('teacher.ternary-codes') : null;
+  const problem = weightProblem ?? codes ?? tokenizerProblem ?? null;
   const file = await isModelFile(folder);
   return {
     ...shapeCard(folder, configuration),
@@ -114,6 +122,7 @@ async function cardOf(folder: string, { configuration, findings }: FolderModel):
       configuration,
       file ? (await modelCompanions(folder)).travelling : await tokenizerBytes(folder),
     ),
+    ...(weights.ternary === undefined ? {} : { ternary: weights.ternary }),
     warnings: [...findings, ...quantisationWarnings(weights), ...warnings, ...exportWarnings(configuration)],
   };
 }
@@ -148,9 +157,10 @@ export function studentBytes(
   tokenizerFileBytes: number,
 ): { bodyBytes: number; fileBytes: number } {
   const counts = countParameters(configuration);
-  const bodyBytes = counts.body / 4 + configuration.layers * projections.length * i2STrailerBytes;
+  const { layers, heads, headSize, ffnSize } = configuration;
+  const bodyBytes = counts.body / 4 + layers * projections.length * i2STrailerBytes;
   const dense = (counts.embedding + counts.head) * 2;
-  const subln = configuration.layers * (configuration.heads * configuration.headSize + configuration.ffnSize);
+  const subln = configuration.subln === 'none' ? layers * (heads * headSize + ffnSize) : 0;
   const norms = (counts.total - counts.body - counts.embedding - counts.head + subln) * 4;
   return { bodyBytes, fileBytes: Math.round(bodyBytes + dense + norms + tokenizerFileBytes) };
 }
@@ -177,7 +187,8 @@ async function weightFacts(
 }
 
 /** A teacher that was quantised has lost something; the student is compared with it all the same. */
-function quantisationWarnings({ bitsPerWeight, types }: WeightFacts): Told[] {
+function quantisationWarnings({ bitsPerWeight, types, ternary }: WeightFacts): Told[] {
+  if (ternary !== undefined) return ternary === 'latent' ? [tell('teacher.ternary')] : [];
   return bitsPerWeight === null ? [] : [tell('teacher.quantised', { bits: bitsPerWeight, types })];
 }
 

@@ -81,6 +81,7 @@ describe('the maker of recipes', () => {
     ] as const) {
       const recipe = await makeRecipe(inputs({}, { preset, ...more }));
       expect([recipe.reconstruct !== undefined, rate(recipe) !== undefined]).toEqual([wanted, wanted]);
+      expect(recipe.distil.epochs).toBe(recipe.finetune!.epochs * (wanted && preset !== 'paper' ? 4 : 1));
     }
   });
 

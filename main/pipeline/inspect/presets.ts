@@ -15,9 +15,10 @@ import {
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
-import { assertSameTokenizer } from '../models-of-recipe.ts';
+import { assertSameTokenizer, studentConfiguration } from '../models-of-recipe.ts';
 import { corpusSize } from './corpus-size.ts';
 import { defaultExports } from '../export/export-targets.ts';
+import { countMoreRows, mostMoreRows } from '../task/more-rows.ts';
 import { defaultAnswerTokens } from '../task/task-data.ts';
 
 /**
@@ -48,6 +49,9 @@ export function reconstructionOfPresets(): ReconstructSettings {
  */
 const reconstructedFrom = 50_000_000;
 
+/** So many times as long is the distillation after a reconstruction: its length counted then, on a real model (docs/results.md, "Window reconstruction"). */
+const longerAfterReconstruction = 4;
+
 /** Rows of a task are cut to this many tokens where nobody said otherwise. */
 const usualRow = 512;
 /** Tokens of a packed sequence of Stage 2. */
@@ -66,12 +70,17 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
   const learningRate = rateOf(configuration);
   const studentRate = studentBase === undefined ? learningRate : rateOf(await modelConfiguration(studentBase));
   if (studentBase !== undefined) await assertSameTokenizer(inputs.teacher, studentBase);
+  const further = configuration.ternary;
+  if (further && (studentBase !== undefined || inputs.reconstruct === true || inputs.moreRows !== undefined))
+    throw new TritsmithError('bad-input', 'recipe.ternary-already');
   const paper = preset === 'paper';
   const generation = task.kind === 'generation';
   const reconstruct =
     inputs.reconstruct ??
-    (!paper && studentBase === undefined && countParameters(configuration).total >= reconstructedFrom);
+    (!paper && !further && studentBase === undefined && countParameters(configuration).total >= reconstructedFrom);
   const epochs = preset === 'quick' ? 1 : preset === 'balanced' ? 2 : 3;
+  /** Latent weights of a BitNet are of order 1, fifty times a usual weight: their rate is in units of delta, and nothing pulls them to 0. */
+  const continued = (rate: number) => ({ ...optimiser(rate), ternaryRate: 'auto' as const, weightDecay: 0 });
   const optimiser = (rate: number) => ({ learningRate: rate, ...(paper ? { schedule: 'cosine' as const } : {}) });
   const maxLength = Math.min(task.maxLength ?? usualRow, configuration.maxPositions);
   const tokens =
@@ -92,8 +101,10 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     },
     ...(studentBase === undefined ? {} : { studentBase }),
     ...(keepLayers === undefined ? {} : { cut: { layers: keepLayers } }),
-    finetune: { epochs, optimiser: optimiser(learningRate) },
-    refine: { subln: 'paper', sublnInit: paper ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
+    finetune: further ? null : { epochs, optimiser: optimiser(learningRate) },
+    refine: { subln: 'paper', sublnInit: paper || further ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
+    ...(further ? { continueTernary: true as const, baseline: false } : {}),
+    ...(inputs.moreRows === undefined ? {} : { moreRows: { file: inputs.moreRows, rows: mostMoreRows } }),
     ...(inputs.quantisation === undefined ? {} : { quantisation: inputs.quantisation }),
     ...(reconstruct ? { reconstruct: reconstructionOfPresets() } : {}),
     pretrain:
@@ -103,13 +114,17 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
             corpus: inputs.corpus,
             tokens,
             sequenceLength: Math.min(sequence, configuration.maxPositions),
-            optimiser: { ...optimiser(studentRate), batchSize: 16 },
+            optimiser: { ...(further ? continued(studentRate) : optimiser(studentRate)), batchSize: 16 },
           },
     distil: {
-      epochs,
-      optimiser: reconstruct ? { ...optimiser(studentRate), ternaryRate: 'auto' } : optimiser(studentRate),
-      lambda: generation ? 1 : 10,
-      gamma: paper ? (generation ? 1e3 : 1e5) : 'balanced',
+      epochs: reconstruct && !paper ? longerAfterReconstruction * epochs : epochs,
+      optimiser: further
+        ? continued(studentRate)
+        : reconstruct
+          ? { ...optimiser(studentRate), ternaryRate: 'auto' }
+          : optimiser(studentRate),
+      lambda: further ? 0 : generation ? 1 : 10,
+      gamma: further ? 0 : paper ? (generation ? 1e3 : 1e5) : 'balanced',
       ...(paper ? {} : { gammaRatio: attentionShareFromTeacher }),
       layer: paper ? Math.round(configuration.layers * 0.8) - 1 : -1,
       studentInit: paper || studentBase !== undefined ? 'base' : 'teacher',
@@ -118,10 +133,13 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(inputs.keepBest === undefined ? {} : { keepBest: { measure: inputs.keepBest } }),
   };
   const made = recipeSchema.parse(recipe);
+  // Counted when the task's settings are there, its defaults included.
+  if (made.moreRows) made.moreRows.rows = await countMoreRows(made.moreRows.file, made.task);
   for (const [path, value] of Object.entries(changes)) setField(made, path, value);
   const changed = recipeSchema.safeParse(made);
   if (changed.success) {
     const { data } = changed;
+    if (further) await studentConfiguration(data);
     return data.exports.length > 0 ? data : { ...data, exports: await defaultExports(data) };
   }
   const { path, message } = changed.error.issues[0]!;

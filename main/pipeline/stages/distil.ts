@@ -5,7 +5,8 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
 import type { Distillation } from '../../training/training-step.ts';
-import { modelFolder, teacherFolder } from '../../experiment/folder.ts';
+import { teacherFolder } from '../../experiment/folder.ts';
+import { engineOf } from '../engine.ts';
 import type { JobContext } from '../job.ts';
 import {
   baselineConfiguration,
@@ -13,23 +14,40 @@ import {
   keptLayers,
   pretrainSteps,
   relationLayers,
+  stageSource,
   studentConfiguration,
   studentOptimiser,
 } from '../models-of-recipe.ts';
+import type { MoreRows } from '../task/task-batches.ts';
+import { answeredRows } from './answered-rows.ts';
 import { trainOnTask } from './task-stage.ts';
 
-async function loadDistillation(spec: JobSpec, student: ModelConfiguration): Promise<Distillation> {
+async function loadDistillation(
+  spec: JobSpec,
+  student: ModelConfiguration,
+  context: JobContext,
+): Promise<Distillation> {
   const { recipe, folder } = spec;
   const { distil } = recipe;
   const path = teacherFolder(folder, recipe);
   const configuration = await modelConfiguration(path);
   checkDistillation(recipe, configuration, student);
   const teacher = await Network.create(configuration, await loadParameters(path, configuration), {
-    threads: recipe.threads,
+    ...(await engineOf(recipe, context)).options,
     mode: 'inference',
   });
   const [teacherLayer, studentLayer] = relationLayers(distil.layer, configuration.layers, student.layers);
   return { ...distil, hidden: distil.hidden ?? 0, teacher, teacherLayer, studentLayer };
+}
+
+/** Rows that the teacher answered; the baseline does not see them, but takes as many steps. */
+async function moreRows(spec: JobSpec, context: JobContext, trained: boolean): Promise<MoreRows | undefined> {
+  const rows = await answeredRows(spec, context);
+  if (rows === null) return undefined;
+  const count = rows.lengths.length;
+  if (trained) return { rows, count };
+  await rows.close();
+  return { rows: null, count };
 }
 
 export async function distilStudent(spec: JobSpec, context: JobContext): Promise<JobResults['distil']> {
@@ -42,11 +60,13 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
     {
       job: 'distil',
       configuration,
-      source: modelFolder(folder, recipe.pretrain ? 'pretrained' : recipe.reconstruct ? 'reconstructed' : 'refined'),
+      source: stageSource(recipe, folder, 'distil'),
       result: 'student',
       training: { ...distil, optimiser: studentOptimiser(recipe, distil.optimiser) },
       anneal: distil.anneal,
-      ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration) } : {}),
+      soften: distil.soften,
+      moreRows: () => moreRows(spec, context, true),
+      ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration, context) } : {}),
     },
     context,
   );
@@ -65,6 +85,7 @@ export async function trainBaseline(spec: JobSpec, context: JobContext): Promise
       keptLayers: keptLayers(recipe, await modelConfiguration(source), folder),
       result: 'baseline',
       training: recipe.distil,
+      moreRows: () => moreRows(spec, context, false),
       moreSteps: recipe.pretrain ? pretrainSteps(recipe.pretrain) : 0,
     },
     context,

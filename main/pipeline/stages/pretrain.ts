@@ -2,10 +2,16 @@
 import type { JobSpec } from '../../contract/jobs.ts';
 import { corpusBatches, corpusNotes, tokeniseCorpus } from './corpus-tokens.ts';
 import { textSha256 } from '../../basics/file-digest.ts';
-import { cachedTokens, modelFolder } from '../../experiment/folder.ts';
+import { cachedTokens } from '../../experiment/folder.ts';
 import { rootFirst } from '../../training/collective.ts';
 import { collectiveOf, type JobContext, obeyStop } from '../job.ts';
-import { pretrainSteps, recipeTokenizer, studentConfiguration, studentOptimiser } from '../models-of-recipe.ts';
+import {
+  pretrainSteps,
+  recipeTokenizer,
+  stageSource,
+  studentConfiguration,
+  studentOptimiser,
+} from '../models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
 
 export async function pretrainStudent(
@@ -47,22 +53,23 @@ export async function pretrainStudent(
     });
   const configuration = await studentConfiguration(recipe, folder);
   try {
-    await trainStage(
+    const { computedOn } = await trainStage(
       {
         job: 'pretrain',
         folder,
         recipe,
         configuration,
-        source: modelFolder(folder, recipe.reconstruct ? 'reconstructed' : 'refined'),
+        source: stageSource(recipe, folder, 'pretrain'),
         result: 'pretrained',
         batches,
         optimiser: studentOptimiser(recipe, pretrain.optimiser),
         totalSteps,
+        soften: pretrain.soften,
       },
       context,
     );
+    return { steps: totalSteps, tokens: wanted, ...(computedOn && { computedOn }) };
   } finally {
     await batches.close();
   }
-  return { steps: totalSteps, tokens: wanted };
 }

@@ -22,6 +22,7 @@ import { HiddenFile } from '../../training/hidden-file.ts';
 import { relativeError } from '../../training/relative-error.ts';
 import { train } from '../../training/trainer.ts';
 import { type WindowBatch, WindowStep } from '../../training/window-step.ts';
+import { engineOf } from '../engine.ts';
 import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
 import { stageSteps, studentConfiguration, studentSource } from '../models-of-recipe.ts';
 import { type ReconstructionRows, reconstructionRows } from './reconstruction-rows.ts';
@@ -109,6 +110,7 @@ class Reconstruction {
   #open: HiddenFile[] = [];
   /** Steps that are finished, and those of them that an earlier session took. */
   #done = 0;
+  #computedOn: string[] | undefined;
   #resumed = 0;
 
   constructor(spec: JobSpec, context: JobContext, configuration: ModelConfiguration, rows: ReconstructionRows) {
@@ -149,7 +151,12 @@ class Reconstruction {
       this.#context.emit({ type: 'metrics', step: this.#done, values: { 'window-error': error } });
     }
     if (isRoot(this.#collective)) await this.#save();
-    return { steps: this.#done, windows: this.#windows.length, error };
+    return {
+      steps: this.#done,
+      windows: this.#windows.length,
+      error,
+      ...(this.#computedOn && { computedOn: this.#computedOn }),
+    };
   }
 
   async #keep(window: Window, { parameters }: Network): Promise<void> {
@@ -234,7 +241,7 @@ class Reconstruction {
   ): Promise<HiddenFile> {
     const parameters = await loadWindow(source, dense, { first, count });
     const network = await Network.create(windowConfiguration(dense, { first, count }), parameters, {
-      threads: this.#spec.recipe.threads,
+      ...(await engineOf(this.#spec.recipe, this.#context)).options,
       mode: 'inference',
     });
     try {
@@ -289,8 +296,9 @@ class Reconstruction {
     const { optimiser, soften } = this.#settings;
     const { first, count } = window;
     const configuration = windowConfiguration(this.#configuration, window);
+    const { options, computesOn } = await engineOf(recipe, this.#context);
     const network = await Network.create(configuration, await loadWindow(this.#refined, this.#configuration, window), {
-      threads: recipe.threads,
+      ...options,
       mode: 'training',
       recomputeActivations: recipe.recomputeActivations,
       arithmetic: { products: 'float32' },
@@ -327,6 +335,7 @@ class Reconstruction {
             folder: join(checkpointFolder(folder, 'reconstruct'), `window-${window.index}`),
             ...recipe.checkpoint,
           },
+          ...(computesOn === undefined ? {} : { computesOn }),
           ...shardsOf(recipe, this.#context),
           configuration: digest,
         },
@@ -348,6 +357,7 @@ class Reconstruction {
         },
       );
       this.#done = before + result.step;
+      this.#computedOn = result.computedOn ?? this.#computedOn;
       if (result.outcome !== 'done') throw new JobStopped(result.outcome, this.#done);
       return network;
     } catch (thrown) {

@@ -1,4 +1,4 @@
-/** The rows that windows are reconstructed on: the task's training rows, their answers as text like any other, and texts without labels. */
+/** The rows that windows are reconstructed on: the task's training rows, their answers as text like any other, rows that the teacher answered, and texts. */
 import { textSha256 } from '../../basics/file-digest.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { ReconstructSettings } from '../../contract/recipe.ts';
@@ -6,6 +6,8 @@ import { cachedTokens } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import { choosingRows, recipeTokenizer } from '../models-of-recipe.ts';
 import { taskRows } from '../task/task-batches.ts';
+import type { TokenisedRows } from '../task/tokenised-rows.ts';
+import { answeredRows } from './answered-rows.ts';
 import { corpusNotes, type CorpusTokens, tokeniseCorpus } from './corpus-tokens.ts';
 
 export interface ReconstructionRows {
@@ -29,7 +31,9 @@ export async function reconstructionRows(
   const { rows: labelled } = await taskRows(spec, context, (read) => say(`${read} rows read`));
   const { corpus, sequenceLength } = settings;
   let texts: CorpusTokens | null = null;
+  let answered: TokenisedRows | null = null;
   try {
+    answered = await answeredRows(spec, context);
     if (corpus !== undefined) {
       const tokenizer = await recipeTokenizer(spec.recipe);
       texts = await tokeniseCorpus(
@@ -47,21 +51,34 @@ export async function reconstructionRows(
     }
   } catch (thrown) {
     await labelled.close();
+    await answered?.close();
     throw thrown;
   }
   const length = texts === null ? 0 : Math.min(sequenceLength, texts.tokens);
   const sequences = texts === null ? 0 : Math.floor(texts.tokens / length);
   // Rows that the best step is chosen with are seen by no stage.
   const count = labelled.lengths.length - choosingRows(spec.recipe, labelled.lengths.length);
+  const ofTask = count + (answered?.lengths.length ?? 0);
   return {
     lengths: Int32Array.from([
       ...labelled.lengths.subarray(0, count),
+      ...(answered?.lengths ?? []),
       ...Array.from({ length: sequences }, () => length),
     ]),
-    fingerprint: textSha256(JSON.stringify([labelled.fingerprint, texts === null ? null : [texts.sha256, length]])),
-    read: async (row) => (row < count ? (await labelled.read(row)).ids : texts!.read((row - count) * length, length)),
+    fingerprint: textSha256(
+      JSON.stringify([
+        labelled.fingerprint,
+        texts === null ? null : [texts.sha256, length],
+        ...(answered === null ? [] : [answered.fingerprint]),
+      ]),
+    ),
+    read: async (row) => {
+      if (row >= ofTask) return texts!.read((row - ofTask) * length, length);
+      return (await (row < count ? labelled.read(row) : answered!.read(row - count))).ids;
+    },
     close: async () => {
       await labelled.close();
+      await answered?.close();
       await texts?.close();
     },
   };

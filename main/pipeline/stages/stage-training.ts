@@ -21,6 +21,7 @@ import type { StepChoice } from '../evaluate/step-choice.ts';
 import type { TrainingEvaluation } from '../evaluate/training-evaluation.ts';
 import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
 import { assertSame } from '../ranks.ts';
+import { engineOf } from '../engine.ts';
 import { findsCodes } from '../models-of-recipe.ts';
 import { saveModel } from './save-model.ts';
 import { type DecidedTraining, trainingDigest, trainingDigest010 } from './what-decides.ts';
@@ -39,6 +40,8 @@ export interface StageTraining extends DecidedTraining {
   readonly optimiser: OptimiserSettings;
   /** See `TrainerSettings.anneal`. */
   readonly anneal?: number | undefined;
+  /** See `TrainerSettings.soften`. */
+  readonly soften?: number | undefined;
   /** Accuracy on held-out rows while training; released at the end. */
   readonly evaluation?: TrainingEvaluation | null;
   /** Looks at the rows that choose the best step; released at the end. */
@@ -46,8 +49,8 @@ export interface StageTraining extends DecidedTraining {
 }
 
 /** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */
-async function arithmeticOf({ recipe, anneal, configuration }: StageTraining): Promise<TernaryArithmetic> {
-  if (anneal) return { products: 'float32' };
+async function arithmeticOf({ recipe, anneal, soften, configuration }: StageTraining): Promise<TernaryArithmetic> {
+  if (anneal || soften) return { products: 'float32' };
   const oneScale = configuration.ternary && scaleKind(configuration.quantisation) === 'tensor';
   if (!recipe.fixedPointGradients || !oneScale) return {};
   if (await exactByteProducts()) return { gradients: 'int16' };
@@ -94,7 +97,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
   const { job, folder, recipe, source, configuration, batches, optimiser, totalSteps } = stage;
   const kept = stage.keptLayers ?? null;
   const parameters = await loadParameters(source, configuration, { kept });
-  const options = { threads: recipe.threads };
+  const { options, computesOn } = await engineOf(recipe, context);
   const network = await Network.create(configuration, parameters, {
     ...options,
     mode: 'training',
@@ -115,7 +118,9 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     optimiser,
     totalSteps,
     ...(stage.anneal === undefined ? {} : { anneal: stage.anneal }),
+    ...(stage.soften === undefined ? {} : { soften: stage.soften }),
     checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
+    ...(computesOn === undefined ? {} : { computesOn }),
     configuration: configurationDigest,
     earlierConfigurations: [trainingDigest010(stage)],
     ...shardsOf(recipe, context),
@@ -144,6 +149,10 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     await network.release();
   }
   if (isRoot(collective)) await saveModel(context, folder, stage.result, source, configuration, parameters, kept);
-  const { step, best } = result;
-  return { steps: step, ...(best && choice ? { kept: { step: best.step, ...choice.describe(best.score) } } : {}) };
+  const { step, best, computedOn } = result;
+  return {
+    steps: step,
+    ...(computedOn && { computedOn }),
+    ...(best && choice ? { kept: { step: best.step, ...choice.describe(best.score) } } : {}),
+  };
 }

@@ -7,15 +7,17 @@ import type { Distillation } from '../../training/training-step.ts';
 import { stepChoice } from '../evaluate/step-choice.ts';
 import { trainingEvaluation } from '../evaluate/training-evaluation.ts';
 import { collectiveOf, type JobContext } from '../job.ts';
-import { taskBatches } from '../task/task-batches.ts';
+import { type MoreRows, taskBatches } from '../task/task-batches.ts';
 import { type StageTraining, trainStage } from './stage-training.ts';
 
 export interface TaskStage extends Pick<
   StageTraining,
-  'job' | 'configuration' | 'source' | 'keptLayers' | 'result' | 'anneal'
+  'job' | 'configuration' | 'source' | 'keptLayers' | 'result' | 'anneal' | 'soften'
 > {
   /** How long and how the stage trains. */
   readonly training: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings };
+  /** What the student learns from besides the task's rows. */
+  readonly moreRows?: () => Promise<MoreRows | undefined>;
   /** Steps beyond those that `training` says. */
   readonly moreSteps?: number;
   /** Loads what a student learns from, once the rows are there; its teacher is released at the end. */
@@ -28,9 +30,9 @@ export interface TaskStage extends Pick<
  * @throws JobStopped when the job was told to pause or cancel
  */
 export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobContext): Promise<JobResults['distil']> {
-  const { training, moreSteps = 0, loadDistillation, ...model } = stage;
-  const { task, batches, choosing, steps, close } = await rootFirst(collectiveOf(context), () =>
-    taskBatches(spec, training, context),
+  const { training, moreSteps = 0, moreRows, loadDistillation, ...model } = stage;
+  const { task, batches, choosing, steps, close } = await rootFirst(collectiveOf(context), async () =>
+    taskBatches(spec, training, context, await moreRows?.()),
   );
   const totalSteps = steps + moreSteps;
   let distillation: Distillation | null = null;

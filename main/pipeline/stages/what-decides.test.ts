@@ -14,7 +14,7 @@ import { runJob } from '../run-job.ts';
 import { decides, decidingFields, type Stage, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
 const stages = Object.keys(decidingFields) as Stage[];
-/** No trained number depends on these (on `threads` only in the last digits, so a run may go on with others; threads.test.ts). */
+/** No trained number depends on these (on `threads` and `engine` only in the last digits, so a run may go on with others; threads.test.ts, on-a-card.test.ts). */
 const decidesNothing = [
   'version',
   'name',
@@ -25,6 +25,7 @@ const decidesNothing = [
   'checkpoint.minutes',
   'recomputeActivations',
   'threads',
+  'engine',
   'evaluation.rowsDuringTraining',
   'evaluation.everySteps',
   'exports',
@@ -54,6 +55,8 @@ const minimal = {
   keepBest: { measure: 'accuracy' },
 } as const;
 const recipe = recipeSchema.parse(minimal);
+/** With every group of fields that a value can be put into. */
+const whole = recipeSchema.parse({ ...minimal, moreRows: { file: '/unlabelled.csv', rows: 10 } });
 
 /** Another value of every field that can be changed. */
 const others: Record<string, unknown> = {
@@ -91,12 +94,15 @@ const others: Record<string, unknown> = {
   'keepBest.patience': 2,
   'refine.subln': 'all',
   'refine.sublnInit': 'ones',
+  continueTernary: true,
   'refine.dropQkvBias': true,
   'quantisation.weights.scale': 'absmedian',
   'quantisation.weights.group': 'row',
   'quantisation.weights.sparsity': '2:4',
   fixedPointGradients: true,
   'reconstruct.window': 2,
+  'moreRows.file': '/more.csv',
+  'moreRows.rows': 77,
   'reconstruct.soften': 0.5,
   'reconstruct.laterRates': 0.5,
   'reconstruct.corpus': '/more-texts',
@@ -105,7 +111,9 @@ const others: Record<string, unknown> = {
   'pretrain.corpus': '/texts',
   'pretrain.tokens': 2000,
   'pretrain.sequenceLength': 64,
+  'pretrain.soften': 0.5,
   'distil.lambda': 1,
+  'distil.soften': 0.5,
   'distil.gamma': 100,
   'distil.gammaRatio': 0.1,
   'distil.tau': 2,
@@ -142,7 +150,7 @@ const others: Record<string, unknown> = {
 };
 
 function withValue(path: string, value: unknown): Recipe {
-  const copy = structuredClone(recipe) as unknown as Record<string, unknown>;
+  const copy = structuredClone(whole) as unknown as Record<string, unknown>;
   const names = path.split('.');
   const last = names.pop()!;
   let at = copy;
@@ -184,7 +192,7 @@ describe('what decides a stage', () => {
   });
 
   it.each(stages)('%s: changes with each of its fields and with no other', (stage) => {
-    const before = JSON.stringify(decides(stage, recipe));
+    const before = JSON.stringify(decides(stage, whole));
     for (const path of decidingFields[stage]) expect(path in others, path).toBe(true);
     for (const [path, value] of Object.entries(others)) {
       const changed = JSON.stringify(decides(stage, withValue(path, value))) !== before;

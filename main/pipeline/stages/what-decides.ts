@@ -1,8 +1,8 @@
 /**
  * What of a recipe decides the numbers of a training stage: one list of fields per stage, the stages before it included. A checkpoint is
- * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it. `threads` is
- * in none: it changes numbers as another processor does, in the last digits (docs/architecture.md, "Engine"). Of a run in shards, which promises the
- * same bits for any number of ranks, it decides too.
+ * continued where none of these has changed. A new field of the recipe goes into a list here, or into none if no number depends on it. `threads` and
+ * `engine` are in none: they change numbers as another processor does, in the last digits (docs/architecture.md, "Engine"). Of a run in shards, which promises the
+ * same bits for any number of ranks, `threads` decides too.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -64,11 +64,12 @@ const common = [
 
 const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
 const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];
-const refine = [...cut, ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
+const refine = [...cut, 'continueTernary', ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
 /** How student and baseline are quantised. */
 const quantisation = inside('quantisation.weights', ['scale', 'group', 'sparsity']);
 const reconstruct = [
   ...refine,
+  ...inside('moreRows', ['file', 'rows']),
   ...quantisation,
   ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'laterRates', 'corpus', 'tokens', 'sequenceLength']),
   ...inside('reconstruct.optimiser', studentOptimiserFields),
@@ -76,7 +77,7 @@ const reconstruct = [
 const pretrain = [
   ...reconstruct,
   'fixedPointGradients',
-  ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength']),
+  ...inside('pretrain', ['corpus', 'tokens', 'sequenceLength', 'soften']),
   ...inside('pretrain.optimiser', studentOptimiserFields),
 ];
 const distil = [
@@ -93,6 +94,7 @@ const distil = [
     'layer',
     'splitHeads',
     'anneal',
+    'soften',
   ]),
   ...inside('distil.optimiser', studentOptimiserFields),
 ];
@@ -102,6 +104,8 @@ const baseline = [
   'studentBase',
   // Which layers stay is measured on the model that the student starts from.
   ...inside('cut', ['layers']),
+  // As many steps as the student takes.
+  ...inside('moreRows', ['file', 'rows']),
   'refine.dropQkvBias',
   ...quantisation,
   'fixedPointGradients',
@@ -216,7 +220,7 @@ export function trainingDigest({ job, recipe, totalSteps, configuration, batches
 
 /** The digest that version 0.1.0 wrote: nearly the whole recipe. Its checkpoints are still continued. */
 export function trainingDigest010({ job, recipe, totalSteps, configuration, batches }: DecidedTraining): string {
-  const deciding = { ...recipe, name: '', exports: [], threads: 0, checkpoint: null };
+  const deciding = { ...recipe, name: '', exports: [], threads: 0, engine: undefined, checkpoint: null };
   const shape = decidingShape(configuration);
   return textSha256(JSON.stringify({ job, deciding, totalSteps, configuration: shape, data: batches.fingerprint }));
 }

@@ -1,7 +1,8 @@
 /** Steps over a task's training rows, for the stages that train on the task. */
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
-import { type BatchSource, type Example, exampleBatches } from '../../training/batches.ts';
+import { type BatchSource, type Example, exampleBatches, type ExampleRows } from '../../training/batches.ts';
+import { textSha256 } from '../../basics/file-digest.ts';
 import { cachedTokens } from '../../experiment/folder.ts';
 import { type JobContext, obeyStop } from '../job.ts';
 import { choosingRows, stageSteps } from '../models-of-recipe.ts';
@@ -38,15 +39,23 @@ export interface TaskBatches {
   close(): Promise<void>;
 }
 
+/** Rows besides the task's own. */
+export interface MoreRows {
+  /** Trained on too, and closed with the batches; null: they only count for the length of the stage. */
+  readonly rows: TokenisedRows | null;
+  readonly count: number;
+}
+
 /** @throws JobStopped when the job is told to stop while rows are read */
 export async function taskBatches(
   spec: JobSpec,
   length: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings },
   context: JobContext,
+  more: MoreRows = { rows: null, count: 0 },
 ): Promise<TaskBatches> {
   const trainedOn = (rows: number): number => rows - choosingRows(spec.recipe, rows);
   const stepsOf = ({ trainRows }: PreparedTask): number =>
-    stageSteps(length, Math.ceil(trainedOn(trainRows) / length.optimiser.batchSize));
+    stageSteps(length, Math.ceil((trainedOn(trainRows) + more.count) / length.optimiser.batchSize));
   const { task, rows } = await taskRows(spec, context, (read, prepared) => {
     const note = `${read} rows read`;
     context.emit({ type: 'progress', done: 0, total: stepsOf(prepared), unit: 'steps', resumed: 0, note });
@@ -59,11 +68,25 @@ export async function taskBatches(
   return {
     task,
     choosing,
-    batches: exampleBatches(
-      { ...rows, lengths: rows.lengths.subarray(0, count) },
-      { ...length.optimiser, seed: spec.recipe.seed },
-    ),
+    batches: exampleBatches(joined({ ...rows, lengths: rows.lengths.subarray(0, count) }, more.rows), {
+      ...length.optimiser,
+      seed: spec.recipe.seed,
+    }),
     steps: stepsOf(task),
-    close: () => rows.close(),
+    close: async () => {
+      await rows.close();
+      await more.rows?.close();
+    },
+  };
+}
+
+/** The task's rows and, behind them, others. */
+function joined(own: ExampleRows, more: ExampleRows | null): ExampleRows {
+  if (more === null) return own;
+  const count = own.lengths.length;
+  return {
+    lengths: Int32Array.from([...own.lengths, ...more.lengths]),
+    fingerprint: textSha256(JSON.stringify([own.fingerprint, more.fingerprint])),
+    read: (row) => (row < count ? own.read(row) : more.read(row - count)),
   };
 }

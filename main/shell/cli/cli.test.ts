@@ -33,7 +33,11 @@ afterEach(() => {
 });
 
 function cli(script: string, ...args: string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: parent });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], {
+    encoding: 'utf8',
+    cwd: parent,
+    env: { ...process.env, TRITSMITH_COMPONENTS: join(parent, 'components') },
+  });
   return { code: status, out: stdout, err: stderr };
 }
 function json(text: string): unknown {
@@ -82,6 +86,7 @@ describe('help', () => {
     'report',
     'evaluate',
     'export',
+    'convert',
     'inspect',
     'generate',
     'classify',
@@ -154,6 +159,8 @@ describe('a run', () => {
       '9',
       '--name',
       'from flags',
+      '--engine',
+      'gpu',
       '--print-recipe',
       '--json',
     );
@@ -161,6 +168,7 @@ describe('a run', () => {
     expect(json(out)).toMatchObject({
       name: 'from flags',
       seed: 9,
+      engine: 'gpu',
       preset: 'balanced',
       teacher: join(parent, 'teacher'),
       task: { train: join(parent, 'train.tsv'), textColumns: ['text'], labelColumn: 'label' },
@@ -176,8 +184,11 @@ describe('a run', () => {
     expect(run.err()).toContain(`tritsmith resume waits-in-finetune-1 --workspace ${workspace}`);
     const listed = cli(real, 'list', '--workspace', workspace, '--json');
     expect(json(listed.out)).toMatchObject([{ id: 'waits-in-finetune-1', state: 'paused' }]);
-    const resumed = cli(counting, 'resume', 'latest', '--workspace', workspace, '--json');
+    const resumed = cli(counting, 'resume', 'latest', '--engine', 'cpu', '--workspace', workspace, '--json');
     expect(resumed.code).toBe(0);
+    expect(json(cli(real, 'show', 'latest', '--workspace', workspace, '--json').out)).toMatchObject({
+      recipe: { engine: 'cpu' },
+    });
     expect(comparison.safeParse(json(resumed.out)).success).toBe(true);
     const again = cli(counting, 'resume', 'latest', '--workspace', workspace);
     expect(again.code).toBe(2);
@@ -335,6 +346,7 @@ describe('the machine, teachers and tasks', () => {
       'machine.memory',
       'machine.disk',
       'machine.providers',
+      'machine.no-webgpu',
     ]);
     expect(report.findings[0]!.message).toBe(`Cores: ${report.machine.cores}`);
     for (const { reason } of report.findings) expect(reason.length).toBeGreaterThan(20);

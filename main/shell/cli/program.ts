@@ -5,6 +5,7 @@ import { benchmarkCommand } from './commands/benchmark.ts';
 import { classifyCommand } from './commands/classify.ts';
 import { compareCommand } from './commands/compare.ts';
 import { componentsCommand } from './commands/components.ts';
+import { convertCommand } from './commands/convert.ts';
 import { corpusCommand } from './commands/corpus.ts';
 import { demoCommand } from './commands/demo.ts';
 import { deployCommand } from './commands/deploy.ts';
@@ -40,6 +41,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   reportCommand,
   evaluateCommand,
   exportCommand,
+  convertCommand,
   inspectCommand,
   generateCommand,
   classifyCommand,

@@ -33,6 +33,7 @@ export function withPaths(recipe: Recipe, file: (path: string) => string, model 
       train: file(recipe.task.train),
       ...(recipe.task.dev === undefined ? {} : { dev: file(recipe.task.dev) }),
     },
+    ...(recipe.moreRows === undefined ? {} : { moreRows: { ...recipe.moreRows, file: file(recipe.moreRows.file) } }),
     ...(recipe.reconstruct?.corpus === undefined
       ? {}
       : { reconstruct: { ...recipe.reconstruct, corpus: file(recipe.reconstruct.corpus) } }),
@@ -56,6 +57,7 @@ export function assertInputsExist(recipe: Recipe): void {
       : [{ what: 'student-base', path: recipe.studentBase, model: true } as const]),
     { what: 'training-rows', path: recipe.task.train },
     ...(recipe.task.dev === undefined ? [] : [{ what: 'evaluation-rows', path: recipe.task.dev } as const]),
+    ...(recipe.moreRows === undefined ? [] : [{ what: 'more-rows', path: recipe.moreRows.file } as const]),
     ...(recipe.reconstruct?.corpus === undefined ? [] : [{ what: 'corpus', path: recipe.reconstruct.corpus } as const]),
     ...(recipe.pretrain === null ? [] : [{ what: 'corpus', path: recipe.pretrain.corpus } as const]),
   ];

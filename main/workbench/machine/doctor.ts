@@ -2,6 +2,7 @@
 import { readFileSync, statfsSync } from 'node:fs';
 import { freeMemory } from '../../basics/free-memory.ts';
 import { TritsmithError } from '../../contract/errors.ts';
+import type { RuntimeProbe } from '../../contract/queries.ts';
 import type { ModelForecast } from '../../contract/estimates.ts';
 import { sumOf } from '../../contract/quantities.ts';
 import { message } from '../../contract/messages/message.ts';
@@ -37,6 +38,7 @@ export async function examine(port: SpawnPort, workspaceFolder: string): Promise
       memory(machine.memoryBytes, machine.memoryFreeBytes, models),
       disk(workspace.freeBytes, models[0]),
       providers(executionProviders, broken),
+      ...(probe instanceof TritsmithError ? [] : [graphicsCard(probe.card)]),
     ],
   };
 }
@@ -90,6 +92,13 @@ function providers(found: readonly { name: string; bundled: boolean }[], broken:
   if (broken !== null) return { ...message('machine.no-engine', { problem: tellError(broken) }), level: 'problem' };
   const usable = found.filter((provider) => provider.bundled).map((provider) => provider.name);
   return { ...message('machine.providers', { providers: usable }), level: 'fine' };
+}
+
+function graphicsCard({ installed, found, verdict }: RuntimeProbe['card']): DoctorFinding {
+  if (!installed) return { ...message('machine.no-webgpu'), level: 'fine' };
+  if (!found) return { ...message('machine.no-card'), level: 'limit' };
+  const level = verdict?.failed ? 'problem' : 'fine';
+  return { ...message('machine.card', { ...found, verdict }), level };
 }
 
 /** What the kernels care about, from /proc/cpuinfo; where the system has no such file, what `kernels`, those that run here, say of it. */

@@ -95,8 +95,8 @@ const sizes = new Kept<TaskSize>(4);
 const forecasts = new Kept<RecipeForecast>(12);
 
 /** Size and time of the last change of the files that a question is about. */
-function stampsOf({ teacher, task, reconstruct, pretrain }: Recipe): string[] {
-  const corpora = [pretrain?.corpus, reconstruct?.corpus].map((path) => path ?? task.train);
+function stampsOf({ teacher, task, moreRows, reconstruct, pretrain }: Recipe): string[] {
+  const corpora = [pretrain?.corpus, reconstruct?.corpus, moreRows?.file].map((path) => path ?? task.train);
   const paths = [teacher, join(teacher, 'config.json'), task.train, task.dev ?? task.train, ...corpora];
   return paths.map((path) => {
     const found = statSync(path, { throwIfNoEntry: false });

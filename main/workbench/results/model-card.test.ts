@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { experimentRecord, stageRecord } from '../../contract/experiments.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
-import { cutSentences, htmlCard, keptSentences, markdownCard, sureSentences } from './model-card.ts';
+import { cardSentences, cutSentences, htmlCard, keptSentences, markdownCard, sureSentences } from './model-card.ts';
 
 const name = 'A *bold* [link](http://evil.example) ![](http://evil.example/x.png) <b>&amp; http://evil.example';
 
@@ -142,4 +142,29 @@ it('says from which score on how many answers are right, and nothing of threshol
     markdownCard(record(), { comparison: null, evaluations: [evaluation], exports: [], differences: null }),
   ).toContain('it is right on 95.0 % of them');
   expect(sureSentences([{ ...evaluation, model: 'teacher' }])).toEqual([]);
+});
+
+it('says which card trained a model, and where another processor had a part in it', () => {
+  const stage = {
+    position: 0,
+    weight: 1,
+    state: 'done',
+    done: 9,
+    total: 9,
+    unit: 'steps',
+    started: 1,
+    ended: 2,
+    seconds: 1,
+    error: null,
+  };
+  const card = 'nvidia ampere (NVIDIA: 580.95.05)';
+  const stages = [
+    { ...stage, kind: 'finetune', result: { steps: 20 } },
+    { ...stage, kind: 'distil', result: { steps: 20, computedOn: [card, 'processor'] } },
+    { ...stage, kind: 'baseline', result: { steps: 20, computedOn: [card] } },
+  ].map((each) => stageRecord.parse(each));
+  expect(cardSentences({ stages })).toEqual([
+    `Student (BitDistill): trained on ${card}, then on the processor: the same run on one of them ends with other bits.`,
+    `BitNet-SFT (ternary, fine-tuned only): trained on ${card}.`,
+  ]);
 });

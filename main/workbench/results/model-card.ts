@@ -63,6 +63,7 @@ export function markdownCard(record: ExperimentRecord, results: CardResults): st
     ...(student === undefined ? [] : ['', evaluatedOn(student)]),
     ...cutSentences(record).flatMap((sentence) => ['', sentence]),
     ...keptSentences(record).flatMap((sentence) => ['', sentence]),
+    ...cardSentences(record).flatMap((sentence) => ['', sentence]),
     ...pairedSentences(results.evaluations).flatMap((sentence) => ['', sentence]),
     ...sure.flatMap((sentence) => ['', sentence]),
     ...(request === null
@@ -161,6 +162,21 @@ export function keptSentences({ stages }: Pick<ExperimentRecord, 'stages'>): str
     return [
       `${names[keptModels[kind]]}: step ${kept.step.toLocaleString('en')} of ${steps.toLocaleString('en')} was kept, the best by ${measures[kept.measure]} (${value}) on ${kept.rows.toLocaleString('en')} training rows that were set apart to choose with; the evaluation rows chose nothing.`,
     ];
+  });
+}
+
+/** Of each model that a graphics card trained: which one, and whether anything else had a part in it. */
+export function cardSentences({ stages }: Pick<ExperimentRecord, 'stages'>): string[] {
+  return stages.flatMap(({ kind, result }) => {
+    if (kind !== 'finetune' && kind !== 'distil' && kind !== 'baseline') return [];
+    const computedOn = jobResults[kind].safeParse(result).data?.computedOn ?? [];
+    const [first, ...others] = computedOn.map((name) => (name === 'processor' ? 'the processor' : name));
+    if (first === undefined) return [];
+    const mixed =
+      others.length === 0
+        ? ''
+        : `, then on ${others.join(', then on ')}: the same run on one of them ends with other bits`;
+    return [`${names[keptModels[kind]]}: trained on ${first}${mixed}.`];
   });
 }
 

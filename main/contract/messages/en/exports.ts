@@ -83,6 +83,25 @@ export const exports = {
     message: `${path} holds ${count} tensors instead of ${expected}.`,
     remedy: 'Check the disk, then export again.',
   }),
+  'convert.not-ternary': ({ model }: { model: string }): Sentences => ({
+    message: `${model} is not ternary, so there is nothing to write as it is.`,
+    reason: 'Only a BitNet can be converted without training.',
+    remedy: 'Make a ternary student of it: tritsmith run --teacher <model> --train <table>.',
+  }),
+  'convert.type': ({ type }: { type: string }): Sentences => ({
+    message: `A model is not converted to ${type}.`,
+    remedy: 'Choose i2_s, q2_0, tq2_0 or tq1_0.',
+  }),
+  'convert.exists': ({ path }: { path: string }): Sentences => ({
+    message: `${path} is there already.`,
+    remedy: 'Name another file, or move that one away.',
+  }),
+  'export.ternary-as-dense': ({ type }: { type: string }): Sentences => ({
+    message: `A model that is ternary already is not written as ${type}.`,
+    reason:
+      'Its latent weights in higher precision would be another model: only rounded do they compute what it computes.',
+    remedy: 'Choose a ternary type, such as i2_s.',
+  }),
   'export.only-ternary-folders': (): Sentences => ({
     message: 'Only a ternary student is exported as a "bitnet" folder.',
     remedy: 'The teacher is a Hugging Face folder already: see the experiment\'s "teacher" folder.',

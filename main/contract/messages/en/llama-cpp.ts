@@ -2,8 +2,6 @@
 import type { Names } from '../names.ts';
 import { capital, type Sentences } from '../sentences.ts';
 
-const without = 'Everything else works without it.';
-
 export const llamaCpp = {
   'llama-cpp.not-installed': (_: undefined, names: Names): Sentences => ({
     message: 'llama.cpp is not installed.',
@@ -38,32 +36,4 @@ export const llamaCpp = {
   }),
   'llama-cpp.holds-a-model': (): Sentences => ({ message: 'This process holds a model already.' }),
   'llama-cpp.holds-no-model': (): Sentences => ({ message: 'This process holds no model yet.' }),
-  'llama-cpp.disk-full': ({ megabytes }: { megabytes: number }): Sentences => ({
-    message: 'The disk is full, so llama.cpp could not be installed.',
-    reason: `It takes about ${megabytes} MB, and npm’s cache keeps what it downloaded.`,
-    remedy:
-      'Free some space on the disk of the components folder and of npm’s cache, then try again. Everything else works without it.',
-  }),
-  'llama-cpp.not-installable': ({ why }: { why: 'network' | 'integrity' | 'npm' }): Sentences => ({
-    message: 'llama.cpp could not be installed.',
-    reason: {
-      network: 'The package registry could not be reached.',
-      integrity: 'What was downloaded is not what was expected (EINTEGRITY).',
-      npm: 'npm ended with an error.',
-    }[why],
-    remedy: `${without} Connect to the internet, then try again.`,
-  }),
-  'llama-cpp.no-binary': ({ platform, processor }: { platform: string; processor: string }): Sentences => ({
-    message: 'llama.cpp cannot be installed here.',
-    reason: `There is no ready-made binary for ${platform} on ${processor} processors.`,
-    remedy: without,
-  }),
-  'llama-cpp.no-npm': ({ problem }: { problem: string }): Sentences => ({
-    message: 'npm could not be started, so llama.cpp cannot be installed.',
-    reason: problem,
-    remedy: 'Install Node.js with npm, then try again.',
-  }),
-  'llama-cpp.install-cancelled': (): Sentences => ({
-    message: 'Installing llama.cpp was cancelled; nothing was left behind.',
-  }),
 };

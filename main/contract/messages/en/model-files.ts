@@ -12,6 +12,11 @@ const lacking = {
   'sliding-window': ['sliding-window attention', 'Choose a model with full attention.'],
   'layer-type': ['a type of layer', 'Choose a model with full or sliding-window attention.'],
   activation: ['an activation', 'Choose a model with SiLU or tanh-GELU feed-forward layers (hidden_act).'],
+  'bitlinear-norm': [
+    'a norm inside each BitLinear (use_rms_norm)',
+    'Choose a BitNet whose norms stand before its layers.',
+  ],
+  'unconverted-module': ['a linear layer that is not ternary', 'Choose a BitNet that is ternary throughout.'],
   'logit-cap': ['capped logits (softcapping)', 'Choose a newer model of this family.'],
   'two-way-attention': ['attention in both directions', 'Choose a model that generates text.'],
   'rope-scaling': ['a kind of rope scaling', 'Choose a model with plain, linear, Llama-3 or LongRoPE rotary scaling.'],
@@ -86,6 +91,30 @@ export const modelFiles = {
   'teacher.own-code': (): Sentences => ({
     message:
       'config.json names code of its own (auto_map), which is not run: the model is read as others of its family.',
+  }),
+  'model.packed-scale': ({ name }: { name: string }): Sentences => ({
+    message: `The scale ${name} is no positive number.`,
+    remedy: again,
+  }),
+  'model.packed-code': ({ name }: { name: string }): Sentences => ({
+    message: `The packed weights ${name} hold a code that stands for no ternary value.`,
+    remedy: again,
+  }),
+  'teacher.ternary': (): Sentences => ({
+    message:
+      'It is a BitNet: ternary from its pre-training, with the latent weights. It is fine-tuned on your task as it is: ternary from the first step, without a stage that converts it.',
+    reason: 'Its student is the same model after your task; what it is compared with is the model before it.',
+  }),
+  'teacher.ternary-codes': (): Sentences => ({
+    message:
+      'It is a BitNet with packed weights: the codes -1, 0 and +1 and a scale for each matrix. It can be run, measured, inspected and written as a file that runs (tritsmith convert), but not trained.',
+    reason: 'Training moves the latent weights that the codes were rounded from, and these are not in it.',
+    remedy:
+      'To fine-tune it, choose the folder with the latent weights in BF16, which is published beside it (its name ends in -bf16).',
+  }),
+  'teacher.ternary-unsaid': (): Sentences => ({
+    message:
+      'config.json does not say that the weights are rounded (quantization_config is missing), as a BitNet must; they are read as its latent weights all the same. Other programs compute another model from this folder.',
   }),
   'model.quantised': ({ quantisation, original }: { quantisation: string; original: string | null }): Sentences => ({
     message: `The weights of this model are quantised (${quantisation}).`,

@@ -11,6 +11,22 @@ export const pipeline = {
     reason: 'The student learns from what the teacher says about each token, so both must cut text alike.',
     remedy: 'Choose two models of one family, such as Qwen3-1.7B and Qwen3-0.6B.',
   }),
+  'recipe.not-ternary': (): Sentences => ({
+    message: 'The recipe trains a model further that is ternary already (continueTernary), but its teacher is not.',
+    remedy: 'Take continueTernary out of the recipe: the teacher is then made ternary in the usual stages.',
+  }),
+  'recipe.ternary-already': (): Sentences => ({
+    message: 'This model is ternary already, so it is trained further as it is.',
+    reason:
+      'There is nothing to convert: no teacher is fine-tuned in full precision, no layers are reconstructed, no smaller base or baseline stands beside it, and there is no teacher to answer rows without labels.',
+    remedy:
+      'Leave out reconstruction, baseline, student base and rows without labels; in a recipe: continueTernary true, finetune null, baseline false.',
+  }),
+  'recipe.only-codes': ({ path }: { path: string }): Sentences => ({
+    message: `The weights in ${path} are ternary codes, which can't be trained.`,
+    reason: 'Training moves the latent weights that the codes were rounded from, and these are not in it.',
+    remedy: 'Choose the folder with the latent weights in BF16, which is published beside it (its name ends in -bf16).',
+  }),
   'recipe.start-of-another-shape': (_: undefined, names: Names): Sentences => ({
     message: "A student with a base of its own can't start from the fine-tuned teacher.",
     reason: 'The two have different shapes.',
@@ -70,6 +86,13 @@ export const pipeline = {
   'rows.none-usable': ({ path }: { path: string }): Sentences => ({
     message: `${path} holds no usable row.`,
     remedy: 'Check that the text and label columns are the right ones and not empty.',
+  }),
+  'more-rows.none': ({ path, labelled }: { path: string; labelled: number }): Sentences => ({
+    message: `${path} holds no row without a label${labelled > 0 ? `: ${labelled} of its rows have one` : ''}.`,
+    remedy:
+      labelled > 0
+        ? 'Put rows with labels into the training file, or take the label column away to have the teacher answer them.'
+        : 'Check that it has the text columns of the training file and that they are not empty.',
   }),
   'rows.none-left': (): Sentences => ({
     message: 'No training row is left after holding rows out for evaluation.',

@@ -62,6 +62,9 @@ export const verdicts = {
   }),
   'verdict.bias-beside-subln': (): Sentences => ({ message: 'QKV bias beside SubLN is not loaded.' }),
   'verdict.recent-branch': (): Sentences => ({ message: 'With the main branch of July 2026 or later.' }),
+  'verdict.squared-relu': ({ architecture }: { architecture: string }): Sentences => ({
+    message: `Its trees from May 2025 to spring 2026 compute the squared ReLU of "${architecture}". That of July 2026 computes SiLU, so its answers are wrong, until it follows the key hidden_activation.`,
+  }),
   'verdict.only-folders': (): Sentences => ({ message: 'It reads Hugging Face folders; export the type "hf".' }),
   'verdict.no-configuration': (): Sentences => ({ message: 'There is no config.json beside it.' }),
   'verdict.latent': (): Sentences => ({

@@ -7,7 +7,7 @@ const showsWhatIsThere = (names: Names): string => `${capital(names.action('expe
 
 /** What a recipe reads, and what is wrong with it. */
 export interface InputProblem {
-  what: 'teacher' | 'student-base' | 'training-rows' | 'evaluation-rows' | 'corpus';
+  what: 'teacher' | 'student-base' | 'training-rows' | 'evaluation-rows' | 'more-rows' | 'corpus';
   path: string;
   problem: 'missing' | 'no-model' | 'unreadable';
   /** The system's own word, such as EACCES. */
@@ -18,6 +18,7 @@ const inputs = {
   'student-base': 'student base',
   'training-rows': 'training rows',
   'evaluation-rows': 'evaluation rows',
+  'more-rows': 'rows without labels',
   corpus: 'corpus',
 };
 function inputProblem({ what, path, problem, code }: InputProblem): string {

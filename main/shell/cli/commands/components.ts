@@ -11,7 +11,9 @@ import { textTable } from '../text-table.ts';
 
 export function componentsCommand(shell: Shell): Command {
   return new Command('components')
-    .description('other programs that Tritsmith can use: llama.cpp, to prove exports in and to compare with')
+    .description(
+      'other programs that Tritsmith can use: llama.cpp, to prove exports in and to compare with, and WebGPU, to train on a graphics card',
+    )
     .addHelpText('after', '\nExample:\n  tritsmith components install llama.cpp\n')
     .addCommand(listCommand(shell))
     .addCommand(installCommand(shell))
@@ -78,8 +80,8 @@ function report(shell: Shell, states: readonly ComponentState[], options: Common
         { title: 'size' },
         { title: 'what for', align: 'left' },
       ],
-      states.map(({ name, version, installed, obstacle, bytes: size, purpose }) => [
-        `${name} (node-llama-cpp ${version})`,
+      states.map(({ name, package: npm, version, installed, obstacle, bytes: size, purpose }) => [
+        `${name} (${npm} ${version})`,
         installed ? 'installed' : (obstacle ?? 'not installed'),
         `${installed ? '' : 'about '}${bytes(size)}`,
         purpose,

@@ -23,6 +23,7 @@ import {
   withRankOptions,
   withRanks,
 } from '../rank-options.ts';
+import { engineOption, withEngine } from '../engine-option.ts';
 import type { Shell } from '../shell.ts';
 import { requiredChatTemplate } from './task.ts';
 
@@ -34,6 +35,7 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly labelColumn?: string;
   readonly kind?: 'classification' | 'generation';
   readonly corpus?: string;
+  readonly moreRows?: string;
   readonly chatTemplate?: boolean;
   readonly reconstruct?: boolean;
   readonly quantisation?: QuantisationSettings;
@@ -48,6 +50,7 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly like?: string;
   readonly add?: string;
   readonly printRecipe?: boolean;
+  readonly engine?: Recipe['engine'];
 }
 
 export function runCommand(shell: Shell): Command {
@@ -65,6 +68,10 @@ export function runCommand(shell: Shell): Command {
     .option('--label-column <name>', 'class or reference answer (default: guessed)')
     .addOption(new Option('--kind <kind>', 'default: guessed').choices(['classification', 'generation']))
     .option('--chat-template', "ask as the teacher's chat template does (default: plain text)")
+    .option(
+      '--more-rows <file>',
+      'rows without labels in the same text columns: the teacher answers them, the student learns from them',
+    )
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
     .option(
       '--reconstruct',
@@ -96,6 +103,7 @@ export function runCommand(shell: Shell): Command {
     .option('--like <experiment>', 'the recipe of a former experiment, with the rows of --add besides; see "review"')
     .option('--add <file>', 'rows that came after that training, in the same columns')
     .option('--print-recipe', 'print the recipe that the flags make, and run nothing');
+  command.addOption(engineOption());
   command.option('--threads <number>', 'threads, with --ranks of each of them (default: all cores)', wholeNumber(1));
   return withRankOptions(withRowOptions(command)).action((path: string | undefined, options: RunOptions) =>
     guarded(shell, options, async () => {
@@ -105,7 +113,7 @@ export function runCommand(shell: Shell): Command {
       }
       const plan = rankPlanOf(options);
       const made = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
-      const recipe = withRanks(made, plan, options);
+      const recipe = withRanks(withEngine(made, options.engine), plan, options);
       if (options.printRecipe === true) {
         await askWorker(shell.port, { type: 'check-exports', recipe });
         printJson(shell, recipe);
@@ -129,7 +137,7 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
     const record = workspace.experiments.find(like);
     const found = await trainAgain(workspace, record, absolutePath(add), shell.port, readingOf(options));
     const plan = rankPlanOf(options);
-    const recipe = withRanks(overridden(found.recipe, options), plan, options);
+    const recipe = withRanks(withEngine(overridden(found.recipe, options), options.engine), plan, options);
     shell.err(`${count(found.former)} rows of before and ${count(found.added)} new ones: ${recipe.task.train}\n`);
     if (options.printRecipe === true) printJson(shell, recipe);
     else if (!handedOver(shell, plan, recipe, options, () => ['run', recipeBeside(options.slurm!, recipe)]))
@@ -198,6 +206,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
     ...(options.quantisation === undefined ? {} : { quantisation: options.quantisation }),
     ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
+    ...(options.moreRows === undefined ? {} : { moreRows: absolutePath(options.moreRows) }),
     ...(options.corpus === undefined ? {} : { corpus: absolutePath(options.corpus) }),
     ...(options.studentBase === undefined ? {} : { studentBase: absolutePath(options.studentBase) }),
     ...(options.keepLayers === undefined ? {} : { keepLayers: options.keepLayers }),

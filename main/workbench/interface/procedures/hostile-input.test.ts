@@ -189,7 +189,7 @@ describe('what the interface sends', () => {
   });
 
   it('is marked where it is a path, so that a page which may not read everything is asked about it', () => {
-    const isPath = /(^|\.)(folder|path|teacher|studentBase|train|dev|corpus|adapter|base|into|file)$/;
+    const isPath = /(^|\.)(folder|path|teacher|studentBase|train|dev|corpus|moreRows|adapter|base|into|file)$/;
     const told = all.map(({ name, input }) => ({ name, paths: texts(input ?? {}, true) }));
     const named = all.map(({ name, input }) => ({
       name,

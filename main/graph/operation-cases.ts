@@ -1,0 +1,178 @@
+/**
+ * Every operation with small inputs: its gradients are held against finite differences, by the tests on the processor and before a card is trusted.
+ */
+import type { Graph, Value } from './graph.ts';
+import {
+  add,
+  addBias,
+  attention,
+  geGlu,
+  headNorm,
+  linear,
+  reluSquaredGlu,
+  reshape,
+  rmsNorm,
+  rotary,
+  scale,
+  swiGlu,
+} from './operations.ts';
+
+export const bindings = { B: 2, T: 5 };
+
+/** A repeatable stream of numbers in (-1, 1). */
+export function noise(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
+
+export interface OperationCase {
+  name: string;
+  /** Builds the operation; the returned inputs are differentiated. */
+  build: (graph: Graph) => { output: Value; wanted: Value[]; fixed?: Record<string, Float32Array> };
+}
+
+const causal = new Float32Array(25).map((_, index) => (index % 5 > Math.floor(index / 5) ? -1e9 : 0));
+const angles = new Float32Array(10).map((_, index) => index * 0.37);
+
+export const operationCases: readonly OperationCase[] = [
+  {
+    name: 'add',
+    build: (graph) => {
+      const a = graph.input('a', ['B', 'T', 6]);
+      const b = graph.input('b', ['B', 'T', 6]);
+      return { output: add(graph, a, b), wanted: [a, b] };
+    },
+  },
+  {
+    name: 'add of a value to itself (gradients add up)',
+    build: (graph) => {
+      const a = graph.input('a', ['B', 'T', 6]);
+      return { output: add(graph, a, a), wanted: [a] };
+    },
+  },
+  {
+    name: 'addBias',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 6]);
+      const bias = graph.input('bias', [6]);
+      return { output: addBias(graph, x, bias), wanted: [x, bias] };
+    },
+  },
+  {
+    name: 'linear',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 6]);
+      const weight = graph.input('weight', [4, 6]);
+      return { output: linear(graph, x, weight), wanted: [x, weight] };
+    },
+  },
+  {
+    name: 'rmsNorm',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 6]);
+      const weight = graph.input('weight', [6]);
+      return { output: rmsNorm(graph, x, weight, 1e-5), wanted: [x, weight] };
+    },
+  },
+  {
+    name: 'headNorm',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 12]);
+      const weight = graph.input('weight', [4]);
+      return { output: headNorm(graph, x, weight, 3, 1e-5), wanted: [x, weight] };
+    },
+  },
+  {
+    name: 'reshape',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 12]);
+      return { output: reshape(graph, x, [0, 0, 3, 4], ['B', 'T', 3, 4]), wanted: [x] };
+    },
+  },
+  {
+    name: 'rotary',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 8]);
+      const tables = { cos: graph.input('cos', [5, 2]), sin: graph.input('sin', [5, 2]) };
+      return {
+        output: rotary(graph, x, tables),
+        wanted: [x],
+        fixed: { cos: angles.map(Math.cos), sin: angles.map(Math.sin) },
+      };
+    },
+  },
+  {
+    name: 'rotary of the first half of each head',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 16]);
+      const tables = { cos: graph.input('cos', [5, 2]), sin: graph.input('sin', [5, 2]) };
+      return {
+        output: rotary(graph, x, tables, { heads: 2, rotated: 4 }),
+        wanted: [x],
+        fixed: { cos: angles.map(Math.cos), sin: angles.map(Math.sin) },
+      };
+    },
+  },
+  {
+    name: 'scale',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 6]);
+      return { output: scale(graph, x, -1.75), wanted: [x] };
+    },
+  },
+  {
+    name: 'attention (a scale of its own, a window of two)',
+    build: (graph) => {
+      const q = graph.input('q', ['B', 'T', 16]);
+      const k = graph.input('k', ['B', 'T', 8]);
+      const v = graph.input('v', ['B', 'T', 8]);
+      const mask = graph.input('mask', ['T', 'T']);
+      return {
+        output: attention(graph, q, k, v, mask, { heads: 4, kvHeads: 2, headSize: 4, scale: 0.8 }),
+        wanted: [q, k, v],
+        fixed: { mask: causal.map((value, index) => (Math.floor(index / 5) - (index % 5) > 1 ? -1e9 : value)) },
+      };
+    },
+  },
+  {
+    name: 'attention (grouped queries, causal)',
+    build: (graph) => {
+      const q = graph.input('q', ['B', 'T', 16]);
+      const k = graph.input('k', ['B', 'T', 8]);
+      const v = graph.input('v', ['B', 'T', 8]);
+      const mask = graph.input('mask', ['T', 'T']);
+      return {
+        output: attention(graph, q, k, v, mask, { heads: 4, kvHeads: 2, headSize: 4 }),
+        wanted: [q, k, v],
+        fixed: { mask: causal },
+      };
+    },
+  },
+  {
+    name: 'swiGlu',
+    build: (graph) => {
+      const gate = graph.input('gate', ['B', 'T', 6]);
+      const up = graph.input('up', ['B', 'T', 6]);
+      return { output: swiGlu(graph, gate, up), wanted: [gate, up] };
+    },
+  },
+  {
+    name: 'reluSquaredGlu',
+    build: (graph) => {
+      const gate = graph.input('gate', ['B', 'T', 6]);
+      const up = graph.input('up', ['B', 'T', 6]);
+      return { output: reluSquaredGlu(graph, gate, up), wanted: [gate, up] };
+    },
+  },
+  {
+    name: 'geGlu',
+    build: (graph) => {
+      const gate = graph.input('gate', ['B', 'T', 6]);
+      const up = graph.input('up', ['B', 'T', 6]);
+      return { output: geGlu(graph, gate, up), wanted: [gate, up] };
+    },
+  },
+];

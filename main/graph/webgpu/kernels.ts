@@ -1,0 +1,289 @@
+/**
+ * Kernels whose elements need more than a formula of a few others: products, sums over an axis, softmax, the norm. Each hands every result to
+ * `store`, which writes it or goes on computing with it.
+ */
+import type { Bindings } from '../backend.ts';
+import type { Dimension, Value } from '../graph.ts';
+import type { OnnxNode } from '../onnx-format.ts';
+import { Product } from './dimensions.ts';
+import { intOf, literal } from './expressions.ts';
+
+/** An input as a kernel sees it: its shape, and the text that reads the element at a place. */
+export interface Source {
+  readonly value: Value;
+  at(index: string): string;
+}
+
+/** Text that takes the value of the result at a place. */
+export type Store = (index: string, value: string) => string;
+
+export interface Body {
+  /** Workgroup memory and functions. */
+  readonly prelude: string;
+  readonly workgroupSize: number;
+  /** `group` is the number of the workgroup, `l` the place in it. */
+  readonly code: string;
+  readonly groups: (bindings: Bindings) => number;
+  readonly flops: (bindings: Bindings) => number;
+}
+
+const up = (a: number, b: number): number => Math.ceil(a / b);
+
+/** Sizes of a batched product `[P, M, K] [P, K, N]` and whether its factors are batched. */
+interface ProductShape {
+  readonly batch: Product;
+  readonly rows: Product;
+  readonly columns: Product;
+  readonly depth: Product;
+  readonly transA: boolean;
+  readonly transB: boolean;
+  readonly alpha: number;
+}
+
+function productShape(node: OnnxNode, a: Value, b: Value, output: Value): ProductShape {
+  const { attributes } = node;
+  const transA = intOf(attributes['transA'], 0) === 1;
+  const transB = intOf(attributes['transB'], 0) === 1;
+  const alpha = attributes['alpha'] && 'float' in attributes['alpha'] ? attributes['alpha'].float : 1;
+  const depth = new Product([a.shape.at(transA ? -2 : -1)!]);
+  const columns = new Product([output.shape.at(-1)!]);
+  const flat = b.shape.length === 2 && !transA;
+  return {
+    batch: new Product(flat ? [] : output.shape.slice(0, -2)),
+    rows: new Product(flat ? output.shape.slice(0, -1) : [output.shape.at(-2)!]),
+    columns,
+    depth,
+    transA,
+    transB,
+    alpha,
+  };
+}
+
+/** `sum` over the 64 or fewer partial values in `part`, left in `part[0]`. */
+function tree(size: number, combine: (a: string, b: string) => string): string {
+  const lines: string[] = ['workgroupBarrier();'];
+  for (let half = size / 2; half >= 1; half /= 2)
+    lines.push(`if (l < ${half}u) { part[l] = ${combine('part[l]', `part[l + ${half}u]`)}; }`, 'workgroupBarrier();');
+  return lines.join('\n  ');
+}
+
+const plus = (a: string, b: string): string => `${a} + ${b}`;
+const rowSize = 64;
+
+/** A matrix product, in tiles whose factors lie in workgroup memory. */
+export function matrixProduct(node: OnnxNode, a: Source, b: Source, output: Value, store: Store): Body {
+  const shape = productShape(node, a.value, b.value, output);
+  const { batch, rows, columns, depth, transA, transB, alpha } = shape;
+  const flops = (bindings: Bindings): number =>
+    2 * [batch, rows, columns, depth].reduce((product, each) => product * each.value(bindings), 1);
+  const scaled = (sum: string): string => (alpha === 1 ? sum : `${literal(alpha)} * ${sum}`);
+  if (columns.fixed === 1 && !transA && batch.isOne) {
+    const sum = `sum + ${a.at(`group * ${depth.text} + k`)} * ${b.at('k')}`;
+    return { ...rowSum(rows, depth, 'k', sum, (value) => store('group', scaled(value))), flops };
+  }
+  if (rows.fixed === 1 && !transB && batch.isOne)
+    return {
+      ...columnSum(
+        depth,
+        columns,
+        (row, column) => `${a.at(row)} * ${b.at(`${row} * ${columns.text} + ${column}`)}`,
+        (column, value) => store(column, scaled(value)),
+      ),
+      flops,
+    };
+
+  const narrow = [rows, columns].some(({ fixed }) => fixed !== null && fixed <= 128);
+  const [side, each, step] = narrow ? [16, 2, 16] : [64, 4, 16];
+  const lines = side / each;
+  const workgroupSize = lines * lines;
+  const batched = (source: Source): boolean => source.value.shape.length > 2 && !batch.isOne;
+  const place = (source: Source, size: Product, transposed: boolean, line: string): string => {
+    const start = batched(source) ? `p * ${new Product([...rowsOf(size), ...rowsOf(depth)]).text} + ` : '';
+    return start + (transposed ? `k * ${size.text} + ${line}` : `${line} * ${depth.text} + k`);
+  };
+  const tileStore = (name: string, along: boolean, load: string): string =>
+    // Neighbouring threads read neighbouring elements.
+    along
+      ? `{ let e = l + ${workgroupSize}u * j; let x = e % ${side}u; let y = e / ${side}u; ${name}[y * ${side}u + x] = ${load}(p, ${name}0 + x, k0 + y); }`
+      : `{ let e = l + ${workgroupSize}u * j; let x = e / ${step}u; let y = e % ${step}u; ${name}[y * ${side}u + x] = ${load}(p, ${name}0 + x, k0 + y); }`;
+  const loads = (side * step) / workgroupSize;
+  const lanes = Array.from({ length: each }, (_, index) => index);
+  const prelude = `
+var<workgroup> ta: array<f32, ${side * step}>;
+var<workgroup> tb: array<f32, ${side * step}>;
+fn loadA(p: u32, m: u32, k: u32) -> f32 {
+  if (m >= ${rows.text} || k >= ${depth.text}) { return 0.0; }
+  return ${a.at(place(a, rows, transA, 'm'))};
+}
+fn loadB(p: u32, n: u32, k: u32) -> f32 {
+  if (n >= ${columns.text} || k >= ${depth.text}) { return 0.0; }
+  return ${b.at(place(b, columns, !transB, 'n'))};
+}
+`;
+  const code = `
+  let across = (${columns.text} + ${side - 1}u) / ${side}u;
+  let tiles = across * ((${rows.text} + ${side - 1}u) / ${side}u);
+  if (group >= tiles * ${batch.text}) { return; }
+  let p = group / tiles;
+  let ta0 = ((group % tiles) / across) * ${side}u;
+  let tb0 = ((group % tiles) % across) * ${side}u;
+  let y0 = (l / ${lines}u) * ${each}u;
+  let x0 = (l % ${lines}u) * ${each}u;
+  ${lanes.flatMap((y) => lanes.map((x) => `var s${y}_${x} = 0.0;`)).join(' ')}
+  for (var k0 = 0u; k0 < ${depth.text}; k0 += ${step}u) {
+    for (var j = 0u; j < ${loads}u; j += 1u) {
+      ${tileStore('ta', transA, 'loadA')}
+      ${tileStore('tb', !transB, 'loadB')}
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < ${step}u; k += 1u) {
+      ${lanes.map((y) => `let a${y} = ta[k * ${side}u + y0 + ${y}u];`).join(' ')}
+      ${lanes.map((x) => `let b${x} = tb[k * ${side}u + x0 + ${x}u];`).join(' ')}
+      ${lanes.flatMap((y) => lanes.map((x) => `s${y}_${x} += a${y} * b${x};`)).join(' ')}
+    }
+    workgroupBarrier();
+  }
+  // What follows is written once, not for each of the sums: drivers compile it in a fraction of the time.
+  var sums = array<f32, ${each * each}>(${lanes.flatMap((y) => lanes.map((x) => `s${y}_${x}`)).join(', ')});
+  for (var j = 0u; j < ${each * each}u; j += 1u) {
+    let y = ta0 + y0 + j / ${each}u;
+    let x = tb0 + x0 + j % ${each}u;
+    if (y < ${rows.text} && x < ${columns.text}) { ${store(`(p * ${rows.text} + y) * ${columns.text} + x`, scaled('sums[j]'))} }
+  }`;
+  return {
+    prelude,
+    workgroupSize,
+    code,
+    groups: (bindings) => batch.value(bindings) * up(rows.value(bindings), side) * up(columns.value(bindings), side),
+    flops,
+  };
+}
+
+const rowsOf = (product: Product): Dimension[] => [product.factor, ...product.names];
+
+/** One workgroup for each row: `sum` is the new partial value of a thread that has seen `sum` so far. */
+function rowSum(
+  rows: Product,
+  inner: Product,
+  index: string,
+  sum: string,
+  done: (value: string) => string,
+  start = '0.0',
+  combine: (a: string, b: string) => string = plus,
+): Body {
+  return {
+    prelude: `var<workgroup> part: array<f32, ${rowSize}>;`,
+    workgroupSize: rowSize,
+    code: `
+  if (group >= ${rows.text}) { return; }
+  var sum = ${start};
+  for (var ${index} = l; ${index} < ${inner.text}; ${index} += ${rowSize}u) { sum = ${sum}; }
+  part[l] = sum;
+  ${tree(rowSize, combine)}
+  if (l == 0u) { ${done('part[0]')} }`,
+    groups: (bindings) => rows.value(bindings),
+    flops: (bindings) => 2 * rows.value(bindings) * inner.value(bindings),
+  };
+}
+
+/** Sums over the rows of `[rows, columns]`: a workgroup has 16 columns, and 16 threads for each. */
+function columnSum(rows: Product, columns: Product, term: (row: string, column: string) => string, store: Store): Body {
+  return {
+    prelude: 'var<workgroup> part: array<f32, 256>;',
+    workgroupSize: 256,
+    code: `
+  if (group >= (${columns.text} + 15u) / 16u) { return; }
+  let column = group * 16u + l % 16u;
+  var sum = 0.0;
+  if (column < ${columns.text}) {
+    for (var row = l / 16u; row < ${rows.text}; row += 16u) { sum += ${term('row', 'column')}; }
+  }
+  part[l] = sum;
+  workgroupBarrier();
+  if (l < 16u && column < ${columns.text}) {
+    var total = 0.0;
+    for (var j = 0u; j < 16u; j += 1u) { total += part[j * 16u + l]; }
+    ${store('column', 'total')}
+  }`,
+    groups: (bindings) => up(columns.value(bindings), 16),
+    flops: (bindings) => 2 * rows.value(bindings) * columns.value(bindings),
+  };
+}
+
+/** A sum or an extreme over the last axes or, for sums, over the first ones. */
+export function reduction(node: OnnxNode, x: Source, axes: readonly number[], store: Store): Body {
+  const { shape } = x.value;
+  const positive = axes.map((axis) => (axis < 0 ? axis + shape.length : axis)).sort((a, b) => a - b);
+  const inRow = positive.every((axis, index) => axis === shape.length - positive.length + index);
+  const inColumn = positive.every((axis, index) => axis === index);
+  const inner = new Product(positive.map((axis) => shape[axis]!));
+  const outer = new Product(shape.filter((_, axis) => !positive.includes(axis)));
+  if (inRow) {
+    const element = x.at(`group * ${inner.text} + k`);
+    const done = (value: string): string => store('group', value);
+    switch (node.operator) {
+      case 'ReduceSum':
+        return rowSum(outer, inner, 'k', `sum + ${element}`, done);
+      case 'ReduceSumSquare':
+        return rowSum(outer, inner, 'k', `sum + ${element} * ${element}`, done);
+      case 'ReduceMax':
+        return rowSum(outer, inner, 'k', `max(sum, ${element})`, done, '-3.4e38', (a, b) => `max(${a}, ${b})`);
+      case 'ReduceMin':
+        return rowSum(outer, inner, 'k', `min(sum, ${element})`, done, '3.4e38', (a, b) => `min(${a}, ${b})`);
+    }
+  }
+  if (inColumn && node.operator === 'ReduceSum')
+    return columnSum(inner, outer, (row, column) => x.at(`${row} * ${outer.text} + ${column}`), store);
+  throw new Error(`${node.operator} over axes ${axes.join(', ')} of ${shape.length}`);
+}
+
+/** Softmax or its logarithm over the last axis. */
+export function softmax(node: OnnxNode, x: Source, store: Store): Body {
+  const inner = new Product([x.value.shape.at(-1)!]);
+  const rows = new Product(x.value.shape.slice(0, -1));
+  const element = x.at(`group * ${inner.text} + k`);
+  const value = node.operator === 'Softmax' ? `exp(${element} - most) / total` : `${element} - most - log(total)`;
+  return {
+    prelude: `var<workgroup> part: array<f32, ${rowSize}>;`,
+    workgroupSize: rowSize,
+    code: `
+  if (group >= ${rows.text}) { return; }
+  var largest = -3.4e38;
+  for (var k = l; k < ${inner.text}; k += ${rowSize}u) { largest = max(largest, ${element}); }
+  part[l] = largest;
+  ${tree(rowSize, (a, b) => `max(${a}, ${b})`)}
+  let most = part[0];
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var k = l; k < ${inner.text}; k += ${rowSize}u) { sum += exp(${element} - most); }
+  part[l] = sum;
+  ${tree(rowSize, plus)}
+  let total = part[0];
+  for (var k = l; k < ${inner.text}; k += ${rowSize}u) { ${store(`group * ${inner.text} + k`, value)} }`,
+    groups: (bindings) => rows.value(bindings),
+    flops: (bindings) => 8 * rows.value(bindings) * inner.value(bindings),
+  };
+}
+
+/** RMS norm with its weight; `inverse` takes 1 / sqrt(mean(x^2) + epsilon) of a row. */
+export function rmsNormalisation(node: OnnxNode, x: Source, weight: Source, store: Store, inverse: Store): Body {
+  const inner = new Product([x.value.shape.at(-1)!]);
+  const rows = new Product(x.value.shape.slice(0, -1));
+  const epsilon = node.attributes['epsilon'];
+  const element = x.at(`group * ${inner.text} + k`);
+  return {
+    prelude: `var<workgroup> part: array<f32, ${rowSize}>;`,
+    workgroupSize: rowSize,
+    code: `
+  if (group >= ${rows.text}) { return; }
+  var sum = 0.0;
+  for (var k = l; k < ${inner.text}; k += ${rowSize}u) { let x = ${element}; sum += x * x; }
+  part[l] = sum;
+  ${tree(rowSize, plus)}
+  let factor = 1.0 / sqrt(part[0] / f32(${inner.text}) + ${literal(epsilon && 'float' in epsilon ? epsilon.float : 1e-5)});
+  if (l == 0u) { ${inverse('group', 'factor')} }
+  for (var k = l; k < ${inner.text}; k += ${rowSize}u) { ${store(`group * ${inner.text} + k`, `${element} * factor * ${weight.at('k')}`)} }`,
+    groups: (bindings) => rows.value(bindings),
+    flops: (bindings) => 5 * rows.value(bindings) * inner.value(bindings),
+  };
+}

@@ -1,0 +1,230 @@
+/** Every operation on a graphics card: against ONNX Runtime on the processor, and against finite differences. */
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { native } from '../../../native/index.ts';
+import { cardForTests, needsCard, webGpuForTests } from '../../testing/webgpu.ts';
+import type { Backend, ElementBuffer } from '../backend.ts';
+import { differentiate } from '../differentiate.ts';
+import { largestDeviation, prepareCase } from '../gradient-check.ts';
+import { Graph, type Value } from '../graph.ts';
+import { noise, operationCases } from '../operation-cases.ts';
+import { linear, quantiseActivation, rmsNorm, ternaryLinear } from '../operations.ts';
+import { program } from '../passes.ts';
+import { createSession } from '../session.ts';
+import { compileProgram } from './compile.ts';
+import { findWebGpu, webGpuFolder } from './component.ts';
+import type { Device } from './device.ts';
+import { checkCard, distance, identityOf, keptVerdict, openTrustedCard } from './trust.ts';
+
+function mkdirs(folder: string): string {
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${needsCard}`, () => {
+  let device: Device;
+  let backend: Backend;
+  beforeAll(async () => {
+    ({ device, backend } = await cardForTests());
+  });
+  afterAll(() => {
+    device.close();
+  });
+
+  it.each(operationCases)('$name: as on the processor, forward and backward', async (operation) => {
+    const [processor, card] = [{ threads: 1 }, { threads: 1, backend }];
+    const expected = await prepareCase(operation, false, processor);
+    const found = await prepareCase(operation, false, card);
+    expect(distance(await expected.runForward(), await found.runForward())).toBeLessThan(1e-6);
+    const gradients = await expected.runBackward();
+    const own = await found.runBackward();
+    for (const [name, gradient] of Object.entries(gradients))
+      expect(distance(gradient, own[name]!), name).toBeLessThan(2e-6);
+    await expected.release();
+    await found.release();
+  });
+
+  it.each(operationCases)('$name: gradients against central finite differences', async (operation) => {
+    const worst = await largestDeviation(operation, { threads: 1, backend }, 8);
+    expect(worst.units, JSON.stringify(worst)).toBeLessThan(1);
+  });
+
+  async function onBoth(
+    graph: Graph,
+    results: Record<string, Value>,
+    sizes: Record<string, number>,
+    feeds: Record<string, ElementBuffer>,
+    counts: Record<string, number>,
+  ) {
+    const outcome = [];
+    for (const each of [undefined, backend]) {
+      const session = await createSession(program('both', graph, results), { threads: 1, backend: each });
+      const out = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, new Float32Array(count)]));
+      await session.run(sizes, feeds, out);
+      await session.release();
+      outcome.push(out);
+    }
+    return outcome as [Record<string, Float32Array>, Record<string, Float32Array>];
+  }
+
+  it.each([
+    ['one scale', [1], true],
+    ['a scale for each row', [70], true],
+    ['a scale for each group of columns', [70, 3, 1], false],
+  ] as const)('ternary layers, %s: sums of whole numbers are the same bits', async (_title, shape, bytes) => {
+    const [rows, width, outputs] = [75, 201, 70];
+    const random = noise(3);
+    const graph = new Graph('bitlinear');
+    const input = graph.input('x', ['B', 'T', width]);
+    const weight = {
+      values: graph.input('values', [outputs, width]),
+      transposed: bytes ? graph.input('transposed', [width, outputs], 'int8') : null,
+      delta: graph.input('delta', shape),
+    };
+    const quantised = quantiseActivation(graph, input);
+    const output = ternaryLinear(graph, quantised, weight);
+    const seed = graph.input('seed', output.shape);
+    const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
+    const results = { output, xi: quantised.integers, dx: gradients.get(input)!, dw: gradients.get(weight.values)! };
+    const values = new Float32Array(outputs * width).map(() => Math.round(random() * 1.4));
+    const transposed = new Int8Array(values.length);
+    native.transposeTernary(values, width, transposed);
+    const feeds: Record<string, ElementBuffer> = {
+      // Eighths, so that no rounding to the grid is near a tie.
+      x: new Float32Array(rows * width).map((_, at) =>
+        at % width === 0 ? 127 : Math.round(random() * 800) / 8 + 0.0625,
+      ),
+      values,
+      // A power of two: scales come out the same however a driver divides.
+      delta: new Float32Array(shape.reduce<number>((a, b) => a * b, 1)).map((_, at) => 2 ** (-1 - (at % 3))),
+      seed: new Float32Array(rows * outputs).map(random),
+      ...(bytes && { transposed }),
+    };
+    const counts = { output: rows * outputs, xi: rows * width, dx: rows * width, dw: outputs * width };
+    const [expected, found] = await onBoth(graph, results, { B: 3, T: 25 }, feeds, counts);
+    expect(found.xi).toEqual(expected.xi);
+    expect(found.output).toEqual(expected.output);
+    expect(distance(expected.dx!, found.dx!)).toBeLessThan(1e-6);
+    expect(distance(expected.dw!, found.dw!)).toBeLessThan(1e-6);
+  });
+
+  it('products larger than a tile, with edges, in both directions', async () => {
+    const [rows, width, outputs] = [130, 97, 141];
+    const random = noise(5);
+    const graph = new Graph('linear');
+    const x = graph.input('x', ['B', 'T', width]);
+    const weight = graph.input('weight', [outputs, width]);
+    const y = linear(graph, x, weight);
+    const gradients = differentiate(graph, new Map([[y, graph.input('dy', y.shape)]]), [x, weight]);
+    const results = { y, dx: gradients.get(x)!, dw: gradients.get(weight)! };
+    const fill = (count: number): Float32Array => new Float32Array(count).map(random);
+    const feeds = { x: fill(rows * width), weight: fill(outputs * width), dy: fill(rows * outputs) };
+    const counts = { y: rows * outputs, dx: rows * width, dw: outputs * width };
+    const [expected, found] = await onBoth(graph, results, { B: 2, T: 65 }, feeds, counts);
+    for (const name of ['y', 'dx', 'dw']) expect(distance(expected[name]!, found[name]!), name).toBeLessThan(2e-6);
+  });
+
+  it('the same inputs give the same bits again', async () => {
+    const operation = operationCases.find(({ name }) => name.startsWith('attention'))!;
+    const runs = [];
+    for (let turn = 0; turn < 2; turn += 1) {
+      const ready = await prepareCase(operation, false, { threads: 1, backend });
+      await ready.runForward();
+      runs.push(await ready.runBackward());
+    }
+    expect(runs[1]).toEqual(runs[0]);
+  });
+
+  it('batches of another length need no other kernels', async () => {
+    const graph = new Graph('norm');
+    const x = graph.input('x', ['B', 'T', 8]);
+    const y = rmsNorm(graph, x, graph.input('weight', [8]), 1e-5);
+    const session = await createSession(program('norm', graph, { y }), { threads: 1, backend });
+    const pipelines = device.pipelineCount;
+    for (const T of [1, 7, 300]) {
+      const feeds = { x: new Float32Array(2 * T * 8).fill(3), weight: new Float32Array(8).fill(0.5) };
+      const out = new Float32Array(2 * T * 8);
+      await session.run({ B: 2, T }, feeds, { y: out });
+      for (const value of out) expect(value).toBeCloseTo(0.5, 5);
+    }
+    expect(device.pipelineCount).toBe(pipelines);
+  });
+
+  it('a card that computes rightly is trusted, once for a driver', async () => {
+    const components = mkdtempSync(join(tmpdir(), 'tritsmith-card-'));
+    try {
+      // As installed, but with no verdict yet.
+      symlinkSync(join(webGpuForTests()!, 'node_modules'), join(mkdirs(webGpuFolder(components)), 'node_modules'));
+      const folder = findWebGpu(components)!;
+      const card = identityOf(device.adapter);
+      expect(keptVerdict(folder, card)).toBeNull();
+      const checked: string[] = [];
+      for (let turn = 0; turn < 2; turn += 1) {
+        const opened = await openTrustedCard(({ name }) => checked.push(name), components);
+        expect(opened.verdict).toMatchObject({ card, failed: null, operations: operationCases.length + 1 });
+        opened.device.close();
+      }
+      expect(checked).toEqual([card.name]);
+      expect(keptVerdict(folder, { ...card, driver: 'another' })).toBeNull();
+      // What a card that failed leaves: it is refused with the operation's name, and not checked again.
+      const failed = { operation: 'rmsNorm', problem: 'its values are off by 3.0e-1 of the largest' };
+      writeFileSync(join(folder, 'verdicts.json'), JSON.stringify([{ ...keptVerdict(folder, card), failed }]));
+      await expect(openTrustedCard(undefined, components)).rejects.toThrow(/computes wrongly.*: rmsNorm\./);
+    } finally {
+      rmSync(components, { recursive: true });
+    }
+  });
+
+  it('a card whose driver computes one operation wrongly fails with its name', async () => {
+    /** The same kernels, with the inverse of the norm as drivers were seen to hand it out: the mean. */
+    const wrong: Backend = {
+      name: 'webgpu',
+      createSession: async (each, options) => {
+        const session = await backend.createSession(each, options);
+        return {
+          program: each,
+          release: () => session.release(),
+          run: async (sizes, feeds, results) => {
+            await session.run(sizes, feeds, results);
+            const inverse = Object.entries(results).find(([name]) => name.startsWith('kept.SimplifiedLayer'));
+            if (inverse) inverse[1].fill(0.5 as never);
+          },
+        };
+      },
+    };
+    const { failed } = await checkCard(identityOf(device.adapter), wrong);
+    expect(failed?.operation).toBe('rmsNorm');
+    expect(failed?.problem).toMatch(/^grad\.x is off by/);
+  });
+
+  it('an operator without a kernel is refused by its name', async () => {
+    const graph = new Graph('cast');
+    const x = graph.input('x', ['B']);
+    const y = graph.node1('Cast', [x], x.shape, { attributes: { to: { int: 10 } } });
+    await expect(createSession(program('cast', graph, { y }), { threads: 1, backend })).rejects.toThrow(
+      'there is no kernel for Cast',
+    );
+  });
+
+  it('a buffer that the card does not take is refused in words', () => {
+    expect(() => device.take(2 ** 40)).toThrow(/The graphics card takes no piece of/);
+  });
+
+  it('a card that is lost says so at the next run', async () => {
+    const { device: another, backend: onAnother } = await cardForTests();
+    const ready = await prepareCase(operationCases[0]!, false, { threads: 1, backend: onAnother });
+    another.close();
+    await expect(ready.runForward()).rejects.toThrow('The graphics card was lost in the middle of the work.');
+  });
+});
+
+it('element-by-element nodes join the product before them: attention has no kernel for a scale alone', () => {
+  const { build } = operationCases.find(({ name }) => name.startsWith('attention'))!;
+  const graph = new Graph('attention');
+  const { output } = build(graph);
+  const labels = compileProgram(program('attention', graph, { output }), 10).kernels.map(({ label }) => label);
+  expect(labels).toContain('FusedMatMul Add');
+  expect(labels.filter((label) => label === 'Add')).toEqual([]);
+});

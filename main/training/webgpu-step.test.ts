@@ -1,0 +1,107 @@
+/** Whole training steps on a graphics card: every loss and gradient of a tiny model against the processor's. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Random } from '../basics/random.ts';
+import type { Backend } from '../graph/backend.ts';
+import type { Device } from '../graph/webgpu/device.ts';
+import { tinyConfiguration } from '../models/fixtures/tiny-model.ts';
+import { initialParameters } from '../models/initial-parameters.ts';
+import { Network } from '../models/network.ts';
+import { ParameterBuffer } from '../models/parameters.ts';
+import { optimiserSettings } from '../contract/recipe.ts';
+import { cardForTests, needsCard, webGpuForTests } from '../testing/webgpu.ts';
+import { packMicroBatch } from './batches.ts';
+import { AdamW } from './optimiser.ts';
+import { TrainingStep } from './training-step.ts';
+
+const student = tinyConfiguration({
+  architecture: 'qwen3',
+  vocabSize: 96,
+  hiddenSize: 64,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headSize: 16,
+  ffnSize: 96,
+});
+
+const rows = [9, 21, 14].map((length, row) => ({
+  ids: Int32Array.from({ length }, (_, at) => (7 * at + 31 * row + 3) % 96),
+  responseStart: 3 + row,
+}));
+const microBatches = [packMicroBatch(rows.slice(0, 2)), packMicroBatch(rows.slice(2))];
+
+async function prepare(backend: Backend | undefined, distils: boolean, recomputeActivations: boolean) {
+  const random = new Random(11);
+  const draw = (): number => random.normal();
+  const options = { threads: 1, backend };
+  const configuration = distils ? student : ({ ...student, ternary: false, subln: 'none' } as const);
+  const parameters = initialParameters(configuration, draw);
+  const network = await Network.create(configuration, parameters, {
+    ...options,
+    mode: 'training',
+    recomputeActivations,
+  });
+  const teacher = { ...student, ternary: false, subln: 'none', hiddenSize: 48 } as const;
+  const step = await TrainingStep.create(
+    network,
+    distils
+      ? {
+          teacher: await Network.create(teacher, initialParameters(teacher, draw), { ...options, mode: 'inference' }),
+          lambda: 2,
+          tau: 5,
+          tauSquared: true,
+          logitsTokens: 'all',
+          teacherLayer: 1,
+          studentLayer: 1,
+          splitHeads: 4,
+          gamma: 0.3,
+          gammaRatio: 0.5,
+          hidden: 0,
+        }
+      : null,
+    options,
+  );
+  return { network, step, gradients: new ParameterBuffer(parameters.specifications) };
+}
+
+describe.skipIf(webGpuForTests() === null)(`training steps on a graphics card ${needsCard}`, () => {
+  let device: Device;
+  let backend: Backend;
+  beforeAll(async () => {
+    ({ device, backend } = await cardForTests());
+  });
+  afterAll(() => {
+    device.close();
+  });
+
+  it.each([
+    ['full precision, cross-entropy', false, false],
+    ['ternary, all three losses', true, false],
+    ['ternary, all three losses, recomputed activations', true, true],
+  ])('%s: three steps, losses, gradients and codes as on the processor', async (_title, distils, recompute) => {
+    const expected = await prepare(undefined, distils, recompute);
+    const found = await prepare(backend, distils, recompute);
+    const settings = optimiserSettings.parse({ learningRate: 1e-3, weightDecay: 0.01, clipNorm: 1 });
+    const optimiser = new AdamW(expected.network.parameters, settings);
+    for (const number of [1, 2, 3]) {
+      const wanted = await expected.step.run(number, microBatches, expected.gradients);
+      const own = await found.step.run(number, microBatches, found.gradients);
+      expect(own.total / wanted.total).toBeCloseTo(1, 5);
+      for (const { name } of expected.gradients.specifications) {
+        const tensor = expected.gradients.view(name);
+        const largest = tensor.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        const off = found.gradients
+          .view(name)
+          .reduce((most, value, at) => Math.max(most, Math.abs(value - tensor[at]!)), 0);
+        expect(off / largest, `${name} in step ${number}`).toBeLessThan(1e-4);
+      }
+      // Both go on from the same weights, so that a step is held against a step.
+      optimiser.step(expected.gradients, number, 1e-3);
+      found.network.parameters.values.set(expected.network.parameters.values);
+      expect(found.network.refreshTernary()).toEqual(expected.network.refreshTernary());
+    }
+    if (distils)
+      for (const { name, ternary } of expected.gradients.specifications)
+        if (ternary) expect(found.network.ternary(name)).toEqual(expected.network.ternary(name));
+  });
+});
