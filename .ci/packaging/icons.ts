@@ -35,9 +35,7 @@ export function shapesOf(svg: string): Shape[] {
     }
     if (name === 'circle') {
       const [cx, cy, r] = [number('cx'), number('cy'), number('r')];
-      return [
-        { colour: colourOf(attribute(tag, 'fill')), distance: ([x, y]) => Math.hypot(x - cx, y - cy) - r },
-      ];
+      return [{ colour: colourOf(attribute(tag, 'fill')), distance: ([x, y]) => Math.hypot(x - cx, y - cy) - r }];
     }
     if (name !== 'path') throw new Error(`The icon holds a ${String(name)}${String(rest)}, which is not drawn here.`);
     const colour = colourOf(attribute(tag, 'stroke'));

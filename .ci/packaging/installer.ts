@@ -62,8 +62,7 @@ export function builderConfiguration(inputs: InstallerInputs): Record<string, un
       maintainer: 'Tritsmith',
       synopsis: 'Makes language models small, on your own machine',
     },
-    // Without one, Ubuntu 24.04 and later keep Electron's sandbox from working.
-    deb: { appArmorProfile: join(resources, 'apparmor') },
+    // A deb brings the AppArmor profile of electron-builder's own template, without which Ubuntu 24.04 keeps the sandbox from working.
     win: { target: ['nsis'], icon: join(resources, 'icon.ico') },
     nsis: {
       // Per user, without an administrator, into a folder of choice; experiments stay when the program goes.
@@ -97,17 +96,6 @@ function machineCode(engine: string): string[] {
     .sort();
 }
 
-/** The profile that lets the sandbox use user namespaces, and restricts nothing else. */
-const appArmor = `abi <abi/4.0>,
-include <tunables/global>
-
-profile "\${executable}" "/opt/\${sanitizedProductName}/\${executable}" flags=(unconfined) {
-  userns,
-
-  include if exists <local/\${executable}>
-}
-`;
-
 /** Both V8s compile at run time; the engine's Node loads libraries that others signed. */
 const entitlements = `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -138,14 +126,16 @@ export function stageApp(folder: string, built: string, manifest: string): void 
 export function writeResources(folder: string): void {
   mkdirSync(folder, { recursive: true });
   writeIcons(join(root, 'renderer', 'public', 'icon.svg'), folder);
-  writeFileSync(join(folder, 'apparmor'), appArmor);
   writeFileSync(join(folder, 'entitlements.plist'), entitlements);
 }
 
 /** electron-builder from its own lockfile, installed once: nobody else needs its packages. Gives the folder that `node_modules` is in. */
 export async function installBuilder(): Promise<string> {
   const own = join(root, '.ci', 'packaging', 'electron-builder');
-  const pinned = createHash('sha256').update(readFileSync(join(own, 'package-lock.json'))).digest('hex').slice(0, 16);
+  const pinned = createHash('sha256')
+    .update(readFileSync(join(own, 'package-lock.json')))
+    .digest('hex')
+    .slice(0, 16);
   const folder = join(root, '.cache', 'packages', `electron-builder-${pinned}`);
   if (existsSync(folder)) return folder;
   process.stderr.write('Installing electron-builder ...\n');
@@ -198,7 +188,8 @@ export async function inspectUnpacked(unpacked: string, archive: string): Promis
   for (const needed of ['/out/main/main.js', '/out/preload/preload.cjs', '/out/renderer/index.html', '/package.json'])
     if (!asar.includes(needed)) problems.push(`The asar lacks ${needed}.`);
   for (const path of asar)
-    if (!/^\/(out(\/|$)|package\.json$)/.test(path)) problems.push(`The asar holds ${path}, which is not the window's.`);
+    if (!/^\/(out(\/|$)|package\.json$)/.test(path))
+      problems.push(`The asar holds ${path}, which is not the window's.`);
 
   const wire = await fusesOf(builder, join(unpacked, 'tritsmith'));
   for (const [name, wanted] of Object.entries(fuses))
@@ -241,7 +232,9 @@ async function fusesOf(builder: string, binary: string): Promise<Record<string, 
     grantFileProtocolExtraPrivileges: FuseV1Options['GrantFileProtocolExtraPrivileges']!,
   };
   // A fuse that is on is written as the digit 1.
-  return Object.fromEntries(Object.entries(numbers).map(([name, number]) => [name, wire[number] === '1'.charCodeAt(0)]));
+  return Object.fromEntries(
+    Object.entries(numbers).map(([name, number]) => [name, wire[number] === '1'.charCodeAt(0)]),
+  );
 }
 
 /** What stands for Electron's release where its binary cannot be had: the files that electron-builder asks for, with a wire of fuses to be set. */
