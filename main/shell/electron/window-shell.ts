@@ -13,6 +13,7 @@ import { forkPort } from '../../jobs/fork-port.ts';
 import { utilityPort } from '../../jobs/utility-port.ts';
 import { closeOnRequest } from '../closing.ts';
 import { contentType, pageHeaders } from '../server/page-files.ts';
+import { appId } from './app-id.ts';
 import { type Places, placesOf, profileFolder, runsInElectron } from './places.ts';
 import { isOurAddress, isTrustedSender, mayRequest, mayUse, origin, pageFile, scheme } from './policy.ts';
 import { openWorkbenchLine, type WorkbenchLine } from './workbench-line.ts';
@@ -32,9 +33,6 @@ export type ElectronParts = Pick<
   | 'utilityProcess'
 >;
 
-/** Also electron-builder's `appId`: Windows shows notifications of an installed program under it. */
-export const appId = 'org.tritsmith.workbench';
-
 const reloadPauseMilliseconds = 10_000;
 /** Some window systems never say that a page is ready to be shown. */
 const latestShowMilliseconds = 2000;
@@ -47,6 +45,7 @@ export function beginWindowShell(electron: ElectronParts, args: readonly string[
   protocol.registerSchemesAsPrivileged([
     { scheme, privileges: { standard: true, secure: true, supportFetchAPI: true, codeCache: true } },
   ]);
+  // Windows shows notifications of a program without an installer under its path only.
   if (process.platform === 'win32') app.setAppUserModelId(app.isPackaged ? appId : process.execPath);
   // Chromium would look for new versions of its own parts.
   for (const name of ['disable-background-networking', 'disable-component-update', 'disable-domain-reliability'])
