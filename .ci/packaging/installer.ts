@@ -178,8 +178,8 @@ export interface Inspection {
 /** Looks into the folder that Linux's installers are made of, and compares it with what went in. */
 export async function inspectUnpacked(unpacked: string, archive: string): Promise<Inspection> {
   const builder = await installBuilder();
-  const require = createRequire(join(builder, 'package.json'));
-  const { listPackage } = require('@electron/asar') as {
+  const ofBuilder = createRequire(join(builder, 'package.json'));
+  const { listPackage } = ofBuilder('@electron/asar') as {
     listPackage(path: string, options: { isPack: boolean }): string[];
   };
   const problems: string[] = [];
@@ -215,8 +215,8 @@ export async function inspectUnpacked(unpacked: string, archive: string): Promis
 }
 
 async function fusesOf(builder: string, binary: string): Promise<Record<string, boolean>> {
-  const require = createRequire(join(builder, 'package.json'));
-  const { getCurrentFuseWire, FuseV1Options } = require('@electron/fuses') as {
+  const ofBuilder = createRequire(join(builder, 'package.json'));
+  const { getCurrentFuseWire, FuseV1Options } = ofBuilder('@electron/fuses') as {
     getCurrentFuseWire(path: string): Promise<Record<number, number>>;
     FuseV1Options: Record<string, number>;
   };
