@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- training [--shape 15m|110m] [--threads N] [--rounds N] [--steps N] [--page] [--json]`: one optimiser step (forward, backward, update) of a
+ * `npm run bench -- training [--shape 15m|110m|135m-rows] [--threads N] [--rounds N] [--steps N] [--page] [--json]`: one optimiser step (forward, backward, update) of a
  * Qwen3-shaped student with BitLinear and SubLN, with float32 gradients (as the presets train) and with those in 16-bit fixed point, beside the same model in PyTorch eager (fp32 and bf16 autocast) where `python3` has torch,
  * interleaved, each in a process of its own, on the same threads; and beside this machine's fp32 matrix-multiply peak. `--page` writes the tables into
  * docs/results.md.
@@ -31,9 +31,17 @@ import { loadNote, table } from './table.ts';
 
 const student = { ...qwen3, ropeTheta: 10_000, maxPositions: 512, ternary: true, subln: 'paper' } as const;
 
-const length = 128;
+interface Shape {
+  readonly configuration: ModelConfiguration;
+  /** Rows of a step. */
+  readonly batch: number;
+  /** Tokens of a row. */
+  readonly length: number;
+  /** Tokens at the end of each row that are learned. */
+  readonly learned: number;
+}
 
-const shapes: Record<string, { configuration: ModelConfiguration; batch: number }> = {
+const shapes: Readonly<Record<string, Shape>> = {
   '15m': {
     configuration: {
       ...student,
@@ -46,6 +54,8 @@ const shapes: Record<string, { configuration: ModelConfiguration; batch: number 
       ffnSize: 768,
     },
     batch: 16,
+    length: 128,
+    learned: 127,
   },
   '110m': {
     configuration: {
@@ -59,6 +69,25 @@ const shapes: Record<string, { configuration: ModelConfiguration; batch: number 
       ffnSize: 2048,
     },
     batch: 8,
+    length: 128,
+    learned: 127,
+  },
+  /** SmolLM2-135M's shape on rows as SST-2 has them: what a step costs beside its products. */
+  '135m-rows': {
+    configuration: {
+      ...student,
+      tiedEmbeddings: true,
+      vocabSize: 49_152,
+      hiddenSize: 576,
+      layers: 30,
+      heads: 9,
+      kvHeads: 3,
+      headSize: 64,
+      ffnSize: 1536,
+    },
+    batch: 32,
+    length: 14,
+    learned: 2,
   },
 };
 
@@ -80,12 +109,13 @@ interface Own extends Speed {
  * Floating-point operations of the matrix products of one step: every projection and the head forward, for the input's and for the weight's
  * gradient, and the two products of attention (all T positions, as they are computed) with their four gradients.
  */
-function matmulOperations(configuration: ModelConfiguration, batch: number): number {
+function matmulOperations({ configuration, batch, length, learned }: Shape): number {
   const { layers, hiddenSize, heads, kvHeads, headSize, ffnSize, vocabSize } = configuration;
   const attentionWeights = hiddenSize * headSize * (2 * heads + 2 * kvHeads);
-  const weights = layers * (attentionWeights + 3 * hiddenSize * ffnSize) + vocabSize * hiddenSize;
+  const body = layers * (attentionWeights + 3 * hiddenSize * ffnSize);
   const tokens = batch * length;
-  return 6 * weights * tokens + 3 * 2 * 2 * layers * tokens * length * heads * headSize;
+  const products = body * tokens + vocabSize * hiddenSize * batch * learned;
+  return 6 * products + 3 * 2 * 2 * layers * tokens * length * heads * headSize;
 }
 
 /** Best speed of a 2048 x 2048 x 2048 product in fp32, the same operator as the graphs use. */
@@ -125,7 +155,7 @@ const profiledSteps = 3;
 
 /** Runs in the child: some steps, then three more under the profiler. */
 async function measure(shape: string, threads: number, steps: number, arithmetic: GradientArithmetic): Promise<Own> {
-  const { configuration, batch } = shapes[shape]!;
+  const { configuration, batch, length, learned } = shapes[shape]!;
   const random = new Random(1);
   const parameters = initialParameters(configuration, () => random.normal());
   const gradients = new ParameterBuffer(parameters.specifications);
@@ -144,7 +174,7 @@ async function measure(shape: string, threads: number, steps: number, arithmetic
     for (let index = 0; index < count; index += 1) {
       const rows = Array.from({ length: batch }, () => ({
         ids: Int32Array.from({ length }, () => random.below(configuration.vocabSize)),
-        responseStart: 1,
+        responseStart: length - learned,
       }));
       const started = performance.now();
       done += 1;
@@ -179,7 +209,7 @@ async function measure(shape: string, threads: number, steps: number, arithmetic
     tokensPerSecond: tokens / seconds,
     peakRssBytes,
     matmulPeakGflops,
-    achievedGflops: matmulOperations(configuration, batch) / seconds / 1e9,
+    achievedGflops: matmulOperations(shapes[shape]!) / seconds / 1e9,
     matmulShare: matmulMilliseconds / profiledMilliseconds,
     operators,
     outsideMilliseconds: profiledMilliseconds - operators.reduce((sum, [, milliseconds]) => sum + milliseconds, 0),
@@ -200,9 +230,9 @@ function child<T>(program: string, args: string[], input?: string): T {
 const python = process.env.PYTHON ?? 'python3';
 
 function pytorch(shape: string, threads: number, steps: number, bf16: boolean): Speed {
-  const { configuration, batch } = shapes[shape]!;
+  const { configuration, ...rows } = shapes[shape]!;
   const script = fileURLToPath(new URL('./engines/pytorch_training.py', import.meta.url));
-  return child(python, [script], JSON.stringify({ shape: configuration, batch, length, threads, steps, bf16 }));
+  return child(python, [script], JSON.stringify({ shape: configuration, ...rows, threads, steps, bf16 }));
 }
 
 function medianSpeed(runs: readonly Speed[]): Speed | null {
@@ -264,8 +294,8 @@ export async function run(args: string[]): Promise<void> {
     peers.pytorch ? `${(speed.tokensPerSecond / peers.pytorch.tokensPerSecond).toFixed(2)}x` : '',
     (speed.peakRssBytes / 1e9).toFixed(2),
   ];
-  const { configuration, batch } = shapes[shape];
-  const title = `${shape}: ${(countParameters(configuration).total / 1e6).toFixed(1)} M parameters, ${batch} x ${length} tokens, ${threads} threads, median of ${values.rounds} rounds`;
+  const { configuration, batch, length, learned } = shapes[shape];
+  const title = `${shape}: ${(countParameters(configuration).total / 1e6).toFixed(1)} M parameters, ${batch} x ${length} tokens${learned < length - 1 ? ` (${learned} of each learned)` : ''}, ${threads} threads, median of ${values.rounds} rounds`;
   const speeds = [
     ['engine', 'tokens/s', 'PyTorch fp32 = 1', 'peak RSS GB'],
     row('tritsmith', own),

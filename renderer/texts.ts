@@ -1027,6 +1027,11 @@ export const texts = {
           effect:
             'Share of the steps in which weights harden into −1, 0 and +1, with exact gradients; empty: hard at once.',
         },
+        'distil.teacherOnce': {
+          name: 'Ask the teacher once',
+          effect:
+            'Its answers are kept on disk for the passes that follow (up to 8 GB, until the stage is done): about a third less time for each, and less memory.',
+        },
         'pretrain.soften': {
           name: 'Hardening',
           effect:

@@ -1,6 +1,6 @@
 """The peer of `bench -- training`: one optimiser step of a Qwen3-shaped ternary student (BitLinear, SubLN before o and down) in PyTorch.
 
-Reads one JSON document from standard input: {"shape": {...}, "batch", "length", "threads", "steps", "bf16"}; prints {"tokensPerSecond",
+Reads one JSON document from standard input: {"shape": {...}, "batch", "length", "learned", "threads", "steps", "bf16"}; prints {"tokensPerSecond",
 "peakRssBytes", "losses"}. Written as a practitioner would write it: scaled_dot_product_attention, fused AdamW, fake quantisation in torch.
 """
 import json, math, resource, statistics, sys, time
@@ -70,11 +70,11 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(Layer(s) for _ in range(s["layers"]))
         self.norm = RMSNorm(s["hiddenSize"])
 
-    def forward(self, ids, cos, sin):
+    def forward(self, ids, cos, sin, learned):
         x = self.embedding(ids)
         for layer in self.layers:
             x = layer(x, cos, sin)
-        return F.linear(self.norm(x), self.embedding.weight)
+        return F.linear(self.norm(x[:, -1 - learned:-1]), self.embedding.weight)
 
 
 job = json.load(sys.stdin)
@@ -91,8 +91,8 @@ for step in range(job["steps"] + 1):
     ids = torch.randint(s["vocabSize"], (batch, length))
     started = time.perf_counter()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job["bf16"]):
-        logits = model(ids, cos, sin)
-        loss = F.cross_entropy(logits[:, :-1].reshape(-1, s["vocabSize"]).float(), ids[:, 1:].reshape(-1))
+        logits = model(ids, cos, sin, job["learned"])
+        loss = F.cross_entropy(logits.reshape(-1, s["vocabSize"]).float(), ids[:, -job["learned"]:].reshape(-1))
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -47,6 +47,8 @@ export const diskTerm = z.discriminatedUnion('id', [
   term('model', { stage: jobKind, parameters: amount, bytesEach: amount, tokenizerBytes: amount }),
   /** What enters and leaves a window while it is reconstructed, and once more while it is written. */
   term('hidden-states', { files: amount, tokens: amount, width: amount }),
+  /** What the teacher gave of each token, where it is asked once. */
+  term('taught', { tokens: amount, bytesEach: amount }),
   /** The task's rows or the corpus as tokens. */
   term('tokens', { stage: jobKind, tokens: amount }),
   term('export', { type: exportType, model: z.string() }),

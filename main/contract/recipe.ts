@@ -117,6 +117,11 @@ export const distilSettings = z.object({
   anneal: z.number().min(0).max(1).optional(),
   /** Share of the steps in which the student's codes are soft and harden, with exact gradients (docs/method.md, 3.1); absent: hard from the first step. */
   soften: z.number().min(0).max(1).optional(),
+  /**
+   * Ask the teacher once about each row and keep what it gives in files (of at most 8 GB), instead of in each of several passes. Which other rows share a
+   * micro-batch with a row differs then, so that the last digits do.
+   */
+  teacherOnce: z.boolean().optional(),
 });
 export type DistilSettings = z.infer<typeof distilSettings>;
 
@@ -206,7 +211,7 @@ export const recipeSchema = z.object({
   /** Smaller base for the student with the same tokenizer; absent: the teacher's own base. */
   studentBase: localPath().optional(),
   task: taskSettings,
-  /** Rows without labels: the fine-tuned teacher answers them, and the student learns from them too (docs/method.md, 5.7). */
+  /** Rows without labels: the fine-tuned teacher answers them, and the student learns from them too (docs/method.md, 5.8). */
   moreRows: z
     .object({
       /** As the training file, but that it needs no label column. */

@@ -56,6 +56,11 @@ export function hiddenStatesFolder(experiment: string): string {
   return join(cacheFolder(experiment), 'hidden');
 }
 
+/** What the teacher gave of each row of Stage 3, where it is asked once; removed at the end of the stage. */
+export function taughtFolder(experiment: string): string {
+  return join(cacheFolder(experiment), 'taught');
+}
+
 /** What has to be known of the task's training file before any of its rows is tokenised. */
 export function surveyPath(experiment: string): string {
   return join(cacheFolder(experiment), 'survey.json');

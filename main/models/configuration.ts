@@ -146,6 +146,17 @@ export function projectionShape(configuration: ModelConfiguration, projection: P
   }
 }
 
+/** Widths of a layer's queries, keys and values. */
+export interface StateWidths {
+  readonly q: number;
+  readonly k: number;
+  readonly v: number;
+}
+
+export function stateWidths({ heads, kvHeads, headSize }: ModelConfiguration): StateWidths {
+  return { q: heads * headSize, k: kvHeads * headSize, v: kvHeads * headSize };
+}
+
 /**
  * Shape of the scales of a ternary matrix `[O, K]`: one, one a row, or `[O, G, 1]` for groups of columns. In row-major order every scale belongs to
  * as many consecutive weights.

@@ -56,9 +56,15 @@ export function pickColumns(graph: Graph, values: Value, indices: Value): Value 
   return graph.node1('GatherElements', [values, indices], indices.shape, { attributes: { axis: { int: 1 } } });
 }
 
+/** A model as far as its head needs it: of the parameters those of the head and of the norm before it. */
+export interface HeadOf {
+  readonly configuration: ModelConfiguration;
+  readonly parameters: ParameterBuffer;
+}
+
 /** The feeds of `headLogits` for the rows of `hidden` `[B*T, D]` at `positions`; `rows` is a buffer of the pool. */
 export function headFeeds(
-  { configuration, parameters }: { readonly configuration: ModelConfiguration; readonly parameters: ParameterBuffer },
+  { configuration, parameters }: HeadOf,
   hidden: Float32Array,
   positions: Int32Array,
   pool: BufferPool,

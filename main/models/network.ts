@@ -7,7 +7,7 @@ import { TritsmithError } from '../contract/errors.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import type { KeptValue } from '../graph/passes.ts';
 import { type Bindings, type ElementBuffer, elementCount, threadCount } from '../graph/backend.ts';
-import { layerKind, type ModelConfiguration, type Projection } from './configuration.ts';
+import { layerKind, type ModelConfiguration, type Projection, stateWidths } from './configuration.ts';
 import { productsOf } from './decoder-layer.ts';
 import { addEmbeddingGradient, embed } from './embedding.ts';
 import { LayerSessions, type NetworkOptions } from './layer-sessions.ts';
@@ -145,15 +145,9 @@ export class Network {
     return value.type === 'uint8' ? bytes : new Int8Array(bytes.buffer, bytes.byteOffset, count);
   }
 
-  /** Width of q, k and v of a layer. */
-  stateWidths(): { q: number; k: number; v: number } {
-    const { heads, kvHeads, headSize } = this.configuration;
-    return { q: heads * headSize, k: kvHeads * headSize, v: kvHeads * headSize };
-  }
-
   #stateBuffers(prefix: string, tokens: BatchShape): AttentionStates {
     const rows = tokens.batch * tokens.length;
-    const { q, k, v } = this.stateWidths();
+    const { q, k, v } = stateWidths(this.configuration);
     return {
       q: this.#pool.take(`${prefix}.q`, rows * q),
       k: this.#pool.take(`${prefix}.k`, rows * k),

@@ -9,13 +9,8 @@ import { matmul } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
 import type { EngineOptions, Session } from '../graph/backend.ts';
 import { createSession } from '../graph/session.ts';
+import type { StateWidths } from '../models/configuration.ts';
 import type { AttentionStates } from '../models/network.ts';
-
-export interface StateWidths {
-  readonly q: number;
-  readonly k: number;
-  readonly v: number;
-}
 
 const kinds = ['q', 'k', 'v'] as const;
 

@@ -11,6 +11,8 @@ export interface Example {
   readonly ids: Int32Array;
   /** Index of the first response token. */
   readonly responseStart: number;
+  /** Its number among the rows that it comes from, where that matters. */
+  readonly row?: number;
 }
 
 /** Batches whose rows are drawn from a window of this many batches and sorted by length inside it. */
@@ -53,6 +55,7 @@ export function packMicroBatch(rows: readonly Example[]): MicroBatch {
       targets.push(row.ids[at]!);
     }
   });
+  const numbers = rows.flatMap(({ row }) => row ?? []);
   return {
     ids,
     batch: rows.length,
@@ -60,6 +63,7 @@ export function packMicroBatch(rows: readonly Example[]): MicroBatch {
     lengths: rows.map((row) => row.ids.length),
     targetPositions: Int32Array.from(positions),
     targets: Int32Array.from(targets),
+    ...(numbers.length === rows.length ? { rows: numbers } : {}),
   };
 }
 
@@ -128,7 +132,7 @@ export function exampleBatches(
 ): BatchSource {
   return shuffledBatches(rows, settings, async (indices) => {
     const examples = [];
-    for (const index of indices) examples.push(await rows.read(index));
+    for (const index of indices) examples.push({ ...(await rows.read(index)), row: index });
     return microBatches(examples, settings.microBatchTokens);
   });
 }

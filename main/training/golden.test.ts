@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openSafetensors } from '../formats/safetensors/index.ts';
 import { parseConfiguration } from '../models/architectures/index.ts';
-import type { ModelConfiguration } from '../models/configuration.ts';
+import { type ModelConfiguration, stateWidths } from '../models/configuration.ts';
 import { exactByteProducts } from '../graph/exact-byte-products.ts';
 import type { NetworkOptions } from '../models/layer-sessions.ts';
 import { Network } from '../models/network.ts';
@@ -132,7 +132,7 @@ async function checkModel(
   const student = await loadNetwork(configuration, [file, own, source], 'training', undefined, more);
   const micro = await microBatch(file);
   const { hidden, states } = await student.forward(micro, file.meta.layer as number);
-  const { q, k } = student.stateWidths();
+  const { q, k } = stateWidths(student.configuration);
   const width = configuration.hiddenSize;
   expect(
     note(

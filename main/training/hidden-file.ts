@@ -5,8 +5,9 @@ import { becameShorter, readFully } from '../basics/regular-file.ts';
 
 export class HiddenFile {
   readonly path: string;
+  /** Values of a token. */
+  readonly width: number;
   readonly #handle: FileHandle;
-  readonly #width: number;
   readonly #lengths: Int32Array;
   /** First token of each row. */
   readonly #starts: Float64Array;
@@ -14,7 +15,7 @@ export class HiddenFile {
   private constructor(path: string, handle: FileHandle, width: number, lengths: Int32Array) {
     this.path = path;
     this.#handle = handle;
-    this.#width = width;
+    this.width = width;
     this.#lengths = lengths;
     this.#starts = new Float64Array(lengths.length);
     for (let row = 1; row < lengths.length; row += 1) this.#starts[row] = this.#starts[row - 1]! + lengths[row - 1]!;
@@ -29,9 +30,18 @@ export class HiddenFile {
     }
   }
 
+  /** The file of an earlier session, to be read and written further. @throws TritsmithError `not-found`, `not-writable` */
+  static async open(path: string, width: number, lengths: Int32Array): Promise<HiddenFile> {
+    try {
+      return new HiddenFile(path, await open(path, 'r+'), width, lengths);
+    } catch (thrown) {
+      throw TritsmithError.from(thrown);
+    }
+  }
+
   #place(row: number): { count: number; position: number } {
-    const bytes = this.#width * Float32Array.BYTES_PER_ELEMENT;
-    return { count: this.#lengths[row]! * this.#width, position: this.#starts[row]! * bytes };
+    const bytes = this.width * Float32Array.BYTES_PER_ELEMENT;
+    return { count: this.#lengths[row]! * this.width, position: this.#starts[row]! * bytes };
   }
 
   /** Writes the states of a row's tokens, the first of `states`. @throws TritsmithError `no-space` */
@@ -56,14 +66,27 @@ export class HiddenFile {
 
   /** Rows side by side, `[B, T, hidden]`, padded with zeros on the right. */
   async readPadded(rows: readonly number[], length: number): Promise<Float32Array> {
-    const states = new Float32Array(rows.length * length * this.#width);
-    for (const [at, row] of rows.entries()) await this.read(row, states.subarray(at * length * this.#width));
+    const states = new Float32Array(rows.length * length * this.width);
+    for (const [at, row] of rows.entries()) await this.read(row, states.subarray(at * length * this.width));
     return states;
+  }
+
+  /** Resolves when the disk has what was written. @throws TritsmithError `no-space` */
+  async sync(): Promise<void> {
+    try {
+      await this.#handle.sync();
+    } catch (thrown) {
+      throw TritsmithError.from(thrown);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
   }
 
   /** Closes the file and removes it. */
   async remove(): Promise<void> {
-    await this.#handle.close();
+    await this.close();
     await rm(this.path, { force: true });
   }
 }

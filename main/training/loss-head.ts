@@ -11,8 +11,7 @@ import { program } from '../graph/passes.ts';
 import type { EngineOptions, Session } from '../graph/backend.ts';
 import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
-import { chunkRows, headFeeds, headLogits, logSoftmax, pickColumns } from '../models/head.ts';
-import type { Network } from '../models/network.ts';
+import { chunkRows, headFeeds, headLogits, type HeadOf, logSoftmax, pickColumns } from '../models/head.ts';
 import { finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
 
 export interface LogitsDistillation {
@@ -144,12 +143,12 @@ export class LossHead {
    * @param teacherHidden teacher trunk output `[B*T, Dt]` when distilling
    */
   async run(
-    student: Network,
+    student: HeadOf,
     hidden: Float32Array,
     rows: HeadRows,
     dHidden: Float32Array,
     gradients: ParameterBuffer,
-    teacher?: { network: Network; hidden: Float32Array },
+    teacher?: { network: HeadOf; hidden: Float32Array },
   ): Promise<HeadLosses> {
     const { hiddenSize, vocabSize } = this.#configuration;
     const dHead = gradients.view(headName(this.#configuration));

@@ -1,11 +1,11 @@
 /** How much memory an optimiser step takes, from shapes alone, term by term, with the engine's own constants. */
 import type { MemoryTerm } from '../contract/estimates.ts';
-import { projectionShape, type ModelConfiguration } from '../models/configuration.ts';
+import { projectionShape, type ModelConfiguration, stateWidths } from '../models/configuration.ts';
 import { keptLayerBytes } from '../models/layer-sessions.ts';
 import { countParameters, layerNorms, windowSpecifications } from '../models/parameters.ts';
 import { chunkRows } from '../models/head.ts';
 import { softWeightBytes, ternaryWeightBytes } from '../models/ternary-weights.ts';
-import { automaticSplitHeads, relationBuffers, relationRows, type StateWidths } from './attention-relation.ts';
+import { automaticSplitHeads, relationBuffers, relationRows } from './attention-relation.ts';
 import { largestTurnedHead, logitBuffers } from './loss-head.ts';
 
 export interface StepShape {
@@ -13,6 +13,8 @@ export interface StepShape {
   readonly model: ModelConfiguration;
   /** Whom a distilling student learns from. */
   readonly teacher?: ModelConfiguration | null;
+  /** It was asked before: only its head is there. */
+  readonly teacherOnce?: boolean;
   /** Rows of the largest micro-batch and the tokens of each, padding included. */
   readonly rows: number;
   readonly rowLength: number;
@@ -36,12 +38,6 @@ function workingFloats(configuration: ModelConfiguration, rowLength: number): nu
   const entering = (['q', 'o', 'gate', 'down'] as const).map((name) => projectionShape(configuration, name)[1]);
   return values + (ternary ? entering.reduce((sum, width) => sum + width, 0) : 2 * hiddenSize);
 }
-
-const widths = ({ heads, kvHeads, headSize }: ModelConfiguration): StateWidths => ({
-  q: heads * headSize,
-  k: kvHeads * headSize,
-  v: kvHeads * headSize,
-});
 
 /** The terms of one step of window reconstruction: some layers alone, without embedding, head or teacher. */
 export function windowMemory({
@@ -93,7 +89,7 @@ export function stepMemory(shape: StepShape): MemoryTerm[] {
     { id: 'trained', bytes: total * trainedBytes, params: { parameters: total, bytesEach: trainedBytes } },
   ];
   if (teacher !== null) {
-    const parameters = countParameters(teacher).total;
+    const parameters = shape.teacherOnce ? teacher.vocabSize * teacher.hiddenSize : countParameters(teacher).total;
     const bytesEach = Float32Array.BYTES_PER_ELEMENT;
     terms.push({ id: 'teacher', bytes: parameters * bytesEach, params: { parameters, bytesEach } });
   }
@@ -113,14 +109,15 @@ export function stepMemory(shape: StepShape): MemoryTerm[] {
   // second backward session, in which the relation's gradients enter, and the teacher's forward pass.
   const backward = recompute ? 3 : 2;
   const own = 1 + backward * (teacher === null ? 1 : 2);
-  const working = own * workingFloats(model, rowLength) + (teacher === null ? 0 : workingFloats(teacher, rowLength));
+  const running = shape.teacherOnce ? null : teacher;
+  const working = own * workingFloats(model, rowLength) + (running === null ? 0 : workingFloats(running, rowLength));
   terms.push({
     id: 'sessions',
     bytes: 4 * tokens * working,
-    params: { tokens, layers: own + (teacher === null ? 0 : 1) },
+    params: { tokens, layers: own + (running === null ? 0 : 1) },
   });
   if (teacher !== null && splitHeads !== null) {
-    const heads = splitHeads === 'auto' ? automaticSplitHeads([widths(model), widths(teacher)]) : splitHeads;
+    const heads = splitHeads === 'auto' ? automaticSplitHeads([stateWidths(model), stateWidths(teacher)]) : splitHeads;
     const atOnce = Math.min(rows, relationRows(heads, rowLength));
     terms.push({
       id: 'relation',

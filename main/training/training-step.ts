@@ -6,7 +6,9 @@ import { native } from '../../native/index.ts';
 import type { DistilSettings } from '../contract/recipe.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import type { EngineOptions } from '../graph/backend.ts';
-import type { Network, TokenBatch } from '../models/network.ts';
+import type { AttentionStates, Network, TokenBatch } from '../models/network.ts';
+import { stateWidths } from '../models/configuration.ts';
+import type { HeadOf } from '../models/head.ts';
 import { embeddingName, finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
 import { AttentionRelation, automaticSplitHeads } from './attention-relation.ts';
 import { GammaBalance } from './gamma-balance.ts';
@@ -20,11 +22,26 @@ export interface MicroBatch extends TokenBatch {
   /** Positions in `[B*T]` whose next token is to be learned, and that token. */
   readonly targetPositions: Int32Array;
   readonly targets: Int32Array;
+  /** Number of each row among those that it was drawn from. */
+  readonly rows?: readonly number[];
+}
+
+/** What a teacher gives of a micro-batch: the trunk's output `[B, T, hidden]` and the states of one layer. */
+export interface Taught {
+  readonly hidden: Float32Array;
+  readonly states: AttentionStates | null;
+}
+
+/** Who teaches: a network, or what one gave of each row before. */
+export interface Teacher extends HeadOf {
+  /** @param capture layer whose queries, keys and values are wanted */
+  forward(micro: MicroBatch, capture?: number): Promise<Taught>;
+  release(): Promise<void>;
 }
 
 /** What a distilling student learns from. */
 export interface Distillation {
-  readonly teacher: Network;
+  readonly teacher: Teacher;
   readonly lambda: number;
   readonly tau: number;
   readonly tauSquared: boolean;
@@ -75,7 +92,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     );
     let relation: AttentionRelation | null = null;
     if (distillation && distillation.gamma !== 0) {
-      const widths = [student.stateWidths(), distillation.teacher.stateWidths()] as const;
+      const widths = [stateWidths(student.configuration), stateWidths(distillation.teacher.configuration)] as const;
       const split = distillation.splitHeads === 'auto' ? automaticSplitHeads(widths) : distillation.splitHeads;
       relation = await AttentionRelation.create(widths[0], widths[1], split, options);
     }

@@ -84,6 +84,7 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('distil', 'distil.studentInit', 'base'),
   setting('distil', 'distil.anneal'),
   setting('distil', 'distil.soften'),
+  setting('distil', 'distil.teacherOnce', 'no'),
   ...optimiser('distil', found),
   setting('choice', 'keepBest.measure'),
   setting('choice', 'keepBest.rows'),

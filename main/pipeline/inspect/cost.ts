@@ -9,6 +9,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { GammaBalance } from '../../training/gamma-balance.ts';
+import { taughtBytes } from '../stages/ask-once.ts';
 import { cutRows } from '../stages/cut.ts';
 import { importancePasses } from '../stages/layer-importance.ts';
 import { choosingRows, pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
@@ -115,6 +116,15 @@ export function reconstructionTokens({ reconstruct, moreRows }: Recipe, size: Ta
   return size.tokens + answered + reconstructionRowCount(reconstruct!, 0) * reconstruct!.sequenceLength;
 }
 
+/** Tokens of the rows about which the teacher is asked once in Stage 3; null where it is asked in every pass. */
+export function rowsToAsk(recipe: Recipe, teacher: ModelConfiguration, size: TaskSize): number | null {
+  const rows = size.rows - choosingRows(recipe, size.rows) + (recipe.moreRows?.rows ?? 0);
+  const tokens = rows * (size.tokens / size.rows);
+  const stepsPerEpoch = Math.ceil(rows / recipe.distil.optimiser.batchSize);
+  const { distil: steps } = stepsOf(recipe, size);
+  return taughtBytes(recipe.distil, teacher, { tokens, steps, stepsPerEpoch }) === null ? null : tokens;
+}
+
 /** Steps of `total` in which a balanced gamma is measured. */
 function gammaMeasurements(total: number): number {
   const balance = new GammaBalance(1);
@@ -179,13 +189,18 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
   const { tokens, step, evaluating } = onTask(student, steps.distil, distil.optimiser.batchSize);
   const distils = distil.lambda > 0 || distil.gamma !== 0;
   const headRows = distils && distil.lambda > 0 && distil.logitsTokens === 'all' ? tokens : tokens * answers;
+  const asked = distils ? rowsToAsk(recipe, teacher, size) : null;
+  const teaching =
+    asked === null
+      ? forwardWork(teacher, tokens, rowLength, headRows)
+      : forwardWork(teacher, asked, rowLength, 0) + forwardWork(teacher, 0, rowLength, headRows);
   const measured = distils && distil.gamma === 'balanced' ? gammaMeasurements(steps.distil) / steps.distil : 0;
   costs.distil = {
     steps: steps.distil,
     tokens,
     work:
       step(headRows) * studentStep(distil) * (1 + (measured * measuringPasses) / passesPerStep) +
-      (distils ? forwardWork(teacher, tokens, rowLength, headRows) : 0) +
+      (distils ? teaching : 0) +
       evaluating,
   };
   if (recipe.baseline) {

@@ -19,6 +19,7 @@ import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelCompanions, modelConfiguration } from '../../models/open-model.ts';
 import { countParameters, windowSpecifications } from '../../models/parameters.ts';
 import { shardMemory, stepMemory, windowMemory } from '../../training/step-memory.ts';
+import { taughtTokenBytes } from '../../training/taught-rows.ts';
 import { encodingOfTarget, exportTargets, settle, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
 import {
@@ -31,7 +32,15 @@ import {
 } from '../models-of-recipe.ts';
 import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
 import { corpusSize } from './corpus-size.ts';
-import { costsOf, type JobCost, reconstructionTokens, type RecipeShapes, stepsOf, stepWorkPerToken } from './cost.ts';
+import {
+  costsOf,
+  type JobCost,
+  reconstructionTokens,
+  type RecipeShapes,
+  rowsToAsk,
+  stepsOf,
+  stepWorkPerToken,
+} from './cost.ts';
 import { inspectTeacher, studentBytes } from './inspect-teacher.ts';
 import { measureTask } from './task-size.ts';
 import { usualDelta } from './usual-delta.ts';
@@ -155,6 +164,7 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
   const terms = stepMemory({
     model,
     teacher: learns ? facts.teacher : null,
+    teacherOnce: learns && rowsToAsk(recipe, facts.teacher, facts.size) !== null,
     rows,
     rowLength,
     headRows: Math.ceil(rows * (everyToken ? rowLength : facts.size.longestAnswer)),
@@ -200,6 +210,11 @@ async function diskOf(
       const tokens = reconstructionTokens(recipe, size);
       const width = student.hiddenSize;
       put(kind, { id: 'hidden-states', bytes: 3 * 4 * tokens * width, params: { files: 3, tokens, width } });
+    }
+    const asked = kind === 'distil' ? rowsToAsk(recipe, teacher, size) : null;
+    if (asked !== null) {
+      const bytesEach = taughtTokenBytes(teacher, recipe.distil.gamma !== 0);
+      put(kind, { id: 'taught', bytes: asked * bytesEach, params: { tokens: asked, bytesEach } });
     }
     if (kind === 'pretrain') {
       const { corpus, sequenceLength, optimiser } = recipe.pretrain!;

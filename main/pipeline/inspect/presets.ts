@@ -79,6 +79,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     inputs.reconstruct ??
     (!paper && !further && studentBase === undefined && countParameters(configuration).total >= reconstructedFrom);
   const epochs = preset === 'quick' ? 1 : preset === 'balanced' ? 2 : 3;
+  const passes = reconstruct && !paper ? longerAfterReconstruction * epochs : epochs;
   /** Latent weights of a BitNet are of order 1, fifty times a usual weight: their rate is in units of delta, and nothing pulls them to 0. */
   const continued = (rate: number) => ({ ...optimiser(rate), ternaryRate: 'auto' as const, weightDecay: 0 });
   const optimiser = (rate: number) => ({ learningRate: rate, ...(paper ? { schedule: 'cosine' as const } : {}) });
@@ -117,7 +118,9 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
             optimiser: { ...(further ? continued(studentRate) : optimiser(studentRate)), batchSize: 16 },
           },
     distil: {
-      epochs: reconstruct && !paper ? longerAfterReconstruction * epochs : epochs,
+      epochs: passes,
+      // The same losses; only the last digits differ.
+      ...(paper || further || passes === 1 ? {} : { teacherOnce: true }),
       optimiser: further
         ? continued(studentRate)
         : reconstruct

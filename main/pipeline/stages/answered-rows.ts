@@ -1,5 +1,5 @@
 /**
- * Rows without labels, answered by the fine-tuned teacher: the student learns from them as from the task's own (docs/method.md, 5.7). They are answered once,
+ * Rows without labels, answered by the fine-tuned teacher: the student learns from them as from the task's own (docs/method.md, 5.8). They are answered once,
  * in parts that the experiment's cache keeps, so that a stop loses no more than a part.
  */
 import { z } from 'zod';

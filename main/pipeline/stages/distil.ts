@@ -20,11 +20,13 @@ import {
 } from '../models-of-recipe.ts';
 import type { MoreRows } from '../task/task-batches.ts';
 import { answeredRows } from './answered-rows.ts';
+import { askedOnce, type Lesson, taughtBytes } from './ask-once.ts';
 import { trainOnTask } from './task-stage.ts';
 
 async function loadDistillation(
   spec: JobSpec,
   student: ModelConfiguration,
+  lesson: Lesson,
   context: JobContext,
 ): Promise<Distillation> {
   const { recipe, folder } = spec;
@@ -32,11 +34,15 @@ async function loadDistillation(
   const path = teacherFolder(folder, recipe);
   const configuration = await modelConfiguration(path);
   checkDistillation(recipe, configuration, student);
-  const teacher = await Network.create(configuration, await loadParameters(path, configuration), {
-    ...(await engineOf(recipe, context)).options,
-    mode: 'inference',
-  });
   const [teacherLayer, studentLayer] = relationLayers(distil.layer, configuration.layers, student.layers);
+  const tokens = lesson.rows.lengths.reduce((sum, length) => sum + length, 0);
+  const once = taughtBytes(distil, configuration, { ...lesson, tokens }) !== null;
+  const teacher = once
+    ? await askedOnce(spec, configuration, teacherLayer, lesson, context)
+    : await Network.create(configuration, await loadParameters(path, configuration), {
+        ...(await engineOf(recipe, context)).options,
+        mode: 'inference',
+      });
   return { ...distil, hidden: distil.hidden ?? 0, teacher, teacherLayer, studentLayer };
 }
 
@@ -66,7 +72,7 @@ export async function distilStudent(spec: JobSpec, context: JobContext): Promise
       anneal: distil.anneal,
       soften: distil.soften,
       moreRows: () => moreRows(spec, context, true),
-      ...(distils ? { loadDistillation: () => loadDistillation(spec, configuration, context) } : {}),
+      ...(distils ? { loadDistillation: (lesson) => loadDistillation(spec, configuration, lesson, context) } : {}),
     },
     context,
   );

@@ -1,13 +1,16 @@
 /** The frame of the stages that train on the task's rows: fine-tuning, Stage 3 and the baseline. */
+import { rm } from 'node:fs/promises';
 import type { JobResults } from '../../contract/job-results.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
-import { rootFirst } from '../../training/collective.ts';
+import { taughtFolder } from '../../experiment/folder.ts';
+import { isRoot, meet, rootFirst } from '../../training/collective.ts';
 import type { Distillation } from '../../training/training-step.ts';
 import { stepChoice } from '../evaluate/step-choice.ts';
 import { trainingEvaluation } from '../evaluate/training-evaluation.ts';
 import { collectiveOf, type JobContext } from '../job.ts';
 import { type MoreRows, taskBatches } from '../task/task-batches.ts';
+import type { Lesson } from './ask-once.ts';
 import { type StageTraining, trainStage } from './stage-training.ts';
 
 export interface TaskStage extends Pick<
@@ -21,7 +24,7 @@ export interface TaskStage extends Pick<
   /** Steps beyond those that `training` says. */
   readonly moreSteps?: number;
   /** Loads what a student learns from, once the rows are there; its teacher is released at the end. */
-  readonly loadDistillation?: () => Promise<Distillation>;
+  readonly loadDistillation?: (lesson: Lesson) => Promise<Distillation>;
 }
 
 /**
@@ -31,14 +34,17 @@ export interface TaskStage extends Pick<
  */
 export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobContext): Promise<JobResults['distil']> {
   const { training, moreSteps = 0, moreRows, loadDistillation, ...model } = stage;
-  const { task, batches, choosing, steps, close } = await rootFirst(collectiveOf(context), async () =>
+  const collective = collectiveOf(context);
+  const { task, batches, rows, choosing, steps, close } = await rootFirst(collective, async () =>
     taskBatches(spec, training, context, await moreRows?.()),
   );
   const totalSteps = steps + moreSteps;
   let distillation: Distillation | null = null;
+  let result: JobResults['distil'];
   try {
-    distillation = (await loadDistillation?.()) ?? null;
-    return await trainStage(
+    const { stepsPerEpoch } = batches;
+    distillation = (await loadDistillation?.({ rows, steps: totalSteps, stepsPerEpoch })) ?? null;
+    result = await trainStage(
       {
         ...model,
         folder: spec.folder,
@@ -47,8 +53,8 @@ export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobC
         batches,
         optimiser: training.optimiser,
         totalSteps,
-        evaluation: trainingEvaluation(spec.recipe, task, collectiveOf(context)),
-        choice: stepChoice(spec.recipe, task, choosing, collectiveOf(context)),
+        evaluation: trainingEvaluation(spec.recipe, task, collective),
+        choice: stepChoice(spec.recipe, task, choosing, collective),
       },
       context,
     );
@@ -56,4 +62,9 @@ export async function trainOnTask(spec: JobSpec, stage: TaskStage, context: JobC
     await close();
     await distillation?.teacher.release();
   }
+  if (distillation) {
+    await meet(collective);
+    if (isRoot(collective)) await rm(taughtFolder(spec.folder), { recursive: true, force: true });
+  }
+  return result;
 }

@@ -114,6 +114,7 @@ const others: Record<string, unknown> = {
   'pretrain.soften': 0.5,
   'distil.lambda': 1,
   'distil.soften': 0.5,
+  'distil.teacherOnce': true,
   'distil.gamma': 100,
   'distil.gammaRatio': 0.1,
   'distil.tau': 2,

@@ -95,6 +95,7 @@ const distil = [
     'splitHeads',
     'anneal',
     'soften',
+    'teacherOnce',
   ]),
   ...inside('distil.optimiser', studentOptimiserFields),
 ];

@@ -1,4 +1,4 @@
-/** Rows without labels, in a file with the task's text columns, as prompts: the fine-tuned teacher answers them (docs/method.md, 5.7). */
+/** Rows without labels, in a file with the task's text columns, as prompts: the fine-tuned teacher answers them (docs/method.md, 5.8). */
 import { TritsmithError } from '../../contract/errors.ts';
 import type { TaskSettings } from '../../contract/recipe.ts';
 import { openDataset } from '../../formats/datasets/index.ts';

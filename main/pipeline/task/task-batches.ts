@@ -32,6 +32,8 @@ export async function taskRows(
 export interface TaskBatches {
   readonly task: PreparedTask;
   readonly batches: BatchSource;
+  /** What the batches are made of. */
+  readonly rows: ExampleRows;
   /** Rows that the best step is chosen with; none where the last one is kept. */
   readonly choosing: readonly Example[];
   /** Optimiser steps of the whole stage. */
@@ -65,13 +67,12 @@ export async function taskBatches(
   const count = trainedOn(rows.lengths.length);
   const choosing: Example[] = [];
   for (let row = count; row < rows.lengths.length; row += 1) choosing.push(await rows.read(row));
+  const trained = joined({ ...rows, lengths: rows.lengths.subarray(0, count) }, more.rows);
   return {
     task,
     choosing,
-    batches: exampleBatches(joined({ ...rows, lengths: rows.lengths.subarray(0, count) }, more.rows), {
-      ...length.optimiser,
-      seed: spec.recipe.seed,
-    }),
+    rows: trained,
+    batches: exampleBatches(trained, { ...length.optimiser, seed: spec.recipe.seed }),
     steps: stepsOf(task),
     close: async () => {
       await rows.close();

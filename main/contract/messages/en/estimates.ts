@@ -64,6 +64,7 @@ const diskTexts: Texts<DiskTerm> = {
     `of ${stageNames[params.stage]} with ${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   'hidden-states': ({ params }) =>
     `${digits(params.files)} files of ${count(params.tokens)} tokens × ${count(params.width)} float32 values`,
+  taught: ({ params }) => `${count(params.tokens)} tokens × ${digits(params.bytesEach)} bytes`,
   tokens: ({ params }) => `${count(params.tokens)} for ${stageNames[params.stage]}`,
   export: ({ params, bytes }) => `${params.model} as ${params.type} ${bytesInWords(bytes)}`,
   download: ({ params }) => `${count(params.files)} files`,
@@ -77,6 +78,7 @@ const diskHeads: Record<DiskTerm['id'], string> = {
   'checkpoint-in-writing': 'one more checkpoint while it is written',
   model: 'model folders',
   'hidden-states': 'hidden states between the layers (removed after the reconstruction)',
+  taught: 'what the teacher gave of each row (removed after distillation)',
   tokens: 'rows and corpus as tokens',
   export: 'exports',
   download: 'download',
