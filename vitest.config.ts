@@ -14,6 +14,7 @@ const longest = [
   'main/jobs/pipeline.test.ts',
   'main/shell/cli/kill-and-resume.test.ts',
   'e2e/generation.test.ts',
+  '.ci/packaging/proof.test.ts',
 ];
 
 class LongestFirst extends BaseSequencer {

@@ -1273,6 +1273,23 @@ export const texts = {
     made: 'Made with',
     folder: 'Folder',
   },
+  proxy: {
+    title: 'Network',
+    note: 'Used only when you search the Hub, download a model or install a component.',
+    name: 'Proxy for downloads',
+    placeholder: 'http://proxy.example:8080',
+    use: 'Use it',
+    forget: 'Forget it',
+    from: {
+      nowhere: () => 'None is in use.',
+      environment: (host: string) => `${host} is in use, as the environment variables say.`,
+      setting: (host: string) => `${host} is in use, as set here.`,
+      unusable: () =>
+        'The one that the environment variables name cannot be used; one that is set here goes before it.',
+    },
+    effect:
+      'Your IT department knows the address. It is kept in the workspace, with a password if there is one in it. Certificates that this system trusts are trusted.',
+  },
   machine: {
     title: 'This machine',
     lead: 'What can be trained and run here, and what limits it.',

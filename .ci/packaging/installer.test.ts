@@ -123,15 +123,18 @@ describe('what electron-builder is told', () => {
   it("packs the window's own files alone, and starts at its main script", () => {
     for (const path of ['main/main.js', 'preload/preload.cjs', 'renderer/index.html', 'renderer.stamp'])
       write(`out/${path}`);
-    stageApp(
-      join(folder, 'app'),
-      join(folder, 'out'),
-      '{"version":"1.2.3","license":"MIT","description":"d","dependencies":{"ws":"8"}}',
-    );
-    const manifest = JSON.parse(readFileSync(join(folder, 'app', 'package.json'), 'utf8')) as Record<string, unknown>;
+    const staged = (homepage?: string): Record<string, unknown> => {
+      const own = '{"version":"1.2.3","license":"MIT","description":"d","dependencies":{"ws":"8"}}';
+      stageApp(join(folder, 'app'), join(folder, 'out'), own, homepage);
+      return JSON.parse(readFileSync(join(folder, 'app', 'package.json'), 'utf8')) as Record<string, unknown>;
+    };
+    const manifest = staged();
     expect(manifest).toMatchObject({ version: '1.2.3', main: 'out/main/main.js', type: 'module' });
     // The bundle stands alone.
     expect(manifest).not.toHaveProperty('dependencies');
+    // Whoever publishes it says where.
+    expect(manifest).not.toHaveProperty('homepage');
+    expect(staged('https://tritsmith.example')['homepage']).toBe('https://tritsmith.example');
   });
 });
 

@@ -111,13 +111,13 @@ const entitlements = `<?xml version="1.0" encoding="UTF-8"?>
 </plist>
 `;
 
-/** The window's own part of the program: what becomes the asar. */
-export function stageApp(folder: string, built: string, manifest: string): void {
+/** The window's own part of the program: what becomes the asar. `homepage`: where it is published, which a deb has to name. */
+export function stageApp(folder: string, built: string, manifest: string, homepage?: string): void {
   const { version, license, description } = JSON.parse(manifest) as Record<string, string>;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const own = { name: 'tritsmith', version, license, description, author: 'Tritsmith', private: true };
-  const place = { homepage: 'https://localhost/', type: 'module', main: 'out/main/main.js' };
+  const place = { ...(homepage === undefined ? {} : { homepage }), type: 'module', main: 'out/main/main.js' };
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ ...own, ...place }, null, 2)}\n`);
   for (const part of ['main', 'preload', 'renderer'])
     cpSync(join(built, part), join(folder, 'out', part), { recursive: true });

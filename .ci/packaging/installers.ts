@@ -1,5 +1,6 @@
 /**
- * `npm run installers -- --platform <name> --electron <folder> [--out <folder>]`: makes the installers of a system around the engine of its portable archive.
+ * `npm run installers -- --platform <name> --electron <folder> [--homepage <address>] [--out <folder>]`: makes the installers of a system around the engine of its
+ * portable archive.
  * `--stand-in` instead of Electron makes the folder that they would be made of, and looks into it (Linux).
  */
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -14,6 +15,7 @@ const { values } = parseArgs({
   options: {
     platform: { type: 'string' },
     electron: { type: 'string' },
+    homepage: { type: 'string' },
     out: { type: 'string' },
     'stand-in': { type: 'boolean' },
   },
@@ -26,6 +28,10 @@ if (values.platform === undefined || (values.electron === undefined) !== standIn
   process.exit(1);
 }
 const target = targetNamed(values.platform);
+if (target.platform === 'linux' && !standIn && !/^https:\/\//.test(values.homepage ?? '')) {
+  process.stderr.write('A deb names where its program is published: say so with --homepage https://….\n');
+  process.exit(1);
+}
 const out = values.out === undefined ? join(root, 'dist') : resolve(values.out);
 mkdirSync(out, { recursive: true });
 const archive = (await makePackage(target, out)).replace(/\.(tar\.gz|zip)$/, '');
@@ -41,7 +47,7 @@ const inputs = {
   electron: values.electron === undefined ? join(output, 'electron') : resolve(values.electron),
   electronVersion: devDependencies.electron,
 };
-stageApp(inputs.app, join(root, 'out'), manifest);
+stageApp(inputs.app, join(root, 'out'), manifest, values.homepage);
 writeResources(inputs.resources);
 if (standIn) writeStandInElectron(inputs.electron, inputs.electronVersion);
 process.stderr.write('Running electron-builder ...\n');

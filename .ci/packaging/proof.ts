@@ -25,7 +25,7 @@ import { run } from './run.ts';
 import { targetNamed } from './targets.ts';
 
 /** As README.txt of the archive says. */
-const glibcFloor = 34;
+export const glibcFloor = 34;
 /** What the archive may take from the system, and a shell for its scripts. */
 const libraries = ['libc', 'libm', 'libdl', 'libpthread', 'librt', 'libgcc_s', 'libstdc++'];
 /** Users that this machine need not know. */
@@ -39,7 +39,8 @@ export function glibcNeeded(bytes: Buffer): number {
   return Math.max(0, ...asked);
 }
 
-function checkFloor(folder: string): void {
+/** The binary below a folder that asks for the newest glibc. */
+export function newestGlibc(folder: string): { readonly minor: number; readonly path: string } {
   let most = { minor: 0, path: '' };
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !/\.(node|so(\.\d+)*)$|^node$/.test(entry.name)) continue;
@@ -47,8 +48,13 @@ function checkFloor(folder: string): void {
     const minor = glibcNeeded(readFileSync(path));
     if (minor > most.minor) most = { minor, path };
   }
-  if (most.minor > glibcFloor) throw new Error(`${most.path} asks for glibc 2.${String(most.minor)}.`);
-  say(`ok: no binary asks for more than glibc 2.${String(most.minor)}`);
+  return most;
+}
+
+function checkFloor(folder: string): void {
+  const { minor, path } = newestGlibc(folder);
+  if (minor > glibcFloor) throw new Error(`${path} asks for glibc 2.${String(minor)}.`);
+  say(`ok: no binary asks for more than glibc 2.${String(minor)}`);
 }
 
 /** Copies the libraries and a shell of this machine, where the loader looks for them. */
@@ -92,7 +98,7 @@ const namespaces = [
   ...(isRoot ? [] : ['--user', '--map-root-user']),
 ];
 
-/** Why the machine does not lend a root file system and a network of one's own; null where it does. */
+/** Why the machine does not lend a root file system and a network of one's own, tried in the furnished `place`; null where it does. */
 function forbidden(place: string): string | null {
   const script = `${enter}exec chroot "$place" /bin/sh -c 'exit 7'`;
   const { status, stderr, error } = spawnSync('unshare', [...namespaces, 'sh', '-c', script, 'sh', place], {
@@ -101,24 +107,39 @@ function forbidden(place: string): string | null {
   return status === 7 ? null : (error?.message ?? stderr.trim());
 }
 
-/** Runs to the end with output on this terminal; resolves to the exit code. */
-function through(program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<number | null> {
-  const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'], env });
+/** Runs to the end, and tells what it says; resolves to the exit code. */
+function through(
+  program: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  tell: (text: string) => void,
+): Promise<number | null> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', tell);
   return new Promise((done, reject) => {
     child.once('error', reject);
     child.once('close', done);
   });
 }
 
-async function prove(archive: string): Promise<boolean> {
+/**
+ * Uses what `unpack` leaves in the folder that it is given (one folder, as an archive holds it) as a user would, with `.ci/packaging/inside.ts`. `tell` hears a line
+ * for each thing that was shown, and for what this machine does not allow to show. Whether all that was tried is so.
+ */
+export async function prove(
+  unpack: (folder: string) => Promise<void> | void,
+  tell: (text: string) => void,
+): Promise<boolean> {
   const place = mkdtempSync(join(tmpdir(), 'tritsmith-proof-'));
   chmodSync(place, 0o755);
+  const say = (line: string): void => {
+    tell(`${line}\n`);
+  };
   try {
     const home = 'opt/Größe & Maß';
     mkdirSync(join(place, home), { recursive: true });
-    await run('tar', ['-xzf', archive, '-C', join(place, home), '--no-same-owner']);
+    await unpack(join(place, home));
     const name = readdirSync(join(place, home))[0]!;
-    checkFloor(join(place, home));
     await furnish(place);
     mkdirSync(join(place, 'proof'));
     const script = readFileSync(join(root, '.ci', 'packaging', 'inside.ts'), 'utf8');
@@ -135,7 +156,7 @@ async function prove(archive: string): Promise<boolean> {
       say(`NOT SHOWN HERE: a fresh root, no network, other users. This machine does not lend namespaces (${why}).`);
       const [program, ...args] = inside(place, 0, 'all');
       const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'HOME'));
-      return (await through(program!, args, { ...env, PROOF_PLAIN: '1' })) === 0;
+      return (await through(program!, args, { ...env, PROOF_PLAIN: '1' }, tell)) === 0;
     }
     if (!isRoot) say('NOT SHOWN HERE: other users than the owner of the files; that takes root.');
     // Two users at once where there may be two; the second only opens its workbench.
@@ -146,10 +167,8 @@ async function prove(archive: string): Promise<boolean> {
     const second = isRoot ? `${as(users[1]!, 'open')} &\nother=$!\n` : '';
     const wait = isRoot ? 'wait $other' : ':';
     const commands = `${enter}${second}${as(users[0]!, 'all')}\n${wait}`;
-    return (
-      (await through('unshare', [...namespaces, 'sh', '-c', commands, 'sh', place], { PATH: process.env['PATH'] })) ===
-      0
-    );
+    const all = [...namespaces, 'sh', '-c', commands, 'sh', place];
+    return (await through('unshare', all, { PATH: process.env['PATH'] }, tell)) === 0;
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
@@ -165,7 +184,13 @@ if (import.meta.main) {
     mkdirSync(out, { recursive: true });
     const archive =
       values.archive === undefined ? await makePackage(targetNamed('linux-x64'), out) : resolve(values.archive);
-    const passed = await prove(archive);
+    const passed = await prove(
+      async (folder) => {
+        await run('tar', ['-xzf', archive, '-C', folder, '--no-same-owner']);
+        checkFloor(folder);
+      },
+      (text) => void process.stdout.write(text),
+    );
     say(`${passed ? 'ok' : 'FAILED'}: ${archive} (${((performance.now() - begun) / 1000).toFixed(0)} s)`);
     process.exitCode = passed ? 0 : 1;
   }

@@ -55,6 +55,8 @@ function runNpm(
     const child = spawn(command, [...first, ...args], {
       cwd: folder,
       shell,
+      // Of Node 24, and of no other's concern: what the system trusts is trusted.
+      env: { ...process.env, NODE_USE_SYSTEM_CA: '1' },
       stdio: ['ignore', 'ignore', 'pipe'],
       windowsHide: true,
       ...(signal === undefined ? {} : { signal, killSignal: 'SIGKILL' }),

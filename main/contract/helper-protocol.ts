@@ -132,7 +132,8 @@ export const runtimeCommand = z.discriminatedUnion('type', [
   z.object({ type: z.literal('preview'), request: previewRequest, survey: previewSurvey.optional() }),
   z.object({ type: z.literal('differences'), request: differencesRequest }),
   z.object({ type: z.literal('components') }),
-  z.object({ type: z.literal('install-component'), name: componentName }),
+  /** `proxy`: address of the one that npm is to use; empty for the environment's. */
+  z.object({ type: z.literal('install-component'), name: componentName, proxy: z.string() }),
   z.object({ type: z.literal('remove-component'), name: componentName }),
   /** To a process that is at work: end after the current token or row. */
   z.object({ type: z.literal('cancel') }),

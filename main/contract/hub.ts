@@ -133,10 +133,18 @@ export const hubDownload = z.object({
 });
 export type HubDownload = z.infer<typeof hubDownload>;
 
+/** `unusable`: the environment names one that is none, or of another kind; who asks the Hub is told. `host`: with its port. */
+export const proxyInUse = z.object({
+  from: z.enum(['nowhere', 'environment', 'setting', 'unusable']),
+  host: z.string(),
+});
+export type ProxyInUse = z.infer<typeof proxyInUse>;
+
 export const hubAccess = z.object({
   /** Where the Hub is: HF_ENDPOINT, or the public one. */
   endpoint: z.string(),
   /** `memory`: typed in here and forgotten when the workbench ends; `environment`: HF_TOKEN. */
   token: z.enum(['none', 'memory', 'environment']),
+  proxy: proxyInUse,
 });
 export type HubAccess = z.infer<typeof hubAccess>;

@@ -31,6 +31,8 @@ export type ApplicationInformation = z.infer<typeof applicationInformation>;
 
 export const settings = z.object({
   theme: z.enum(['system', 'light', 'dark']).default('system'),
+  /** Address of the proxy that downloads go through; empty: the environment's. */
+  proxy: z.string().max(2000).default(''),
 });
 export type Settings = z.infer<typeof settings>;
 

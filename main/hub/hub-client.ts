@@ -17,6 +17,8 @@ export interface HubClientOptions {
   readonly endpoint?: string;
   /** Default HF_TOKEN. */
   readonly token?: string;
+  /** Address of a proxy; default the environment's. */
+  readonly proxy?: string;
 }
 
 /** An open answer whose body has not been read. */
@@ -31,6 +33,7 @@ export interface HubAnswer {
 export class HubClient {
   readonly endpoint: string;
   readonly #token: string | undefined;
+  readonly #proxy: string;
 
   /** Throws `bad-input` for an endpoint that is no http(s) address. */
   constructor(options: HubClientOptions = {}) {
@@ -38,6 +41,7 @@ export class HubClient {
     if (!/^https?:\/\//.test(endpoint) || !URL.canParse(endpoint))
       throw new TritsmithError('bad-input', 'hub.endpoint', { endpoint });
     this.endpoint = endpoint.replace(/\/+$/, '');
+    this.#proxy = options.proxy ?? '';
     this.#token = (options.token ?? process.env['HF_TOKEN'] ?? '') || undefined;
   }
 
@@ -84,7 +88,7 @@ export class HubClient {
    */
   async open(path: string, headers: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<HubAnswer> {
     refuseWhenOffline();
-    useNetworkSettings();
+    useNetworkSettings(this.#proxy);
     let url = new URL(this.endpoint + path);
     const home = url.origin;
     let contentHash: string | null = null;

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { proxySettings } from './network-settings.ts';
+import { proxyInUse, proxySettings } from './network-settings.ts';
 
 const script = fileURLToPath(new URL('./fixtures/ask-hub.ts', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'tritsmith-network-'));
@@ -50,11 +50,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** The answer to a process with this environment and no other settings of the network. */
-async function ask(environment: Record<string, string>): Promise<string> {
+/** The answer to a process with this environment and no other settings of the network; `chosen`: proxies, one after the other. */
+async function ask(environment: Record<string, string>, ...chosen: string[]): Promise<string> {
   const kept = ['PATH', 'NODE_COMPILE_CACHE'].map((name) => [name, process.env[name] ?? '']);
   const env = { ...Object.fromEntries(kept), ...environment };
-  return (await promisify(execFile)(process.execPath, [script], { env })).stdout;
+  return (await promisify(execFile)(process.execPath, [script, ...chosen], { env })).stdout;
 }
 
 describe('a proxy', () => {
@@ -95,6 +95,36 @@ describe('a proxy', () => {
   });
 });
 
+describe('a proxy that was chosen in the window', () => {
+  it("goes before the environment's, and can be changed and given up while the workbench runs", async () => {
+    const address = `127.0.0.1:${String(portOf(proxy))}`;
+    const nowhere = 'http://127.0.0.1:9';
+    const endpoint = { HF_ENDPOINT: 'http://hub.example', HTTP_PROXY: nowhere, HTTPS_PROXY: nowhere };
+    const [unreachable, hello] = ['hub\\.unreachable\\n[^]*', 'hello from the (plain hub|proxy)'];
+    expect(await ask(endpoint, '', address, nowhere, address, '')).toMatch(
+      new RegExp(`^${[unreachable, hello, unreachable, hello, unreachable].join('\\n')}$`),
+    );
+  });
+
+  it('is answered in words where it cannot be used', async () => {
+    const said = await ask({ HF_ENDPOINT: 'https://hub.example' }, 'socks5://me:secret@proxy.example');
+    expect(said).toMatch(/^network\.proxy-kind\nThis address names a proxy of the kind "socks5"/);
+    expect(said).not.toContain('secret');
+  });
+
+  it('is shown without its password', () => {
+    const hub = 'https://hub.example';
+    expect(proxyInUse(hub, '', {})).toEqual({ from: 'nowhere', host: '' });
+    expect(proxyInUse(hub, '', { HTTPS_PROXY: 'http://me:secret@a:81' })).toEqual({
+      from: 'environment',
+      host: 'a:81',
+    });
+    expect(proxyInUse(hub, '', { HTTP_PROXY: 'http://a:81' })).toEqual({ from: 'nowhere', host: '' });
+    expect(proxyInUse(hub, 'me:secret@b:82', { HTTPS_PROXY: 'socks5://a' })).toEqual({ from: 'setting', host: 'b:82' });
+    expect(proxyInUse(hub, '', { ALL_PROXY: 'socks5://a' })).toEqual({ from: 'unusable', host: '' });
+  });
+});
+
 describe.skipIf(openssl !== 0)("a company's certificate", () => {
   const behind = (): Record<string, string> => ({
     HF_ENDPOINT: 'https://hub.example',
@@ -105,6 +135,12 @@ describe.skipIf(openssl !== 0)("a company's certificate", () => {
     tunnels.length = 0;
     expect(await ask({ ...behind(), NODE_EXTRA_CA_CERTS: certificate })).toBe('hello from the hub');
     expect(tunnels).toEqual(['hub.example:443']);
+  });
+
+  it('is trusted through a proxy that was chosen in the window', async () => {
+    const direct = { HF_ENDPOINT: 'https://hub.example', NODE_EXTRA_CA_CERTS: certificate };
+    const address = `http://127.0.0.1:${String(portOf(proxy))}`;
+    expect(await ask(direct, address)).toBe('hello from the hub');
   });
 
   it.skipIf(process.platform !== 'linux')("is trusted where the system's store has it", async () => {

@@ -13,6 +13,7 @@ import { installedBrowsers, openInDefaultBrowser } from './server/browsers.ts';
 import { openBrowserShell } from './server/browser-shell.ts';
 import { handOff, type HandOff } from './server/hand-off.ts';
 import { buildPageWhenDue, root } from './server/page-build.ts';
+import { tunnel } from './server/server.ts';
 
 process.umask(0o077);
 const fetchMilliseconds = 600_000;
@@ -110,11 +111,13 @@ async function openInBrowser(): Promise<void> {
   };
   process.once('exit', end);
   const present = async (link: string): Promise<void> => {
-    if (!first || values['no-browser'] === true) {
+    const isFirst = first;
+    first = false;
+    if (!isFirst || values['no-browser'] === true) {
       say(`Tritsmith is at ${link}`);
+      if (isFirst) say(`From another machine, first: ${tunnel(new URL(link).port)}`);
       return;
     }
-    first = false;
     waiting = handOff(link, browser?.path ?? null);
     const { address } = waiting;
     const started = browser === null ? await openInDefaultBrowser(address) : await browser.openAppWindow(address);

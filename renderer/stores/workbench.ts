@@ -21,7 +21,7 @@ const mostLogLines = 2000;
 
 export const useWorkbench = defineStore('workbench', () => {
   const information = ref<ApplicationInformation | null>(null);
-  const settings = ref<Settings>({ theme: 'system' });
+  const settings = ref<Settings>({ theme: 'system', proxy: '' });
   const experiments = ref<ExperimentSummary[]>([]);
   const listed = ref(false);
   const queue = ref<QueueState>({ held: false, interrupted: null });
@@ -129,6 +129,11 @@ export const useWorkbench = defineStore('workbench', () => {
     await client.application.changeSettings({ theme });
   }
 
+  /** Of the proxy that downloads go through; empty: the environment's. Throws where it cannot be used. */
+  async function changeProxy(proxy: string): Promise<void> {
+    settings.value = await client.application.changeSettings({ proxy });
+  }
+
   /** Runs an action that answers with the experiment's new view. */
   async function act(action: Promise<ExperimentView>): Promise<ExperimentView> {
     const view = await action;
@@ -154,6 +159,7 @@ export const useWorkbench = defineStore('workbench', () => {
     refreshList,
     load,
     changeTheme,
+    changeProxy,
     act,
   };
 });

@@ -22,7 +22,8 @@ const components: Readonly<Record<ComponentName, Component>> = {
 
 type Command =
   | { readonly type: 'components' }
-  | { readonly type: 'install-component' | 'remove-component'; readonly name: ComponentName };
+  | { readonly type: 'install-component'; readonly name: ComponentName; readonly proxy: string }
+  | { readonly type: 'remove-component'; readonly name: ComponentName };
 
 /** Says `component-progress` while it works and `component-states` at the end. */
 export async function componentCommand(
@@ -30,10 +31,13 @@ export async function componentCommand(
   say: (message: RuntimeMessage) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  if (command.type === 'install-component')
+  if (command.type === 'install-component') {
+    // This process installs, and ends: what npm reads may be its own.
+    if (command.proxy !== '') process.env['npm_config_https_proxy'] = process.env['npm_config_proxy'] = command.proxy;
     await components[command.name].install((progress) => {
       say({ type: 'component-progress', progress });
     }, signal);
+  }
   if (command.type === 'remove-component') await components[command.name].remove();
   say({ type: 'component-states', states: [llamaCppState(), webGpuState()] });
 }

@@ -33,11 +33,14 @@ const refusals: Record<Exclude<Refusal, 'host'>, string> = {
   session: 'This link was used already, or the workbench was started anew.',
 };
 
+/** What a person types on another machine to reach a workbench on this one. */
+export const tunnel = (port: string): string => `ssh -L ${port}:127.0.0.1:${port} <the machine>`;
+
 /** A page's addresses hold the port, so a tunnel must keep it; whoever comes through one that does not is told. */
 function foreignHost(host: string | undefined, port: number): string {
   const own = String(port);
   return /^(127\.0\.0\.1|localhost)(:\d+)?$/.test(host ?? '')
-    ? `This workbench is on port ${own}, and you came through another one. Forward the same port, for example with\n\n  ssh -L ${own}:127.0.0.1:${own} <the machine>\n\nand open the link as it was printed. Where port ${own} is taken on your side, start the workbench with --port and another number.`
+    ? `This workbench is on port ${own}, and you came through another one. Forward the same port, for example with\n\n  ${tunnel(own)}\n\nand open the link as it was printed. Where port ${own} is taken on your side, start the workbench with --port and another number.`
     : 'This address is not served here.';
 }
 

@@ -65,7 +65,8 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
   sweepAddedRows(workspace);
   const hub = new EventHub();
   const queue = new ExperimentQueue(workspace, options.jobs, hub, options.silence);
-  const downloads = new TeacherDownloads(workspace, options.jobs, hub);
+  const settings = new SettingsStore(workspace.paths.folder);
+  const downloads = new TeacherDownloads(workspace, options.jobs, hub, () => settings.read().proxy);
   const sideJobs = new SideJobs(workspace, options.jobs, hub);
   const served = new ServedModels(workspace, servingPort, hub);
   const summaries = new Summaries(workspace, queue);
@@ -78,7 +79,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
     queue,
     summaries,
     drafts: new DraftStore(workspace.paths.folder),
-    settings: new SettingsStore(workspace.paths.folder),
+    settings,
     benchmarks: new BenchmarkStore(workspace.paths.folder),
     downloads,
     sideJobs,

@@ -10,12 +10,13 @@ export async function componentStates(port: SpawnPort): Promise<ComponentState[]
 
 /**
  * Downloads and installs a component; yields how far it is. Whoever stops reading, or aborts `signal`, ends the download, and nothing
- * is left of it.
+ * is left of it. `proxy`: the address that npm is to use; empty for the environment's.
  */
 export async function* installComponent(
   port: SpawnPort,
   name: ComponentName,
   signal?: AbortSignal,
+  proxy = '',
 ): AsyncGenerator<ComponentProgress, void> {
   const cancel = new AbortController();
   const onAbort = (): void => {
@@ -23,7 +24,7 @@ export async function* installComponent(
   };
   signal?.addEventListener('abort', onAbort);
   try {
-    const command: RuntimeCommand = { type: 'install-component', name };
+    const command: RuntimeCommand = { type: 'install-component', name, proxy };
     for await (const message of converse(port, command, undefined, cancel.signal))
       if (message.type === 'component-progress') yield message.progress;
   } finally {

@@ -1,5 +1,6 @@
 /** The settings of the interface: one JSON file in the workspace. */
 import { join } from 'node:path';
+import { proxySettings } from '../../hub/network-settings.ts';
 import { settings, type Settings } from '../../contract/views.ts';
 import { readJsonIfWhole, writeJsonAtomically } from '../../basics/json-file.ts';
 
@@ -14,7 +15,9 @@ export class SettingsStore {
     return readJsonIfWhole(this.#path, settings) ?? settings.parse({});
   }
 
+  /** Throws like `proxySettings` for a proxy that cannot be used; then nothing changes. */
   change(change: Partial<Settings>): Settings {
+    proxySettings({}, change.proxy);
     const changed = settings.parse({ ...this.read(), ...change });
     writeJsonAtomically(this.#path, changed);
     return changed;

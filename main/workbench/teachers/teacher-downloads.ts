@@ -12,6 +12,7 @@ import {
 import { discardDownload, type DownloadProgress, unfinishedDownloads } from '../../hub/download.ts';
 import { HubClient } from '../../hub/hub-client.ts';
 import { describeModel, searchModels } from '../../hub/hub-models.ts';
+import { proxyInUse } from '../../hub/network-settings.ts';
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import type { EventHub } from '../interface/event-hub.ts';
 import { downloadsFolder, downloadTarget, fetchTeacher, foreseeDownload } from './teacher-source.ts';
@@ -34,9 +35,12 @@ export class TeacherDownloads {
   readonly #active = new Map<string, Active>();
   /** Ended or failed since the workbench began. */
   readonly #past = new Map<string, HubDownload>();
+  readonly #proxy: () => string;
   #token: string | null = null;
 
-  constructor(workspace: Workspace, port: SpawnPort, events: EventHub) {
+  /** `proxy`: the address that the person set; empty for the environment's. */
+  constructor(workspace: Workspace, port: SpawnPort, events: EventHub, proxy: () => string) {
+    this.#proxy = proxy;
     this.#workspace = workspace;
     this.#port = port;
     this.#events = events;
@@ -49,7 +53,8 @@ export class TeacherDownloads {
 
   access(): HubAccess {
     const token = this.#token !== null ? 'memory' : (process.env['HF_TOKEN'] ?? '') === '' ? 'none' : 'environment';
-    return { endpoint: new HubClient().endpoint, token };
+    const { endpoint } = new HubClient();
+    return { endpoint, token, proxy: proxyInUse(endpoint, this.#proxy()) };
   }
 
   /** The token stays in this process and is written nowhere. */
@@ -160,7 +165,7 @@ export class TeacherDownloads {
   }
 
   #client(): HubClient {
-    return new HubClient(this.#token === null ? {} : { token: this.#token });
+    return new HubClient({ proxy: this.#proxy(), ...(this.#token === null ? {} : { token: this.#token }) });
   }
 
   #tell(download: HubDownload): void {

@@ -99,15 +99,19 @@ export const hub = {
     remedy: 'Try again.',
   }),
   /** `variable`: of the environment. Its value may hold a password, so it is not shown. */
-  'network.proxy': ({ variable }: { variable: string }): Sentences => ({
-    message: `The environment variable ${variable} is no address of a proxy.`,
+  /** `variable`: of the environment; null for the setting of the workbench. */
+  'network.proxy': ({ variable }: { variable: string | null }): Sentences => ({
+    message: `${variable === null ? 'This' : `The environment variable ${variable}`} is no address of a proxy.`,
     remedy: 'It should look like http://proxy.example:8080.',
   }),
-  'network.proxy-kind': ({ variable, kind }: { variable: string; kind: string }): Sentences => ({
-    message: `The environment variable ${variable} names a proxy of the kind "${kind}", which cannot be used.`,
+  'network.proxy-kind': ({ variable, kind }: { variable: string | null; kind: string }): Sentences => ({
+    message: `${variable === null ? 'This address' : `The environment variable ${variable}`} names a proxy of the kind "${kind}", which cannot be used.`,
     reason: 'Only http and https proxies can.',
-    remedy:
-      'Set HTTPS_PROXY to the http proxy of your network (http://<name>:<port>); it goes before ALL_PROXY. Or download the model by other means and choose its folder.',
+    remedy: `${
+      variable === null
+        ? 'Enter the http proxy of your network (http://<name>:<port>).'
+        : 'Set HTTPS_PROXY to the http proxy of your network (http://<name>:<port>); it goes before ALL_PROXY.'
+    } Or download the model by other means and choose its folder.`,
   }),
   'hub.offline': (): Sentences => ({
     message: 'HF_HUB_OFFLINE is set, so the Hub is not asked.',

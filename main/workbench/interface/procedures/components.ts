@@ -9,7 +9,7 @@ export function componentProcedures({ components }: Procedures) {
       list: components.list.handler(({ context: { application } }) => componentStates(application.options.runtime)),
       install: components.install.handler(
         streamed(({ context: { application }, input, signal }) =>
-          installComponent(application.options.runtime, input.name, signal),
+          installComponent(application.options.runtime, input.name, signal, application.settings.read().proxy),
         ),
       ),
       remove: components.remove.handler(({ context: { application }, input }) =>

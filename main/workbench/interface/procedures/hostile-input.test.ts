@@ -65,6 +65,7 @@ const meaning: Record<string, 'name' | 'path' | 'text'> = {
   title: 'text',
   'input{}': 'text',
   token: 'text',
+  proxy: 'text',
   text: 'text',
   folder: 'path',
   path: 'path',
