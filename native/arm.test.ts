@@ -17,7 +17,7 @@ const options = '-std=c++17 -O2 -static -ffp-contract=off -fno-math-errno -march
 
 /** The check program for ARM, built once for these sources. */
 function program(): string {
-  const files = ['threads', 'kernels', 'runtime', 'checks']
+  const files = ['threads', 'kernels', 'products', 'runtime', 'checks']
     .flatMap((part) => readdirSync(join(root, part)).map((name) => `${part}/${name}`))
     .filter((path) => /\.(cc|h)$/.test(path) && !/avx|binding/.test(path))
     .sort();

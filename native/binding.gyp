@@ -25,7 +25,7 @@
     {
       "target_name": "portable",
       "type": "static_library",
-      "sources": ["training/elementwise_portable.cc", "kernels/portable.cc"],
+      "sources": ["training/elementwise_portable.cc", "kernels/portable.cc", "products/portable.cc"],
     },
     {
       "target_name": "tritsmith",
@@ -34,6 +34,7 @@
         "threads/pool.cc",
         "kernels/pack.cc",
         "kernels/select.cc",
+        "products/products.cc",
         "runtime/binding.cc",
         "runtime/conversation.cc",
         "runtime/forward.cc",
@@ -47,7 +48,7 @@
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL", "NODE_ADDON_API_DISABLE_DEPRECATED"],
       "dependencies": ["portable"],
       "conditions": [
-        ["target_arch=='x64'", {"dependencies": ["avx2", "avxvnni", "avx512"]}],
+        ["target_arch=='x64'", {"dependencies": ["avx2", "avxvnni", "avx512", "avx512bf16"]}],
         ["target_arch=='arm64'", {"dependencies": ["neondot"]}],
       ],
     },
@@ -60,7 +61,7 @@
           {
             "target_name": "avx2",
             "type": "static_library",
-            "sources": ["training/elementwise_avx2.cc", "kernels/avx2.cc"],
+            "sources": ["training/elementwise_avx2.cc", "kernels/avx2.cc", "products/avx2.cc"],
             "cflags": ["-mavx2", "-mfma", "-mf16c"],
             "xcode_settings": {"OTHER_CFLAGS": ["-mavx2", "-mfma", "-mf16c"]},
           },
@@ -77,6 +78,13 @@
             "sources": ["training/elementwise_avx512.cc", "kernels/avx512vnni.cc"],
             "cflags": ["<@(avx512)", "-mprefer-vector-width=512", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
             "xcode_settings": {"OTHER_CFLAGS": ["<@(avx512)"]},
+          },
+          {
+            "target_name": "avx512bf16",
+            "type": "static_library",
+            "sources": ["products/avx512bf16.cc"],
+            "cflags": ["<@(avx512)", "-mavx512bf16", "-mprefer-vector-width=512", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
+            "xcode_settings": {"OTHER_CFLAGS": ["<@(avx512)", "-mavx512bf16"]},
           },
         ],
       },

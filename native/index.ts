@@ -50,6 +50,18 @@ export interface TernarySettings {
   sparsity?: { keep: number; of: number; mask: Uint8Array };
 }
 
+export interface ProductShape {
+  rows: number;
+  columns: number;
+  inner: number;
+  /** A lies as `[inner, rows]`. */
+  turnedA?: boolean;
+  /** B lies as `[columns, inner]`. */
+  turnedB?: boolean;
+  /** One of `productSets`; absent: the fastest. */
+  set?: string;
+}
+
 export interface NativeTraining {
   /**
    * `out[i] = T[i] = clamp(round(W[i] / delta), -1, 1)` as float32 (round half to even), delta = max(mean|W|, 1e-5) with the mean summed in
@@ -93,6 +105,14 @@ export interface NativeTraining {
     secondMoment: Float32Array,
     settings: AdamWSettings,
   ): void;
+  /**
+   * `out [rows, columns] = A [rows, inner] B [inner, columns]` with both factors rounded to bfloat16 (half to even) and sums in float32. The same bits with any set
+   * of instructions and any number of threads, but for numbers below 2^-126.
+   * @throws RangeError for lengths that do not fit the shape
+   */
+  multiplyRounded(a: Float32Array, b: Float32Array, out: Float32Array, shape: ProductShape): void;
+  /** Sets of instructions for it that this processor has, the fastest first. */
+  productSets(): string[];
   /** Threads that the functions above may use. */
   setThreads(threads: number): void;
 }

@@ -21,6 +21,8 @@ const flags: Record<string, string[]> = {
   'kernels/avxvnni.cc': [...avx2, ...(longAvxVnni ? ['-mavx512vl', '-mavx512vnni'] : ['-mavxvnni'])],
   'checks/main.cc': longAvxVnni ? ['-DTRITSMITH_CHECK_AVX_VNNI'] : [],
   'kernels/avx512vnni.cc': [...avx2, ...['f', 'bw', 'vl', 'dq', 'vnni', 'vbmi'].map((set) => `-mavx512${set}`)],
+  'products/avx2.cc': avx2,
+  'products/avx512bf16.cc': [...avx2, ...['f', 'bw', 'vl', 'dq', 'bf16'].map((set) => `-mavx512${set}`)],
   'kernels/neondot.cc': ['-march=armv8.2-a+dotprod+fp16'],
 };
 const foreign = process.arch === 'x64' ? /neon/ : /avx/;
@@ -39,7 +41,7 @@ function canSanitise(): boolean {
 
 /** The check program with ASan and UBSan, built once for these sources. */
 function program(): string {
-  const sources = ['threads', 'kernels', 'runtime', 'checks']
+  const sources = ['threads', 'kernels', 'products', 'runtime', 'checks']
     .flatMap((folder) => readdirSync(join(root, folder)).map((name) => `${folder}/${name}`))
     .filter((path) => /\.(cc|h)$/.test(path) && !path.endsWith('binding.cc') && !foreign.test(basename(path)))
     .sort();

@@ -554,3 +554,79 @@ it('gives the same bits for every number of threads', () => {
   const one = run(1);
   for (const threads of [2, 3, 5]) expect(run(threads).equals(one)).toBe(true);
 });
+
+describe('multiplyRounded', () => {
+  /** The nearest number with eight significant bits, of two equally near ones the even one. */
+  const rounded = (value: number): number => {
+    const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 7);
+    return value === 0 ? 0 : roundHalfEven(value / unit) * unit;
+  };
+  const shapes = [
+    [1, 1, 1],
+    [7, 65, 33],
+    [50, 130, 201],
+    [49, 20, 2],
+  ] as const;
+
+  it.each(shapes)('%i x %i over %i: the product of rounded factors, whichever way they lie', (rows, columns, inner) => {
+    const a = values(rows * inner, 1);
+    const b = values(inner * columns, 2);
+    for (const turnedA of [false, true])
+      for (const turnedB of [false, true]) {
+        const out = new Float32Array(rows * columns);
+        native.multiplyRounded(a, b, out, { rows, columns, inner, turnedA, turnedB });
+        for (let row = 0; row < rows; row += 1)
+          for (let column = 0; column < columns; column += 1) {
+            let sum = 0;
+            let size = 0;
+            for (let at = 0; at < inner; at += 1) {
+              const left = rounded(a[turnedA ? at * rows + row : row * inner + at]!);
+              const term = left * rounded(b[turnedB ? column * inner + at : at * columns + column]!);
+              sum += term;
+              size += Math.abs(term);
+            }
+            expect(Math.abs(out[row * columns + column]! - sum)).toBeLessThanOrEqual(1e-6 * size);
+          }
+      }
+  });
+
+  it('has the same bits with every set of instructions and on any number of threads', () => {
+    expect(native.productSets().at(-1)).toBe('portable');
+    const [rows, columns, inner] = [101, 150, 77];
+    const a = values(rows * inner, 3);
+    const b = values(inner * columns, 4);
+    const found = new Set<string>();
+    for (const set of native.productSets())
+      for (const threads of [1, 3]) {
+        native.setThreads(threads);
+        const out = new Float32Array(rows * columns);
+        native.multiplyRounded(a, b, out, { rows, columns, inner, set });
+        found.add(bytes(out).toString('hex'));
+      }
+    expect(found.size).toBe(1);
+  });
+
+  it('hands on what is no number or infinite, and takes numbers below 2^-126 for 0', () => {
+    const one = (a: number, b: number, set: string): number => {
+      const out = new Float32Array(1);
+      native.multiplyRounded(new Float32Array([a]), new Float32Array([b]), out, { rows: 1, columns: 1, inner: 1, set });
+      return out[0]!;
+    };
+    for (const set of native.productSets()) {
+      expect(one(NaN, 1, set)).toBeNaN();
+      expect(one(-Infinity, 2, set)).toBe(-Infinity);
+      expect(one(3.4e38, 1, set)).toBe(Infinity);
+      expect(one(1e-39, 1e30, set)).toBe(0);
+      expect(one(1 + 2 ** -8, 1, set)).toBe(1);
+      expect(one(1 + 3 * 2 ** -8, 1, set)).toBe(1 + 2 ** -6);
+    }
+  });
+
+  it('refuses buffers that are not of the shape, and sets that are not there', () => {
+    const [a, b, out] = [new Float32Array(6), new Float32Array(6), new Float32Array(4)];
+    const shape = { rows: 2, columns: 2, inner: 3 };
+    expect(() => native.multiplyRounded(a, b, out, shape)).not.toThrow();
+    for (const wrong of [{ rows: 3 }, { columns: 3 }, { inner: 2 }, { rows: 0 }, { rows: 1.5 }, { set: 'abacus' }])
+      expect(() => native.multiplyRounded(a, b, out, { ...shape, ...wrong })).toThrow(RangeError);
+  });
+});

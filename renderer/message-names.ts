@@ -26,6 +26,7 @@ const labels: Record<SettingId, string> = {
   'distil.hidden': labelOf('distil.hidden'),
   recomputeActivations: labelOf('recomputeActivations'),
   fixedPointGradients: labelOf('fixedPointGradients'),
+  roundedProducts: labelOf('roundedProducts'),
 };
 
 const page = (title: string): string => `the page ${quoted(title)}`;

@@ -1154,6 +1154,11 @@ export const texts = {
           effect:
             'Up to a fifth less time for every student; what comes out differs less than between two seeds. Needs a processor with integer dot products.',
         },
+        roundedProducts: {
+          name: '16-bit products',
+          effect:
+            'A third less time on processors with AVX512-BF16 (Intel from 2020, AMD from 2022), the same numbers on all others. Factors keep three digits, sums seven.',
+        },
         threads: { name: 'Threads', effect: '0: all cores. Another number may change the last digits.' },
       } as Record<string, { name: string; effect: string }>,
     },

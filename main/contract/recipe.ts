@@ -259,6 +259,11 @@ export const recipeSchema = z.object({
    */
   fixedPointGradients: z.boolean().optional(),
   /**
+   * Large matrix products of training have factors rounded to bfloat16 and float32 sums (docs/architecture.md, "Engine"): much faster on processors with
+   * AVX512-BF16, the same bits on all others.
+   */
+  roundedProducts: z.boolean().optional(),
+  /**
    * 0: as many as there are cores. Another number may change the last digits of float32 products and, from there, the student: a run that is resumed
    * with another number goes on, but is not bit for bit the uninterrupted one (docs/architecture.md, "Engine").
    */

@@ -10,6 +10,8 @@ export interface EngineOptions {
   readonly profile?: string;
   /** Absent: ONNX Runtime on the processor. */
   readonly backend?: Backend;
+  /** Large products of matrices have factors rounded to bfloat16 and run in the addon (rounded-products.ts). On the processor. */
+  readonly roundedProducts?: boolean;
 }
 
 /** Threads that a setting stands for. */

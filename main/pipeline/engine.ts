@@ -12,10 +12,11 @@ import type { JobContext } from './job.ts';
 let card: Promise<TrustedCard> | null = null;
 
 /** @throws TritsmithError where a recipe asks for the card and that cannot be */
-export function assertEngine({ engine, shards, fixedPointGradients }: Recipe): void {
+export function assertEngine({ engine, shards, fixedPointGradients, roundedProducts }: Recipe): void {
   if (engine !== 'gpu') return;
   if (shards !== undefined) throw new TritsmithError('unsupported', 'gpu.no-shards');
   if (fixedPointGradients) throw new TritsmithError('unsupported', 'gpu.no-fixed-point');
+  if (roundedProducts) throw new TritsmithError('unsupported', 'gpu.no-rounded-products');
   if (findWebGpu() === null) throw new TritsmithError('not-found', 'gpu.not-installed');
 }
 

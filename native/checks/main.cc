@@ -14,9 +14,12 @@
 #include <vector>
 
 #include "kernels/pack.h"
+#include "kernels/scalar.h"
+#include "products/product.h"
 #include "runtime/error.h"
 #include "runtime/forward.h"
 #include "runtime/sampler.h"
+#include "threads/pool.h"
 
 namespace {
 
@@ -160,6 +163,52 @@ int checkQ6(size_t rows, size_t columns, size_t tokens, std::mt19937& random) {
   return wrong;
 }
 
+/** A number with the eight significant bits of bfloat16, by its definition. */
+float toBfloat16(float value) {
+  const uint32_t bits = floatToBits(value);
+  const uint32_t below = bits & 0xffffu;
+  const uint32_t kept = bits & 0xffff0000u;
+  const bool up = below > 0x8000u || (below == 0x8000u && (kept & 0x10000u) != 0);
+  return bitsToFloat(up ? kept + 0x10000u : kept);
+}
+
+/** Products of rounded factors by every table, on one thread and two, against the order of sums that products.h defines; returns the number of wrong values. */
+int checkRounded(size_t rows, size_t columns, size_t inner, bool turnedA, bool turnedB, std::mt19937& random) {
+  const auto filled = [&](size_t count) {
+    std::vector<float> values(count);
+    for (float& value : values) value = static_cast<float>(static_cast<int>(random() % 20001) - 10000) / 3000.0f;
+    return values;
+  };
+  const std::vector<float> a = filled(rows * inner), b = filled(inner * columns);
+  const Strided left{a.data(), turnedA ? 1 : inner, turnedA ? rows : 1};
+  const Strided right{b.data(), turnedB ? 1 : columns, turnedB ? inner : 1};
+  const auto at = [](const Strided& matrix, size_t row, size_t column) {
+    return toBfloat16(matrix.values[row * matrix.rowStride + column * matrix.columnStride]);
+  };
+  std::vector<float> expected(rows * columns);
+  for (size_t row = 0; row < rows; row++)
+    for (size_t column = 0; column < columns; column++) {
+      float sum = 0;
+      for (size_t k = 0; k < inner; k += 2) {
+        if (k + 1 < inner) sum += at(left, row, k + 1) * at(right, k + 1, column);
+        sum += at(left, row, k) * at(right, k, column);
+      }
+      expected[row * columns + column] = sum;
+    }
+  int wrong = 0;
+  const ProductTable* tables[3];
+  const size_t count = availableProducts(tables);
+  for (int threads = 1; threads <= 2; threads++) {
+    Pool pool(threads);
+    for (size_t table = 0; table < count; table++) {
+      std::vector<float> out(rows * columns, -1.0f);
+      productOfRounded(*tables[table], pool, left, right, rows, columns, inner, out.data());
+      for (size_t i = 0; i < out.size(); i++) wrong += floatToBits(out[i]) != floatToBits(expected[i]);
+    }
+  }
+  return wrong;
+}
+
 int kernels() {
   std::mt19937 random(7);
   int wrong = 0;
@@ -174,6 +223,11 @@ int kernels() {
   for (const size_t rows : {1, 15, 16, 17, 40})
     for (const size_t columns : {256, 768})
       for (const size_t tokens : {1, 3, 15}) wrong += checkQ6(rows, columns, tokens, random);
+  for (const size_t rows : {1, 6, 17, 50})
+    for (const size_t columns : {1, 16, 63, 65, 130})
+      for (const size_t inner : {1, 2, 31, 33, 70})
+        for (const bool turnedA : {false, true})
+          for (const bool turnedB : {false, true}) wrong += checkRounded(rows, columns, inner, turnedA, turnedB, random);
   std::printf("%d wrong products\n", wrong);
   return wrong == 0 ? 0 : 1;
 }

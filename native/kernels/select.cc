@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "kernels/kernels.h"
+#include "products/products.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #if defined(_MSC_VER)
@@ -53,18 +54,30 @@ unsigned long long savedState() {
 
 bool bit(unsigned value, int index) { return (value >> index & 1) != 0; }
 
+#if defined(__x86_64__) || defined(_M_X64)
+/** What the processor has and the operating system saves the registers of. */
+struct InstructionSets {
+  bool avx2, avxVnni, avx512Vnni, avx512Bf16;
+};
+
+InstructionSets instructionSets() {
+  const Registers one = cpuid(1, 0), seven = cpuid(7, 0), sevenOne = cpuid(7, 1);
+  const unsigned long long state = bit(one.c, 27) ? savedState() : 0;
+  const bool avx2 = (state & 0x06) == 0x06 && bit(seven.b, 5) && bit(one.c, 12) && bit(one.c, 29);
+  const bool avx512 = avx2 && (state & 0xe6) == 0xe6 && bit(seven.b, 16) && bit(seven.b, 17) && bit(seven.b, 30) && bit(seven.b, 31);
+  return {avx2, avx2 && bit(sevenOne.a, 4), avx512 && bit(seven.c, 11) && bit(seven.c, 1), avx512 && bit(sevenOne.a, 5)};
+}
+#endif
+
 }  // namespace
 
 size_t availableKernels(const Kernels* out[5]) {
   size_t count = 0;
 #if defined(__x86_64__) || defined(_M_X64)
-  const Registers one = cpuid(1, 0), seven = cpuid(7, 0), sevenOne = cpuid(7, 1);
-  const unsigned long long state = bit(one.c, 27) ? savedState() : 0;
-  const bool avx2 = (state & 0x06) == 0x06 && bit(seven.b, 5) && bit(one.c, 12) && bit(one.c, 29);
-  const bool avx512 = avx2 && (state & 0xe6) == 0xe6 && bit(seven.b, 16) && bit(seven.b, 17) && bit(seven.b, 30) && bit(seven.b, 31);
-  if (avx512 && bit(seven.c, 11) && bit(seven.c, 1)) out[count++] = &kernelsAvx512Vnni;
-  if (avx2 && bit(sevenOne.a, 4)) out[count++] = &kernelsAvxVnni;
-  if (avx2) out[count++] = &kernelsAvx2;
+  const InstructionSets sets = instructionSets();
+  if (sets.avx512Vnni) out[count++] = &kernelsAvx512Vnni;
+  if (sets.avxVnni) out[count++] = &kernelsAvxVnni;
+  if (sets.avx2) out[count++] = &kernelsAvx2;
 #elif defined(__aarch64__)
 #if defined(__linux__)
   if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) out[count++] = &kernelsNeonDot;
@@ -75,6 +88,17 @@ size_t availableKernels(const Kernels* out[5]) {
 #endif
 #endif
   out[count++] = &kernelsPortable;
+  return count;
+}
+
+size_t availableProducts(const ProductTable* out[3]) {
+  size_t count = 0;
+#if defined(__x86_64__) || defined(_M_X64)
+  const InstructionSets sets = instructionSets();
+  if (sets.avx512Bf16) out[count++] = &productsAvx512Bf16;
+  if (sets.avx2) out[count++] = &productsAvx2;
+#endif
+  out[count++] = &productsPortable;
   return count;
 }
 

@@ -16,6 +16,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/scalar.h"
+#include "products/product.h"
 #include "threads/pool.h"
 #include "training/elementwise.h"
 
@@ -515,6 +516,51 @@ void adamW(const Napi::CallbackInfo& info) {
   });
 }
 
+std::vector<const ProductTable*> productTables() {
+  const ProductTable* available[3];
+  return {available, available + availableProducts(available)};
+}
+
+void multiplyRounded(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const View<float> a = floats(info, 0, "a");
+  const View<float> b = floats(info, 1, "b");
+  const View<float> out = floats(info, 2, "out");
+  if (!info[3].IsObject()) throw Napi::TypeError::New(env, "shape must be an object.");
+  const auto shape = info[3].As<Napi::Object>();
+  const auto size = [&](const char* name) {
+    const double value = number(env, shape.Get(name), name);
+    if (!(value >= 1 && value < 1e9) || value != std::floor(value))
+      throw Napi::RangeError::New(env, std::string(name) + " must be a whole number from 1 on.");
+    return static_cast<size_t>(value);
+  };
+  const size_t rows = size("rows"), columns = size("columns"), inner = size("inner");
+  const auto turned = [&](const char* name) { return shape.Get(name).ToBoolean().Value(); };
+  sameLength(env, "a", a.length, "rows * inner", rows * inner);
+  sameLength(env, "b", b.length, "inner * columns", inner * columns);
+  sameLength(env, "out", out.length, "rows * columns", rows * columns);
+  const ProductTable* table = productTables().front();
+  if (const Napi::Value wanted = shape.Get("set"); !wanted.IsUndefined()) {
+    const std::string name = wanted.ToString();
+    table = nullptr;
+    for (const ProductTable* each : productTables())
+      if (name == each->name) table = each;
+    if (table == nullptr) throw Napi::RangeError::New(env, "this processor cannot run " + name + ".");
+  }
+  const Strided left = turned("turnedA") ? Strided{a.data, 1, rows} : Strided{a.data, inner, 1};
+  const Strided right = turned("turnedB") ? Strided{b.data, 1, inner} : Strided{b.data, columns, 1};
+  TrainingThreads& threads = trainingThreads();
+  std::lock_guard<std::mutex> lock(threads.mutex);
+  productOfRounded(*table, *threads.pool, left, right, rows, columns, inner, out.data);
+}
+
+Napi::Value productSets(const Napi::CallbackInfo& info) {
+  const std::vector<const ProductTable*> tables = productTables();
+  Napi::Array names = Napi::Array::New(info.Env(), tables.size());
+  for (uint32_t i = 0; i < tables.size(); i++) names.Set(i, Napi::String::New(info.Env(), tables[i]->name));
+  return names;
+}
+
 void setThreads(const Napi::CallbackInfo& info) {
   const double count = number(info.Env(), info[0], "threads");
   if (!(count >= 1 && count <= 256) || count != std::floor(count))
@@ -540,6 +586,8 @@ void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("scatterAddRows", Napi::Function::New(env, scatterAddRows, "scatterAddRows"));
   exports.Set("squaredNorm", Napi::Function::New(env, squaredNorm, "squaredNorm"));
   exports.Set("adamW", Napi::Function::New(env, adamW, "adamW"));
+  exports.Set("multiplyRounded", Napi::Function::New(env, multiplyRounded, "multiplyRounded"));
+  exports.Set("productSets", Napi::Function::New(env, productSets, "productSets"));
   exports.Set("setThreads", Napi::Function::New(env, setThreads, "setThreads"));
 }
 

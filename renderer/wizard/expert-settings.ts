@@ -96,5 +96,6 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('limits', 'checkpoint.minutes'),
   setting('limits', 'recomputeActivations'),
   setting('limits', 'fixedPointGradients', 'no'),
+  setting('limits', 'roundedProducts', 'bfloat16 throughout'),
   setting('limits', 'threads'),
 ];

@@ -18,7 +18,8 @@ export type SettingId =
   | 'distil.layer'
   | 'distil.hidden'
   | 'recomputeActivations'
-  | 'fixedPointGradients';
+  | 'fixedPointGradients'
+  | 'roundedProducts';
 
 /** Something that a person can do, or a place to go to; the comment says which kind of words stands in the sentence. */
 export type ActionId =

@@ -301,6 +301,7 @@ class Reconstruction {
       ...options,
       mode: 'training',
       recomputeActivations: recipe.recomputeActivations,
+      roundedProducts: recipe.roundedProducts ?? false,
       arithmetic: { products: 'float32' },
     });
     const fingerprint = textSha256(JSON.stringify([this.#rows.fingerprint, first, count]));

@@ -102,6 +102,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     ...options,
     mode: 'training',
     recomputeActivations: recipe.recomputeActivations,
+    roundedProducts: recipe.roundedProducts ?? false,
     arithmetic: await arithmeticOf(stage),
   });
   warnOfFewSteps(network, stage, context);

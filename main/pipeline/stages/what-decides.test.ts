@@ -100,6 +100,7 @@ const others: Record<string, unknown> = {
   'quantisation.weights.group': 'row',
   'quantisation.weights.sparsity': '2:4',
   fixedPointGradients: true,
+  roundedProducts: true,
   'reconstruct.window': 2,
   'moreRows.file': '/more.csv',
   'moreRows.rows': 77,
