@@ -40,10 +40,11 @@ const options = {
   json: { type: 'boolean', default: false },
 } as const;
 
-/** `path=value` of a field of the recipe; a number where it is one. */
-function changeOf(text: string): [string, string | number] {
+/** `path=value` of a field of the recipe; a number, `true` or `false` where it is one. */
+function changeOf(text: string): [string, string | number | boolean] {
   const at = text.indexOf('=');
   const [path, value] = [text.slice(0, at), text.slice(at + 1)];
+  if (value === 'true' || value === 'false') return [path, value === 'true'];
   return [path, value !== '' && Number.isFinite(Number(value)) ? Number(value) : value];
 }
 

@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- training [--shape 15m|110m|135m-rows] [--threads N] [--rounds N] [--steps N] [--page] [--json]`: one optimiser step (forward, backward, update) of a
- * Qwen3-shaped student with BitLinear and SubLN, with float32 gradients (as the presets train) and with those in 16-bit fixed point, beside the same model in PyTorch eager (fp32 and bf16 autocast) where `python3` has torch,
+ * Qwen3-shaped student with BitLinear and SubLN, with float32 products, with gradients in 16-bit fixed point and with products of factors rounded to bfloat16, beside the same model in PyTorch eager (fp32 and bf16 autocast) where `python3` has torch,
  * interleaved, each in a process of its own, on the same threads; and beside this machine's fp32 matrix-multiply peak. `--page` writes the tables into
  * docs/results.md.
  */
@@ -10,10 +10,11 @@ import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { native } from '../native/index.ts';
 import { optimiserSettings } from '../main/contract/recipe.ts';
 import { Graph } from '../main/graph/graph.ts';
 import { exactByteProducts } from '../main/graph/exact-byte-products.ts';
-import { type GradientArithmetic, matmul } from '../main/graph/operations.ts';
+import { matmul } from '../main/graph/operations.ts';
 import { program } from '../main/graph/passes.ts';
 import { createSession } from '../main/graph/session.ts';
 import type { ModelConfiguration } from '../main/models/configuration.ts';
@@ -91,6 +92,9 @@ const shapes: Readonly<Record<string, Shape>> = {
   },
 };
 
+/** Float32 throughout, gradients of ternary layers in 16-bit fixed point, or factors rounded to bfloat16. */
+type Products = 'float32' | 'int16' | 'rounded';
+
 interface Speed {
   tokensPerSecond: number;
   peakRssBytes: number;
@@ -154,7 +158,7 @@ function operatorTimes(folder: string): Map<string, number> {
 const profiledSteps = 3;
 
 /** Runs in the child: some steps, then three more under the profiler. */
-async function measure(shape: string, threads: number, steps: number, arithmetic: GradientArithmetic): Promise<Own> {
+async function measure(shape: string, threads: number, steps: number, products: Products): Promise<Own> {
   const { configuration, batch, length, learned } = shapes[shape]!;
   const random = new Random(1);
   const parameters = initialParameters(configuration, () => random.normal());
@@ -167,7 +171,8 @@ async function measure(shape: string, threads: number, steps: number, arithmetic
     const network = await Network.create(configuration, parameters, {
       ...options,
       mode: 'training',
-      arithmetic: { gradients: arithmetic },
+      arithmetic: { gradients: products === 'int16' ? 'int16' : 'float32' },
+      roundedProducts: products === 'rounded',
     });
     const trainingStep = await TrainingStep.create(network, null, options);
     const seconds: number[] = [];
@@ -248,8 +253,8 @@ const options = {
   threads: { type: 'string', default: String(availableParallelism()) },
   rounds: { type: 'string', default: '5' },
   steps: { type: 'string', default: '3' },
-  /** Gradient arithmetic of the child process that measures one of our ways. */
-  gradients: { type: 'string', default: 'float32' },
+  /** How the child process that measures one of our ways multiplies. */
+  products: { type: 'string', default: 'float32' },
   page: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
@@ -265,19 +270,26 @@ export async function run(args: string[]): Promise<void> {
   const fixedPoint = await exactByteProducts();
   const ours: Own[] = [];
   const int16: Own[] = [];
+  const rounded: Own[] = [];
   const fp32: Speed[] = [];
   const bf16: Speed[] = [];
   for (let round = 0; round < Number(values.rounds); round += 1) {
-    const own = (gradients: GradientArithmetic): Own =>
-      child(process.execPath, [fileURLToPath(import.meta.url), ...args, '--gradients', gradients]);
+    const own = (products: Products): Own =>
+      child(process.execPath, [fileURLToPath(import.meta.url), ...args, '--products', products]);
     ours.push(own('float32'));
     if (fixedPoint) int16.push(own('int16'));
+    rounded.push(own('rounded'));
     if (!hasTorch) continue;
     fp32.push(pytorch(shape, threads, steps, false));
     bf16.push(pytorch(shape, threads, steps, true));
   }
   const own = medianSpeed(ours)!;
-  const peers = { tritsmithFixedPoint: medianSpeed(int16), pytorch: medianSpeed(fp32), pytorchBf16: medianSpeed(bf16) };
+  const peers = {
+    tritsmithFixedPoint: medianSpeed(int16),
+    tritsmithRounded: medianSpeed(rounded),
+    pytorch: medianSpeed(fp32),
+    pytorchBf16: medianSpeed(bf16),
+  };
   const matmulPeakGflops = Math.max(...ours.map((run) => run.matmulPeakGflops));
   const achievedGflops = median(ours.map((run) => run.achievedGflops));
   const profile = ours.at(-1)!;
@@ -300,6 +312,7 @@ export async function run(args: string[]): Promise<void> {
     ['engine', 'tokens/s', 'PyTorch fp32 = 1', 'peak RSS GB'],
     row('tritsmith', own),
     ...(peers.tritsmithFixedPoint ? [row('tritsmith, 16-bit gradients', peers.tritsmithFixedPoint)] : []),
+    row(`tritsmith, rounded products (${native.productSets()[0]})`, peers.tritsmithRounded!),
     ...(peers.pytorch ? [row('PyTorch eager fp32', peers.pytorch)] : []),
     ...(peers.pytorchBf16 ? [row('PyTorch bf16 autocast', peers.pytorchBf16)] : []),
   ];
@@ -327,6 +340,6 @@ export async function run(args: string[]): Promise<void> {
 if (import.meta.main) {
   const { values } = parseArgs({ options });
   process.stdout.write(
-    `${JSON.stringify(await measure(values.shape, Number(values.threads), Number(values.steps), values.gradients as GradientArithmetic))}\n`,
+    `${JSON.stringify(await measure(values.shape, Number(values.threads), Number(values.steps), values.products as Products))}\n`,
   );
 }
