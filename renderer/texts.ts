@@ -191,7 +191,7 @@ export const texts = {
     ownNeeds:
       'Memory, disk and time depend on the model; they are said before anything starts. Up to which size of model yours reaches:',
     ownMachine: 'This machine',
-    ownButton: 'New experiment',
+    ownButton: 'Use my own data',
     howTitle: 'What happens in a run',
     how: [
       ['Teach', 'Your model learns the task at full precision. It becomes the teacher.'],

@@ -6,10 +6,10 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { environmentForElectron } from '../basics/plain-node.ts';
-import { TritsmithError } from '../contract/errors.ts';
 import { electronBinary, electronFolder, electronPath } from './electron/binary.ts';
 import { runWindow } from './electron/run-window.ts';
 import { isSandboxRestricted } from './electron/sandbox.ts';
+import { failureText } from './failure-text.ts';
 import { installedBrowsers, openInDefaultBrowser } from './server/browsers.ts';
 import { openBrowserShell } from './server/browser-shell.ts';
 import { handOff, type HandOff } from './server/hand-off.ts';
@@ -118,7 +118,6 @@ try {
   if (electron !== null) await openWindow(electron);
   await openInBrowser();
 } catch (thrown) {
-  const { message, reason, remedy, details } = TritsmithError.from(thrown);
-  say([message, reason, remedy, details].filter((part) => part !== undefined).join('\n'));
+  process.stderr.write(failureText(thrown));
   process.exitCode = 1;
 }
