@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { TritsmithError } from '../main/contract/errors.ts';
-import { inWordsOfThePage, reasonOfVerdict } from './message-names.ts';
+import { commandOf } from './exports/commands.ts';
+import { inWordsOfThePage, nameCommand, reasonOfVerdict } from './message-names.ts';
 
 it('an error names settings as the fields of the page are labelled, and is otherwise as it was told', () => {
   const error = new TritsmithError('worker-died', 'worker.died', { signal: 'SIGKILL', code: null, onward: 'resume' });
@@ -14,6 +15,15 @@ it('an error names settings as the fields of the page are labelled, and is other
 it('an action is what the page offers for it', () => {
   const error = new TritsmithError('not-granted', 'path.not-granted', { path: '/etc/passwd' });
   expect(inWordsOfThePage(error.serialise()).remedy).toBe('Choose it with “Browse…”, or drop it on its field.');
+});
+
+it('what can only be done in a terminal is said with the command as it lies there', () => {
+  const error = new TritsmithError('not-found', 'gpu.not-installed');
+  const remedy = (): string => inWordsOfThePage(error.serialise()).remedy ?? '';
+  nameCommand(commandOf('/opt/Größe & Maß/tritsmith', false));
+  expect(remedy()).toContain("Run “'/opt/Größe & Maß/tritsmith' components install webgpu” in a terminal.");
+  nameCommand(commandOf(null, false));
+  expect(remedy()).toContain('Run “npm run tritsmith -- components install webgpu” in a terminal.');
 });
 
 it('what came without an id, or with one of another version, is shown as it was written', () => {

@@ -30,7 +30,7 @@ const labels: Record<SettingId, string> = {
 };
 
 const page = (title: string): string => `the page ${quoted(title)}`;
-const actions: Record<ActionId, string> = {
+const actions: Record<ActionId, string | (() => string)> = {
   'experiments.list': page(texts.navigation.experiments),
   'export.make': `${quoted(texts.exports.make)} on ${page(texts.titles.exports)}`,
   'text.write': page(texts.titles.playground),
@@ -41,11 +41,23 @@ const actions: Record<ActionId, string> = {
   'workspace.choose': texts.elsewhere.workspace,
   'adapter.merge': texts.elsewhere.merge(quoted(texts.wizard.teacher.folder), quoted(texts.wizard.teacher.merge)),
   'llama-cpp.install': `Press ${quoted(texts.llama.install)} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}.`,
-  'webgpu.install': texts.elsewhere.webgpu,
-  'llama-cpp.reinstall': texts.elsewhere.reinstall(quoted(texts.llama.install)),
+  'webgpu.install': () => texts.elsewhere.webgpu(command),
+  'llama-cpp.reinstall': () => texts.elsewhere.reinstall(command, quoted(texts.llama.install)),
 };
+let command = 'tritsmith';
 
-export const pageNames: Names = { setting: (id) => quoted(labels[id]), action: (id) => actions[id] };
+/** Tells what is typed in a terminal for the command line, once the workbench has said it. */
+export function nameCommand(typed: string): void {
+  command = typed;
+}
+
+export const pageNames: Names = {
+  setting: (id) => quoted(labels[id]),
+  action: (id) => {
+    const name = actions[id];
+    return typeof name === 'string' ? name : name();
+  },
+};
 
 /** What is said to the user of an error or a finding: by its id where it has one, else the text that it came with. */
 interface Said extends Spoken {

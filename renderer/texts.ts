@@ -79,8 +79,9 @@ export const texts = {
     workspace: 'start Tritsmith with another workspace (--workspace)',
     merge: (folder: string, merge: string) => `Choose the adapter as ${folder}, then its base, and press ${merge}.`,
     tokenizer: 'name the folder of the model that it was made from as its tokenizer, on the command line (--tokenizer)',
-    webgpu: 'Run “tritsmith components install webgpu” in a terminal.',
-    reinstall: (install: string) => `run “tritsmith components remove llama.cpp” in a terminal, then press ${install}`,
+    webgpu: (command: string) => `Run “${command} components install webgpu” in a terminal.`,
+    reinstall: (command: string, install: string) =>
+      `run “${command} components remove llama.cpp” in a terminal, then press ${install}`,
   },
   charts: {
     course: (label: string, [first, last]: readonly [string, string], [from, to]: readonly [string, string]) =>
@@ -190,7 +191,7 @@ export const texts = {
     ownNeeds:
       'Memory, disk and time depend on the model; they are said before anything starts. Up to which size of model yours reaches:',
     ownMachine: 'This machine',
-    ownButton: 'New experiment',
+    ownButton: 'Use my own data',
     howTitle: 'What happens in a run',
     how: [
       ['Teach', 'Your model learns the task at full precision. It becomes the teacher.'],

@@ -208,6 +208,11 @@ function use(): void {
 function words(): void {
   must(/^\d+\.\d+\.\d+/.test(succeeding('--version')), 'It does not say its version.');
   const doctor = tritsmith('doctor', '--json');
+  const help = succeeding('run', '--help');
+  must(
+    help.includes(`\n  ${command.includes(' ') ? `${windows ? '"' : "'"}${command}` : command}`),
+    `The help names another command than ${command}: ${help}`,
+  );
   must(/"findings"/.test(doctor.out), `doctor ended with ${String(doctor.code)}: ${doctor.out}${doctor.err}`);
   shown('the command line answers, and says what this machine can do');
   if (plain) return;

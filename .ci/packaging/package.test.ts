@@ -157,6 +157,7 @@ describe('the start scripts', () => {
     expect(text).toContain('"%~dp0engine\\bin\\node.exe" "%~dp0engine\\main\\shell\\start.js" %*');
     expect(text).toContain('msvcp140_atomic_wait.dll');
     expect(text).not.toMatch(/[^\x20-\x7e\r\n]/);
+    expect(script('win-x64', 'tritsmith.cmd')).toContain('\r\nset "TRITSMITH_COMMAND=%~0"\r\n"%~dp0engine');
   });
 
   it.skipIf(process.platform === 'win32')('find the engine from anywhere, with blanks and umlauts in its path', () => {
@@ -177,6 +178,10 @@ describe('the start scripts', () => {
     expect(run(join(place, 'start-tritsmith.sh'), [], { cwd: '/', env: { HOME: '/home/ä' } }).stdout).toBe(
       `${entry}|||/home/ä/.cache/tritsmith/compiled\n`,
     );
+    // The command line says the words by which it was called.
+    writeFileSync(join(place, 'tritsmith'), script('linux-x64', 'tritsmith'), { mode: 0o755 });
+    writeFileSync(node, '#!/bin/sh\necho "$TRITSMITH_COMMAND"\n');
+    expect(run('./tritsmith', [], { cwd: place }).stdout).toBe('./tritsmith\n');
   });
 });
 

@@ -8,7 +8,7 @@ export interface TextFile {
 }
 
 /** A script of a POSIX shell that needs no other program; it finds the engine beside itself from wherever it is called. */
-const posixScript = (what: string, entry: string): string => `#!/bin/sh
+const posixScript = (what: string, entry: string, settings = ''): string => `#!/bin/sh
 # ${what}
 case $0 in */*) here=\${0%/*} ;; *) here=. ;; esac
 here=$(cd -- "$here" && pwd -P) || exit 1
@@ -21,11 +21,11 @@ if [ -n "\${XDG_CACHE_HOME:-$HOME}" ]; then
   NODE_COMPILE_CACHE=\${NODE_COMPILE_CACHE:-\${XDG_CACHE_HOME:-$HOME/.cache}/tritsmith/compiled}
   export NODE_COMPILE_CACHE
 fi
-exec "$here/engine/bin/node" "$here/engine/${entry}" "$@"
+${settings}exec "$here/engine/bin/node" "$here/engine/${entry}" "$@"
 `;
 
 /** The same for Windows. ONNX Runtime needs Microsoft's C++ library, which most machines have, and whose lack it would only give a number. */
-const windowsScript = (what: string, entry: string, wait: boolean): string =>
+const windowsScript = (what: string, entry: string, wait: boolean, settings = ''): string =>
   `@echo off
 rem ${what}
 setlocal
@@ -38,7 +38,7 @@ if not exist "%SystemRoot%\\System32\\msvcp140_atomic_wait.dll" if not exist "%~
   ${wait ? 'pause\n  ' : ''}exit /b 1
 )
 if not defined NODE_COMPILE_CACHE if defined LOCALAPPDATA set "NODE_COMPILE_CACHE=%LOCALAPPDATA%\\Tritsmith\\compiled"
-"%~dp0engine\\bin\\node.exe" "%~dp0engine\\${entry.replaceAll('/', '\\')}" %*
+${settings}"%~dp0engine\\bin\\node.exe" "%~dp0engine\\${entry.replaceAll('/', '\\')}" %*
 ${wait ? 'if errorlevel 1 pause\n' : ''}`.replaceAll('\n', '\r\n');
 
 const startEntry = 'main/shell/start.js';
@@ -89,11 +89,11 @@ Licences of all that is in here: licences/
   const files = windows
     ? [
         { path: start, text: windowsScript(opens, startEntry, true) },
-        { path: command, text: windowsScript(commands, commandEntry, false) },
+        { path: command, text: windowsScript(commands, commandEntry, false, 'set "TRITSMITH_COMMAND=%~0"\n') },
       ]
     : [
         { path: start, text: posixScript(opens, startEntry) },
-        { path: command, text: posixScript(commands, commandEntry) },
+        { path: command, text: posixScript(commands, commandEntry, 'export TRITSMITH_COMMAND="$0"\n') },
       ];
   return [
     ...files.map((file) => ({ ...file, executable: true })),

@@ -6,9 +6,10 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { environmentForElectron } from '../basics/plain-node.ts';
-import { TritsmithError } from '../contract/errors.ts';
 import { electronBinary, electronFolder, electronPath } from './electron/binary.ts';
+import { runWindow } from './electron/run-window.ts';
 import { isSandboxRestricted } from './electron/sandbox.ts';
+import { failureText } from './failure-text.ts';
 import { installedBrowsers, openInDefaultBrowser } from './server/browsers.ts';
 import { openBrowserShell } from './server/browser-shell.ts';
 import { handOff, type HandOff } from './server/hand-off.ts';
@@ -17,8 +18,6 @@ import { tunnel } from './server/server.ts';
 
 process.umask(0o077);
 const fetchMilliseconds = 600_000;
-/** A window that ends later than this was open. */
-const startMilliseconds = 20_000;
 const { values } = parseArgs({
   options: { workspace: { type: 'string' }, port: { type: 'string' }, 'no-browser': { type: 'boolean' } },
 });
@@ -48,6 +47,7 @@ async function findElectron(): Promise<string | null> {
   const installer = spawn(process.execPath, [join(folder, 'install.js')], {
     stdio: ['ignore', 'ignore', 'pipe'],
     timeout: fetchMilliseconds,
+    windowsHide: true,
   });
   let complaint = '';
   installer.stderr.on('data', (chunk: Buffer) => {
@@ -75,30 +75,10 @@ function reasonIn(complaint: string): string {
 /** Opens the window and ends with it; where Electron breaks down before that (no sandbox, a library that lacks), says so and returns. */
 async function openWindow(electron: string): Promise<void> {
   buildPageWhenDue((line) => process.stderr.write(line), 'window');
-  const begun = performance.now();
-  let asked = false;
-  const window = spawn(electron, values.workspace === undefined ? [root] : [root, '--workspace', values.workspace], {
-    stdio: 'inherit',
-    env: environmentForElectron(process.env, process.execPath),
-  });
-  const pass = (signal: NodeJS.Signals): void => {
-    asked = true;
-    window.kill(signal);
-  };
-  process.on('SIGINT', pass).on('SIGTERM', pass);
-  const failure = await new Promise<string>((resolve) => {
-    window.once('error', ({ message }) => {
-      resolve(message);
-    });
-    window.once('close', (code, signal) => {
-      // The app itself ends with exit code 0 or 1.
-      const brokeDown = signal !== null || (code ?? 0) > 1;
-      if (asked || !brokeDown || performance.now() - begun > startMilliseconds) process.exit(code ?? 1);
-      resolve(signal ?? `exit code ${String(code)}`);
-    });
-  });
-  process.off('SIGINT', pass).off('SIGTERM', pass);
-  say(`Electron does not start on this system (${failure}), so the workbench opens in a browser.`);
+  const args = values.workspace === undefined ? [root] : [root, '--workspace', values.workspace];
+  const { code, breakdown } = await runWindow(electron, args, environmentForElectron(process.env, process.execPath));
+  if (breakdown === null) process.exit(code);
+  say(`Electron does not start on this system (${breakdown}), so the workbench opens in a browser.`);
 }
 
 async function openInBrowser(): Promise<void> {
@@ -138,7 +118,6 @@ try {
   if (electron !== null) await openWindow(electron);
   await openInBrowser();
 } catch (thrown) {
-  const { message, reason, remedy, details } = TritsmithError.from(thrown);
-  say([message, reason, remedy, details].filter((part) => part !== undefined).join('\n'));
+  process.stderr.write(failureText(thrown));
   process.exitCode = 1;
 }

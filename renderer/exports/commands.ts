@@ -38,9 +38,14 @@ export interface Runnable extends Pick<
   readonly teacher: string;
 }
 
+/** What is typed for our command line. `program`: its path; null where npm starts it. */
+export function commandOf(program: string | null, windows: boolean): string {
+  return program === null ? 'npm run tritsmith --' : quoted(program, windows);
+}
+
 /** Tritsmith writes texts with any file, and scores labels with the one that it prefers of a model. */
 function ownCommand(file: Runnable, task: TaskSettings, windows: boolean, program: string | null): string | null {
-  const tritsmith = program === null ? 'npm run tritsmith --' : quoted(program, windows);
+  const tritsmith = commandOf(program, windows);
   if (task.kind === 'generation') {
     const tokenizer = file.pruning == null ? ` --tokenizer ${quoted(file.teacher, windows)}` : '';
     const prompt = quoted(examplePrompt(task).replaceAll('\\n', '\n'), windows);

@@ -13,7 +13,9 @@ import type {
 } from '../../main/contract/views.ts';
 import type { ServedModel } from '../../main/contract/serving.ts';
 import type { SideJob } from '../../main/contract/side-jobs.ts';
+import { commandOf } from '../exports/commands.ts';
 import { client, connected, connections, type Problem, problemOf } from '../client.ts';
+import { nameCommand } from '../message-names.ts';
 import { notifyOfEnd } from '../notifications.ts';
 import { texts } from '../texts.ts';
 
@@ -107,6 +109,7 @@ export const useWorkbench = defineStore('workbench', () => {
         refreshDownloads(),
         ...[...views.keys()].map(load),
       ]);
+      nameCommand(commandOf(information.value.commandLine, navigator.userAgent.includes('Windows')));
       problem.value = null;
       for await (const event of stream) hear(event);
       // The workbench ends the stream of a page that lagged behind: what the page missed is read again, by all who read.

@@ -1,6 +1,7 @@
 /** The command line: one file a command, put together here. */
 import { Command, CommanderError } from 'commander';
 import { programVersions } from '../../workbench/machine/machine.ts';
+import { asCalled } from './called.ts';
 import { benchmarkCommand } from './commands/benchmark.ts';
 import { classifyCommand } from './commands/classify.ts';
 import { compareCommand } from './commands/compare.ts';
@@ -75,7 +76,12 @@ export async function runCli(args: readonly string[], shell: Shell): Promise<num
     .addHelpText('after', help);
   for (const build of commands) program.addCommand(build(shell));
   forEachCommand(program, (command) => {
-    command.exitOverride().configureOutput({ writeOut: shell.out, writeErr: shell.err });
+    command.exitOverride().configureOutput({
+      writeOut: (text) => {
+        shell.out(asCalled(text));
+      },
+      writeErr: shell.err,
+    });
     command.showHelpAfterError('(--help shows how this command is used)');
   });
   try {

@@ -1,6 +1,7 @@
 /** What every command is given: where to write, how to reach workers, and what the process will exit with. */
 import type { SpawnPort } from '../../jobs/spawn-port.ts';
 import { onRequestToEnd } from '../requests-to-end.ts';
+import { asCalled } from './called.ts';
 
 /** Documented in `tritsmith --help`. */
 export const exitCodes = { done: 0, failed: 1, badInput: 2, locked: 3, paused: 4, cancelled: 5 } as const;
@@ -32,7 +33,7 @@ export function processShell(port: SpawnPort): Shell {
       process.stdout.write(text);
     },
     err: (text) => {
-      process.stderr.write(text);
+      process.stderr.write(asCalled(text));
     },
     terminal: process.stderr.isTTY,
     columns: () => (process.stderr.isTTY ? process.stderr.columns : 100),

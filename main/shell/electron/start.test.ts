@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -6,6 +6,8 @@ import { environmentForElectron, environmentForNode } from '../../basics/plain-n
 import { roomsOfWindow } from '../server/page-build.ts';
 import { placesOf, profileFolder, runsInElectron } from './places.ts';
 import { isSandboxRestricted, type SystemFiles } from './sandbox.ts';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 describe("Electron's sandbox", () => {
   const binary = '/home/me/tritsmith/node_modules/electron/dist/electron';
@@ -36,7 +38,6 @@ describe("Electron's sandbox", () => {
 });
 
 describe("the window's shell", () => {
-  const root = fileURLToPath(new URL('../../../', import.meta.url));
   /** Every file that is bundled, and every package, found by its imports. */
   function bundled(): { files: string[]; packages: string[] } {
     const files = new Set<string>();
@@ -65,6 +66,29 @@ describe("the window's shell", () => {
     const rooms = new Set(bundled().files.map((path) => path.split('/').slice(0, 2).join('/')));
     rooms.delete('main/contract');
     expect([...rooms, 'preload'].sort()).toEqual([...roomsOfWindow].sort());
+  });
+});
+
+describe('a process that is started on Windows', () => {
+  it('opens no console beside the window', () => {
+    const starting = readdirSync(join(root, 'main'), { recursive: true, encoding: 'utf8' })
+      .map((path) => path.replaceAll('\\', '/'))
+      .filter((path) => path.endsWith('.ts') && !/\.test\.ts$|(^|\/)(fixtures|testing)\//.test(path))
+      .filter((path) => /from 'node:child_process'/.test(readFileSync(join(root, 'main', path), 'utf8')))
+      .filter((path) => /\b(spawn|fork|execFile)(Sync)?\(/.test(readFileSync(join(root, 'main', path), 'utf8')));
+    expect(starting).toContain('jobs/fork-port.ts');
+    expect(
+      starting.sort().filter((path) => !readFileSync(join(root, 'main', path), 'utf8').includes('windowsHide: true')),
+    ).toEqual([
+      // There is no MPI, Slurm or ps.
+      'jobs/mpi-port.ts',
+      // The window itself, and from a terminal in a clone.
+      'shell/electron/run-window.ts',
+      'shell/server/browsers.ts',
+      'shell/server/page-build.ts',
+      'workbench/experiments/process-identity.ts',
+      'workbench/machine/slurm-script.ts',
+    ]);
   });
 });
 

@@ -1,6 +1,6 @@
 /** `npm run serve`: the workbench for a browser on this machine. Prints a one-time link; Ctrl-C pauses what runs and ends. */
 import { parseArgs } from 'node:util';
-import { TritsmithError } from '../../contract/errors.ts';
+import { failureText } from '../failure-text.ts';
 import { openBrowserShell } from './browser-shell.ts';
 
 // Files of the workbench and its workers are for its user alone.
@@ -25,7 +25,6 @@ else
       },
     });
   } catch (thrown) {
-    const { message, reason, remedy, details } = TritsmithError.from(thrown);
-    process.stderr.write([message, reason, remedy, details].filter((part) => part !== undefined).join('\n') + '\n');
+    process.stderr.write(failureText(thrown));
     process.exitCode = 1;
   }

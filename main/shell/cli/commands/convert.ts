@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { wordsOf } from '../../../contract/messages/told.ts';
 import { embeddingType, type EmbeddingType, type ExportType } from '../../../contract/recipe.ts';
 import { askWorker } from '../../../jobs/host.ts';
+import { calledAs } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { absolutePath, modelPath } from '../paths.ts';
 import { bytes } from '../quantities.ts';
@@ -48,7 +49,7 @@ export function convertCommand(shell: Shell): Command {
             ['Size', size],
             ...checks.map((check) => ['Proven', wordsOf(check)] as const),
             ...notes.map((note) => ['Note', wordsOf(note)] as const),
-            ['Next', `tritsmith benchmark ${path}, tritsmith serve-model ${path}, tritsmith inspect ${path}`],
+            ['Next', ['benchmark', 'serve-model', 'inspect'].map((name) => `${calledAs()} ${name} ${path}`).join(', ')],
           ]),
         );
       }),

@@ -7,6 +7,7 @@ import { wordsOf } from '../../../contract/messages/told.ts';
 import type { NewRowsReview } from '../../../contract/new-rows.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { converse } from '../../../workbench/interface/helper-host.ts';
+import { calledAs } from '../called.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath } from '../paths.ts';
 import { type ReadingFlags, readingOf, withFileFlags } from '../reading-options.ts';
@@ -91,6 +92,6 @@ function reviewText(found: NewRowsReview, id: string, file: string): string {
     ...found.findings.map((finding) => `${wordsOf(finding)}\n`),
     `\n${classes}`,
     mistakes.length === 0 ? '' : `\nWrong answers:\n${mistakes.join('')}`,
-    `\nTo train on these rows too: tritsmith run --like ${id} --add ${file}\n`,
+    `\nTo train on these rows too: ${calledAs()} run --like ${id} --add ${file}\n`,
   ].join('');
 }

@@ -5,6 +5,7 @@ import { plainNames } from '../../../contract/messages/names.ts';
 import type { TeacherCard } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { type AdapterOnBase, mergedTeacher } from '../../../workbench/teachers/merged-teacher.ts';
+import { asCalled } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { date, parameters } from '../quantities.ts';
 import { modelPath } from '../paths.ts';
@@ -77,7 +78,7 @@ function listCommand(shell: Shell): Command {
         const teachers = workspace.teachers.list();
         if (options.json === true) printJson(shell, teachers);
         else if (teachers.length === 0)
-          shell.out('No teachers yet. Add one with: tritsmith teacher add <folder or GGUF file>\n');
+          shell.out(asCalled('No teachers yet. Add one with: tritsmith teacher add <folder or GGUF file>\n'));
         else
           shell.out(
             textTable(
