@@ -16,6 +16,7 @@ import { newRows } from './en/new-rows.ts';
 import { pipeline } from './en/pipeline.ts';
 import { proofs } from './en/proofs.ts';
 import { ranks } from './en/ranks.ts';
+import { remote } from './en/remote.ts';
 import { serving } from './en/serving.ts';
 import { system } from './en/system.ts';
 import { tokenizers } from './en/tokenizers.ts';
@@ -43,6 +44,7 @@ export const en = {
   ...hub,
   ...workers,
   ...ranks,
+  ...remote,
   ...serving,
   ...newRows,
   ...workbench,

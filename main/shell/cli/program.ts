@@ -16,6 +16,8 @@ import { exportCommand } from './commands/export.ts';
 import { generateCommand } from './commands/generate.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
+import { remoteCommand } from './commands/remote.ts';
+import { remoteAgentCommand } from './commands/remote-agent.ts';
 import { reportCommand } from './commands/report.ts';
 import { resumeCommand } from './commands/resume.ts';
 import { reviewCommand } from './commands/review.ts';
@@ -36,6 +38,7 @@ const commands: readonly ((shell: Shell) => Command)[] = [
   corpusCommand,
   runCommand,
   resumeCommand,
+  remoteCommand,
   listCommand,
   showCommand,
   compareCommand,
@@ -75,6 +78,7 @@ export async function runCli(args: readonly string[], shell: Shell): Promise<num
     .version(programVersions()['tritsmith'] ?? 'unknown')
     .addHelpText('after', help);
   for (const build of commands) program.addCommand(build(shell));
+  program.addCommand(remoteAgentCommand(), { hidden: true });
   forEachCommand(program, (command) => {
     command.exitOverride().configureOutput({
       writeOut: (text) => {

@@ -74,7 +74,7 @@ export async function runSession(
       },
     });
     display.end();
-    close(shell, workspace, record, options);
+    closeSession(shell, workspace, record, options);
     return record;
   } finally {
     display.end();
@@ -87,7 +87,13 @@ function resultJson({ rows, export: exported, seconds }: Comparison): Pick<Compa
   return { rows, export: exported, seconds };
 }
 
-function close(shell: Shell, workspace: Workspace, record: ExperimentRecord, options: CommonOptions): void {
+/** How a run ends on the command line: with its table, or with how to go on. */
+export function closeSession(
+  shell: Shell,
+  workspace: Workspace,
+  record: ExperimentRecord,
+  options: CommonOptions,
+): void {
   if (record.state !== 'done') {
     shell.exitCode = record.state === 'paused' ? exitCodes.paused : exitCodes.cancelled;
     if (options.json === true) shell.out(`${JSON.stringify({ experiment: record.id, state: record.state })}\n`);

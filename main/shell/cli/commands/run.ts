@@ -25,6 +25,8 @@ import {
 } from '../rank-options.ts';
 import { engineOption, withEngine } from '../engine-option.ts';
 import type { Shell } from '../shell.ts';
+import { placeOf } from '../../../workbench/remote/ssh.ts';
+import { runElsewhere } from '../remote-session.ts';
 import { requiredChatTemplate } from './task.ts';
 
 interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
@@ -51,6 +53,8 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly add?: string;
   readonly printRecipe?: boolean;
   readonly engine?: Recipe['engine'];
+  readonly on?: string;
+  readonly detach?: boolean;
 }
 
 export function runCommand(shell: Shell): Command {
@@ -104,6 +108,12 @@ export function runCommand(shell: Shell): Command {
     .option('--add <file>', 'rows that came after that training, in the same columns')
     .option('--print-recipe', 'print the recipe that the flags make, and run nothing');
   command.addOption(engineOption());
+  command
+    .option(
+      '--on <user@host[:folder]>',
+      'run it on another computer over ssh, and fetch it when it is done (docs/remote.md)',
+    )
+    .option('--detach', 'with --on: return when it has started; "remote watch" looks at it, "remote fetch" brings it');
   command.option('--threads <number>', 'threads, with --ranks of each of them (default: all cores)', wholeNumber(1));
   return withRankOptions(withRowOptions(command)).action((path: string | undefined, options: RunOptions) =>
     guarded(shell, options, async () => {
@@ -112,11 +122,16 @@ export function runCommand(shell: Shell): Command {
         return;
       }
       const plan = rankPlanOf(options);
+      if (options.on !== undefined && plan !== null) throw new TritsmithError('bad-input', 'remote.not-with-ranks');
       const made = path === undefined ? await recipeFromFlags(shell, options) : recipeFromFile(path, options);
       const recipe = withRanks(withEngine(made, options.engine), plan, options);
       if (options.printRecipe === true) {
         await askWorker(shell.port, { type: 'check-exports', recipe });
         printJson(shell, recipe);
+        return;
+      }
+      if (options.on !== undefined) {
+        await runElsewhere(shell, placeOf(options.on), recipe, options);
         return;
       }
       if (handedOver(shell, plan, recipe, options, () => ['run', recipeBeside(options.slurm!, recipe)])) return;
@@ -133,16 +148,20 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
   const { like, add } = options;
   if (like === undefined || add === undefined || path !== undefined || options.train !== undefined)
     throw new TritsmithError('bad-input', 'cli.like-and-add');
-  await withWorkspace(shell, options, 'write', 'run', async (workspace) => {
+  const elsewhere = await withWorkspace(shell, options, 'write', 'run', async (workspace) => {
     const record = workspace.experiments.find(like);
     const found = await trainAgain(workspace, record, absolutePath(add), shell.port, readingOf(options));
     const plan = rankPlanOf(options);
     const recipe = withRanks(withEngine(overridden(found.recipe, options), options.engine), plan, options);
     shell.err(`${count(found.former)} rows of before and ${count(found.added)} new ones: ${recipe.task.train}\n`);
     if (options.printRecipe === true) printJson(shell, recipe);
+    // Sent when the workspace is free again: what runs elsewhere needs it only to come home.
+    else if (options.on !== undefined) return { place: placeOf(options.on), recipe };
     else if (!handedOver(shell, plan, recipe, options, () => ['run', recipeBeside(options.slurm!, recipe)]))
       await runSession(shell, workspace, recipe, options, ranksPort(plan));
+    return null;
   });
+  if (elsewhere !== null) await runElsewhere(shell, elsewhere.place, elsewhere.recipe, options);
 }
 
 const quantisationWords =

@@ -1,0 +1,169 @@
+import { Command } from 'commander';
+import { TritsmithError } from '../../../contract/errors.ts';
+import type { RemoteStatus, SentRun } from '../../../contract/remote.ts';
+import { hello, resume, statuses, stop } from '../../../workbench/remote/remote-runs.ts';
+import type { SentRuns } from '../../../workbench/remote/sent-runs.ts';
+import { placeOf, placeText } from '../../../workbench/remote/ssh.ts';
+import { guarded, newCommand, printJson } from '../command.ts';
+import { bytes, date } from '../quantities.ts';
+import { bringHome, endOfRun, sentRunsOf, stateText, watchAndFetch } from '../remote-session.ts';
+import type { CommonOptions, Shell } from '../shell.ts';
+import { facts, textTable } from '../text-table.ts';
+
+export function remoteCommand(shell: Shell): Command {
+  return new Command('remote')
+    .description('runs on another computer over ssh, which "run --on" sent there')
+    .addHelpText('after', '\nExamples:\n  tritsmith remote check ann@workstation\n  tritsmith remote watch latest\n')
+    .addCommand(checkCommand(shell))
+    .addCommand(listCommand(shell))
+    .addCommand(
+      ofRun(shell, 'watch', 'show how far it is, until it ends; Ctrl-C leaves it running', (runs, run, options) =>
+        watchAndFetch(shell, runs, run, options, false),
+      ),
+    )
+    .addCommand(
+      ofRun(shell, 'pause', 'save its state and end its process there', (runs, run, options) =>
+        stopped(shell, runs, run, 'pause', options),
+      ),
+    )
+    .addCommand(
+      ofRun(shell, 'resume', 'go on there from the last checkpoint', async (runs, run, options) => {
+        const status = await resume(runs, run);
+        if (options.json === true) printJson(shell, status);
+        shell.err(`It goes on. To look: tritsmith remote watch ${run.id}\n`);
+      }),
+    )
+    .addCommand(
+      ofRun(shell, 'cancel', 'end it there, and see that its process is gone', (runs, run, options) =>
+        stopped(shell, runs, run, 'cancel', options),
+      ),
+    )
+    .addCommand(
+      ofRun(
+        shell,
+        'fetch',
+        'bring its experiment into this workspace; one that is paused can go on here',
+        (runs, run, options) => bringHome(shell, runs, run, options),
+      ),
+    );
+}
+
+function ofRun(
+  shell: Shell,
+  name: string,
+  description: string,
+  work: (runs: SentRuns, run: SentRun, options: CommonOptions) => Promise<void>,
+): Command {
+  return newCommand(name, description, `remote ${name} latest`)
+    .argument('<run>', 'its name in "remote list", the beginning of it, or "latest"')
+    .action((reference: string, options: CommonOptions) =>
+      guarded(shell, options, () => {
+        const runs = sentRunsOf(options);
+        return work(runs, runs.find(reference), options);
+      }),
+    );
+}
+
+async function stopped(
+  shell: Shell,
+  runs: SentRuns,
+  run: SentRun,
+  how: 'pause' | 'cancel',
+  options: CommonOptions,
+): Promise<void> {
+  const status = await stop(runs, run, how);
+  if (status === null) return;
+  await endOfRun(shell, runs, run, status, options, false);
+  // It did what was asked.
+  if (status.state === (how === 'pause' ? 'paused' : 'cancelled')) shell.exitCode = 0;
+}
+
+function checkCommand(shell: Shell): Command {
+  return newCommand('check', 'see whether another computer can take runs', 'remote check ann@workstation:tritsmith')
+    .argument(
+      '<user@host[:folder]>',
+      'as for ssh; the folder of Tritsmith there (default: "tritsmith" in the home folder)',
+    )
+    .action((text: string, options: CommonOptions) =>
+      guarded(shell, options, async () => {
+        const place = placeOf(text);
+        const found = await hello(place);
+        if (options.json === true) {
+          printJson(shell, { ...place, ...found });
+          return;
+        }
+        const { machine, versions, freeBytes, running } = found;
+        shell.out(
+          facts([
+            ['Computer', placeText(place)],
+            ['Processor', `${machine.processor}, ${machine.cores} cores, ${machine.architecture}`],
+            ['Memory', bytes(machine.memoryBytes)],
+            ['Free on its disk', bytes(freeBytes)],
+            ['Tritsmith', versions['tritsmith'] ?? 'unknown'],
+            ['Runs there now', running.length === 0 ? 'none' : running.join(', ')],
+          ]),
+        );
+      }),
+    );
+}
+
+function listCommand(shell: Shell): Command {
+  return newCommand('list', 'runs that were sent from this workspace, newest first', 'remote list').action(
+    (options: CommonOptions) =>
+      guarded(shell, options, async () => {
+        const runs = sentRunsOf(options);
+        const found = await askAll(shell, runs);
+        if (options.json === true) {
+          printJson(
+            shell,
+            found.map(({ run: { id, place, name, sent, last, fetched }, state }) => ({
+              id,
+              place,
+              name,
+              sent,
+              last,
+              fetched,
+              state,
+            })),
+          );
+          return;
+        }
+        if (found.length === 0) shell.out('Nothing was sent yet. Try: tritsmith run recipe.json --on user@host\n');
+        else
+          shell.out(
+            textTable(
+              [
+                { title: 'run' },
+                { title: 'where', align: 'left' },
+                { title: 'sent', align: 'left' },
+                { title: 'state', align: 'left' },
+                { title: 'here', align: 'left' },
+              ],
+              found.map(({ run, state }) => [run.id, placeText(run.place), date(run.sent), state, run.fetched ?? '-']),
+            ),
+          );
+      }),
+  );
+}
+
+/** Asks each computer once for all of its runs that may have changed; one that cannot be asked is said, and what was last heard stands. */
+async function askAll(shell: Shell, runs: SentRuns): Promise<{ run: SentRun; state: string }[]> {
+  const open = runs.list().filter(({ fetched }) => fetched === null);
+  const gone = new Set<string>();
+  for (const where of new Set(open.map(({ place }) => JSON.stringify(place)))) {
+    const ids = open.filter(({ place }) => JSON.stringify(place) === where).map(({ id }) => id);
+    try {
+      const found = await statuses(runs, JSON.parse(where) as SentRun['place'], ids);
+      for (const [at, id] of ids.entries()) if (found[at] === null) gone.add(id);
+    } catch (thrown) {
+      shell.err(`Note: ${TritsmithError.from(thrown).message}\n`);
+    }
+  }
+  return runs
+    .list()
+    .map((run) => ({ run, state: gone.has(run.id) ? 'not there any more' : lastText(run.last?.status) }));
+}
+
+function lastText(status: RemoteStatus | undefined): string {
+  return status === undefined ? 'unknown' : stateText(status);
+}
