@@ -1,6 +1,6 @@
 import type { StepMetric } from '../main/contract/metric-names.ts';
 import type { ComparedModel } from '../main/contract/model-names.ts';
-import type { Deciding } from '../main/contract/recipe.ts';
+import type { CalibrateSettings, Deciding } from '../main/contract/recipe.ts';
 
 /** The models in the middle of a sentence. */
 const withinSentence: Record<ComparedModel, string> = {
@@ -151,6 +151,7 @@ export const texts = {
     finetune: 'Teach the teacher',
     cut: 'Cut',
     refine: 'Refine',
+    calibrate: 'Calibrate',
     reconstruct: 'Reconstruct',
     pretrain: 'Pre-train',
     distil: 'Distil',
@@ -166,6 +167,7 @@ export const texts = {
     finetune: 'The full-precision model learns your task.',
     cut: 'The layers that the answers need least are found and left out.',
     refine: 'Stage 1: the student is prepared so that training with three values stays stable.',
+    calibrate: 'Layer by layer, the first −1, 0 and +1 are chosen by what enters the layer on your rows.',
     reconstruct: 'A few ternary layers at a time learn to give what the full-precision layers give.',
     pretrain: 'Stage 2: the ternary student reads general text.',
     distil: 'Stage 3: the ternary student learns to answer like the teacher.',
@@ -240,6 +242,7 @@ export const texts = {
     choice: 'On the rows that choose the best step',
     keptStep: 'Step that is kept so far',
     windowError: 'Error of the layers reconstructed so far',
+    roundingError: 'Error of each layer’s output, by layer',
     moved: 'Weights that have changed since the stage began',
     gamma: 'Weight γ of the attention term',
     gradient: 'Gradient norm',
@@ -959,6 +962,14 @@ export const texts = {
       } satisfies Record<Deciding, string>,
       keepBestEffect:
         'The best is found on 256 training rows, at most a fifth of all, that nothing is trained on. The evaluation rows never choose. Written answers are always chosen by cross-entropy.',
+      calibrate: 'First −1, 0 and +1 of the student',
+      calibrations: {
+        '': 'by the weights’ size alone',
+        gptq: 'GPTQ: later columns make up for earlier ones',
+        awq: 'AWQ: channels with large inputs count more',
+      } satisfies Record<'' | CalibrateSettings['method'], string>,
+      calibrateEffect:
+        'GPTQ and AWQ look at what enters each layer on 128 of your rows before anything is trained. They make the untrained student less wrong; how little of that is left after training is in docs/results.md.',
       noCorpus: 'Without a corpus (step “Data”) Stage 2 is skipped.',
       expert: (changed: number) => (changed === 0 ? 'Expert settings' : `Expert settings (${String(changed)} changed)`),
       setting: 'Setting and effect',
@@ -992,6 +1003,7 @@ export const texts = {
         finetune: 'Teaching the teacher',
         refine: 'Stage 1: refine',
         quantisation: 'Quantisation',
+        calibrate: 'Calibration',
         reconstruct: 'Reconstruction of layers',
         pretrain: 'Stage 2: pre-train',
         distil: 'Stage 3: distil',
@@ -1057,6 +1069,12 @@ export const texts = {
         'refine.sublnInit': {
           name: 'Start of SubLN',
           effect: '“calibrated” keeps the activations’ size; “ones” is the paper’s.',
+        },
+        'calibrate.method': { name: 'Method', effect: 'How the first −1, 0 and +1 are chosen.' },
+        'calibrate.rows': { name: 'Rows that are looked at', effect: 'More rows say more of what enters a layer.' },
+        'calibrate.damping': {
+          name: 'Damping',
+          effect: 'GPTQ: added to the inputs’ second moments; more of it relies less on these few rows.',
         },
         'reconstruct.epochs': {
           name: 'Passes over the rows',
@@ -1287,6 +1305,8 @@ export const texts = {
     'loss/kd': 'Loss: teacher’s answers',
     'loss/relation': 'Loss: teacher’s attention',
     'loss/hidden': 'Loss: teacher’s last layer',
+    'rounding-error': 'Error of the layer’s output, calibrated',
+    'rounding-error-absmean': 'Error of the layer’s output, rounded by size alone',
     'window-error': 'Error of the layers reconstructed so far',
     accuracy: 'Accuracy on held-out rows',
     choice: 'On the rows that choose the best step',

@@ -11,7 +11,8 @@ import {
 import type { Recipe } from '../contract/recipe.ts';
 
 /** Folders of models, by the stage that leaves them. */
-export type ModelFolder = 'teacher' | 'cut' | 'refined' | 'reconstructed' | 'pretrained' | 'student' | 'baseline';
+export type ModelFolder =
+  'teacher' | 'cut' | 'refined' | 'calibrated' | 'reconstructed' | 'pretrained' | 'student' | 'baseline';
 
 export function modelFolder(experiment: string, name: ModelFolder): string {
   return join(experiment, name);
@@ -54,6 +55,11 @@ export function cachedTokens(
 /** Hidden states between the layers while windows are reconstructed; removed at the end. */
 export function hiddenStatesFolder(experiment: string): string {
   return join(cacheFolder(experiment), 'hidden');
+}
+
+/** Layers that are calibrated already; removed at the end. */
+export function calibratedLayersFolder(experiment: string): string {
+  return join(cacheFolder(experiment), 'calibrated');
 }
 
 /** What has to be known of the task's training file before any of its rows is tokenised. */

@@ -526,6 +526,8 @@ void setThreads(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+void inTrainingPieces(size_t count, size_t piece, const std::function<void(size_t, size_t)>& work) { inPieces(count, piece, work); }
+
 void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("quantiseTernary", Napi::Function::New(env, quantiseTernary, "quantiseTernary"));
   exports.Set("keepFreedMemory", Napi::Function::New(env, keepFreedMemory, "keepFreedMemory"));
