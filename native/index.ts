@@ -39,8 +39,13 @@ export interface TernarySettings {
    * Absent: one scale, which is `TernaryStatistics.delta`.
    */
   scales?: Float32Array;
-  /** The scale is the mean of the absolute weights (default), or their median: of an even number the lower one of the two in the middle. */
-  scale?: 'absmean' | 'absmedian';
+  /**
+   * The scale is the mean of the absolute weights (default), or their median: of an even number the lower one of the two in the middle. Two formulas of BitDistill's
+   * released code (docs/method.md, 2.6): `deviation` has one scale and needs `columns`, `row-levels` one for each row.
+   */
+  scale?: 'absmean' | 'absmedian' | 'deviation' | 'row-levels';
+  /** Weights of a row, for `deviation`. */
+  columns?: number;
   /** Below 1 while annealing. Default 1. */
   share?: number;
   /**

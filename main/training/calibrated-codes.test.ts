@@ -82,6 +82,43 @@ describe('codes beside NumPy', () => {
   });
 });
 
+describe('the formulas that BitDistill’s released code calls GPTQ and AWQ', () => {
+  it.each([
+    ['deviation', 'tensor'],
+    ['row-levels', 'row'],
+  ] as const)('%s: the same codes and scales', async (scale, group) => {
+    const found = quantiseMatrix(matrix.values, matrix.shape, { weights: { scale, group } });
+    expectClose(found.scales, await read(`${scale}.scales`), group === 'row' ? 0 : 1e-6);
+    expect(unsigned(found.values)).toEqual(await read(`${scale}.codes`));
+  });
+
+  it('give the same bits with any number of threads, and a matrix that diverged shows', () => {
+    const random = new Random(9);
+    const values = Float32Array.from({ length: 300 * 200 }, () => random.normal());
+    for (const [scale, count] of [
+      ['deviation', 1],
+      ['row-levels', 300],
+    ] as const) {
+      const of = (threads: number, weights = values) => {
+        native.setThreads(threads);
+        const scales = new Float32Array(count);
+        const out = new Float32Array(weights.length);
+        return [native.quantiseTernary(weights, out, { scales, scale, columns: 200 }), scales, out] as const;
+      };
+      expect(of(3)).toEqual(of(1));
+      native.setThreads(1);
+      const diverged = values.slice();
+      diverged[777] = NaN;
+      expect(of(1, diverged)[0].delta).toBeNaN();
+    }
+    const out = new Float32Array(12);
+    expect(() => native.quantiseTernary(new Float32Array(12), out, { scale: 'deviation', columns: 5 })).toThrow(
+      RangeError,
+    );
+    expect(() => native.quantiseTernary(new Float32Array(12), out, { scale: 'deviation' })).toThrow(TypeError);
+  });
+});
+
 describe('latent weights', () => {
   it.each(groups)('make exactly their codes and scales again, a scale for each %s', (group) => {
     for (const found of [

@@ -114,6 +114,14 @@ for group in ("tensor", "row", 64):
     codes, scales, losses = search(multiplied, group, nearest(multiplied, X / s))
     name = f"awq.{group}"
     found |= {f"{name}.channels": s, f"{name}.codes": codes.astype(np.float32), f"{name}.scales": scales, f"{name}.error": np.array([losses.sum()])}
+# What the released code of BitDistill calls gptq and awq.
+W = w.astype(np.float64)
+delta = np.abs(W).mean() * 1 / np.mean((W.var(0, ddof=1) + 1e-8) ** -0.5)
+found |= {"deviation.scales": np.array([delta]), "deviation.codes": code(W / np.float32(delta))}
+means = np.abs(W).mean(1)
+deltas = np.abs(W).mean() / np.where(means > np.quantile(means, 0.8), 0.7, 1.2)
+deltas = deltas.astype(np.float32).astype(np.float16).astype(np.float32)
+found |= {"row-levels.scales": deltas, "row-levels.codes": code(W / deltas[:, None])}
 for name, values in found.items():
     if name.endswith("error"):
         print(name, values)

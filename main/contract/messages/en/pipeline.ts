@@ -44,6 +44,10 @@ export const pipeline = {
     reason: `The rows of ${projection} have ${columns} columns, which ${group} does not divide.`,
     remedy: `Choose another number (${names.setting('quantisation.weights.group')}), one scale a row, or one a matrix.`,
   }),
+  'quantisation.formula': ({ scale, own }: { scale: string; own: 'tensor' | 'row' }, names: Names): Sentences => ({
+    message: `The formula ${scale} is one of ${own === 'row' ? 'rows' : 'whole matrices'}.`,
+    remedy: `Choose "${own}" (${names.setting('quantisation.weights.group')}) or leave it out.`,
+  }),
   'quantisation.sparsity': (
     { projection, columns, sparsity }: { projection: string; columns: number; sparsity: string },
     names: Names,

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { defaultPreset, type PresetInputs, presetName, type PresetName } from '../../../contract/queries.ts';
-import { type QuantisationSettings, quantisationSettings } from '../../../contract/quantisation.ts';
+import { type QuantisationSettings, quantisationSettings, scaleFormula } from '../../../contract/quantisation.ts';
 import {
   calibrateSettings,
   type CalibrateSettings,
@@ -161,12 +161,12 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
 }
 
 const quantisationWords =
-  'absmean or absmedian; tensor, row or a number of columns (a multiple of 64) that share a scale; 6:8, 3:4 or 2:4; such as absmedian,row';
+  'absmean, absmedian, deviation or row-levels; tensor, row or a number of columns (a multiple of 64) that share a scale; 6:8, 3:4 or 2:4; such as absmedian,row';
 
 function quantisationFromWords(text: string): QuantisationSettings {
   const weights: Record<string, unknown> = {};
   for (const word of commaList(text)) {
-    if (word === 'absmean' || word === 'absmedian') weights.scale = word;
+    if (scaleFormula.safeParse(word).success) weights.scale = word;
     else if (word.includes(':')) weights.sparsity = word;
     else weights.group = word === 'tensor' || word === 'row' ? word : Number(word);
   }
