@@ -124,7 +124,14 @@ describeInBrowser('from first start to an exported file', () => {
     // At once, not when the workbench has answered with the changed recipe.
     expect(await page.getByLabel('Evaluation, checkpoints, resources: Rows per evaluation').inputValue()).toBe('24');
     await page.getByText('Expert settings (3 changed)').waitFor();
-    await screenshot(page, 'wizard-expert');
+    // Its own settings come with it.
+    await page.getByLabel('First −1, 0 and +1 of the student').selectOption('gptq');
+    await type('Calibration: Rows that are looked at', '24');
+    await page.getByText('Expert settings (4 changed)').waitFor();
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await screenshot(page, `wizard-expert-${colorScheme}`);
+    }
     await button('Next').click();
   });
 
@@ -165,7 +172,7 @@ describeInBrowser('from first start to an exported file', () => {
     }
     await button('Reset Batch size').click();
     await button('Reset Tokens at once').click();
-    await page.getByText('Expert settings (3 changed)').waitFor();
+    await page.getByText('Expert settings (4 changed)').waitFor();
     await button('Next').click();
     await expect.poll(() => page.getByText('It fits.').count(), { timeout: 30_000 }).toBe(2);
     await button('Next').click();
@@ -179,9 +186,16 @@ describeInBrowser('from first start to an exported file', () => {
     await button('Run the experiment').click();
     await page.waitForURL('**/experiments/journey-1');
     await page.getByRole('link', { name: 'See the results' }).waitFor({ timeout: 4 * deadline });
+    const { recipe } = JSON.parse(readFileSync(join(experimentFolder(), 'experiment.json'), 'utf8')) as {
+      recipe: { calibrate: object };
+    };
+    expect(recipe.calibrate).toEqual({ method: 'gptq', rows: 24, damping: 0.01 });
     expect(await page.getByTestId('fraction').textContent()).toBe('100 %');
     await page.getByRole('heading', { name: 'Accuracy on held-out rows' }).waitFor();
     await screenshot(page, 'run-done');
+    await button('Calibrate').click();
+    await page.getByRole('heading', { name: 'Error of each layer’s output, by layer' }).waitFor();
+    await screenshot(page, 'run-calibrated');
   });
 
   it('shows teacher, baseline and student with the figures of the evaluation', async () => {

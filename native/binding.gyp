@@ -42,6 +42,7 @@
         "runtime/memory.cc",
         "runtime/model.cc",
         "runtime/sampler.cc",
+        "training/calibration.cc",
         "training/training.cc",
       ],
       "include_dirs": ["../node_modules/node-addon-api"],

@@ -39,8 +39,13 @@ export interface TernarySettings {
    * Absent: one scale, which is `TernaryStatistics.delta`.
    */
   scales?: Float32Array;
-  /** The scale is the mean of the absolute weights (default), or their median: of an even number the lower one of the two in the middle. */
-  scale?: 'absmean' | 'absmedian';
+  /**
+   * The scale is the mean of the absolute weights (default), or their median: of an even number the lower one of the two in the middle. Two formulas of BitDistill's
+   * released code (docs/method.md, 2.6): `deviation` has one scale and needs `columns`, `row-levels` one for each row.
+   */
+  scale?: 'absmean' | 'absmedian' | 'deviation' | 'row-levels';
+  /** Weights of a row, for `deviation`. */
+  columns?: number;
   /** Below 1 while annealing. Default 1. */
   share?: number;
   /**
@@ -117,4 +122,37 @@ export interface NativeTraining {
   setThreads(threads: number): void;
 }
 
-export const native = addon as NativeTraining;
+/** What a calibration computes, in double (docs/method.md, 3.2). `K` is the width of a matrix's input; of a symmetric matrix the upper triangle counts. */
+export interface NativeCalibration {
+  /**
+   * Of rows `inputs` [n, K]: `hessian` [K, K] += inputs' inputs, `sizes` [K] += the absolute inputs.
+   * @throws RangeError where the lengths do not fit
+   */
+  accumulateMoments(inputs: Float32Array, hessian: Float64Array, sizes: Float64Array): void;
+  /**
+   * The upper triangular U with U' U = (hessian + damping * mean of its diagonal)^-1, GPTQ's factor; what lies below the diagonal is 0. Takes room for another
+   * [K, K] while it computes. @throws RangeError where the hessian is not finite
+   */
+  inverseFactor(hessian: Float64Array, damping: number, out: Float64Array): void;
+  /**
+   * GPTQ: ternary values `out` of `weights` [O, K], column after column; what one loses is taken from the columns after it, by `factor`. A scale belongs to
+   * `weights.length / scales.length` consecutive weights. `errors` [O] becomes (w - q) H (w - q)' of each row, H being damped.
+   */
+  roundInOrder(
+    weights: Float32Array,
+    factor: Float64Array,
+    scales: Float32Array,
+    out: Float32Array,
+    errors: Float64Array,
+  ): void;
+  /** The same with each weight rounded by itself; `errors` by the `hessian` as it is. */
+  roundNearest(
+    weights: Float32Array,
+    hessian: Float64Array,
+    scales: Float32Array,
+    out: Float32Array,
+    errors: Float64Array,
+  ): void;
+}
+
+export const native = addon as NativeTraining & NativeCalibration;

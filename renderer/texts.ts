@@ -1,6 +1,6 @@
 import type { StepMetric } from '../main/contract/metric-names.ts';
 import type { ComparedModel } from '../main/contract/model-names.ts';
-import type { Deciding } from '../main/contract/recipe.ts';
+import type { CalibrateSettings, Deciding } from '../main/contract/recipe.ts';
 
 /** The models in the middle of a sentence. */
 const withinSentence: Record<ComparedModel, string> = {
@@ -152,6 +152,7 @@ export const texts = {
     finetune: 'Teach the teacher',
     cut: 'Cut',
     refine: 'Refine',
+    calibrate: 'Calibrate',
     reconstruct: 'Reconstruct',
     pretrain: 'Pre-train',
     distil: 'Distil',
@@ -167,6 +168,7 @@ export const texts = {
     finetune: 'The full-precision model learns your task.',
     cut: 'The layers that the answers need least are found and left out.',
     refine: 'Stage 1: the student is prepared so that training with three values stays stable.',
+    calibrate: 'Layer by layer, the first −1, 0 and +1 are chosen by what enters the layer on your rows.',
     reconstruct: 'A few ternary layers at a time learn to give what the full-precision layers give.',
     pretrain: 'Stage 2: the ternary student reads general text.',
     distil: 'Stage 3: the ternary student learns to answer like the teacher.',
@@ -241,6 +243,7 @@ export const texts = {
     choice: 'On the rows that choose the best step',
     keptStep: 'Step that is kept so far',
     windowError: 'Error of the layers reconstructed so far',
+    roundingError: 'Error of each layer’s output, by layer',
     moved: 'Weights that have changed since the stage began',
     gamma: 'Weight γ of the attention term',
     gradient: 'Gradient norm',
@@ -960,6 +963,14 @@ export const texts = {
       } satisfies Record<Deciding, string>,
       keepBestEffect:
         'The best is found on 256 training rows, at most a fifth of all, that nothing is trained on. The evaluation rows never choose. Written answers are always chosen by cross-entropy.',
+      calibrate: 'First −1, 0 and +1 of the student',
+      calibrations: {
+        '': 'by the weights’ size alone',
+        gptq: 'GPTQ: later columns make up for earlier ones',
+        awq: 'AWQ: channels with large inputs count more',
+      } satisfies Record<'' | CalibrateSettings['method'], string>,
+      calibrateEffect:
+        'GPTQ and AWQ look at what enters each layer on 128 of your rows before anything is trained. They make the untrained student less wrong; how little of that is left after training is in docs/results.md.',
       noCorpus: 'Without a corpus (step “Data”) Stage 2 is skipped.',
       expert: (changed: number) => (changed === 0 ? 'Expert settings' : `Expert settings (${String(changed)} changed)`),
       setting: 'Setting and effect',
@@ -993,6 +1004,7 @@ export const texts = {
         finetune: 'Teaching the teacher',
         refine: 'Stage 1: refine',
         quantisation: 'Quantisation',
+        calibrate: 'Calibration',
         reconstruct: 'Reconstruction of layers',
         pretrain: 'Stage 2: pre-train',
         distil: 'Stage 3: distil',
@@ -1044,7 +1056,7 @@ export const texts = {
         'quantisation.weights.scale': {
           name: 'Size of a weight',
           effect:
-            'What a +1 stands for: the mean of the weights’ sizes (“absmean”), or their median, which leaves fewer zeros.',
+            'What a +1 stands for: the mean of the weights’ sizes (“absmean”), or their median, which leaves fewer zeros. “deviation” and “row-levels” are what the released code calls GPTQ and AWQ, to compare with: they see no data.',
         },
         'quantisation.weights.group': {
           name: 'Weights that share a size',
@@ -1063,6 +1075,12 @@ export const texts = {
         'refine.sublnInit': {
           name: 'Start of SubLN',
           effect: '“calibrated” keeps the activations’ size; “ones” is the paper’s.',
+        },
+        'calibrate.method': { name: 'Method', effect: 'How the first −1, 0 and +1 are chosen.' },
+        'calibrate.rows': { name: 'Rows that are looked at', effect: 'More rows say more of what enters a layer.' },
+        'calibrate.damping': {
+          name: 'Damping',
+          effect: 'GPTQ: added to the inputs’ second moments; more of it relies less on these few rows.',
         },
         'reconstruct.epochs': {
           name: 'Passes over the rows',
@@ -1315,6 +1333,8 @@ export const texts = {
     'loss/kd': 'Loss: teacher’s answers',
     'loss/relation': 'Loss: teacher’s attention',
     'loss/hidden': 'Loss: teacher’s last layer',
+    'rounding-error': 'Error of the layer’s output, calibrated',
+    'rounding-error-absmean': 'Error of the layer’s output, rounded by size alone',
     'window-error': 'Error of the layers reconstructed so far',
     accuracy: 'Accuracy on held-out rows',
     choice: 'On the rows that choose the best step',

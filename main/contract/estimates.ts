@@ -30,6 +30,10 @@ export const memoryTerm = z.discriminatedUnion('id', [
   term('head-gradient', { parameters: amount, buffers: amount }),
   /** Sums of a step in shards that wait for their other half, in one process; each of several ranks has fewer. */
   term('shard-sums', { parameters: amount, buffers: amount }),
+  /** One layer while its codes are chosen: its weights several times. */
+  term('layer', { parameters: amount, bytesEach: amount }),
+  /** What a calibration sums of the inputs of the widest matrix, and what it makes of that. */
+  term('moments', { width: amount, matrices: amount }),
   /** The process with the engine before any model. */
   term('engine', {}),
 ]);
@@ -45,10 +49,12 @@ export const diskTerm = z.discriminatedUnion('id', [
   term('checkpoint-in-writing', { parameters: amount, bytesEach: amount }),
   /** A model folder: weights, and the tokenizer's files. */
   term('model', { stage: jobKind, parameters: amount, bytesEach: amount, tokenizerBytes: amount }),
-  /** What enters and leaves a window while it is reconstructed, and once more while it is written. */
+  /** What enters and leaves some layers while they are reconstructed or calibrated, and once more while it is written. */
   term('hidden-states', { files: amount, tokens: amount, width: amount }),
   /** What the teacher gave of each token, where it is asked once. */
   term('taught', { tokens: amount, bytesEach: amount }),
+  /** Layers that are calibrated, before they are put together. */
+  term('layer-files', { parameters: amount, bytesEach: amount }),
   /** The task's rows or the corpus as tokens. */
   term('tokens', { stage: jobKind, tokens: amount }),
   term('export', { type: exportType, model: z.string() }),

@@ -21,6 +21,11 @@ export const jobResults = {
   cut: z.object({ kept: z.array(z.number()), layers: z.number() }),
   /** How many norms were put in. */
   refine: z.object({ norms: z.number() }),
+  /**
+   * Relative squared error of a layer's output, given the same inputs, mean over the layers and their tokens: with absmean's codes (`before`), and with the
+   * codes that were chosen.
+   */
+  calibrate: z.object({ layers: z.number(), before: z.number(), error: z.number() }),
   /** `error`: relative squared error of the last layer's output in the whole student, mean over the tokens of all rows. */
   reconstruct: trained.extend({ windows: z.number(), error: z.number() }),
   pretrain: trained.extend({ tokens: z.number() }),

@@ -9,6 +9,7 @@ export const jobKind = z.enum([
   // The student's start without the layers that it needs least.
   'cut',
   'refine',
+  'calibrate',
   'reconstruct',
   'pretrain',
   'distil',

@@ -11,6 +11,8 @@ export const stepMetrics = [
   'loss/kd',
   'loss/relation',
   'loss/hidden',
+  'rounding-error',
+  'rounding-error-absmean',
   'window-error',
   'accuracy',
   'choice',

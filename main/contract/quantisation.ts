@@ -1,12 +1,18 @@
 /** Quantisation as a value (docs/method.md, 2): how the linear layers of a student are rounded. In recipes, configurations and students' folders. */
 import { z } from 'zod';
 
+export const scaleFormula = z.enum(['absmean', 'absmedian', 'deviation', 'row-levels']);
+export type ScaleFormula = z.infer<typeof scaleFormula>;
+
 /** What a person sets; what is absent is as in BitNet b1.58: absmean, one scale a matrix. */
 export const quantisationSettings = z.object({
   weights: z
     .object({
-      /** What a +1 stands for: the mean of the absolute latent weights, or their median. */
-      scale: z.enum(['absmean', 'absmedian']).optional(),
+      /**
+       * What a +1 stands for: the mean of the absolute latent weights, or their median; or, to compare with, the formulas that BitDistill's released code calls
+       * `gptq` (`deviation`, for a matrix) and `awq` (`row-levels`, for each row), which have little to do with these methods.
+       */
+      scale: scaleFormula.optional(),
       /** Weights that share a scale: a matrix, a row of it, or so many consecutive columns of a row. Files hold blocks of 64. */
       group: z.union([z.enum(['tensor', 'row']), z.int().min(64).max(65_536).multipleOf(64)]).optional(),
       /** Of so many consecutive weights of a row only the largest are not 0 (Sparse-BitNet): `6:8` keeps six of eight. Absent: any may be. */
@@ -19,7 +25,7 @@ export type QuantisationSettings = z.infer<typeof quantisationSettings>;
 /** The same with everything said. */
 export interface Quantisation {
   readonly weights: {
-    readonly scale: 'absmean' | 'absmedian';
+    readonly scale: ScaleFormula;
     readonly group: 'tensor' | 'row' | number;
     readonly sparsity?: '6:8' | '3:4' | '2:4';
   };
@@ -30,7 +36,8 @@ export const plainQuantisation: Quantisation = { weights: { scale: 'absmean', gr
 
 export function quantisationOf(settings: QuantisationSettings | undefined): Quantisation {
   const { scale, group, sparsity } = settings?.weights ?? {};
-  return { weights: { scale: scale ?? 'absmean', group: group ?? 'tensor', ...(sparsity && { sparsity }) } };
+  const usual = scale === 'row-levels' ? 'row' : 'tensor';
+  return { weights: { scale: scale ?? 'absmean', group: group ?? usual, ...(sparsity && { sparsity }) } };
 }
 
 /** The two numbers of a sparsity: `keep` of `of` weights. */

@@ -8,7 +8,7 @@ import { jobKind } from './jobs.ts';
 import { localPath } from './local-path.ts';
 import { told } from './messages/told-schema.ts';
 import { quantisationSettings } from './quantisation.ts';
-import { deciding, exportSettings, exportType, recipeSchema, taskSettings } from './recipe.ts';
+import { calibrateSettings, deciding, exportSettings, exportType, recipeSchema, taskSettings } from './recipe.ts';
 import { readingFound } from './table-reading.ts';
 
 export const presetName = z.enum(['quick', 'balanced', 'paper']);
@@ -36,6 +36,8 @@ export const presetInputs = z.object({
     /** Default: a quarter of the longest row, at most 128. */
     maxNewTokens: taskSettings.shape.maxNewTokens.unwrap().optional(),
   }),
+  /** How the student's first codes are chosen; absent: by the weights' size alone. */
+  calibrate: calibrateSettings.shape.method.optional(),
   /** Reconstruct the layers before distilling; absent: as the preset does for a teacher of this size. */
   reconstruct: z.boolean().optional(),
   /** How the student is quantised; absent: as in BitNet b1.58. */

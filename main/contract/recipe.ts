@@ -157,6 +157,16 @@ export const reconstructSettings = z.object({
 });
 export type ReconstructSettings = z.infer<typeof reconstructSettings>;
 
+/** Between Stage 1 and the stages that train: codes chosen layer by layer, by what enters them (docs/method.md, 3.2). */
+export const calibrateSettings = z.object({
+  method: z.enum(['gptq', 'awq']),
+  /** Training rows that are looked at. */
+  rows: z.int().min(1).max(100_000).default(128),
+  /** GPTQ: what is added to the diagonal of the Hessian, in units of its mean. */
+  damping: z.number().positive().max(1).default(0.01),
+});
+export type CalibrateSettings = z.infer<typeof calibrateSettings>;
+
 export const finetuneSettings = z.object({ ...length.shape, optimiser: denseOptimiser });
 export type FinetuneSettings = z.infer<typeof finetuneSettings>;
 
@@ -239,6 +249,8 @@ export const recipeSchema = z.object({
   }),
   /** How the linear layers of student and baseline are rounded; absent: as in BitNet b1.58. */
   quantisation: quantisationSettings.optional(),
+  /** GPTQ or AWQ; absent: the student starts from the codes that its quantiser makes of the weights. */
+  calibrate: calibrateSettings.optional(),
   /** Window reconstruction; absent: skipped. */
   reconstruct: reconstructSettings.optional(),
   /** Stage 2; null: skipped. */

@@ -11,7 +11,8 @@ import {
 import type { Recipe } from '../contract/recipe.ts';
 
 /** Folders of models, by the stage that leaves them. */
-export type ModelFolder = 'teacher' | 'cut' | 'refined' | 'reconstructed' | 'pretrained' | 'student' | 'baseline';
+export type ModelFolder =
+  'teacher' | 'cut' | 'refined' | 'calibrated' | 'reconstructed' | 'pretrained' | 'student' | 'baseline';
 
 export function modelFolder(experiment: string, name: ModelFolder): string {
   return join(experiment, name);
@@ -59,6 +60,11 @@ export function hiddenStatesFolder(experiment: string): string {
 /** What the teacher gave of each row of Stage 3, where it is asked once; removed at the end of the stage. */
 export function taughtFolder(experiment: string): string {
   return join(cacheFolder(experiment), 'taught');
+}
+
+/** Layers that are calibrated already; removed at the end. */
+export function calibratedLayersFolder(experiment: string): string {
+  return join(cacheFolder(experiment), 'calibrated');
 }
 
 /** What has to be known of the task's training file before any of its rows is tokenised. */

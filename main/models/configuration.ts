@@ -171,9 +171,11 @@ export function scaleKind({ weights: { group } }: Quantisation): 'tensor' | 'row
   return typeof group === 'number' ? 'columns' : group;
 }
 
-/** @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups */
+/** @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups, or the formula of the scale has groups of its own */
 export function assertQuantisable(configuration: ModelConfiguration): void {
-  const { group, sparsity } = configuration.quantisation.weights;
+  const { scale, group, sparsity } = configuration.quantisation.weights;
+  const own = scale === 'deviation' ? 'tensor' : scale === 'row-levels' ? 'row' : null;
+  if (own !== null && group !== own) throw new TritsmithError('bad-input', 'quantisation.formula', { scale, own });
   for (const projection of projections) {
     const [, columns] = projectionShape(configuration, projection);
     if (typeof group === 'number' && columns % group !== 0)

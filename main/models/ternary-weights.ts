@@ -1,7 +1,7 @@
 /** The ternary weights of a network: made of its latent weights, in the layouts that the layers' graphs are fed. */
 import { native } from '../../native/index.ts';
 import type { ElementBuffer } from '../graph/backend.ts';
-import { keptOf, type Quantisation } from '../contract/quantisation.ts';
+import { keptOf, type Quantisation, type ScaleFormula } from '../contract/quantisation.ts';
 import { type ModelConfiguration, type Projection, scaleShape } from './configuration.ts';
 import { deltaName, transposedName } from './decoder-layer.ts';
 import { ParameterBuffer, type ParameterSpecification } from './parameters.ts';
@@ -47,14 +47,14 @@ export function quantiseMatrix(
   const scales = scalesFor(quantisation, shape);
   const { scale, sparsity } = quantisation.weights;
   const sparse = sparsity && maskFor(sparsity, latent.length);
-  native.quantiseTernary(latent, values, { scales, scale, ...(sparse && { sparsity: sparse }) });
+  native.quantiseTernary(latent, values, { scales, scale, columns: shape[1]!, ...(sparse && { sparsity: sparse }) });
   return { values, scales };
 }
 
 export class TernaryWeights {
   readonly #latent: ParameterBuffer;
   readonly #specifications: readonly ParameterSpecification[];
-  readonly #formula: 'absmean' | 'absmedian';
+  readonly #formula: ScaleFormula;
   /** As float32 `[O, K]`; null where nothing but the forward pass in int8 runs. */
   readonly #values: ParameterBuffer | null;
   /** Takes the float32 values of one matrix after the other where they are not kept. */
@@ -106,6 +106,7 @@ export class TernaryWeights {
       const found = native.quantiseTernary(this.#latent.view(name), values, {
         scales,
         scale: this.#formula,
+        columns: shape[1]!,
         share,
         ...(sparsity && { sparsity }),
       });

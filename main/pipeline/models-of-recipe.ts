@@ -37,10 +37,11 @@ export function studentSource(recipe: Recipe, folder: string): string {
   return recipe.cut ? modelFolder(folder, 'cut') : uncutSource(recipe, folder);
 }
 
-/** Folder of the model that Stage 2 or 3 begins with. @param folder of the experiment */
-export function stageSource(recipe: Recipe, folder: string, stage: 'pretrain' | 'distil'): string {
+/** Folder of the model that the reconstruction, Stage 2 or 3 begins with. @param folder of the experiment */
+export function stageSource(recipe: Recipe, folder: string, stage: 'reconstruct' | 'pretrain' | 'distil'): string {
   if (recipe.pretrain && stage === 'distil') return modelFolder(folder, 'pretrained');
-  if (recipe.reconstruct) return modelFolder(folder, 'reconstructed');
+  if (recipe.reconstruct && stage !== 'reconstruct') return modelFolder(folder, 'reconstructed');
+  if (recipe.calibrate) return modelFolder(folder, 'calibrated');
   return recipe.continueTernary ? studentSource(recipe, folder) : modelFolder(folder, 'refined');
 }
 
@@ -51,8 +52,8 @@ export function stageSource(recipe: Recipe, folder: string, stage: 'pretrain' | 
 async function assertContinues(recipe: Recipe, path: string, base: ModelConfiguration): Promise<void> {
   if (!base.ternary && !recipe.continueTernary) return;
   if (!base.ternary) throw new TritsmithError('bad-input', 'recipe.not-ternary');
-  const { finetune, reconstruct, baseline, studentBase, moreRows } = recipe;
-  if (!recipe.continueTernary || finetune || reconstruct || baseline || studentBase || moreRows)
+  const { finetune, calibrate, reconstruct, baseline, studentBase, moreRows } = recipe;
+  if (!recipe.continueTernary || finetune || calibrate || reconstruct || baseline || studentBase || moreRows)
     throw new TritsmithError('bad-input', 'recipe.ternary-already');
   const model = await openModel(path);
   await model.close();
@@ -95,7 +96,15 @@ export async function studentConfiguration(recipe: Recipe, folder?: string): Pro
     qkvBias: base.qkvBias && !recipe.refine.dropQkvBias,
   };
   assertQuantisable(student);
+  assertCalibrates(recipe, student);
   return student;
+}
+
+/** @throws TritsmithError `bad-input` where calibrated codes would not survive the student's own rounding */
+function assertCalibrates({ calibrate }: Recipe, { quantisation }: ModelConfiguration): void {
+  const { scale, sparsity } = quantisation.weights;
+  if (calibrate && (scale !== 'absmean' || sparsity !== undefined))
+    throw new TritsmithError('bad-input', 'recipe.calibrate-quantisation', { method: calibrate.method });
 }
 
 /** Shape of the BitNet-SFT baseline: the base with the student's layers, ternary, nothing else. */

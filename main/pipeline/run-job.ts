@@ -2,6 +2,7 @@
 import type { JobResults } from '../contract/job-results.ts';
 import type { JobKind, JobSpec } from '../contract/jobs.ts';
 import { baselineModel, studentModel, teacherModel } from '../contract/model-names.ts';
+import { calibrateStudent } from './stages/calibrate.ts';
 import { distilStudent, trainBaseline } from './stages/distil.ts';
 import { cutStudent } from './stages/cut.ts';
 import { evaluateModels } from './evaluate/evaluate.ts';
@@ -20,6 +21,7 @@ const jobs: { [Kind in JobKind]: (spec: JobSpec, context: JobContext) => Promise
   finetune: finetuneTeacher,
   cut: cutStudent,
   refine: refineStudent,
+  calibrate: calibrateStudent,
   reconstruct: reconstructStudent,
   pretrain: pretrainStudent,
   distil: distilStudent,

@@ -218,9 +218,12 @@ describe('models: hidden states, loss and every gradient equal PyTorch in float6
 });
 
 describe('products of factors rounded to bfloat16', () => {
-  it.each(['llama', 'qwen2', ...newer])('%s, full precision: hidden states to two hundredths, gradients to three', async (architecture) => {
-    await checkModel(`fp-${architecture}`, architecture, null, { roundedProducts: true });
-  });
+  it.each(['llama', 'qwen2', ...newer])(
+    '%s, full precision: hidden states to two hundredths, gradients to three',
+    async (architecture) => {
+      await checkModel(`fp-${architecture}`, architecture, null, { roundedProducts: true });
+    },
+  );
   it('ternary: nothing rounded going forward, gradients to a hundredth, the same bits recomputed and on one thread', async () => {
     await checkModel('ternary-gemma3-all', 'gemma3', 'all', { roundedProducts: true });
     const runs = [];

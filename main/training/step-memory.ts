@@ -1,11 +1,12 @@
 /** How much memory an optimiser step takes, from shapes alone, term by term, with the engine's own constants. */
 import type { MemoryTerm } from '../contract/estimates.ts';
-import { projectionShape, type ModelConfiguration, stateWidths } from '../models/configuration.ts';
+import { projections, projectionShape, type ModelConfiguration, stateWidths } from '../models/configuration.ts';
 import { keptLayerBytes } from '../models/layer-sessions.ts';
 import { countParameters, layerNorms, windowSpecifications } from '../models/parameters.ts';
 import { chunkRows } from '../models/head.ts';
 import { softWeightBytes, ternaryWeightBytes } from '../models/ternary-weights.ts';
 import { automaticSplitHeads, relationBuffers, relationRows } from './attention-relation.ts';
+import { calibratedTokens } from './layer-calibration.ts';
 import { largestTurnedHead, logitBuffers } from './loss-head.ts';
 
 export interface StepShape {
@@ -68,6 +69,25 @@ export function windowMemory({
       bytes: 4 * tokens * working * workingFloats(model, rowLength),
       params: { tokens, layers: working },
     },
+    { id: 'engine', bytes: engineBytes, params: {} },
+  ];
+}
+
+/** Weights of the layer as they came, as they are rounded and as they compute, and once more while a matrix is rounded; int8 beside them. */
+const calibratedBytes = 4 * Float32Array.BYTES_PER_ELEMENT + 1;
+/** The moments, a copy that is decomposed, and the factor; of scaled inputs once more. */
+const momentMatrices = 3;
+
+/** The terms of a calibration, which holds one layer. */
+export function calibrationMemory(model: ModelConfiguration, rowLength: number): MemoryTerm[] {
+  const parameters = windowSpecifications(model, 0, 1).reduce((sum, { size }) => sum + size, 0);
+  const width = Math.max(...projections.map((name) => projectionShape(model, name)[1]));
+  const tokens = Math.max(calibratedTokens, rowLength);
+  const ofTokens = workingFloats(model, rowLength) + projections.length * width;
+  return [
+    { id: 'layer', bytes: parameters * calibratedBytes, params: { parameters, bytesEach: calibratedBytes } },
+    { id: 'moments', bytes: momentMatrices * 8 * width ** 2, params: { width, matrices: momentMatrices } },
+    { id: 'sessions', bytes: 4 * tokens * ofTokens, params: { tokens, layers: 1 } },
     { id: 'engine', bytes: engineBytes, params: {} },
   ];
 }

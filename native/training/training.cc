@@ -117,7 +117,7 @@ void sameLength(Napi::Env env, const char* name, size_t length, const char* othe
                                          std::to_string(expected) + ".");
 }
 
-enum class Scale { mean, median };
+enum class Scale { mean, median, deviation, rowLevels };
 
 /** Lower median of the absolute values of many numbers: of the bits that a float's order follows, first the upper half is found, then the lower. */
 float lowerMedian(const float* values, size_t count) {
@@ -154,6 +154,8 @@ float floored(double size) { return size < 1e-5 ? 1e-5f : static_cast<float>(siz
 struct TernarySettings {
   View<float> scales;
   Scale scale = Scale::mean;
+  /** Of a row; known where the formula asks for it. */
+  size_t columns = 0;
   float share = 1;
   SparseMask mask{nullptr, 0, 0};
 };
@@ -174,13 +176,21 @@ TernarySettings ternarySettings(const Napi::Env env, const Napi::Value& value, f
   if (given.Has("scales") && !given.Get("scales").IsUndefined()) settings.scales = floatArray(env, given.Get("scales"), "scales");
   if (given.Has("scale") && !given.Get("scale").IsUndefined()) {
     const std::string name = given.Get("scale").IsString() ? given.Get("scale").As<Napi::String>().Utf8Value() : "";
-    if (name != "absmean" && name != "absmedian") throw Napi::RangeError::New(env, "scale must be absmean or absmedian.");
-    settings.scale = name == "absmean" ? Scale::mean : Scale::median;
+    if (name == "absmedian") settings.scale = Scale::median;
+    else if (name == "deviation") settings.scale = Scale::deviation;
+    else if (name == "row-levels") settings.scale = Scale::rowLevels;
+    else if (name != "absmean") throw Napi::RangeError::New(env, "scale must be absmean, absmedian, deviation or row-levels.");
   }
   if (given.Has("share") && !given.Get("share").IsUndefined()) {
     const double share = number(env, given.Get("share"), "share");
     if (!(share >= 0 && share <= 1)) throw Napi::RangeError::New(env, "share must lie between 0 and 1.");
     settings.share = static_cast<float>(share);
+  }
+  if (settings.scale == Scale::deviation) {
+    const double columns = number(env, given.Get("columns"), "columns");
+    if (!(columns >= 1) || std::fmod(static_cast<double>(count), columns) != 0 || settings.scales.length != 1)
+      throw Napi::RangeError::New(env, "deviation is one scale of a matrix with that many columns.");
+    settings.columns = static_cast<size_t>(columns);
   }
   if (given.Has("sparsity") && !given.Get("sparsity").IsUndefined()) {
     if (!given.Get("sparsity").IsObject()) throw Napi::TypeError::New(env, "sparsity must be an object.");
@@ -212,11 +222,57 @@ TernaryCounts& operator+=(TernaryCounts& sum, const TernaryCounts& part) {
   return sum;
 }
 
+/** Mean over the columns of 1 / sqrt(unbiased variance + 1e-8). */
+double meanInverseDeviation(const View<float>& weights, size_t columns) {
+  const size_t rows = weights.length / columns;
+  std::vector<double> inverse(columns);
+  inPieces(columns, 64, [&](size_t begin, size_t end) {
+    std::vector<double> means(end - begin), squares(end - begin);
+    for (size_t row = 0; row < rows; row++)
+      for (size_t j = begin; j < end; j++) means[j - begin] += static_cast<double>(weights.data[row * columns + j]) / static_cast<double>(rows);
+    for (size_t row = 0; row < rows; row++)
+      for (size_t j = begin; j < end; j++) {
+        const double apart = static_cast<double>(weights.data[row * columns + j]) - means[j - begin];
+        squares[j - begin] += apart * apart;
+      }
+    const double degrees = rows > 1 ? static_cast<double>(rows - 1) : 1;
+    for (size_t j = begin; j < end; j++) inverse[j] = 1 / std::sqrt(squares[j - begin] / degrees + 1e-8);
+  });
+  double total = 0;
+  for (const double each : inverse) total += each;
+  return total / static_cast<double>(columns);
+}
+
+/** Of each row one of two sizes: mean / 0.7 of the fifth of the rows whose own means are largest, mean / 1.2 of the others. */
+std::vector<double> rowLevels(const View<float>& weights, size_t rows) {
+  const size_t columns = weights.length / rows;
+  std::vector<double> means(rows);
+  inPieces(rows, std::max<size_t>(1, kPiece / columns), [&](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; row++)
+      means[row] = elementwise().sumOfAbsolutes(weights.data + row * columns, columns) / static_cast<double>(columns);
+  });
+  double mean = 0;
+  for (const double each : means) mean += each / static_cast<double>(rows);
+  std::vector<double> levels(rows, mean);
+  // A matrix that diverged keeps its NaN; numbers that are none can't be sorted.
+  if (!std::isfinite(mean)) return levels;
+  std::vector<double> sorted = means;
+  std::sort(sorted.begin(), sorted.end());
+  const double place = 0.8 * static_cast<double>(rows - 1);
+  const size_t below = static_cast<size_t>(place);
+  const double upper = sorted[std::min(below + 1, rows - 1)];
+  const double limit = sorted[below] + (upper - sorted[below]) * (place - static_cast<double>(below));
+  for (size_t row = 0; row < rows; row++) levels[row] = mean / (means[row] > limit ? 0.7 : 1.2);
+  return levels;
+}
+
 /** One scale for all: the pieces are shared out. */
 TernaryCounts quantiseWhole(const View<float>& weights, const View<float>& out, const TernarySettings& settings) {
   const size_t count = weights.length;
   double size = count == 0 ? 0 : pieceSum(elementwise().sumOfAbsolutes, weights.data, count) / static_cast<double>(count);
   if (settings.scale == Scale::median && std::isfinite(size) && count > 0) size = static_cast<double>(lowerMedian(weights.data, count));
+  if (settings.scale == Scale::deviation) size /= meanInverseDeviation(weights, settings.columns);
+  if (settings.scale == Scale::rowLevels && count > 0) size = rowLevels(weights, 1)[0];
   const float delta = settings.scales.data[0] = floored(size);
   std::vector<TernaryCounts> partial((count + kPiece - 1) / kPiece);
   inPieces(count, kPiece, [&](size_t begin, size_t end) {
@@ -230,13 +286,15 @@ TernaryCounts quantiseWhole(const View<float>& weights, const View<float>& out, 
 /** Several scales: the runs of weights are shared out. */
 TernaryCounts quantiseRuns(const View<float>& weights, const View<float>& out, const TernarySettings& settings, size_t run) {
   const size_t grain = std::max<size_t>(1, kPiece / run);
+  const std::vector<double> levels =
+      settings.scale == Scale::rowLevels ? rowLevels(weights, settings.scales.length) : std::vector<double>();
   std::vector<TernaryCounts> partial((settings.scales.length + grain - 1) / grain);
   inPieces(settings.scales.length, grain, [&](size_t begin, size_t end) {
     TernaryCounts part{0, 0, 0, 0, 0};
     std::vector<float> scratch;
     for (size_t i = begin; i < end; i++) {
       const float* const values = weights.data + i * run;
-      double size = elementwise().sumOfAbsolutes(values, run) / static_cast<double>(run);
+      double size = levels.empty() ? elementwise().sumOfAbsolutes(values, run) / static_cast<double>(run) : levels[i];
       if (settings.scale == Scale::median && std::isfinite(size)) size = static_cast<double>(lowerMedian(values, run, scratch));
       const float delta = settings.scales.data[i] = halfToFloat(floatToHalf(floored(size)));
       part += quantisePart(settings, weights.data, delta, out.data, i * run, run);
@@ -571,6 +629,8 @@ void setThreads(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+void inTrainingPieces(size_t count, size_t piece, const std::function<void(size_t, size_t)>& work) { inPieces(count, piece, work); }
 
 void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("quantiseTernary", Napi::Function::New(env, quantiseTernary, "quantiseTernary"));

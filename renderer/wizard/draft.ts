@@ -1,7 +1,7 @@
 /** What a wizard holds, and what of it the maker of recipes is told. */
 import { z } from 'zod';
 import { defaultPreset, type PresetInputs, presetName, recipeChanges } from '../../main/contract/queries.ts';
-import { deciding, newestRules } from '../../main/contract/recipe.ts';
+import { calibrateSettings, deciding, newestRules } from '../../main/contract/recipe.ts';
 import { readingOptions } from '../../main/contract/table-reading.ts';
 
 export const steps = ['teacher', 'data', 'recipe', 'machine', 'review'] as const;
@@ -39,6 +39,8 @@ export const draftContent = z.object({
   moreRows: z.string().catch(''),
   /** Reconstruct the layers before distilling; null: as the preset does. */
   reconstruct: z.boolean().nullable().catch(null),
+  /** How the student's first codes are chosen; empty: by the weights' size alone. */
+  calibrate: z.union([calibrateSettings.shape.method, z.literal('')]).catch(''),
   /** By what the best step is chosen; empty: the last one is kept. */
   keepBest: z.union([deciding, z.literal('')]).catch(''),
   /** False while the model in the folder cannot be a teacher. */
@@ -114,6 +116,7 @@ export function inputsOf(draft: DraftContent, preset = draft.preset): PresetInpu
     },
     ...(draft.name.trim() === '' ? {} : { name: draft.name.trim() }),
     ...(draft.keepBest === '' ? {} : { keepBest: draft.keepBest }),
+    ...(draft.calibrate === '' ? {} : { calibrate: draft.calibrate }),
     ...(draft.reconstruct === null ? {} : { reconstruct: draft.reconstruct }),
     ...(draft.moreRows === '' ? {} : { moreRows: draft.moreRows }),
     ...(draft.corpus === '' ? {} : { corpus: draft.corpus }),

@@ -13,6 +13,7 @@ const recipe: Recipe = recipeSchema.parse({
   finetune: { optimiser },
   refine: {},
   quantisation: { weights: { scale: 'absmedian', group: 'row', sparsity: '6:8' } },
+  calibrate: { method: 'gptq' },
   reconstruct: { optimiser },
   pretrain: { corpus: 'corpus.txt', tokens: 1000, optimiser },
   distil: { optimiser },

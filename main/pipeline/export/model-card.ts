@@ -20,13 +20,16 @@ const placements = {
 };
 
 function trainingLines(recipe: Recipe): string[] {
-  const { cut, refine, pretrain, distil, finetune } = recipe;
+  const { cut, refine, calibrate, pretrain, distil, finetune } = recipe;
   const length = ({ steps, epochs }: { steps?: number | undefined; epochs: number }): string =>
     steps === undefined ? `${epochs} epochs` : `${steps} steps`;
   return [
     finetune ? `- Teacher: fine-tuned for ${length(finetune)}.` : '- Teacher: taken as it was.',
     ...(cut ? [`- Cut: ${cut.layers} of its layers stay, those that its answers need most.`] : []),
     `- Stage 1: SubLN ${placements[refine.subln]}${refine.dropQkvBias ? ', without QKV bias' : ''}.`,
+    ...(calibrate
+      ? [`- Start: the codes of ${calibrate.method.toUpperCase()}, calibrated on ${calibrate.rows} rows of the task.`]
+      : []),
     pretrain ? `- Stage 2: continual pre-training on ${pretrain.tokens} tokens.` : '- Stage 2: none.',
     `- Stage 3: distillation for ${length(distil)}, logits weight ${distil.lambda}, attention-relation weight ${distil.gamma}, seed ${recipe.seed}.`,
   ];

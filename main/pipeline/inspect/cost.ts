@@ -5,7 +5,7 @@
 import type { TaskSize } from '../../contract/estimates.ts';
 import type { JobKind } from '../../contract/jobs.ts';
 import type { OptimiserSettings, Recipe } from '../../contract/recipe.ts';
-import type { ModelConfiguration } from '../../models/configuration.ts';
+import { type ModelConfiguration, projections, projectionShape } from '../../models/configuration.ts';
 import { modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { GammaBalance } from '../../training/gamma-balance.ts';
@@ -63,6 +63,7 @@ export function jobsOf(recipe: Recipe): JobKind[] {
     ...(finetune ? ['finetune' as const] : []),
     ...(cut ? ['cut' as const] : []),
     ...(continueTernary ? [] : ['refine' as const]),
+    ...(recipe.calibrate ? ['calibrate' as const] : []),
     ...(recipe.reconstruct ? ['reconstruct' as const] : []),
     ...(pretrain ? ['pretrain' as const] : []),
     'distil',
@@ -125,6 +126,22 @@ export function rowsToAsk(recipe: Recipe, teacher: ModelConfiguration, size: Tas
   return taughtBytes(recipe.distil, teacher, { tokens, steps, stepsPerEpoch }) === null ? null : tokens;
 }
 
+/** Runs of all rows through a layer: in full precision, with absmean's codes, with the chosen ones, and one for each input that is looked at. */
+const calibrationPasses = 3 + 4;
+/** Roundings of a matrix, of which one is tried for each size of a +1 (`main/training/calibrated-codes.ts`). */
+const roundings = 11;
+/** An operation in double, one row of eight at a time, beside one of a matrix product in float32. */
+const doubleOperation = 4;
+
+/** Second moments, their factor, and the roundings. */
+function calibrationWork(model: ModelConfiguration, tokens: number): number {
+  const ofLayer = projections.reduce((sum, name) => {
+    const [rows, columns] = projectionShape(model, name);
+    return sum + columns ** 2 * (tokens + (2 * columns) / 3 + roundings * rows);
+  }, 0);
+  return doubleOperation * model.layers * ofLayer;
+}
+
 /** Steps of `total` in which a balanced gamma is measured. */
 function gammaMeasurements(total: number): number {
   const balance = new GammaBalance(1);
@@ -165,6 +182,14 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
     const looked = Math.min(size.rows, cutRows);
     const passes = importancePasses(teacher.layers, recipe.cut.layers) * (looked * rowLength);
     costs.cut = { steps: 0, tokens: passes, work: forwardWork(teacher, passes, rowLength, passes * answers) };
+  }
+  if (recipe.calibrate) {
+    const tokens = Math.min(recipe.calibrate.rows, size.rows) * rowLength;
+    costs.calibrate = {
+      steps: 0,
+      tokens,
+      work: calibrationPasses * forwardWork(student, tokens, rowLength, 0) + calibrationWork(student, tokens),
+    };
   }
   const { reconstruct } = recipe;
   if (reconstruct) {

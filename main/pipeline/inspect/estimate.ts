@@ -18,7 +18,7 @@ import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelCompanions, modelConfiguration } from '../../models/open-model.ts';
 import { countParameters, windowSpecifications } from '../../models/parameters.ts';
-import { shardMemory, stepMemory, windowMemory } from '../../training/step-memory.ts';
+import { calibrationMemory, shardMemory, stepMemory, windowMemory } from '../../training/step-memory.ts';
 import { taughtTokenBytes } from '../../training/taught-rows.ts';
 import { encodingOfTarget, exportTargets, settle, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
@@ -106,7 +106,11 @@ export async function forecastRecipe(
     ...cost,
     seconds: seconds[index]!,
     travel: trainsStudent(cost.kind) ? ternaryTravel(steps[cost.kind], settingsOf(cost.kind, recipe), delta) : null,
-    memory: isTraining(cost.kind) ? trainingMemory(cost.kind, recipe, facts) : [],
+    memory: isTraining(cost.kind)
+      ? trainingMemory(cost.kind, recipe, facts)
+      : cost.kind === 'calibrate'
+        ? calibrationMemory(facts.student, facts.size.longestRow)
+        : [],
     disk: disk.get(cost.kind) ?? [],
   }));
   const warnings = stages.flatMap(({ kind, travel }) =>
@@ -192,12 +196,18 @@ async function diskOf(
   for (const [index, { kind, steps }] of costs.entries()) {
     const model = kind === 'finetune' ? teacher : kind === 'baseline' ? baseline : student;
     const parameters = countParameters(model).total;
-    if (kind === 'cut' || kind === 'refine' || isTraining(kind))
+    if (kind === 'cut' || kind === 'refine' || kind === 'calibrate' || isTraining(kind))
       put(kind, {
         id: 'model',
         bytes: parameters * modelBytes + tokenizerBytes,
         params: { stage: kind, parameters, bytesEach: modelBytes, tokenizerBytes },
       });
+    if (kind === 'calibrate') {
+      const [tokens, width] = [costs[index]!.tokens, student.hiddenSize];
+      put(kind, { id: 'hidden-states', bytes: 3 * 4 * tokens * width, params: { files: 3, tokens, width } });
+      const params = { parameters, bytesEach: modelBytes };
+      put(kind, { id: 'layer-files', bytes: parameters * modelBytes, params });
+    }
     if (!isTraining(kind)) continue;
     if (kind !== 'pretrain' && !cached) {
       cached = true;

@@ -5,6 +5,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../contract/queries.ts';
 import { setField } from '../../contract/recipe-fields.ts';
 import {
+  calibrateSettings,
   newestRules,
   type Recipe,
   recipeSchema,
@@ -71,7 +72,13 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
   const studentRate = studentBase === undefined ? learningRate : rateOf(await modelConfiguration(studentBase));
   if (studentBase !== undefined) await assertSameTokenizer(inputs.teacher, studentBase);
   const further = configuration.ternary;
-  if (further && (studentBase !== undefined || inputs.reconstruct === true || inputs.moreRows !== undefined))
+  if (
+    further &&
+    (studentBase !== undefined ||
+      inputs.calibrate !== undefined ||
+      inputs.reconstruct === true ||
+      inputs.moreRows !== undefined)
+  )
     throw new TritsmithError('bad-input', 'recipe.ternary-already');
   const paper = preset === 'paper';
   const generation = task.kind === 'generation';
@@ -107,6 +114,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     ...(further ? { continueTernary: true as const, baseline: false } : {}),
     ...(inputs.moreRows === undefined ? {} : { moreRows: { file: inputs.moreRows, rows: mostMoreRows } }),
     ...(inputs.quantisation === undefined ? {} : { quantisation: inputs.quantisation }),
+    ...(inputs.calibrate === undefined ? {} : { calibrate: calibrateSettings.parse({ method: inputs.calibrate }) }),
     ...(reconstruct ? { reconstruct: reconstructionOfPresets() } : {}),
     pretrain:
       inputs.corpus === undefined || tokens === 0

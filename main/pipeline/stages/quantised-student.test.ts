@@ -65,6 +65,8 @@ describe('a student that is quantised otherwise', () => {
     ],
     ['a scale for each 64 columns', { weights: { group: 64 } }],
     ['six of eight', { weights: { sparsity: '6:8' } }],
+    ['what the released code calls AWQ', { weights: { scale: 'row-levels' } }],
+    ['what the released code calls GPTQ', { weights: { scale: 'deviation' } }],
   ])('%s: each stage ends with the same bits when it was paused, and the file answers', async (title, quantisation) => {
     const recipe: Recipe = { ...plain, quantisation };
     const [whole, paused] = [join(root, title), join(root, `${title}, paused`)];
@@ -113,6 +115,11 @@ describe('a student that is quantised otherwise', () => {
       id: 'quantisation.group',
       params: { projection: 'q', columns: 64, group: 128 },
     });
+    await expect(of({ scale: 'deviation', group: 'row' })).rejects.toMatchObject({
+      id: 'quantisation.formula',
+      params: { scale: 'deviation', own: 'tensor' },
+    });
+    await expect(of({ scale: 'row-levels', group: 64 })).rejects.toMatchObject({ params: { own: 'row' } });
     const odd = join(root, 'odd');
     await makeTinyBase(odd, {
       hidden_size: 64,

@@ -8,14 +8,10 @@ import { textSha256 } from '../../basics/file-digest.ts';
 import type { JobResults } from '../../contract/job-results.ts';
 import type { JobSpec } from '../../contract/jobs.ts';
 import { parseLayerMetric } from '../../contract/metric-names.ts';
-import { checkpointFolder, hiddenStatesFolder, modelFolder } from '../../experiment/folder.ts';
-import { openSafetensors, writeSafetensors } from '../../formats/safetensors/index.ts';
+import { checkpointFolder, hiddenStatesFolder } from '../../experiment/folder.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { embed } from '../../models/embedding.ts';
-import { withLayers } from '../../models/kept-layers.ts';
-import { loadParameters, modelConfiguration, openModel } from '../../models/open-model.ts';
+import { modelConfiguration } from '../../models/open-model.ts';
 import { Network } from '../../models/network.ts';
-import { ParameterBuffer, parameterSpecifications, windowSpecifications } from '../../models/parameters.ts';
 import { groupsOfRows, shuffledBatches } from '../../training/batches.ts';
 import { type Collective, isRoot, meet, rootFirst } from '../../training/collective.ts';
 import { HiddenFile } from '../../training/hidden-file.ts';
@@ -24,9 +20,9 @@ import { train } from '../../training/trainer.ts';
 import { type WindowBatch, WindowStep } from '../../training/window-step.ts';
 import { engineOf } from '../engine.ts';
 import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
-import { stageSteps, studentConfiguration, studentSource } from '../models-of-recipe.ts';
+import { stageSource, stageSteps, studentConfiguration, studentSource } from '../models-of-recipe.ts';
+import { embedRows, loadWindow, saveWindows, windowConfiguration, writeWindow } from './layer-windows.ts';
 import { type ReconstructionRows, reconstructionRows } from './reconstruction-rows.ts';
-import { saveModel } from './save-model.ts';
 import { assertSameStart, speedsInWords } from './stage-training.ts';
 import { trainingDigest } from './what-decides.ts';
 
@@ -71,29 +67,6 @@ function ownStates(folder: string, { rank }: Collective): string {
   return rank === 0 ? states : join(states, `rank-${rank}`);
 }
 
-type Layers = Pick<Window, 'first' | 'count'>;
-
-/** Shape of a network that is these layers alone. */
-function windowConfiguration(configuration: ModelConfiguration, { first, count }: Layers): ModelConfiguration {
-  return withLayers(
-    configuration,
-    Array.from({ length: count }, (_, index) => first + index),
-  );
-}
-
-/** Their parameters, as those of such a network. */
-async function loadWindow(
-  path: string,
-  configuration: ModelConfiguration,
-  { first, count }: Layers,
-): Promise<ParameterBuffer> {
-  const specifications = parameterSpecifications(configuration).filter(
-    ({ layer }) => layer !== null && layer >= first && layer < first + count,
-  );
-  const { values } = await loadParameters(path, configuration, { specifications });
-  return new ParameterBuffer(windowSpecifications(configuration, first, count), values);
-}
-
 class Reconstruction {
   readonly #spec: JobSpec;
   readonly #context: JobContext;
@@ -104,7 +77,7 @@ class Reconstruction {
   readonly #windows: Window[];
   /** Optimiser steps of one window. */
   readonly #steps: number;
-  readonly #refined: string;
+  readonly #source: string;
   /** Rows in groups that are computed together. */
   readonly #groups: number[][];
   #open: HiddenFile[] = [];
@@ -124,7 +97,7 @@ class Reconstruction {
     this.#rows = rows;
     this.#windows = windowsOf(configuration, settings.window);
     this.#steps = stageSteps(settings, Math.ceil(rows.lengths.length / batchSize));
-    this.#refined = modelFolder(spec.folder, 'refined');
+    this.#source = stageSource(spec.recipe, spec.folder, 'reconstruct');
     this.#groups = this.#grouped([...rows.lengths.keys()], microBatchTokens);
   }
 
@@ -144,31 +117,22 @@ class Reconstruction {
         error = await this.#through(trained, inputs, outputs, targets);
         await this.#discard(inputs);
         [inputs, teacher] = [outputs, targets];
-        if (isRoot(this.#collective)) await this.#keep(window, trained);
+        if (isRoot(this.#collective)) await writeWindow(this.#windowPath(window.index), trained.parameters);
       } finally {
         await trained.release();
       }
       this.#context.emit({ type: 'metrics', step: this.#done, values: { 'window-error': error } });
     }
-    if (isRoot(this.#collective)) await this.#save();
+    if (isRoot(this.#collective))
+      await saveWindows(this.#context, folder, 'reconstructed', this.#source, this.#configuration, (layer) =>
+        this.#windowPath(Math.floor(layer / this.#settings.window)),
+      );
     return {
       steps: this.#done,
       windows: this.#windows.length,
       error,
       ...(this.#computedOn && { computedOn: this.#computedOn }),
     };
-  }
-
-  async #keep(window: Window, { parameters }: Network): Promise<void> {
-    await writeSafetensors(
-      this.#windowPath(window),
-      parameters.specifications.map(({ name, shape }) => ({
-        name,
-        dtype: 'F32',
-        shape,
-        data: () => parameters.view(name),
-      })),
-    );
   }
 
   async close(): Promise<void> {
@@ -187,7 +151,7 @@ class Reconstruction {
     await file.remove();
   }
 
-  #windowPath({ index }: Window): string {
+  #windowPath(index: number): string {
     return join(hiddenStatesFolder(this.#spec.folder), `window-${index}.safetensors`);
   }
 
@@ -220,16 +184,10 @@ class Reconstruction {
 
   /** What enters the first layer. */
   async #embedded(name: string): Promise<HiddenFile> {
-    const embedding = parameterSpecifications(this.#configuration).filter(({ local }) => local === 'embedding');
-    const parameters = await loadParameters(this.#refined, this.#configuration, { specifications: embedding });
     const file = await this.#create(name);
-    for (const row of this.#rows.lengths.keys()) {
-      const ids = await this.#rows.read(row);
-      const states = new Float32Array(ids.length * this.#configuration.hiddenSize);
-      embed(this.#configuration, parameters, ids, states);
-      await file.write(row, states);
+    await embedRows(this.#source, this.#configuration, this.#rows, file, async (row) => {
       if (row % 1000 === 0) await this.#pauseOrGoOn(`${row} rows read`);
-    }
+    });
     return file;
   }
 
@@ -297,7 +255,7 @@ class Reconstruction {
     const { first, count } = window;
     const configuration = windowConfiguration(this.#configuration, window);
     const { options, computesOn } = await engineOf(recipe, this.#context);
-    const network = await Network.create(configuration, await loadWindow(this.#refined, this.#configuration, window), {
+    const network = await Network.create(configuration, await loadWindow(this.#source, this.#configuration, window), {
       ...options,
       mode: 'training',
       recomputeActivations: recipe.recomputeActivations,
@@ -376,35 +334,5 @@ class Reconstruction {
       inputs: await inputs.readPadded(group, length),
       targets: await targets.readPadded(group, length),
     };
-  }
-
-  /** The student: the windows, and of the refined model what lies outside the layers. */
-  async #save(): Promise<void> {
-    const refined = await openModel(this.#refined);
-    const specifications = parameterSpecifications(this.#configuration);
-    const byName = new Map(specifications.map((each) => [each.name, each]));
-    try {
-      await saveModel(this.#context, this.#spec.folder, 'reconstructed', this.#refined, this.#configuration, {
-        specifications,
-        view: async (name) => {
-          const specification = byName.get(name)!;
-          const values = new Float32Array(specification.size);
-          if (specification.layer === null) {
-            await refined.read(specification, values);
-            return values;
-          }
-          const window = this.#windows[Math.floor(specification.layer / this.#settings.window)]!;
-          const file = await openSafetensors(this.#windowPath(window));
-          try {
-            await file.readFloat32(name, values);
-          } finally {
-            await file.close();
-          }
-          return values;
-        },
-      });
-    } finally {
-      await refined.close();
-    }
   }
 }

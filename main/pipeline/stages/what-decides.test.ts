@@ -49,6 +49,7 @@ const minimal = {
   task: { name: 'rows', kind: 'classification', train: '/rows.tsv', textColumns: ['text'], labelColumn: 'label' },
   finetune: { optimiser },
   refine: {},
+  calibrate: { method: 'gptq' },
   reconstruct: { optimiser },
   pretrain: { corpus: '/corpus.jsonl', tokens: 1000, optimiser },
   distil: { optimiser },
@@ -101,6 +102,9 @@ const others: Record<string, unknown> = {
   'quantisation.weights.sparsity': '2:4',
   fixedPointGradients: true,
   roundedProducts: true,
+  'calibrate.method': 'awq',
+  'calibrate.rows': 9,
+  'calibrate.damping': 0.1,
   'reconstruct.window': 2,
   'moreRows.file': '/more.csv',
   'moreRows.rows': 77,
@@ -205,7 +209,8 @@ describe('what decides a stage', () => {
   it('holds the stages that come before', () => {
     for (const [stage, before] of [
       ['refine', 'finetune'],
-      ['reconstruct', 'refine'],
+      ['calibrate', 'refine'],
+      ['reconstruct', 'calibrate'],
       ['pretrain', 'reconstruct'],
       ['distil', 'pretrain'],
     ] as const)
@@ -256,7 +261,7 @@ describe('what decides a stage', () => {
     ],
   ])('has the digests that earlier versions wrote: %o', (settings, first, second) => {
     const shape = parseConfiguration(JSON.stringify({ ...plainSettings, ...settings }));
-    const old = { ...recipe, reconstruct: undefined, keepBest: undefined };
+    const old = { ...recipe, calibrate: undefined, reconstruct: undefined, keepBest: undefined };
     const decided = { job: 'distil' as const, recipe: old, totalSteps: 10, configuration: shape, batches };
     expect(trainingDigest010(decided)).toBe(first);
     expect(trainingDigest(decided)).toBe(second);

@@ -11,7 +11,7 @@ import { textSha256 } from '../../basics/file-digest.ts';
 import { type ModelConfiguration, plainDecoder } from '../../models/configuration.ts';
 import type { BatchSource } from '../../training/batches.ts';
 
-export type Stage = 'finetune' | 'cut' | 'refine' | 'reconstruct' | 'pretrain' | 'distil' | 'baseline';
+export type Stage = 'finetune' | 'cut' | 'refine' | 'calibrate' | 'reconstruct' | 'pretrain' | 'distil' | 'baseline';
 
 function inside(path: string, names: readonly string[]): string[] {
   return names.map((name) => `${path}.${name}`);
@@ -68,10 +68,10 @@ const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];
 const refine = [...cut, 'continueTernary', ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
 /** How student and baseline are quantised. */
 const quantisation = inside('quantisation.weights', ['scale', 'group', 'sparsity']);
+const calibrate = [...refine, ...quantisation, ...inside('calibrate', ['method', 'rows', 'damping'])];
 const reconstruct = [
-  ...refine,
+  ...calibrate,
   ...inside('moreRows', ['file', 'rows']),
-  ...quantisation,
   ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'laterRates', 'corpus', 'tokens', 'sequenceLength']),
   ...inside('reconstruct.optimiser', studentOptimiserFields),
 ];
@@ -120,6 +120,7 @@ export const decidingFields: Readonly<Record<Stage, readonly string[]>> = {
   finetune,
   cut,
   refine,
+  calibrate,
   reconstruct,
   pretrain,
   distil,

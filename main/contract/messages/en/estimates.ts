@@ -9,6 +9,7 @@ const stageNames: Record<JobKind, string> = {
   finetune: 'fine-tuning of the teacher',
   cut: 'the cut',
   refine: 'Stage 1',
+  calibrate: 'the calibration',
   reconstruct: 'the reconstruction',
   pretrain: 'Stage 2',
   distil: 'Stage 3',
@@ -51,6 +52,10 @@ const memoryTexts: Texts<MemoryTerm> = {
     `${digits(params.buffers)} more of the head’s gradient (${count(params.parameters)} weights)`,
   'shard-sums': ({ params }) =>
     `${digits(params.buffers)} more gradients of ${count(params.parameters)} parameters, because the step is in shards`,
+  layer: ({ params }) =>
+    `${count(params.parameters)} parameters of a layer × ${digits(params.bytesEach)} bytes (as they were, as they are rounded, as they compute)`,
+  moments: ({ params }) =>
+    `${digits(params.matrices)} matrices of ${count(params.width)} × ${count(params.width)} second moments in double`,
   engine: () => 'the engine',
 };
 
@@ -65,6 +70,7 @@ const diskTexts: Texts<DiskTerm> = {
   'hidden-states': ({ params }) =>
     `${digits(params.files)} files of ${count(params.tokens)} tokens × ${count(params.width)} float32 values`,
   taught: ({ params }) => `${count(params.tokens)} tokens × ${digits(params.bytesEach)} bytes`,
+  'layer-files': ({ params }) => `${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes`,
   tokens: ({ params }) => `${count(params.tokens)} for ${stageNames[params.stage]}`,
   export: ({ params, bytes }) => `${params.model} as ${params.type} ${bytesInWords(bytes)}`,
   download: ({ params }) => `${count(params.files)} files`,
@@ -77,8 +83,9 @@ const diskHeads: Record<DiskTerm['id'], string> = {
   'best-step': 'the best step so far',
   'checkpoint-in-writing': 'one more checkpoint while it is written',
   model: 'model folders',
-  'hidden-states': 'hidden states between the layers (removed after the reconstruction)',
   taught: 'what the teacher gave of each row (removed after distillation)',
+  'hidden-states': 'hidden states between the layers (removed after the stage)',
+  'layer-files': 'layers that are calibrated (removed after the calibration)',
   tokens: 'rows and corpus as tokens',
   export: 'exports',
   download: 'download',

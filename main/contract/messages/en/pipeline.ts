@@ -18,9 +18,9 @@ export const pipeline = {
   'recipe.ternary-already': (): Sentences => ({
     message: 'This model is ternary already, so it is trained further as it is.',
     reason:
-      'There is nothing to convert: no teacher is fine-tuned in full precision, no layers are reconstructed, no smaller base or baseline stands beside it, and there is no teacher to answer rows without labels.',
+      'There is nothing to convert: no teacher is fine-tuned in full precision, no layers are calibrated or reconstructed, no smaller base or baseline stands beside it, and there is no teacher to answer rows without labels.',
     remedy:
-      'Leave out reconstruction, baseline, student base and rows without labels; in a recipe: continueTernary true, finetune null, baseline false.',
+      'Leave out calibration, reconstruction, baseline, student base and rows without labels; in a recipe: continueTernary true, finetune null, baseline false.',
   }),
   'recipe.only-codes': ({ path }: { path: string }): Sentences => ({
     message: `The weights in ${path} are ternary codes, which can't be trained.`,
@@ -44,6 +44,10 @@ export const pipeline = {
     reason: `The rows of ${projection} have ${columns} columns, which ${group} does not divide.`,
     remedy: `Choose another number (${names.setting('quantisation.weights.group')}), one scale a row, or one a matrix.`,
   }),
+  'quantisation.formula': ({ scale, own }: { scale: string; own: 'tensor' | 'row' }, names: Names): Sentences => ({
+    message: `The formula ${scale} is one of ${own === 'row' ? 'rows' : 'whole matrices'}.`,
+    remedy: `Choose "${own}" (${names.setting('quantisation.weights.group')}) or leave it out.`,
+  }),
   'quantisation.sparsity': (
     { projection, columns, sparsity }: { projection: string; columns: number; sparsity: string },
     names: Names,
@@ -51,6 +55,12 @@ export const pipeline = {
     message: `The sparsity ${sparsity} does not fit this model.`,
     reason: `The rows of ${projection} have ${columns} columns, which are no whole number of such groups.`,
     remedy: `Choose another one (${names.setting('quantisation.weights.sparsity')}), or none.`,
+  }),
+  'recipe.calibrate-quantisation': ({ method }: { method: string }): Sentences => ({
+    message: `A student can't start from ${method.toUpperCase()}'s codes with this quantisation.`,
+    reason:
+      'Its latent weights carry the codes and their size, which absmean gives back exactly; the median, or weights that must be 0 by rule, would make other codes of them.',
+    remedy: 'Leave the calibration out, or take absmean without a sparsity; scales for rows or columns are fine.',
   }),
   'recipe.no-such-layer': ({ layer, layers }: { layer: number; layers: number }, names: Names): Sentences => ({
     message: `The distillation layer ${layer} does not exist.`,

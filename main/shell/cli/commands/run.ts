@@ -3,8 +3,16 @@ import { dirname } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { TritsmithError } from '../../../contract/errors.ts';
 import { defaultPreset, type PresetInputs, presetName, type PresetName } from '../../../contract/queries.ts';
-import { type QuantisationSettings, quantisationSettings } from '../../../contract/quantisation.ts';
-import { deciding, type Deciding, exportType, type ExportType, type Recipe } from '../../../contract/recipe.ts';
+import { type QuantisationSettings, quantisationSettings, scaleFormula } from '../../../contract/quantisation.ts';
+import {
+  calibrateSettings,
+  type CalibrateSettings,
+  deciding,
+  type Deciding,
+  exportType,
+  type ExportType,
+  type Recipe,
+} from '../../../contract/recipe.ts';
 import { trainAgain } from '../../../workbench/experiments/train-again.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { parseRecipe, withAbsolutePaths } from '../../../workbench/experiments/recipe-inputs.ts';
@@ -39,6 +47,7 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly corpus?: string;
   readonly moreRows?: string;
   readonly chatTemplate?: boolean;
+  readonly calibrate?: CalibrateSettings['method'];
   readonly reconstruct?: boolean;
   readonly quantisation?: QuantisationSettings;
   readonly keepBest?: Deciding;
@@ -77,6 +86,12 @@ export function runCommand(shell: Shell): Command {
       'rows without labels in the same text columns: the teacher answers them, the student learns from them',
     )
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
+    .addOption(
+      new Option(
+        '--calibrate <method>',
+        "choose the student's first codes layer by layer, by what enters it on 128 of the rows (default: by the weights alone)",
+      ).choices(calibrateSettings.shape.method.options),
+    )
     .option(
       '--reconstruct',
       'train a few layers at a time towards the full-precision ones before distilling (default: from 50 M parameters on, but not in the preset "paper")',
@@ -165,12 +180,12 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
 }
 
 const quantisationWords =
-  'absmean or absmedian; tensor, row or a number of columns (a multiple of 64) that share a scale; 6:8, 3:4 or 2:4; such as absmedian,row';
+  'absmean, absmedian, deviation or row-levels; tensor, row or a number of columns (a multiple of 64) that share a scale; 6:8, 3:4 or 2:4; such as absmedian,row';
 
 function quantisationFromWords(text: string): QuantisationSettings {
   const weights: Record<string, unknown> = {};
   for (const word of commaList(text)) {
-    if (word === 'absmean' || word === 'absmedian') weights.scale = word;
+    if (scaleFormula.safeParse(word).success) weights.scale = word;
     else if (word.includes(':')) weights.sparsity = word;
     else weights.group = word === 'tensor' || word === 'row' ? word : Number(word);
   }
@@ -222,6 +237,7 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
       ...(options.limit === undefined ? {} : { limit: options.limit }),
       ...readingOf(options),
     },
+    ...(options.calibrate === undefined ? {} : { calibrate: options.calibrate }),
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
     ...(options.quantisation === undefined ? {} : { quantisation: options.quantisation }),
     ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
