@@ -2,7 +2,7 @@
  * The pipeline in real worker processes on a tiny random model: all jobs from recipe to verified export, and the promise that a
  * run that was killed any number of times gives the student of an uninterrupted one, bit for bit.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,6 +35,7 @@ beforeAll(async () => {
     root,
     {
       finetune: { steps: 10, optimiser: tinyOptimiser },
+      calibrate: { method: 'gptq', rows: 12 },
       // Two windows of one layer, soft codes first.
       reconstruct: { steps: 6, window: 1, optimiser: { ...tinyOptimiser, ternaryRate: 0.05 } },
       distil: { steps: 12, optimiser: tinyOptimiser, anneal: 0.5 },
@@ -143,6 +144,22 @@ describe('an experiment in worker processes', () => {
     },
   );
 
+  it('calibrate, killed in the first and in the second layer and resumed, ends with the same bits', async () => {
+    const folder = join(root, 'killed-calibrate');
+    cpSync(whole, folder, { recursive: true });
+    rmSync(join(folder, 'calibrated'), { recursive: true });
+    for (const [layer, milliseconds] of [
+      [0, 90],
+      [1, 0],
+      [1, 60],
+    ] as const)
+      await runAndKill('calibrate', folder, layer, milliseconds);
+    expect(existsSync(join(folder, 'calibrated'))).toBe(false);
+    await run('calibrate', folder);
+    const path = join('calibrated', 'model.safetensors');
+    expect(sha256(join(folder, path))).toBe(sha256(join(whole, path)));
+  });
+
   it('pauses where it is told to, says at which step, and resumes to the same bits', async () => {
     const folder = join(root, 'paused');
     cpSync(whole, folder, { recursive: true });
@@ -173,6 +190,7 @@ describe('an experiment in worker processes', () => {
     const smaller: Recipe = {
       ...recipe,
       studentBase,
+      calibrate: undefined,
       reconstruct: undefined,
       pretrain: null,
       distil: { ...recipe.distil, steps: 3 },
@@ -217,6 +235,7 @@ describe('an experiment in worker processes', () => {
       ...recipe,
       task,
       finetune: { ...recipe.finetune!, steps: 2 },
+      calibrate: undefined,
       reconstruct: undefined,
       pretrain: null,
       distil: steps,
