@@ -970,7 +970,7 @@ export const texts = {
         awq: 'AWQ: channels with large inputs count more',
       } satisfies Record<'' | CalibrateSettings['method'], string>,
       calibrateEffect:
-        'GPTQ and AWQ look at what enters each layer on 128 of your rows before anything is trained. They make the untrained student less wrong; with the demo’s model nothing of that was left after the distillation.',
+        'GPTQ and AWQ look at what enters each layer on 128 of your rows before anything is trained. They bring the untrained layers nearer to full precision; with the demo’s model nothing of that was left after the distillation.',
       noCorpus: 'Without a corpus (step “Data”) Stage 2 is skipped.',
       expert: (changed: number) => (changed === 0 ? 'Expert settings' : `Expert settings (${String(changed)} changed)`),
       setting: 'Setting and effect',
