@@ -65,6 +65,8 @@ const meaning: Record<string, 'name' | 'path' | 'text'> = {
   title: 'text',
   'input{}': 'text',
   token: 'text',
+  // Of another computer: checked where it is read, and quoted for the shell there.
+  place: 'text',
   text: 'text',
   folder: 'path',
   path: 'path',
@@ -211,6 +213,7 @@ describe('what the interface sends', () => {
       'recipes.rehearse',
       'files.browse',
       'files.reveal',
+      'remote.start',
     ]);
   });
 
