@@ -1,14 +1,21 @@
 /** Runs on another computer, over a real sshd of this machine: the other side has a user's data folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExperimentRecord } from '../main/contract/experiments.ts';
-import { type Recipe, recipeSchema } from '../main/contract/recipe.ts';
+import type { Recipe } from '../main/contract/recipe.ts';
 import type { RemoteStatus } from '../main/contract/remote.ts';
+import type { ProcessIdentity } from '../main/experiment/worker-note.ts';
+import { whereabouts } from '../main/workbench/experiments/process-identity.ts';
+import { fetchRun } from '../main/workbench/remote/fetch.ts';
+import { copy } from '../main/workbench/remote/remote-runs.ts';
+import { SentRuns } from '../main/workbench/remote/sent-runs.ts';
+import { placeOf } from '../main/workbench/remote/ssh.ts';
+import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
 import { remove, root, temporaryFolder } from './harness.ts';
-import { missingForSshd, type SmallSshd, startSshd } from './small-sshd.ts';
+import { missingForSshd, type SmallSshd, startSshd, tinyRecipe } from './small-sshd.ts';
 
 const program = join(root, 'main', 'shell', 'cli', 'main.ts');
 const lacking = process.platform === 'win32' ? ['a POSIX system'] : missingForSshd();
@@ -61,38 +68,6 @@ const digests = (workspace: string, id: string): Record<string, string> =>
     ].map((name) => [name, sha256(join(experimentFolder(workspace, id), name))]),
   );
 
-/** The demo's teacher and 64 of its rows, six steps. */
-function tinyRecipe(files: string): Recipe {
-  const demo = join(root, 'resources', 'demo');
-  cpSync(join(demo, 'teacher'), join(files, "Lehrer's kleiner"), { recursive: true });
-  const rows = (name: string, count: number): string => {
-    const path = join(files, `${name} $HOME 'ü'.tsv`);
-    const lines = readFileSync(join(demo, 'task', `${name}.tsv`), 'utf8').split('\n');
-    writeFileSync(path, `${lines.slice(0, 1 + count).join('\n')}\n`);
-    return path;
-  };
-  return recipeSchema.parse({
-    name: 'tiny',
-    teacher: join(files, "Lehrer's kleiner"),
-    threads: 1,
-    task: {
-      name: 'tickets',
-      kind: 'classification',
-      train: rows('train', 64),
-      dev: rows('dev', 20),
-      textColumns: ['text'],
-      labelColumn: 'queue',
-    },
-    finetune: null,
-    refine: {},
-    pretrain: null,
-    distil: { steps: 6, optimiser: { learningRate: 1e-3, batchSize: 8 } },
-    baseline: false,
-    checkpoint: { steps: 2, minutes: 5 },
-    exports: [{ type: 'i2_s' }],
-  });
-}
-
 beforeAll(async () => {
   if (lacking.length > 0) return;
   folder = temporaryFolder();
@@ -100,6 +75,8 @@ beforeAll(async () => {
   recipePath = join(folder, 'recipe.json');
   writeFileSync(recipePath, JSON.stringify(recipe));
   sshd = await startSshd(join(folder, 'sshd'));
+  // Some of what is tested runs in this process.
+  process.env['PATH'] = sshd.env['PATH'];
 });
 afterAll(() => {
   if (lacking.length > 0) return;
@@ -150,4 +127,169 @@ describe.skipIf(lacking.length > 0)('a run on another computer', () => {
       { fetched: 'tiny-2', last: { status: { state: 'done', running: false } satisfies Partial<RemoteStatus> } },
     ]);
   });
+
+  it('is paused, fetched over a bad connection and gone on with here; there it goes on too, and is cancelled for good', async () => {
+    const here = join(folder, 'long');
+    const path = join(folder, 'long.json');
+    const long = { ...recipe, name: 'Länger', distil: { ...recipe.distil, steps: 4000 } };
+    writeFileSync(path, JSON.stringify(long));
+    const sent = await tritsmith(['run', path, '--on', there, '--detach', '--workspace', here]);
+    expect(sent.code, sent.err).toBe(0);
+    const id = sent.out.trim();
+
+    const watched = await tritsmith(['remote', 'watch', id, '--workspace', here], {
+      onSaid: (said) => {
+        if (/distil [1-9]/.test(said)) sshd.cut();
+      },
+    });
+    expect([watched.code, watched.err]).toEqual([1, expect.stringContaining('The connection to there broke off')]);
+
+    const early = await tritsmith(['remote', 'fetch', id, '--workspace', here]);
+    expect([early.code, early.err]).toEqual([2, expect.stringContaining('still runs')]);
+    const paused = await tritsmith(['remote', 'pause', id, '--json', '--workspace', here]);
+    expect(paused.code, paused.err).toBe(0);
+    const status = JSON.parse(paused.out) as RemoteStatus;
+    expect(status).toMatchObject({ state: 'paused', running: false, stage: { kind: 'distil' } });
+    expect(status.stage!.done).toBeGreaterThan(0);
+
+    const runs = new SentRuns(here);
+    const workspace = await openWorkspace({ folder: here, mode: 'write', purpose: 'a test' });
+    try {
+      const broken = fetchRun(runs, workspace, runs.find(id), () => {
+        sshd.cut();
+      });
+      await expect(broken).rejects.toMatchObject({ id: 'remote.broken' });
+      expect(readdirSync(join(here, 'experiments'))).toEqual([]);
+      expect(workspace.experiments.ids()).toEqual([]);
+      const fetched = await fetchRun(runs, workspace, runs.find(id));
+      expect(fetched).toMatchObject({ id: 'langer-1', state: 'paused', recipe: long });
+      expect(workspace.metrics.list(fetched.id).length).toBeGreaterThan(0);
+      await expect(fetchRun(runs, workspace, runs.find(id))).rejects.toMatchObject({ id: 'remote.fetched-before' });
+    } finally {
+      workspace.close();
+    }
+    let stopped = false;
+    const goesOn = await tritsmith(['resume', 'langer-1', '--workspace', here], {
+      onSaid: (said, child) => {
+        if (!stopped && /distil +\[[#.]+\] +[\d.]+ %/.test(said)) stopped = child.kill('SIGINT');
+      },
+    });
+    expect(goesOn.code, goesOn.err).toBe(4);
+    // What was done there is not done again; the stage that was under way begins anew.
+    expect(goesOn.err).not.toContain('refine: started');
+    expect(goesOn.err).toContain('distil: started');
+
+    expect((await tritsmith(['remote', 'resume', id, '--workspace', here])).code).toBe(0);
+    const run = join(sshd.data, 'tritsmith', 'remote', 'runs', id);
+    const processes = (): ProcessIdentity[] => {
+      const [experiment] = readdirSync(join(run, 'workspace', 'experiments'));
+      return [join(run, 'process.json'), join(run, 'workspace', 'experiments', experiment!, 'worker.json')]
+        .filter((note) => existsSync(note))
+        .map((note) => JSON.parse(readFileSync(note, 'utf8')) as ProcessIdentity);
+    };
+    await expect.poll(() => processes().length).toBe(2);
+    const living = processes();
+    expect(living.map(whereabouts)).toEqual(['alive', 'alive']);
+    const cancelled = await tritsmith(['remote', 'cancel', id, '--json', '--workspace', here]);
+    expect(cancelled.code, cancelled.err).toBe(0);
+    expect(JSON.parse(cancelled.out)).toMatchObject({ state: 'cancelled', running: false });
+    expect(living.map(whereabouts)).toEqual(['gone', 'gone']);
+  });
+
+  it('whose inputs cannot be used says so in the words of that computer, and has nothing to fetch', async () => {
+    const path = join(folder, 'wrong.json');
+    writeFileSync(path, JSON.stringify({ ...recipe, task: { ...recipe.task, labelColumn: 'no-such-column' } }));
+    const here = join(folder, 'wrong');
+    const run = await tritsmith(['run', path, '--on', there, '--workspace', here]);
+    expect([run.code, run.err]).toEqual([2, expect.stringContaining('no-such-column')]);
+  });
+});
+
+describe.skipIf(lacking.length > 0)('files on their way', () => {
+  it('go on where a connection broke off, and are never copied twice', async () => {
+    const source = join(folder, 'large.bin');
+    const bytes = 48 << 20;
+    writeFileSync(source, randomBytes(bytes));
+    const file = { source, path: '0/large.bin', bytes, sha256: sha256(source) };
+    const arrived = join(sshd.data, 'tritsmith', 'remote', 'files', file.sha256);
+    const place = placeOf(there);
+    const broken = copy(place, [file], {
+      onBytes: (sent) => {
+        if (sent > 16 << 20) sshd.cut();
+      },
+    });
+    await expect(broken).rejects.toMatchObject({ id: 'remote.broken' });
+    await expect.poll(() => existsSync(`${arrived}.part`) && statSync(`${arrived}.part`).size).toBeGreaterThan(1 << 20);
+    expect(existsSync(arrived)).toBe(false);
+
+    const totals: number[] = [];
+    await copy(place, [file], { onBytes: (_, total) => totals.push(total) });
+    expect(totals[0]).toBeLessThan(bytes - (1 << 20));
+    expect(sha256(arrived)).toBe(file.sha256);
+    expect(existsSync(`${arrived}.part`)).toBe(false);
+
+    const again: number[] = [];
+    await copy(place, [{ ...file, path: '0/another-name.bin' }], { onBytes: (sent) => again.push(sent) });
+    expect(again).toEqual([]);
+  });
+
+  it('that change while they are copied are refused', async () => {
+    const source = join(folder, 'changing.bin');
+    writeFileSync(source, randomBytes(1 << 16));
+    const file = { source, path: '0/changing.bin', bytes: 1 << 16, sha256: '0'.repeat(64) };
+    await expect(copy(placeOf(there), [file])).rejects.toMatchObject({ id: 'remote.damaged-copy' });
+    expect(existsSync(join(sshd.data, 'tritsmith', 'remote', 'files', `${file.sha256}.part`))).toBe(false);
+  });
+});
+
+describe.skipIf(lacking.length > 0)('a connection that cannot be', () => {
+  const check = async (place: string, env = sshd.env): Promise<Ended> =>
+    tritsmith(['remote', 'check', place, '--workspace', join(folder, 'check')], { env });
+
+  it.each([
+    ['a computer that ssh does not know', () => `stranger:${root}`, 'ssh does not know stranger yet', 'ssh stranger'],
+    ['a key that is not let in', () => `locked:${root}`, 'locked does not let you in', 'ssh-copy-id locked'],
+    ['a computer that is off', () => `off:${root}`, 'off cannot be reached', 'ssh off true'],
+    ['a folder that is not there', () => 'there:no/such folder', 'There is no Tritsmith in "no/such folder"', 'clone'],
+    [
+      'a version that knows no remote runs',
+      () => `there:${portable('old', 'remote-agents')}`,
+      'another version',
+      'same',
+    ],
+    ['another version', () => `there:${greeting()}`, 'another version', '0.0.9'],
+  ])('is told in words: %s', async (_, place, message, remedy) => {
+    const { code, err } = await check(place());
+    expect(err).toContain(message);
+    expect(err).toContain(remedy);
+    expect(code).not.toBe(0);
+  });
+
+  it('is told in words: no ssh here', async () => {
+    const { code, err } = await check(there, { ...sshd.env, PATH: join(folder, 'nowhere') });
+    expect([code, err]).toEqual([2, expect.stringContaining('There is no program "ssh"')]);
+  });
+
+  it('is none where a folder has a name as odd as this', async () => {
+    const { code, out, err } = await check(`there:${portable(`Ännes "Kiste" & 'co' $HOME`, 'remote-agent')}`);
+    expect(code, err).toBe(0);
+    expect(out).toContain('Processor');
+  });
+
+  /** A folder that starts as a portable archive does; behind its script is this clone. */
+  function portable(name: string, command: string): string {
+    const place = join(folder, 'portable', name);
+    mkdirSync(join(place, 'engine'), { recursive: true });
+    writeFileSync(join(place, 'tritsmith'), `#!/bin/sh\nexec '${process.execPath}' '${program}' ${command}\n`, {
+      mode: 0o755,
+    });
+    return place;
+  }
+
+  function greeting(): string {
+    const place = join(folder, 'portable', 'other');
+    mkdirSync(join(place, 'engine'), { recursive: true });
+    writeFileSync(join(place, 'tritsmith'), '#!/bin/sh\necho "@tritsmith-agent 1 0.0.9"\n', { mode: 0o755 });
+    return place;
+  }
 });

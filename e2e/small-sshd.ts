@@ -1,9 +1,11 @@
 /** A real sshd on this machine, on a port of its own with keys of its own, and an `ssh` that knows it by the names `there`, `stranger`, `locked` and `off`. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { type Recipe, recipeSchema } from '../main/contract/recipe.ts';
+import { root } from './harness.ts';
 
 const server = ['/usr/sbin/sshd', '/usr/local/sbin/sshd', '/sbin/sshd'].find((path) => existsSync(path));
 
@@ -20,6 +22,8 @@ export interface SmallSshd {
   readonly data: string;
   /** Ends the connections that are open; the server stays. */
   cut(): void;
+  /** Whether ssh finds nobody behind its name. */
+  refuse(refusing: boolean): void;
   end(): void;
 }
 
@@ -76,13 +80,15 @@ export async function startSshd(folder: string): Promise<SmallSshd> {
       '',
     ].join('\n');
   const clientConfig = join(folder, 'ssh_config');
-  writeFileSync(
-    clientConfig,
-    entry('there', known, user, port) +
-      entry('stranger', empty, user, port) +
-      entry('locked', known, other, port) +
-      entry('off', known, user, await freePort()),
-  );
+  const closed = await freePort();
+  const writeConfig = (there: number): void => {
+    const others = [entry('stranger', empty, user, port), entry('locked', known, other, port)];
+    writeFileSync(
+      clientConfig,
+      [entry('there', known, user, there), ...others, entry('off', known, user, closed)].join(''),
+    );
+  };
+  writeConfig(port);
   const bin = join(folder, 'bin');
   mkdirSync(bin);
   const real = execFileSync('sh', ['-c', 'command -v ssh'], { encoding: 'utf8' }).trim();
@@ -93,6 +99,9 @@ export async function startSshd(folder: string): Promise<SmallSshd> {
     data,
     cut: () => {
       for (const pid of childrenOf(child.pid!)) process.kill(pid, 'SIGKILL');
+    },
+    refuse: (refusing) => {
+      writeConfig(refusing ? closed : port);
     },
     end: () => {
       for (const pid of childrenOf(child.pid!)) process.kill(pid, 'SIGKILL');
@@ -131,4 +140,36 @@ async function listening(port: number, child: ChildProcess, said: () => string):
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`sshd did not start: ${said()}`);
+}
+
+/** The demo's teacher and 64 of its rows, six steps. */
+export function tinyRecipe(files: string): Recipe {
+  const demo = join(root, 'resources', 'demo');
+  cpSync(join(demo, 'teacher'), join(files, "Lehrer's kleiner"), { recursive: true });
+  const rows = (name: string, count: number): string => {
+    const path = join(files, `${name} $HOME 'ü'.tsv`);
+    const lines = readFileSync(join(demo, 'task', `${name}.tsv`), 'utf8').split('\n');
+    writeFileSync(path, `${lines.slice(0, 1 + count).join('\n')}\n`);
+    return path;
+  };
+  return recipeSchema.parse({
+    name: 'tiny',
+    teacher: join(files, "Lehrer's kleiner"),
+    threads: 1,
+    task: {
+      name: 'tickets',
+      kind: 'classification',
+      train: rows('train', 64),
+      dev: rows('dev', 20),
+      textColumns: ['text'],
+      labelColumn: 'queue',
+    },
+    finetune: null,
+    refine: {},
+    pretrain: null,
+    distil: { steps: 6, optimiser: { learningRate: 1e-3, batchSize: 8 } },
+    baseline: false,
+    checkpoint: { steps: 2, minutes: 5 },
+    exports: [{ type: 'i2_s' }],
+  });
 }

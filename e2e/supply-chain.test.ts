@@ -113,4 +113,11 @@ describe('doors to the network', () => {
       }
     expect(found.sort()).toEqual(Object.keys(doors).sort());
   });
+
+  it('are opened by ssh in one place', () => {
+    const starts = readdirSync(join(root, 'main'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && !name.includes('.test.'))
+      .filter((name) => /\b(?:spawn|exec|execFile|fork)(?:Sync)?\(\s*['"`]ssh\b/.test(read(join('main', name))));
+    expect(starts.map((name) => name.replaceAll('\\', '/'))).toEqual(['workbench/remote/ssh.ts']);
+  });
 });

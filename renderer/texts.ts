@@ -558,6 +558,33 @@ export const texts = {
     shown: (shown: string, all: string) => `The first ${shown} of ${all} are shown; the search looks at all.`,
     more: 'Show more',
   },
+  otherComputers: {
+    title: 'On other computers',
+    note: 'Runs that were sent over ssh. They go on without this workbench; fetch one to make it an experiment here.',
+    where: (id: string, place: string, sent: string) => `${id} on ${place}, sent ${sent}`,
+    bar: (name: string) => `${name}: how much is done`,
+    progress: (stage: string, done: string, total: string, unit: string, speed: string | null) =>
+      `${stage}: ${done} of ${total} ${unit}${speed === null ? '' : `, ${speed} tok/s`}`,
+    heard: (time: string) => `(last heard ${time})`,
+    gone: 'Not there any more',
+    sendTitle: 'Run it on another computer',
+    sendNote:
+      'A faster computer that you reach by ssh without a password, with the same version of Tritsmith in a folder (without one: “tritsmith” in your home folder there). Model and rows are copied there; what it makes can be fetched. The forecasts speak of this computer.',
+    place: 'Computer and folder',
+    send: 'Send it there',
+    sending: 'The files are being copied. What has arrived stays if this breaks off.',
+    pause: (name: string) => `Pause ${name}`,
+    resume: (name: string) => `Resume ${name} there`,
+    cancel: (name: string) => `Cancel ${name}`,
+    fetch: 'Fetch',
+    fetchOf: (name: string) => `Fetch ${name}`,
+    doing: {
+      pause: 'Its state is being saved there.',
+      resume: 'It starts there.',
+      cancel: 'It is being ended there.',
+      fetch: 'Its files are on their way. What has come stays if this breaks off.',
+    },
+  },
   compare: {
     title: 'Compare',
     lead: 'Results, curves and recipes side by side.',

@@ -9,6 +9,7 @@ import { localPath } from './local-path.ts';
 import { deployed, presetInputs, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { reviewRequest } from './new-rows.ts';
 import { recipeSchema } from './recipe.ts';
+import { remoteRunView } from './remote.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
 import { benchmarkSubject, runtimeMessage, savedBenchmark } from './helper-protocol.ts';
 import { trainedModel } from './results.ts';
@@ -173,6 +174,21 @@ export const contract = {
         }),
       )
       .output(eventIterator(runtimeMessage)),
+  },
+  /** Runs on other computers, over ssh, that have not come home. */
+  remote: {
+    /** As far as it is known here. */
+    list: procedure.output(z.array(remoteRunView)),
+    /** Asks the other computers first. */
+    ask: procedure.output(z.array(remoteRunView)),
+    /** Copies what the recipe names to `place` (`user@host:folder`), and starts it there. */
+    start: procedure.input(z.object({ recipe: recipeSchema, place: z.string().min(1).max(500) })).output(remoteRunView),
+    /** Saves its state; ends when its process there has ended. */
+    pause: procedure.input(byId).output(remoteRunView),
+    resume: procedure.input(byId).output(remoteRunView),
+    cancel: procedure.input(byId).output(remoteRunView),
+    /** Makes an experiment of this workspace of one that does not run. */
+    bring: procedure.input(byId).output(experimentView),
   },
   /** Students behind an address of this machine, for other programs. They end with the workbench. */
   serving: {

@@ -131,3 +131,20 @@ export const sentRun = z.object({
   fetched: z.string().nullable(),
 });
 export type SentRun = z.infer<typeof sentRun>;
+
+/** A run that was sent and has not come home, as pages show it. */
+export const remoteRunView = z.object({
+  id: remoteRunId,
+  name: z.string(),
+  /** As it is written behind `--on`. */
+  where: z.string(),
+  sent: z.number(),
+  /** The last that was heard, and when; null: nothing yet. */
+  status: remoteStatus.nullable(),
+  heard: z.number().nullable(),
+  /** The other computer answered, and does not have it any more. */
+  gone: z.boolean(),
+  /** Why the other computer could not be asked just now. */
+  problem: serialisedError.nullable(),
+});
+export type RemoteRunView = z.infer<typeof remoteRunView>;

@@ -32,8 +32,13 @@ export function trainedModelFolders(experiment: string, recipe: Recipe): { name:
   ];
 }
 
+/** Of all jobs. */
+export function checkpointsFolder(experiment: string): string {
+  return join(experiment, 'checkpoints');
+}
+
 export function checkpointFolder(experiment: string, job: JobKind): string {
-  return join(experiment, 'checkpoints', job);
+  return join(checkpointsFolder(experiment), job);
 }
 
 /** What can be made again: tokens of data files, models that are written to be tried. */

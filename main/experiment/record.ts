@@ -36,14 +36,20 @@ export function readExperimentFiles(
   return { records, unreadable };
 }
 
-/** Creates the folder of a new experiment and returns its id: the name in plain letters and the first free number. */
-export function claimExperimentFolder(experiments: string, name: string): string {
-  const plain = name
+/** `name` in plain letters, digits and hyphens, letters without their accents; empty where none is left. */
+export function plainLetters(name: string, most: number): string {
+  return name
     .normalize('NFKD')
+    .replaceAll(/\p{M}+/gu, '')
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
-    .replaceAll(/^-+|-+$/g, '')
-    .slice(0, 60);
+    .slice(0, most)
+    .replaceAll(/^-+|-+$/g, '');
+}
+
+/** Creates the folder of a new experiment and returns its id: the name in plain letters and the first free number. */
+export function claimExperimentFolder(experiments: string, name: string): string {
+  const plain = plainLetters(name, 60);
   for (let number = 1; number < 100_000; number++) {
     const id = `${plain === '' ? 'experiment' : plain}-${String(number)}`;
     try {

@@ -10,6 +10,7 @@ import { forkPort } from '../../jobs/fork-port.ts';
 import { writeTinyAdapter } from '../../models/fixtures/tiny-adapter.ts';
 import { inProcess } from './fixtures/in-process.ts';
 import { absolutePath } from './paths.ts';
+import { isProgram } from '../../workbench/machine/doctor.ts';
 
 const real = fileURLToPath(new URL('./main.ts', import.meta.url));
 const demoTeacher = fileURLToPath(new URL('../../../resources/demo/teacher', import.meta.url));
@@ -340,6 +341,7 @@ describe('the machine, teachers and tasks', () => {
     expect(report.machine.cores).toBeGreaterThan(0);
     expect(report.machine.memoryBytes).toBeGreaterThan(1e8);
     expect(report.executionProviders.map((provider) => provider.name)).toContain('cpu');
+    const [other, cluster] = [isProgram('ssh'), isProgram('mpicxx') && isProgram('mpirun')];
     expect(report.findings.map(({ id }) => id)).toEqual([
       'machine.cores',
       'machine.instruction-sets',
@@ -347,6 +349,8 @@ describe('the machine, teachers and tasks', () => {
       'machine.disk',
       'machine.providers',
       'machine.no-webgpu',
+      other ? 'machine.ssh' : 'machine.no-ssh',
+      cluster ? 'machine.mpi' : 'machine.no-mpi',
     ]);
     expect(report.findings[0]!.message).toBe(`Cores: ${report.machine.cores}`);
     for (const { reason } of report.findings) expect(reason.length).toBeGreaterThan(20);

@@ -13,6 +13,7 @@ import { TeacherDownloads } from '../teachers/teacher-downloads.ts';
 import { SideJobs } from '../experiments/side-jobs.ts';
 import { servingPort } from '../../jobs/serving-port.ts';
 import { ServedModels } from '../serving/served-models.ts';
+import { RunsElsewhere } from '../remote/runs-elsewhere.ts';
 import { Summaries } from '../results/summaries.ts';
 import { pathAccess, type PathAccess, type PathPolicy } from './path-access.ts';
 import { openWorkspace, type Workspace } from '../workspace/workspace.ts';
@@ -47,6 +48,7 @@ export interface Application {
   readonly downloads: TeacherDownloads;
   readonly sideJobs: SideJobs;
   readonly served: ServedModels;
+  readonly elsewhere: RunsElsewhere;
   readonly paths: PathAccess;
   /** Where folder lists begin. */
   readonly home: string;
@@ -84,6 +86,7 @@ export async function openApplication(options: ApplicationOptions): Promise<Appl
     downloads,
     sideJobs,
     served,
+    elsewhere: new RunsElsewhere(workspace, hub),
     paths: pathAccess(options.paths, workspace),
     home: options.paths.kind === 'granted' ? workspace.paths.folder : homeFolder(),
     close: async () => {

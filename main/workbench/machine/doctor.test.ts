@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { instructionSets } from './doctor.ts';
+import { instructionSets, isProgram } from './doctor.ts';
 
 describe('what the kernels care about', () => {
   it('is read from /proc/cpuinfo', () => {
@@ -23,4 +25,20 @@ describe('what the kernels care about', () => {
       for (const name of instructionSets('', availableKernels())) expect(byFile).toContain(name);
     },
   );
+});
+
+describe.skipIf(process.platform === 'win32')('a program', () => {
+  it('is one that may be started from the PATH', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tritsmith-doctor-'));
+    try {
+      writeFileSync(join(folder, 'ssh'), '', { mode: 0o755 });
+      writeFileSync(join(folder, 'mpirun'), '', { mode: 0o644 });
+      expect(isProgram('ssh', `/nowhere:${folder}`)).toBe(true);
+      // Root may read, but not start it.
+      expect(isProgram('mpirun', folder)).toBe(false);
+      expect(isProgram('ssh', '')).toBe(false);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 });

@@ -1,5 +1,6 @@
 /** What this machine can do, each finding as a message of the catalogue with what follows from it. */
-import { readFileSync, statfsSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { freeMemory } from '../../basics/free-memory.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { RuntimeProbe } from '../../contract/queries.ts';
@@ -39,6 +40,8 @@ export async function examine(port: SpawnPort, workspaceFolder: string): Promise
       disk(workspace.freeBytes, models[0]),
       providers(executionProviders, broken),
       ...(probe instanceof TritsmithError ? [] : [graphicsCard(probe.card)]),
+      otherComputers(),
+      ranks(),
     ],
   };
 }
@@ -99,6 +102,32 @@ function graphicsCard({ installed, found, verdict }: RuntimeProbe['card']): Doct
   if (!found) return { ...message('machine.no-card'), level: 'limit' };
   const level = verdict?.failed ? 'problem' : 'fine';
   return { ...message('machine.card', { ...found, verdict }), level };
+}
+
+/** Runs on other computers go over the system's ssh. */
+function otherComputers(): DoctorFinding {
+  const level = isProgram('ssh') ? 'fine' : 'limit';
+  return { ...message(level === 'fine' ? 'machine.ssh' : 'machine.no-ssh'), level };
+}
+
+/** Runs that several processes share need MPI: `mpicxx` to compile the exchange, `mpirun` to start the ranks. */
+function ranks(): DoctorFinding {
+  const missing = ['mpicxx', 'mpirun'].filter((name) => !isProgram(name));
+  return missing.length === 0
+    ? { ...message('machine.mpi'), level: 'fine' }
+    : { ...message('machine.no-mpi', { missing }), level: 'fine' };
+}
+
+/** Whether the PATH has a program of that name. Nothing is started. */
+export function isProgram(name: string, path = process.env['PATH'] ?? ''): boolean {
+  return path.split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, process.platform === 'win32' ? `${name}.exe` : name), constants.X_OK);
+      return folder !== '';
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** What the kernels care about, from /proc/cpuinfo; where the system has no such file, what `kernels`, those that run here, say of it. */

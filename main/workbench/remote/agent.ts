@@ -37,7 +37,7 @@ import { curveName } from '../../contract/metric-names.ts';
 import { fileSha256, textSha256 } from '../../basics/file-digest.ts';
 import { readJsonIfWhole, writeJsonAtomically } from '../../basics/json-file.ts';
 import { processIdentity, readWorkerNote } from '../../experiment/worker-note.ts';
-import { cacheFolder, workerNotePath } from '../../experiment/folder.ts';
+import { cacheFolder, checkpointsFolder, workerNotePath } from '../../experiment/folder.ts';
 import { identityOf, whereabouts } from '../experiments/process-identity.ts';
 import { isResumable } from '../experiments/experiment-state.ts';
 import { parseRecipe, withAbsolutePaths } from '../experiments/recipe-inputs.ts';
@@ -334,9 +334,11 @@ class RemoteAgent {
   async #files(places: RunPlaces, id: string): Promise<void> {
     const { folder, record } = await this.#ended(places, id);
     const files: PlacedFile[] = [];
+    const left = [cacheFolder(folder), checkpointsFolder(folder)];
     for (const path of filesBelow(folder)) {
       const full = join(folder, path);
-      if (full === workerNotePath(folder) || full.startsWith(`${cacheFolder(folder)}/`)) continue;
+      // Checkpoints know the paths of this computer, and would not be continued on another.
+      if (full === workerNotePath(folder) || left.some((each) => full.startsWith(`${each}/`))) continue;
       if (this.#gone) return;
       files.push({ path, bytes: statSync(full).size, sha256: await fileSha256(full) });
     }

@@ -13,7 +13,8 @@ import type { SentRuns } from './sent-runs.ts';
 import { ask, withAgent } from './ssh.ts';
 
 /**
- * Makes an experiment of this workspace of a run that has ended or paused; one that is not done can go on here. What a broken connection brought is kept for
+ * Makes an experiment of this workspace of a run that has ended or paused; one that is not done can go on here, from the
+ * beginning of the stage that was under way. What a broken connection brought is kept for
  * the next call. Paths in its recipe are those of this computer.
  * @throws TritsmithError; then the workspace has no new experiment
  */

@@ -15,18 +15,17 @@ import {
   type SentRun,
   stored,
 } from '../../contract/remote.ts';
+import { plainLetters } from '../../experiment/record.ts';
 import { assertInputsExist, parseRecipe } from '../experiments/recipe-inputs.ts';
 import type { SentRuns } from './sent-runs.ts';
-import { ask, withAgent } from './ssh.ts';
-import { type Luggage, pack, type TravellingFile } from './travel.ts';
+import { ask, placeText, withAgent } from './ssh.ts';
+import { type Luggage, pack, type TravellingFile, weigh } from './travel.ts';
 
 export function hello(place: RemotePlace): Promise<RemoteHello> {
   return ask(place, { type: 'hello' }, remoteHello);
 }
 
 export interface Sending {
-  /** A file is read for its SHA-256. */
-  onFile?(path: string): void;
   /** So many of the bytes that are not there yet have gone. */
   onBytes?(sent: number, total: number): void;
 }
@@ -38,11 +37,12 @@ export interface Sending {
 export async function send(runs: SentRuns, place: RemotePlace, given: Recipe, sending: Sending = {}): Promise<SentRun> {
   const recipe = parseRecipe(given);
   assertInputsExist(recipe);
-  await hello(place);
-  const luggage = await pack(recipe, sending.onFile);
+  const luggage = pack(recipe);
+  // First of all, because reading models for their digests takes a while.
   const understood = await ask(place, { type: 'understand', recipe: luggage.recipe }, understoodRecipe);
   assertSameRecipe(place, luggage, understood.recipe);
-  await copy(place, luggage.files, sending);
+  const weighed = await weigh(luggage);
+  await copy(place, weighed, sending);
   const run: SentRun = {
     id: newId(recipe.name),
     place,
@@ -54,7 +54,7 @@ export async function send(runs: SentRuns, place: RemotePlace, given: Recipe, se
   };
   // Written before it starts: a connection that breaks in between must not lose it.
   runs.write(run);
-  const files = luggage.files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 }));
+  const files = weighed.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 }));
   try {
     const request = { type: 'start', id: run.id, recipe: luggage.recipe, files } as const;
     runs.heard(run.id, await ask(place, request, remoteStatus));
@@ -66,12 +66,7 @@ export async function send(runs: SentRuns, place: RemotePlace, given: Recipe, se
 }
 
 function newId(name: string): string {
-  const plain = name
-    .normalize('NFKD')
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .slice(0, 50)
-    .replaceAll(/^-+|-+$/g, '');
+  const plain = plainLetters(name, 50);
   return `${plain === '' ? 'run' : plain}-${randomBytes(4).toString('hex')}`;
 }
 
@@ -83,8 +78,12 @@ function assertSameRecipe({ host }: RemotePlace, { recipe }: Luggage, understood
   if (fields.length > 0) throw new TritsmithError('unsupported', 'remote.other-recipe', { host, fields });
 }
 
-/** Sends each content that is not there, from where an earlier copy of it broke off. */
-async function copy(place: RemotePlace, files: readonly TravellingFile[], sending: Sending): Promise<void> {
+/** Sends each content that is not there, from where an earlier copy of it broke off. @throws TritsmithError; what came stays there */
+export async function copy(
+  place: RemotePlace,
+  files: readonly TravellingFile[],
+  sending: Pick<Sending, 'onBytes'> = {},
+): Promise<void> {
   const byContent = new Map(files.map((file) => [file.sha256, file]));
   for (let attempt = 0; ; attempt++) {
     const wanted = [...byContent.values()];
@@ -112,7 +111,7 @@ function put(
   place: RemotePlace,
   missing: readonly { file: TravellingFile; from: number }[],
   total: number,
-  { onBytes }: Sending,
+  { onBytes }: Pick<Sending, 'onBytes'>,
 ): Promise<{ damaged: string[] }> {
   const contents = missing.map(({ file: { sha256, bytes }, from }) => ({ sha256, bytes, from }));
   return withAgent(place, { type: 'put', contents }, async (agent) => {
@@ -202,13 +201,37 @@ export async function resume(runs: SentRuns, run: SentRun): Promise<RemoteStatus
   return status;
 }
 
-/** What became of runs that were sent to one place; null for those that are not there any more. */
-export async function statuses(
-  runs: SentRuns,
-  place: RemotePlace,
-  ids: readonly string[],
-): Promise<(RemoteStatus | null)[]> {
-  const found = await ask(place, { type: 'statuses', ids: [...ids] }, remoteStatus.array());
-  for (const status of found) runs.heard(status.id, status);
-  return ids.map((id) => found.find((status) => status.id === id) ?? null);
+/** What asking for a run brought: the run as it is known now. */
+export interface Asked {
+  readonly run: SentRun;
+  /** The other side answered, and does not have it any more. */
+  readonly gone: boolean;
+  /** Why the other side could not be asked. */
+  readonly problem: TritsmithError | null;
+}
+
+/** Asks each computer once for all runs on it that have not come home. Newest first; those that have are as they were. */
+export async function askAll(runs: SentRuns): Promise<Asked[]> {
+  const places = new Map<string, { place: RemotePlace; ids: string[] }>();
+  for (const { id, place, fetched } of runs.list()) {
+    if (fetched !== null) continue;
+    const there = places.get(placeText(place)) ?? { place, ids: [] };
+    places.set(placeText(place), { place, ids: [...there.ids, id] });
+  }
+  const found = new Map<string, Omit<Asked, 'run'>>();
+  await Promise.all(
+    [...places.values()].map(async ({ place, ids }) => {
+      try {
+        const statuses = await ask(place, { type: 'statuses', ids }, remoteStatus.array());
+        for (const id of ids) {
+          const status = statuses.find((each) => each.id === id);
+          if (status !== undefined) runs.heard(id, status);
+          found.set(id, { gone: status === undefined, problem: null });
+        }
+      } catch (thrown) {
+        for (const id of ids) found.set(id, { gone: false, problem: TritsmithError.from(thrown) });
+      }
+    }),
+  );
+  return runs.list().map((run) => ({ run, ...(found.get(run.id) ?? { gone: false, problem: null }) }));
 }

@@ -35,6 +35,13 @@ export class SentRuns {
       : new TritsmithError('not-found', 'remote.unknown-run', { reference });
   }
 
+  /** @throws TritsmithError `not-found` */
+  get(id: string): SentRun {
+    const run = this.list().find((each) => each.id === id);
+    if (run === undefined) throw new TritsmithError('not-found', 'remote.unknown-run', { reference: id });
+    return run;
+  }
+
   write(run: SentRun): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     writeJsonAtomically(this.#path(run.id), sentRun.parse(run));

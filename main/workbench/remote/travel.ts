@@ -14,32 +14,28 @@ export interface TravellingFile extends PlacedFile {
   readonly source: string;
 }
 
+/** A recipe with paths that lead down from one folder, and what is to be in that folder. */
 export interface Luggage {
-  /** Paths in it lead down from the folder that `files` make. */
   readonly recipe: Recipe;
-  readonly files: readonly TravellingFile[];
+  readonly files: readonly Pick<TravellingFile, 'source' | 'path'>[];
 }
 
 /** Files of a model's folder that training reads; others (checkpoints of other programs, pictures) stay. */
 const modelSuffixes = ['.safetensors', '.json', '.model', '.jinja'];
 
-/**
- * Reads every file that the recipe names once, for its SHA-256.
- * @param onFile hears of each file before it is read
- * @throws TritsmithError where a file cannot be read or named
- */
-export async function pack(recipe: Recipe, onFile: (path: string) => void = () => undefined): Promise<Luggage> {
-  const found: { source: string; path: string }[] = [];
+/** Finds every file that the recipe names, and gives it its place. Nothing is read. @throws TritsmithError where a file cannot be found or named */
+export function pack(recipe: Recipe): Luggage {
+  const files: { source: string; path: string }[] = [];
   const places = new Map<string, string>();
   const place = (source: string, model: boolean): string => {
     const known = places.get(source);
     if (known !== undefined) return known;
     const path = `${places.size}/${model ? nameOfModel(source) : lastPart(source)}`;
     places.set(source, path);
-    if (statSync(source).isFile()) found.push({ source, path });
+    if (statSync(source).isFile()) files.push({ source, path });
     else
       for (const way of model ? modelFiles(source) : allFiles(source))
-        found.push({ source: join(source, way), path: `${path}/${way}` });
+        files.push({ source: join(source, way), path: `${path}/${way}` });
     return path;
   };
   let travelling: Recipe;
@@ -52,18 +48,21 @@ export async function pack(recipe: Recipe, onFile: (path: string) => void = () =
   } catch (thrown) {
     throw TritsmithError.from(thrown);
   }
-  const files: TravellingFile[] = [];
-  for (const { source, path } of found) {
-    if (!wayDown.safeParse(path).success || path.includes('\ufffd'))
-      throw new TritsmithError('bad-input', 'remote.odd-file', { path: source });
-    onFile(source);
+  const odd = files.find(({ path }) => !wayDown.safeParse(path).success || path.includes('\ufffd'));
+  if (odd !== undefined) throw new TritsmithError('bad-input', 'remote.odd-file', { path: odd.source });
+  return { recipe: travelling, files };
+}
+
+/** Reads each file once, for its SHA-256. @throws TritsmithError */
+export async function weigh({ files }: Luggage): Promise<TravellingFile[]> {
+  const weighed: TravellingFile[] = [];
+  for (const file of files)
     try {
-      files.push({ source, path, bytes: statSync(source).size, sha256: await fileSha256(source) });
+      weighed.push({ ...file, bytes: statSync(file.source).size, sha256: await fileSha256(file.source) });
     } catch (thrown) {
       throw TritsmithError.from(thrown);
     }
-  }
-  return { recipe: travelling, files };
+  return weighed;
 }
 
 /** The last part of its path; for one of the cache of Hugging Face as many parts as tell its name. */

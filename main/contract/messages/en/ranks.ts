@@ -6,6 +6,14 @@ const listed = (ranks: readonly number[]): string =>
   `${ranks.length === 1 ? 'Rank' : 'Ranks'} ${ranks.slice(0, 8).join(', ')}${ranks.length > 8 ? ' and others' : ''}`;
 
 export const ranks = {
+  'machine.mpi': (): Sentences => ({
+    message: 'Clusters: MPI is here',
+    reason: 'Several processes, of this machine or of others, can share one run (docs/cluster.md).',
+  }),
+  'machine.no-mpi': ({ missing }: { missing: readonly string[] }): Sentences => ({
+    message: 'Clusters: MPI was not found',
+    reason: `${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} not in the PATH, so several processes cannot share a run. Nothing else needs it.`,
+  }),
   'ranks.no-shards': ({ ranks: count }: { ranks: number }): Sentences => ({
     message: `This recipe is one for a single process; ${count} ranks cannot share it.`,
     reason: 'Its steps are single sums, whose bits would be others if they were added in parts.',

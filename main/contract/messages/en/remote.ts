@@ -5,6 +5,16 @@ const size = (bytes: number): string =>
   bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`;
 
 export const remote = {
+  'machine.ssh': (): Sentences => ({
+    message: 'Other computers: ssh is here',
+    reason:
+      'A run can be sent to a faster computer that you reach by ssh and that has Tritsmith, and fetched when it is done.',
+  }),
+  'machine.no-ssh': (): Sentences => ({
+    message: 'Other computers: there is no ssh',
+    reason: 'Without it no run can be sent to another computer. Nothing else needs it.',
+    remedy: 'Install the client of OpenSSH if you want that.',
+  }),
   'remote.bad-place': ({ text }: { text: string }): Sentences => ({
     message: `"${text}" names no computer.`,
     remedy:

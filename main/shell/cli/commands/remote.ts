@@ -1,7 +1,6 @@
 import { Command } from 'commander';
-import { TritsmithError } from '../../../contract/errors.ts';
 import type { RemoteStatus, SentRun } from '../../../contract/remote.ts';
-import { hello, resume, statuses, stop } from '../../../workbench/remote/remote-runs.ts';
+import { askAll, hello, resume, stop } from '../../../workbench/remote/remote-runs.ts';
 import type { SentRuns } from '../../../workbench/remote/sent-runs.ts';
 import { placeOf, placeText } from '../../../workbench/remote/ssh.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
@@ -42,7 +41,7 @@ export function remoteCommand(shell: Shell): Command {
       ofRun(
         shell,
         'fetch',
-        'bring its experiment into this workspace; one that is paused can go on here',
+        'bring its experiment into this workspace; one that is paused can go on here, with its stage anew',
         (runs, run, options) => bringHome(shell, runs, run, options),
       ),
     );
@@ -112,7 +111,13 @@ function listCommand(shell: Shell): Command {
     (options: CommonOptions) =>
       guarded(shell, options, async () => {
         const runs = sentRunsOf(options);
-        const found = await askAll(shell, runs);
+        const asked = await askAll(runs);
+        for (const text of new Set(asked.flatMap(({ problem }) => problem?.message ?? [])))
+          shell.err(`Note: ${text}\n`);
+        const found = asked.map(({ run, gone }) => ({
+          run,
+          state: gone ? 'not there any more' : lastText(run.last?.status),
+        }));
         if (options.json === true) {
           printJson(
             shell,
@@ -144,24 +149,6 @@ function listCommand(shell: Shell): Command {
           );
       }),
   );
-}
-
-/** Asks each computer once for all of its runs that may have changed; one that cannot be asked is said, and what was last heard stands. */
-async function askAll(shell: Shell, runs: SentRuns): Promise<{ run: SentRun; state: string }[]> {
-  const open = runs.list().filter(({ fetched }) => fetched === null);
-  const gone = new Set<string>();
-  for (const where of new Set(open.map(({ place }) => JSON.stringify(place)))) {
-    const ids = open.filter(({ place }) => JSON.stringify(place) === where).map(({ id }) => id);
-    try {
-      const found = await statuses(runs, JSON.parse(where) as SentRun['place'], ids);
-      for (const [at, id] of ids.entries()) if (found[at] === null) gone.add(id);
-    } catch (thrown) {
-      shell.err(`Note: ${TritsmithError.from(thrown).message}\n`);
-    }
-  }
-  return runs
-    .list()
-    .map((run) => ({ run, state: gone.has(run.id) ? 'not there any more' : lastText(run.last?.status) }));
 }
 
 function lastText(status: RemoteStatus | undefined): string {

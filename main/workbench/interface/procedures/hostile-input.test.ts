@@ -66,6 +66,8 @@ const meaning: Record<string, 'name' | 'path' | 'text'> = {
   'input{}': 'text',
   token: 'text',
   proxy: 'text',
+  // Of another computer: checked where it is read, and quoted for the shell there.
+  place: 'text',
   text: 'text',
   folder: 'path',
   path: 'path',
@@ -212,6 +214,7 @@ describe('what the interface sends', () => {
       'recipes.rehearse',
       'files.browse',
       'files.reveal',
+      'remote.start',
     ]);
   });
 

@@ -5,6 +5,7 @@ import { componentProcedures } from './components.ts';
 import { experimentProcedures } from './experiments.ts';
 import { hubProcedures } from './hub.ts';
 import { libraryProcedures } from './library.ts';
+import { remoteProcedures } from './remote.ts';
 import { resultProcedures } from './results.ts';
 import { servingProcedures } from './serving.ts';
 
@@ -17,5 +18,6 @@ export function workbenchRouter() {
     ...hubProcedures(procedures),
     ...componentProcedures(procedures),
     ...servingProcedures(procedures),
+    ...remoteProcedures(procedures),
   });
 }
