@@ -19,7 +19,7 @@ import { type GgufEncoding, scaleName } from './gguf-encoding.ts';
 import { continueGreedily, fillFromFile, valuesInFile } from './file-in-runtime.ts';
 import type { GgufPlan } from './gguf-layout.ts';
 import { argmax } from '../../basics/numbers.ts';
-import { largestGap, nudged } from './logit-comparison.ts';
+import { largestGap, sensitivityOf } from './logit-comparison.ts';
 
 export interface LlamaCppAgreement {
   readonly prompts: number;
@@ -189,8 +189,8 @@ export async function compareWithLlamaCpp(
       const mine = continueGreedily(own, prompt, continuation);
       const ids = Int32Array.from([...prompt, ...mine.tokens.slice(0, -1)]);
       const expected = await twin.logits(ids);
-      const moved = await nudged(parameters, hiddenSize, ids, () => twin.logits(ids), nudge);
-      sensitivity = Math.max(sensitivity, largestGap(moved, expected));
+      const run = (): Promise<Float32Array> => twin.logits(ids);
+      sensitivity = Math.max(sensitivity, await sensitivityOf(parameters, hiddenSize, ids, expected, run, nudge));
       const theirs = await peer.logits(ids, prompt.length - 1);
       for (const [step, twinRow] of rows(expected).entries()) {
         const [row, ourRow] = [theirs[step]!, mine.logits[step]!];

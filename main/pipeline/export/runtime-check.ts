@@ -7,7 +7,7 @@ import { ScoringHead } from '../../models/scoring-head.ts';
 import { argmax } from '../../basics/numbers.ts';
 import { continueGreedily, fillFromFile, valuesInFile } from './file-in-runtime.ts';
 import type { GgufPlan } from './gguf-layout.ts';
-import { largestGap, nudged } from './logit-comparison.ts';
+import { largestGap, sensitivityOf } from './logit-comparison.ts';
 import type { TensorSource } from './tensor-source.ts';
 
 export interface RuntimeAgreement {
@@ -90,8 +90,10 @@ export async function compareWithGraph(
         return head.logits(hidden, positions);
       };
       const expected = await graphLogits();
-      const moved = await nudged(parameters, configuration.hiddenSize, ids, graphLogits);
-      sensitivity = Math.max(sensitivity, largestGap(moved, expected));
+      sensitivity = Math.max(
+        sensitivity,
+        await sensitivityOf(parameters, configuration.hiddenSize, ids, expected, graphLogits),
+      );
       const differing = gaps.length;
       for (const [step, actual] of found.logits.entries()) {
         const row = expected.subarray(step * vocabSize, (step + 1) * vocabSize);

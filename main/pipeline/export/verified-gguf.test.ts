@@ -31,7 +31,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 function write(
   configuration: ModelConfiguration,
   encoding: GgufEncoding,
-  options: { prompts?: number; onProgress?: (done: number, total: number) => Promise<void> } = {},
+  options: { prompts?: number; llamaCpp?: string; onProgress?: (done: number, total: number) => Promise<void> } = {},
 ) {
   const path = join(folder, `${encoding.linear}.gguf`);
   const tensors = tensorsInMemory(tinyParameters(configuration));
@@ -42,7 +42,7 @@ function write(
     {
       prompts: tinyPrompts(options.prompts ?? 16, configuration.vocabSize),
       threads: 1,
-      llamaCpp: null,
+      llamaCpp: options.llamaCpp ?? null,
       onProgress: options.onProgress ?? (() => Promise.resolve()),
     },
   );
@@ -295,6 +295,23 @@ describe('what no file can hold is refused', () => {
     );
     await expect(written).rejects.toThrowError('stopped');
     expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe('llama.cpp, where it is installed', () => {
+  const installed = join(tmpdir(), 'no-such-component');
+
+  it('is asked about a file for others, and not about one of our own', async () => {
+    const configuration = tinyConfiguration({ ternary: false, subln: 'none' });
+    const encoding: GgufEncoding = { linear: 'F16', embedding: 'F16' };
+    await expect(write(configuration, encoding, { prompts: 2, llamaCpp: installed }).written).rejects.toThrow();
+    const { checks, untried } = await write(
+      configuration,
+      { ...encoding, own: true },
+      { prompts: 2, llamaCpp: installed },
+    ).written;
+    expect(checks.map(({ name }) => name)).toEqual(['tensors', 'parser', 'runtime']);
+    expect(untried).toEqual([]);
   });
 });
 

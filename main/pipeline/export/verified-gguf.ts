@@ -108,7 +108,9 @@ export async function writeVerifiedGguf(
   { prompts, threads, llamaCpp, onProgress }: GgufVerificationOptions,
 ): Promise<VerifiedGguf> {
   const runs = prompts.length > 0 && runsInTritsmith(encoding);
-  const inLlamaCpp = prompts.length > 0 && llamaCpp !== null;
+  // A file of our own is written for our runtime alone, even where its type is one that llama.cpp knows.
+  const forOthers = prompts.length > 0 && !encoding.own;
+  const inLlamaCpp = forOthers && llamaCpp !== null;
   const promptUnits = (runs ? prompts.length : 0) + (inLlamaCpp ? prompts.length : 0);
   let written = 0;
   const { plan, notes } = await writeGgufModel(path, model, encoding, (done, tensors) => {
@@ -136,7 +138,7 @@ export async function writeVerifiedGguf(
   }
   const verdict = await openVerdict(path);
   const untried: VerifiedGguf['untried'] = [];
-  if (verdict.runs && prompts.length > 0) {
+  if (verdict.runs && forOthers) {
     if (llamaCpp === null) {
       const { text: reason, ...said } = tell('untried.not-installed');
       untried.push({ program: 'llama.cpp', reason, ...said });
