@@ -219,7 +219,7 @@ class RemoteAgent {
       const child = spawn(
         process.execPath,
         [this.#options.program, ...command, '--json', '--workspace', places.workspace],
-        { detached: true, stdio: ['ignore', out, err], cwd: places.folder },
+        { detached: true, stdio: ['ignore', out, err], cwd: places.folder, windowsHide: true },
       );
       child.on('error', () => undefined);
       if (child.pid === undefined) throw new TritsmithError('internal', 'remote.ended-early', { said: 'spawn' });
