@@ -37,7 +37,7 @@ import { curveName } from '../../contract/metric-names.ts';
 import { fileSha256, textSha256 } from '../../basics/file-digest.ts';
 import { readJsonIfWhole, writeJsonAtomically } from '../../basics/json-file.ts';
 import { processIdentity, readWorkerNote } from '../../experiment/worker-note.ts';
-import { cacheFolder, checkpointsFolder, workerNotePath } from '../../experiment/folder.ts';
+import { cacheFolder, checkpointsFolder, recordPath, workerNotePath } from '../../experiment/folder.ts';
 import { identityOf, whereabouts } from '../experiments/process-identity.ts';
 import { isResumable } from '../experiments/experiment-state.ts';
 import { parseRecipe, withAbsolutePaths } from '../experiments/recipe-inputs.ts';
@@ -385,7 +385,7 @@ class RemoteAgent {
   #experimentOf(places: RunPlaces): string | null {
     const experiments = join(places.workspace, 'experiments');
     if (!existsSync(join(places.workspace, 'workbench.sqlite')) || !existsSync(experiments)) return null;
-    return readdirSync(experiments).find((name) => existsSync(join(experiments, name, 'experiment.json'))) ?? null;
+    return readdirSync(experiments).find((name) => existsSync(recordPath(join(experiments, name)))) ?? null;
   }
 
   #lives(places: RunPlaces): boolean {

@@ -88,8 +88,8 @@ function allFiles(folder: string, way = ''): string[] {
   return readdirSync(join(folder, way))
     .toSorted()
     .filter((name) => !basename(name).startsWith('.'))
-    .flatMap((name) => {
-      const path = way === '' ? name : `${way}/${name}`;
+    .flatMap((entry) => {
+      const path = way === '' ? entry : `${way}/${entry}`;
       const full = join(folder, path);
       if (lstatSync(full).isDirectory()) return allFiles(folder, path);
       return statSync(full, { throwIfNoEntry: false })?.isFile() === true ? [path] : [];
