@@ -2,7 +2,8 @@
 
 /** The first words after `tritsmith` in texts that are meant to be typed; `program.ts` has a command for each. */
 export const commandNames = [
-  ...['demo', 'doctor', 'teacher', 'task', 'corpus', 'run', 'resume', 'list', 'show', 'compare', 'report', 'evaluate'],
+  ...['demo', 'doctor', 'teacher', 'task', 'corpus', 'run', 'resume', 'remote'],
+  ...['list', 'show', 'compare', 'report', 'evaluate'],
   ...['export', 'convert', 'inspect', 'generate', 'classify', 'review', 'serve-model', 'deploy', 'benchmark'],
   'components',
 ];
