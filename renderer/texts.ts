@@ -1203,7 +1203,7 @@ export const texts = {
         roundedProducts: {
           name: '16-bit products',
           effect:
-            'A third less time on processors with AVX512-BF16 (Intel from 2020, AMD from 2022), the same numbers on all others. Factors keep three digits, sums seven.',
+            'A quarter to two fifths less time on processors with AVX512-BF16 (some of Intel’s from 2020, AMD’s from 2022), the same numbers on all others. Factors keep two to three digits, sums seven.',
         },
         threads: { name: 'Threads', effect: '0: all cores. Another number may change the last digits.' },
       } as Record<string, { name: string; effect: string }>,
