@@ -60,6 +60,12 @@ class Sources {
   }
 }
 
+/** Values that a node takes; a product reaches through reshapings to its factors. */
+const takenBy = (node: OnnxNode, products: ReadonlyMap<OnnxNode, Product>): readonly string[] => {
+  const product = products.get(node);
+  return product ? [product.a.name, product.b.name] : node.inputs;
+};
+
 const isWide = (dimension: Dimension): boolean => typeof dimension === 'string' || dimension >= narrowest;
 
 /** A node as a product of two matrices; null where it is none, or too narrow. */
@@ -85,10 +91,9 @@ function depths(program: Program, products: ReadonlyMap<OnnxNode, Product>): Map
   const ofNode = new Map<OnnxNode, number>();
   const latest = (names: readonly string[]): number => Math.max(0, ...names.map((name) => ofValue.get(name) ?? 0));
   for (const node of program.graph.nodes) {
-    const product = products.get(node);
-    const depth = latest(product ? [product.a.name, product.b.name] : node.inputs);
+    const depth = latest(takenBy(node, products));
     ofNode.set(node, depth);
-    for (const output of node.outputs) ofValue.set(output, depth + (product ? 1 : 0));
+    for (const output of node.outputs) ofValue.set(output, depth + (products.has(node) ? 1 : 0));
   }
   return ofNode;
 }
@@ -98,12 +103,11 @@ function putOff({ graph }: Program, products: ReadonlyMap<OnnxNode, Product>, de
   const firstUse = new Map<string, number>();
   const results = new Set(graph.outputs.map(({ name }) => name));
   for (const node of graph.nodes.toReversed()) {
-    const product = products.get(node);
-    if (!product && depth.get(node) === 0 && !node.outputs.some((output) => results.has(output))) {
+    if (!products.has(node) && depth.get(node) === 0 && !node.outputs.some((output) => results.has(output))) {
       const use = Math.min(...node.outputs.map((output) => firstUse.get(output) ?? Infinity));
       if (use < Infinity) depth.set(node, use);
     }
-    for (const name of product ? [product.a.name, product.b.name] : node.inputs)
+    for (const name of takenBy(node, products))
       firstUse.set(name, Math.min(depth.get(node)!, firstUse.get(name) ?? Infinity));
   }
 }
@@ -148,13 +152,7 @@ export async function sessionInPieces(
     const nodes = ofDepth.filter((node) => !products.has(node));
     const own = new Set(nodes);
     // What products, later pieces or the caller take.
-    const taken = new Set(
-      [...needed].flatMap((node) => {
-        const product = products.get(node);
-        if (product) return [product.a.name, product.b.name];
-        return own.has(node) ? [] : node.inputs;
-      }),
-    );
+    const taken = new Set([...needed].flatMap((node) => (own.has(node) ? [] : takenBy(node, products))));
     const outputs = nodes.flatMap((node) =>
       node.outputs.flatMap((name) => (taken.has(name) || results.has(name) ? (sources.value(name) ?? []) : [])),
     );
@@ -173,23 +171,28 @@ function neededNodes({ graph, outputs }: Program, products: ReadonlyMap<OnnxNode
   for (const node of graph.nodes.toReversed()) {
     if (!node.outputs.some((output) => wanted.has(output))) continue;
     needed.add(node);
-    const product = products.get(node);
-    for (const name of product ? [product.a.name, product.b.name] : node.inputs) wanted.add(name);
+    for (const name of takenBy(node, products)) wanted.add(name);
   }
   return needed;
 }
 
-const elementsOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
-
 class SessionInPieces implements Session {
   readonly program: Program;
   readonly #pieces: readonly Piece[];
+  /** Values that a product or a later piece takes. */
+  readonly #taken: ReadonlySet<string>;
   /** Values between pieces, used again in each run. */
   readonly #between = new Map<string, ElementBuffer>();
 
   constructor(program: Program, pieces: readonly Piece[]) {
     this.program = program;
     this.#pieces = pieces;
+    this.#taken = new Set(
+      pieces.flatMap(({ session, products }) => [
+        ...(session?.program.inputs.map(({ name }) => name) ?? []),
+        ...products.flatMap(({ a, b }) => [a.name, b.name]),
+      ]),
+    );
   }
 
   async run(
@@ -203,7 +206,7 @@ class SessionInPieces implements Session {
     const target = (value: Value): ElementBuffer | undefined => {
       const wanted = outputs.has(value.name) ? results[value.name] : undefined;
       if (wanted) return exactBuffer(this.program, value, wanted, bindings);
-      return this.#takenLater.has(value.name) ? this.#buffer(value, bindings) : undefined;
+      return this.#taken.has(value.name) ? this.#buffer(value, bindings) : undefined;
     };
     for (const { session, products } of this.#pieces) {
       if (session) {
@@ -223,18 +226,6 @@ class SessionInPieces implements Session {
       }
     }
   }
-
-  /** Values that a product or a later piece takes. */
-  get #takenLater(): ReadonlySet<string> {
-    this.#taken ??= new Set(
-      this.#pieces.flatMap(({ session, products }) => [
-        ...(session?.program.inputs.map(({ name }) => name) ?? []),
-        ...products.flatMap(({ a, b }) => [a.name, b.name]),
-      ]),
-    );
-    return this.#taken;
-  }
-  #taken: ReadonlySet<string> | null = null;
 
   #buffer(value: Value, bindings: Bindings): ElementBuffer {
     const count = elementCount(value, bindings);
@@ -264,7 +255,7 @@ class SessionInPieces implements Session {
     const right = shapeOf({ ...b, shape: bShape }, bindings);
     const inner = turnedA ? left[0]! : left.at(-1)!;
     const shape: ProductShape = {
-      rows: elementsOf(left) / inner,
+      rows: elementCount({ ...a, shape: aShape }, bindings) / inner,
       columns: turnedB ? right[0]! : right[1]!,
       inner,
       turnedA,

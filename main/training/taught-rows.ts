@@ -121,11 +121,6 @@ export class TaughtRows {
   async close(): Promise<void> {
     for (const file of this.#files.values()) await file.close();
   }
-
-  /** Removes the files, which must be closed. */
-  async remove(): Promise<void> {
-    await rm(this.#of.folder, { recursive: true, force: true });
-  }
 }
 
 const filePath = ({ folder }: TaughtRowsOf, name: string): string => join(folder, `${name}.f32`);

@@ -190,6 +190,10 @@ async function diskOf(
   const put = (kind: JobKind, term: DiskTerm): void => {
     terms.set(kind, [...(terms.get(kind) ?? []), term]);
   };
+  const putHiddenStates = (kind: JobKind, tokens: number): void => {
+    const width = student.hiddenSize;
+    put(kind, { id: 'hidden-states', bytes: 3 * 4 * tokens * width, params: { files: 3, tokens, width } });
+  };
   const bytesPerToken = teacher.vocabSize <= 65_536 ? 2 : 4;
   let cached = false;
   let largest: { stage: TrainingStage; parameters: number } | null = null;
@@ -203,8 +207,7 @@ async function diskOf(
         params: { stage: kind, parameters, bytesEach: modelBytes, tokenizerBytes },
       });
     if (kind === 'calibrate') {
-      const [tokens, width] = [costs[index]!.tokens, student.hiddenSize];
-      put(kind, { id: 'hidden-states', bytes: 3 * 4 * tokens * width, params: { files: 3, tokens, width } });
+      putHiddenStates(kind, costs[index]!.tokens);
       const params = { parameters, bytesEach: modelBytes };
       put(kind, { id: 'layer-files', bytes: parameters * modelBytes, params });
     }
@@ -216,11 +219,7 @@ async function diskOf(
       const bytes = tokens * bytesPerToken + (size.rows + size.evaluationRows) * rowBytes;
       put(kind, { id: 'tokens', bytes, params: { stage: kind, tokens } });
     }
-    if (kind === 'reconstruct') {
-      const tokens = reconstructionTokens(recipe, size);
-      const width = student.hiddenSize;
-      put(kind, { id: 'hidden-states', bytes: 3 * 4 * tokens * width, params: { files: 3, tokens, width } });
-    }
+    if (kind === 'reconstruct') putHiddenStates(kind, reconstructionTokens(recipe, size));
     const asked = kind === 'distil' ? rowsToAsk(recipe, teacher, size) : null;
     if (asked !== null) {
       const bytesEach = taughtTokenBytes(teacher, recipe.distil.gamma !== 0);
