@@ -1,5 +1,6 @@
 /** What runs programs: the interface that processors have in common. */
 import { availableParallelism } from 'node:os';
+import { native } from '../../native/index.ts';
 import { evaluateDimension, type Value } from './graph.ts';
 import type { Program } from './passes.ts';
 
@@ -66,7 +67,50 @@ export interface Session {
   release(): Promise<void>;
 }
 
+/**
+ * Memory that a backend computes in, where it has one of its own. Arrays that are kept there stand for values of the card: sessions read and write these
+ * without the bus, until `read` brings them back. A part of an array is known by the place where it begins. With `hostMemory` all of it is plain arithmetic on the arrays.
+ */
+export interface BackendMemory {
+  /** From now on the values of these arrays stay on the card; the host's are the newer ones until a session writes there. */
+  keep(...arrays: readonly ElementBuffer[]): void;
+  /** The host wrote to what is kept of these arrays' memory. */
+  changed(...arrays: readonly ElementBuffer[]): void;
+  zero(array: Float32Array): void;
+  /** `target += source`. */
+  add(target: Float32Array, source: Float32Array): Promise<void>;
+  /** `target[rows[r]] += factor * source[r]`, rows of `width` values, in the order of `rows`. */
+  addRows(target: Float32Array, rows: Int32Array, width: number, source: Float32Array, factor: number): Promise<void>;
+  /** Brings what is kept of these arrays to the host. */
+  read(...arrays: readonly ElementBuffer[]): Promise<void>;
+  /** Gives up what is kept of these arrays' memory; what was not read is lost. */
+  drop(...arrays: readonly ElementBuffer[]): void;
+}
+
+/** Arrays are where they are computed. */
+export const hostMemory: BackendMemory = {
+  keep: () => undefined,
+  changed: () => undefined,
+  zero: (array) => void array.fill(0),
+  add: (target, source) => {
+    native.accumulate(target, source);
+    return Promise.resolve();
+  },
+  addRows: (target, rows, width, source, factor) => {
+    native.scatterAddRows(target, rows, width, source, factor);
+    return Promise.resolve();
+  },
+  read: () => Promise.resolve(),
+  drop: () => undefined,
+};
+
 export interface Backend {
   readonly name: 'cpu' | 'webgpu';
+  readonly memory: BackendMemory;
   createSession(program: Program, options: EngineOptions): Promise<Session>;
+}
+
+/** The memory of what computes with these options. */
+export function memoryOf({ backend }: Pick<EngineOptions, 'backend'>): BackendMemory {
+  return backend?.memory ?? hostMemory;
 }

@@ -9,6 +9,7 @@ import {
   type ElementBuffer,
   type EngineOptions,
   exactBuffer,
+  hostMemory,
   type Session,
   shapeOf,
   threadCount,
@@ -77,4 +78,4 @@ async function createSession(program: Program, options: EngineOptions): Promise<
 }
 
 /** ONNX Runtime on the processor. */
-export const onnxRuntime: Backend = { name: 'cpu', createSession };
+export const onnxRuntime: Backend = { name: 'cpu', memory: hostMemory, createSession };

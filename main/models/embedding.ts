@@ -1,6 +1,7 @@
 /** The first layer of a model: rows of the embedding table, and their gradient. */
 import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
+import type { BackendMemory } from '../graph/backend.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { embeddingName, type ParameterBuffer } from './parameters.ts';
 
@@ -26,6 +27,7 @@ export function addEmbeddingGradient(
   gradients: ParameterBuffer,
   ids: Int32Array,
   gradient: Float32Array,
-): void {
-  native.scatterAddRows(gradients.view(embeddingName), ids, hiddenSize, gradient, embeddingScale);
+  memory: BackendMemory,
+): Promise<void> {
+  return memory.addRows(gradients.view(embeddingName), ids, hiddenSize, gradient, embeddingScale);
 }

@@ -6,7 +6,14 @@ import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import type { KeptValue } from '../graph/passes.ts';
-import { type Bindings, type ElementBuffer, elementCount, threadCount } from '../graph/backend.ts';
+import {
+  type BackendMemory,
+  type Bindings,
+  type ElementBuffer,
+  elementCount,
+  memoryOf,
+  threadCount,
+} from '../graph/backend.ts';
 import { layerKind, type ModelConfiguration, type Projection, stateWidths } from './configuration.ts';
 import { productsOf } from './decoder-layer.ts';
 import { addEmbeddingGradient, embed } from './embedding.ts';
@@ -49,9 +56,13 @@ export class Network {
   /** Local name -> specification, per layer. */
   readonly #layers: Map<string, ParameterSpecification>[];
   readonly #ternaryWeights: TernaryWeights | null;
-  readonly #pool = new BufferPool();
+  /** Keeps weights, what lives between layers and passes, and gradients. */
+  readonly #memory: BackendMemory;
+  readonly #pool: BufferPool;
   readonly #positions: Positions;
   #current: TokenBatch | HiddenBatch | null = null;
+  /** Where gradients were last left. */
+  #gradients: ParameterBuffer | null = null;
 
   private constructor(
     configuration: ModelConfiguration,
@@ -63,7 +74,9 @@ export class Network {
     this.parameters = parameters;
     this.#options = options;
     this.#sessions = sessions;
-    this.#positions = new Positions(configuration);
+    this.#memory = memoryOf(options);
+    this.#pool = new BufferPool(this.#memory);
+    this.#positions = new Positions(configuration, this.#memory);
     this.#layers = Array.from({ length: configuration.layers }, () => new Map<string, ParameterSpecification>());
     for (const specification of parameters.specifications)
       if (specification.layer !== null) this.#layers[specification.layer]!.set(specification.local, specification);
@@ -75,6 +88,13 @@ export class Network {
           options.mode === 'training',
         )
       : null;
+    for (const layer of this.#layers)
+      for (const [local, { name, ternary }] of layer)
+        this.#memory.keep(
+          ...(ternary
+            ? Object.values(this.#ternaryWeights!.feeds(local as Projection, name))
+            : [this.parameters.view(name)]),
+        );
   }
 
   /** Compiles the sessions. `parameters` stay the caller's and may change between calls; see `refreshTernary`. */
@@ -96,7 +116,9 @@ export class Network {
    * @returns counts over the ternary matrices of each layer, `flips` since the last call (of a training network); empty for a full-precision model
    */
   refreshTernary(share = 1, sharpness = Infinity): TernaryCounts[] {
-    return this.#ternaryWeights?.refresh(share, sharpness) ?? [];
+    const counts = this.#ternaryWeights?.refresh(share, sharpness) ?? [];
+    this.#memory.changed(this.parameters.values, ...(this.#ternaryWeights?.arrays() ?? []));
+    return counts;
   }
 
   /** While codes are soft: turns gradients with respect to them, as `backward` leaves them, into those of the latent weights. Once a step. */
@@ -133,26 +155,29 @@ export class Network {
   /** Input of a layer: kept for the backward pass when training, else two buffers taking turns. */
   #hidden(layer: number, tokens: BatchShape): Float32Array {
     const name = this.#options.mode === 'training' ? `hidden.${layer}` : `hidden.${layer % 2}`;
-    return this.#pool.take(name, tokens.batch * tokens.length * this.configuration.hiddenSize);
+    const hidden = this.#pool.take(name, tokens.batch * tokens.length * this.configuration.hiddenSize);
+    this.#memory.keep(hidden);
+    return hidden;
   }
 
   /** Buffer of a value that lives from a layer's forward to its backward pass. */
   #kept(layer: number, value: KeptValue, bindings: Bindings): ElementBuffer {
     const name = `${layer}.${value.name}`;
     const count = elementCount(value, bindings);
-    if (value.type === 'float32') return this.#pool.take(name, count);
-    const bytes = this.#pool.takeBytes(name, count);
-    return value.type === 'uint8' ? bytes : new Int8Array(bytes.buffer, bytes.byteOffset, count);
+    const buffer = value.type === 'float32' ? this.#pool.take(name, count) : this.#pool.takeBytes(name, count);
+    this.#memory.keep(buffer);
+    return value.type === 'int8' ? new Int8Array(buffer.buffer, buffer.byteOffset, count) : buffer;
   }
 
   #stateBuffers(prefix: string, tokens: BatchShape): AttentionStates {
     const rows = tokens.batch * tokens.length;
-    const { q, k, v } = stateWidths(this.configuration);
-    return {
-      q: this.#pool.take(`${prefix}.q`, rows * q),
-      k: this.#pool.take(`${prefix}.k`, rows * k),
-      v: this.#pool.take(`${prefix}.v`, rows * v),
+    const widths = stateWidths(this.configuration);
+    const buffer = (kind: keyof AttentionStates): Float32Array => {
+      const taken = this.#pool.take(`${prefix}.${kind}`, rows * widths[kind]);
+      this.#memory.keep(taken);
+      return taken;
     };
+    return { q: buffer('q'), k: buffer('k'), v: buffer('v') };
   }
 
   /**
@@ -175,6 +200,7 @@ export class Network {
     const first = this.#hidden(0, tokens);
     if ('ids' in tokens) embed(this.configuration, this.parameters, tokens.ids.subarray(0, batch * length), first);
     else first.set(tokens.hidden.subarray(0, batch * length * this.configuration.hiddenSize));
+    this.#memory.changed(first);
     let states: AttentionStates | null = null;
     let depth = 0;
     for (let layer = 0; layer < layers; layer += 1) {
@@ -201,11 +227,13 @@ export class Network {
       depth += 1;
       visit?.(layer, probes);
     }
-    return { hidden: this.#hidden(depth, tokens), states };
+    const hidden = this.#hidden(depth, tokens);
+    await this.#memory.read(hidden, ...(states ? [states.q, states.k, states.v] : []));
+    return { hidden, states };
   }
 
   /**
-   * Backward pass of the last `forward`. Gradients of the layers' parameters and of the embedding, where it ran, go to `gradients`; those of
+   * Backward pass of the last `forward`. Gradients are where the backend computes, until `collectGradients`. Those of the layers' parameters and of the embedding, where it ran, go to `gradients`; those of
    * the final norm and the head belong to the loss head.
    * @param dHidden `[B, T, hidden]`, gradient of the objective with respect to the trunk's output; null: none, only `relation`
    * @param gradients laid out as `parameters`; its embedding is always added to, the layers' parameters unless `accumulate` is false
@@ -224,18 +252,21 @@ export class Network {
         tokens: tokens.batch * tokens.length,
         most: mostFixedPointTokens,
       });
+    const memory = this.#memory;
+    this.#gradients = gradients;
     const { layers, hiddenSize } = this.configuration;
     const count = tokens.batch * tokens.length * hiddenSize;
     let dOutput = dHidden;
     for (let layer = layers - 1; layer >= 0; layer -= 1) {
       const enters = relation?.layer === layer ? relation.gradient : null;
       if (!dOutput && !enters) {
-        if (!accumulate) for (const { name } of this.#layers[layer]!.values()) gradients.view(name).fill(0);
+        if (!accumulate) for (const { name } of this.#layers[layer]!.values()) memory.zero(gradients.view(name));
         continue;
       }
       const { session, kept } = await this.#sessions.backward(enters !== null);
       const { bindings, feeds } = this.#layerFeeds(layer, tokens);
       const dInput = this.#pool.take(`gradient.${layer % 2}`, count);
+      memory.keep(dInput);
       dOutput ??= this.#pool.take('gradient.none', count).fill(0);
       const all: Record<string, ElementBuffer> = { ...feeds, x: this.#hidden(layer, tokens), 'd.output': dOutput };
       if (enters) {
@@ -248,26 +279,41 @@ export class Network {
       const scratch: [Float32Array, Float32Array][] = [];
       for (const [local, { name, size }] of this.#layers[layer]!) {
         const target = gradients.view(name);
+        memory.keep(target);
         if (accumulate) {
           const buffer = this.#pool.take(`scratch.${local}`, size);
+          memory.keep(buffer);
           scratch.push([target, buffer]);
           results[`grad.${local}`] = buffer;
         } else results[`grad.${local}`] = target;
       }
       await session.run(bindings, all, results);
-      for (const [target, source] of scratch) native.accumulate(target, source);
+      for (const [target, source] of scratch) await memory.add(target, source);
       dOutput = dInput;
     }
     if (dOutput && 'ids' in tokens)
-      addEmbeddingGradient(
+      await addEmbeddingGradient(
         this.configuration,
         gradients,
         tokens.ids.subarray(0, tokens.batch * tokens.length),
         dOutput,
+        memory,
       );
   }
 
+  /** Brings gradients that passes backward left where the backend computes into `gradients`. */
+  async collectGradients(gradients: ParameterBuffer): Promise<void> {
+    await this.#memory.read(...gradients.specifications.map(({ name }) => gradients.view(name)));
+  }
+
   async release(): Promise<void> {
+    this.#pool.release();
+    this.#positions.release();
+    this.#memory.drop(
+      this.parameters.values,
+      ...(this.#ternaryWeights?.arrays() ?? []),
+      ...(this.#gradients ? [this.#gradients.values] : []),
+    );
     await this.#sessions.release();
   }
 }

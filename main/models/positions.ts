@@ -1,4 +1,5 @@
 /** The feeds of a layer that depend on positions and its kind alone: rotary tables and the mask, made once for every length. */
+import type { BackendMemory } from '../graph/backend.ts';
 import type { LayerKind, ModelConfiguration } from './configuration.ts';
 import { rotaryTables } from './rotary-tables.ts';
 
@@ -16,16 +17,34 @@ export class Positions {
   readonly #tables = new Map<LayerKind['rope'], Tables>();
   readonly #masks = new Map<string, Float32Array>();
 
-  constructor(configuration: ModelConfiguration) {
+  readonly #memory: BackendMemory;
+
+  /** @param memory keeps the tables */
+  constructor(configuration: ModelConfiguration, memory: BackendMemory) {
     this.#configuration = configuration;
+    this.#memory = memory;
+  }
+
+  #drop({ cos, sin }: Tables): void {
+    this.#memory.drop(cos, sin);
+  }
+
+  /** Lets the memory give up all of it. */
+  release(): void {
+    for (const tables of this.#tables.values()) this.#drop(tables);
+    this.#memory.drop(...this.#masks.values());
+    this.#tables.clear();
+    this.#masks.clear();
   }
 
   /** cos and sin `[positions, R/2]` of a kind of layer, with at least `length` positions. */
   rotary(length: number, rope: LayerKind['rope']): Tables {
     let tables = this.#tables.get(rope);
     if (!tables || tables.positions < length) {
+      if (tables) this.#drop(tables);
       const positions = Math.max(length, 128);
       tables = { ...rotaryTables(this.#configuration, positions, rope), positions };
+      this.#memory.keep(tables.cos, tables.sin);
       this.#tables.set(rope, tables);
     }
     return tables;
@@ -42,7 +61,11 @@ export class Positions {
         mask.fill(-1e9, row * length + row + 1, (row + 1) * length);
         mask.fill(-1e9, row * length, row * length + Math.max(0, row + 1 - width));
       }
-      if (this.#masks.size > mostMasks) this.#masks.clear();
+      if (this.#masks.size > mostMasks) {
+        this.#memory.drop(...this.#masks.values());
+        this.#masks.clear();
+      }
+      this.#memory.keep(mask);
       this.#masks.set(key, mask);
     }
     return mask;

@@ -171,6 +171,11 @@ export class TernaryWeights {
     };
   }
 
+  /** Everything that `feeds` gives parts of. */
+  arrays(): ElementBuffer[] {
+    return [...(this.#values ? [this.#values.values] : []), ...this.#transposed.values(), ...this.#scales.values()];
+  }
+
   #float32(name: string): Float32Array {
     if (!this.#values) throw new Error(`the float32 values of ${name} are not kept for inference`);
     return this.#values.view(name);

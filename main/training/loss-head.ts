@@ -8,7 +8,7 @@ import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { matmul } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
-import type { EngineOptions, Session } from '../graph/backend.ts';
+import { type BackendMemory, type EngineOptions, memoryOf, type Session } from '../graph/backend.ts';
 import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
 import { chunkRows, headFeeds, headLogits, type HeadOf, logSoftmax, pickColumns } from '../models/head.ts';
@@ -119,10 +119,19 @@ export class LossHead {
   readonly #session: Session;
   readonly #configuration: ModelConfiguration;
   readonly #teacher: ModelConfiguration | null;
-  readonly #pool = new BufferPool();
+  /** Keeps the heads and the gradient. */
+  readonly #memory: BackendMemory;
+  readonly #pool: BufferPool;
 
-  private constructor(session: Session, configuration: ModelConfiguration, teacher: ModelConfiguration | null) {
+  private constructor(
+    session: Session,
+    configuration: ModelConfiguration,
+    teacher: ModelConfiguration | null,
+    memory: BackendMemory,
+  ) {
     this.#session = session;
+    this.#memory = memory;
+    this.#pool = new BufferPool(memory);
     this.#configuration = configuration;
     this.#teacher = teacher;
   }
@@ -133,11 +142,11 @@ export class LossHead {
     options: EngineOptions,
   ): Promise<LossHead> {
     const session = await createSession(buildLossProgram(configuration, distillation), options);
-    return new LossHead(session, configuration, distillation?.teacher ?? null);
+    return new LossHead(session, configuration, distillation?.teacher ?? null, memoryOf(options));
   }
 
   /**
-   * Losses of the rows and their gradients. Adds to `gradients` of the head and the final norm; fills `dHidden` at the rows'
+   * Losses of the rows and their gradients. Adds to `gradients` of the head (where the backend computes, see `Network.collectGradients`) and the final norm; fills `dHidden` at the rows'
    * positions (elsewhere it is left alone).
    * @param hidden student trunk output `[B*T, D]`
    * @param teacherHidden teacher trunk output `[B*T, Dt]` when distilling
@@ -153,6 +162,9 @@ export class LossHead {
     const { hiddenSize, vocabSize } = this.#configuration;
     const dHead = gradients.view(headName(this.#configuration));
     const dNorm = gradients.view(finalNormName);
+    const memory = this.#memory;
+    const heads = [student, ...(teacher ? [teacher.network] : [])];
+    memory.keep(dHead, ...heads.map(({ configuration, parameters }) => parameters.view(headName(configuration))));
     const losses: HeadLosses = { crossEntropy: 0, distillation: 0 };
     const chunk = chunkRows(vocabSize);
     for (let start = 0; start < rows.positions.length; start += chunk) {
@@ -173,6 +185,7 @@ export class LossHead {
         dHead,
         weightedRows: this.#pool.take('weightedRows', n * hiddenSize),
       };
+      memory.keep(results.weightedRows!);
       const kdWeights = rows.kdWeights?.subarray(start, start + n);
       if (this.#teacher && teacher && kdWeights) {
         Object.assign(feeds, headFeeds(teacher.network, teacher.hidden, positions, this.#pool, 'teacher.'));
@@ -180,7 +193,7 @@ export class LossHead {
         results.kl = this.#pool.take('kl', n);
       }
       await this.#session.run({ n }, feeds, results);
-      native.scatterAddRows(dHead, targets, hiddenSize, results.weightedRows!, -1);
+      await memory.addRows(dHead, targets, hiddenSize, results.weightedRows!, -1);
       native.accumulate(dNorm, results.dNorm!);
       for (let row = 0; row < n; row += 1) {
         const at = positions[row]! * hiddenSize;
@@ -193,6 +206,7 @@ export class LossHead {
   }
 
   async release(): Promise<void> {
+    this.#pool.release();
     await this.#session.release();
   }
 }

@@ -5,7 +5,7 @@
 import { native } from '../../native/index.ts';
 import type { DistilSettings } from '../contract/recipe.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
-import type { EngineOptions } from '../graph/backend.ts';
+import { type BackendMemory, type EngineOptions, memoryOf } from '../graph/backend.ts';
 import type { AttentionStates, Network, TokenBatch } from '../models/network.ts';
 import { stateWidths } from '../models/configuration.ts';
 import type { HeadOf } from '../models/head.ts';
@@ -63,6 +63,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
   readonly #head: LossHead;
   readonly #distillation: Distillation | null;
   readonly #relation: AttentionRelation | null;
+  readonly #memory: BackendMemory;
   readonly #pool = new BufferPool();
 
   private constructor(
@@ -70,8 +71,10 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     head: LossHead,
     distillation: Distillation | null,
     relation: AttentionRelation | null,
+    memory: BackendMemory,
   ) {
     this.#student = student;
+    this.#memory = memory;
     this.#head = head;
     this.#distillation = distillation;
     this.#relation = relation;
@@ -96,7 +99,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
       const split = distillation.splitHeads === 'auto' ? automaticSplitHeads(widths) : distillation.splitHeads;
       relation = await AttentionRelation.create(widths[0], widths[1], split, options);
     }
-    return new TrainingStep(student, head, distillation, relation);
+    return new TrainingStep(student, head, distillation, relation, memoryOf(options));
   }
 
   /** Rows for the head: the targets, or every valid position when the logits term covers all tokens. */
@@ -188,7 +191,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
       tokens: totals.tokens,
     };
     if (microBatches.length === 0) gradients.values.fill(0);
-    this.#clearAdded(gradients);
+    else this.#clearAdded(gradients);
 
     for (const [index, micro] of microBatches.entries()) {
       betweenMicroBatches?.();
@@ -200,12 +203,14 @@ export class TrainingStep implements GradientStep<MicroBatch> {
       if (measures) {
         const { gradient } = await term(1);
         await student.backward(null, gradients, false, { layer, gradient });
+        await student.collectGradients(gradients);
         relationNorm = Math.sqrt(native.squaredNorm(gradients.values));
         this.#clearAdded(gradients);
       }
       const dHidden = await this.#others(micro, passed, totals, gradients, losses);
       if (measures) {
         await student.backward(dHidden, gradients, false);
+        await student.collectGradients(gradients);
         const otherNorm = Math.sqrt(native.squaredNorm(gradients.values));
         losses.gradientRatio = this.balance!.measure(step, otherNorm, relationNorm);
         losses.gamma = this.balance!.gamma;
@@ -218,6 +223,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
         await student.backward(dHidden, gradients, index > 0, { layer, gradient });
       } else await student.backward(dHidden, gradients, index > 0);
     }
+    await student.collectGradients(gradients);
     student.chainSoftTernary(gradients);
     losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation + losses.hidden;
     return losses;
@@ -233,20 +239,23 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     gradients: ParameterBuffer,
     totals: StepTotals,
   ): Promise<void> {
+    const student = this.#student;
     this.#clearAdded(gradients);
     const passed = await this.#forward(micro, totals);
-    if (side === 'others') {
-      await this.#student.backward(await this.#others(micro, passed, totals, gradients, null), gradients, false);
-      return;
+    if (side === 'others')
+      await student.backward(await this.#others(micro, passed, totals, gradients, null), gradients, false);
+    else {
+      const { gradient } = await passed.term!(1);
+      await student.backward(null, gradients, false, { layer: this.#distillation!.studentLayer, gradient });
     }
-    const { gradient } = await passed.term!(1);
-    await this.#student.backward(null, gradients, false, { layer: this.#distillation!.studentLayer, gradient });
+    await student.collectGradients(gradients);
   }
 
   /** The head, the final norm and the embedding are added to; the layers' gradients are overwritten by the first micro-batch. */
   #clearAdded(gradients: ParameterBuffer): void {
     const { configuration } = this.#student;
-    for (const name of new Set([headName(configuration), finalNormName, embeddingName])) gradients.view(name).fill(0);
+    for (const name of new Set([headName(configuration), finalNormName, embeddingName]))
+      this.#memory.zero(gradients.view(name));
   }
 
   /** The passes forward, and the attention term of a weight, where there is one. */

@@ -85,7 +85,16 @@ describe.skipIf(webGpuForTests() === null)(`training steps on a graphics card ${
     const optimiser = new AdamW(expected.network.parameters, settings);
     for (const number of [1, 2, 3]) {
       const wanted = await expected.step.run(number, microBatches, expected.gradients);
+      device.takeCounts();
       const own = await found.step.run(number, microBatches, found.gradients);
+      const counts = device.takeCounts();
+      // Whatever the number of layers: passes forward, head, and with a teacher its pass and the relations; the pass backward goes with what is read next.
+      expect(counts.submissions).toBe(microBatches.length * (distils ? 5 : 3));
+      // Weights go to the card once a step (ternary ones as float32 and as int8, with their teacher in the first) and gradients come back once; the rest is
+      // states of a few tokens.
+      const bytes = 4 * found.gradients.values.length;
+      if (number > 1) expect(counts.uploadedBytes / bytes).toBeLessThan(distils ? 1.6 : 1.2);
+      expect(counts.downloadedBytes / bytes).toBeLessThan(distils ? 1.5 : 1.1);
       expect(own.total / wanted.total).toBeCloseTo(1, 5);
       for (const { name } of expected.gradients.specifications) {
         const tensor = expected.gradients.view(name);

@@ -53,6 +53,7 @@ export class WindowStep implements GradientStep<WindowBatch> {
       total += relativeError(hidden, micro, 1 / tokens, gradient);
       await this.#window.backward(gradient, gradients, index > 0);
     }
+    await this.#window.collectGradients(gradients);
     this.#window.chainSoftTernary(gradients);
     return {
       total,

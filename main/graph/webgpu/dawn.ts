@@ -20,7 +20,7 @@ export interface GpuBindGroup {
   readonly label: string;
 }
 
-interface GpuComputePass {
+export interface GpuComputePass {
   setPipeline(pipeline: GpuPipeline): void;
   setBindGroup(index: number, group: GpuBindGroup): void;
   dispatchWorkgroups(x: number, y?: number): void;

@@ -6,6 +6,7 @@ import {
   type GpuAdapter,
   type GpuBuffer,
   type GpuCommandEncoder,
+  type GpuComputePass,
   type GpuDevice,
   type GpuError,
   type GpuLimit,
@@ -40,6 +41,9 @@ const wantedLimits: readonly GpuLimit[] = [
   'maxStorageBuffersPerShaderStage',
 ];
 
+/** A submission of more operations is sent off: some systems take a card for hung that works on one for two seconds. */
+const mostGathered = 2 ** 39;
+
 /** Buffers come in few sizes, so that they can be used again: 3/2 or 2 times a power of two. */
 function roomyBytes(bytes: number): number {
   let size = 256;
@@ -47,14 +51,24 @@ function roomyBytes(bytes: number): number {
   return size > 256 && bytes <= size * 0.75 ? size * 0.75 : size;
 }
 
+function addTo(lists: Map<number, GpuBuffer[]>, buffer: GpuBuffer): void {
+  const list = lists.get(buffer.size);
+  if (list) list.push(buffer);
+  else lists.set(buffer.size, [buffer]);
+}
+
 export class Device {
   readonly adapter: GpuAdapter;
   readonly gpu: GpuDevice;
+  /** Given back, by size; commands that were not submitted may still use them. */
   readonly #free = new Map<number, GpuBuffer[]>();
-  /** Given back, but commands that were not submitted may still use them. */
-  #returned: GpuBuffer[] = [];
+  /** Those that no waiting command uses. */
+  readonly #clean = new Map<number, GpuBuffer[]>();
   #encoder: GpuCommandEncoder | null = null;
   readonly #pipelines = new Map<string, Promise<GpuPipeline>>();
+  /** Operations of the commands that were gathered. */
+  #gathered = 0;
+  #submissions = 0;
   #checks: Promise<GpuError | null>[] = [];
   #lost: string | null = null;
   #counts = noWork();
@@ -75,6 +89,11 @@ export class Device {
   /** How many buffers a kernel can have. */
   get mostBuffers(): number {
     return this.adapter.limits.maxStorageBuffersPerShaderStage;
+  }
+
+  /** How many there were. */
+  get submissions(): number {
+    return this.#submissions;
   }
 
   /** Kernels that were compiled. */
@@ -121,10 +140,16 @@ export class Device {
     }
   }
 
-  /** A buffer of at least `bytes` with whatever it last held. */
+  /** A buffer of at least `bytes` with whatever it last held, for commands. */
   take(bytes: number): GpuBuffer {
     const size = roomyBytes(bytes);
-    return this.#free.get(size)?.pop() ?? this.create(size, usage.storage | usage.copySource | usage.copyTarget);
+    return this.#free.get(size)?.pop() ?? this.takeForUpload(bytes);
+  }
+
+  /** The same, for an upload: it comes before all commands that wait, so none of these may use the buffer. */
+  takeForUpload(bytes: number): GpuBuffer {
+    const size = roomyBytes(bytes);
+    return this.#clean.get(size)?.pop() ?? this.create(size, usage.storage | usage.copySource | usage.copyTarget);
   }
 
   /** A buffer of its own. @throws TritsmithError where the card has no buffers so large */
@@ -137,16 +162,9 @@ export class Device {
     return buffer;
   }
 
-  /** Gives a buffer of `take` back; commands that come later may use it at once. */
+  /** Gives a buffer back; commands that come later may use it at once. */
   give(buffer: GpuBuffer): void {
-    const list = this.#free.get(buffer.size);
-    if (list) list.push(buffer);
-    else this.#free.set(buffer.size, [buffer]);
-  }
-
-  /** As `give`, for a buffer that was uploaded to: an upload comes before all commands that wait, so it must not be uploaded to again before these are submitted. */
-  giveUploaded(buffer: GpuBuffer): void {
-    this.#returned.push(buffer);
+    addTo(this.#free, buffer);
   }
 
   /** Writes to a buffer that no waiting command uses. */
@@ -167,6 +185,29 @@ export class Device {
     return (this.#encoder ??= this.gpu.createCommandEncoder());
   }
 
+  /** Adds a kernel's run on so many workgroups to a pass. */
+  dispatch(
+    pass: GpuComputePass,
+    pipeline: GpuPipeline,
+    entries: Parameters<GpuDevice['createBindGroup']>[0]['entries'],
+    groups: number,
+    flops: number,
+  ): void {
+    if (groups === 0) return;
+    const across = Math.min(groups, this.adapter.limits.maxComputeWorkgroupsPerDimension);
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, this.gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
+    pass.dispatchWorkgroups(across, Math.ceil(groups / across));
+    this.#counts.dispatches += 1;
+    this.#counts.flops += flops;
+    this.#gathered += flops;
+  }
+
+  /** Submits where much was gathered; not inside a pass. */
+  submitMuch(): void {
+    if (this.#gathered > mostGathered) this.submit();
+  }
+
   /** Sends what was gathered on its way. */
   submit(): void {
     if (!this.#encoder) return;
@@ -174,8 +215,10 @@ export class Device {
     this.gpu.queue.submit([this.#encoder.finish()]);
     this.#checks.push(this.gpu.popErrorScope());
     this.#encoder = null;
-    for (const buffer of this.#returned) this.give(buffer);
-    this.#returned = [];
+    for (const buffers of this.#free.values()) for (const buffer of buffers) addTo(this.#clean, buffer);
+    this.#free.clear();
+    this.#gathered = 0;
+    this.#submissions += 1;
     this.#counts.submissions += 1;
   }
 

@@ -10,6 +10,7 @@ import {
 import type { Value } from '../graph.ts';
 import type { Program } from '../passes.ts';
 import { type CompiledProgram, compileProgram, type Kernel, storedBytes } from './compile.ts';
+import { CardMemory } from './card-memory.ts';
 import { type GpuBuffer, type GpuPipeline, usage } from './dawn.ts';
 import type { Device } from './device.ts';
 
@@ -27,15 +28,22 @@ function order({ code, reads, writes }: Kernel): string[] {
 export class WebGpuSession implements Session {
   readonly program: Program;
   readonly #device: Device;
+  readonly #memory: CardMemory;
   readonly #compiled: CompiledProgram;
   readonly #kernels: readonly ReadyKernel[];
   readonly #constants = new Map<string, GpuBuffer>();
   /** Sizes of the named dimensions, by their values. */
   readonly #dimensions = new Map<string, GpuBuffer>();
 
-  constructor(program: Program, device: Device, compiled: CompiledProgram, kernels: readonly ReadyKernel[]) {
+  constructor(
+    program: Program,
+    { device, memory }: { device: Device; memory: CardMemory },
+    compiled: CompiledProgram,
+    kernels: readonly ReadyKernel[],
+  ) {
     this.program = program;
     this.#device = device;
+    this.#memory = memory;
     this.#compiled = compiled;
     this.#kernels = kernels;
     for (const [name, bytes] of compiled.constants) {
@@ -65,21 +73,31 @@ export class WebGpuSession implements Session {
     const device = this.#device;
     const { values } = this.#compiled;
     const buffers = new Map(this.#constants);
-    const uploaded: GpuBuffer[] = [];
+    /** To be given back after the commands. */
+    const used: GpuBuffer[] = [];
     const bytesOf = (value: Value): number => storedBytes(value, elementCount(value, bindings));
     for (const value of this.program.inputs) {
       const host = exactBuffer(this.program, value, feeds[value.name], bindings);
       if (!values.has(value.name)) continue;
-      const buffer = device.take(bytesOf(value));
-      device.upload(buffer, host instanceof BigInt64Array ? Int32Array.from(host, Number) : host);
+      let buffer = this.#memory.feed(host);
+      if (!buffer) {
+        buffer = device.takeForUpload(bytesOf(value));
+        device.upload(buffer, host instanceof BigInt64Array ? Int32Array.from(host, Number) : host);
+        used.push(buffer);
+      }
       buffers.set(value.name, buffer);
-      uploaded.push(buffer);
     }
-    const wanted = this.program.outputs.flatMap((value) => {
-      const target = results[value.name];
-      return target ? [{ value, target: exactBuffer(this.program, value, target, bindings) }] : [];
-    });
-    const kept = new Set(wanted.map(({ value }) => value.name));
+    const fed = new Set(buffers.values());
+    const wanted: { readonly name: string; readonly target: ElementBuffer }[] = [];
+    for (const value of this.program.outputs) {
+      const given = results[value.name];
+      if (!given) continue;
+      const target = exactBuffer(this.program, value, given, bindings);
+      const buffer = this.#memory.target(target, fed, used);
+      if (buffer) buffers.set(value.name, buffer);
+      else wanted.push({ name: value.name, target });
+    }
+    const kept = new Set(wanted.map(({ name }) => name));
     const lastUse = new Map<string, number>();
     this.#kernels.forEach(({ reads, writes }, index) => {
       for (const name of [...reads, ...writes]) lastUse.set(name, index);
@@ -89,6 +107,7 @@ export class WebGpuSession implements Session {
     const pass = device.encoder.beginComputePass();
     this.#kernels.forEach((kernel, index) => {
       for (const name of kernel.writes) {
+        if (buffers.has(name)) continue;
         const buffer = device.take(bytesOf(values.get(name)!));
         buffers.set(name, buffer);
         mine.set(name, buffer);
@@ -101,15 +120,7 @@ export class WebGpuSession implements Session {
         device.counts.boundBytes += size;
         entries.push({ binding: at + 1, resource });
       });
-      const groups = kernel.groups(bindings);
-      if (groups > 0) {
-        const across = Math.min(groups, device.adapter.limits.maxComputeWorkgroupsPerDimension);
-        pass.setPipeline(kernel.pipeline);
-        pass.setBindGroup(0, device.gpu.createBindGroup({ layout: kernel.pipeline.getBindGroupLayout(0), entries }));
-        pass.dispatchWorkgroups(across, Math.ceil(groups / across));
-        device.counts.dispatches += 1;
-        device.counts.flops += kernel.flops(bindings);
-      }
+      device.dispatch(pass, kernel.pipeline, entries, kernel.groups(bindings), kernel.flops(bindings));
       for (const name of [...kernel.reads, ...kernel.writes]) {
         const buffer = mine.get(name);
         if (!buffer || kept.has(name) || lastUse.get(name) !== index) continue;
@@ -118,8 +129,10 @@ export class WebGpuSession implements Session {
       }
     });
     pass.end();
-    for (const buffer of uploaded) device.giveUploaded(buffer);
-    await device.download(wanted.map(({ value, target }) => ({ buffer: buffers.get(value.name)!, target })));
+    for (const buffer of used) device.give(buffer);
+    if (wanted.length > 0)
+      await device.download(wanted.map(({ name, target }) => ({ buffer: buffers.get(name)!, target })));
+    else device.submitMuch();
     for (const buffer of mine.values()) device.give(buffer);
   }
 
@@ -131,8 +144,10 @@ export class WebGpuSession implements Session {
 
 /** @throws UnsupportedOperator for a program that the card is given no kernels for */
 export function webGpuBackend(device: Device): Backend {
+  const memory = new CardMemory(device);
   return {
     name: 'webgpu',
+    memory,
     async createSession(program) {
       const compiled = compileProgram(program, device.mostBuffers);
       const kernels = await Promise.all(
@@ -141,7 +156,7 @@ export function webGpuBackend(device: Device): Backend {
           pipeline: await device.pipeline(kernel.code, kernel.label),
         })),
       );
-      return new WebGpuSession(program, device, compiled, kernels);
+      return new WebGpuSession(program, { device, memory }, compiled, kernels);
     },
   };
 }

@@ -51,6 +51,65 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
     expect(worst.units, JSON.stringify(worst)).toBeLessThan(1);
   });
 
+  it('keeps arrays on the card: uploaded once, read when asked, added to there, and never mixed up with what waits', async () => {
+    const { memory } = backend;
+    const graph = new Graph('twice');
+    const x = graph.input('x', ['n']);
+    const y = graph.node1('Add', [x, x], ['n']);
+    const twice = await createSession(program('twice', graph, { y }), { threads: 1, backend });
+    const run = (from: Float32Array, to: Float32Array): Promise<void> =>
+      twice.run({ n: from.length }, { x: from }, { y: to });
+    const n = 100;
+    const values = Float32Array.from({ length: 3 * n }, (_, index) => index);
+    const [a, b, c] = [0, 1, 2].map((part) => values.subarray(part * n, (part + 1) * n)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    memory.keep(a, b, c);
+    // The length of the arrays is uploaded once.
+    await run(new Float32Array(n), new Float32Array(n));
+    device.takeCounts();
+    await run(a, b);
+    // The same place is read and written.
+    await run(b, b);
+    await run(b, c);
+    await memory.add(c, a);
+    expect(device.takeCounts()).toMatchObject({
+      uploadedBytes: 4 * n,
+      downloadedBytes: 0,
+      submissions: 0,
+      dispatches: 4,
+    });
+    expect([...c.subarray(0, 2)]).toEqual([2 * n, 2 * n + 1]);
+    // What waits is computed with what was there when it was asked for, and what comes with the new values.
+    a.fill(-1);
+    memory.changed(values.subarray(0, 50));
+    await run(a, b);
+    await memory.read(b, c);
+    expect([...c]).toEqual(Array.from({ length: n }, (_, index) => 9 * index));
+    expect(b.every((value) => value === -2)).toBe(true);
+    expect(device.takeCounts()).toMatchObject({ uploadedBytes: 4 * n, downloadedBytes: 8 * n, submissions: 2 });
+    // Uploads of what is not kept take no buffer that a waiting command uses.
+    const loose = Float32Array.from({ length: n }, (_, index) => index);
+    await run(loose, b);
+    await run(new Float32Array(n).fill(7), c);
+    memory.zero(a);
+    await memory.addRows(a, Int32Array.of(3, 0, 3), 20, b.subarray(0, 60), -1);
+    await memory.read(a, b, c);
+    expect([...b]).toEqual([...loose].map((value) => 2 * value));
+    expect(c.every((value) => value === 14)).toBe(true);
+    expect([...a]).toEqual(
+      Array.from({ length: n }, (_, index) =>
+        index < 20 ? -2 * (20 + index) : index >= 60 && index < 80 ? -2 * (index - 60) - 2 * (index - 20) : 0,
+      ),
+    );
+    memory.drop(values);
+    await run(loose, c);
+    expect([...c]).toEqual([...b]);
+    await twice.release();
+  });
+
   async function onBoth(
     graph: Graph,
     results: Record<string, Value>,
@@ -180,7 +239,7 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
   it('a card whose driver computes one operation wrongly fails with its name', async () => {
     /** The same kernels, with the inverse of the norm as drivers were seen to hand it out: the mean. */
     const wrong: Backend = {
-      name: 'webgpu',
+      ...backend,
       createSession: async (each, options) => {
         const session = await backend.createSession(each, options);
         return {
