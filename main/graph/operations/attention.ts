@@ -43,6 +43,7 @@ export interface AttentionShape {
 /**
  * Grouped-query attention with an additive mask: q `[B, T, H*D]`, k and v `[B, T, Hk*D]`, mask `[T, T]` -> `[B, T, H*D]`.
  * The queries of one key-value head are stacked, so keys and values are never repeated and their gradients add up by themselves.
+ * Probabilities are computed again in the pass backward: they would be `T` values of each head and token, more than all else that a layer keeps of long rows.
  */
 export function attention(graph: Graph, q: Value, k: Value, v: Value, mask: Value, shape: AttentionShape): Value {
   const { heads, kvHeads, headSize } = shape;
@@ -89,14 +90,15 @@ export function attention(graph: Graph, q: Value, k: Value, v: Value, mask: Valu
   const q4 = stack(q);
   const k4 = splitKv(k);
   const v4 = splitKv(v);
-  const raw = matmul(graph, q4, k4, scores, { transposeB: true, alpha: scale });
+  const raw = matmul(graph, q4, k4, scores, { transposeB: true, alpha: scale, cheap: true });
   const perHead = [B, kvHeads, group, T, T];
   const masked = graph.node1(
     'Add',
     [node('Reshape', [raw, graph.integers([0, 0, group, 0, -1])], perHead), mask],
     perHead,
+    { cheap: true },
   );
-  const softmax = graph.node1('Softmax', [masked], perHead, { attributes: { axis: { int: -1 } } });
+  const softmax = graph.node1('Softmax', [masked], perHead, { cheap: true, attributes: { axis: { int: -1 } } });
   const p = node('Reshape', [softmax, graph.integers([0, 0, -1, 0])], scores);
   const output = matmul(graph, p, v4, stacked);
   const o = unstack(output);

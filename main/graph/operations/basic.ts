@@ -26,6 +26,7 @@ interface MatMulOptions {
   transposeA?: boolean;
   transposeB?: boolean;
   alpha?: number;
+  cheap?: boolean;
 }
 
 /** `alpha * A B` with optional transposes of the last two axes; the shape is given because leading axes may differ. */
@@ -38,6 +39,7 @@ export function matmul(
 ): Value {
   return graph.node1('FusedMatMul', [a, b], shape, {
     domain: microsoft,
+    cheap: options.cheap ?? false,
     attributes: {
       transA: { int: options.transposeA ? 1 : 0 },
       transB: { int: options.transposeB ? 1 : 0 },
