@@ -34,7 +34,7 @@ const installed = (): string[] =>
     it('is only offered, and without a network says in plain words that it cannot be had', async () => {
       const { page } = scene;
       await page.getByRole('link', { name: 'Benchmarks' }).click();
-      const offer = page.getByTestId('install-llama');
+      const offer = page.getByTestId('install-llama.cpp');
       await offer.getByText('downloaded from the npm registry when you press the button', { exact: false }).waitFor();
       expect(installed()).toEqual([]);
       await offer.getByRole('button', { name: 'Download llama.cpp' }).click();
@@ -49,7 +49,7 @@ const installed = (): string[] =>
     it('succeeds at the next press when the registry is there, and the page goes on with it', async () => {
       const { page } = scene;
       registry!.reachable = true;
-      const offer = page.getByTestId('install-llama');
+      const offer = page.getByTestId('install-llama.cpp');
       await offer.getByRole('button', { name: 'Download llama.cpp' }).click();
       await offer.waitFor({ state: 'hidden' });
       const [folder] = installed();

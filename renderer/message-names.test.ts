@@ -18,12 +18,12 @@ it('an action is what the page offers for it', () => {
 });
 
 it('what can only be done in a terminal is said with the command as it lies there', () => {
-  const error = new TritsmithError('not-found', 'gpu.not-installed');
+  const error = new TritsmithError('unsupported', 'llama-cpp.does-not-start', { problem: 'No.' });
   const remedy = (): string => inWordsOfThePage(error.serialise()).remedy ?? '';
   nameCommand(commandOf('/opt/Größe & Maß/tritsmith', false));
-  expect(remedy()).toContain("Run “'/opt/Größe & Maß/tritsmith' components install webgpu” in a terminal.");
+  expect(remedy()).toContain("un “'/opt/Größe & Maß/tritsmith' components remove llama.cpp” in a terminal");
   nameCommand(commandOf(null, false));
-  expect(remedy()).toContain('Run “npm run tritsmith -- components install webgpu” in a terminal.');
+  expect(remedy()).toContain('un “npm run tritsmith -- components remove llama.cpp” in a terminal');
 });
 
 it('what came without an id, or with one of another version, is shown as it was written', () => {

@@ -40,9 +40,9 @@ const actions: Record<ActionId, string | (() => string)> = {
   'recipe.help': page(texts.titles.create),
   'workspace.choose': texts.elsewhere.workspace,
   'adapter.merge': texts.elsewhere.merge(quoted(texts.wizard.teacher.folder), quoted(texts.wizard.teacher.merge)),
-  'llama-cpp.install': `Press ${quoted(texts.llama.install)} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}.`,
-  'webgpu.install': () => texts.elsewhere.webgpu(command),
-  'llama-cpp.reinstall': () => texts.elsewhere.reinstall(command, quoted(texts.llama.install)),
+  'llama-cpp.install': `Press ${quoted(texts.onDemand.install['llama.cpp'])} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}.`,
+  'webgpu.install': `Press ${quoted(texts.onDemand.install.webgpu)} in the step ${quoted(texts.wizard.names.machine)} of ${page(texts.titles.create)}.`,
+  'llama-cpp.reinstall': () => texts.elsewhere.reinstall(command, quoted(texts.onDemand.install['llama.cpp'])),
 };
 let command = 'tritsmith';
 

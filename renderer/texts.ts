@@ -79,7 +79,6 @@ export const texts = {
     workspace: 'start Tritsmith with another workspace (--workspace)',
     merge: (folder: string, merge: string) => `Choose the adapter as ${folder}, then its base, and press ${merge}.`,
     tokenizer: 'name the folder of the model that it was made from as its tokenizer, on the command line (--tokenizer)',
-    webgpu: (command: string) => `Run “${command} components install webgpu” in a terminal.`,
     reinstall: (command: string, install: string) =>
       `run “${command} components remove llama.cpp” in a terminal, then press ${install}`,
   },
@@ -407,11 +406,11 @@ export const texts = {
     copyPath: 'Copy the path',
     toExports: 'All exported files',
   },
-  llama: {
-    facts: (size: string, version: string) =>
-      `About ${size} are downloaded from the npm registry when you press the button (node-llama-cpp ${version}); nothing else leaves this machine, and it can be removed again.`,
-    install: 'Download llama.cpp',
-    installing: 'Downloading llama.cpp',
+  onDemand: {
+    facts: (size: string, release: string) =>
+      `It is downloaded from the npm registry when you press the button (${release}) and takes about ${size} of disk; nothing else leaves this machine, and it can be removed again.`,
+    install: { 'llama.cpp': 'Download llama.cpp', webgpu: 'Download WebGPU' },
+    installing: { 'llama.cpp': 'Downloading llama.cpp', webgpu: 'Downloading WebGPU' },
   },
   sideJobs: {
     running: {
@@ -1205,6 +1204,7 @@ export const texts = {
           effect:
             'A quarter to two fifths less time on processors with AVX512-BF16 (some of Intel’s from 2020, AMD’s from 2022), the same numbers on all others. Factors keep two to three digits, sums seven.',
         },
+        engine: { name: 'What trains', effect: 'cpu: the processor. gpu: the graphics card.' },
         threads: { name: 'Threads', effect: '0: all cores. Another number may change the last digits.' },
       } as Record<string, { name: string; effect: string }>,
     },
@@ -1217,6 +1217,23 @@ export const texts = {
       rehearse: 'Rehearse 20 steps',
       rehearseEffect: 'Trains 20 real steps and throws the result away.',
       rehearsing: 'Training 20 steps…',
+      notOnCard: 'Not measured on the card yet. Nobody can say from a table how fast a card is: rehearse 20 steps.',
+      engine: 'What trains',
+      engineNote: 'Results are scored on the processor either way, so they compare.',
+      processor: 'Processor',
+      processorWhat: (name: string, cores: number) => `${name}, ${String(cores)} cores`,
+      card: 'Graphics card',
+      cardWhat: (name: string, driver: string) => `${name} (${driver})`,
+      cardChecked: 'Its arithmetic was checked.',
+      cardUnchecked: 'Its arithmetic is checked before it trains, once: seconds, or minutes on a software card.',
+      cardFailed: (operation: string) => `It computes wrongly (${operation}), so nothing is trained on it.`,
+      cardWhy: 'A graphics card can train too, mostly faster. Training on it needs WebGPU.',
+      cardBytes: (amount: string) =>
+        `It needs about ${amount} of its own memory; drivers do not say how much is free. Where it runs out, the run stops and says so.`,
+      notMeasured: 'not measured',
+      compareEngines: 'Rehearse on both',
+      compareEffect: 'Trains 20 steps on each and chooses the faster one.',
+      comparing: (on: string) => `Training 20 steps: ${on}…`,
       memory: 'Memory',
       memoryText: 'While training, compared with what is free now.',
       disk: 'Disk',

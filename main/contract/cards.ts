@@ -22,3 +22,11 @@ export const cardVerdict = z.object({
   seconds: z.number(),
 });
 export type CardVerdict = z.infer<typeof cardVerdict>;
+
+/** The graphics card, where WebGPU is installed to look for one; `verdict` null: it was never checked. */
+export const cardState = z.object({
+  installed: z.boolean(),
+  found: cardIdentity.nullable(),
+  verdict: cardVerdict.nullable(),
+});
+export type CardState = z.infer<typeof cardState>;

@@ -1,4 +1,5 @@
 /** The one contract between the interface and the workbench: typed procedures and event streams. Knows no transport. */
+import { cardState } from './cards.ts';
 import { type ContractRouterClient, eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 import { componentName, componentProgress, componentState } from './components.ts';
@@ -43,6 +44,8 @@ export const contract = {
   application: {
     information: procedure.output(applicationInformation),
     machine: procedure.output(doctorReport),
+    /** The graphics card of this machine; nothing is computed on it. */
+    card: procedure.output(cardState),
     settings: procedure.output(settings),
     changeSettings: procedure.input(settings.partial()).output(settings),
     /** Everything that happens, from now on. */

@@ -1,6 +1,6 @@
 /** Short questions that a worker process answers before or between jobs, and the shapes of its answers. */
 import { z } from 'zod';
-import { cardIdentity, cardVerdict } from './cards.ts';
+import { cardState } from './cards.ts';
 import { addedRows, addRowsRequest } from './add-rows.ts';
 import { corpusCheckRequest, corpusReport } from './corpus.ts';
 import { measuredSpeed, memoryTerm, modelForecast, recipeForecast, taskSize } from './estimates.ts';
@@ -347,12 +347,7 @@ export const runtimeProbe = z.object({
   executionProviders: z.array(z.object({ name: z.string(), bundled: z.boolean() })),
   /** Of the native runtime, those that this processor runs. */
   kernels: z.array(z.string()),
-  /** The graphics card, where WebGPU is installed to look for one; `verdict` null: it was never checked. */
-  card: z.object({
-    installed: z.boolean(),
-    found: cardIdentity.nullable(),
-    verdict: cardVerdict.nullable(),
-  }),
+  card: cardState,
 });
 export type RuntimeProbe = z.infer<typeof runtimeProbe>;
 

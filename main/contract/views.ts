@@ -178,6 +178,8 @@ export type DirectoryListing = z.infer<typeof directoryListing>;
 export const recipeEstimate = z.object({
   /** Of the stage that takes most, against what is free now. */
   memory: resourceEstimate.extend({ stage: jobKind }),
+  /** Bytes of the largest stage that would lie on a graphics card: moments and the engine itself stay with the processor. */
+  cardBytes: z.number(),
   /** Of all stages together, against what is free in the workspace. */
   disk: resourceEstimate,
   /** Seconds. `basis.measured`: from a rehearsal on this machine; else a guess from shapes. */

@@ -11,7 +11,7 @@ export interface EngineOptions {
   readonly profile?: string;
   /** Absent: ONNX Runtime on the processor. */
   readonly backend?: Backend;
-  /** Large products of matrices have factors rounded to bfloat16 and run in the addon (rounded-products.ts). On the processor. */
+  /** Large products of matrices have factors rounded to bfloat16 and run in the addon (rounded-products.ts). On the processor; a card computes in float32. */
   readonly roundedProducts?: boolean;
 }
 

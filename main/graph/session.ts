@@ -5,7 +5,8 @@ import type { Program } from './passes.ts';
 import { sessionInPieces } from './rounded-products.ts';
 
 export function createSession(program: Program, options: EngineOptions): Promise<Session> {
-  const backend = options.backend ?? onnxRuntime;
-  if (!options.roundedProducts) return backend.createSession(program, options);
-  return sessionInPieces(program, options, (piece, pieceOptions) => backend.createSession(piece, pieceOptions));
+  // A card has no faster products of rounded factors: it computes in float32.
+  if (options.backend) return options.backend.createSession(program, options);
+  if (!options.roundedProducts) return onnxRuntime.createSession(program, options);
+  return sessionInPieces(program, options, (piece, pieceOptions) => onnxRuntime.createSession(piece, pieceOptions));
 }

@@ -1,7 +1,6 @@
 /** What trains by a recipe: the processor, or the graphics card once it is trusted. Scores are computed on the processor either way. */
-import type { CardIdentity } from '../contract/cards.ts';
+import type { CardIdentity, CardState } from '../contract/cards.ts';
 import { TritsmithError } from '../contract/errors.ts';
-import type { RuntimeProbe } from '../contract/queries.ts';
 import type { Recipe } from '../contract/recipe.ts';
 import type { EngineOptions } from '../graph/backend.ts';
 import { findWebGpu, requestCard } from '../graph/webgpu/component.ts';
@@ -12,11 +11,10 @@ import type { JobContext } from './job.ts';
 let card: Promise<TrustedCard> | null = null;
 
 /** @throws TritsmithError where a recipe asks for the card and that cannot be */
-export function assertEngine({ engine, shards, fixedPointGradients, roundedProducts }: Recipe): void {
+export function assertEngine({ engine, shards, fixedPointGradients }: Recipe): void {
   if (engine !== 'gpu') return;
   if (shards !== undefined) throw new TritsmithError('unsupported', 'gpu.no-shards');
   if (fixedPointGradients) throw new TritsmithError('unsupported', 'gpu.no-fixed-point');
-  if (roundedProducts) throw new TritsmithError('unsupported', 'gpu.no-rounded-products');
   if (findWebGpu() === null) throw new TritsmithError('not-found', 'gpu.not-installed');
 }
 
@@ -51,7 +49,7 @@ export async function closeCard(): Promise<void> {
 }
 
 /** The card of this machine and what is known of it; nothing is computed on it. */
-export async function findCard(): Promise<RuntimeProbe['card']> {
+export async function findCard(): Promise<CardState> {
   const folder = findWebGpu();
   const adapter = folder === null ? null : await requestCard(folder);
   if (folder === null || !adapter) return { installed: folder !== null, found: null, verdict: null };

@@ -1,10 +1,10 @@
 import { computed, type ComputedRef, onScopeDispose, ref, type Ref } from 'vue';
-import type { ComponentState } from '../../main/contract/components.ts';
+import type { ComponentName, ComponentState } from '../../main/contract/components.ts';
 import { client } from '../client.ts';
 import { type Action, useAction } from '../composables/useAction.ts';
 import { useLoaded } from '../composables/useLoaded.ts';
 
-export interface LlamaCpp {
+export interface OnDemand {
   /** Null until it is known. */
   readonly state: ComputedRef<ComponentState | null>;
   readonly installing: Action;
@@ -14,10 +14,10 @@ export interface LlamaCpp {
   cancel(): void;
 }
 
-/** The llama.cpp component: whether it is there, and how to get it when a person asks for it. */
-export function useLlamaCpp(): LlamaCpp {
+/** A program that is fetched only when a person asks for it: whether it is there, and how to get it. */
+export function useOnDemand(component: ComponentName): OnDemand {
   const components = useLoaded(() => client.components.list());
-  const state = computed(() => components.value.value?.find(({ name }) => name === 'llama.cpp') ?? null);
+  const state = computed(() => components.value.value?.find(({ name }) => name === component) ?? null);
   const installing = useAction();
   const progress = ref({ share: 0, text: '' });
   let stop = new AbortController();
@@ -34,7 +34,7 @@ export function useLlamaCpp(): LlamaCpp {
       progress.value = { share: 0, text: '' };
       const went = await installing.run(async () => {
         try {
-          for await (const { done, total, text } of await client.components.install({ name: 'llama.cpp' }, { signal }))
+          for await (const { done, total, text } of await client.components.install({ name: component }, { signal }))
             progress.value = { share: total > 0 ? done / total : 0, text };
         } catch (thrown) {
           if (!signal.aborted) throw thrown;

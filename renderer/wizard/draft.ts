@@ -59,6 +59,18 @@ export const draftContent = z.object({
 });
 export type DraftContent = z.infer<typeof draftContent>;
 
+/** What trains: the processor or the graphics card. */
+export type Engine = 'cpu' | 'gpu';
+
+export function engineOf({ changes }: Pick<DraftContent, 'changes'>): Engine {
+  return changes['engine'] === 'gpu' ? 'gpu' : 'cpu';
+}
+
+export function withEngine(draft: DraftContent, engine: Engine): DraftContent {
+  const { engine: _, ...others } = draft.changes;
+  return { ...draft, changes: engine === 'cpu' ? others : { ...others, engine } };
+}
+
 export function emptyDraft(): DraftContent {
   return draftContent.parse({});
 }

@@ -95,10 +95,12 @@ export async function forecastRecipe(
   };
   const costs = costsOf(recipe, facts, facts.size);
   const basis = basisOf(facts, recipe, measured);
-  const seconds = costs.map(({ work }) => ({
-    low: basis.overhead.low + work / basis.speed.high,
-    high: basis.overhead.high + work / basis.speed.low,
-  }));
+  // A card that was measured trains; all else is computed on the processor.
+  const elsewhere = recipe.engine === 'gpu' && measured ? basisOf(facts, recipe, null).speed : basis.speed;
+  const seconds = costs.map(({ kind, work }) => {
+    const speed = isTraining(kind) ? basis.speed : elsewhere;
+    return { low: basis.overhead.low + work / speed.high, high: basis.overhead.high + work / speed.low };
+  });
   const disk = await diskOf(recipe, facts, costs, seconds);
   const steps = stepsOf(recipe, facts.size);
   const delta = await usualDelta(recipe.studentBase ?? recipe.teacher, facts.student);

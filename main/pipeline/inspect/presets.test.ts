@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { native } from '../../../native/index.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import { presetInputs, type PresetInputs } from '../../contract/queries.ts';
 import { readModelConfiguration } from '../../models/architectures/index.ts';
@@ -82,7 +83,11 @@ describe('the maker of recipes', () => {
       const recipe = await makeRecipe(inputs({}, { preset, ...more }));
       expect([recipe.reconstruct !== undefined, rate(recipe) !== undefined]).toEqual([wanted, wanted]);
       expect(recipe.distil.epochs).toBe(recipe.finetune!.epochs * (wanted && preset !== 'paper' ? 4 : 1));
+      const rounds = preset !== 'paper' && native.productSets().includes('avx512-bf16');
+      expect(recipe.roundedProducts).toBe(rounds ? true : undefined);
     }
+    const other = await makeRecipe(inputs({}, { changes: { fixedPointGradients: true } }));
+    expect([other.roundedProducts, small.roundedProducts]).toEqual([undefined, undefined]);
   });
 
   it('makes the student smaller where that is asked for: by fewer layers, or from a base of its own that is trained from its own weights', async () => {

@@ -1,5 +1,6 @@
 /** The only maker of recipes: from a teacher, a task, the word of a preset and what a person changed. */
 import { basename } from 'node:path';
+import { native } from '../../../native/index.ts';
 import { modelName } from '../../contract/local-path.ts';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { PresetInputs, PresetName } from '../../contract/queries.ts';
@@ -49,6 +50,10 @@ export function reconstructionOfPresets(): ReconstructSettings {
  * with few rows do not (docs/results.md, "Window reconstruction").
  */
 const reconstructedFrom = 50_000_000;
+
+/** Products are most of a step of such a model, and this processor has instructions for rounded ones (docs/results.md, "Products of rounded factors"). */
+const roundsFast = (model: ModelConfiguration): boolean =>
+  countParameters(model).total >= reconstructedFrom && native.productSets().includes('avx512-bf16');
 
 /** So many times as long is the distillation after a reconstruction: its length counted then, on a real model (docs/results.md, "Window reconstruction"). */
 const longerAfterReconstruction = 4;
@@ -141,6 +146,9 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
       studentInit: paper || studentBase !== undefined ? 'base' : 'teacher',
     },
     exports: (inputs.exports ?? []).map((type) => ({ type })),
+    ...(!paper && roundsFast(configuration) && changes['fixedPointGradients'] !== true
+      ? { roundedProducts: true }
+      : {}),
     ...(inputs.keepBest === undefined ? {} : { keepBest: { measure: inputs.keepBest } }),
   };
   const made = recipeSchema.parse(recipe);

@@ -3,7 +3,7 @@ import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { freeMemory } from '../../basics/free-memory.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { RuntimeProbe } from '../../contract/queries.ts';
+import type { CardState } from '../../contract/cards.ts';
 import type { ModelForecast } from '../../contract/estimates.ts';
 import { sumOf } from '../../contract/quantities.ts';
 import { message } from '../../contract/messages/message.ts';
@@ -97,7 +97,7 @@ function providers(found: readonly { name: string; bundled: boolean }[], broken:
   return { ...message('machine.providers', { providers: usable }), level: 'fine' };
 }
 
-function graphicsCard({ installed, found, verdict }: RuntimeProbe['card']): DoctorFinding {
+function graphicsCard({ installed, found, verdict }: CardState): DoctorFinding {
   if (!installed) return { ...message('machine.no-webgpu'), level: 'fine' };
   if (!found) return { ...message('machine.no-card'), level: 'limit' };
   const level = verdict?.failed ? 'problem' : 'fine';

@@ -3,7 +3,14 @@ import { mkdtempSync, rmSync, statSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { freeMemory } from '../../basics/free-memory.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { DiskTerm, MeasuredSpeed, RecipeForecast, ResourceTerm, TaskSize } from '../../contract/estimates.ts';
+import type {
+  DiskTerm,
+  MeasuredSpeed,
+  MemoryTerm,
+  RecipeForecast,
+  ResourceTerm,
+  TaskSize,
+} from '../../contract/estimates.ts';
 import { sumOf } from '../../contract/quantities.ts';
 import type { Recipe } from '../../contract/recipe.ts';
 import type { ResourceEstimate } from '../../contract/resources.ts';
@@ -149,11 +156,21 @@ function diskAtOnce(terms: readonly DiskTerm[]): DiskTerm[] {
   return terms.filter((term) => !(passing as readonly string[]).includes(term.id) || largest.includes(term));
 }
 
+/** Of a step's memory what a card holds: of the trained model weights and gradients, not the two moments. */
+function cardBytesOf(terms: readonly MemoryTerm[]): number {
+  return sumOf(
+    terms
+      .filter(({ id }) => id !== 'engine')
+      .map((each) => (each.id === 'trained' ? { ...each, bytes: each.bytes / 2 } : each)),
+  );
+}
+
 function besideMachine(found: RecipeForecast, folder: string): RecipeEstimate {
   const { stages } = found;
   const peak = stages.reduce((most, stage) => (sumOf(stage.memory) > sumOf(most.memory) ? stage : most));
   const { bavail, bsize } = statfsSync(folder);
   return {
+    cardBytes: Math.max(...stages.map(({ memory }) => cardBytesOf(memory))),
     memory: { ...memoryNeed(peak.memory), stage: peak.kind },
     disk: need(diskAtOnce(stages.flatMap(({ disk }) => disk)), bavail * bsize, mostOfDisk),
     time: {

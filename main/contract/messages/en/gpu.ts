@@ -65,11 +65,6 @@ export const gpu = {
     reason: 'They are a way to be faster on processors.',
     remedy: `Start the run again without ${names.setting('fixedPointGradients')}.`,
   }),
-  'gpu.no-rounded-products': (_: undefined, names: Names): Sentences => ({
-    message: 'A graphics card computes no products of rounded factors.',
-    reason: 'They are a way to be faster on processors.',
-    remedy: `Start the run again without ${names.setting('roundedProducts')}.`,
-  }),
   'gpu.buffer-too-large': ({ bytes, most }: { bytes: number; most: number }): Sentences => ({
     message: `The graphics card takes no piece of ${bytesInWords(bytes)}.`,
     reason: `Its driver gives a kernel at most ${bytesInWords(most)} at a time, and a matrix or a batch of this model is larger.`,

@@ -3,6 +3,7 @@ import { browse } from '../browse.ts';
 import { demoPaths } from '../demo.ts';
 import { homeFolder } from '../../../contract/data-folder.ts';
 import { hubCacheFolder } from '../../../basics/hub-cache.ts';
+import { askWorker } from '../../../jobs/host.ts';
 import { examine } from '../../machine/doctor.ts';
 import { commandLine, programVersions } from '../../machine/machine.ts';
 import type { Procedures } from './base.ts';
@@ -23,6 +24,10 @@ export function applicationProcedures({ application, files, drafts }: Procedures
       })),
       machine: application.machine.handler(({ context: { application: app } }) =>
         examine(app.options.jobs, app.workspace.paths.folder),
+      ),
+      card: application.card.handler(
+        async ({ context: { application: app } }) =>
+          (await askWorker(app.options.jobs, { type: 'probe-runtime' })).card,
       ),
       settings: application.settings.handler(({ context: { application: app } }) => app.settings.read()),
       changeSettings: application.changeSettings.handler(({ context: { application: app }, input }) =>
