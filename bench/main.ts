@@ -15,6 +15,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   faults: () => import('./faults.ts'),
   load: () => import('./load.ts'),
   fuzz: () => import('./fuzz.ts'),
+  'gpu-parity': () => import('./gpu-parity.ts'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);

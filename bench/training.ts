@@ -1,8 +1,8 @@
 /**
- * `npm run bench -- training [--shape 15m|110m|135m-rows] [--threads N] [--rounds N] [--steps N] [--page] [--json]`: one optimiser step (forward, backward, update) of a
+ * `npm run bench -- training [--shape 15m|110m|600m|135m-rows] [--backend webgpu] [--threads N] [--rounds N] [--steps N] [--page] [--json]`: one optimiser step (forward, backward, update) of a
  * Qwen3-shaped student with BitLinear and SubLN, with float32 products, with gradients in 16-bit fixed point and with products of factors rounded to bfloat16, beside the same model in PyTorch eager (fp32 and bf16 autocast) where `python3` has torch,
  * interleaved, each in a process of its own, on the same threads; and beside this machine's fp32 matrix-multiply peak. `--page` writes the tables into
- * docs/results.md.
+ * docs/results.md. With `--backend webgpu` the step runs on the graphics card (card-training.ts).
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -17,7 +17,6 @@ import { exactByteProducts } from '../main/graph/exact-byte-products.ts';
 import { matmul } from '../main/graph/operations.ts';
 import { program } from '../main/graph/passes.ts';
 import { createSession } from '../main/graph/session.ts';
-import type { ModelConfiguration } from '../main/models/configuration.ts';
 import { initialParameters } from '../main/models/initial-parameters.ts';
 import { Network } from '../main/models/network.ts';
 import { countParameters, ParameterBuffer } from '../main/models/parameters.ts';
@@ -25,72 +24,11 @@ import { packMicroBatch } from '../main/training/batches.ts';
 import { AdamW } from '../main/training/optimiser.ts';
 import { Random } from '../main/basics/random.ts';
 import { TrainingStep } from '../main/training/training-step.ts';
-import { qwen3 } from '../main/pipeline/inspect/estimate-models.ts';
+import { runOnCard } from './card-training.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';
 import { median } from '../main/basics/numbers.ts';
 import { loadNote, table } from './table.ts';
-
-const student = { ...qwen3, ropeTheta: 10_000, maxPositions: 512, ternary: true, subln: 'paper' } as const;
-
-interface Shape {
-  readonly configuration: ModelConfiguration;
-  /** Rows of a step. */
-  readonly batch: number;
-  /** Tokens of a row. */
-  readonly length: number;
-  /** Tokens at the end of each row that are learned. */
-  readonly learned: number;
-}
-
-const shapes: Readonly<Record<string, Shape>> = {
-  '15m': {
-    configuration: {
-      ...student,
-      vocabSize: 32_000,
-      hiddenSize: 288,
-      layers: 6,
-      heads: 6,
-      kvHeads: 3,
-      headSize: 48,
-      ffnSize: 768,
-    },
-    batch: 16,
-    length: 128,
-    learned: 127,
-  },
-  '110m': {
-    configuration: {
-      ...student,
-      vocabSize: 32_000,
-      hiddenSize: 768,
-      layers: 12,
-      heads: 12,
-      kvHeads: 6,
-      headSize: 64,
-      ffnSize: 2048,
-    },
-    batch: 8,
-    length: 128,
-    learned: 127,
-  },
-  /** SmolLM2-135M's shape on rows as SST-2 has them: what a step costs beside its products. */
-  '135m-rows': {
-    configuration: {
-      ...student,
-      tiedEmbeddings: true,
-      vocabSize: 49_152,
-      hiddenSize: 576,
-      layers: 30,
-      heads: 9,
-      kvHeads: 3,
-      headSize: 64,
-      ffnSize: 1536,
-    },
-    batch: 32,
-    length: 14,
-    learned: 2,
-  },
-};
+import { type TrainingShape, trainingShapes } from './training-shapes.ts';
 
 /** Float32 throughout, gradients of ternary layers in 16-bit fixed point, or factors rounded to bfloat16. */
 type Products = 'float32' | 'int16' | 'rounded';
@@ -113,7 +51,7 @@ interface Own extends Speed {
  * Floating-point operations of the matrix products of one step: every projection and the head forward, for the input's and for the weight's
  * gradient, and the two products of attention (all T positions, as they are computed) with their four gradients.
  */
-function matmulOperations({ configuration, batch, length, learned }: Shape): number {
+function matmulOperations({ configuration, batch, length, learned }: TrainingShape): number {
   const { layers, hiddenSize, heads, kvHeads, headSize, ffnSize, vocabSize } = configuration;
   const attentionWeights = hiddenSize * headSize * (2 * heads + 2 * kvHeads);
   const body = layers * (attentionWeights + 3 * hiddenSize * ffnSize);
@@ -159,7 +97,7 @@ const profiledSteps = 3;
 
 /** Runs in the child: some steps, then three more under the profiler. */
 async function measure(shape: string, threads: number, steps: number, products: Products): Promise<Own> {
-  const { configuration, batch, length, learned } = shapes[shape]!;
+  const { configuration, batch, length, learned } = trainingShapes[shape]!;
   const random = new Random(1);
   const parameters = initialParameters(configuration, () => random.normal());
   const gradients = new ParameterBuffer(parameters.specifications);
@@ -214,7 +152,7 @@ async function measure(shape: string, threads: number, steps: number, products: 
     tokensPerSecond: tokens / seconds,
     peakRssBytes,
     matmulPeakGflops,
-    achievedGflops: matmulOperations(shapes[shape]!) / seconds / 1e9,
+    achievedGflops: matmulOperations(trainingShapes[shape]!) / seconds / 1e9,
     matmulShare: matmulMilliseconds / profiledMilliseconds,
     operators,
     outsideMilliseconds: profiledMilliseconds - operators.reduce((sum, [, milliseconds]) => sum + milliseconds, 0),
@@ -235,7 +173,7 @@ function child<T>(program: string, args: string[], input?: string): T {
 const python = process.env.PYTHON ?? 'python3';
 
 function pytorch(shape: string, threads: number, steps: number, bf16: boolean): Speed {
-  const { configuration, ...rows } = shapes[shape]!;
+  const { configuration, ...rows } = trainingShapes[shape]!;
   const script = fileURLToPath(new URL('./engines/pytorch_training.py', import.meta.url));
   return child(python, [script], JSON.stringify({ shape: configuration, ...rows, threads, steps, bf16 }));
 }
@@ -255,6 +193,8 @@ const options = {
   steps: { type: 'string', default: '3' },
   /** How the child process that measures one of our ways multiplies. */
   products: { type: 'string', default: 'float32' },
+  /** `webgpu`: on the graphics card. */
+  backend: { type: 'string', default: 'cpu' },
   page: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
@@ -262,10 +202,14 @@ const options = {
 export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
   const { shape } = values;
-  if (shapes[shape] === undefined)
-    throw new Error(`unknown shape ${shape}; known are ${Object.keys(shapes).join(', ')}`);
+  if (trainingShapes[shape] === undefined)
+    throw new Error(`unknown shape ${shape}; known are ${Object.keys(trainingShapes).join(', ')}`);
   const threads = Number(values.threads);
   const steps = Number(values.steps);
+  if (values.backend === 'webgpu') {
+    await runOnCard(shape, { steps, page: values.page, json: values.json });
+    return;
+  }
   const hasTorch = spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0;
   const fixedPoint = await exactByteProducts();
   const ours: Own[] = [];
@@ -306,7 +250,7 @@ export async function run(args: string[]): Promise<void> {
     peers.pytorch ? `${(speed.tokensPerSecond / peers.pytorch.tokensPerSecond).toFixed(2)}x` : '',
     (speed.peakRssBytes / 1e9).toFixed(2),
   ];
-  const { configuration, batch, length, learned } = shapes[shape];
+  const { configuration, batch, length, learned } = trainingShapes[shape];
   const title = `${shape}: ${(countParameters(configuration).total / 1e6).toFixed(1)} M parameters, ${batch} x ${length} tokens${learned < length - 1 ? ` (${learned} of each learned)` : ''}, ${threads} threads, median of ${values.rounds} rounds`;
   const speeds = [
     ['engine', 'tokens/s', 'PyTorch fp32 = 1', 'peak RSS GB'],

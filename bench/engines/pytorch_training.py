@@ -1,6 +1,6 @@
 """The peer of `bench -- training`: one optimiser step of a Qwen3-shaped ternary student (BitLinear, SubLN before o and down) in PyTorch.
 
-Reads one JSON document from standard input: {"shape": {...}, "batch", "length", "learned", "threads", "steps", "bf16"}; prints {"tokensPerSecond",
+Reads one JSON document from standard input: {"shape": {...}, "batch", "length", "learned", "threads", "steps", "bf16", "device" (default "cpu")}; prints {"tokensPerSecond",
 "peakRssBytes", "losses"}. Written as a practitioner would write it: scaled_dot_product_attention, fused AdamW, fake quantisation in torch.
 """
 import json, math, resource, statistics, sys, time
@@ -80,17 +80,18 @@ class Model(nn.Module):
 job = json.load(sys.stdin)
 torch.manual_seed(1)
 torch.set_num_threads(job["threads"])
+device = job.get("device", "cpu")
 s, batch, length = job["shape"], job["batch"], job["length"]
-model = Model(s)
+model = Model(s).to(device)
 optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
 frequency = s["ropeTheta"] ** (-torch.arange(0, s["headSize"], 2) / s["headSize"])
 angle = torch.outer(torch.arange(length), frequency).repeat(1, 2)
-cos, sin = angle.cos(), angle.sin()
+cos, sin = angle.cos().to(device), angle.sin().to(device)
 seconds, losses = [], []
 for step in range(job["steps"] + 1):
-    ids = torch.randint(s["vocabSize"], (batch, length))
+    ids = torch.randint(s["vocabSize"], (batch, length), device=device)
     started = time.perf_counter()
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job["bf16"]):
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=job["bf16"]):
         logits = model(ids, cos, sin, job["learned"])
         loss = F.cross_entropy(logits.reshape(-1, s["vocabSize"]).float(), ids[:, -job["learned"]:].reshape(-1))
     optimiser.zero_grad(set_to_none=True)

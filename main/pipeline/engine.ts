@@ -5,6 +5,9 @@ import type { Recipe } from '../contract/recipe.ts';
 import type { EngineOptions } from '../graph/backend.ts';
 import { findWebGpu, requestCard } from '../graph/webgpu/component.ts';
 import { identityOf, keptVerdict, openTrustedCard, type TrustedCard } from '../graph/webgpu/trust.ts';
+import type { ModelConfiguration } from '../models/configuration.ts';
+import type { TernaryArithmetic } from '../models/decoder-layer.ts';
+import { layerProblem } from '../training/layer-check.ts';
 import type { JobContext } from './job.ts';
 
 /** A job has one card, whatever it trains on it. */
@@ -36,6 +39,30 @@ export async function engineOf(
   }
   const { backend, verdict } = await card;
   return { options: { threads, backend }, computesOn: inWords(verdict.card) };
+}
+
+/** Shapes that were checked in this job. */
+const checkedLayers = new Set<string>();
+
+/**
+ * Holds one layer of the shape that is to be trained against the processor, where a card trains it.
+ * @throws TritsmithError `unsupported` where the card computes it wrongly
+ */
+export async function assertLayer(
+  configuration: ModelConfiguration,
+  { options: { backend, threads }, computesOn }: Awaited<ReturnType<typeof engineOf>>,
+  arithmetic: TernaryArithmetic,
+): Promise<void> {
+  const key = JSON.stringify([{ ...configuration, layers: 1 }, arithmetic]);
+  if (!backend || checkedLayers.has(key)) return;
+  const problem = await layerProblem(configuration, backend, threads, arithmetic);
+  if (problem !== null)
+    throw new TritsmithError('unsupported', 'gpu.not-trusted', {
+      name: computesOn!,
+      operation: 'a layer of this model',
+      problem,
+    });
+  checkedLayers.add(key);
 }
 
 /** Ends the use of the card; nothing happens where there is none. */

@@ -11,6 +11,7 @@ import { optimiserSettings } from '../contract/recipe.ts';
 import { cardForTests, needsCard, webGpuForTests } from '../testing/webgpu.ts';
 import { packMicroBatch } from './batches.ts';
 import { AdamW } from './optimiser.ts';
+import { layerProblem } from './layer-check.ts';
 import { TrainingStep } from './training-step.ts';
 
 const student = tinyConfiguration({
@@ -64,6 +65,28 @@ async function prepare(backend: Backend | undefined, distils: boolean, recompute
   return { network, step, gradients: new ParameterBuffer(parameters.specifications) };
 }
 
+/** The same, but what layers give is off by a fiftieth. */
+function wrong(backend: Backend): Backend {
+  return {
+    ...backend,
+    createSession: async (program, options) => {
+      const session = await backend.createSession(program, options);
+      return {
+        program,
+        release: () => session.release(),
+        run: async (sizes, feeds, results) => {
+          await session.run(sizes, feeds, results);
+          const { output } = results;
+          if (!(output instanceof Float32Array)) return;
+          await backend.memory.read(output);
+          output.set(output.map((value) => 0.98 * value));
+          backend.memory.changed(output);
+        },
+      };
+    },
+  };
+}
+
 describe.skipIf(webGpuForTests() === null)(`training steps on a graphics card ${needsCard}`, () => {
   let device: Device;
   let backend: Backend;
@@ -112,5 +135,10 @@ describe.skipIf(webGpuForTests() === null)(`training steps on a graphics card ${
     if (distils)
       for (const { name, ternary } of expected.gradients.specifications)
         if (ternary) expect(found.network.ternary(name)).toEqual(expected.network.ternary(name));
+  });
+
+  it('a layer of the shape that is to be trained is as on the processor, and one that is off by a fiftieth is found out', async () => {
+    expect(await layerProblem(student, backend, 1)).toBeNull();
+    expect(await layerProblem(student, wrong(backend), 1)).toBe('its values differ by 2.0e-2 of their size');
   });
 });

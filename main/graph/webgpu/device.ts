@@ -69,6 +69,7 @@ export class Device {
   /** Operations of the commands that were gathered. */
   #gathered = 0;
   #submissions = 0;
+  #bytes = 0;
   #checks: Promise<GpuError | null>[] = [];
   #lost: string | null = null;
   #counts = noWork();
@@ -94,6 +95,11 @@ export class Device {
   /** How many there were. */
   get submissions(): number {
     return this.#submissions;
+  }
+
+  /** Bytes of all buffers that `create` and `take` made and that live. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Kernels that were compiled. */
@@ -159,7 +165,13 @@ export class Device {
     this.gpu.pushErrorScope('out-of-memory');
     const buffer = this.gpu.createBuffer({ size: Math.max(4, bytes), usage: use });
     this.#checks.push(this.gpu.popErrorScope());
+    this.#bytes += buffer.size;
     return buffer;
+  }
+
+  destroy(buffer: GpuBuffer): void {
+    this.#bytes -= buffer.size;
+    buffer.destroy();
   }
 
   /** Gives a buffer back; commands that come later may use it at once. */
@@ -250,7 +262,7 @@ export class Device {
       });
       staging.unmap();
     } finally {
-      staging.destroy();
+      this.destroy(staging);
     }
     this.#counts.downloadedBytes += size;
   }

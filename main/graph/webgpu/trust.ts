@@ -10,7 +10,7 @@ import { native } from '../../../native/index.ts';
 import { type CardIdentity, type CardVerdict, cardVerdict } from '../../contract/cards.ts';
 import { componentsFolder } from '../../contract/data-folder.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { Backend, ElementBuffer } from '../backend.ts';
+import { type Backend, type ElementBuffer, hostMemory } from '../backend.ts';
 import { differentiate } from '../differentiate.ts';
 import { largestDeviation, prepareCase } from '../gradient-check.ts';
 import { Graph } from '../graph.ts';
@@ -24,7 +24,7 @@ import { Device } from './device.ts';
 import { webGpuBackend } from './webgpu-backend.ts';
 
 /** To be raised with every kernel or check that changes. */
-export const checksVersion = 1;
+export const checksVersion = 2;
 
 /** Elements of each input that are moved for finite differences: the other check sees all of them. */
 const differences = 5;
@@ -102,6 +102,29 @@ async function ternaryProblem(backend: Backend): Promise<string | null> {
   return null;
 }
 
+const sums = 'sums of gradients';
+
+/** What the card adds to arrays that it keeps, beside the host's sums. @returns what differs */
+async function sumsProblem({ memory }: Backend): Promise<string | null> {
+  const [rows, width] = [7, 150];
+  const random = noise(5);
+  const values = new Float32Array(rows * width).map(random);
+  const source = new Float32Array(rows * width).map(random);
+  const places = Int32Array.of(3, 0, 3);
+  const found = [];
+  for (const each of [hostMemory, memory]) {
+    const target = values.slice();
+    each.keep(target);
+    await each.add(target, source);
+    await each.addRows(target, places, width, source.subarray(0, places.length * width), -0.5);
+    await each.read(target);
+    each.drop(target);
+    found.push(target);
+  }
+  const off = distance(found[0]!, found[1]!);
+  return off < tolerance ? null : `they are off by ${off.toExponential(1)} of the largest value`;
+}
+
 /** What is wrong with an operation on a card; null: nothing. */
 async function problemOf(operation: (typeof operationCases)[number], backend: Backend): Promise<string | null> {
   const [expected, found] = [
@@ -132,6 +155,7 @@ export async function checkCard(card: CardIdentity, backend: Backend): Promise<C
       () => problemOf(operation, backend),
     ]),
     [ternaryLayer, () => ternaryProblem(backend)],
+    [sums, () => sumsProblem(backend)],
   ];
   for (const [operation, check] of checks) {
     const problem = await check().catch((error: unknown) => {

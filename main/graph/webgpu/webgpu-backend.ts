@@ -137,7 +137,7 @@ export class WebGpuSession implements Session {
   }
 
   release(): Promise<void> {
-    for (const buffer of [...this.#constants.values(), ...this.#dimensions.values()]) buffer.destroy();
+    for (const buffer of [...this.#constants.values(), ...this.#dimensions.values()]) this.#device.destroy(buffer);
     return Promise.resolve();
   }
 }

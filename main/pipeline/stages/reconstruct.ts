@@ -18,7 +18,7 @@ import { HiddenFile } from '../../training/hidden-file.ts';
 import { relativeError } from '../../training/relative-error.ts';
 import { train } from '../../training/trainer.ts';
 import { type WindowBatch, WindowStep } from '../../training/window-step.ts';
-import { engineOf } from '../engine.ts';
+import { assertLayer, engineOf } from '../engine.ts';
 import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
 import { stageSource, stageSteps, studentConfiguration, studentSource } from '../models-of-recipe.ts';
 import { embedRows, loadWindow, saveWindows, windowConfiguration, writeWindow } from './layer-windows.ts';
@@ -254,13 +254,16 @@ class Reconstruction {
     const { optimiser, soften } = this.#settings;
     const { first, count } = window;
     const configuration = windowConfiguration(this.#configuration, window);
-    const { options, computesOn } = await engineOf(recipe, this.#context);
+    const engine = await engineOf(recipe, this.#context);
+    const { options, computesOn } = engine;
+    const arithmetic = { products: 'float32' } as const;
+    await assertLayer(configuration, engine, arithmetic);
     const network = await Network.create(configuration, await loadWindow(this.#source, this.#configuration, window), {
       ...options,
       mode: 'training',
       recomputeActivations: recipe.recomputeActivations,
       roundedProducts: recipe.roundedProducts ?? false,
-      arithmetic: { products: 'float32' },
+      arithmetic,
     });
     const fingerprint = textSha256(JSON.stringify([this.#rows.fingerprint, first, count]));
     const before = this.#done;

@@ -21,7 +21,7 @@ import type { StepChoice } from '../evaluate/step-choice.ts';
 import type { TrainingEvaluation } from '../evaluate/training-evaluation.ts';
 import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
 import { assertSame } from '../ranks.ts';
-import { engineOf } from '../engine.ts';
+import { assertLayer, engineOf } from '../engine.ts';
 import { findsCodes } from '../models-of-recipe.ts';
 import { saveModel } from './save-model.ts';
 import { type DecidedTraining, trainingDigest, trainingDigest010 } from './what-decides.ts';
@@ -97,13 +97,16 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
   const { job, folder, recipe, source, configuration, batches, optimiser, totalSteps } = stage;
   const kept = stage.keptLayers ?? null;
   const parameters = await loadParameters(source, configuration, { kept });
-  const { options, computesOn } = await engineOf(recipe, context);
+  const engine = await engineOf(recipe, context);
+  const { options, computesOn } = engine;
+  const arithmetic = await arithmeticOf(stage);
+  await assertLayer(configuration, engine, arithmetic);
   const network = await Network.create(configuration, parameters, {
     ...options,
     mode: 'training',
     recomputeActivations: recipe.recomputeActivations,
     roundedProducts: recipe.roundedProducts ?? false,
-    arithmetic: await arithmeticOf(stage),
+    arithmetic,
   });
   warnOfFewSteps(network, stage, context);
   const collective = collectiveOf(context);
