@@ -67,7 +67,7 @@ export function engineOf({ changes }: Pick<DraftContent, 'changes'>): Engine {
 }
 
 export function withEngine(draft: DraftContent, engine: Engine): DraftContent {
-  const { engine: _, ...others } = draft.changes;
+  const others = Object.fromEntries(Object.entries(draft.changes).filter(([path]) => path !== 'engine'));
   return { ...draft, changes: engine === 'cpu' ? others : { ...others, engine } };
 }
 

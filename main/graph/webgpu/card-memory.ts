@@ -109,7 +109,7 @@ export class CardMemory implements BackendMemory {
       kept.newer = 'neither';
     }
     kept.usedAt = this.#device.submissions;
-    return kept.buffer!;
+    return kept.buffer;
   }
 
   /**
