@@ -49,6 +49,8 @@ export interface TernaryArithmetic {
   readonly products?: 'int8' | 'float32';
   /** Going backward; `int16` needs int8 products, and is `float32` where a matrix has several scales. Default `float32`. */
   readonly gradients?: GradientArithmetic;
+  /** See `TernaryWeight`; for cards. */
+  readonly codesAlone?: boolean;
 }
 
 /** Forward products of a model: where a row has several scales, the sums under each can't stay whole numbers. */
@@ -111,6 +113,7 @@ export function decoderLayer(
       return ternaryLinear(graph, quantised, {
         values: weight,
         transposed: products === 'int8' ? graph.input(transposedName(name), [shape[1], shape[0]], 'int8') : null,
+        codesAlone: arithmetic.codesAlone ?? false,
         delta: graph.input(deltaName(name), scaleShape(configuration.quantisation, shape)),
       });
     });

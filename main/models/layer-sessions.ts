@@ -35,7 +35,10 @@ export interface BackwardPass {
 /** Builds the layer's programs; `relation` adds gradients that enter at q, k and v. */
 function layerPasses(configuration: ModelConfiguration, options: NetworkOptions, relation: boolean): Passes {
   const graph = new Graph('layer');
-  const layer = decoderLayer(graph, configuration, options.arithmetic);
+  const layer = decoderLayer(graph, configuration, {
+    ...options.arithmetic,
+    codesAlone: options.backend !== undefined,
+  });
   const forwardNodes = graph.nodes.length;
   const seeds = new Map<Value, Value>([[layer.output, graph.input('d.output', layer.output.shape)]]);
   if (relation)
@@ -58,7 +61,7 @@ function layerPasses(configuration: ModelConfiguration, options: NetworkOptions,
 export function keptLayerBytes(
   configuration: ModelConfiguration,
   tokens: { readonly batch: number; readonly length: number },
-  options: Pick<NetworkOptions, 'recomputeActivations' | 'arithmetic'>,
+  options: Pick<NetworkOptions, 'recomputeActivations' | 'arithmetic' | 'backend'>,
 ): number {
   const { kept } = layerPasses(configuration, { ...options, threads: 1, mode: 'training' }, false);
   const bindings = { B: tokens.batch, T: tokens.length, P: tokens.length };

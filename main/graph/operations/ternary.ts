@@ -55,6 +55,8 @@ export interface TernaryWeight {
   readonly values: Value;
   /** The values as int8 `[K, O]`, for the product in the forward pass; null: computed in float32, as values between ternary ones need. */
   readonly transposed: Value | null;
+  /** The pass backward reads `transposed` too, so that float32 values are needed nowhere. A card's kernels do that; ONNX Runtime multiplies no float32 by int8. */
+  readonly codesAlone?: boolean;
   readonly delta: Value;
 }
 
@@ -99,13 +101,15 @@ export function ternaryLinear(graph: Graph, x: QuantisedActivation, weight: Tern
     : matmul(graph, x.integers, weight.values, shape, { transposeB: true });
   const scales = graph.node1('Mul', [x.scale, weight.delta], byRow ? shape : x.scale.shape, { cheap: true });
   const y = multiply(graph, product, scales, false);
+  const back = (dy: Value): Value =>
+    weight.codesAlone && weight.transposed
+      ? matmul(graph, dy, weight.transposed, x.source.shape, { transposeB: true })
+      : matmul(graph, dy, weight.values, x.source.shape);
   graph.record([x.source, weight.values], [y], ([dy]) =>
     x.signed
       ? fixedPointGradients(graph, x.signed, weight, dy!)
       : [
-          byRow
-            ? matmul(graph, multiply(graph, dy!, weight.delta), weight.values, x.source.shape)
-            : multiply(graph, matmul(graph, dy!, weight.values, x.source.shape), weight.delta),
+          byRow ? back(multiply(graph, dy!, weight.delta)) : multiply(graph, back(dy!), weight.delta),
           matmul(graph, asRows(graph, multiply(graph, dy!, x.scale)), asRows(graph, x.integers), weight.values.shape, {
             transposeA: true,
           }),

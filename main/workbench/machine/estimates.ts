@@ -156,13 +156,13 @@ function diskAtOnce(terms: readonly DiskTerm[]): DiskTerm[] {
   return terms.filter((term) => !(passing as readonly string[]).includes(term.id) || largest.includes(term));
 }
 
-/** Of a step's memory what a card holds: of the trained model weights and gradients, not the two moments. */
+/** Of a step's memory what a card holds: of each parameter its gradient and the weight that computes, a byte where it is ternary; moments and latent weights stay with the processor. */
 function cardBytesOf(terms: readonly MemoryTerm[]): number {
-  return sumOf(
-    terms
-      .filter(({ id }) => id !== 'engine')
-      .map((each) => (each.id === 'trained' ? { ...each, bytes: each.bytes / 2 } : each)),
-  );
+  return terms.reduce((sum, { id, bytes, params }) => {
+    if (id === 'engine') return sum;
+    if (id === 'trained') return sum + 8 * params.parameters;
+    return sum + (id === 'ternary' ? -3 * params.parameters : bytes);
+  }, 0);
 }
 
 function besideMachine(found: RecipeForecast, folder: string): RecipeEstimate {
