@@ -16,13 +16,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { toJavaScript } from './javascript.ts';
 import { makePackage } from './package.ts';
 import { root } from '../node.mjs';
 import { run } from './run.ts';
-import { targetNamed } from './targets.ts';
+import { nodePackage, targetNamed } from './targets.ts';
 
 /** As README.txt of the archive says. */
 export const glibcFloor = 34;
@@ -49,6 +49,35 @@ export function newestGlibc(folder: string): { readonly minor: number; readonly 
     if (minor > most.minor) most = { minor, path };
   }
   return most;
+}
+
+/** Packages of an unpacked archive, and its Node, for which it holds no terms. */
+export function withoutTerms(folder: string): string[] {
+  const packagesIn = (modules: string): string[] =>
+    readdirSync(modules).flatMap((entry) => {
+      const names = entry.startsWith('@')
+        ? readdirSync(join(modules, entry)).map((name) => `${entry}/${name}`)
+        : [entry];
+      return names.flatMap((name) => {
+        const inner = join(modules, name, 'node_modules');
+        return [name, ...(existsSync(inner) ? packagesIn(inner) : [])];
+      });
+    });
+  const listed = readFileSync(join(folder, 'licences', 'README.txt'), 'utf8');
+  return [nodePackage(targetNamed('linux-x64')), ...packagesIn(join(folder, 'engine', 'node_modules'))].filter(
+    (name) => {
+      const text = `${name.replaceAll('/', '-')}.txt`;
+      const path = join(folder, 'licences', text);
+      return !listed.includes(`(${text})`) || !existsSync(path) || readFileSync(path).length < 100;
+    },
+  );
+}
+
+function checkTerms(folder: string): void {
+  const lacking = withoutTerms(folder);
+  if (!existsSync(join(folder, 'licences', 'libc++.txt'))) lacking.push('libc++');
+  if (lacking.length > 0) throw new Error(`The archive holds no terms of ${lacking.join(', ')}.`);
+  say('ok: every package, Node and the addon come with their terms');
 }
 
 function checkFloor(folder: string): void {
@@ -188,6 +217,7 @@ if (import.meta.main) {
       async (folder) => {
         await run('tar', ['-xzf', archive, '-C', folder, '--no-same-owner']);
         checkFloor(folder);
+        checkTerms(join(folder, basename(archive, '.tar.gz')));
       },
       (text) => void process.stdout.write(text),
     );
