@@ -26,6 +26,6 @@ export function calledAs(env: NodeJS.ProcessEnv = process.env, system: string = 
 export const asCalled = (text: string, command = calledAs()): string => text.replaceAll(toType, () => `${command} `);
 
 /** Writes a text of ours to standard output, where JSON and what models say go as they are. */
-export const tell = ({ out }: { out(this: void, text: string): void }, text: string): void => {
+export const tell = ({ out }: { out: (text: string) => void }, text: string): void => {
   out(asCalled(text));
 };
