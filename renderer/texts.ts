@@ -1356,7 +1356,7 @@ export const texts = {
         'The one that the environment variables name cannot be used; one that is set here goes before it.',
     },
     effect:
-      'Your IT department knows the address. It is kept in the workspace, with a password if there is one in it. Certificates that this system trusts are trusted.',
+      'Your IT department knows the address. The proxy of your system settings, and one that a script (PAC) chooses, are not read: enter the address here. It is kept in the workspace, with a password if there is one in it. Certificates that this system trusts are trusted.',
   },
   machine: {
     title: 'This machine',

@@ -16,6 +16,8 @@ export async function pack(folder: string, path: string): Promise<void> {
   if (path.endsWith('.zip')) await zip(folder, draft);
   else {
     const same = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', `--mtime=${when.toISOString()}`];
+    // For every user of the machine that it is unpacked on, whatever the umask here was.
+    same.push('--mode=u=rwX,go=rX');
     const parent = dirname(folder);
     await run('tar', [
       '--use-compress-program=gzip -n -6',

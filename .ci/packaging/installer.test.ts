@@ -36,6 +36,11 @@ describe('the icon', () => {
     expect(() => shapesOf('<svg><ellipse rx="1"/></svg>')).toThrow('ellipse');
   });
 
+  it("of a window on Linux is the drawing's picture", () => {
+    const drawn = png(draw(shapesOf(readFileSync(svg, 'utf8')), 256), 256);
+    expect(readFileSync(join(dirname(svg), 'icon.png')).equals(drawn)).toBe(true);
+  });
+
   it('comes in the formats of the systems, whose headers tell where each picture lies', () => {
     writeIcons(svg, folder);
     const big = readFileSync(join(folder, 'icons', '1024x1024.png'));

@@ -11,6 +11,8 @@ import { buildInstallers, inspectUnpacked, stageApp, writeResources, writeStandI
 import { makePackage } from './package.ts';
 import { targetNamed } from './targets.ts';
 
+// Whoever uses what is installed is another user than who made it.
+process.umask(0o022);
 const { values } = parseArgs({
   options: {
     platform: { type: 'string' },

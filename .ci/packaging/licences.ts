@@ -43,9 +43,10 @@ async function onnxRuntimeNotices(): Promise<string> {
 /**
  * A text for each package and library, and a list of them as README.txt.
  * @param installed folder that the target's `node_modules` is in
+ * @param fetched false leaves out what comes from PyPI: ONNX Runtime's notices, and the terms of what zig links into the addon
  * @throws Error that names what states no terms
  */
-export async function licenceTexts(target: Target, installed: string): Promise<LicenceText[]> {
+export async function licenceTexts(target: Target, installed: string, fetched = true): Promise<LicenceText[]> {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
     version: string;
     dependencies: Record<string, string>;
@@ -61,6 +62,7 @@ export async function licenceTexts(target: Target, installed: string): Promise<L
     lines.push(`${name} ${version}: ${licence} (${file})`);
   };
   for (const { name, version, licence, path } of packages) {
+    if (!fetched && name === 'onnxruntime-node') continue;
     const text =
       name === 'onnxruntime-node'
         ? await onnxRuntimeNotices()
@@ -75,7 +77,7 @@ export async function licenceTexts(target: Target, installed: string): Promise<L
     }
     add(name, version, licence, text);
   }
-  for (const [name, path] of linked[target.platform])
+  for (const [name, path] of fetched ? linked[target.platform] : [])
     add(name, 'of zig', 'see text', readFileSync(join(await zigFolder(), path), 'utf8'));
   const list = `Tritsmith ${manifest.version} is MIT licensed. It holds these packages and libraries:\n\n${lines.sort().join('\n')}\n`;
   return [...texts, { name: 'README.txt', text: list }];

@@ -223,8 +223,12 @@ describe('an archive', () => {
       }
       expect(digests[0]).toBe(digests[1]);
     }
+    chmodSync(join(place, 'b'), 0o700);
+    await pack(place, join(folder, '1.tar.gz'));
     const listed = spawnSync('tar', ['-tvf', join(folder, '1.tar.gz')], { encoding: 'utf8' }).stdout;
     expect(listed).toMatch(/^-rwxr-xr-x 0\/0 .* thing-1\/run$/m);
+    expect(listed).toMatch(/^drwxr-xr-x 0\/0 .* thing-1\/b\/$/m);
+    expect(listed).toMatch(/^-rw-r--r-- 0\/0 .* thing-1\/b\/c\.txt$/m);
     const zipped = unzipSync(readFileSync(join(folder, '1.zip')));
     expect(Object.keys(zipped).sort()).toEqual(['thing-1/b/c.txt', 'thing-1/run']);
     expect(Buffer.from(zipped['thing-1/b/c.txt']!).toString()).toBe('text');

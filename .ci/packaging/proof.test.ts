@@ -1,14 +1,15 @@
 /**
  * The archive of this machine, put together from what is built and installed here, used where there is nothing else. `npm run package:test` does the same with the
- * released one, whose addon and licences need zig and wheels from the Python package index; here the addon is the compiled one, and there are no licences.
+ * released one, whose addon needs zig, and some of whose licences come in wheels from the Python package index; here the addon is the compiled one, and those are left out.
  */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildPageWhenDue } from '../../main/shell/server/page-build.ts';
 import { addonPath } from '../../native/addon.ts';
 import { root } from '../node.mjs';
+import { licenceTexts } from './licences.ts';
 import { layOut } from './package.ts';
-import { glibcFloor, newestGlibc, prove } from './proof.ts';
+import { glibcFloor, newestGlibc, prove, withoutTerms } from './proof.ts';
 import { targetNamed } from './targets.ts';
 
 describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('the archive of linux-x64', () => {
@@ -16,8 +17,11 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('the arc
     buildPageWhenDue(() => undefined);
     let said = '';
     const passed = await prove(
-      (folder) => {
-        const laid = layOut(targetNamed('linux-x64'), folder, { addon: addonPath(), installed: root, licences: [] });
+      async (folder) => {
+        const target = targetNamed('linux-x64');
+        const licences = await licenceTexts(target, root, false);
+        const laid = layOut(target, folder, { addon: addonPath(), installed: root, licences });
+        expect(withoutTerms(laid)).toEqual(['onnxruntime-node']);
         // Our own is compiled for the machine that it was compiled on.
         for (const part of ['bin', 'node_modules'])
           expect(newestGlibc(join(laid, 'engine', part)).minor).toBeLessThanOrEqual(glibcFloor);

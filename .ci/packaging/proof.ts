@@ -1,7 +1,8 @@
 /**
- * `npm run package:test [-- --archive <file>]`: makes the archive of linux-x64, unpacks it into a root file system with nothing else but the C and C++ library and a
- * shell, and uses it there: read-only, in a path with blanks and umlauts, without HOME, as two other users at once, in a network namespace without a route. What the
- * machine does not lend (namespaces, other users) is said and left out; the rest is shown all the same.
+ * `npm run package:test [-- --platform linux-x64|linux-arm64] [--archive <file>] [--emulator <program>]`: makes the archive, unpacks it into a root file system with
+ * nothing else but the C and C++ library and a shell, and uses it there: read-only, in a path with blanks and umlauts, without HOME, as two other users at once, in a
+ * network namespace without a route. What the machine does not lend (namespaces, other users) is said and left out; the rest is shown all the same. On linux-x64,
+ * linux-arm64 is run by QEMU's user emulation (`emulation.ts`).
  */
 import { spawn, spawnSync } from 'node:child_process';
 import {
@@ -16,13 +17,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { armLibraries, armLoader, emulated, isEmulated } from './emulation.ts';
 import { toJavaScript } from './javascript.ts';
 import { makePackage } from './package.ts';
 import { root } from '../node.mjs';
 import { run } from './run.ts';
-import { targetNamed } from './targets.ts';
+import { nodePackage, type Target, targetNamed } from './targets.ts';
 
 /** As README.txt of the archive says. */
 export const glibcFloor = 34;
@@ -51,14 +53,41 @@ export function newestGlibc(folder: string): { readonly minor: number; readonly 
   return most;
 }
 
+/** Packages of an unpacked archive, and its Node, for which it holds no terms. */
+export function withoutTerms(folder: string, target = targetNamed('linux-x64')): string[] {
+  const packagesIn = (modules: string): string[] =>
+    readdirSync(modules).flatMap((entry) => {
+      const names = entry.startsWith('@')
+        ? readdirSync(join(modules, entry)).map((name) => `${entry}/${name}`)
+        : [entry];
+      return names.flatMap((name) => {
+        const inner = join(modules, name, 'node_modules');
+        return [name, ...(existsSync(inner) ? packagesIn(inner) : [])];
+      });
+    });
+  const listed = readFileSync(join(folder, 'licences', 'README.txt'), 'utf8');
+  return [nodePackage(target), ...packagesIn(join(folder, 'engine', 'node_modules'))].filter((name) => {
+    const text = `${name.replaceAll('/', '-')}.txt`;
+    const path = join(folder, 'licences', text);
+    return !listed.includes(`(${text})`) || !existsSync(path) || readFileSync(path).length < 100;
+  });
+}
+
+function checkTerms(folder: string, target: Target): void {
+  const lacking = withoutTerms(folder, target);
+  if (!existsSync(join(folder, 'licences', 'libc++.txt'))) lacking.push('libc++');
+  if (lacking.length > 0) throw new Error(`The archive holds no terms of ${lacking.join(', ')}.`);
+  say('ok: every package, Node and the addon come with their terms');
+}
+
 function checkFloor(folder: string): void {
   const { minor, path } = newestGlibc(folder);
   if (minor > glibcFloor) throw new Error(`${path} asks for glibc 2.${String(minor)}.`);
   say(`ok: no binary asks for more than glibc 2.${String(minor)}`);
 }
 
-/** Copies the libraries and a shell of this machine, where the loader looks for them. */
-async function furnish(place: string): Promise<void> {
+/** Copies the libraries and a shell of this machine, where the loader looks for them; for another processor also the libraries of its own. */
+async function furnish(place: string, target: Target): Promise<void> {
   const cached = await run('ldconfig', ['-p']);
   const take = (path: string, to: string): void => {
     mkdirSync(dirname(join(place, to)), { recursive: true });
@@ -71,7 +100,9 @@ async function furnish(place: string): Promise<void> {
       [];
     if (file === undefined || path === undefined) throw new Error(`This machine has no ${name}.`);
     take(path, `lib/${file}`);
+    if (target.arch === 'arm64') take(join(armLibraries, file), `lib/aarch64-linux-gnu/${file}`);
   }
+  if (target.arch === 'arm64') take(join(armLibraries, armLoader), `lib/${armLoader}`);
   take('/lib64/ld-linux-x86-64.so.2', 'lib64/ld-linux-x86-64.so.2');
   take('/bin/sh', 'bin/sh');
   for (const name of ['dev', 'proc', 'tmp']) mkdirSync(join(place, name));
@@ -129,6 +160,7 @@ function through(
 export async function prove(
   unpack: (folder: string) => Promise<void> | void,
   tell: (text: string) => void,
+  target: Target = targetNamed('linux-x64'),
 ): Promise<boolean> {
   const place = mkdtempSync(join(tmpdir(), 'tritsmith-proof-'));
   chmodSync(place, 0o755);
@@ -140,7 +172,7 @@ export async function prove(
     mkdirSync(join(place, home), { recursive: true });
     await unpack(join(place, home));
     const name = readdirSync(join(place, home))[0]!;
-    await furnish(place);
+    await furnish(place, target);
     mkdirSync(join(place, 'proof'));
     const script = readFileSync(join(root, '.ci', 'packaging', 'inside.ts'), 'utf8');
     writeFileSync(join(place, 'proof', 'inside.mjs'), toJavaScript(script, '.ci/packaging/inside.ts', existsSync));
@@ -175,23 +207,37 @@ export async function prove(
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { archive: { type: 'string' } } });
-  if (process.platform !== 'linux' || process.arch !== 'x64') {
-    say(`NOT SHOWN HERE: this runs on linux-x64 alone, and here is ${process.platform}-${process.arch}.`);
+  const { values } = parseArgs({
+    options: {
+      archive: { type: 'string' },
+      platform: { type: 'string', default: 'linux-x64' },
+      emulator: { type: 'string', default: 'qemu-aarch64' },
+    },
+  });
+  const target = targetNamed(values.platform);
+  if (process.platform !== 'linux' || process.arch !== 'x64' || target.platform !== 'linux') {
+    say(
+      `NOT SHOWN HERE: ${target.name} on ${process.platform}-${process.arch} (docs/release.md says how it was tried).`,
+    );
   } else {
     const begun = performance.now();
     const out = join(root, 'dist');
     mkdirSync(out, { recursive: true });
-    const archive =
-      values.archive === undefined ? await makePackage(targetNamed('linux-x64'), out) : resolve(values.archive);
-    const passed = await prove(
-      async (folder) => {
-        await run('tar', ['-xzf', archive, '-C', folder, '--no-same-owner']);
-        checkFloor(folder);
-      },
-      (text) => void process.stdout.write(text),
-    );
-    say(`${passed ? 'ok' : 'FAILED'}: ${archive} (${((performance.now() - begun) / 1000).toFixed(0)} s)`);
+    const archive = values.archive === undefined ? await makePackage(target, out) : resolve(values.archive);
+    const passed =
+      target.arch === 'arm64' && !isEmulated()
+        ? await emulated(values.emulator, [import.meta.filename, '--platform', target.name, '--archive', archive])
+        : await prove(
+            async (folder) => {
+              await run('tar', ['-xzf', archive, '-C', folder, '--no-same-owner']);
+              checkFloor(folder);
+              checkTerms(join(folder, basename(archive, '.tar.gz')), target);
+            },
+            (text) => void process.stdout.write(text),
+            target,
+          );
+    if (!isEmulated())
+      say(`${passed ? 'ok' : 'FAILED'}: ${archive} (${((performance.now() - begun) / 1000).toFixed(0)} s)`);
     process.exitCode = passed ? 0 : 1;
   }
 }

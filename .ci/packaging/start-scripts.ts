@@ -48,9 +48,9 @@ const needs: Record<Target['platform'], string> = {
   linux:
     'Linux with glibc 2.34 or newer and libstdc++, as Debian 12, Ubuntu 22.04, Fedora 35, RHEL 9 and what came after have them (not Alpine).',
   darwin:
-    'macOS 13.5 or newer on Apple silicon. The program is not signed: the first time, open start-tritsmith.command with a right click, then "Open".',
+    'macOS 13.5 or newer on Apple silicon (M1 and newer). The program is not signed, and macOS refuses what was downloaded and is not. Once, in Terminal:\n  xattr -dr com.apple.quarantine <this folder>',
   win32:
-    'Windows 10 or 11. If it says that Microsoft\'s Visual C++ library is missing: install the "Visual C++ Redistributable for Visual Studio 2022 (x64)", or, without an administrator, put msvcp140.dll, msvcp140_1.dll, msvcp140_atomic_wait.dll, vcruntime140.dll and vcruntime140_1.dll of a machine that has it into engine\\\\bin.',
+    'Windows 10 or 11. The program is not signed: where Windows "protected your PC", choose "More info", then "Run anyway". If it says that Microsoft\'s Visual C++ library is missing: install the "Visual C++ Redistributable for Visual Studio 2022 (x64)", or, without an administrator, put msvcp140.dll, msvcp140_1.dll, msvcp140_atomic_wait.dll, vcruntime140.dll and vcruntime140_1.dll of a machine that has it into engine\\\\bin.',
 };
 
 export function startScripts({ platform }: Target, version: string): TextFile[] {

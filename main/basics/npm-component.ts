@@ -85,11 +85,13 @@ function diskFull({ name, bytes }: NpmComponent, details: string): TritsmithErro
 
 function failure(component: NpmComponent, said: string): TritsmithError {
   if (/ENOSPC|EDQUOT/.test(said)) return diskFull(component, said);
-  const why = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ECONNRESET|network/i.test(said)
-    ? 'network'
-    : /EINTEGRITY/.test(said)
-      ? 'integrity'
-      : 'npm';
+  const why = /UNABLE_TO_(VERIFY|GET_ISSUER)|SELF_SIGNED_CERT|CERT_UNTRUSTED/.test(said)
+    ? 'certificate'
+    : /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ECONNRESET|network/i.test(said)
+      ? 'network'
+      : /EINTEGRITY/.test(said)
+        ? 'integrity'
+        : 'npm';
   return new TritsmithError('not-found', 'component.not-installable', { name: component.name, why }, { details: said });
 }
 

@@ -27,12 +27,12 @@ const entries = [
   ['npm run serve', './server/main.ts'],
 ] as const;
 
-/** What the entry says when it ends by itself, which it must with code 1 and without a stack. */
-async function refusal(
+/** What the entry says until it ends by itself, or has started. */
+async function start(
   [, entry, ...options]: (typeof entries)[number],
   args: string[],
   user?: number,
-): Promise<string> {
+): Promise<{ code: number | null; said: string }> {
   const script = fileURLToPath(new URL(entry, import.meta.url));
   const child = spawn(process.execPath, [script, ...options, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -42,16 +42,34 @@ async function refusal(
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
       said += text;
-      // It started after all.
       if (said.includes('Tritsmith is at')) child.kill('SIGKILL');
     });
   const [code] = (await once(child, 'close')) as [number | null];
+  return { code, said };
+}
+
+/** What the entry says when it does not start, which it must with code 1 and without a stack. */
+async function refusal(...what: Parameters<typeof start>): Promise<string> {
+  const { code, said } = await start(...what);
   expect([code, said]).toEqual([1, expect.not.stringMatching(/^\s+at /m)]);
   return said;
 }
 
 describe.each(entries.map((entry) => ({ entry, name: entry[0] })))('$name', ({ entry }) => {
-  it('on a full disk says so, and what to do', async ({ skip }) => {
+  it('on a full disk opens a workspace that was there', async ({ skip }) => {
+    const disk = mountSmallDisk(40);
+    if (disk === null) return skip(noSmallDisk);
+    try {
+      const workspace = join(disk.folder, 'workspace');
+      (await openWorkspace({ folder: workspace, mode: 'write', purpose: 'test' })).close();
+      disk.fill();
+      expect((await start(entry, ['--workspace', workspace])).said).toContain('Tritsmith is at');
+    } finally {
+      disk.unmount();
+    }
+  });
+
+  it('on a full disk says so where there was no workspace yet, and what to do', async ({ skip }) => {
     const disk = mountSmallDisk(1);
     if (disk === null) return skip(noSmallDisk);
     try {

@@ -1,4 +1,7 @@
-import { expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
 import { forkPort } from '../../jobs/fork-port.ts';
 import { asCalled, calledAs, commandNames } from './called.ts';
 import { inProcess } from './fixtures/in-process.ts';
@@ -22,6 +25,20 @@ it('changes what is to be typed, and no path or sentence', () => {
   );
   for (const text of ['/opt/tritsmith run/x', 'a tritsmith student', 'tritsmith runs', 'tritsmith run-4'])
     expect(asCalled(text, command)).toBe(text);
+});
+
+it('stands in what commands say on standard output', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tritsmith-called-'));
+  vi.stubEnv('TRITSMITH_COMMAND', './tritsmith');
+  try {
+    for (const list of [['list'], ['teacher', 'list'], ['remote', 'list']]) {
+      const { out } = await inProcess(forkPort(), ...list, '--workspace', folder);
+      expect([list, out]).toEqual([list, expect.stringMatching(/: \.\/tritsmith [a-z]/)]);
+    }
+  } finally {
+    vi.unstubAllEnvs();
+    rmSync(folder, { recursive: true });
+  }
 });
 
 it('knows every command', async () => {

@@ -24,3 +24,8 @@ export function calledAs(env: NodeJS.ProcessEnv = process.env, system: string = 
 
 /** A text of ours with its commands as they are typed here. */
 export const asCalled = (text: string, command = calledAs()): string => text.replaceAll(toType, () => `${command} `);
+
+/** Writes a text of ours to standard output, where JSON and what models say go as they are. */
+export const tell = ({ out }: { out: (text: string) => void }, text: string): void => {
+  out(asCalled(text));
+};

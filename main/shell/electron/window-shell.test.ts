@@ -3,7 +3,7 @@ import { createORPCClient } from '@orpc/client';
 import { RPCLink } from '@orpc/client/message-port';
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel } from 'node:worker_threads';
@@ -94,6 +94,7 @@ describe('a window', () => {
       sandbox: true,
       nodeIntegration: false,
     });
+    if (process.platform === 'linux') expect(basename(one.windows[0]!.options.icon as string)).toBe('icon.png');
     expect(one.told.menu).toEqual(expect.arrayContaining(['fileMenu', 'editMenu', 'windowMenu']));
     // Its profile is the user's, not the workspace's, which may lie on a share.
     expect(one.told.paths['userData']).toContain(join(folder, 'data', 'Tritsmith', 'windows'));

@@ -5,7 +5,7 @@
 import type * as Electron from 'electron';
 import { existsSync, mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { userDataFolder } from '../../contract/data-folder.ts';
 import { TritsmithError } from '../../contract/errors.ts';
@@ -270,6 +270,8 @@ class WindowShell {
       minHeight: 600,
       show: false,
       autoHideMenuBar: true,
+      // Elsewhere the program brings its icon along, and an installed deb too.
+      ...(process.platform === 'linux' ? { icon: join(this.#places.page, 'icon.png') } : {}),
       webPreferences: {
         preload: this.#places.preload,
         contextIsolation: true,

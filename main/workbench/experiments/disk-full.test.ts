@@ -1,5 +1,5 @@
 /** The workbench itself on a full disk: curves, settings, drafts, notes and new experiments. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -90,5 +90,59 @@ describe.skipIf(disk === null)('a workbench whose disk is full', () => {
     } finally {
       await application.close();
     }
+  });
+});
+
+const large = mountSmallDisk(48);
+afterAll(() => {
+  large?.unmount();
+});
+
+describe.skipIf(large === null)('a workbench that is opened on a full disk', () => {
+  it('says what is full and what to do, and takes what is removed to make room', async () => {
+    const folder = join(large!.folder, 'workspace');
+    const paths = writeCountedFiles(mkdtempSync(join(parent, 'opened-')));
+    const open = async () => {
+      const application = await openCountingApplication(folder);
+      return { application, client: createRouterClient(workbenchRouter(), { context: { application } }) };
+    };
+    const first = await open();
+    const { record } = await first.client.experiments.start({
+      recipe: sampleRecipe('counts', { steps: 700, ...paths }),
+    });
+    await first.client.experiments.cancel({ id: record.id });
+    expect((await first.client.application.information()).notices).toEqual([]);
+    await first.application.close();
+    const experiment = join(folder, 'experiments', record.id);
+    writeFileSync(join(experiment, 'large'), Buffer.alloc(20e6));
+
+    large!.fill();
+    const second = await open();
+    const { notices } = await second.client.application.information();
+    expect(notices).toEqual([expect.stringMatching(/^The disk is full: .* free .*\. Free some space .* or remove/)]);
+    expect(notices[0]).toContain(folder);
+    expect((await second.client.experiments.list()).map(({ id }) => id)).toEqual([record.id]);
+    await second.client.experiments.remove({ id: record.id });
+    await second.application.close();
+
+    const third = await open();
+    expect(existsSync(experiment)).toBe(false);
+    expect(await third.client.experiments.list()).toEqual([]);
+    await third.application.close();
+    large!.free();
+
+    // There is room again, and a reserve for the next time: removing takes it while the workbench runs.
+    const fourth = await open();
+    expect((await fourth.client.application.information()).notices).toEqual([]);
+    expect(statSync(fourth.application.workspace.paths.reserve).size).toBeGreaterThan(1e6);
+    const another = (
+      await fourth.client.experiments.start({ recipe: sampleRecipe('counts', { steps: 700, ...paths }) })
+    ).record;
+    await fourth.client.experiments.cancel({ id: another.id });
+    large!.fill();
+    expect(await told(fourth.client.application.changeSettings({ theme: 'dark' }))).toMatchObject({ code: 'no-space' });
+    await fourth.client.experiments.remove({ id: another.id });
+    expect(await fourth.client.experiments.list()).toEqual([]);
+    await fourth.application.close();
   });
 });

@@ -1,10 +1,11 @@
 /** The workspace's SQLite file: opened, checked, brought to the newest schema, kept aside when it is damaged. */
 import Database from 'better-sqlite3';
-import { existsSync, readFileSync, readdirSync, renameSync, statSync, statfsSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { noSpace, TritsmithError } from '../../contract/errors.ts';
 import { clearSuspicion, isDamage, isSuspect } from './database-suspicion.ts';
+import { freeBytes } from './workspace-folder.ts';
 
 export type Sqlite = Database.Database;
 
@@ -60,18 +61,13 @@ export function databaseError(thrown: unknown, path?: string): TritsmithError {
     return noSpace(path, {
       reason: problem,
       details,
-      ...(path === undefined ? {} : { needed: writtenAtOnce, free: freeBytes(path) }),
+      ...(path === undefined ? {} : { needed: writtenAtOnce, free: freeBytes(dirname(path)) }),
     });
   if (isDamage(thrown))
     return new TritsmithError('damaged', 'database.damaged', { problem }, { details });
   if (/^SQLITE_(READONLY|CANTOPEN|PERM|AUTH)/.test(thrown.code))
     return new TritsmithError('not-writable', 'database.not-writable', { problem }, { details });
   return new TritsmithError('internal', 'database.failed', { problem }, { details });
-}
-
-function freeBytes(path: string): number {
-  const { bavail, bsize } = statfsSync(dirname(path));
-  return bavail * bsize;
 }
 
 function openChecked(path: string, afterCrash: boolean): Pick<OpenedDatabase, 'database' | 'keptBefore'> {

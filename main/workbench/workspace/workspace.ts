@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { TritsmithError } from '../../contract/errors.ts';
+import { bytesInWords } from '../../contract/quantities.ts';
 import type { LogLine } from '../../contract/views.ts';
 import { databaseError, openDatabase, openDatabaseReadOnly, type Sqlite } from './database.ts';
 import { type MetricSample, replayEvents } from '../../experiment/event-file.ts';
@@ -10,7 +11,14 @@ import { ExperimentStore } from '../experiments/experiment-store.ts';
 import { MetricStore } from './metric-store.ts';
 import { sweepWorkspace } from './sweep-drafts.ts';
 import { TeacherLibrary } from '../teachers/teacher-library.ts';
-import { defaultWorkspaceFolder, prepareWorkspace, type WorkspacePaths } from './workspace-folder.ts';
+import {
+  defaultWorkspaceFolder,
+  freeBytes,
+  keepReserve,
+  prepareWorkspace,
+  scarceBytes,
+  type WorkspacePaths,
+} from './workspace-folder.ts';
 import { isHolder, lockedBy, tryLock, type WorkspaceLock } from './workspace-lock.ts';
 
 export interface Workspace {
@@ -78,6 +86,12 @@ function openHeld(paths: WorkspacePaths, lock: WorkspaceLock): Workspace {
       if (keptBefore !== null)
         notices.push(
           `The workspace was made by an older version. Its database was brought to this one; as it was before, it is kept as ${keptBefore}.`,
+        );
+      keepReserve(paths);
+      const free = freeBytes(paths.folder);
+      if (free < scarceBytes)
+        notices.push(
+          `The disk is full: ${bytesInWords(free)} are free where the workspace lies (${paths.folder}). Nothing can be trained, exported or downloaded until there is room. Free some space on that disk, or remove experiments here that are no longer needed, and start again: what was removed is then deleted.`,
         );
       notices.push(...rebuild(workspace));
       interrupted.push(...settleInterrupted(workspace));

@@ -10,14 +10,24 @@ export const components = {
     remedy:
       'Free some space on the disk of the components folder and of npm’s cache, then try again. Everything else works without it.',
   }),
-  'component.not-installable': ({ name, why }: { name: string; why: 'network' | 'integrity' | 'npm' }): Sentences => ({
+  'component.not-installable': ({
+    name,
+    why,
+  }: {
+    name: string;
+    why: 'network' | 'certificate' | 'integrity' | 'npm';
+  }): Sentences => ({
     message: `${name} could not be installed.`,
     reason: {
       network: 'The package registry could not be reached.',
+      certificate: 'The package registry shows a certificate that is signed by nobody whom npm trusts.',
       integrity: 'What was downloaded is not what was expected (EINTEGRITY).',
       npm: 'npm ended with an error.',
     }[why],
-    remedy: `${without} Connect to the internet, then try again.`,
+    remedy:
+      why === 'certificate'
+        ? `${without} Where a company's proxy stands in between, save its certificate as a .pem file and start Tritsmith with NODE_EXTRA_CA_CERTS=<that file>.`
+        : `${without} Connect to the internet, then try again.`,
   }),
   'component.no-binary': ({
     name,

@@ -3,6 +3,7 @@ import type { CorpusReport } from '../../../contract/corpus.ts';
 import { wordsOf } from '../../../contract/messages/told.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { askWorker } from '../../../jobs/host.ts';
+import { tell } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { absolutePath, modelPath } from '../paths.ts';
 import { bytes, count } from '../quantities.ts';
@@ -31,7 +32,7 @@ export function corpusCommand(shell: Shell): Command {
             const request = { corpus: absolutePath(corpus), ...teacher };
             const report = await askWorker(shell.port, { type: 'check-corpus', request });
             if (options.json === true) printJson(shell, report);
-            else shell.out(corpusText(report));
+            else tell(shell, corpusText(report));
           }),
         ),
     );

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { render } from '../../../contract/messages/message.ts';
 import { examine } from '../../../workbench/machine/doctor.ts';
 import { defaultWorkspaceFolder, prepareWorkspace } from '../../../workbench/workspace/workspace-folder.ts';
-import { asCalled } from '../called.ts';
+import { tell } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { type CommonOptions, exitCodes, type Shell } from '../shell.ts';
 
@@ -25,7 +25,7 @@ export function doctorCommand(shell: Shell): Command {
         for (const finding of report.findings) {
           const { message, reason, remedy } = render(finding);
           const follows = [reason, remedy].filter((text) => text !== undefined).join(' ');
-          shell.out(`${marks[finding.level].padEnd(8)} ${message}\n         ${asCalled(follows)}\n`);
+          tell(shell, `${marks[finding.level].padEnd(8)} ${message}\n         ${follows}\n`);
         }
         const versions = Object.entries(report.versions).map(([name, version]) => `${name} ${version}`);
         shell.out(`\nWorkspace: ${folder}\nVersions: ${versions.join(', ')}\n`);

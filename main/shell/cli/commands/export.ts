@@ -6,6 +6,7 @@ import { embeddingType, type EmbeddingType, exportType, type ExportType } from '
 import { baselineModel } from '../../../contract/model-names.ts';
 import { readComparison } from '../../../workbench/results/comparison.ts';
 import { parseRecipe } from '../../../workbench/experiments/recipe-inputs.ts';
+import { tell } from '../called.ts';
 import { guarded, newCommand } from '../command.ts';
 import { absolutePath } from '../paths.ts';
 import { exportProofs } from '../export-proofs.ts';
@@ -73,7 +74,7 @@ export function exportCommand(shell: Shell): Command {
               (each.embedding ?? 'f16') === embedding &&
               (each.pruning != null) === (pruneVocabulary === true),
           );
-          if (file !== undefined && options.json !== true) shell.out(`\n${exportProofs([file])}`);
+          if (file !== undefined && options.json !== true) tell(shell, `\n${exportProofs([file])}`);
           if (options.output === undefined) return;
           const path = file === undefined ? found?.export?.path : join(workspace.experimentFolder(done.id), file.path);
           if (path === undefined) throw new TritsmithError('internal', 'cli.no-export', { id: done.id });

@@ -4,6 +4,7 @@ import { renderSpoken } from '../../../contract/messages/message.ts';
 import { plainNames } from '../../../contract/messages/names.ts';
 import type { FileInspection } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
+import { tell } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { absolutePath } from '../paths.ts';
 import { percent } from '../../../contract/quantities.ts';
@@ -24,7 +25,7 @@ export function inspectCommand(shell: Shell): Command {
       guarded(shell, options, async () => {
         const found = await askWorker(shell.port, { type: 'inspect-file', path: absolutePath(file) });
         if (options.json === true) printJson(shell, found);
-        else shell.out(inspectionText(found, options));
+        else tell(shell, inspectionText(found, options));
       }),
     );
 }

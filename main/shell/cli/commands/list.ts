@@ -1,7 +1,7 @@
 import { studentModel } from '../../../contract/model-names.ts';
 import type { Command } from 'commander';
 import { readComparison } from '../../../workbench/results/comparison.ts';
-import { asCalled } from '../called.ts';
+import { tell } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { date, elapsed } from '../quantities.ts';
@@ -27,7 +27,7 @@ export function listCommand(shell: Shell): Command {
                 : null,
           }));
           if (options.json === true) printJson(shell, experiments);
-          else if (experiments.length === 0) shell.out(asCalled('No experiments yet. Try: tritsmith demo\n'));
+          else if (experiments.length === 0) tell(shell, 'No experiments yet. Try: tritsmith demo\n');
           else
             shell.out(
               textTable(

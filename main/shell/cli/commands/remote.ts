@@ -3,6 +3,7 @@ import type { RemoteStatus, SentRun } from '../../../contract/remote.ts';
 import { askAll, hello, resume, stop } from '../../../workbench/remote/remote-runs.ts';
 import type { SentRuns } from '../../../workbench/remote/sent-runs.ts';
 import { placeOf, placeText } from '../../../workbench/remote/ssh.ts';
+import { tell } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { bytes, date } from '../quantities.ts';
 import { bringHome, endOfRun, sentRunsOf, stateText, watchAndFetch } from '../remote-session.ts';
@@ -133,7 +134,7 @@ function listCommand(shell: Shell): Command {
           );
           return;
         }
-        if (found.length === 0) shell.out('Nothing was sent yet. Try: tritsmith run recipe.json --on user@host\n');
+        if (found.length === 0) tell(shell, 'Nothing was sent yet. Try: tritsmith run recipe.json --on user@host\n');
         else
           shell.out(
             textTable(

@@ -7,6 +7,7 @@ import { pairedSentences, sureSentences } from '../../../workbench/results/model
 import { readResults } from '../../../workbench/results/results.ts';
 import type { Workspace } from '../../../workbench/workspace/workspace.ts';
 import { reportedDifferences } from '../../../workbench/results/differences.ts';
+import { tell } from '../called.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { comparisonTable } from '../comparison-table.ts';
 import { differencesText } from '../differences-text.ts';
@@ -80,7 +81,7 @@ async function show(shell: Shell, workspace: Workspace, record: ExperimentRecord
     });
     return;
   }
-  shell.out(describe(record, workspace.experimentFolder(record.id)));
+  tell(shell, describe(record, workspace.experimentFolder(record.id)));
   if (metrics.length > 0) shell.out(`\nCurves: ${foldedCurveNames(metrics.map(({ name }) => name)).join(', ')}\n`);
   if (comparison !== null) {
     shell.out(`\n${comparisonTable(comparison, record.recipe.task.kind)}`);
@@ -88,7 +89,7 @@ async function show(shell: Shell, workspace: Workspace, record: ExperimentRecord
     if (differences !== null) shell.out(`\n${differencesText(differences)}`);
   }
   if (comparison?.exports !== undefined && comparison.exports.length > 0)
-    shell.out(`\n${exportProofs(comparison.exports)}`);
+    tell(shell, `\n${exportProofs(comparison.exports)}`);
   if (options.logs === true)
     shell.out(`\n${logs.map(({ time, stage, level, text }) => `${date(time)} ${stage} ${level}: ${text}\n`).join('')}`);
 }

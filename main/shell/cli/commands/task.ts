@@ -3,6 +3,7 @@ import { TritsmithError } from '../../../contract/errors.ts';
 import { wordsOf } from '../../../contract/messages/told.ts';
 import type { SplitReport, TaskReport } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
+import { tell } from '../called.ts';
 import { commaList, guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { absolutePath, modelPath } from '../paths.ts';
 import { type RowOptions, rowSettings, withRowOptions } from '../row-options.ts';
@@ -70,7 +71,7 @@ function checkCommand(shell: Shell): Command {
       }
       if (!report.trainable) shell.exitCode = exitCodes.badInput;
       if (options.json === true) printJson(shell, report);
-      else shell.out(reportText(report));
+      else tell(shell, reportText(report));
     }),
   );
 }

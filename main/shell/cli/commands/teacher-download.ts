@@ -10,6 +10,7 @@ import {
   fetchTeacher,
   foreseeDownload,
 } from '../../../workbench/teachers/teacher-source.ts';
+import { tell } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { bytes, parameters } from '../quantities.ts';
@@ -68,7 +69,7 @@ async function download(shell: Shell, id: string, options: DownloadFlags): Promi
         const card = await foreseeDownload(client, id, folder, shell.port, stop.signal);
         if (options.show === true) {
           if (options.json === true) printJson(shell, card);
-          else shell.out(foreseenText(card));
+          else tell(shell, foreseenText(card));
           return;
         }
         if (!card.teacher.supported)
@@ -94,7 +95,7 @@ async function download(shell: Shell, id: string, options: DownloadFlags): Promi
           });
           show(null);
           if (options.json === true) printJson(shell, teacher);
-          else shell.out(cardText(teacher));
+          else tell(shell, cardText(teacher));
         } catch (thrown) {
           show(null);
           if (!stop.signal.aborted) throw thrown;

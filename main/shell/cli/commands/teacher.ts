@@ -5,7 +5,7 @@ import { plainNames } from '../../../contract/messages/names.ts';
 import type { TeacherCard } from '../../../contract/queries.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { type AdapterOnBase, mergedTeacher } from '../../../workbench/teachers/merged-teacher.ts';
-import { asCalled } from '../called.ts';
+import { tell } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { date, parameters } from '../quantities.ts';
 import { modelPath } from '../paths.ts';
@@ -52,7 +52,7 @@ function addCommand(shell: Shell): Command {
 async function addFolder(shell: Shell, folder: string, options: AddFlags): Promise<void> {
   const card = await askWorker(shell.port, { type: 'inspect-teacher', folder });
   if (options.json === true) printJson(shell, card);
-  else shell.out(cardText(card));
+  else tell(shell, cardText(card));
   if (!card.supported) {
     shell.exitCode = exitCodes.badInput;
     shell.err(refusal(card));
@@ -67,7 +67,7 @@ async function addMerged(shell: Shell, folders: AdapterOnBase, options: AddFlags
   await withWorkspace(shell, options, 'write', 'teacher add', async (workspace) => {
     const card = await mergedTeacher(folders, workspace, shell.port, options.name);
     if (options.json === true) printJson(shell, card);
-    else shell.out(cardText(card));
+    else tell(shell, cardText(card));
   });
 }
 
@@ -78,7 +78,7 @@ function listCommand(shell: Shell): Command {
         const teachers = workspace.teachers.list();
         if (options.json === true) printJson(shell, teachers);
         else if (teachers.length === 0)
-          shell.out(asCalled('No teachers yet. Add one with: tritsmith teacher add <folder or GGUF file>\n'));
+          tell(shell, 'No teachers yet. Add one with: tritsmith teacher add <folder or GGUF file>\n');
         else
           shell.out(
             textTable(

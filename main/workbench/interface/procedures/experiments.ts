@@ -1,5 +1,5 @@
 /** Experiments: started, watched, stopped, annotated, hidden and brought back. */
-import { changeAnnotations } from '../../experiments/annotations.ts';
+import { changeAnnotations, changeRemoved } from '../../experiments/annotations.ts';
 import { demoRecipe } from '../demo.ts';
 import { recipeDifferences } from '../../experiments/recipe-differences.ts';
 import { trainAgain } from '../../experiments/train-again.ts';
@@ -44,13 +44,13 @@ export function experimentProcedures({ experiments }: Procedures) {
       remove: experiments.remove.handler(({ context: { application }, input }) => {
         application.workspace.experiments.get(input.id);
         application.queue.stop(input.id, 'cancel');
-        changeAnnotations(application.workspace, input.id, { removed: true });
+        changeRemoved(application.workspace, input.id, true);
         application.hub.say({ type: 'list' });
         return null;
       }),
       restore: experiments.restore.handler(({ context: { application }, input }) => {
         application.workspace.experiments.get(input.id);
-        changeAnnotations(application.workspace, input.id, { removed: false });
+        changeRemoved(application.workspace, input.id, false);
         application.hub.say({ type: 'list' });
         return application.queue.view(input.id);
       }),
