@@ -41,6 +41,7 @@ const actions: Record<ActionId, string | (() => string)> = {
   'workspace.choose': texts.elsewhere.workspace,
   'adapter.merge': texts.elsewhere.merge(quoted(texts.wizard.teacher.folder), quoted(texts.wizard.teacher.merge)),
   'llama-cpp.install': `Press ${quoted(texts.llama.install)} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}.`,
+  'run.beside': `press ${quoted(texts.otherComputers.beside)}`,
   'webgpu.install': () => texts.elsewhere.webgpu(command),
   'llama-cpp.reinstall': () => texts.elsewhere.reinstall(command, quoted(texts.llama.install)),
 };
