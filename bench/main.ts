@@ -8,6 +8,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   memory: () => import('./memory.ts'),
   real: () => import('./real.ts'),
   estimate: () => import('./estimate.ts'),
+  ranks: () => import('./ranks.ts'),
   agreement: () => import('./agreement.ts'),
   serving: () => import('./serving.ts'),
   interface: () => import('./interface.ts'),

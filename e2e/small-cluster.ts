@@ -57,8 +57,22 @@ function impair(name: string): string {
   return [slow ? '200 Mb/s' : '', lossy ? '0.5 % loss' : ''].filter((each) => each !== '').join(', ') || 'nothing';
 }
 
-/** @param machines their names */
-export function makeCluster(folder: string, machines: readonly string[]): SmallCluster {
+/** A network whose machines send so fast, without loss. @returns what was done to it */
+function narrow(name: string, megabits: number): string {
+  const burst = `${Math.max(64, Math.ceil(megabits / 4))}k`;
+  must(
+    ...(['ip', 'netns', 'exec', name, 'tc', 'qdisc', 'add', 'dev', 'eth0', 'root', 'tbf'] as const),
+    // A card lets a sender wait, and drops nothing.
+    ...['rate', `${megabits}mbit`, 'burst', burst, 'limit', '64m'],
+  );
+  return `${megabits} Mb/s`;
+}
+
+/**
+ * @param machines their names
+ * @param megabits a second that each of them can send; absent: a bad network
+ */
+export function makeCluster(folder: string, machines: readonly string[], megabits?: number): SmallCluster {
   const id = String(process.pid % 100_000);
   const bridge = `ts${id}`;
   const space = (machine: string): string => `ts${id}-${machine}`;
@@ -76,7 +90,7 @@ export function makeCluster(folder: string, machines: readonly string[]): SmallC
     inside('ip', 'addr', 'add', `${address(machine)}/24`, 'dev', 'eth0');
     inside('ip', 'link', 'set', 'eth0', 'up');
     inside('ip', 'link', 'set', 'lo', 'up');
-    impairments.add(impair(name));
+    impairments.add(megabits === undefined ? impair(name) : narrow(name, megabits));
     // "ip netns exec" puts it in the place of the machine's own.
     mkdirSync(`/etc/netns/${name}`, { recursive: true });
     const hosts = machines.map((each) => `${address(each)} ${each}\n`).join('');

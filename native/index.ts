@@ -96,6 +96,8 @@ export interface NativeTraining {
   countMoved(values: Float32Array, packed: Uint8Array): number;
   /** `target[i] += source[i]`. */
   accumulate(target: Float32Array, source: Float32Array): void;
+  /** `values[i] + rest[i]` becomes the bfloat16 number nearest to it (half to even), and `rest[i]` what that leaves out. NaN stays NaN. */
+  roundWithRest(values: Float32Array, rest: Float32Array): void;
   /** Row i of `out` [n, width] becomes row `ids[i]` of `table` [V, width]; throws RangeError on an id outside the table. */
   gatherRows(table: Float32Array, ids: Int32Array, width: number, out: Float32Array): void;
   /** Row `ids[i]` of `table` [V, width] += `scale` * row i of `rows` [n, width], in the order of i. */

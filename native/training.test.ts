@@ -382,6 +382,37 @@ describe('quantiseTernary with n of m', () => {
   });
 });
 
+describe('roundWithRest', () => {
+  /** The bfloat16 number nearest to x, by its definition: eight significant bits, half to even. */
+  const nearest = (x: number): number => {
+    if (x === 0 || !Number.isFinite(x)) return x;
+    const unit = 2 ** (Math.floor(Math.log2(Math.abs(x))) - 7);
+    const units = x / unit;
+    const low = Math.floor(units);
+    const up = units - low > 0.5 || (units - low === 0.5 && low % 2 !== 0);
+    return (low + Number(up)) * unit;
+  };
+
+  it('rounds a sum to bfloat16 and keeps exactly what that leaves out', () => {
+    const sums = values(70_001, 3);
+    sums.set([1.00390625, 1.01171875, -1.00390625, 0, 65_280.5]);
+    const rest = values(70_001, 4).map((x) => x / 1000);
+    rest.set([0, 0, 0, 0, 0]);
+    const whole = sums.map((x, i) => x + rest[i]!);
+    native.roundWithRest(sums, rest);
+    expect(bytes(sums).equals(bytes(whole.map(nearest)))).toBe(true);
+    expect(bytes(sums.map((x, i) => x + rest[i]!)).equals(bytes(whole))).toBe(true);
+    expect([...sums.subarray(0, 4)]).toEqual([1, 1.015625, -1, 0]);
+  });
+
+  it('lets what is no number through', () => {
+    const sums = Float32Array.of(NaN, Infinity, -Infinity);
+    native.roundWithRest(sums, new Float32Array(3));
+    expect([...sums]).toEqual([NaN, Infinity, -Infinity]);
+    expect(() => native.roundWithRest(sums, new Float32Array(2))).toThrow(RangeError);
+  });
+});
+
 describe('accumulate and squaredNorm', () => {
   it('adds element by element', () => {
     const target = values(70_001, 1);

@@ -41,6 +41,7 @@ const actions: Record<ActionId, string | (() => string)> = {
   'workspace.choose': texts.elsewhere.workspace,
   'adapter.merge': texts.elsewhere.merge(quoted(texts.wizard.teacher.folder), quoted(texts.wizard.teacher.merge)),
   'llama-cpp.install': `Press ${quoted(texts.onDemand.install['llama.cpp'])} on ${page(texts.titles.results)} or ${quoted(texts.titles.benchmarks)}.`,
+  'run.beside': `press ${quoted(texts.otherComputers.beside)}`,
   'webgpu.install': `Press ${quoted(texts.onDemand.install.webgpu)} in the step ${quoted(texts.wizard.names.machine)} of ${page(texts.titles.create)}.`,
   'llama-cpp.reinstall': () => texts.elsewhere.reinstall(command, quoted(texts.onDemand.install['llama.cpp'])),
 };

@@ -30,6 +30,8 @@ export const memoryTerm = z.discriminatedUnion('id', [
   term('head-gradient', { parameters: amount, buffers: amount }),
   /** Sums of a step in shards that wait for their other half, in one process; each of several ranks has fewer. */
   term('shard-sums', { parameters: amount, buffers: amount }),
+  /** What a rounded exchange carries over of each part and of the parameters, and the change of these, in one process; ranks share it. */
+  term('exchange-rests', { parameters: amount, parts: amount }),
   /** One layer while its codes are chosen: its weights several times. */
   term('layer', { parameters: amount, bytesEach: amount }),
   /** What a calibration sums of the inputs of the widest matrix, and what it makes of that. */

@@ -28,7 +28,7 @@ export const stepMetrics = [
   'gamma',
   'gamma/gradient-ratio',
   'tokens-per-second',
-  // Between the ranks of a run on several machines, in a step.
+  // Between the ranks of a run on several machines, in a step. The root's: what it sends (as all do), and for how long it exchanges and waits.
   'exchanged-bytes',
   'exchange-seconds',
   'waiting-seconds',

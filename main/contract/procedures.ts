@@ -10,7 +10,8 @@ import { localPath } from './local-path.ts';
 import { deployed, presetInputs, taskCheckRequest, taskReport, teacherCard } from './queries.ts';
 import { reviewRequest } from './new-rows.ts';
 import { recipeSchema } from './recipe.ts';
-import { remoteRunView } from './remote.ts';
+import { remoteRunView, removedRun } from './remote.ts';
+import { sharedStages } from './shared-stages.ts';
 import { differencesAnswer, differencesRequest, previewAnswer, previewRequest } from './result-queries.ts';
 import { benchmarkSubject, runtimeMessage, savedBenchmark } from './helper-protocol.ts';
 import { trainedModel } from './results.ts';
@@ -96,6 +97,8 @@ export const contract = {
         }),
       )
       .output(z.array(curve)),
+    /** How ranks share the stages; empty where one process trains them. */
+    sharedStages: procedure.input(byId).output(sharedStages),
     /** Empty for a stage that trains no ternary model. */
     ternaryWeights: procedure.input(byId.extend({ stage: jobKind })).output(ternaryWeights),
   },
@@ -178,18 +181,22 @@ export const contract = {
       )
       .output(eventIterator(runtimeMessage)),
   },
-  /** Runs on other computers, over ssh, that have not come home. */
+  /** Runs on other computers, over ssh; of those that have come home a copy is there. */
   remote: {
     /** As far as it is known here. */
     list: procedure.output(z.array(remoteRunView)),
     /** Asks the other computers first. */
     ask: procedure.output(z.array(remoteRunView)),
-    /** Copies what the recipe names to `place` (`user@host:folder`), and starts it there. */
-    start: procedure.input(z.object({ recipe: recipeSchema, place: z.string().min(1).max(500) })).output(remoteRunView),
+    /** Copies what the recipe names to `place` (`user@host:folder`), and starts it there; `beside` others that run there. */
+    start: procedure
+      .input(z.object({ recipe: recipeSchema, place: z.string().min(1).max(500), beside: z.boolean().default(false) }))
+      .output(remoteRunView),
     /** Saves its state; ends when its process there has ended. */
     pause: procedure.input(byId).output(remoteRunView),
-    resume: procedure.input(byId).output(remoteRunView),
+    resume: procedure.input(byId.extend({ beside: z.boolean().default(false) })).output(remoteRunView),
     cancel: procedure.input(byId).output(remoteRunView),
+    /** Removes one that does not run from the other computer, and forgets it here. */
+    remove: procedure.input(byId).output(removedRun),
     /** Makes an experiment of this workspace of one that does not run. */
     bring: procedure.input(byId).output(experimentView),
   },

@@ -290,6 +290,12 @@ export const recipeSchema = z.object({
    * `threads` (each rank's; they decide the result then). Absent: a step is one sum, and one process takes it.
    */
   shards: z.literal([2, 4, 8, 16, 32, 64]).optional(),
+  /**
+   * Parts of a step, a divisor of `shards`, whose gradients are rounded to bfloat16 before they are added; what rounding leaves out is carried over to the next step.
+   * As many ranks exchange half of the bytes; fewer, of which each has several parts, train the same student bit for bit (docs/method.md, 12). Absent: nothing
+   * is rounded.
+   */
+  roundedExchange: z.literal([2, 4, 8, 16, 32, 64]).optional(),
   evaluation: z
     .object({
       /** Rows per evaluation during training, for the accuracy curve; 0: only at the end. They cost about a fiftieth of the time. */

@@ -5,7 +5,7 @@ import { jobKind, serialisedError } from './jobs.ts';
 import { recipeSchema } from './recipe.ts';
 
 /** Raised by whatever changes this file; both sides must have the same. */
-export const remoteProtocol = 1;
+export const remoteProtocol = 2;
 
 /** Begins the line before the first answer: what a login script prints comes before it. The protocol's and the program's version follow. */
 export const agentMark = '@tritsmith-agent';
@@ -43,16 +43,27 @@ export const remoteRequest = z.discriminatedUnion('type', [
   z.object({ type: z.literal('have'), contents: z.array(content) }),
   /** The bytes of each content from `from` on follow, one after the other: `stored`. */
   z.object({ type: z.literal('put'), contents: z.array(content.extend({ from: z.int().min(0) })) }),
-  /** How the other side understands a recipe: `understoodRecipe`. */
-  z.object({ type: z.literal('understand'), recipe: z.unknown() }),
-  /** Starts a run whose recipe names files by their way down from the folder that `files` make: `remoteStatus`. Once more is no second run. */
-  z.object({ type: z.literal('start'), id: remoteRunId, recipe: z.unknown(), files: z.array(placedFile) }),
+  /** How the other side understands a recipe, before anything is copied: `understoodRecipe`. Refused as `start` would be. */
+  z.object({ type: z.literal('understand'), recipe: z.unknown(), beside: z.boolean() }),
+  /**
+   * Starts a run whose recipe names files by their way down from the folder that `files` make: `remoteStatus`. Once more is no second run. Refused while
+   * another one runs, unless `beside` says that this one is to run beside it.
+   */
+  z.object({
+    type: z.literal('start'),
+    id: remoteRunId,
+    recipe: z.unknown(),
+    files: z.array(placedFile),
+    beside: z.boolean(),
+  }),
   /** Its status now, and whenever it changes, until no process of it is left: `remoteStatus`, line by line. */
   z.object({ type: z.literal('watch'), id: remoteRunId }),
   /** Asks it to stop; then as `watch`. */
   z.object({ type: z.literal('stop'), id: remoteRunId, how: z.enum(['pause', 'cancel']) }),
-  /** Goes on from the last checkpoint: `remoteStatus`. */
-  z.object({ type: z.literal('resume'), id: remoteRunId }),
+  /** Goes on from the last checkpoint: `remoteStatus`. Refused as `start` is. */
+  z.object({ type: z.literal('resume'), id: remoteRunId, beside: z.boolean() }),
+  /** Removes one that does not run, and of the copied files those that no other run needs: `removedRun`. */
+  z.object({ type: z.literal('remove'), id: remoteRunId }),
   /** The status of these runs; those that are not there any more are left out: `remoteStatus[]`. */
   z.object({ type: z.literal('statuses'), ids: z.array(remoteRunId) }),
   /** What its experiment consists of: `remoteExperiment`. */
@@ -107,6 +118,9 @@ export const remoteStatus = z.object({
 });
 export type RemoteStatus = z.infer<typeof remoteStatus>;
 
+export const removedRun = z.object({ freedBytes: z.number() });
+export type RemovedRun = z.infer<typeof removedRun>;
+
 export const remoteExperiment = z.object({ record: experimentRecord, files: z.array(placedFile) });
 export type RemoteExperiment = z.infer<typeof remoteExperiment>;
 
@@ -132,7 +146,7 @@ export const sentRun = z.object({
 });
 export type SentRun = z.infer<typeof sentRun>;
 
-/** A run that was sent and has not come home, as pages show it. */
+/** A run that was sent, as pages show it. */
 export const remoteRunView = z.object({
   id: remoteRunId,
   name: z.string(),
@@ -144,6 +158,8 @@ export const remoteRunView = z.object({
   heard: z.number().nullable(),
   /** The other computer answered, and does not have it any more. */
   gone: z.boolean(),
+  /** The experiment that it became here; what is there is a copy then. */
+  fetched: z.string().nullable(),
   /** Why the other computer could not be asked just now. */
   problem: serialisedError.nullable(),
 });

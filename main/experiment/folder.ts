@@ -97,6 +97,11 @@ export function workerNotePath(experiment: string): string {
   return join(experiment, 'worker.json');
 }
 
+/** How ranks share the stages. */
+export function ranksPath(experiment: string): string {
+  return join(experiment, 'ranks.json');
+}
+
 export function evaluationPath(experiment: string, model: ComparedModel): string {
   return join(experiment, 'evaluations', `${model}.json`);
 }

@@ -36,7 +36,7 @@ function spelled(rooms: readonly string[], pattern: RegExp): string[] {
 describe('names that two rooms must agree on', () => {
   it('of files in an experiment’s folder are spelled by this room alone', () => {
     const part = 'evaluations|measurements|checkpoints|exports|cache|[a-z]+\\.tokens';
-    const file = 'experiment|annotations|comparison|worker|exports';
+    const file = 'experiment|annotations|comparison|worker|ranks|exports';
     const rooms = ['main/pipeline', 'main/jobs', 'main/workbench', 'main/shell'];
     const found = spelled(
       rooms,

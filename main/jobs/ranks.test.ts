@@ -1,11 +1,12 @@
 /** Ranks that mpirun starts: the bits of one process, a rank that is killed, and a run that goes on with another number of them. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type JobEvent, type JobKind, jobsOfRanks } from '../contract/jobs.ts';
 import type { Recipe } from '../contract/recipe.ts';
+import { readSharedStages } from '../experiment/shared-stages.ts';
 import { makeTinyExperiment, tinyOptimiser } from '../pipeline/fixtures/tiny-experiment.ts';
 import { jobsOf } from '../pipeline/inspect/cost.ts';
 import { hasMpi } from '../testing/mpi.ts';
@@ -40,8 +41,9 @@ async function runJob(
   kind: JobKind,
   port: SpawnPort,
   onEvent: (event: JobEvent) => void = () => undefined,
+  of: Recipe = recipe,
 ): Promise<void> {
-  const outcome = await runInWorker(port, { kind, recipe, folder }, { onEvent });
+  const outcome = await runInWorker(port, { kind, recipe: of, folder }, { onEvent });
   expect(outcome.state, kind).toBe('done');
 }
 
@@ -129,6 +131,40 @@ describe.skipIf(!hasMpi())('ranks that mpirun starts', () => {
     expect(exchanged.every((bytes) => bytes > 0)).toBe(true);
     expect(logs).toContainEqual(expect.stringMatching(new RegExp(`^${ranks} ranks share 4 shards, 1 threads each: `)));
     expect(logs).toContainEqual(expect.stringMatching(/^Tokens a second while computing: rank 0: \d+, rank 1: \d+/));
+    const { distil, ...stages } = readSharedStages(folder);
+    expect(Object.keys(stages)).toEqual(['finetune', 'reconstruct', 'pretrain', 'baseline']);
+    expect(distil).toMatchObject({ steps: 12 });
+    expect(distil!.ranks).toHaveLength(ranks);
+    for (const each of distil!.ranks) {
+      expect(each.node).not.toBe('');
+      expect(each.computingSeconds + each.waitingSeconds).toBeLessThan(distil!.stepSeconds);
+      // Each sends as much as the root counts.
+      expect(each.sentBytes / exchanged.at(-1)!).toBeCloseTo(1, 1);
+    }
+    expect(readSharedStages(whole)).toEqual({});
+  });
+
+  it('exchange rounded numbers where the recipe says so, half of the bytes, and leave what one process leaves', async () => {
+    const rounded: Recipe = { ...recipe, roundedExchange: 2 };
+    const [one, two] = [join(root, 'rounded-one'), join(root, 'rounded-two')];
+    mkdirSync(one);
+    mkdirSync(two);
+    const exchanged: number[] = [];
+    await runJob(one, 'finetune', forkPort(), undefined, rounded);
+    await runJob(
+      two,
+      'finetune',
+      mpiPort({ ranks: 2 }),
+      (event) => {
+        if (event.type === 'metrics') exchanged.push(event.values['exchanged-bytes'] ?? NaN);
+      },
+      rounded,
+    );
+    expect(models(two)).toEqual(models(one));
+    expect(models(two)).not.toEqual({ 'teacher/model.safetensors': models(whole)['teacher/model.safetensors'] });
+    // Half of gradients and half of parameters in two bytes each; the file has them in four.
+    const { size } = statSync(join(two, 'teacher', 'model.safetensors'));
+    expect(Math.max(...exchanged.filter(Number.isFinite)) / size).toBeCloseTo(0.5, 1);
   });
 
   it('ends in words when one is killed, leaves no process, and goes on with another number of them', async () => {

@@ -18,8 +18,12 @@ export function collectiveOf({ collective }: JobContext): Collective {
 }
 
 /** How a stage of this recipe trains: in shards, which the ranks of the job share, or whole. */
-export function shardsOf({ shards }: Recipe, context: JobContext): { shards?: Shards } {
-  return shards === undefined ? {} : { shards: { count: shards, collective: collectiveOf(context) } };
+export function shardsOf({ shards, roundedExchange }: Recipe, context: JobContext): { shards?: Shards } {
+  if (shards === undefined) return {};
+  const collective = collectiveOf(context);
+  return {
+    shards: { count: shards, collective, ...(roundedExchange === undefined ? {} : { rounded: roundedExchange }) },
+  };
 }
 
 /** Lets messages in, and ends a job that was told to stop before its first step. @throws JobStopped */

@@ -39,16 +39,18 @@ export function joinRanks(): JoinedRanks {
       return all;
     },
     broadcast: (bytes, root) => mpi.broadcast(bytes, root),
-    reduceSlices: (values, bounds) => mpi.reduceSlices(values, bounds),
+    reduceSlices: (values, bounds, halved = false) => mpi.reduceSlices(values, bounds, halved),
     gatherSlices: (own, all, bounds, root = -1) => mpi.gatherSlices(own, all, bounds, root),
+    addSlices: (own, all, bounds) => mpi.addSlices(own, all, bounds),
+    sent: () => mpi.sent(),
   };
   return { collective, mpi };
 }
 
 /** @throws TritsmithError where these ranks cannot share this recipe, or its bits would depend on the machine */
-export function assertShared({ shards, threads }: Recipe, { size }: Collective): void {
-  if (shards !== undefined && threads === 0) throw new TritsmithError('bad-input', 'ranks.no-threads');
-  assertRanksShare({ shards }, size);
+export function assertShared(recipe: Recipe, { size }: Collective): void {
+  if (recipe.shards !== undefined && recipe.threads === 0) throw new TritsmithError('bad-input', 'ranks.no-threads');
+  assertRanksShare(recipe, size);
 }
 
 /**

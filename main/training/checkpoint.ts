@@ -42,9 +42,14 @@ export interface TrainingBuffers {
   readonly parameters: StoredTensors;
   readonly firstMoment: StoredTensors;
   readonly secondMoment: StoredTensors;
+  /** What a rounded exchange carries over (`ExchangeRests`), by name. */
+  readonly rests?: Readonly<Record<string, StoredTensors>>;
 }
 
-const kinds = ['parameters', 'firstMoment', 'secondMoment'] as const;
+function kindsOf({ rests, ...always }: TrainingBuffers): [kind: string, tensors: StoredTensors][] {
+  return [...Object.entries(always), ...Object.entries(rests ?? {})];
+}
+
 const keptGenerations = 2;
 
 function baseName(step: number): string {
@@ -88,12 +93,12 @@ export async function saveCheckpoint(
   const path = join(folder, file);
   await writeSafetensors(
     path,
-    kinds.flatMap((kind) =>
-      buffers[kind].specifications.map(({ name, shape }) => ({
+    kindsOf(buffers).flatMap(([kind, tensors]) =>
+      tensors.specifications.map(({ name, shape }) => ({
         name: `${kind}.${name}`,
         dtype: 'F32' as const,
         shape,
-        data: () => buffers[kind].view(name),
+        data: () => tensors.view(name),
       })),
     ),
     { step: String(step) },
@@ -159,10 +164,10 @@ export interface RestoredCheckpoint {
 async function readBuffers(path: string, buffers: TrainingBuffers): Promise<void> {
   const file = await openSafetensors(path);
   try {
-    for (const kind of kinds)
-      for (const { name } of buffers[kind].specifications) {
-        await file.readFloat32(`${kind}.${name}`, await buffers[kind].view(name));
-        buffers[kind].filled?.(name);
+    for (const [kind, tensors] of kindsOf(buffers))
+      for (const { name } of tensors.specifications) {
+        await file.readFloat32(`${kind}.${name}`, await tensors.view(name));
+        tensors.filled?.(name);
       }
   } finally {
     await file.close();

@@ -2,6 +2,7 @@
  * What the ranks of a run exchange (docs/architecture.md, "More than one machine"). Every call is collective: all ranks make it, in the same order.
  * Sums are added in one fixed tree, so that they do not depend on how many ranks share the work.
  */
+import { native } from '../../native/index.ts';
 
 export interface Collective {
   /** From 0; the root writes files and says what happens. */
@@ -16,14 +17,19 @@ export interface Collective {
   /**
    * The own range of `values` becomes the sum over all ranks, added pairwise in their order; the rest of `values` is used up.
    * @param bounds rank r has `values[bounds[r]]` to `values[bounds[r + 1]]`
+   * @param halved all values are bfloat16 numbers, and travel in two bytes each: nothing is rounded on the way
    */
-  reduceSlices(values: Float32Array, bounds: Float64Array): Promise<void>;
+  reduceSlices(values: Float32Array, bounds: Float64Array, halved?: boolean): Promise<void>;
   /**
    * Puts every rank's own range in its place in `all`, at every rank, or at `root` alone.
    * @param own values of the own range; may be a part of `all`
    * @param all null where nothing is received
    */
   gatherSlices(own: Float32Array, all: Float32Array | null, bounds: Float64Array, root?: number): Promise<void>;
+  /** Adds every rank's `own`, which are bfloat16 numbers and travel in two bytes each, to its range of `all`, at every rank. */
+  addSlices(own: Float32Array, all: Float32Array, bounds: Float64Array): Promise<void>;
+  /** Bytes that this rank gave to the others so far. */
+  sent(): number;
 }
 
 /** A process without others. */
@@ -39,6 +45,11 @@ export const alone: Collective = {
     if (all !== null && all.buffer !== own.buffer) all.set(own);
     return Promise.resolve();
   },
+  addSlices: (own, all) => {
+    native.accumulate(all, own);
+    return Promise.resolve();
+  },
+  sent: () => 0,
 };
 
 export function isRoot({ rank }: Collective): boolean {

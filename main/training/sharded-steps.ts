@@ -4,6 +4,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import type { MetricValues } from '../contract/metric-names.ts';
+import type { SharedStage } from '../contract/shared-stages.ts';
 import { ParameterBuffer, type ParameterSpecification } from '../models/parameters.ts';
 import {
   type CheckpointState,
@@ -13,14 +14,20 @@ import {
   saveCheckpoint,
   type StoredTensors,
 } from './checkpoint.ts';
-import { agree, type Collective, fromRoot, isRoot } from './collective.ts';
+import { agree, type Collective, fromRoot, gatherTexts, isRoot } from './collective.ts';
+import { ExchangeRests } from './exchange-rests.ts';
 import type { GradientLosses, StepTotals } from './gradient-step.ts';
 import { AdamW, type TernaryRate } from './optimiser.ts';
-import { ownShards, partsBetween, rankBounds, type Shards, sliceBounds, TreeSum } from './shards.ts';
+import { ownParts, ownShards, partsBetween, rankBounds, type Shards, sliceBounds, TreeSum } from './shards.ts';
+import { RanksWork } from './rank-work.ts';
 import type { Steps, StepsSettings } from './steps.ts';
 
 /** What a shard adds to the losses of a step, in the order in which it is exchanged. */
 const lossNames = ['total', 'crossEntropy', 'distillation', 'relation', 'hidden'] as const;
+
+/** Names of what a checkpoint keeps of a rounded exchange. */
+const changeRest = 'changeRest';
+const gradientRest = (part: number): string => `gradientRest${part}`;
 
 export class ShardedSteps<Batch> implements Steps {
   readonly #settings: StepsSettings<Batch>;
@@ -31,12 +38,17 @@ export class ShardedSteps<Batch> implements Steps {
   readonly #range: { begin: number; end: number };
   readonly #optimiser: AdamW;
   readonly #tree: TreeSum;
+  /** Null where the exchange is not rounded. */
+  readonly #rests: ExchangeRests | null;
   /** Of the step that is to be taken: the own range of it is the sum over all. */
   #gradients: ParameterBuffer | null = null;
   #waiting = 0;
   #exchanging = 0;
-  /** What each rank computed since the run began, and in how much time. */
-  readonly #work: { tokens: number; seconds: number }[];
+  /** Bytes that were sent when the step began, in the last step, and in all steps of this session. */
+  #sentBefore = 0;
+  #sentInStep = 0;
+  #sentInAll = 0;
+  #work: RanksWork;
 
   constructor(settings: StepsSettings<Batch>, shards: Shards) {
     const { parameters } = settings.network;
@@ -49,13 +61,15 @@ export class ShardedSteps<Batch> implements Steps {
     this.#range = { begin: this.#bounds[collective.rank]!, end: this.#bounds[collective.rank + 1]! };
     this.#optimiser = new AdamW(parameters, settings.optimiser, this.#range);
     this.#tree = new TreeSum(() => new ParameterBuffer(parameters.specifications));
-    this.#work = Array.from({ length: collective.size }, () => ({ tokens: 0, seconds: 0 }));
+    this.#rests = shards.rounded === undefined ? null : new ExchangeRests(parameters, ownParts(shards), this.#range);
+    this.#work = new RanksWork(Array.from({ length: collective.size }, () => ''));
   }
 
   /** Cannot be abandoned: the ranks would have to do it together. */
   async run(step: number): Promise<GradientLosses> {
     const { trainingStep, batches } = this.#settings;
     const { count, collective } = this.#shards;
+    this.#sentBefore = collective.sent();
     const own: Batch[][] = [];
     for (const index of this.#own) own.push(await batches.at(step, { index, count }));
     const share = trainingStep.count(own.flat());
@@ -64,21 +78,26 @@ export class ShardedSteps<Batch> implements Steps {
     let gradientRatio: number | null = null;
     if (trainingStep.measuresAt?.(step) === true) gradientRatio = await this.#measureGamma(step, own, totals);
     const found: number[] = [];
+    const rounding = this.#rounding();
     for (const micro of own) {
       const gradients = this.#tree.take();
       const began = performance.now();
       const losses = await trainingStep.run(step, micro, gradients, undefined, totals);
       computing += performance.now() - began;
       found.push(...lossNames.map((name) => losses[name] ?? NaN));
-      this.#tree.add(gradients);
+      this.#tree.add(gradients, rounding);
     }
     const gradients = this.#tree.end();
     this.#waiting = 0;
     this.#exchanging = 0;
     const all = await this.#timed('waiting', () =>
-      collective.gatherNumbers(Float64Array.of(share.tokens, computing / 1000, ...found)),
+      collective.gatherNumbers(
+        Float64Array.of(share.tokens, computing / 1000, this.#sentInAll, ...found),
+      ),
     );
-    await this.#timed('exchanging', () => collective.reduceSlices(gradients.values, this.#bounds));
+    await this.#timed('exchanging', () =>
+      collective.reduceSlices(gradients.values, this.#bounds, this.#travelsHalved()),
+    );
     this.#gradients = gradients;
     return this.#losses(all, totals, gradientRatio);
   }
@@ -91,41 +110,77 @@ export class ShardedSteps<Batch> implements Steps {
     );
     const squares = await collective.gatherNumbers(Float64Array.from(own));
     const norm = Math.sqrt(squares.reduce((sum, each) => sum + each, 0));
-    this.#optimiser.apply(gradients, norm, step, learningRate, ternary);
-    this.#tree.recycle(gradients);
-    this.#gradients = null;
     const { values } = this.#settings.network.parameters;
-    const { begin, end } = this.#range;
-    await this.#timed('exchanging', () => collective.gatherSlices(values.subarray(begin, end), values, this.#bounds));
+    const parameters = values.subarray(this.#range.begin, this.#range.end);
+    const apply = (): void => {
+      this.#optimiser.apply(gradients, norm, step, learningRate, ternary);
+      this.#tree.recycle(gradients);
+      this.#gradients = null;
+    };
+    if (this.#rests === null) {
+      apply();
+      await this.#timed('exchanging', () => collective.gatherSlices(parameters, values, this.#bounds));
+    } else {
+      const change = this.#rests.changeOf(parameters, apply);
+      await this.#timed('exchanging', () => collective.addSlices(change, values, this.#bounds));
+    }
+    this.#sentInStep = collective.sent() - this.#sentBefore;
+    this.#sentInAll += this.#sentInStep;
     return norm;
   }
 
+  /** Rounds the sum of each of the own parts of a step, in their order, where the exchange is rounded. */
+  #rounding(): (sum: ParameterBuffer, level: number) => void {
+    const { count, rounded } = this.#shards;
+    const rests = this.#rests;
+    if (rests === null || rounded === undefined) return () => undefined;
+    const left = [...rests.gradients.keys()];
+    const levelOfParts = Math.log2(count / rounded);
+    return (sum, level) => {
+      if (level === levelOfParts) rests.round(left.shift()!, sum);
+    };
+  }
+
+  /** Whether what a rank sends of its gradient are bfloat16 numbers: those of one part are, a sum of several is not. */
+  #travelsHalved(): boolean {
+    return this.#shards.rounded === this.#shards.collective.size;
+  }
+
   metrics(): MetricValues {
-    const { size } = this.#shards.collective;
-    if (size === 1) return {};
-    const bytes = Float32Array.BYTES_PER_ELEMENT * this.#settings.network.parameters.values.length;
+    if (this.#shards.collective.size === 1) return {};
     return {
-      // Each slice of the gradient comes from all the others, and each slice of the parameters goes to them.
-      'exchanged-bytes': 2 * bytes * (size - 1),
+      'exchanged-bytes': this.#sentInStep,
       'exchange-seconds': this.#exchanging,
       'waiting-seconds': this.#waiting,
     };
   }
 
-  /** Tokens a second of each rank, of the time in which it computed. */
-  speeds(): number[] {
-    return this.#work.map(({ tokens, seconds }) => tokens / seconds);
+  /**
+   * What the ranks did in the mean of all steps of this session.
+   * @param seconds that the step before this call took
+   */
+  shared(seconds: number): SharedStage {
+    this.#work.addStep(seconds, this.#exchanging);
+    return this.#work.mean(this.#sentInStep);
   }
 
   /** The root looks for the checkpoint; the others read what it found. */
   async restore(): Promise<RestoredCheckpoint> {
     const { network, checkpoint, configuration, earlierConfigurations } = this.#settings;
     const { collective } = this.#shards;
+    this.#work = new RanksWork(await gatherTexts(collective, collective.node));
     const { specifications } = network.parameters;
+    const part = (own: Float32Array): StoredTensors => ownPart(specifications, own, this.#range.begin);
     const buffers = {
       parameters: network.parameters,
-      firstMoment: ownPart(specifications, this.#optimiser.firstMoment, this.#range.begin),
-      secondMoment: ownPart(specifications, this.#optimiser.secondMoment, this.#range.begin),
+      firstMoment: part(this.#optimiser.firstMoment),
+      secondMoment: part(this.#optimiser.secondMoment),
+      ...(this.#rests && {
+        rests: {
+          [changeRest]: part(this.#rests.change),
+          ...Object.fromEntries([...this.#rests.gradients].map(([at, rest]) => [gradientRest(at), rest])),
+        },
+      }),
     };
     const restored = await fromRoot(
       collective,
@@ -141,20 +196,39 @@ export class ShardedSteps<Batch> implements Steps {
     const { network, checkpoint } = this.#settings;
     const { collective } = this.#shards;
     const { specifications } = network.parameters;
-    const moments = [this.#optimiser.firstMoment, this.#optimiser.secondMoment] as const;
-    const [firstMoment, secondMoment] = moments.map((own) =>
-      gathered(specifications, own, this.#bounds, collective),
-    ) as [StoredTensors, StoredTensors];
+    const sliced = (own: Float32Array): StoredTensors => gathered(specifications, own, this.#bounds, collective);
+    const [firstMoment, secondMoment] = [
+      sliced(this.#optimiser.firstMoment),
+      sliced(this.#optimiser.secondMoment),
+    ] as const;
+    const rests = this.#rests && { [changeRest]: sliced(this.#rests.change), ...this.#gatheredRests(this.#rests) };
     if (isRoot(collective)) {
-      const buffers = { parameters: network.parameters, firstMoment, secondMoment };
+      const buffers = { parameters: network.parameters, firstMoment, secondMoment, ...(rests && { rests }) };
       const path = await saveCheckpoint(checkpoint.folder, step, buffers, state);
       await agree(collective, 1);
       return path;
     }
     // As the root asks for them.
-    for (const moment of [firstMoment, secondMoment]) for (const { name } of specifications) await moment.view(name);
+    for (const tensors of [firstMoment, secondMoment, ...Object.values(rests ?? {})])
+      for (const { name } of specifications) await tensors.view(name);
     await agree(collective, 1);
     return '';
+  }
+
+  /** What is carried over of the sums of all parts; each has one owner. */
+  #gatheredRests({ gradients }: ExchangeRests): Record<string, StoredTensors> {
+    const { rounded = 0, collective } = this.#shards;
+    const { specifications, values } = this.#settings.network.parameters;
+    return Object.fromEntries(
+      Array.from({ length: rounded }, (_, part) => {
+        const owner = Math.floor((part * collective.size) / rounded);
+        const bounds = Float64Array.from({ length: collective.size + 1 }, (__, rank) =>
+          rank <= owner ? 0 : values.length,
+        );
+        const own = gradients.get(part)?.values ?? new Float32Array(0);
+        return [gradientRest(part), gathered(specifications, own, bounds, collective)];
+      }),
+    );
   }
 
   async #totals({ targets, tokens }: StepTotals): Promise<StepTotals> {
@@ -194,12 +268,12 @@ export class ShardedSteps<Batch> implements Steps {
     const { size } = this.#shards.collective;
     const each = all.length / size;
     const sums = Object.fromEntries(lossNames.map((name) => [name, 0])) as Record<(typeof lossNames)[number], number>;
-    for (let rank = 0; rank < size; rank += 1) {
-      const [ranksTokens, seconds, ...found] = all.subarray(rank * each, (rank + 1) * each) as unknown as number[];
-      this.#work[rank]!.tokens += ranksTokens!;
-      this.#work[rank]!.seconds += seconds!;
+    const work = Array.from({ length: size }, (_, rank) => {
+      const [ranksTokens, computing, sent, ...found] = [...all.subarray(rank * each, (rank + 1) * each)];
       found.forEach((value, at) => (sums[lossNames[at % lossNames.length]!] += value));
-    }
+      return { tokens: ranksTokens!, computing: computing!, sent: sent! };
+    });
+    this.#work.addComputing(work);
     return {
       ...sums,
       crossEntropy: Number.isNaN(sums.crossEntropy) ? null : sums.crossEntropy,

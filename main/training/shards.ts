@@ -9,8 +9,13 @@ import type { Collective } from './collective.ts';
 export interface Shards {
   /** A power of two. */
   readonly count: number;
-  /** Of so many ranks that they divide `count`. */
+  /** Of so many ranks that they divide `count`, and `rounded` where that is given. */
   readonly collective: Collective;
+  /**
+   * Parts of a step, a divisor of `count`, whose sums are rounded to bfloat16 before they are added; what that leaves out is added to the same part's sum of the next
+   * step. Changes of parameters are rounded so too. Absent: nothing is rounded.
+   */
+  readonly rounded?: number;
 }
 
 /** One of the parts of a step. */
@@ -27,6 +32,12 @@ export function rowsOfShard(rows: Int32Array, shard: Shard | undefined): Int32Ar
 /** Shards of a rank, in order. */
 export function ownShards({ count, collective: { rank, size } }: Shards): number[] {
   const each = count / size;
+  return Array.from({ length: each }, (_, at) => rank * each + at);
+}
+
+/** Parts of a step whose sums a rank has, in order, where these are rounded. */
+export function ownParts({ rounded = 0, collective: { rank, size } }: Shards): number[] {
+  const each = rounded / size;
   return Array.from({ length: each }, (_, at) => rank * each + at);
 }
 
@@ -57,15 +68,18 @@ export class TreeSum {
     return this.#free.pop() ?? this.#make();
   }
 
-  add(buffer: ParameterBuffer): void {
+  /** @param complete is given each sum before it is added to another, with its level: 0 is the summand itself */
+  add(buffer: ParameterBuffer, complete: (sum: ParameterBuffer, level: number) => void = () => undefined): void {
     let level = 0;
     let sum = buffer;
+    complete(sum, level);
     while (this.#open.at(-1)?.level === level) {
       const earlier = this.#open.pop()!.buffer;
       native.accumulate(earlier.values, sum.values);
       this.#free.push(sum);
       sum = earlier;
       level += 1;
+      complete(sum, level);
     }
     this.#open.push({ level, buffer: sum });
   }

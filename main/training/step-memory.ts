@@ -93,10 +93,16 @@ export function calibrationMemory(model: ModelConfiguration, rowLength: number):
 }
 
 /** What a step in shards holds besides, in one process: the sums on the way up the tree (`TreeSum`). */
-export function shardMemory(parameters: number, shards: number | undefined): MemoryTerm[] {
+export function shardMemory(parameters: number, shards: number | undefined, rounded?: number): MemoryTerm[] {
   if (shards === undefined) return [];
   const buffers = Math.log2(shards);
-  return [{ id: 'shard-sums', bytes: 4 * parameters * buffers, params: { parameters, buffers } }];
+  const terms: MemoryTerm[] = [
+    { id: 'shard-sums', bytes: 4 * parameters * buffers, params: { parameters, buffers } },
+  ];
+  if (rounded === undefined) return terms;
+  // A rest for each part, and of the parameters the rest and the change itself.
+  const rests = rounded + 2;
+  return [...terms, { id: 'exchange-rests', bytes: 4 * parameters * rests, params: { parameters, parts: rounded } }];
 }
 
 /** The terms of one step. Their sum was measured beside real steps (`npm run bench -- memory`). */

@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import type { OptimiserSettings } from '../contract/recipe.ts';
 import type { MetricValues } from '../contract/metric-names.ts';
+import type { SharedStage } from '../contract/shared-stages.ts';
 import type { Network } from '../models/network.ts';
 import type { TernaryCounts } from '../models/ternary-weights.ts';
 import type { BatchSource } from './batches.ts';
@@ -23,8 +24,8 @@ export interface TrainerHooks {
   onStep(report: StepReport): void;
   onCheckpoint(step: number, path: string): void;
   onWarning(text: string): void;
-  /** With several ranks, now and then: tokens a second of each, of the time in which it computed. */
-  onSpeeds?(tokensPerSecond: readonly number[]): void;
+  /** With several ranks, after each step: how they share a mean step of this session. */
+  onShared?(shared: SharedStage): void;
 }
 
 export interface StepReport {
@@ -87,9 +88,6 @@ class StepAbandoned extends Error {}
 
 /** What a stop request is to the other ranks. */
 const requests = [null, 'pause', 'cancel'] as const;
-
-/** Steps after which the speeds of the ranks are told first; the pause doubles each time. */
-const firstSpeeds = 8;
 
 /** Trains until done or stopped. Parameters are updated in place; a pause saves the state at the last finished step. */
 export async function train<Batch = MicroBatch>(
@@ -199,9 +197,7 @@ export async function train<Batch = MicroBatch>(
         ...ternary,
       },
     });
-    const since = step - resumedAt;
-    if (sharded && collective.size > 1 && since >= firstSpeeds && Number.isInteger(Math.log2(since / firstSpeeds)))
-      hooks.onSpeeds?.(sharded.speeds());
+    if (sharded && collective.size > 1) hooks.onShared?.(sharded.shared(seconds));
     last = step;
     if (settings.best && (step % settings.best.everySteps === 0 || step === totalSteps)) {
       network.refreshTernary();

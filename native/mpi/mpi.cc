@@ -8,7 +8,9 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <string>
@@ -19,6 +21,9 @@ namespace {
 
 /** Floats that two ranks exchange at a time: a rank holds so many of each other rank. */
 constexpr size_t kChunk = size_t{1} << 18;
+
+/** Bytes that this rank gave to others since it joined them. */
+std::atomic<uint64_t> sentBytes{0};
 
 int worldRank() {
   int rank;
@@ -79,24 +84,74 @@ size_t rounds(const std::vector<Range>& parts) {
   return (longest + kChunk - 1) / kChunk;
 }
 
-/** `values` holds what this rank adds; its own range becomes the sum of all ranks, added pairwise in their order. */
-void reduceSlices(float* values, const std::vector<Range>& parts) {
+/** The upper halves of floats that are bfloat16 numbers. */
+void halve(const float* __restrict values, uint16_t* __restrict halves, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    halves[i] = static_cast<uint16_t>(bits >> 16);
+  }
+}
+
+void widen(const uint16_t* __restrict halves, float* __restrict values, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t bits = static_cast<uint32_t>(halves[i]) << 16;
+    std::memcpy(values + i, &bits, sizeof bits);
+  }
+}
+
+void receive(void* to, size_t count, MPI_Datatype type, int from, int tag, std::vector<MPI_Request>& requests) {
+  if (count > 0) MPI_Irecv(to, static_cast<int>(count), type, from, tag, MPI_COMM_WORLD, &requests.emplace_back());
+}
+
+void send(const void* from, size_t count, MPI_Datatype type, int to, int tag, std::vector<MPI_Request>& requests) {
+  if (count == 0) return;
+  MPI_Isend(from, static_cast<int>(count), type, to, tag, MPI_COMM_WORLD, &requests.emplace_back());
+  int bytes;
+  MPI_Type_size(type, &bytes);
+  sentBytes += count * static_cast<uint64_t>(bytes);
+}
+
+/** A buffer for each other rank. */
+template <typename T>
+std::vector<std::vector<T>> buffersOfOthers(size_t most, const std::function<size_t(int)>& count) {
+  std::vector<std::vector<T>> buffers(worldSize());
+  for (int other = 0; other < worldSize(); other++)
+    if (other != worldRank()) buffers[other].resize(std::min(most, count(other)));
+  return buffers;
+}
+
+/**
+ * `values` holds what this rank adds; its own range becomes the sum of all ranks, added pairwise in their order.
+ * @param halved all values are bfloat16 numbers, and travel as such
+ */
+void reduceSlices(float* values, const std::vector<Range>& parts, bool halved) {
   const int rank = worldRank(), size = worldSize();
-  std::vector<std::vector<float>> received(size);
-  for (int other = 0; other < size; other++)
-    if (other != rank) received[other].resize(std::min(kChunk, parts[rank].count()));
+  auto received = buffersOfOthers<float>(kChunk, [&](int) { return parts[rank].count(); });
+  std::vector<std::vector<uint16_t>> halvesIn(size), halvesOut(size);
+  if (halved) {
+    halvesIn = buffersOfOthers<uint16_t>(kChunk, [&](int) { return parts[rank].count(); });
+    halvesOut = buffersOfOthers<uint16_t>(kChunk, [&](int other) { return parts[other].count(); });
+  }
   std::vector<MPI_Request> requests;
   for (size_t round = 0; round < rounds(parts); round++) {
     const Range own = parts[rank].piece(round);
     for (int other = 0; other < size; other++) {
       if (other == rank) continue;
       const Range theirs = parts[other].piece(round);
-      if (own.count() > 0)
-        MPI_Irecv(received[other].data(), static_cast<int>(own.count()), MPI_FLOAT, other, 1, MPI_COMM_WORLD, &requests.emplace_back());
-      if (theirs.count() > 0)
-        MPI_Isend(values + theirs.begin, static_cast<int>(theirs.count()), MPI_FLOAT, other, 1, MPI_COMM_WORLD, &requests.emplace_back());
+      if (halved) {
+        halve(values + theirs.begin, halvesOut[other].data(), theirs.count());
+        receive(halvesIn[other].data(), own.count(), MPI_UINT16_T, other, 1, requests);
+        send(halvesOut[other].data(), theirs.count(), MPI_UINT16_T, other, 1, requests);
+      } else {
+        receive(received[other].data(), own.count(), MPI_FLOAT, other, 1, requests);
+        send(values + theirs.begin, theirs.count(), MPI_FLOAT, other, 1, requests);
+      }
     }
     waitFor(requests);
+    if (halved)
+      for (int other = 0; other < size; other++)
+        if (other != rank) widen(halvesIn[other].data(), received[other].data(), own.count());
     std::vector<float*> sums(size);
     for (int i = 0; i < size; i++) sums[i] = i == rank ? values + own.begin : received[i].data();
     for (int apart = 1; apart < size; apart *= 2)
@@ -116,13 +171,36 @@ void gatherSlices(const float* own, float* all, const std::vector<Range>& parts,
     for (int other = 0; other < size; other++) {
       if (other == rank) continue;
       const Range theirs = parts[other].piece(round);
-      if (receives && theirs.count() > 0)
-        MPI_Irecv(all + theirs.begin, static_cast<int>(theirs.count()), MPI_FLOAT, other, 2, MPI_COMM_WORLD, &requests.emplace_back());
-      if ((root < 0 || root == other) && mine.count() > 0)
-        MPI_Isend(own + (mine.begin - parts[rank].begin), static_cast<int>(mine.count()), MPI_FLOAT, other, 2, MPI_COMM_WORLD,
-                  &requests.emplace_back());
+      if (receives) receive(all + theirs.begin, theirs.count(), MPI_FLOAT, other, 2, requests);
+      if (root < 0 || root == other) send(own + (mine.begin - parts[rank].begin), mine.count(), MPI_FLOAT, other, 2, requests);
     }
     waitFor(requests);
+  }
+}
+
+/** Adds every rank's `own`, which are bfloat16 numbers, to its range of `all`, at every rank. */
+void addSlices(const float* own, float* all, const std::vector<Range>& parts) {
+  const int rank = worldRank(), size = worldSize();
+  add(all + parts[rank].begin, own, parts[rank].count());
+  auto received = buffersOfOthers<uint16_t>(kChunk, [&](int other) { return parts[other].count(); });
+  std::vector<uint16_t> halves(std::min(kChunk, parts[rank].count()));
+  std::vector<float> wide(kChunk);
+  std::vector<MPI_Request> requests;
+  for (size_t round = 0; round < rounds(parts); round++) {
+    const Range mine = parts[rank].piece(round);
+    halve(own + (mine.begin - parts[rank].begin), halves.data(), mine.count());
+    for (int other = 0; other < size; other++) {
+      if (other == rank) continue;
+      receive(received[other].data(), parts[other].piece(round).count(), MPI_UINT16_T, other, 3, requests);
+      send(halves.data(), mine.count(), MPI_UINT16_T, other, 3, requests);
+    }
+    waitFor(requests);
+    for (int other = 0; other < size; other++) {
+      if (other == rank) continue;
+      const Range theirs = parts[other].piece(round);
+      widen(received[other].data(), wide.data(), theirs.count());
+      add(all + theirs.begin, wide.data(), theirs.count());
+    }
   }
 }
 
@@ -162,7 +240,19 @@ Napi::Value reduce(const Napi::CallbackInfo& info) {
   const std::vector<Range> parts = ranges(info.Env(), info[1]);
   if (parts.back().end > values.ElementLength()) throw Napi::RangeError::New(info.Env(), "bounds lie outside the values.");
   float* const data = values.Data();
-  return run(new Exchange(info.Env(), {values}, [data, parts] { reduceSlices(data, parts); }));
+  const bool halved = info[2].ToBoolean();
+  return run(new Exchange(info.Env(), {values}, [data, parts, halved] { reduceSlices(data, parts, halved); }));
+}
+
+Napi::Value addOwn(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto own = floats(env, info[0]), all = floats(env, info[1]);
+  const std::vector<Range> parts = ranges(env, info[2]);
+  if (parts.back().end > all.ElementLength()) throw Napi::RangeError::New(env, "bounds lie outside the values.");
+  if (own.ElementLength() != parts[worldRank()].count()) throw Napi::RangeError::New(env, "own values are not those of the own range.");
+  const float* const from = own.Data();
+  float* const to = all.Data();
+  return run(new Exchange(env, {own, all}, [from, to, parts] { addSlices(from, to, parts); }));
 }
 
 Napi::Value gather(const Napi::CallbackInfo& info) {
@@ -194,6 +284,7 @@ Napi::Value gatherNumbers(const Napi::CallbackInfo& info) {
     std::vector<MPI_Request> requests(1);
     MPI_Iallgather(from, count, MPI_DOUBLE, to, count, MPI_DOUBLE, MPI_COMM_WORLD, requests.data());
     waitFor(requests);
+    sentBytes += static_cast<uint64_t>(count) * sizeof(double) * static_cast<uint64_t>(worldSize() - 1);
   }));
 }
 
@@ -207,6 +298,7 @@ Napi::Value broadcast(const Napi::CallbackInfo& info) {
     std::vector<MPI_Request> requests(1);
     MPI_Ibcast(data, count, MPI_BYTE, root, MPI_COMM_WORLD, requests.data());
     waitFor(requests);
+    if (root == worldRank()) sentBytes += static_cast<uint64_t>(count) * static_cast<uint64_t>(worldSize() - 1);
   }));
 }
 
@@ -228,6 +320,8 @@ Napi::Value join(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value sent(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(sentBytes.load())); }
+
 void leave(const Napi::CallbackInfo&) { MPI_Finalize(); }
 
 void abortAll(const Napi::CallbackInfo& info) { MPI_Abort(MPI_COMM_WORLD, info[0].As<Napi::Number>().Int32Value()); }
@@ -238,6 +332,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("abort", Napi::Function::New(env, abortAll, "abort"));
   exports.Set("reduceSlices", Napi::Function::New(env, reduce, "reduceSlices"));
   exports.Set("gatherSlices", Napi::Function::New(env, gather, "gatherSlices"));
+  exports.Set("addSlices", Napi::Function::New(env, addOwn, "addSlices"));
+  exports.Set("sent", Napi::Function::New(env, sent, "sent"));
   exports.Set("gatherNumbers", Napi::Function::New(env, gatherNumbers, "gatherNumbers"));
   exports.Set("broadcast", Napi::Function::New(env, broadcast, "broadcast"));
   return exports;

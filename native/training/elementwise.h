@@ -48,6 +48,8 @@ struct ElementwiseTable {
   void (*chainSoft)(const float* weights, float delta, float sharpness, float* gradient, size_t count);
   void (*add)(float* target, const float* source, size_t count);
   void (*addScaled)(float* target, const float* source, float scale, size_t count);
+  /** `values[i] + rest[i]` becomes the bfloat16 number nearest to it (half to even), and `rest[i]` what that leaves out. NaN stays NaN. */
+  void (*roundWithRest)(float* values, float* rest, size_t count);
   void (*adamW)(float* p, const float* g, float* m, float* v, const AdamWScalars& s, size_t count);
 };
 

@@ -159,9 +159,24 @@ void adamW(float* __restrict p, const float* __restrict g, float* __restrict m, 
   }
 }
 
+void roundWithRest(float* __restrict values, float* __restrict rest, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const float whole = values[i] + rest[i];
+    uint32_t bits;
+    __builtin_memcpy(&bits, &whole, sizeof bits);
+    const uint32_t nearest = bits + 0x7fffu + ((bits >> 16) & 1u);
+    const uint32_t kept = ((bits & 0x7fffffffu) > 0x7f800000u ? bits | 0x400000u : nearest) & 0xffff0000u;
+    float rounded;
+    __builtin_memcpy(&rounded, &kept, sizeof rounded);
+    values[i] = rounded;
+    rest[i] = whole - rounded;
+  }
+}
+
 }  // namespace
 
 extern const ElementwiseTable TRITSMITH_TABLE;
-const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares, quantise, quantiseSparse, soften, chainSoft, add, addScaled, adamW};
+const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares, quantise,      quantiseSparse, soften,
+                                          chainSoft,      add,          addScaled,     roundWithRest,  adamW};
 
 }  // namespace tritsmith

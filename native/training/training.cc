@@ -492,6 +492,14 @@ void accumulate(const Napi::CallbackInfo& info) {
            [&](size_t begin, size_t end) { elementwise().add(target.data + begin, source.data + begin, end - begin); });
 }
 
+void roundWithRest(const Napi::CallbackInfo& info) {
+  const View<float> values = floats(info, 0, "values");
+  const View<float> rest = floats(info, 1, "rest");
+  sameLength(info.Env(), "rest", rest.length, "values", values.length);
+  inPieces(values.length, kPiece,
+           [&](size_t begin, size_t end) { elementwise().roundWithRest(values.data + begin, rest.data + begin, end - begin); });
+}
+
 /** Checks a table [V, width], its ids and rows [n, width]; returns width. */
 size_t checkRows(Napi::Env env, const View<float>& table, const View<int32_t>& ids, double widthNumber, const View<float>& rows,
                  const char* rowsName) {
@@ -642,6 +650,7 @@ void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("packTernary", Napi::Function::New(env, packTernary, "packTernary"));
   exports.Set("countMoved", Napi::Function::New(env, countMoved, "countMoved"));
   exports.Set("accumulate", Napi::Function::New(env, accumulate, "accumulate"));
+  exports.Set("roundWithRest", Napi::Function::New(env, roundWithRest, "roundWithRest"));
   exports.Set("gatherRows", Napi::Function::New(env, gatherRows, "gatherRows"));
   exports.Set("scatterAddRows", Napi::Function::New(env, scatterAddRows, "scatterAddRows"));
   exports.Set("squaredNorm", Napi::Function::New(env, squaredNorm, "squaredNorm"));

@@ -41,6 +41,8 @@ export type ActionId =
   | 'workspace.choose'
   /** Giving the base of a LoRA adapter: a sentence that stands alone. */
   | 'adapter.merge'
+  /** Sending a run to a computer where another one runs: an imperative. */
+  | 'run.beside'
   /** Fetching llama.cpp: a sentence or command that stands alone. */
   | 'llama-cpp.install'
   /** Fetching llama.cpp anew: an imperative. */
@@ -64,6 +66,7 @@ const commands: Record<ActionId, string> = {
   'recipe.help': '"tritsmith run --help"',
   'workspace.choose': 'choose another folder with --workspace',
   'adapter.merge': 'Merge it into its base: tritsmith teacher add <adapter> --base <folder of the base>',
+  'run.beside': 'start this one beside it all the same (--beside)',
   'llama-cpp.install': 'tritsmith components install llama.cpp',
   'llama-cpp.reinstall': 'run "tritsmith components remove llama.cpp", then install it again',
   'webgpu.install': 'tritsmith components install webgpu',

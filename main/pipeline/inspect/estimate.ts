@@ -54,6 +54,10 @@ const faster = 0.8;
 const overhead = { low: 0.8, high: 8 };
 /** Of a parameter in a checkpoint: itself and two moments in float32. */
 export const checkpointBytes = 3 * Float32Array.BYTES_PER_ELEMENT;
+/** Of a parameter in a checkpoint of this recipe: a rounded exchange keeps what it carries over, of each part and of the parameter. */
+function checkpointBytesOf({ roundedExchange }: Recipe): number {
+  return checkpointBytes + (roundedExchange === undefined ? 0 : (roundedExchange + 1) * Float32Array.BYTES_PER_ELEMENT);
+}
 /** Of a parameter in a model folder. */
 export const modelBytes = Float32Array.BYTES_PER_ELEMENT;
 /** Of a row in the cache of tokens, besides its tokens: its length and two places. */
@@ -159,7 +163,7 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     const parameters = windowSpecifications(facts.student, 0, window).reduce((sum, { size }) => sum + size, 0);
     return [
       ...windowMemory({ model: facts.student, window, rows, rowLength, recompute }),
-      ...shardMemory(parameters, recipe.shards),
+      ...shardMemory(parameters, recipe.shards, recipe.roundedExchange),
     ];
   }
   const rowLength = kind === 'pretrain' ? recipe.pretrain!.sequenceLength : facts.size.longestRow;
@@ -177,7 +181,7 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     recompute,
     splitHeads: distil.gamma === 0 ? null : distil.splitHeads,
   });
-  return [...terms, ...shardMemory(countParameters(model).total, recipe.shards)];
+  return [...terms, ...shardMemory(countParameters(model).total, recipe.shards, recipe.roundedExchange)];
 }
 
 /** What each job takes on the disk while it runs, and at the largest checkpoint the room for one more while it is written. */
@@ -235,10 +239,11 @@ async function diskOf(
     }
     const again = steps > recipe.checkpoint.steps || seconds[index]!.high > recipe.checkpoint.minutes * 60;
     const generations = again ? 2 : 1;
+    const bytesEach = checkpointBytesOf(recipe);
     put(kind, {
       id: 'checkpoint-files',
-      bytes: generations * parameters * checkpointBytes,
-      params: { stage: kind, generations, parameters, bytesEach: checkpointBytes },
+      bytes: generations * parameters * bytesEach,
+      params: { stage: kind, generations, parameters, bytesEach },
     });
     if (recipe.keepBest && kind !== 'pretrain' && kind !== 'reconstruct')
       put(kind, {
@@ -251,8 +256,8 @@ async function diskOf(
   if (largest !== null)
     put(largest.stage, {
       id: 'checkpoint-in-writing',
-      bytes: largest.parameters * checkpointBytes,
-      params: { parameters: largest.parameters, bytesEach: checkpointBytes },
+      bytes: largest.parameters * checkpointBytesOf(recipe),
+      params: { parameters: largest.parameters, bytesEach: checkpointBytesOf(recipe) },
     });
   for (const target of exportTargets('', recipe)) {
     const bytes = await exportBytes(target, facts);

@@ -23,7 +23,8 @@ import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
 import { stageSource, stageSteps, studentConfiguration, studentSource } from '../models-of-recipe.ts';
 import { embedRows, loadWindow, saveWindows, windowConfiguration, writeWindow } from './layer-windows.ts';
 import { type ReconstructionRows, reconstructionRows } from './reconstruction-rows.ts';
-import { assertSameStart, speedsInWords } from './stage-training.ts';
+import { type RanksTold, tellRanks } from './ranks-told.ts';
+import { assertSameStart } from './stage-training.ts';
 import { trainingDigest } from './what-decides.ts';
 
 /** Layers of the model that are trained together. */
@@ -70,6 +71,7 @@ function ownStates(folder: string, { rank }: Collective): string {
 class Reconstruction {
   readonly #spec: JobSpec;
   readonly #context: JobContext;
+  readonly #ranks: RanksTold;
   readonly #collective: Collective;
   readonly #settings: NonNullable<JobSpec['recipe']['reconstruct']>;
   readonly #configuration: ModelConfiguration;
@@ -91,6 +93,7 @@ class Reconstruction {
     const { batchSize, microBatchTokens } = settings.optimiser;
     this.#spec = spec;
     this.#context = context;
+    this.#ranks = tellRanks(context, spec.folder, 'reconstruct');
     this.#collective = collectiveOf(context);
     this.#settings = settings;
     this.#configuration = configuration;
@@ -315,9 +318,12 @@ class Reconstruction {
           },
           onCheckpoint: (step, path) => this.#context.emit({ type: 'checkpoint', step: before + step, path }),
           onWarning: (text) => this.#context.emit({ type: 'log', level: 'warning', text }),
-          onSpeeds: (speeds) => this.#context.emit({ type: 'log', level: 'info', text: speedsInWords(speeds) }),
+          onShared: (shared) => {
+            this.#ranks.hear(shared);
+          },
         },
       );
+      this.#ranks.end();
       this.#done = before + result.step;
       this.#computedOn = result.computedOn ?? this.#computedOn;
       if (result.outcome !== 'done') throw new JobStopped(result.outcome, this.#done);

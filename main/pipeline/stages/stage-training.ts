@@ -23,6 +23,7 @@ import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
 import { assertSame } from '../ranks.ts';
 import { assertLayer, engineOf } from '../engine.ts';
 import { findsCodes } from '../models-of-recipe.ts';
+import { tellRanks } from './ranks-told.ts';
 import { saveModel } from './save-model.ts';
 import { type DecidedTraining, trainingDigest, trainingDigest010 } from './what-decides.ts';
 
@@ -66,12 +67,6 @@ function warnOfFewSteps(network: Network, stage: StageTraining, context: JobCont
   const travel = ternaryTravel(totalSteps, optimiser, delta);
   if (travel < leastTravel && findsCodes(recipe, job))
     context.emit({ type: 'log', level: 'warning', text: wordsOf(tell('estimate.codes-stay', { stage: job, travel })) });
-}
-
-/** Told now and then of a run with several ranks. */
-export function speedsInWords(speeds: readonly number[]): string {
-  const each = speeds.map((speed, rank) => `rank ${rank}: ${Math.round(speed)}`);
-  return `Tokens a second while computing: ${each.join(', ')}. The slowest sets the pace.`;
 }
 
 /** All ranks read the same rows and the same weights. @throws TritsmithError `unsupported` where they do not */
@@ -133,6 +128,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
       ? { evaluate: { everySteps: recipe.evaluation.everySteps, run: () => evaluation.run(network) } }
       : {}),
   };
+  const ranks = tellRanks(context, folder, job);
   let result: TrainerResult;
   try {
     result = await train(settings, {
@@ -143,10 +139,13 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
       },
       onCheckpoint: (step, path) => context.emit({ type: 'checkpoint', step, path }),
       onWarning: (text) => context.emit({ type: 'log', level: 'warning', text }),
-      onSpeeds: (speeds) => context.emit({ type: 'log', level: 'info', text: speedsInWords(speeds) }),
+      onShared: (shared) => {
+        ranks.hear(shared);
+      },
     });
     if (result.outcome !== 'done') throw new JobStopped(result.outcome, result.step);
   } finally {
+    ranks.end();
     await evaluation?.release();
     await choice?.release();
     await trainingStep.release();

@@ -63,6 +63,7 @@ const whole = recipeSchema.parse({ ...minimal, moreRows: { file: '/unlabelled.cs
 const others: Record<string, unknown> = {
   seed: 2,
   shards: 8,
+  roundedExchange: 4,
   teacher: '/models/other',
   studentBase: '/models/small',
   'task.kind': 'generation',

@@ -56,6 +56,7 @@ const reading = inside('task.reading', ['sheet', 'devSheet', 'header', 'delimite
 const common = [
   'seed',
   'shards',
+  'roundedExchange',
   'roundedProducts',
   'teacher',
   ...task,

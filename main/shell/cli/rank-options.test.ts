@@ -58,6 +58,21 @@ describe('a recipe for ranks', () => {
     expect(() => recipeForRanks(recipe, ranks, 1)).toThrow(expect.objectContaining({ id }) as Error);
   });
 
+  it('says in how many parts an exchange is rounded, where that is asked for', () => {
+    expect(recipeForRanks(recipe, 4, 1, 1)).not.toHaveProperty('roundedExchange');
+    const rounded = recipeForRanks(recipe, 4, 1, 1, true);
+    expect(rounded).toMatchObject({ shards: 8, roundedExchange: 4 });
+    expect(recipeForRanks(rounded, 2, 1)).toMatchObject({ roundedExchange: 4 });
+    const of = (ranks: number, given = rounded, rounds = false) => {
+      return () => recipeForRanks(given, ranks, 1, 1, rounds);
+    };
+    expect(of(8)).toThrow(expect.objectContaining({ id: 'ranks.more-than-parts' }) as Error);
+    expect(of(1, recipe, true)).toThrow(expect.objectContaining({ id: 'ranks.nothing-to-round' }) as Error);
+    expect(of(1, { ...recipe, shards: 2, roundedExchange: 4 })).toThrow(
+      expect.objectContaining({ id: 'ranks.rounded-parts' }) as Error,
+    );
+  });
+
   it('is run by one process with --ranks 1, which needs no MPI', async () => {
     process.env['PATH'] = '/nowhere';
     const { code, err } = await cli('run', file, '--ranks', '1', '--threads', '1');

@@ -18,6 +18,7 @@ const program = fileURLToPath(new URL('./main.ts', import.meta.url));
 export interface RankOptions extends CommonOptions {
   readonly ranks?: number;
   readonly threads?: number;
+  readonly roundExchange?: boolean;
   readonly machines?: string;
   readonly network?: string;
   readonly trustNetwork?: boolean;
@@ -72,10 +73,17 @@ export function rankPlanOf({ ranks, machines, network, trustNetwork, slurm }: Ra
 }
 
 /** The recipe of a new run that these ranks share. */
-export function withRanks(recipe: Recipe, plan: RankPlan | null, { threads, slurm }: RankOptions): Recipe {
-  if (plan === null) return threads === undefined ? recipe : { ...recipe, threads };
+export function withRanks(
+  recipe: Recipe,
+  plan: RankPlan | null,
+  { threads, slurm, roundExchange = false }: RankOptions,
+): Recipe {
+  if (plan === null) {
+    if (roundExchange) throw new TritsmithError('bad-input', 'ranks.nothing-to-round');
+    return threads === undefined ? recipe : { ...recipe, threads };
+  }
   const here = plan.machines === undefined && slurm === undefined ? plan.ranks : 1;
-  return recipeForRanks(recipe, plan.ranks, here, threads);
+  return recipeForRanks(recipe, plan.ranks, here, threads, roundExchange);
 }
 
 /** Starts the workers of jobs that ranks share; undefined: the ordinary ones. @throws TritsmithError where there is no MPI */

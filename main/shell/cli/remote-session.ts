@@ -15,6 +15,9 @@ import { reportError } from './report-error.ts';
 import { closeSession, withWorkspace } from './session.ts';
 import { type CommonOptions, exitCodes, type Shell } from './shell.ts';
 
+/** Of an option that starts a run there. */
+export const besideText = 'although another run is under way there: both take longer';
+
 /** The runs that were sent from the workspace of these options; nobody needs to hold it for them. */
 export function sentRunsOf(options: CommonOptions): SentRuns {
   return new SentRuns(prepareWorkspace(options.workspace ?? defaultWorkspaceFolder()).folder);
@@ -25,11 +28,12 @@ export async function runElsewhere(
   shell: Shell,
   place: RemotePlace,
   recipe: Recipe,
-  options: CommonOptions & { readonly detach?: boolean },
+  options: CommonOptions & { readonly detach?: boolean; readonly beside?: boolean },
 ): Promise<void> {
   const runs = sentRunsOf(options);
   const line = new ProgressLine(shell);
   const run = await send(runs, place, recipe, {
+    beside: options.beside ?? false,
     onBytes: (sent, total) => {
       line.show(`Copying to ${place.host}: ${bytes(sent)} of ${bytes(total)}`, sent === total);
     },

@@ -5,6 +5,20 @@ export interface Column {
   readonly align?: 'left' | 'right';
 }
 
+/** A column and what it says of each thing that is listed. */
+export interface ColumnOf<T> extends Column {
+  readonly of: (each: T) => string;
+}
+
+/** A table of things, or `empty` where there are none. */
+export function tableOf<T>(things: readonly T[], columns: readonly ColumnOf<T>[], empty: string): string {
+  if (things.length === 0) return empty;
+  return textTable(
+    columns,
+    things.map((each) => columns.map(({ of }) => of(each))),
+  );
+}
+
 /** A header, a rule and the rows; the first column is left-aligned unless it says otherwise, the others right. Ends with a newline. */
 export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const widths = columns.map(({ title }, index) =>

@@ -14,14 +14,17 @@ const mostRanks = 64;
 /**
  * The recipe with shards for so many ranks, and with a number of threads: both stay what they are for the whole run.
  * @param threads of each rank; default: those of the recipe, else the cores of this machine for each of `here` ranks on it
- * @throws TritsmithError `bad-input` where the ranks are no power of two, too many, or no divisor of the recipe's shards
+ * @param rounds whether as many ranks are to exchange rounded numbers
+ * @throws TritsmithError `bad-input` where the ranks are no power of two, too many, or no divisor of the recipe's shards; or one, where `rounds`
  */
-export function recipeForRanks(recipe: Recipe, ranks: number, here: number, threads?: number): Recipe {
+export function recipeForRanks(recipe: Recipe, ranks: number, here: number, threads?: number, rounds = false): Recipe {
   if (ranks > mostRanks) throw new TritsmithError('bad-input', 'ranks.too-many', { ranks, most: mostRanks });
   const shards = recipe.shards ?? shardsFor(ranks);
-  assertRanksShare({ shards }, ranks);
+  if (rounds && ranks === 1) throw new TritsmithError('bad-input', 'ranks.nothing-to-round');
+  const roundedExchange = rounds ? (ranks as NonNullable<Recipe['roundedExchange']>) : recipe.roundedExchange;
+  assertRanksShare({ shards, roundedExchange }, ranks);
   const each = threads ?? (recipe.threads || Math.max(1, Math.floor(availableParallelism() / here)));
-  return { ...recipe, shards, threads: each };
+  return { ...recipe, shards, threads: each, ...(roundedExchange === undefined ? {} : { roundedExchange }) };
 }
 
 function shardsFor(ranks: number): NonNullable<Recipe['shards']> {

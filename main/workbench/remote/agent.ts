@@ -133,7 +133,7 @@ class RemoteAgent {
           machine: describeMachine(),
           versions: programVersions(),
           freeBytes: this.#freeBytes(),
-          running: readdirSync(join(this.#folder, 'runs')).filter((id) => this.#lives(this.#places(id))),
+          running: this.#running(),
         });
       case 'have': {
         const store = this.#store();
@@ -144,15 +144,18 @@ class RemoteAgent {
         // The only request with bytes behind it; all others hear by their end that the connection is gone.
         return this.#put(request.contents);
       case 'understand':
+        this.#assertFree(request.beside);
         return this.#say({ recipe: parseRecipe(request.recipe) });
       case 'start':
-        return this.#start(request.id, request.recipe, request.files);
+        return this.#start(request);
       case 'watch':
         return this.#watch(this.#existing(request.id), request.id);
       case 'stop':
         return this.#stop(this.#existing(request.id), request.id, request.how);
       case 'resume':
-        return this.#resume(this.#existing(request.id), request.id);
+        return this.#resume(this.#existing(request.id), request);
+      case 'remove':
+        return this.#remove(this.#existing(request.id), request.id);
       case 'statuses': {
         const there = request.ids.filter((id) => existsSync(this.#places(id).recipe));
         return this.#say(await Promise.all(there.map((id) => this.#status(this.#places(id), id))));
@@ -176,10 +179,26 @@ class RemoteAgent {
     await this.#say({ damaged });
   }
 
-  async #start(id: string, sent: unknown, files: readonly PlacedFile[]): Promise<void> {
+  /** Runs with a living process. */
+  #running(): string[] {
+    return this.#runs().filter((id) => this.#lives(this.#places(id)));
+  }
+
+  #runs(): string[] {
+    return readdirSync(join(this.#folder, 'runs'));
+  }
+
+  /** @throws TritsmithError `locked` where a run lives that a new one would have to run beside */
+  #assertFree(beside: boolean): void {
+    const running = beside ? [] : this.#running();
+    if (running.length > 0) throw new TritsmithError('locked', 'remote.busy', { running });
+  }
+
+  async #start({ id, recipe: sent, files, beside }: Extract<RemoteRequest, { type: 'start' }>): Promise<void> {
     const recipe = parseRecipe(sent);
     const places = this.#places(id);
     if (!existsSync(places.recipe)) {
+      this.#assertFree(beside);
       const inputs = this.#placeInputs(files);
       mkdirSync(places.folder, { recursive: true, mode: 0o700 });
       writeJsonAtomically(places.recipe, withAbsolutePaths(recipe, inputs));
@@ -281,14 +300,47 @@ class RemoteAgent {
     }
   }
 
-  async #resume(places: RunPlaces, id: string): Promise<void> {
+  async #resume(places: RunPlaces, { id, beside }: Extract<RemoteRequest, { type: 'resume' }>): Promise<void> {
     const status = await this.#status(places, id);
     if (status.running) throw new TritsmithError('bad-input', 'remote.still-runs', { id });
     if (!isResumable(status.state))
       throw new TritsmithError('bad-input', 'remote.not-resumable', { id, state: status.state });
+    this.#assertFree(beside);
     const began = this.#experimentOf(places) !== null;
     this.#launch(places, began ? ['resume', 'latest'] : ['run', places.recipe]);
     await this.#say(await this.#status(places, id));
+  }
+
+  /** Takes the run away, the folders of inputs that no other run names, and the contents that were only there. */
+  async #remove(places: RunPlaces, id: string): Promise<void> {
+    if (this.#lives(places)) throw new TritsmithError('bad-input', 'remote.still-runs', { id });
+    let freedBytes = bytesBelow(places.folder);
+    rmSync(places.folder, { recursive: true });
+    const recipes = this.#runs()
+      .map((other) => this.#places(other).recipe)
+      .filter((path) => existsSync(path))
+      .map((path) => readFileSync(path, 'utf8'));
+    const [inputs, files] = [join(this.#folder, 'inputs'), join(this.#folder, 'files')];
+    for (const name of existsSync(inputs) ? readdirSync(inputs) : []) {
+      if (recipes.some((recipe) => recipe.includes(name))) continue;
+      const folder = join(inputs, name);
+      const contents = filesBelow(folder).map((path) => statSync(join(folder, path)));
+      rmSync(folder, { recursive: true });
+      // Hard links: the bytes go with the last of them. On a disk without links each has its own.
+      for (const { ino, nlink, size } of contents) {
+        const last = nlink === 2 && existsSync(files) ? readdirSync(files).find((each) => inodeOf(join(files, each)) === ino) : undefined;
+        if (last !== undefined) rmSync(join(files, last));
+        if (last !== undefined || nlink === 1) freedBytes += size;
+      }
+    }
+    if (this.#runs().length === 0 && existsSync(files)) {
+      // What a broken connection left stays for the next time.
+      for (const name of readdirSync(files).filter((each) => !each.endsWith('.part'))) {
+        freedBytes += statSync(join(files, name)).size;
+        rmSync(join(files, name));
+      }
+    }
+    await this.#say({ freedBytes });
   }
 
   async #status(places: RunPlaces, id: string): Promise<RemoteStatus> {
@@ -434,6 +486,12 @@ class RemoteAgent {
     const { bavail, bsize } = statfsSync(this.#folder);
     return bavail * bsize;
   }
+}
+
+const inodeOf = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino;
+
+function bytesBelow(folder: string): number {
+  return filesBelow(folder).reduce((sum, path) => sum + statSync(join(folder, path)).size, 0);
 }
 
 /** Ways to all files below `folder`, with `/` between their parts, in order. */

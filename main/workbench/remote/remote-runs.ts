@@ -12,6 +12,7 @@ import {
   understoodRecipe,
   type RemoteStatus,
   remoteStatus,
+  removedRun,
   type SentRun,
   stored,
 } from '../../contract/remote.ts';
@@ -28,6 +29,8 @@ export function hello(place: RemotePlace): Promise<RemoteHello> {
 export interface Sending {
   /** So many of the bytes that are not there yet have gone. */
   onBytes?(sent: number, total: number): void;
+  /** It may run beside others there. Default: not. */
+  readonly beside?: boolean;
 }
 
 /**
@@ -36,10 +39,11 @@ export interface Sending {
  */
 export async function send(runs: SentRuns, place: RemotePlace, given: Recipe, sending: Sending = {}): Promise<SentRun> {
   const recipe = parseRecipe(given);
+  const { beside = false } = sending;
   assertInputsExist(recipe);
   const luggage = pack(recipe);
   // First of all, because reading models for their digests takes a while.
-  const understood = await ask(place, { type: 'understand', recipe: luggage.recipe }, understoodRecipe);
+  const understood = await ask(place, { type: 'understand', recipe: luggage.recipe, beside }, understoodRecipe);
   assertSameRecipe(place, luggage, understood.recipe);
   const weighed = await weigh(luggage);
   await copy(place, weighed, sending);
@@ -56,7 +60,7 @@ export async function send(runs: SentRuns, place: RemotePlace, given: Recipe, se
   runs.write(run);
   const files = weighed.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 }));
   try {
-    const request = { type: 'start', id: run.id, recipe: luggage.recipe, files } as const;
+    const request = { type: 'start', id: run.id, recipe: luggage.recipe, files, beside } as const;
     runs.heard(run.id, await ask(place, request, remoteStatus));
   } catch (thrown) {
     if (TritsmithError.from(thrown).code !== 'unreachable') runs.remove(run.id);
@@ -195,10 +199,27 @@ function listen(
 }
 
 /** Goes on with one that is paused, failed, interrupted or cancelled. */
-export async function resume(runs: SentRuns, run: SentRun): Promise<RemoteStatus> {
-  const status = await ask(run.place, { type: 'resume', id: run.id }, remoteStatus);
+export async function resume(runs: SentRuns, run: SentRun, beside = false): Promise<RemoteStatus> {
+  const status = await ask(run.place, { type: 'resume', id: run.id, beside }, remoteStatus);
   runs.heard(run.id, status);
   return status;
+}
+
+/**
+ * Removes a run that has ended from the other computer, and forgets it here; what was fetched of it stays.
+ * @returns bytes that are free there now
+ * @throws TritsmithError `bad-input` where it still runs
+ */
+export async function remove(runs: SentRuns, run: SentRun): Promise<number> {
+  let freed = 0;
+  try {
+    freed = (await ask(run.place, { type: 'remove', id: run.id }, removedRun)).freedBytes;
+  } catch (thrown) {
+    // Somebody removed it by hand.
+    if (TritsmithError.from(thrown).id !== 'remote.not-there') throw thrown;
+  }
+  runs.remove(run.id);
+  return freed;
 }
 
 /** What asking for a run brought: the run as it is known now. */

@@ -4,7 +4,7 @@ import type { RemoteRunView } from '../../contract/remote.ts';
 import type { EventHub } from '../interface/event-hub.ts';
 import type { Workspace } from '../workspace/workspace.ts';
 import { fetchRun } from './fetch.ts';
-import { askAll, type Asked, resume, send, stop } from './remote-runs.ts';
+import { askAll, type Asked, remove, resume, send, stop } from './remote-runs.ts';
 import { SentRuns } from './sent-runs.ts';
 import { placeOf, placeText } from './ssh.ts';
 
@@ -22,10 +22,7 @@ export class RunsElsewhere {
   }
 
   list(): RemoteRunView[] {
-    return this.#runs
-      .list()
-      .filter(({ fetched }) => fetched === null)
-      .map(({ id }) => this.#view(id));
+    return this.#runs.list().map(({ id }) => this.#view(id));
   }
 
   async ask(): Promise<RemoteRunView[]> {
@@ -33,8 +30,8 @@ export class RunsElsewhere {
     return this.list();
   }
 
-  async start(recipe: Recipe, place: string): Promise<RemoteRunView> {
-    return this.#view((await send(this.#runs, placeOf(place), recipe)).id);
+  async start(recipe: Recipe, place: string, beside: boolean): Promise<RemoteRunView> {
+    return this.#view((await send(this.#runs, placeOf(place), recipe, { beside })).id);
   }
 
   async stop(id: string, how: 'pause' | 'cancel'): Promise<RemoteRunView> {
@@ -42,9 +39,14 @@ export class RunsElsewhere {
     return this.#view(id);
   }
 
-  async resume(id: string): Promise<RemoteRunView> {
-    await resume(this.#runs, this.#runs.get(id));
+  async resume(id: string, beside: boolean): Promise<RemoteRunView> {
+    await resume(this.#runs, this.#runs.get(id), beside);
     return this.#view(id);
+  }
+
+  /** Removes it there and forgets it here. @returns bytes that are free there now */
+  remove(id: string): Promise<number> {
+    return remove(this.#runs, this.#runs.get(id));
   }
 
   /** @returns the id of the experiment that it became */
@@ -55,7 +57,7 @@ export class RunsElsewhere {
   }
 
   #view(id: string): RemoteRunView {
-    const { name, place, sent, last } = this.#runs.get(id);
+    const { name, place, sent, last, fetched } = this.#runs.get(id);
     const { gone = false, problem = null } = this.#asked.get(id) ?? {};
     return {
       id,
@@ -65,6 +67,7 @@ export class RunsElsewhere {
       status: last?.status ?? null,
       heard: last?.heard ?? null,
       gone,
+      fetched,
       problem: problem?.serialise() ?? null,
     };
   }

@@ -47,9 +47,10 @@ export class SentRuns {
     writeJsonAtomically(this.#path(run.id), sentRun.parse(run));
   }
 
-  /** Forgets one that never started. */
+  /** Forgets one that is not there (any more), and what came of it so far. */
   remove(id: string): void {
     rmSync(this.#path(id), { force: true });
+    rmSync(this.arrivals(id), { recursive: true, force: true });
   }
 
   /** Notes what was heard of a run. */

@@ -13,6 +13,7 @@ const memory: MemoryTerm[] = [
   { id: 'logits', bytes: 4 * 263 * 151_936 * 6, params: { rows: 263, vocabulary: 151_936, buffers: 6 } },
   { id: 'head-gradient', bytes: 622e6, params: { parameters: 155.6e6, buffers: 1 } },
   { id: 'shard-sums', bytes: 12e6, params: { parameters: 1e6, buffers: 3 } },
+  { id: 'exchange-rests', bytes: 16e6, params: { parameters: 1e6, parts: 2 } },
   { id: 'engine', bytes: 0.2e9, params: {} },
 ];
 const disk: DiskTerm[] = [

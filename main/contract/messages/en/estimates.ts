@@ -52,6 +52,8 @@ const memoryTexts: Texts<MemoryTerm> = {
     `${digits(params.buffers)} more of the head’s gradient (${count(params.parameters)} weights)`,
   'shard-sums': ({ params }) =>
     `${digits(params.buffers)} more gradients of ${count(params.parameters)} parameters, because the step is in shards`,
+  'exchange-rests': ({ params }) =>
+    `what rounding leaves out of ${digits(params.parts)} gradients, and of the change of ${count(params.parameters)} parameters (roundedExchange)`,
   layer: ({ params }) =>
     `${count(params.parameters)} parameters of a layer × ${digits(params.bytesEach)} bytes (as they were, as they are rounded, as they compute)`,
   moments: ({ params }) =>

@@ -1,4 +1,5 @@
 /** Runs on several machines: ranks, MPI, Slurm. */
+import { bytesInWords } from '../../quantities.ts';
 import type { Sentences } from '../sentences.ts';
 
 /** Rank numbers in a sentence. */
@@ -14,6 +15,29 @@ export const ranks = {
     message: 'Clusters: MPI was not found',
     reason: `${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} not in the PATH, so several processes cannot share a run. Nothing else needs it.`,
   }),
+  'ranks.shared': (share: {
+    nodes: readonly string[];
+    stepSeconds: number;
+    computingSeconds: number;
+    exchangeSeconds: number;
+    sentBytes: number;
+    waitingSeconds: number;
+    slowest: number;
+  }): Sentences => {
+    const { nodes, stepSeconds, waitingSeconds, exchangeSeconds } = share;
+    const exchange = `${inSeconds(exchangeSeconds)} exchange (${bytesInWords(share.sentBytes)} from each)`;
+    const waits = waitingSeconds > waitsMuch * stepSeconds;
+    return {
+      message: `${nodes.length} ranks on ${places(nodes)} share each step. It takes ${inSeconds(stepSeconds)}: ${inSeconds(share.computingSeconds)} compute, ${exchange} and ${inSeconds(waitingSeconds)} wait for the slowest.`,
+      reason: waits
+        ? `Rank ${share.slowest} on ${nodes[share.slowest] ?? '?'} is the slowest: another program may run there, or it is an older machine.`
+        : undefined,
+      remedy:
+        exchangeSeconds > exchangesMuch * stepSeconds
+          ? 'The exchange takes much of the time: larger steps (batchSize), fewer ranks or a faster network would use the machines better.'
+          : undefined,
+    };
+  },
   'ranks.no-shards': ({ ranks: count }: { ranks: number }): Sentences => ({
     message: `This recipe is one for a single process; ${count} ranks cannot share it.`,
     reason: 'Its steps are single sums, whose bits would be others if they were added in parts.',
@@ -22,6 +46,20 @@ export const ranks = {
   'ranks.not-a-divisor': ({ ranks: count, shards }: { ranks: number; shards: number }): Sentences => ({
     message: `${count} ranks cannot share ${shards} shards evenly.`,
     remedy: `Use ${powersUpTo(shards)} ranks.`,
+  }),
+  'ranks.rounded-parts': ({ parts, shards }: { parts: number; shards: number | null }): Sentences => ({
+    message: `A rounded exchange of ${parts} parts needs a recipe in shards, in a multiple of ${parts} of them.`,
+    reason: shards === null ? 'This recipe has none.' : `This recipe has ${shards}.`,
+    remedy: 'Leave roundedExchange out of the recipe, or set shards to a multiple of it.',
+  }),
+  'ranks.more-than-parts': ({ ranks: count, parts }: { ranks: number; parts: number }): Sentences => ({
+    message: `${count} ranks cannot share this run: its exchange is rounded in ${parts} parts.`,
+    reason: 'More ranks than parts would have to round in other places, and train another student.',
+    remedy: `Use ${powersUpTo(parts)} ranks, or start a new run with more.`,
+  }),
+  'ranks.nothing-to-round': (): Sentences => ({
+    message: 'One rank exchanges nothing that could be rounded.',
+    remedy: 'Say how many ranks are to share the run: --ranks 4 --round-exchange.',
   }),
   'ranks.too-many': ({ ranks: count, most }: { ranks: number; most: number }): Sentences => ({
     message: `${count} ranks are too many.`,
@@ -100,6 +138,20 @@ export const ranks = {
     remedy: 'The script stays where it is: change it and submit it with sbatch.',
   }),
 };
+
+/** Shares of a step from which something is said of them. */
+const waitsMuch = 0.15;
+const exchangesMuch = 1 / 3;
+
+function inSeconds(seconds: number): string {
+  return seconds < 1 ? `${(1000 * seconds).toFixed(seconds < 0.01 ? 1 : 0)} ms` : `${seconds.toFixed(1)} s`;
+}
+
+/** Names of machines, each once. */
+function places(nodes: readonly string[]): string {
+  const names = [...new Set(nodes)];
+  return names.length > 4 ? `${names.length} machines` : names.join(', ');
+}
 
 function powersUpTo(shards: number): string {
   const powers = [];

@@ -1,5 +1,6 @@
 /** Runs on another computer over ssh. */
-import type { Sentences } from '../sentences.ts';
+import type { Names } from '../names.ts';
+import { firstOf, type Sentences } from '../sentences.ts';
 
 const size = (bytes: number): string =>
   bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`;
@@ -135,6 +136,15 @@ export const remote = {
   'remote.fetched-before': ({ id, experiment }: { id: string; experiment: string }): Sentences => ({
     message: `${id} was fetched before: it is the experiment ${experiment}.`,
     remedy: 'Remove that experiment first if you want it anew.',
+  }),
+  'remote.busy': ({ running }: { running: readonly string[] }, names: Names): Sentences => ({
+    message: `That computer is busy: ${firstOf(running, 3)} runs there.`,
+    reason: 'Two runs at a time take longer than one after the other, and each needs its memory.',
+    remedy: `Wait until it has ended, or ${names.action('run.beside')}.`,
+  }),
+  'remote.not-fetched': ({ id }: { id: string }): Sentences => ({
+    message: `${id} was not fetched, so removing it there would lose it.`,
+    remedy: `Fetch it first, or say that it is not wanted: tritsmith remote remove ${id} --unfetched.`,
   }),
   'remote.not-with-ranks': (): Sentences => ({
     message: 'A run on another computer takes no ranks.',

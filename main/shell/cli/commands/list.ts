@@ -1,13 +1,13 @@
 import { studentModel } from '../../../contract/model-names.ts';
 import type { Command } from 'commander';
 import { readComparison } from '../../../workbench/results/comparison.ts';
-import { tell } from '../called.ts';
+import { asCalled } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { percent } from '../../../contract/quantities.ts';
 import { date, elapsed } from '../quantities.ts';
 import { withWorkspace } from '../session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
-import { textTable } from '../text-table.ts';
+import { tableOf } from '../text-table.ts';
 
 export function listCommand(shell: Shell): Command {
   return newCommand('list', 'list the experiments of the workspace, newest first', 'list').action(
@@ -27,26 +27,19 @@ export function listCommand(shell: Shell): Command {
                 : null,
           }));
           if (options.json === true) printJson(shell, experiments);
-          else if (experiments.length === 0) tell(shell, 'No experiments yet. Try: tritsmith demo\n');
           else
             shell.out(
-              textTable(
+              tableOf(
+                experiments,
                 [
-                  { title: 'experiment' },
-                  { title: 'state', align: 'left' },
-                  { title: 'preset', align: 'left' },
-                  { title: 'created', align: 'left' },
-                  { title: 'time' },
-                  { title: 'student' },
+                  { title: 'experiment', of: ({ id }) => id },
+                  { title: 'state', align: 'left', of: ({ state }) => state },
+                  { title: 'preset', align: 'left', of: ({ preset }) => preset },
+                  { title: 'created', align: 'left', of: ({ created }) => date(created) },
+                  { title: 'time', of: ({ seconds }) => elapsed(seconds) },
+                  { title: 'student', of: ({ accuracy }) => (accuracy === null ? '-' : percent(accuracy)) },
                 ],
-                experiments.map(({ id, state, preset, created, seconds, accuracy }) => [
-                  id,
-                  state,
-                  preset,
-                  date(created),
-                  elapsed(seconds),
-                  accuracy === null ? '-' : percent(accuracy),
-                ]),
+                asCalled('No experiments yet. Try: tritsmith demo\n'),
               ),
             );
         }),

@@ -1,14 +1,15 @@
 import { Command } from 'commander';
+import { TritsmithError } from '../../../contract/errors.ts';
 import type { RemoteStatus, SentRun } from '../../../contract/remote.ts';
-import { askAll, hello, resume, stop } from '../../../workbench/remote/remote-runs.ts';
+import { askAll, hello, remove, resume, stop } from '../../../workbench/remote/remote-runs.ts';
 import type { SentRuns } from '../../../workbench/remote/sent-runs.ts';
 import { placeOf, placeText } from '../../../workbench/remote/ssh.ts';
 import { tell } from '../called.ts';
 import { guarded, newCommand, printJson } from '../command.ts';
 import { bytes, date } from '../quantities.ts';
-import { bringHome, endOfRun, sentRunsOf, stateText, watchAndFetch } from '../remote-session.ts';
+import { besideText, bringHome, endOfRun, sentRunsOf, stateText, watchAndFetch } from '../remote-session.ts';
 import type { CommonOptions, Shell } from '../shell.ts';
-import { facts, textTable } from '../text-table.ts';
+import { facts, tableOf } from '../text-table.ts';
 
 export function remoteCommand(shell: Shell): Command {
   return new Command('remote')
@@ -27,11 +28,11 @@ export function remoteCommand(shell: Shell): Command {
       ),
     )
     .addCommand(
-      ofRun(shell, 'resume', 'go on there from the last checkpoint', async (runs, run, options) => {
-        const status = await resume(runs, run);
+      ofRun<BesideOptions>(shell, 'resume', 'go on there from the last checkpoint', async (runs, run, options) => {
+        const status = await resume(runs, run, options.beside);
         if (options.json === true) printJson(shell, status);
         shell.err(`It goes on. To look: tritsmith remote watch ${run.id}\n`);
-      }),
+      }).option('--beside', besideText),
     )
     .addCommand(
       ofRun(shell, 'cancel', 'end it there, and see that its process is gone', (runs, run, options) =>
@@ -45,18 +46,41 @@ export function remoteCommand(shell: Shell): Command {
         'bring its experiment into this workspace; one that is paused can go on here, with its stage anew',
         (runs, run, options) => bringHome(shell, runs, run, options),
       ),
+    )
+    .addCommand(
+      ofRun<RemoveOptions>(
+        shell,
+        'remove',
+        'remove it and its files there, and forget it here; what was fetched stays',
+        (runs, run, options) => removed(shell, runs, run, options),
+      ).option('--unfetched', 'although it was not fetched, and will be lost'),
     );
 }
 
-function ofRun(
+interface BesideOptions extends CommonOptions {
+  readonly beside?: boolean;
+}
+interface RemoveOptions extends CommonOptions {
+  readonly unfetched?: boolean;
+}
+
+async function removed(shell: Shell, runs: SentRuns, run: SentRun, options: RemoveOptions): Promise<void> {
+  if (run.fetched === null && options.unfetched !== true)
+    throw new TritsmithError('bad-input', 'remote.not-fetched', { id: run.id });
+  const freedBytes = await remove(runs, run);
+  if (options.json === true) printJson(shell, { run: run.id, freedBytes });
+  else shell.out(`Removed ${run.id} from ${placeText(run.place)}: ${bytes(freedBytes)} are free there now.\n`);
+}
+
+function ofRun<Options extends CommonOptions>(
   shell: Shell,
   name: string,
   description: string,
-  work: (runs: SentRuns, run: SentRun, options: CommonOptions) => Promise<void>,
+  work: (runs: SentRuns, run: SentRun, options: Options) => Promise<void>,
 ): Command {
   return newCommand(name, description, `remote ${name} latest`)
     .argument('<run>', 'its name in "remote list", the beginning of it, or "latest"')
-    .action((reference: string, options: CommonOptions) =>
+    .action((reference: string, options: Options) =>
       guarded(shell, options, () => {
         const runs = sentRunsOf(options);
         return work(runs, runs.find(reference), options);
@@ -134,20 +158,20 @@ function listCommand(shell: Shell): Command {
           );
           return;
         }
-        if (found.length === 0) tell(shell, 'Nothing was sent yet. Try: tritsmith run recipe.json --on user@host\n');
-        else
-          shell.out(
-            textTable(
-              [
-                { title: 'run' },
-                { title: 'where', align: 'left' },
-                { title: 'sent', align: 'left' },
-                { title: 'state', align: 'left' },
-                { title: 'here', align: 'left' },
-              ],
-              found.map(({ run, state }) => [run.id, placeText(run.place), date(run.sent), state, run.fetched ?? '-']),
-            ),
-          );
+        tell(
+          shell,
+          tableOf(
+            found,
+            [
+              { title: 'run', of: ({ run }) => run.id },
+              { title: 'where', align: 'left', of: ({ run }) => placeText(run.place) },
+              { title: 'sent', align: 'left', of: ({ run }) => date(run.sent) },
+              { title: 'state', align: 'left', of: ({ state }) => state },
+              { title: 'here', align: 'left', of: ({ run }) => run.fetched ?? '-' },
+            ],
+            'Nothing was sent yet. Try: tritsmith run recipe.json --on user@host\n',
+          ),
+        );
       }),
   );
 }

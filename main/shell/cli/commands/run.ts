@@ -34,7 +34,7 @@ import {
 import { engineOption, withEngine } from '../engine-option.ts';
 import type { Shell } from '../shell.ts';
 import { placeOf } from '../../../workbench/remote/ssh.ts';
-import { runElsewhere } from '../remote-session.ts';
+import { besideText, runElsewhere } from '../remote-session.ts';
 import { requiredChatTemplate } from './task.ts';
 
 interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
@@ -64,6 +64,7 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly engine?: Recipe['engine'];
   readonly on?: string;
   readonly detach?: boolean;
+  readonly beside?: boolean;
 }
 
 export function runCommand(shell: Shell): Command {
@@ -128,7 +129,12 @@ export function runCommand(shell: Shell): Command {
       '--on <user@host[:folder]>',
       'run it on another computer over ssh, and fetch it when it is done (docs/remote.md)',
     )
+    .option('--beside', `with --on: ${besideText}`)
     .option('--detach', 'with --on: return when it has started; "remote watch" looks at it, "remote fetch" brings it');
+  command.option(
+    '--round-exchange',
+    'with --ranks: exchange bfloat16 numbers, half of the bytes; the student is another one than without (docs/cluster.md)',
+  );
   command.option('--threads <number>', 'threads, with --ranks of each of them (default: all cores)', wholeNumber(1));
   return withRankOptions(withRowOptions(command)).action((path: string | undefined, options: RunOptions) =>
     guarded(shell, options, async () => {

@@ -10,8 +10,10 @@ import { reportedDifferences } from '../../../workbench/results/differences.ts';
 import { tell } from '../called.ts';
 import { guarded, newCommand, printJson, wholeNumber } from '../command.ts';
 import { comparisonTable } from '../comparison-table.ts';
+import { readSharedStages } from '../../../experiment/shared-stages.ts';
 import { differencesText } from '../differences-text.ts';
 import { exportProofs } from '../export-proofs.ts';
+import { ranksText } from '../ranks-text.ts';
 import { bytes, count, date, elapsed } from '../quantities.ts';
 import { runtimePort } from '../runnable-model.ts';
 import { withWorkspace } from '../session.ts';
@@ -70,10 +72,12 @@ async function show(shell: Shell, workspace: Workspace, record: ExperimentRecord
   const logs = workspace.experiments.logs(record.id);
   const { evaluations } = readResults(workspace, record);
   const differences = await reportedDifferences(runtimePort, workspace, record, evaluations, options.rows);
+  const shared = readSharedStages(workspace.experimentFolder(record.id));
   if (options.json === true) {
     printJson(shell, {
       ...record,
       folder: workspace.experimentFolder(record.id),
+      ranks: shared,
       comparison,
       differences,
       metrics,
@@ -82,6 +86,7 @@ async function show(shell: Shell, workspace: Workspace, record: ExperimentRecord
     return;
   }
   tell(shell, describe(record, workspace.experimentFolder(record.id)));
+  for (const [stage, each] of Object.entries(shared)) shell.out(`\n${stage}: ${ranksText(each)}`);
   if (metrics.length > 0) shell.out(`\nCurves: ${foldedCurveNames(metrics.map(({ name }) => name)).join(', ')}\n`);
   if (comparison !== null) {
     shell.out(`\n${comparisonTable(comparison, record.recipe.task.kind)}`);

@@ -1,4 +1,5 @@
 /** Experiments: started, watched, stopped, annotated, hidden and brought back. */
+import { readSharedStages } from '../../../experiment/shared-stages.ts';
 import { changeAnnotations, changeRemoved } from '../../experiments/annotations.ts';
 import { demoRecipe } from '../demo.ts';
 import { recipeDifferences } from '../../experiments/recipe-differences.ts';
@@ -75,6 +76,10 @@ export function experimentProcedures({ experiments }: Procedures) {
         const { id, names, points, from, to } = input;
         const range = { points, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
         return names.map((name) => ({ name, points: application.workspace.metrics.read(id, name, range) }));
+      }),
+      sharedStages: experiments.sharedStages.handler(({ context: { application }, input }) => {
+        const { workspace } = application;
+        return readSharedStages(workspace.experimentFolder(workspace.experiments.get(input.id).id));
       }),
       ternaryWeights: experiments.ternaryWeights.handler(({ context: { application }, input }) =>
         readTernaryWeights(application.workspace.metrics, input.id, input.stage),
