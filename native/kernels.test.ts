@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { availableKernels, TernaryMatrix } from './runtime.ts';
+import { availableKernels, hadamard, TernaryMatrix } from './runtime.ts';
 
-/** docs/method.md, 2.2 and 2.3, one scalar at a time; every step is rounded to float32. */
+/** docs/method.md, 2.2, 2.3 and 2.9, one scalar at a time; every step is rounded to float32. */
 function byDefinition(
   weights: Int8Array,
   rows: number,
@@ -10,6 +10,7 @@ function byDefinition(
   scales: Float32Array,
   x: Float32Array,
   tokens: number,
+  bits: 8 | 4 = 8,
 ) {
   const f = Math.fround;
   const groups = scales.length / rows;
@@ -17,20 +18,28 @@ function byDefinition(
   const xi = new Int32Array(columns);
   for (let t = 0; t < tokens; t++) {
     let gamma = f(1e-5);
-    for (let k = 0; k < columns; k++) gamma = Math.max(gamma, Math.abs(x[t * columns + k]!));
-    const scale = f(127 / gamma);
+    const row = x.subarray(t * columns, (t + 1) * columns);
+    if (bits === 8) for (const value of row) gamma = Math.max(gamma, Math.abs(value));
+    else {
+      // Sums of every 16th value in float32, added in double.
+      const lanes = new Float32Array(16);
+      row.forEach((value, k) => (lanes[k % 16] = lanes[k % 16]! + Math.abs(value)));
+      gamma = Math.max(gamma, f(lanes.reduce((sum, lane) => sum + lane, 0) / columns));
+    }
+    const [units, least, most] = bits === 8 ? [127, -128, 127] : [f(Math.sqrt(7)), -8, 7];
+    const scale = f(units / gamma);
     for (let k = 0; k < columns; k++) {
       const value = f(x[t * columns + k]! * scale);
       const floor = Math.floor(value);
       const rounded = value - floor === 0.5 ? floor + (floor & 1) : Math.round(value);
-      xi[k] = Math.max(-128, Math.min(127, rounded));
+      xi[k] = Math.max(least, Math.min(most, rounded));
     }
     for (let r = 0; r < rows; r++)
       for (let group = 0; group < groups; group++) {
         let sum = 0;
         for (let k = (group * columns) / groups; k < ((group + 1) * columns) / groups; k++)
           sum += xi[k]! * weights[r * columns + k]!;
-        const value = f(f(sum) * f(f(gamma / 127) * scales[r * groups + group]!));
+        const value = f(f(sum) * f(f(gamma / units) * scales[r * groups + group]!));
         y[t * rows + r] = group === 0 ? value : f(y[t * rows + r]! + value);
       }
   }
@@ -103,6 +112,54 @@ describe.each(availableKernels())('%s', (kernel) => {
           const at = y.findIndex((v, i) => v !== expected[i]);
           if (at >= 0) expect({ name, rows, columns, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
         }
+  });
+
+  it('so it does with inputs of 4 bits', () => {
+    for (const [name, fill] of Object.entries(cases))
+      for (const [rows, columns] of [
+        [3, 7],
+        [33, 79],
+        [100, 1536],
+      ] as const)
+        for (const tokens of [1, 4, 13]) {
+          const weights = new Int8Array(rows * columns);
+          const x = new Float32Array(tokens * columns);
+          fill(random(rows * columns + tokens), weights, x);
+          const matrix = new TernaryMatrix(weights, { rows, columns, delta: 0.3, kernel, bits: 4 });
+          const y = new Float32Array(tokens * rows).fill(NaN);
+          matrix.multiply(x, y, tokens);
+          const expected = byDefinition(weights, rows, columns, new Float32Array(rows).fill(0.3), x, tokens, 4);
+          const at = y.findIndex((v, i) => v !== expected[i]);
+          if (at >= 0) expect({ name, rows, columns, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
+        }
+  });
+
+  it('turns by a Hadamard matrix with the same bits as plain C++, and back', () => {
+    for (const [count, block] of [
+      [4, 4],
+      [96, 32],
+      [1536, 512],
+      [7, 1],
+    ] as const) {
+      const next = random(count);
+      const x = new Float32Array(count).map(() => next() - 0.5);
+      const [turned, plain] = [Float32Array.from(x), Float32Array.from(x)];
+      hadamard(turned, block, kernel);
+      hadamard(plain, block, 'portable');
+      expect(turned).toEqual(plain);
+      turned.forEach((value, at) => {
+        let sum = 0;
+        for (let k = 0; k < block; k++) {
+          const odd = (k & at % block).toString(2).replaceAll('0', '').length % 2;
+          sum += (odd === 0 ? 1 : -1) * x[at - (at % block) + k]!;
+        }
+        expect(value).toBeCloseTo(sum / Math.sqrt(block), 5);
+      });
+      hadamard(turned, block, kernel);
+      turned.forEach((value, at) => expect(value).toBeCloseTo(x[at]!, 5));
+    }
+    expect(() => hadamard(new Float32Array(6), 4, kernel)).toThrow(RangeError);
+    expect(() => hadamard(new Float32Array(6), 3, kernel)).toThrow(RangeError);
   });
 
   it.each(['2bit', '1.6bit'] as const)(

@@ -120,6 +120,8 @@ interface TernaryMatrixOptions {
   delta?: number;
   /** Instead: one scale for each row, or for each of several equal groups of a row's columns, `[rows, groups]`. Groups are whole 16 columns. */
   scales?: Float32Array;
+  /** Of the rounded inputs: 8 (the default) or 4. */
+  bits?: 8 | 4;
   kernel?: KernelName;
   layout?: LayoutName;
   threads?: number;
@@ -128,6 +130,7 @@ interface TernaryMatrixOptions {
 interface NativeRuntime {
   StudentRuntime: new (path: string, options: LoadOptions) => NativeStudent;
   TernaryMatrix: new (weights: Int8Array, options: TernaryMatrixOptions) => NativeMatrix;
+  hadamard(x: Float32Array, block: number, options: { kernel?: KernelName }): void;
   kernels(): KernelName[];
   measureMachine(options: { threads: number; kernel?: KernelName }): MachineSpeed;
 }
@@ -144,6 +147,13 @@ const native = addon as NativeRuntime;
 
 /** Kernels that this processor runs, best first. */
 export const availableKernels = (): KernelName[] => native.kernels();
+
+/**
+ * Turns each `block` values of x, in place, by the orthonormal Hadamard matrix, as the runtime does (docs/method.md, 2.9).
+ * @throws RangeError where the block is no power of two that divides x
+ */
+export const hadamard = (x: Float32Array, block: number, kernel?: KernelName): void =>
+  call(() => native.hadamard(x, block, { ...(kernel && { kernel }) }));
 
 /** Measures this machine now, as loaded as it is (about a quarter of a second). */
 export const measureMachine = (threads: number, kernel?: KernelName): MachineSpeed =>
@@ -162,8 +172,8 @@ function call<Result>(work: () => Result): Result {
 }
 
 /**
- * A ternary matrix [rows, columns] behind the runtime's own kernels. `multiply` quantises each row of x [tokens, columns] to int8 (docs/method.md, 2.2) and
- * writes y [tokens, rows] = float(xi T^T) * (s * delta), summed over the groups, with s = max(max|x|, 1e-5) / 127.
+ * A ternary matrix [rows, columns] behind the runtime's own kernels. `multiply` quantises each row of x [tokens, columns] to 8 or 4 bits (docs/method.md, 2.2
+ * and 2.9) and writes y [tokens, rows] = float(xi T^T) * (s * delta), summed over the groups, with s = max(max|x|, 1e-5) / 127, or max(mean|x|, 1e-5) / sqrt(7).
  */
 export class TernaryMatrix {
   readonly #native: NativeMatrix;

@@ -19,6 +19,8 @@ const labels: Record<SettingId, string> = {
   'optimiser.ternaryRate': labelOf('*.optimiser.ternaryRate'),
   'quantisation.weights.group': labelOf('quantisation.weights.group'),
   'quantisation.weights.sparsity': labelOf('quantisation.weights.sparsity'),
+  'quantisation.activations.hadamard': labelOf('quantisation.activations.hadamard'),
+  'quantisation.activations.bits': labelOf('quantisation.activations.bits'),
   'refine.subln': labelOf('refine.subln'),
   'refine.dropQkvBias': labelOf('refine.dropQkvBias'),
   'distil.studentInit': labelOf('distil.studentInit'),

@@ -1115,6 +1115,20 @@ export const texts = {
           effect:
             'Of so many weights in a row only the largest are kept: “6:8” six of eight. Files do not get smaller or faster by it; 6:8 changes little, 2:4 costs accuracy.',
         },
+        'quantisation.activations.hadamard': {
+          name: 'Spread out what stands out',
+          effect:
+            'What enters two of the seven matrices is mixed by a Hadamard matrix before it is rounded, so that no channel stands out (BitNet v2). Only I2_S for Tritsmith and ONNX hold it. With 8 bits it changes little; 4 bits need it.',
+        },
+        'quantisation.activations.bits': {
+          name: 'Bits of inputs',
+          effect:
+            '8, or 4 as in BitNet v2: costs some accuracy and makes nothing faster or smaller here; it is for processors that multiply numbers of 4 bits. Only I2_S for Tritsmith and ONNX hold it.',
+        },
+        'quantisation.activations.eightBitShare': {
+          name: 'First with 8 bits',
+          effect: 'With inputs of 4 bits: share of the steps of Stage 3 that are taken with 8 before; empty: 0.8.',
+        },
         'refine.subln': {
           name: 'Where SubLN goes',
           effect: 'Norms before the output projections keep ternary training stable.',

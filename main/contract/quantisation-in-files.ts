@@ -4,7 +4,7 @@
  */
 import { TritsmithError } from './errors.ts';
 import { message, type Message } from './messages/message.ts';
-import type { Quantisation } from './quantisation.ts';
+import { activationsOf, type Activations, type Quantisation } from './quantisation.ts';
 import type { ExportType } from './recipe.ts';
 
 /** Columns of a row that share a scale in a file; `matrix`: there is one scale for all weights. */
@@ -17,10 +17,28 @@ export const scalesInFiles: Readonly<Partial<Record<ExportType, 'matrix' | numbe
   onnx: 16,
 };
 
+/**
+ * Types whose files hold turned inputs and inputs of 4 bits: ONNX, whose graph says what is computed, and I2_S as a file for Tritsmith alone, under an
+ * architecture of its own that other programs refuse. A Hugging Face folder and the types of llama.cpp have no word for either.
+ */
+const holdActivations: readonly ExportType[] = ['i2_s', 'onnx'];
+
+/** Whether inputs are turned or have 4 bits. */
+export function hasOwnActivations({ activations }: { readonly activations?: Activations }): boolean {
+  return activations !== undefined;
+}
+
 /** Why files of a type can't hold a student that is quantised so; null where they can. */
-export function quantisationObstacle(type: ExportType, { weights: { group } }: Quantisation): Message | null {
+export function quantisationObstacle(type: ExportType, quantisation: Quantisation): Message | null {
   const held = scalesInFiles[type];
-  if (held === undefined || group === 'tensor') return null;
+  const { group } = quantisation.weights;
+  if (held === undefined) return null;
+  if (hasOwnActivations(quantisation)) {
+    if (!holdActivations.includes(type)) return message('export.activations', { type, ...activationsOf(quantisation) });
+    // A file for Tritsmith alone has room for any scales.
+    if (type === 'i2_s') return null;
+  }
+  if (group === 'tensor') return null;
   if (held === 'matrix') return message('export.one-scale', { type, group });
   if (group === 'row' || group % held === 0) return null;
   return message('export.scale-blocks', { type, group, block: held });

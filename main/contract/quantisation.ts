@@ -19,6 +19,17 @@ export const quantisationSettings = z.object({
       sparsity: z.enum(['6:8', '3:4', '2:4']).optional(),
     })
     .optional(),
+  /** What enters the matrices (BitNet v2). */
+  activations: z
+    .object({
+      /** What enters o and down is turned by a Hadamard matrix before it is rounded, so that no channel is much larger than the others. */
+      hadamard: z.boolean().optional(),
+      /** Bits of the whole numbers that inputs are rounded to: 8 or 4; absent: 8. */
+      bits: z.int().min(4).max(8).multipleOf(4).optional(),
+      /** Of 4 bits: the share of the steps of Stage 3 (and of the baseline) that come first, with 8 bits; absent: `usualEightBitShare`. */
+      eightBitShare: z.number().min(0).max(1).optional(),
+    })
+    .optional(),
 });
 export type QuantisationSettings = z.infer<typeof quantisationSettings>;
 
@@ -29,15 +40,43 @@ export interface Quantisation {
     readonly group: 'tensor' | 'row' | number;
     readonly sparsity?: '6:8' | '3:4' | '2:4';
   };
+  /** Absent: as in BitNet b1.58, 8 bits and nothing turned. */
+  readonly activations?: Activations;
 }
+
+export interface Activations {
+  readonly hadamard: boolean;
+  readonly bits: 8 | 4;
+}
+
+/** Where a recipe with 4 bits does not say how long 8 come first. */
+export const usualEightBitShare = 0.8;
 
 /** BitNet b1.58. */
 export const plainQuantisation: Quantisation = { weights: { scale: 'absmean', group: 'tensor' } };
 
 export function quantisationOf(settings: QuantisationSettings | undefined): Quantisation {
   const { scale, group, sparsity } = settings?.weights ?? {};
+  const { hadamard = false, bits } = settings?.activations ?? {};
   const usual = scale === 'row-levels' ? 'row' : 'tensor';
-  return { weights: { scale: scale ?? 'absmean', group: group ?? usual, ...(sparsity && { sparsity }) } };
+  return withActivations(
+    { weights: { scale: scale ?? 'absmean', group: group ?? usual, ...(sparsity && { sparsity }) } },
+    { hadamard, bits: bits === 4 ? 4 : 8 },
+  );
+}
+
+export function activationsOf({ activations }: Quantisation): Activations {
+  return activations ?? { hadamard: false, bits: 8 };
+}
+
+/** The same weights with other activations. */
+export function withActivations({ weights }: Quantisation, activations: Activations): Quantisation {
+  return activations.hadamard || activations.bits === 4 ? { weights, activations } : { weights };
+}
+
+/** The same in 8 bits: what a student of 4 bits is until the last part of its last stage. */
+export function inEightBits(quantisation: Quantisation): Quantisation {
+  return withActivations(quantisation, { ...activationsOf(quantisation), bits: 8 });
 }
 
 /** The two numbers of a sparsity: `keep` of `of` weights. */

@@ -267,7 +267,8 @@ export const recipeSchema = z.object({
   recomputeActivations: z.boolean().default(false),
   /**
    * Gradients of the ternary layers in 16-bit fixed point instead of float32: up to a fifth less time, and differences far below those between seeds.
-   * Needs a processor with integer dot products; without effect where weights are annealed or softened, and where a matrix has several scales.
+   * Needs a processor with integer dot products; without effect where weights are annealed or softened, where a matrix has several scales, and in a stage
+   * that ends with inputs of 4 bits.
    */
   fixedPointGradients: z.boolean().optional(),
   /**

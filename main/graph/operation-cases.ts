@@ -7,6 +7,7 @@ import {
   addBias,
   attention,
   geGlu,
+  hadamard,
   headNorm,
   linear,
   reluSquaredGlu,
@@ -90,6 +91,20 @@ export const operationCases: readonly OperationCase[] = [
     build: (graph) => {
       const x = graph.input('x', ['B', 'T', 12]);
       return { output: reshape(graph, x, [0, 0, 3, 4], ['B', 'T', 3, 4]), wanted: [x] };
+    },
+  },
+  {
+    name: 'hadamard (blocks of 8 as 2 x 4)',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 24]);
+      return { output: hadamard(graph, x, 8), wanted: [x] };
+    },
+  },
+  {
+    name: 'hadamard (blocks of 2)',
+    build: (graph) => {
+      const x = graph.input('x', ['B', 'T', 6]);
+      return { output: hadamard(graph, x, 2), wanted: [x] };
     },
   },
   {

@@ -2,11 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { native } from '../../native/index.ts';
 import { differentiate } from './differentiate.ts';
+import { elementCount } from './backend.ts';
 import { exactByteProducts } from './exact-byte-products.ts';
 import { Graph, type Value } from './graph.ts';
 import { largestDeviation, prepareCase } from './gradient-check.ts';
 import { bindings, noise, operationCases } from './operation-cases.ts';
-import { quantiseActivation, ternaryLinear } from './operations.ts';
+import { hadamard, quantiseActivation, ternaryLinear } from './operations.ts';
 import { program } from './passes.ts';
 import { createSession } from './session.ts';
 
@@ -25,6 +26,59 @@ describe('gradients against central finite differences', () => {
     const recomputing = await prepareCase(operation, true, options);
     expect(recomputing.passes.kept).toHaveLength(0);
     expect(await recomputing.runBackward()).toEqual(expected);
+  });
+});
+
+/** Results of operations on x, `[1, 1, width]`. */
+async function onOneToken(
+  x: readonly number[],
+  build: (graph: Graph, input: Value) => Record<string, Value>,
+): Promise<Record<string, number[]>> {
+  const graph = new Graph('one token');
+  const results = build(graph, graph.input('x', ['B', 'T', x.length]));
+  const session = await createSession(program('one token', graph, results), options);
+  const sizes = { B: 1, T: 1 };
+  const out = Object.fromEntries(
+    Object.entries(results).map(([name, value]) => [name, new Float32Array(elementCount(value, sizes))]),
+  );
+  await session.run(sizes, { x: Float32Array.from(x) }, out);
+  await session.release();
+  return Object.fromEntries(Object.entries(out).map(([name, values]) => [name, [...values]]));
+}
+
+describe('activations of BitNet v2', () => {
+  it("hadamard is Sylvester's matrix on each block, and its own inverse", async () => {
+    const four = await onOneToken([1, 2, 3, 4], (graph, x) => ({ y: hadamard(graph, x, 4) }));
+    expect(four.y).toEqual([5, -1, -2, 0]);
+    const random = noise(11);
+    const x = Array.from({ length: 96 }, random);
+    const { y, back } = await onOneToken(x, (graph, input) => {
+      const turned = hadamard(graph, input, 32);
+      return { y: turned, back: hadamard(graph, turned, 32) };
+    });
+    y!.forEach((value, column) => {
+      const first = column - (column % 32);
+      let sum = 0;
+      for (let from = 0; from < 32; from += 1) {
+        const bits = (from & (column - first)).toString(2).replaceAll('0', '').length;
+        sum += (bits % 2 === 0 ? 1 : -1) * x[first + from]!;
+      }
+      expect(value).toBeCloseTo(sum / Math.sqrt(32), 5);
+    });
+    back!.forEach((value, column) => expect(value).toBeCloseTo(x[column]!, 5));
+  });
+
+  it('four bits are steps of the mean size over the root of 7, cut off at -8 and 7', async () => {
+    const codes = async (x: readonly number[]) =>
+      onOneToken(x, (graph, input) => {
+        const { integers, scale } = quantiseActivation(graph, input, 'float32', 4);
+        return { integers, scale };
+      });
+    const found = await codes([0.1, -0.5, 1, -2]);
+    expect(found.integers).toEqual([0, -1, 3, -6]);
+    expect(found.scale![0]).toBeCloseTo(0.9 / Math.sqrt(7), 6);
+    expect((await codes([...new Array<number>(30).fill(0.01), 9, -9])).integers!.slice(-2)).toEqual([7, -8]);
+    expect((await codes([0, 0, 0, 0])).integers).toEqual([0, 0, 0, 0]);
   });
 });
 

@@ -6,6 +6,7 @@ export { attention, type AttentionShape, rotary, type RotaryTables } from './ope
 export { add, addBias, linear, matmul, reshape, scale } from './operations/basic.ts';
 export { geGlu, reluSquaredGlu, swiGlu } from './operations/feed-forward.ts';
 export type { GradientArithmetic } from './operations/fixed-point.ts';
+export { hadamard } from './operations/hadamard.ts';
 export { headNorm, rmsNorm } from './operations/norm.ts';
 export {
   type QuantisedActivation,

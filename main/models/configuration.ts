@@ -1,6 +1,6 @@
 /** What the engine needs to know of a model, whatever its family. Read from a Hugging Face `config.json` by architectures/. */
 import { TritsmithError } from '../contract/errors.ts';
-import { keptOf, plainQuantisation, type Quantisation } from '../contract/quantisation.ts';
+import { activationsOf, keptOf, plainQuantisation, type Quantisation } from '../contract/quantisation.ts';
 import type { SublnPlacement } from '../contract/recipe.ts';
 
 export type Projection = 'q' | 'k' | 'v' | 'o' | 'gate' | 'up' | 'down';
@@ -81,7 +81,7 @@ export interface ModelConfiguration {
   readonly residualScale: number;
   /** Factor of the logits. */
   readonly logitScale: number;
-  /** Linear layers are BitLinear: ternary weights, int8 activations. */
+  /** Linear layers are BitLinear: ternary weights, activations of 8 or 4 bits. */
   readonly ternary: boolean;
   /** How, where they are. */
   readonly quantisation: Quantisation;
@@ -171,7 +171,27 @@ export function scaleKind({ weights: { group } }: Quantisation): 'tensor' | 'row
   return typeof group === 'number' ? 'columns' : group;
 }
 
-/** @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups, or the formula of the scale has groups of its own */
+/**
+ * Columns of a projection's input that are turned together by a Hadamard matrix: the largest power of two that divides them all (docs/method.md, 2.9); 1: nothing
+ * is turned. A matrix's latent weights are turned likewise, so they stand in a model's folder as its configuration computes with them.
+ */
+export function hadamardBlock(
+  configuration: Pick<ModelConfiguration, 'ternary' | 'quantisation' | 'hiddenSize' | 'ffnSize' | 'heads' | 'headSize'>,
+  projection: Projection,
+): number {
+  const { ternary, quantisation, heads, headSize, ffnSize } = configuration;
+  if (!ternary || !activationsOf(quantisation).hadamard) return 1;
+  const columns = projection === 'o' ? heads * headSize : projection === 'down' ? ffnSize : 1;
+  return columns & -columns;
+}
+
+/** Below this a Hadamard matrix hardly mixes anything. */
+const leastHadamardBlock = 16;
+
+/**
+ * @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups, the formula of the scale has groups of its own, or a Hadamard
+ * matrix has too little to turn
+ */
 export function assertQuantisable(configuration: ModelConfiguration): void {
   const { scale, group, sparsity } = configuration.quantisation.weights;
   const own = scale === 'deviation' ? 'tensor' : scale === 'row-levels' ? 'row' : null;
@@ -182,5 +202,9 @@ export function assertQuantisable(configuration: ModelConfiguration): void {
       throw new TritsmithError('bad-input', 'quantisation.group', { projection, columns, group });
     if (sparsity && columns % keptOf(sparsity).of !== 0)
       throw new TritsmithError('bad-input', 'quantisation.sparsity', { projection, columns, sparsity });
+    const block = hadamardBlock(configuration, projection);
+    const turned = activationsOf(configuration.quantisation).hadamard && (projection === 'o' || projection === 'down');
+    if (turned && block < leastHadamardBlock)
+      throw new TritsmithError('bad-input', 'quantisation.hadamard', { projection, columns, block });
   }
 }

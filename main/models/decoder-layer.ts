@@ -5,6 +5,7 @@ import {
   addBias,
   attention,
   geGlu,
+  hadamard,
   headNorm,
   linear,
   quantiseActivation,
@@ -18,7 +19,9 @@ import {
   ternaryLinear,
 } from '../graph/operations.ts';
 import { type ActivationRounding, roundActivations } from '../graph/rounded-activations.ts';
+import { activationsOf } from '../contract/quantisation.ts';
 import {
+  hadamardBlock,
   hasSubln,
   type ModelConfiguration,
   type Projection,
@@ -47,7 +50,7 @@ export interface DecoderLayer {
 export interface TernaryArithmetic {
   /** Going forward: the same numbers either way, but weights between latent and ternary (annealing) need float32. Default `int8`. */
   readonly products?: 'int8' | 'float32';
-  /** Going backward; `int16` needs int8 products, and is `float32` where a matrix has several scales. Default `float32`. */
+  /** Going backward; `int16` needs int8 products, and is `float32` where a matrix has several scales and for inputs of 4 bits. Default `float32`. */
   readonly gradients?: GradientArithmetic;
   /** See `TernaryWeight`; for cards. */
   readonly codesAlone?: boolean;
@@ -84,8 +87,9 @@ export function decoderLayer(
   rounding: ActivationRounding = 'none',
 ): DecoderLayer {
   const { hiddenSize, heads, kvHeads, headSize, rmsNormEpsilon } = configuration;
+  const { bits } = activationsOf(configuration.quantisation);
   const gradients =
-    scaleKind(configuration.quantisation) === 'tensor' ? (arithmetic.gradients ?? 'float32') : 'float32';
+    scaleKind(configuration.quantisation) === 'tensor' && bits === 8 ? (arithmetic.gradients ?? 'float32') : 'float32';
   const products = productsOf(configuration, arithmetic);
   const parameters = new Map<string, Value>();
   const projectionInputs = new Map<Projection, Value>();
@@ -94,6 +98,9 @@ export function decoderLayer(
     parameters.set(local, value);
     return value;
   };
+
+  const quantise = (input: Value, name: Projection): QuantisedActivation =>
+    quantiseActivation(graph, hadamard(graph, input, hadamardBlock(configuration, name)), gradients, bits);
 
   /** Projects one shared input; without SubLN it is quantised once for all of them. */
   const project = (input: Value, names: readonly Projection[]): Value[] => {
@@ -106,10 +113,8 @@ export function decoderLayer(
         : input;
       const weight = parameter(name, shape);
       if (!configuration.ternary) return linear(graph, roundActivations(graph, normed, rounding), weight);
-      const quantised =
-        normed === input
-          ? (shared ??= quantiseActivation(graph, input, gradients))
-          : quantiseActivation(graph, normed, gradients);
+      // Projections that share an input are turned alike: not at all.
+      const quantised = normed === input ? (shared ??= quantise(input, name)) : quantise(normed, name);
       return ternaryLinear(graph, quantised, {
         values: weight,
         transposed: products === 'int8' ? graph.input(transposedName(name), [shape[1], shape[0]], 'int8') : null,

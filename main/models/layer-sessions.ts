@@ -93,6 +93,8 @@ export class LayerSessions {
   readonly forward: Session;
   /** Results of `forward` that a backward pass needs; empty where activations are recomputed, and in inference. */
   readonly kept: readonly KeptValue[];
+  /** Places of `kept` by their names: buffers are called by them, so that sessions for inputs of 8 and of 4 bits share theirs. */
+  readonly keptPlaces: ReadonlyMap<string, number>;
   /** Results of `forward` that are the inputs of the projections, for calibration; empty in training. */
   readonly projectionInputs: ReadonlyMap<Projection, Value>;
   readonly #configuration: ModelConfiguration;
@@ -112,6 +114,7 @@ export class LayerSessions {
     this.forward = forward;
     this.projectionInputs = projectionInputs;
     this.kept = backward?.kept ?? [];
+    this.keptPlaces = new Map(this.kept.map(({ name }, place) => [name, place]));
     this.#backward = backward;
   }
 

@@ -4,6 +4,7 @@
  */
 import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
+import { activationsOf, withActivations } from '../contract/quantisation.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import type { KeptValue } from '../graph/passes.ts';
 import {
@@ -52,7 +53,9 @@ export class Network {
   readonly configuration: ModelConfiguration;
   readonly parameters: ParameterBuffer;
   readonly #options: NetworkOptions;
-  readonly #sessions: LayerSessions;
+  #sessions: LayerSessions;
+  /** All that were compiled, by the bits of their inputs. */
+  readonly #sessionsOf: Map<8 | 4, LayerSessions>;
   /** Local name -> specification, per layer. */
   readonly #layers: Map<string, ParameterSpecification>[];
   readonly #ternaryWeights: TernaryWeights | null;
@@ -74,6 +77,7 @@ export class Network {
     this.parameters = parameters;
     this.#options = options;
     this.#sessions = sessions;
+    this.#sessionsOf = new Map([[activationsOf(configuration.quantisation).bits, sessions]]);
     this.#memory = memoryOf(options);
     this.#pool = new BufferPool(this.#memory);
     this.#positions = new Positions(configuration, this.#memory);
@@ -107,6 +111,19 @@ export class Network {
     const network = new Network(configuration, parameters, options, await LayerSessions.create(configuration, options));
     network.refreshTernary();
     return network;
+  }
+
+  /** Rounds the inputs of the ternary layers to so many bits from now on, while training, whatever the model's own are. Compiled when first asked for. */
+  async useActivationBits(bits: 8 | 4): Promise<void> {
+    const { quantisation } = this.configuration;
+    let sessions = this.#sessionsOf.get(bits);
+    if (!sessions) {
+      const activations = { ...activationsOf(quantisation), bits };
+      const configuration = { ...this.configuration, quantisation: withActivations(quantisation, activations) };
+      sessions = await LayerSessions.create(configuration, this.#options);
+      this.#sessionsOf.set(bits, sessions);
+    }
+    this.#sessions = sessions;
   }
 
   /**
@@ -162,7 +179,7 @@ export class Network {
 
   /** Buffer of a value that lives from a layer's forward to its backward pass. */
   #kept(layer: number, value: KeptValue, bindings: Bindings): ElementBuffer {
-    const name = `${layer}.${value.name}`;
+    const name = `${layer}.${this.#sessions.keptPlaces.get(value.name)}`;
     const count = elementCount(value, bindings);
     const buffer = value.type === 'float32' ? this.#pool.take(name, count) : this.#pool.takeBytes(name, count);
     this.#memory.keep(buffer);
@@ -314,6 +331,6 @@ export class Network {
       ...(this.#ternaryWeights?.arrays() ?? []),
       ...(this.#gradients ? [this.#gradients.values] : []),
     );
-    await this.#sessions.release();
+    for (const sessions of this.#sessionsOf.values()) await sessions.release();
   }
 }

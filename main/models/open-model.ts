@@ -6,13 +6,14 @@ import { stat } from 'node:fs/promises';
 import { TritsmithError } from '../contract/errors.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizers/index.ts';
 import { type Companions, folderCompanions } from './companion-files.ts';
-import type { ModelConfiguration } from './configuration.ts';
+import { hadamardBlock, type ModelConfiguration, type Projection } from './configuration.ts';
 import { folderConfiguration, openFolder } from './folder-source.ts';
 import { ggufCompanions } from './gguf-companions.ts';
 import { ggufTokenizer, openGgufModel } from './gguf-source.ts';
 import type { ModelSource } from './model-source.ts';
 import { inWholeModel } from './kept-layers.ts';
 import { ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
+import { turnRows } from './turned-weights.ts';
 
 /** Whether the model is one file. What does not exist is taken for what its name says. */
 export async function isModelFile(path: string): Promise<boolean> {
@@ -62,8 +63,15 @@ export interface LoadOptions {
   readonly specifications?: readonly ParameterSpecification[];
 }
 
+/** Block of the columns of a parameter that are to be turned where one configuration turns them and the other does not; else 1. */
+function turnOf(local: string, from: ModelConfiguration, to: ModelConfiguration): number {
+  const [before, after] = [from, to].map((each) => hadamardBlock(each, local as Projection)) as [number, number];
+  return before === after ? 1 : Math.max(before, after);
+}
+
 /**
- * Loads the parameters that `configuration` asks for, one by one. With a configuration that adds SubLN, its norms are left at 1.
+ * Loads the parameters that `configuration` asks for, one by one. With a configuration that adds SubLN, its norms are left at 1; where it turns the inputs of o
+ * and down and the model does not (or the other way round), their weights are turned, so that they compute the same.
  * @throws TritsmithError as `ModelSource.read`, `bad-input` for a parameter that is lacking
  */
 export async function loadParameters(
@@ -77,7 +85,11 @@ export async function loadParameters(
     for (const parameter of buffer.specifications) {
       const target = buffer.view(parameter.name);
       const source = kept === null ? parameter : inWholeModel(parameter, kept);
-      if (model.stored(source) !== null) await model.read(source, target);
+      if (model.stored(source) !== null) {
+        await model.read(source, target);
+        const block = turnOf(parameter.local, model.configuration, configuration);
+        if (block > 1) turnRows(target, block);
+      }
       else if (parameter.local.endsWith('.subln')) target.fill(1);
       else
         throw new TritsmithError('bad-input', 'model.lacks-tensor', {

@@ -1,7 +1,7 @@
 /** The models that a recipe names: which folder or file, which shape, which tokenizer. */
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobKind } from '../contract/jobs.ts';
-import { quantisationOf } from '../contract/quantisation.ts';
+import { activationsOf, inEightBits, quantisationOf } from '../contract/quantisation.ts';
 import type { OptimiserSettings, Recipe } from '../contract/recipe.ts';
 import { readLayerCut } from '../experiment/cut.ts';
 import { modelFolder, teacherFolder } from '../experiment/folder.ts';
@@ -55,6 +55,8 @@ async function assertContinues(recipe: Recipe, path: string, base: ModelConfigur
   const { finetune, calibrate, reconstruct, baseline, studentBase, moreRows } = recipe;
   if (!recipe.continueTernary || finetune || calibrate || reconstruct || baseline || studentBase || moreRows)
     throw new TritsmithError('bad-input', 'recipe.ternary-already');
+  if (activationsOf(base.quantisation).hadamard !== activationsOf(quantisationOf(recipe.quantisation)).hadamard)
+    throw new TritsmithError('bad-input', 'recipe.ternary-hadamard');
   const model = await openModel(path);
   await model.close();
   if (model.weights.ternary === 'codes') throw new TritsmithError('unsupported', 'recipe.only-codes', { path });
@@ -100,9 +102,17 @@ export async function studentConfiguration(recipe: Recipe, folder?: string): Pro
   return student;
 }
 
+/** The student as the stages before the last train it: with inputs of 8 bits. Parameters as `studentConfiguration`. */
+export async function earlierStudent(recipe: Recipe, folder?: string): Promise<ModelConfiguration> {
+  const student = await studentConfiguration(recipe, folder);
+  return { ...student, quantisation: inEightBits(student.quantisation) };
+}
+
 /** @throws TritsmithError `bad-input` where calibrated codes would not survive the student's own rounding */
 function assertCalibrates({ calibrate }: Recipe, { quantisation }: ModelConfiguration): void {
   const { scale, sparsity } = quantisation.weights;
+  if (calibrate && activationsOf(quantisation).hadamard)
+    throw new TritsmithError('bad-input', 'recipe.calibrate-hadamard', { method: calibrate.method });
   if (calibrate && (scale !== 'absmean' || sparsity !== undefined))
     throw new TritsmithError('bad-input', 'recipe.calibrate-quantisation', { method: calibrate.method });
 }

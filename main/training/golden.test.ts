@@ -117,7 +117,7 @@ async function checkModel(
   architecture: string,
   placement: SublnPlacement | null,
   more: Partial<NetworkOptions> = {},
-  quantisation = plainQuantisation,
+  quantisation: Quantisation = plainQuantisation,
 ): Promise<ParameterBuffer> {
   const fixedPoint = more.arithmetic?.gradients === 'int16';
   const rounded = more.roundedProducts === true;
@@ -191,14 +191,16 @@ describe('models: hidden states, loss and every gradient equal PyTorch in float6
       it(`${architecture}, ternary, SubLN ${placement}`, async () => {
         await checkModel(`ternary-${architecture}-${placement}`, architecture, placement);
       });
-  it.each<[string, Quantisation['weights']]>([
-    ['row', { scale: 'absmean', group: 'row' }],
-    ['columns', { scale: 'absmedian', group: 16 }],
-    ['sparse', { scale: 'absmean', group: 'tensor', sparsity: '2:4' }],
-  ])('qwen3, quantised otherwise: %s', async (name, weights) => {
+  it.each<[string, Quantisation]>([
+    ['row', { weights: { scale: 'absmean', group: 'row' } }],
+    ['columns', { weights: { scale: 'absmedian', group: 16 } }],
+    ['sparse', { weights: { scale: 'absmean', group: 'tensor', sparsity: '2:4' } }],
+    ['hadamard', { ...plainQuantisation, activations: { hadamard: true, bits: 8 } }],
+    ['four-bits', { ...plainQuantisation, activations: { hadamard: true, bits: 4 } }],
+  ])('qwen3, quantised otherwise: %s', async (name, quantisation) => {
     for (const products of ['int8', 'float32'] as const)
-      await checkModel(`quantised-${name}`, 'qwen3', 'paper', { arithmetic: { products } }, { weights });
-    await checkModel(`quantised-${name}`, 'qwen3', 'paper', { recomputeActivations: true }, { weights });
+      await checkModel(`quantised-${name}`, 'qwen3', 'paper', { arithmetic: { products } }, quantisation);
+    await checkModel(`quantised-${name}`, 'qwen3', 'paper', { recomputeActivations: true }, quantisation);
   });
   it('qwen3, ternary, recomputed activations', async () => {
     await checkModel('ternary-qwen3-paper', 'qwen3', 'paper', { recomputeActivations: true });

@@ -22,6 +22,11 @@ export function sharpnessAt(step: number, total: number, soften: number): number
   return step > steps ? Infinity : (sharpest * step) / steps;
 }
 
+/** Bits that the inputs of a model of 4 bits are rounded to in a 1-based step: 8 over the first `eightBits` (a fraction) of the steps. */
+export function activationBitsAt(step: number, total: number, eightBits: number): 8 | 4 {
+  return step <= Math.round(eightBits * total) ? 8 : 4;
+}
+
 /** Learning rate of a 1-based step out of `total`: linear warm-up to `peak`, then the schedule down to 0 (or constant). */
 export function learningRateAt(
   step: number,

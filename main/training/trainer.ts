@@ -9,7 +9,7 @@ import type { BatchSource } from './batches.ts';
 import { type CheckpointState, hasBest, removeOtherBests, restoreBest, saveBest } from './checkpoint.ts';
 import { agree, alone, isRoot, meet } from './collective.ts';
 import type { GradientStep } from './gradient-step.ts';
-import { learningRateAt, sharpnessAt, ternaryPeak, ternaryShareAt } from './schedule.ts';
+import { activationBitsAt, learningRateAt, sharpnessAt, ternaryPeak, ternaryShareAt } from './schedule.ts';
 import { ShardedSteps } from './sharded-steps.ts';
 import type { Shards } from './shards.ts';
 import { WholeSteps } from './steps.ts';
@@ -46,6 +46,8 @@ export interface TrainerSettings<Batch = MicroBatch> {
   readonly anneal?: number;
   /** Share of the steps in which codes are soft and harden; 0: hard from the first step. */
   readonly soften?: number;
+  /** Of a model whose inputs have 4 bits: share of the steps that come first, with 8; absent: the model's bits throughout. */
+  readonly eightBits?: number;
   readonly checkpoint: { readonly folder: string; readonly steps: number; readonly minutes: number };
   /** Digest of everything that decides the result: a checkpoint with another one is not resumed. */
   readonly configuration: string;
@@ -129,6 +131,17 @@ export async function train<Batch = MicroBatch>(
           sharpnessAt(step, totalSteps, settings.soften ?? 0),
         );
   refresh(resumedAt + 1);
+  const { eightBits } = settings;
+  const bitsIn = (step: number): 8 | 4 | null =>
+    eightBits === undefined ? null : activationBitsAt(step, totalSteps, eightBits);
+  const useBits = async (bits: 8 | 4 | null): Promise<void> => {
+    if (bits !== null) await network.useActivationBits(bits);
+  };
+  /** The model as it will be when it is done: hard codes, and its own bits. */
+  const asFinished = async (): Promise<void> => {
+    network.refreshTernary();
+    await useBits(eightBits === undefined ? null : 4);
+  };
 
   const ternaryMetrics = new TernaryMetrics(network, totalSteps);
   let savedAt = performance.now();
@@ -159,6 +172,7 @@ export async function train<Batch = MicroBatch>(
     await new Promise((resolve) => setImmediate(resolve));
     const stopped = await stop(step - 1);
     if (stopped) return stopped;
+    await useBits(bitsIn(step));
     const started = performance.now();
     let losses;
     try {
@@ -200,12 +214,13 @@ export async function train<Batch = MicroBatch>(
     if (sharded && collective.size > 1) hooks.onShared?.(sharded.shared(seconds));
     last = step;
     if (settings.best && (step % settings.best.everySteps === 0 || step === totalSteps)) {
-      network.refreshTernary();
+      await asFinished();
       const { score, values } = await settings.best.look();
       if (best === undefined || score > best.score) {
         if (isRoot(collective)) await saveBest(checkpoint.folder, step, network.parameters);
         best = { step, score, looks: 0 };
-      } else best = { ...best, looks: best.looks + 1 };
+        // What 4 bits make of it is not known before they train.
+      } else best = { ...best, looks: bitsIn(step) === 8 ? 0 : best.looks + 1 };
       refresh(step + 1);
       hooks.onStep({ step, total: totalSteps, resumedAt, values: { ...values, 'kept-step': best.step } });
     }
@@ -213,13 +228,14 @@ export async function train<Batch = MicroBatch>(
     const due = step % checkpoint.steps === 0 || (await agree(collective, Number(late))) === 1;
     if (due && step < totalSteps) await save(step);
     if (settings.evaluate && settings.evaluate.everySteps > 0 && step % settings.evaluate.everySteps === 0) {
-      network.refreshTernary();
+      await asFinished();
       const values = await settings.evaluate.run();
       refresh(step + 1);
       hooks.onStep({ step, total: totalSteps, resumedAt, values });
     }
   }
   await save(last);
+  await asFinished();
   const done = { outcome: 'done', step: last, ...(state.computedOn && { computedOn }) } as const;
   if (best === undefined) return done;
   await meet(collective);

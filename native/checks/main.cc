@@ -49,10 +49,10 @@ size_t tablesToCheck(const Kernels* out[6]) {
 }
 
 /**
- * Products of one shape by every table and layout against the scalar definition, with scales for `groups` runs of columns of each row; returns the
+ * Products of one shape by every table and layout, with inputs of 8 or 4 bits, against the scalar definition, with scales for `groups` runs of columns of each row; returns the
  * number of wrong values.
  */
-int checkProducts(size_t rows, size_t columns, size_t tokens, size_t groups, std::mt19937& random) {
+int checkProducts(size_t rows, size_t columns, size_t tokens, size_t groups, int bits, std::mt19937& random) {
   std::vector<uint8_t> codes(rows * columns);
   for (uint8_t& code : codes) code = static_cast<uint8_t>(random() % 3);
   std::vector<float> x(tokens * columns);
@@ -81,6 +81,7 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, size_t groups, std
       QuantisedTokens quantised;
       quantised.tokens = tokens;
       quantised.tile = tables[i]->tile;
+      quantised.bits = bits;
       quantised.padded = (columns + kActivationPadding - 1) / kActivationPadding * kActivationPadding;
       const Exact values(quantised.padded * tokens);
       std::vector<float> scales(tokens), y(tokens * rows);
@@ -97,16 +98,24 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, size_t groups, std
       tables[i]->quantiseTokens(x.data(), columns, columns, quantised, 0, tokens);
       tables[i]->multiplyTernary(packed, 0, packed.panels, quantised, y.data(), rows);
       for (size_t t = 0; t < tokens; t++) {
-        float gamma = 1e-5f;
-        for (size_t k = 0; k < columns; k++) gamma = std::max(gamma, std::fabs(x[t * columns + k]));
-        const float s = 127.0f / gamma;
+        float gamma = 1e-5f, lanes[16] = {0};
+        for (size_t k = 0; k < columns; k++) {
+          const float size = std::fabs(x[t * columns + k]);
+          if (bits == 8) gamma = std::max(gamma, size);
+          lanes[k % 16] += size;
+        }
+        double sizes = 0;
+        for (const float lane : lanes) sizes += static_cast<double>(lane);
+        if (bits == 4) gamma = std::max(gamma, static_cast<float>(sizes / static_cast<double>(columns)));
+        const float units = bits == 8 ? 127.0f : 2.6457513f, s = units / gamma;
         for (size_t r = 0; r < rows; r++) {
           float expected = 0;
           for (size_t group = 0; group < groups; group++) {
             int64_t sum = 0;
             for (size_t k = group * columns / groups; k < (group + 1) * columns / groups; k++)
-              sum += static_cast<int64_t>(std::nearbyint(x[t * columns + k] * s)) * (codes[r * columns + k] - 1);
-            const float value = static_cast<float>(sum) * (gamma / 127.0f * deltas[r * groups + group]);
+              sum += std::max<int64_t>(bits == 8 ? -128 : -8, std::min<int64_t>(bits == 8 ? 127 : 7, static_cast<int64_t>(std::nearbyint(x[t * columns + k] * s)))) *
+                     (codes[r * columns + k] - 1);
+            const float value = static_cast<float>(sum) * (gamma / units * deltas[r * groups + group]);
             expected = group == 0 ? value : expected + value;
           }
           wrong += y[t * rows + r] != expected;
@@ -163,6 +172,34 @@ int checkQ6(size_t rows, size_t columns, size_t tokens, std::mt19937& random) {
   return wrong;
 }
 
+/** The Hadamard turn of every table against its definition in float64, and the same bits in all; returns the number of wrong values. */
+int checkHadamard(size_t block, size_t blocks, std::mt19937& random) {
+  std::vector<float> x(block * blocks), first;
+  for (float& v : x) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 300.0f;
+  const Kernels* tables[6];
+  const size_t available = tablesToCheck(tables);
+  int wrong = 0;
+  for (size_t i = 0; i < available; i++) {
+    const Exact memory(x.size() * sizeof(float));
+    auto* const y = reinterpret_cast<float*>(memory.data);
+    std::memcpy(y, x.data(), x.size() * sizeof(float));
+    tables[i]->hadamard(y, x.size(), block);
+    if (i == 0) first.assign(y, y + x.size());
+    wrong += std::memcmp(first.data(), y, x.size() * sizeof(float)) != 0;
+    for (size_t at = 0; at < x.size(); at++) {
+      double sum = 0;
+      for (size_t k = 0; k < block; k++) {
+        size_t odd = 0;
+        for (size_t both = at % block & k; both != 0; both &= both - 1) odd ^= 1;
+        const double term = static_cast<double>(x[at / block * block + k]);
+        sum += odd == 0 ? term : -term;
+      }
+      wrong += !(std::fabs(static_cast<double>(y[at]) - sum / std::sqrt(static_cast<double>(block))) <= 1e-5);
+    }
+  }
+  return wrong;
+}
+
 /** A number with the eight significant bits of bfloat16, by its definition. */
 float toBfloat16(float value) {
   const uint32_t bits = floatToBits(value);
@@ -214,15 +251,18 @@ int kernels() {
   int wrong = 0;
   for (const size_t rows : {1, 16, 31, 33, 70})
     for (const size_t columns : {1, 5, 16, 20, 79, 80, 81, 128, 260})
-      for (const size_t tokens : {1, 2, 3, 5, 12, 14}) wrong += checkProducts(rows, columns, tokens, 1, random);
+      for (const size_t tokens : {1, 2, 3, 5, 12, 14})
+        for (const int bits : {8, 4}) wrong += checkProducts(rows, columns, tokens, 1, bits, random);
   for (const size_t rows : {1, 31, 33, 70})
     for (const size_t columns : {48, 192, 512})
       for (const size_t groups : {3, 2, 1})
         for (const size_t tokens : {1, 3, 14})
-          if (columns / groups % kGroupColumns == 0) wrong += checkProducts(rows, columns, tokens, groups, random);
+          if (columns / groups % kGroupColumns == 0) wrong += checkProducts(rows, columns, tokens, groups, 8, random);
   for (const size_t rows : {1, 15, 16, 17, 40})
     for (const size_t columns : {256, 768})
       for (const size_t tokens : {1, 3, 15}) wrong += checkQ6(rows, columns, tokens, random);
+  for (const size_t block : {1, 2, 8, 32, 512})
+    for (const size_t blocks : {1, 3}) wrong += checkHadamard(block, blocks, random);
   for (const size_t rows : {1, 6, 17, 50})
     for (const size_t columns : {1, 16, 63, 65, 130})
       for (const size_t inner : {1, 2, 31, 33, 70})

@@ -27,6 +27,6 @@ struct PairDot {
 
 const Kernels kernelsAvx2 = {"avx2",             kTile,    Layout::twoBit, quantiseTokens, multiplyTernaryYmm<PairAccumulator>,
                              multiplyDense<Vec, Ints<PairDot>>, denseRow, rmsNorm,        addTo,          siluMultiply,
-                             reluSquaredMultiply, geluMultiply, attend<Vec>, softmaxRow, halves, integerPeakYmm<PairAccumulator>};
+                             reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow, halves, integerPeakYmm<PairAccumulator>};
 
 }  // namespace tritsmith

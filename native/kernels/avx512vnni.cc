@@ -274,6 +274,6 @@ uint64_t integerPeak(size_t rounds) {
 
 const Kernels kernelsAvx512Vnni = {"avx512-vnni", kTile,        Layout::fiveTrits, quantiseTokens,       multiplyTernary,
                                    multiplyDense<Vec, Ints>, denseRow, rmsNorm,          addTo,                siluMultiply,
-                                   reluSquaredMultiply, geluMultiply, attend<Vec>, softmaxRow,   halves, integerPeak};
+                                   reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow,   halves, integerPeak};
 
 }  // namespace tritsmith

@@ -28,6 +28,6 @@ struct QuadDot {
 
 const Kernels kernelsAvxVnni = {"avx-vnni",         kTile,    Layout::twoBit, quantiseTokens, multiplyTernaryYmm<QuadAccumulator>,
                                 multiplyDense<Vec, Ints<QuadDot>>, denseRow, rmsNorm,        addTo,          siluMultiply,
-                                reluSquaredMultiply, geluMultiply, attend<Vec>, softmaxRow, halves, integerPeakYmm<QuadAccumulator>};
+                                reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow, halves, integerPeakYmm<QuadAccumulator>};
 
 }  // namespace tritsmith

@@ -27,20 +27,34 @@ inline float largestMagnitude(const float* x, size_t count) {
   return largest;
 }
 
-/** One step of the int8 quantiser: clamp(round(x * s), -128, 127), NaN to 0. */
-inline int32_t quantised(float x, float s) {
+inline float meanMagnitude(const float* x, size_t count) {
+  float lanes[kLanes] = {0};
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (size_t l = 0; l < kLanes; l++) lanes[l] += fabsf(x[i + l]);
+  for (; i < count; i++) lanes[i % kLanes] += fabsf(x[i]);
+  double sum = 0;
+  for (size_t l = 0; l < kLanes; l++) sum += static_cast<double>(lanes[l]);
+  return static_cast<float>(sum / static_cast<double>(count));
+}
+
+/** One step of the quantiser: clamp(round(x * s), least, most), NaN to 0. */
+inline int32_t quantised(float x, float s, float least, float most) {
   float f = x * s;
-  f = f > 127.0f ? 127.0f : f;
-  f = f < -128.0f ? -128.0f : f;
+  f = f > most ? most : f;
+  f = f < least ? least : f;
   return static_cast<int8_t>(floatToBits(f + kRoundMagic));
 }
 
 inline void quantiseTokens(const float* x, size_t stride, size_t columns, const QuantisedTokens& out, size_t begin, size_t end) {
+  const bool eight = out.bits == 8;
+  const float units = eight ? 127.0f : 2.6457513f;  // the root of 7
+  const float least = eight ? -128.0f : -8.0f, most = eight ? 127.0f : 7.0f;
   for (size_t t = begin; t < end; t++) {
     const float* const row = x + t * stride;
-    const float largest = largestMagnitude(row, columns);
-    const float gamma = largest > 1e-5f ? largest : 1e-5f;
-    const float s = 127.0f / gamma;
+    const float size = eight ? largestMagnitude(row, columns) : meanMagnitude(row, columns);
+    const float gamma = size > 1e-5f ? size : 1e-5f;
+    const float s = units / gamma;
     const size_t tile = t / out.tile * out.tile;
     const size_t width = out.tokens - tile < out.tile ? out.tokens - tile : out.tile;
     int8_t* const target = out.values + tile * out.padded + (t - tile) * 4;
@@ -51,7 +65,7 @@ inline void quantiseTokens(const float* x, size_t stride, size_t columns, const 
       const size_t count = base >= columns ? 0 : columns - base < room ? columns - base : room;
       int32_t part = 0;
       for (size_t i = 0; i < count; i++) {
-        const int32_t q = quantised(row[base + i], s);
+        const int32_t q = quantised(row[base + i], s, least, most);
         part += q;
         values[i] = static_cast<int8_t>(q);
       }
@@ -67,7 +81,7 @@ inline void quantiseTokens(const float* x, size_t stride, size_t columns, const 
       else
         for (size_t k = 0; k < room; k += 4) memcpy(target + (base + k) * width, values + k, 4);
     }
-    out.scales[t] = gamma / 127.0f;
+    out.scales[t] = gamma / units;
     out.sums[t] = sum;
   }
 }
@@ -121,6 +135,24 @@ inline void geluMultiply(float* gate, const float* up, size_t count) {
   for (size_t i = 0; i < count; i++) {
     const float x = gate[i];
     gate[i] = x / (1.0f + exponential(-1.59576912f * (x + 0.044715f * x * x * x))) * up[i];
+  }
+}
+
+inline void hadamard(float* x, size_t count, size_t block) {
+  const float factor = 1.0f / sqrtf(static_cast<float>(block));
+  for (size_t start = 0; start < count; start += block) {
+    float* const values = x + start;
+    for (size_t half = 1; half < block; half *= 2)
+      for (size_t first = 0; first < block; first += 2 * half) {
+        float* const a = values + first;
+        float* const b = a + half;
+        for (size_t i = 0; i < half; i++) {
+          const float sum = a[i] + b[i], difference = a[i] - b[i];
+          a[i] = sum;
+          b[i] = difference;
+        }
+      }
+    for (size_t i = 0; i < block; i++) values[i] *= factor;
   }
 }
 

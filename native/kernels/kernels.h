@@ -46,14 +46,15 @@ struct PackedTernary {
 /** The columns of a group are a multiple of this: a chunk of the layout twoBit. */
 constexpr size_t kGroupColumns = 16;
 
-/** int8 activations of `tokens` tokens in tiles of `tile` tokens: tile u, n tokens wide, lies at u * tile * padded as [padded / 4][n][4]. */
+/** Activations of `tokens` tokens as int8, in tiles of `tile` tokens: tile u, n tokens wide, lies at u * tile * padded as [padded / 4][n][4]. */
 struct QuantisedTokens {
   size_t tokens = 0;
   size_t tile = 1;
   size_t padded = 0;           // columns rounded up to kActivationPadding
+  int bits = 8;                // 8, or 4: values from -8 to 7
   int8_t* values = nullptr;    // 64-byte aligned
-  float* scales = nullptr;     // s = gamma / 127 per token
-  int32_t* sums = nullptr;     // sum of the int8 values per token
+  float* scales = nullptr;     // s per token: gamma / 127, or beta / sqrt 7 of 4 bits
+  int32_t* sums = nullptr;     // sum of the values per token
   /** Sums of runs of `groupColumns` columns (16, 32, 64, 128 or 256, which divide the groups), [runs][tokens], where a matrix has such groups; or null. */
   int32_t* groupSums = nullptr;
   size_t groupColumns = 0;
@@ -98,7 +99,7 @@ struct Kernels {
   /** The layout to pack weights in unless something else is asked for. */
   Layout layout;
 
-  /** Quantises `tokens` rows of `columns` floats (docs/method.md, 2.2) into out.values, scales and sums. */
+  /** Quantises rows [begin, end) of `columns` floats to out.bits (docs/method.md, 2.2 and 2.9) into out.values, scales and sums. */
   void (*quantiseTokens)(const float* x, size_t stride, size_t columns, const QuantisedTokens& out, size_t begin, size_t end);
   /**
    * y[t][r] = float(sum_k xi[t][k] T[r][k]) * (s[t] * delta[r]) for the rows of panels [begin, end); y has `stride` floats per token. Of several groups of
@@ -124,6 +125,11 @@ struct Kernels {
   void (*reluSquaredMultiply)(float* gate, const float* up, size_t count);
   /** gate = gelu(gate) * up, gelu by its tanh formula. */
   void (*geluMultiply)(float* gate, const float* up, size_t count);
+  /**
+   * x = H x for each `block` values, a power of two that divides `count`: H is the orthonormal Hadamard matrix (docs/method.md, 2.9). Sums in one order in every
+   * table, so its bits are the same in all of them.
+   */
+  void (*hadamard)(float* x, size_t count, size_t block);
   /**
    * Attention of up to 8 queries [queries][headDim], already scaled, over keys [starts[q], lengths[q]); out[q] is a row of headDim floats. `scratch`
    * holds 8 * (largest length rounded up to 16) floats. `type` is the element type of the cache.

@@ -120,6 +120,6 @@ uint64_t integerPeak(size_t) { return 0; }
 
 const Kernels kernelsNeonDot = {"neon-dot",         kTile,    Layout::twoBit, quantiseTokens, multiplyTernary,
                                 multiplyDense<Vec, Ints>, denseRow, rmsNorm,        addTo,          siluMultiply,
-                                reluSquaredMultiply, geluMultiply, attend<Vec>, softmaxRow, floatsToHalves, integerPeak};
+                                reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow, floatsToHalves, integerPeak};
 
 }  // namespace tritsmith

@@ -133,6 +133,6 @@ uint64_t integerPeak(size_t) { return 0; }
 
 const Kernels kernelsPortable = {"portable",         4,        Layout::twoBit, quantiseTokens, multiplyTernaryPlain,
                                  multiplyDense<Vec, Ints>, denseRow, rmsNorm,        addTo,          siluMultiply,
-                                 reluSquaredMultiply, geluMultiply, attend<Vec>, softmaxRow, floatsToHalves, integerPeak};
+                                 reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow, floatsToHalves, integerPeak};
 
 }  // namespace tritsmith

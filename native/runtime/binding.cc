@@ -333,6 +333,8 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
       deltas_.resize(packedScales(packed_));
       packScales(packed_, deltas_.data(), [&](size_t group, size_t row) { return scales == nullptr ? delta : scales[row * groups + group]; });
       packed_.scales = deltas_.data();
+      bits_ = static_cast<int>(option(options, "bits", 8, 4, 8));
+      if (bits_ != 8 && bits_ != 4) throw Napi::RangeError::New(info.Env(), "Inputs have 8 or 4 bits.");
       pool_ = std::make_unique<Pool>(static_cast<int>(option(options, "threads", 1, 1, 256)));
       pages_ = Pages(packedBytes(packed_), true);
       struct Source {
@@ -368,6 +370,7 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
     if (activations_.size() < tokens * quantised.padded + 64) activations_ = Pages(tokens * quantised.padded + 64, false);
     scales_.resize(tokens);
     sums_.resize(tokens);
+    quantised.bits = bits_;
     quantised.values = reinterpret_cast<int8_t*>(activations_.data());
     quantised.scales = scales_.data();
     quantised.sums = sums_.data();
@@ -384,12 +387,24 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
   Napi::Value bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(packedBytes(packed_))); }
 
   const Kernels* kernels_ = nullptr;
+  int bits_ = 8;
   PackedTernary packed_;
   std::unique_ptr<Pool> pool_;
   Pages pages_, activations_;
   std::vector<float> scales_, deltas_;
   std::vector<int32_t> sums_, groupSums_;
 };
+
+/** `hadamard(x, block, {kernel?})`: turns each block of x in place. */
+void hadamardOf(const Napi::CallbackInfo& info) {
+  if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_float32_array || !info[1].IsNumber() || !info[2].IsObject())
+    throw Napi::TypeError::New(info.Env(), "Expected a Float32Array, a block and options.");
+  auto x = info[0].As<Napi::Float32Array>();
+  const int64_t block = info[1].As<Napi::Number>().Int64Value();
+  if (block < 1 || (block & (block - 1)) != 0 || static_cast<int64_t>(x.ElementLength()) % block != 0)
+    throw Napi::RangeError::New(info.Env(), "The block must be a power of two that divides the values.");
+  guarded(info.Env(), [&] { kernelsFor(info[2].As<Napi::Object>())->hadamard(x.Data(), x.ElementLength(), static_cast<size_t>(block)); });
+}
 
 /** Names of the kernels that this processor runs, best first. */
 Napi::Value kernels(const Napi::CallbackInfo& info) {
@@ -450,6 +465,7 @@ void exportRuntime(Napi::Env env, Napi::Object exports) {
   exports.Set("StudentRuntime", StudentRuntime::define(env));
   exports.Set("TernaryMatrix", TernaryMatrix::define(env));
   exports.Set("measureMachine", Napi::Function::New(env, measureMachine, "measureMachine"));
+  exports.Set("hadamard", Napi::Function::New(env, hadamardOf, "hadamard"));
   exports.Set("kernels", Napi::Function::New(env, kernels, "kernels"));
 }
 

@@ -183,7 +183,7 @@ void Forward::apply(const float* in, size_t inStride, size_t count, std::initial
   }
 }
 
-/** Targets that share the input and its norm: normalised and quantised once, then all rows of all matrices in one parallel pass. */
+/** Targets that share the input, its norm and its turn: normalised, turned and quantised once, then all rows of all matrices in one parallel pass. */
 void Forward::applyGroup(const float* in, size_t inStride, size_t count, const Target* targets, size_t targetCount) {
   const size_t columns = targets[0].linear->columns();
   const float* const norm = targets[0].linear->inputNorm;
@@ -203,14 +203,20 @@ void Forward::applyGroup(const float* in, size_t inStride, size_t count, const T
   quantised.tokens = count;
   quantised.tile = kernels_.tile;
   quantised.padded = roundUp(columns, kActivationPadding);
+  quantised.bits = model_.shape.activationBits;
   quantised.values = reinterpret_cast<int8_t*>(quantised_.data());
   quantised.scales = scales_.data();
   quantised.sums = sums_.data();
-  const float* const source = norm == nullptr ? in : inner_.data();
-  const size_t stride = norm == nullptr ? inStride : columns;
-  if (norm != nullptr || anyTernary)
+  const size_t block = targets[0].linear->hadamardBlock;
+  const bool changed = norm != nullptr || block > 1;
+  const float* const source = changed ? inner_.data() : in;
+  const size_t stride = changed ? columns : inStride;
+  if (changed || anyTernary)
     perToken(count, [&](size_t t) {
-      if (norm != nullptr) kernels_.rmsNorm(in + t * inStride, norm, model_.shape.normEpsilon, inner_.data() + t * columns, columns);
+      float* const own = inner_.data() + t * columns;
+      if (norm != nullptr) kernels_.rmsNorm(in + t * inStride, norm, model_.shape.normEpsilon, own, columns);
+      else if (block > 1) std::copy_n(in + t * inStride, columns, own);
+      if (block > 1) kernels_.hadamard(own, columns, block);
       if (anyTernary) kernels_.quantiseTokens(source, stride, columns, quantised, t, t + 1);
     });
 

@@ -58,8 +58,12 @@ constexpr Family kFamilies[] = {
     {"phi3", RopeStyle::halves, Activation::silu, Norms::before, QkNorm::none, SubNorms::optional},
 };
 
+/** Before the name of a family: a file whose inputs are turned or have 4 bits, which other programs would run as if they were not (docs/formats.md, 3.5). */
+const std::string kOwnPrefix = "tritsmith-";
+
 const Family& familyOf(const Gguf& file) {
-  const std::string name = file.text("general.architecture");
+  const std::string whole = file.text("general.architecture");
+  const std::string name = whole.compare(0, kOwnPrefix.size(), kOwnPrefix) == 0 ? whole.substr(kOwnPrefix.size()) : whole;
   std::string known;
   for (const Family& family : kFamilies) {
     if (name == family.name) return family;
@@ -69,25 +73,25 @@ const Family& familyOf(const Gguf& file) {
 }
 
 /** The kinds of the layers: their windows and rotary tables. */
-void readLayerKinds(const Gguf& file, const Shape& s, std::vector<Layer>& layers) {
+void readLayerKinds(const Gguf& file, const Shape& s, const std::string& family, std::vector<Layer>& layers) {
   const std::string& a = s.architecture;
   const size_t window = static_cast<size_t>(file.number(a + ".attention.sliding_window", kLargeCount, 0));
   // As llama.cpp: the last of `period` layers sees everything. One layer a period: all have the window.
-  const size_t period = static_cast<size_t>(file.number(a + ".attention.sliding_window_pattern", 1000, a == "gemma3" ? 6 : 1));
-  const bool localBase = a == "gemma3" || file.real(a + ".rope.freq_base_swa", 0.0f) > 0;
+  const size_t period = static_cast<size_t>(file.number(a + ".attention.sliding_window_pattern", 1000, family == "gemma3" ? 6 : 1));
+  const bool localBase = family == "gemma3" || file.real(a + ".rope.freq_base_swa", 0.0f) > 0;
   constexpr size_t kUnrotated = 4;  // every fourth layer of SmolLM3
   for (size_t i = 0; i < layers.size(); i++) {
     if (window > 0 && period > 0 && (period == 1 || i % period < period - 1)) {
       layers[i].window = window;
       if (localBase) layers[i].rope = RopeTable::local;
     }
-    if (a == "smollm3" && (i + 1) % kUnrotated == 0) layers[i].rope = RopeTable::none;
+    if (family == "smollm3" && (i + 1) % kUnrotated == 0) layers[i].rope = RopeTable::none;
   }
 }
 
 Shape readShape(const Gguf& file, const Family& family) {
   Shape s;
-  s.architecture = family.name;
+  s.architecture = file.text("general.architecture");
   s.rope = family.rope;
   s.activation = family.activation;
   s.wideQueryNorm = family.qkNorm == QkNorm::projection;
@@ -128,10 +132,21 @@ Shape readShape(const Gguf& file, const Family& family) {
   s.localRopeBase = positive("rope.freq_base_swa", 10000.0f);
   s.ropeMagnitude = positive("rope.scaling.attn_factor", 1.0f);
   s.attentionScale = positive("attention.scale", 1.0f / std::sqrt(static_cast<float>(s.headDim)));
-  s.embeddingScale = positive("embedding_scale", a == "gemma3" ? std::sqrt(static_cast<float>(s.width)) : 1.0f);
+  s.embeddingScale = positive("embedding_scale", std::strcmp(family.name, "gemma3") == 0 ? std::sqrt(static_cast<float>(s.width)) : 1.0f);
   s.residualScale = positive("residual_scale", 1.0f);
   s.logitScale = 1.0f / positive("logit_scale", 1.0f);
+  const uint64_t bits = file.number(a + ".activation.bits", 255, 8);
+  if (bits != 8 && bits != 4) unsupported("Inputs of " + std::to_string(bits) + " bits are not supported.", "Inputs of 8 and 4 bits are.");
+  s.activationBits = static_cast<int>(bits);
   return s;
+}
+
+/** The block of columns that a projection's input is turned in, by its key. */
+size_t readHadamard(const Gguf& file, const Shape& s, const char* projection, size_t columns) {
+  const std::string key = s.architecture + ".hadamard." + projection;
+  const size_t block = static_cast<size_t>(file.number(key, kLargeCount, 1));
+  if (block == 0 || (block & (block - 1)) != 0 || columns % block != 0) damaged(key + " is no power of two that divides " + std::to_string(columns) + ".");
+  return block;
 }
 
 size_t densePanels(const DenseMatrix& m) { return (m.rows + kDensePanelRows - 1) / kDensePanelRows; }
@@ -455,7 +470,8 @@ std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptio
   model->ropeFactors = load.floatsIfAny("rope_freqs.weight", s.ropeDims / 2);
   const size_t attentionWidth = s.heads * s.headDim, kvWidth = s.kvHeads * s.headDim;
   model->layerList.resize(s.layers);
-  readLayerKinds(file, s, model->layerList);
+  readLayerKinds(file, s, family.name, model->layerList);
+  const size_t turnedOutput = readHadamard(file, s, "attn_output", attentionWidth), turnedDown = readHadamard(file, s, "ffn_down", s.ffn);
   const bool wide = family.qkNorm == QkNorm::projection;
   for (size_t i = 0; i < s.layers; i++) {
     Layer& layer = model->layerList[i];
@@ -484,6 +500,8 @@ std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptio
     load.linear(layer.gate, block + "ffn_gate", s.width, s.ffn);
     load.linear(layer.up, block + "ffn_up", s.width, s.ffn);
     load.linear(layer.down, block + "ffn_down", s.ffn, s.width);
+    layer.o.hadamardBlock = turnedOutput;
+    layer.down.hadamardBlock = turnedDown;
     readSubNorms(load, file, s, family.subNorms, block, layer);
     shareEqual({&layer.q.inputNorm, &layer.k.inputNorm, &layer.v.inputNorm}, s.width);
     shareEqual({&layer.gate.inputNorm, &layer.up.inputNorm}, s.width);

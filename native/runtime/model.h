@@ -13,9 +13,11 @@ enum class Activation { silu, reluSquared, geluTanh };
 enum class RopeStyle { adjacent, halves };  // pairs (2i, 2i + 1), or (i, i + n / 2)
 enum class RopeTable { global, local, none };  // the model's base and scaling, the base of layers with a window, or no rotation
 
-/** A linear layer: an optional RMSNorm of its input (SubLN), ternary or dense weights, an optional bias. */
+/** A linear layer: an optional RMSNorm of its input (SubLN), an optional turn of it, ternary or dense weights, an optional bias. */
 struct Linear {
   const float* inputNorm = nullptr;
+  /** Columns of the normalised input that a Hadamard matrix turns together (BitNet v2); 1: it stays as it is. */
+  size_t hadamardBlock = 1;
   bool isTernary = false;
   PackedTernary ternary;
   DenseMatrix dense;
@@ -48,6 +50,7 @@ struct Shape {
   float ropeMagnitude = 1.0f;  // factor of cos and sin (LongRoPE; global table)
   float embeddingScale = 1.0f, attentionScale = 1.0f, residualScale = 1.0f, logitScale = 1.0f;
   bool wideQueryNorm = false;
+  int activationBits = 8;  // of the inputs of ternary layers: 8 or 4
   Activation activation = Activation::silu;
   RopeStyle rope = RopeStyle::halves;
 };

@@ -12,7 +12,10 @@ const recipe: Recipe = recipeSchema.parse({
   task: { name: 'task', kind: 'classification', train: 'train.tsv', textColumns: ['text'], labelColumn: 'label' },
   finetune: { optimiser },
   refine: {},
-  quantisation: { weights: { scale: 'absmedian', group: 'row', sparsity: '6:8' } },
+  quantisation: {
+    weights: { scale: 'absmedian', group: 'row', sparsity: '6:8' },
+    activations: { hadamard: true, bits: 4, eightBitShare: 0.5 },
+  },
   calibrate: { method: 'gptq' },
   reconstruct: { optimiser },
   pretrain: { corpus: 'corpus.txt', tokens: 1000, optimiser },
@@ -50,6 +53,8 @@ describe('expert settings', () => {
     expect(setting('distil.anneal')).toMatchObject({ kind: 'number' });
     expect(setting('fixedPointGradients')).toMatchObject({ kind: 'switch' });
     expect(setting('threads')).toMatchObject({ kind: 'whole' });
+    expect(setting('quantisation.activations.hadamard')).toMatchObject({ kind: 'switch' });
+    expect(setting('quantisation.activations.bits')).toMatchObject({ kind: 'whole' });
     expect(() => fieldKind('distil.heat')).toThrow('no field distil.heat');
     expect(() => fieldKind('distil.optimiser')).toThrow('more than one setting');
   });

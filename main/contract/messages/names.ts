@@ -12,6 +12,8 @@ export type SettingId =
   | 'optimiser.ternaryRate'
   | 'quantisation.weights.group'
   | 'quantisation.weights.sparsity'
+  | 'quantisation.activations.hadamard'
+  | 'quantisation.activations.bits'
   | 'refine.subln'
   | 'refine.dropQkvBias'
   | 'distil.studentInit'

@@ -1,6 +1,6 @@
-/** BitLinear: int8 activations times ternary weights. */
+/** BitLinear: activations of 8 or 4 bits times ternary weights. */
 import type { Graph, Value } from '../graph.ts';
-import { asRows, matmul, microsoft, multiply, withLast } from './basic.ts';
+import { asRows, lastOf, matmul, microsoft, multiply, withLast } from './basic.ts';
 import {
   fixedPointGradients,
   type GradientArithmetic,
@@ -8,40 +8,63 @@ import {
   signedActivation,
 } from './fixed-point.ts';
 
-/** Activations on the int8 grid: `x ~ integers * scale`. */
+/** Activations on a grid of whole numbers: `x ~ integers * scale`. */
 export interface QuantisedActivation {
   /** Stands for the dequantised activation on the tape; never computed. */
   readonly source: Value;
-  /** `round(x * 127 / gamma) + 128` as uint8, `[B, T, K]`: kept for a backward pass in float32. */
+  /** `integers + 128` as uint8, `[B, T, K]`: kept for a backward pass in float32. */
   readonly packed: Value;
   /** Kept instead of `packed` for a backward pass in fixed point; null where gradients are computed in float32. */
   readonly signed: SignedActivation | null;
-  /** `round(x * 127 / gamma)`, whole numbers in float32, `[B, T, K]`. */
+  /** `round(x / scale)`, of four bits cut off to [-8, 7]: whole numbers in float32, `[B, T, K]`. */
   readonly integers: Value;
-  /** `gamma / 127` per token, `[B, T, 1]`. */
+  /** Per token, `[B, T, 1]`. */
   readonly scale: Value;
 }
 
 /** Stands for 0 in packed activations. */
 const zeroPoint = 128;
 
+/** What a 1 stands for per token, and its inverse; x `[B, T, K]`. */
+function tokenScales(graph: Graph, x: Value, bits: 8 | 4): { readonly inverse: Value; readonly scale: Value } {
+  const perToken = withLast(x, 1);
+  const sizes = graph.node1('Abs', [x], x.shape);
+  const axis = graph.integers([-1]);
+  const size =
+    bits === 8
+      ? graph.node1('ReduceMax', [sizes, axis], perToken)
+      : multiply(graph, graph.node1('ReduceSum', [sizes, axis], perToken), graph.constant(1 / (lastOf(x) as number)));
+  const gamma = graph.node1('Max', [size, graph.constant(1e-5)], perToken);
+  const units = graph.constant(bits === 8 ? 127 : Math.sqrt(7));
+  return {
+    inverse: graph.node1('Div', [units, gamma], perToken),
+    scale: graph.node1('Div', [gamma, units], perToken),
+  };
+}
+
 /**
- * Per-token absmax quantisation to int8 (docs/method.md, 2.2): gamma = max(max|x|, 1e-5). The clamp to [-128, 127] cannot
- * bind, because |x| * (127 / gamma) stays below 127.5. Straight-through estimator: the gradient passes as if identity.
+ * Quantisation of each token. To 8 bits by its largest value (docs/method.md, 2.2): gamma = max(max|x|, 1e-5), and the clamp to [-128, 127] cannot
+ * bind, because |x| * (127 / gamma) stays below 127.5. To 4 bits by the mean of its sizes (2.9): beta = max(mean|x|, 1e-5), integers round(x sqrt(7) / beta) cut off
+ * to [-8, 7]. Straight-through estimator: the gradient passes as if identity, where it cuts off too.
+ * @param gradients `int16` for 8 bits alone
  */
 export function quantiseActivation(
   graph: Graph,
   x: Value,
   gradients: GradientArithmetic = 'float32',
+  bits: 8 | 4 = 8,
 ): QuantisedActivation {
-  const perToken = withLast(x, 1);
-  const largest = graph.node1('ReduceMax', [graph.node1('Abs', [x], x.shape), graph.integers([-1])], perToken);
-  const gamma = graph.node1('Max', [largest, graph.constant(1e-5)], perToken);
-  const inverse = graph.node1('Div', [graph.constant(127), gamma], perToken);
-  const scale = graph.node1('Div', [gamma, graph.constant(127)], perToken);
+  if (bits === 4 && gradients === 'int16') throw new Error('gradients in fixed point need 8 bits');
+  const { inverse, scale } = tokenScales(graph, x, bits);
   // Rounds half to even.
   const grid = [graph.constant(1), graph.byte(zeroPoint)];
-  const scaled = multiply(graph, x, inverse, false);
+  let scaled = multiply(graph, x, inverse, false);
+  if (bits === 4)
+    for (const [operator, end] of [
+      ['Min', 7],
+      ['Max', -8],
+    ] as const)
+      scaled = graph.node1(operator, [scaled, graph.constant(end)], x.shape);
   const packed = graph.node1('QuantizeLinear', [scaled, ...grid], x.shape, { type: 'uint8' });
   const integers = graph.node1('DequantizeLinear', [packed, ...grid], x.shape, { cheap: true });
   const source: Value = { ...x, name: `${x.name}.quantised` };

@@ -30,7 +30,8 @@ export const bitnet: Architecture = {
   },
   checkpoint: { ...plainCheckpoint, subln: { o: 'self_attn.attn_sub_norm', down: 'mlp.ffn_sub_norm' } },
   gguf({ activation, subln }) {
-    if (subln !== 'paper') throw new TritsmithError('unsupported', 'export.subln-everywhere');
+    // Files of our own are asked for as if there were no SubLN.
+    if (subln === 'all') throw new TritsmithError('unsupported', 'export.subln-everywhere');
     return activation === 'relu-squared' ? ggufArchitectures['bitnet-b1.58'] : ggufArchitectures.bitnet;
   },
   fromGguf: {

@@ -2,7 +2,9 @@
  * How models lie in GGUF files (docs/formats.md, 1 and 3): tensor names, keys and the order of rotary rows, one entry for each
  * `general.architecture`. Writer, read-back and reader follow this table; native/runtime/model.cc has its own, an independent one.
  */
-import { type ModelConfiguration, rotarySize } from '../configuration.ts';
+import { activationsOf } from '../../contract/quantisation.ts';
+import { hasOwnActivations } from '../../contract/quantisation-in-files.ts';
+import { hadamardBlock, type ModelConfiguration, rotarySize } from '../configuration.ts';
 
 export interface GgufArchitecture {
   /** `general.architecture`, and the prefix of its keys. */
@@ -59,6 +61,12 @@ export const ggufArchitectures = {
   phi3: { ...normIn, name: 'phi3', rotaryPairs: 'halves' },
 } as const satisfies Readonly<Record<string, GgufArchitecture>>;
 
+/**
+ * Before the name of an architecture whose inputs are turned or have 4 bits: other programs have to refuse such a file, because what they know under the bare name
+ * computes something else.
+ */
+export const ownPrefix = 'tritsmith-';
+
 /** The entry of a file's `general.architecture`; null for one that none of our families writes. */
 export function ggufArchitecture(name: string): GgufArchitecture | null {
   return Object.hasOwn(ggufArchitectures, name) ? ggufArchitectures[name as keyof typeof ggufArchitectures] : null;
@@ -107,8 +115,15 @@ function familyKeys(configuration: ModelConfiguration): GgufKeys {
   if (attentionScale !== null) floats['attention.scale'] = attentionScale;
   if (residualScale !== 1) floats.residual_scale = residualScale;
   if (logitScale !== 1) floats.logit_scale = 1 / logitScale;
+  const { quantisation } = configuration;
+  const activationKeys = {
+    'activation.bits': activationsOf(quantisation).bits,
+    'hadamard.attn_output': hadamardBlock(configuration, 'o'),
+    'hadamard.ffn_down': hadamardBlock(configuration, 'down'),
+  };
   return {
     integers: {
+      ...(hasOwnActivations(quantisation) ? activationKeys : {}),
       ...(window === null ? {} : { 'attention.sliding_window': window }),
       ...(window === null || layerKinds.length === 1 ? {} : { 'attention.sliding_window_pattern': layerKinds.length }),
     },

@@ -12,6 +12,8 @@ QUANTISERS = {
     "row": ref.Quantiser(group=0),
     "sparse": ref.Quantiser(keep=2, of=4),
     "columns": ref.Quantiser("absmedian", group=16),
+    "hadamard": ref.Quantiser(hadamard=True),
+    "four-bits": ref.Quantiser(hadamard=True, bits=4),
 }
 CONFIG = make.CONFIGS["qwen3"]
 

@@ -44,6 +44,9 @@ class Quantiser:
     # Of every `of` columns the `keep` largest stay (M2.7).
     keep: int = 0
     of: int = 0
+    # M2.9: inputs are rounded to so many bits, those of o and down after a Hadamard matrix.
+    bits: int = 8
+    hadamard: bool = False
 
 
 PLAIN = Quantiser()
@@ -86,6 +89,36 @@ def activation_int8(x):
     return (x.detach() * (127 / activation_gamma(x))).round().clamp(-128, 127)
 
 
+def hadamard_matrix(size, dtype):
+    """M2.9, Sylvester's construction: H_2n = [[H_n, H_n], [H_n, -H_n]] / sqrt 2, H_1 = [1]."""
+    matrix = torch.ones(1, 1, dtype=dtype)
+    while matrix.shape[0] < size:
+        matrix = torch.cat((torch.cat((matrix, matrix), 1), torch.cat((matrix, -matrix), 1)), 0) / math.sqrt(2)
+    return matrix
+
+
+def turned(x):
+    """M2.9: each block of the last axis times the Hadamard matrix; a block is the largest power of two that divides the axis."""
+    block = x.shape[-1]
+    while block % 2 == 0:
+        block //= 2
+    block = x.shape[-1] // block
+    return (x.unflatten(-1, (-1, block)) @ hadamard_matrix(block, x.dtype)).flatten(-2)
+
+
+def activation_unit(x, quantiser):
+    """What a 1 of the rounded input stands for: gamma / 127 (M2), or with 4 bits beta / sqrt 7, beta = max(mean|x|, 1e-5) (M2.9)."""
+    if quantiser.bits == 8:
+        return activation_gamma(x) / 127
+    return x.detach().abs().mean(-1, keepdim=True).clamp(min=1e-5) / math.sqrt(7)
+
+
+def activation_codes(x, quantiser):
+    if quantiser.bits == 8:
+        return activation_int8(x)
+    return (x.detach() / activation_unit(x, quantiser)).round().clamp(-8, 7)
+
+
 class TieMargin:
     """How far the quantisers stayed from a rounding tie: the smallest | |v| mod 1 - 0.5 | in integer steps, over
     activations of real (not padding) tokens and over weights (where only |W/delta| = 0.5 matters; 1.5 is clamped).
@@ -96,7 +129,7 @@ class TieMargin:
         self.weight = 0.5
 
     def see(self, x, weight, valid, quantiser=PLAIN):
-        v = (x.detach() * (127 / activation_gamma(x)))[valid]
+        v = (x.detach() * (127 / activation_gamma(x)) if quantiser.bits == 8 else x.detach() / activation_unit(x, quantiser))[valid]
         self.activation = min(self.activation, ((v.abs() % 1) - 0.5).abs().min().item())
         w = weight.detach().abs() / weight_delta(weight, quantiser)
         self.weight = min(self.weight, (w - 0.5).abs().min().item())
@@ -116,7 +149,7 @@ def bit_linear(x, weight, bias=None, sharpness=None, quantiser=PLAIN):
         wq = StraightThrough.apply(weight, ternary(weight, quantiser) * weight_delta(weight, quantiser))
     else:
         wq = soft_ternary(weight, sharpness)
-    xq = StraightThrough.apply(x, activation_int8(x) * (activation_gamma(x) / 127))
+    xq = StraightThrough.apply(x, activation_codes(x, quantiser) * activation_unit(x, quantiser))
     return F.linear(xq, wq, bias)
 
 
@@ -264,6 +297,8 @@ def forward(parameters, config, ids, mask, quantised=False, placement="none", su
         weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
         if not quantised:
             return F.linear(x, weight, bias)
+        if quantiser.hadamard and projection in ("o_proj", "down_proj"):
+            x = turned(x)
         if margin is not None:
             margin.see(x, weight, mask, quantiser)
         return bit_linear(x, weight, bias, sharpness, quantiser)

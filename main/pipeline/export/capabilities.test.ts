@@ -1,5 +1,6 @@
 /** What each type can hold, said from the shape alone. */
 import { describe, expect, it } from 'vitest';
+import { plainQuantisation } from '../../contract/quantisation.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { tinyConfiguration } from '../../models/fixtures/tiny-model.ts';
 import { defaultExportNote, defaultExportType, exportCapabilities, exportObstacle } from './capabilities.ts';
@@ -48,6 +49,22 @@ describe('what an export type makes of a model', () => {
       },
     ],
     ['absmedian', { quantisation: { weights: { scale: 'absmedian', group: 'tensor' } } }, {}],
+    [
+      'turned inputs of 4 bits, a scale for each row, odd rows',
+      {
+        ffnSize: 720,
+        quantisation: {
+          weights: { scale: 'absmean', group: 'row' },
+          activations: { hadamard: true, bits: 4 },
+        },
+      },
+      {
+        q2_0: 'export.activations',
+        tq2_0: 'export.activations',
+        tq1_0: 'export.activations',
+        hf: 'export.activations',
+      },
+    ],
     ['two of four weights', { quantisation: { weights: { scale: 'absmean', group: 'tensor', sparsity: '2:4' } } }, {}],
   ])('%s', (_title, changes, expected) => {
     const student = tinyConfiguration(changes);
@@ -102,6 +119,12 @@ describe('the export that nobody asked for', () => {
       { quantisation: { weights: { scale: 'absmean', group: 'row' } } },
       'q2_0',
       'teacher.no-gguf',
+    ],
+    [
+      'turned inputs',
+      { ffnSize: 720, quantisation: { ...plainQuantisation, activations: { hadamard: true, bits: 8 } } },
+      'i2_s',
+      null,
     ],
   ])('%s', (_title, changes, type, note) => {
     const student = tinyConfiguration(changes);

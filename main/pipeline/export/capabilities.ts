@@ -5,7 +5,7 @@ import { assertHoldsQuantisation } from '../../contract/quantisation-in-files.ts
 import { type ExportSettings, type ExportType, exportType } from '../../contract/recipe.ts';
 import { checkShapeForType, tensorTypeByName } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
-import { type GgufEncoding, typeOfTensor } from './gguf-encoding.ts';
+import { encodingFor, type GgufEncoding, typeOfTensor } from './gguf-encoding.ts';
 import { planHuggingFace } from './hugging-face-layout.ts';
 import { paddingCost, planFile } from './padded-plan.ts';
 
@@ -54,8 +54,11 @@ export function assertHolds({ type, embedding }: Shape, configuration: ModelConf
   }
   if (isTeacherType(type) && configuration.ternary)
     throw new TritsmithError('unsupported', 'export.ternary-as-dense', { type });
-  const encoding = encodingOf(type, { type, embedding });
-  for (const tensor of planFile(configuration, encoding).tensors)
+  const asked = encodingOf(type, { type, embedding });
+  const { tensors } = planFile(configuration, asked);
+  const encoding = encodingFor(configuration, asked);
+  // Files of our own have rows of any width.
+  for (const tensor of encoding.own ? tensors.filter(({ kind }) => kind !== 'linear') : tensors)
     checkShapeForType(tensor.name, tensorTypeByName(typeOfTensor(tensor, encoding)), tensor.shape);
 }
 

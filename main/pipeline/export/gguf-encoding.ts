@@ -13,7 +13,8 @@ import {
   type TensorTypeName,
 } from '../../formats/gguf/index.ts';
 import { encodeF16 } from '../../formats/half-precision.ts';
-import { scaleKind } from '../../models/configuration.ts';
+import { hasOwnActivations } from '../../contract/quantisation-in-files.ts';
+import { type ModelConfiguration, scaleKind } from '../../models/configuration.ts';
 import { quantiseMatrix } from '../../models/ternary-weights.ts';
 import type { GgufTensorPlan } from './gguf-layout.ts';
 import { permuteRotaryRows } from '../../models/rotary-rows.ts';
@@ -27,6 +28,14 @@ export interface GgufEncoding {
   readonly embedding: 'F16' | 'F32' | 'Q8_0' | 'Q6_K';
   /** For our runtime alone, so that every model can be measured: I2_S rows of any width, any placement of SubLN (docs/formats.md, 3.4). */
   readonly own?: boolean;
+}
+
+/** The types of a model's file: it is for our runtime alone where the model's inputs are turned or have 4 bits, whoever asks for it. */
+export function encodingFor(
+  { ternary, quantisation }: Pick<ModelConfiguration, 'ternary' | 'quantisation'>,
+  encoding: GgufEncoding,
+): GgufEncoding {
+  return ternary && hasOwnActivations(quantisation) ? { ...encoding, own: true } : encoding;
 }
 
 const ternaryTypes: readonly string[] = ['I2_S', 'Q2_0', 'TQ2_0', 'TQ1_0'];

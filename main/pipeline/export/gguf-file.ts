@@ -13,7 +13,7 @@ import type { Told } from '../../contract/messages/told.ts';
 import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelTokenizer } from '../../models/open-model.ts';
-import { encodeTensor, type GgufEncoding } from './gguf-encoding.ts';
+import { encodeTensor, encodingFor, type GgufEncoding } from './gguf-encoding.ts';
 import type { GgufPlan } from './gguf-layout.ts';
 import { planFile } from './padded-plan.ts';
 import type { TensorSource } from './tensor-source.ts';
@@ -60,8 +60,9 @@ export interface GgufModel {
   readonly tokenizer: string | Tokenizer;
 }
 
-async function contentOf({ name, configuration, tensors, tokenizer }: GgufModel, encoding: GgufEncoding) {
-  const plan = planFile(configuration, encoding);
+async function contentOf({ name, configuration, tensors, tokenizer }: GgufModel, asked: GgufEncoding) {
+  const plan = planFile(configuration, asked);
+  const encoding = encodingFor(configuration, asked);
   const loaded = typeof tokenizer === 'string' ? await modelTokenizer(tokenizer) : tokenizer;
   const keys = await tokenizerMetadata(loaded, configuration.vocabSize);
   return {

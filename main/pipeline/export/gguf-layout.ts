@@ -4,12 +4,14 @@
  */
 import { tell, type Told } from '../../contract/messages/told.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { Quantisation } from '../../contract/quantisation.ts';
+import { activationsOf, type Quantisation } from '../../contract/quantisation.ts';
+import { hasOwnActivations } from '../../contract/quantisation-in-files.ts';
 import {
   type GgufKeys,
   ggufKeys,
   ggufTensorName,
   keysHoldKinds,
+  ownPrefix,
   regroupedHeads,
 } from '../../models/architectures/gguf.ts';
 import { architectureOf } from '../../models/architectures/index.ts';
@@ -44,7 +46,10 @@ export interface GgufPlan extends GgufKeys {
 export interface PlanOptions {
   /** Ternary matrices are of a type without room for their scale, so the file has `*.scale` tensors. */
   readonly separateScales?: boolean;
-  /** The file is for our runtime alone, which takes `*_norm_in` in every architecture without SubLN (docs/formats.md, 3.4): any model fits. */
+  /**
+   * The file is for our runtime alone, which takes `*_norm_in` in every architecture without SubLN (docs/formats.md, 3.4): any model fits. So is every file of a
+   * model whose inputs are turned or have 4 bits (3.5).
+   */
   readonly own?: boolean;
 }
 
@@ -58,9 +63,10 @@ function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array |
 /** @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model */
 export function planGguf(
   configuration: ModelConfiguration,
-  { separateScales = false, own = false }: PlanOptions = {},
+  { separateScales = false, own: forUs = false }: PlanOptions = {},
 ): GgufPlan {
-  const held = own ? { ...configuration, subln: 'none' as const } : configuration;
+  const prefixed = configuration.ternary && hasOwnActivations(configuration.quantisation);
+  const held = forUs || prefixed ? { ...configuration, subln: 'none' as const } : configuration;
   const architecture = architectureOf(configuration.architecture).gguf(held, separateScales);
   if (!keysHoldKinds(architecture, configuration))
     throw new TritsmithError('unsupported', 'export.layer-kinds', { architecture: architecture.name });
@@ -106,5 +112,9 @@ export function planGguf(
       permuteHeads: null,
       quantisation,
     });
-  return { architecture: architecture.name, tensors, notes, ...ggufKeys(configuration) };
+  const keys = ggufKeys(configuration);
+  if (!prefixed) return { architecture: architecture.name, tensors, notes, ...keys };
+  // What other programs do with the bare architecture is of no account.
+  const alone = tell('note.own-activations', activationsOf(quantisation));
+  return { architecture: `${ownPrefix}${architecture.name}`, tensors, notes: [alone], ...keys };
 }

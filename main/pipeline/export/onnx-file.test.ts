@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { plainQuantisation } from '../../contract/quantisation.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { tinyConfiguration, tinyFamilies, tinyParameters, tinyPrompts } from '../../models/fixtures/tiny-model.ts';
 import { onnxCheck } from './onnx-check.ts';
@@ -40,6 +41,10 @@ describe('an ONNX file in ONNX Runtime', () => {
     ['two of four weights', { quantisation: { weights: { scale: 'absmean', group: 'tensor', sparsity: '2:4' } } }],
     ['a scale for each row', { quantisation: { weights: { scale: 'absmean', group: 'row' } } }],
     ['a scale for each 128 columns', { quantisation: { weights: { scale: 'absmedian', group: 128 } } }],
+    [
+      'turned inputs of 4 bits (BitNet v2)',
+      { ffnSize: 720, quantisation: { ...plainQuantisation, activations: { hadamard: true, bits: 4 } } },
+    ],
     ['a full-precision model', { ternary: false, subln: 'none' }],
   ])('%s: the logits of the graph engine within 1e-4', async (_title, changes) => {
     const configuration = tinyConfiguration(changes);

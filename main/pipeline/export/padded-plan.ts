@@ -12,7 +12,7 @@ import { tell } from '../../contract/messages/told.ts';
 import { tensorTypeByName } from '../../formats/gguf/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { countParameters, parameterSpecifications } from '../../models/parameters.ts';
-import { type GgufEncoding, isTernaryType, separateScales } from './gguf-encoding.ts';
+import { encodingFor, type GgufEncoding, isTernaryType, separateScales } from './gguf-encoding.ts';
 import { type GgufPlan, planGguf } from './gguf-layout.ts';
 
 const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
@@ -95,7 +95,8 @@ export interface PaddingCost {
 }
 
 /** Null where nothing is padded. @throws TritsmithError as `planFile` */
-export function paddingCost(configuration: ModelConfiguration, encoding: GgufEncoding): PaddingCost | null {
+export function paddingCost(configuration: ModelConfiguration, asked: GgufEncoding): PaddingCost | null {
+  const encoding = encodingFor(configuration, asked);
   const to = widened(configuration, encoding);
   if (to === configuration) return null;
   const [before, after] = [countParameters(configuration), countParameters(to)];
@@ -124,6 +125,7 @@ const sizes = ({ hiddenSize, ffnSize, heads, kvHeads }: ModelConfiguration) => (
  */
 export function planFile(configuration: ModelConfiguration, encoding: GgufEncoding): GgufPlan {
   const { linear, own = false } = encoding;
+  // Where a model's inputs are its own, this lets I2_S pass alone.
   if (isTernaryType(linear) && !own)
     assertHoldsQuantisation(linear.toLowerCase() as Lowercase<typeof linear>, configuration.quantisation);
   const cost = paddingCost(configuration, encoding);

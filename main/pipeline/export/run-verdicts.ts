@@ -3,7 +3,7 @@ import { loadModel } from '../../../native/runtime.ts';
 import { message, type Message, type MessageId, type ParamsOf, render } from '../../contract/messages/message.ts';
 import type { RunVerdict } from '../../contract/queries.ts';
 import type { GgufFile } from '../../formats/gguf/index.ts';
-import { ggufArchitecture } from '../../models/architectures/gguf.ts';
+import { ggufArchitecture, ownPrefix } from '../../models/architectures/gguf.ts';
 
 export type Verdict = Omit<RunVerdict, 'program'>;
 
@@ -66,6 +66,7 @@ export function llamaCppVerdict(file: GgufFile): Verdict {
 }
 
 function llama(facts: Facts): Verdict {
+  if (facts.architecture.startsWith(ownPrefix)) return no('verdict.own-architecture', { architecture: facts.architecture });
   const unknown = ggufArchitecture(facts.architecture) === null || facts.architecture.startsWith('bitnet-');
   if (facts.types.has('I2_S') && !unknown) return no('verdict.i2s-for-bitnet-cpp');
   if (facts.types.has('type 142') || facts.types.has('type 143')) return no('verdict.types-of-a-fork');
@@ -80,6 +81,7 @@ function llama(facts: Facts): Verdict {
 }
 
 function bitnet(facts: Facts): Verdict {
+  if (facts.architecture.startsWith(ownPrefix)) return no('verdict.own-architecture', { architecture: facts.architecture });
   if (facts.oddRow !== null) return no('verdict.odd-row', { tensor: facts.oddRow });
   const newer = facts.has(/_norm_in\.weight$/);
   const known = ggufArchitecture(facts.architecture);

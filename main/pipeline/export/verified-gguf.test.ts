@@ -61,6 +61,10 @@ const quantised = (weights: Partial<Quantisation['weights']>): Partial<ModelConf
   quantisation: { weights: { ...plainQuantisation.weights, ...weights } },
 });
 
+const activations = (hadamard: boolean, bits: 8 | 4): Partial<ModelConfiguration> => ({
+  quantisation: { ...plainQuantisation, activations: { hadamard, bits } },
+});
+
 describe('an exported student in the native runtime', () => {
   it.each<[string, string, Partial<ModelConfiguration>, GgufEncoding]>([
     ['Llama with SubLN', 'bitnet', {}, { linear: 'I2_S', embedding: f16 }],
@@ -127,6 +131,41 @@ describe('an exported student in the native runtime', () => {
       { linear: 'Q2_0', embedding: f16 },
     ],
     ['absmedian', 'bitnet', quantised({ scale: 'absmedian' }), { linear: 'I2_S', embedding: f16 }],
+    ['turned inputs', 'tritsmith-llama', activations(true, 8), { linear: 'I2_S', embedding: f16 }],
+    [
+      'turned inputs of 4 bits, rows of any width, a scale for each row',
+      'tritsmith-qwen3',
+      {
+        architecture: 'qwen3',
+        ffnSize: 336,
+        quantisation: { weights: { scale: 'absmean', group: 'row' }, activations: { hadamard: true, bits: 4 } },
+      },
+      { linear: 'I2_S', embedding: f16 },
+    ],
+    [
+      'inputs of 4 bits, without SubLN',
+      'tritsmith-llama',
+      { ...activations(false, 4), subln: 'none' },
+      { linear: 'I2_S', embedding: 'F32' },
+    ],
+    [
+      'Gemma 3 with turned inputs of 4 bits',
+      'tritsmith-gemma3',
+      { ...tinyFamilies.gemma3, ...activations(true, 4) },
+      { linear: 'I2_S', embedding: f16 },
+    ],
+    [
+      'SmolLM3 with turned inputs',
+      'tritsmith-smollm3',
+      { ...tinyFamilies.smollm3, ...activations(true, 8) },
+      { linear: 'I2_S', embedding: f16 },
+    ],
+    [
+      'BitNet with inputs of 4 bits',
+      'tritsmith-bitnet-b1.58',
+      { ...activations(false, 4), architecture: 'bitnet', activation: 'relu-squared' },
+      { linear: 'I2_S', embedding: f16 },
+    ],
     [
       'a scale for each row, rows of any width, a file of our own',
       'llama',

@@ -4,7 +4,7 @@ import { TritsmithError } from '../../contract/errors.ts';
 import { tell, type Told } from '../../contract/messages/told.ts';
 import type { ExportCheck, ExportedFile } from '../../contract/results.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
-import type { GgufEncoding } from './gguf-encoding.ts';
+import { encodingFor, type GgufEncoding } from './gguf-encoding.ts';
 import { type GgufModel, writeGgufModel } from './gguf-file.ts';
 import { readBackGguf } from './gguf-readback.ts';
 import { compareWithLlamaCpp, llamaCppCheck } from './llama-cpp-check.ts';
@@ -104,16 +104,17 @@ async function openVerdict(path: string): Promise<Verdict> {
 export async function writeVerifiedGguf(
   path: string,
   model: GgufModel,
-  encoding: GgufEncoding,
+  asked: GgufEncoding,
   { prompts, threads, llamaCpp, onProgress }: GgufVerificationOptions,
 ): Promise<VerifiedGguf> {
+  const encoding = encodingFor(model.configuration, asked);
   const runs = prompts.length > 0 && runsInTritsmith(encoding);
   // A file of our own is written for our runtime alone, even where its type is one that llama.cpp knows.
   const forOthers = prompts.length > 0 && !encoding.own;
   const inLlamaCpp = forOthers && llamaCpp !== null;
   const promptUnits = (runs ? prompts.length : 0) + (inLlamaCpp ? prompts.length : 0);
   let written = 0;
-  const { plan, notes } = await writeGgufModel(path, model, encoding, (done, tensors) => {
+  const { plan, notes } = await writeGgufModel(path, model, asked, (done, tensors) => {
     written = tensors;
     return onProgress(done, tensors * 2 + promptUnits);
   });

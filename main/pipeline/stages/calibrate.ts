@@ -23,7 +23,7 @@ import {
 } from '../../training/layer-calibration.ts';
 import { relativeError } from '../../training/relative-error.ts';
 import { type JobContext, JobStopped } from '../job.ts';
-import { choosingRows, studentConfiguration } from '../models-of-recipe.ts';
+import { choosingRows, earlierStudent } from '../models-of-recipe.ts';
 import { taskRows } from '../task/task-batches.ts';
 import { embedRows, type Layers, loadWindow, saveWindows, windowConfiguration, writeWindow } from './layer-windows.ts';
 import { trainingDigest } from './what-decides.ts';
@@ -31,7 +31,7 @@ import { trainingDigest } from './what-decides.ts';
 export async function calibrateStudent(spec: JobSpec, context: JobContext): Promise<JobResults['calibrate']> {
   const settings = spec.recipe.calibrate;
   if (!settings) return { layers: 0, before: 0, error: 0 };
-  const configuration = await studentConfiguration(spec.recipe, spec.folder);
+  const configuration = await earlierStudent(spec.recipe, spec.folder);
   const { rows } = await taskRows(spec, context, (read) =>
     context.emit({ type: 'progress', done: 0, total: 1, unit: 'layers', resumed: 0, note: `${read} rows read` }),
   );

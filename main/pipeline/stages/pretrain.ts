@@ -9,7 +9,7 @@ import {
   pretrainSteps,
   recipeTokenizer,
   stageSource,
-  studentConfiguration,
+  earlierStudent,
   studentOptimiser,
 } from '../models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
@@ -51,7 +51,7 @@ export async function pretrainStudent(
       level: 'info',
       text: `The corpus has ${file.tokens} tokens; it is read ${(wanted / file.tokens).toFixed(1)} times.`,
     });
-  const configuration = await studentConfiguration(recipe, folder);
+  const configuration = await earlierStudent(recipe, folder);
   try {
     const { computedOn } = await trainStage(
       {

@@ -4,13 +4,14 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { plainQuantisation, type QuantisationSettings } from '../../contract/quantisation.ts';
+import { activationsOf, plainQuantisation, type QuantisationSettings } from '../../contract/quantisation.ts';
 import type { JobEvent, JobKind } from '../../contract/jobs.ts';
 import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
 import { modelFolder, type ModelFolder } from '../../experiment/folder.ts';
-import { modelConfiguration } from '../../models/open-model.ts';
+import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { makeTinyBase, makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
-import { studentConfiguration } from '../models-of-recipe.ts';
+import { earlierStudent, studentConfiguration } from '../models-of-recipe.ts';
+import { assertExportable } from '../export/export-targets.ts';
 import { runJob } from '../run-job.ts';
 
 let root: string;
@@ -67,8 +68,17 @@ describe('a student that is quantised otherwise', () => {
     ['six of eight', { weights: { sparsity: '6:8' } }],
     ['what the released code calls AWQ', { weights: { scale: 'row-levels' } }],
     ['what the released code calls GPTQ', { weights: { scale: 'deviation' } }],
+    ['turned inputs', { activations: { hadamard: true } }],
+    // The switch after step 3 lies before the pause, that after step 5 behind it.
+    ['turned inputs of 4 bits from step 4 on', { activations: { hadamard: true, bits: 4, eightBitShare: 0.5 } }],
+    ['inputs of 4 bits in the last step', { activations: { bits: 4, eightBitShare: 0.8 } }],
   ])('%s: each stage ends with the same bits when it was paused, and the file answers', async (title, quantisation) => {
-    const recipe: Recipe = { ...plain, quantisation };
+    const own = quantisation.activations !== undefined;
+    const recipe: Recipe = {
+      ...plain,
+      quantisation,
+      exports: own ? [{ type: 'i2_s', embedding: 'f16' }] : plain.exports,
+    };
     const [whole, paused] = [join(root, title), join(root, `${title}, paused`)];
     await run('refine', recipe, whole);
     cpSync(whole, paused, { recursive: true });
@@ -84,11 +94,51 @@ describe('a student that is quantised otherwise', () => {
       expect(digest(paused, model)).toBe(digest(whole, model));
     }
     expect(curves.has('masked-fraction')).toBe(quantisation.weights?.sparsity !== undefined);
+    if (own) {
+      const before = await modelConfiguration(modelFolder(whole, 'reconstructed'));
+      expect(activationsOf(before.quantisation).bits).toBe(8);
+    }
     const { quantisation: found } = await modelConfiguration(modelFolder(whole, 'student'));
     expect(found).toEqual((await studentConfiguration(recipe)).quantisation);
     expect(found).not.toEqual(plainQuantisation);
     // It was written, read back, and gives the graph engine's logits in the runtime: an export that fails ends the job.
     await run('export', recipe, whole);
+  });
+
+  it('computes in Stage 1 what the full-precision model computes, turned', async () => {
+    const recipe: Recipe = { ...plain, quantisation: { activations: { hadamard: true } } };
+    const folder = join(root, 'turned');
+    await run('refine', recipe, folder);
+    const student = await earlierStudent(recipe);
+    const [before, after] = await Promise.all(
+      [recipe.teacher, modelFolder(folder, 'refined')].map((path) => loadParameters(path, student)),
+    );
+    const dense = await loadParameters(recipe.teacher, { ...student, ternary: false });
+    for (const { name, local, ternary } of after!.specifications) {
+      if (!ternary) continue;
+      expect(after!.view(name), name).toEqual(before!.view(name));
+      expect(after!.view(name).every((value, at) => value === dense.view(name)[at]), name).toBe(
+        local !== 'o' && local !== 'down',
+      );
+    }
+  });
+
+  it('changes at the switch alone: until then it is the student of 8 bits', async () => {
+    const of = async (title: string, activations: QuantisationSettings['activations']): Promise<number[]> => {
+      const recipe: Recipe = { ...plain, reconstruct: undefined, quantisation: { activations } };
+      await run('refine', recipe, join(root, title));
+      const losses = (await run('distil', recipe, join(root, title))).flatMap((event) =>
+        event.type === 'metrics' && event.values.loss != null ? [event.values.loss] : [],
+      );
+      expect(losses).toHaveLength(6);
+      return losses;
+    };
+    const eight = await of('eight', { hadamard: true });
+    const four = await of('four', { hadamard: true, bits: 4, eightBitShare: 0.5 });
+    expect(four.slice(0, 3)).toEqual(eight.slice(0, 3));
+    for (const step of [3, 4, 5]) expect(four[step]).not.toBe(eight[step]);
+    const atOnce = await of('at once', { hadamard: true, bits: 4, eightBitShare: 0 });
+    expect(atOnce[0]).not.toBe(eight[0]);
   });
 
   it('trains what it always trained where the recipe says nothing, and says so of its folder', async () => {
@@ -120,6 +170,14 @@ describe('a student that is quantised otherwise', () => {
       params: { scale: 'deviation', own: 'tensor' },
     });
     await expect(of({ scale: 'row-levels', group: 64 })).rejects.toMatchObject({ params: { own: 'row' } });
+    const turned: QuantisationSettings = { activations: { hadamard: true } };
+    const gptq = { method: 'gptq', rows: 8, damping: 0.01 } as const;
+    await expect(studentConfiguration({ ...plain, quantisation: turned, calibrate: gptq })).rejects.toMatchObject({
+      id: 'recipe.calibrate-hadamard',
+    });
+    await expect(
+      assertExportable({ ...plain, quantisation: turned, exports: [{ type: 'hf', embedding: 'f16' }] }),
+    ).rejects.toMatchObject({ id: 'export.activations', params: { hadamard: true, bits: 8 } });
     const odd = join(root, 'odd');
     await makeTinyBase(odd, {
       hidden_size: 64,
@@ -132,6 +190,10 @@ describe('a student that is quantised otherwise', () => {
     await expect(studentConfiguration(recipe)).rejects.toMatchObject({
       id: 'quantisation.sparsity',
       params: { projection: 'down', columns: 90, sparsity: '2:4' },
+    });
+    await expect(studentConfiguration({ ...plain, teacher: odd, quantisation: turned })).rejects.toMatchObject({
+      id: 'quantisation.hadamard',
+      params: { projection: 'down', columns: 90, block: 2 },
     });
   });
 });

@@ -20,7 +20,7 @@ import { train } from '../../training/trainer.ts';
 import { type WindowBatch, WindowStep } from '../../training/window-step.ts';
 import { assertLayer, engineOf } from '../engine.ts';
 import { collectiveOf, type JobContext, JobStopped, shardsOf } from '../job.ts';
-import { stageSource, stageSteps, studentConfiguration, studentSource } from '../models-of-recipe.ts';
+import { stageSource, stageSteps, earlierStudent, studentSource } from '../models-of-recipe.ts';
 import { embedRows, loadWindow, saveWindows, windowConfiguration, writeWindow } from './layer-windows.ts';
 import { type ReconstructionRows, reconstructionRows } from './reconstruction-rows.ts';
 import { type RanksTold, tellRanks } from './ranks-told.ts';
@@ -45,7 +45,7 @@ export function windowsOf({ layers }: ModelConfiguration, size: number): Window[
 export async function reconstructStudent(spec: JobSpec, context: JobContext): Promise<JobResults['reconstruct']> {
   const settings = spec.recipe.reconstruct;
   if (!settings) return { steps: 0, windows: 0, error: 0 };
-  const configuration = await studentConfiguration(spec.recipe, spec.folder);
+  const configuration = await earlierStudent(spec.recipe, spec.folder);
   const collective = collectiveOf(context);
   const rows = await rootFirst(collective, () => reconstructionRows(spec, settings, context));
   const states = hiddenStatesFolder(spec.folder);

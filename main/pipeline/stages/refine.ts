@@ -7,7 +7,7 @@ import { microBatches } from '../../training/batches.ts';
 import { calibrateSubln } from './calibrate-subln.ts';
 import { calibrationExamples } from './calibration-rows.ts';
 import type { JobContext } from '../job.ts';
-import { studentConfiguration, studentSource } from '../models-of-recipe.ts';
+import { earlierStudent, studentSource } from '../models-of-recipe.ts';
 import { saveModel } from './save-model.ts';
 
 /** Rows that calibration looks at. */
@@ -15,7 +15,7 @@ const calibrationRows = 64;
 
 export async function refineStudent(spec: JobSpec, context: JobContext): Promise<{ norms: number }> {
   const { recipe, folder } = spec;
-  const configuration = await studentConfiguration(recipe, folder);
+  const configuration = await earlierStudent(recipe, folder);
   const source = studentSource(recipe, folder);
   const parameters = await loadParameters(source, configuration);
   const norms = parameters.specifications.filter(({ local }) => local.endsWith('.subln')).length;

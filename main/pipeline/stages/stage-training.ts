@@ -2,6 +2,7 @@
 import { native } from '../../../native/index.ts';
 import { upperMedian } from '../../basics/numbers.ts';
 import { TritsmithError } from '../../contract/errors.ts';
+import { activationsOf, usualEightBitShare } from '../../contract/quantisation.ts';
 import { tell, wordsOf } from '../../contract/messages/told.ts';
 import type { JobResults } from '../../contract/job-results.ts';
 import type { OptimiserSettings } from '../../contract/recipe.ts';
@@ -11,7 +12,7 @@ import { scaleKind } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
 import { loadParameters } from '../../models/open-model.ts';
-import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
+import { activationBitsAt, leastTravel, ternaryTravel } from '../../training/schedule.ts';
 import type { BatchSource } from '../../training/batches.ts';
 import { type Collective, isRoot } from '../../training/collective.ts';
 import { train, type TrainerResult, type TrainerSettings } from '../../training/trainer.ts';
@@ -52,8 +53,9 @@ export interface StageTraining extends DecidedTraining {
 /** @throws TritsmithError `unsupported` where the recipe asks for what this processor computes wrongly */
 async function arithmeticOf({ recipe, anneal, soften, configuration }: StageTraining): Promise<TernaryArithmetic> {
   if (anneal || soften) return { products: 'float32' };
-  const oneScale = configuration.ternary && scaleKind(configuration.quantisation) === 'tensor';
-  if (!recipe.fixedPointGradients || !oneScale) return {};
+  const { ternary, quantisation } = configuration;
+  const fixedPoint = ternary && scaleKind(quantisation) === 'tensor' && activationsOf(quantisation).bits === 8;
+  if (!recipe.fixedPointGradients || !fixedPoint) return {};
   if (await exactByteProducts()) return { gradients: 'int16' };
   throw new TritsmithError('unsupported', 'processor.no-byte-products');
 }
@@ -67,6 +69,12 @@ function warnOfFewSteps(network: Network, stage: StageTraining, context: JobCont
   const travel = ternaryTravel(totalSteps, optimiser, delta);
   if (travel < leastTravel && findsCodes(recipe, job))
     context.emit({ type: 'log', level: 'warning', text: wordsOf(tell('estimate.codes-stay', { stage: job, travel })) });
+}
+
+/** Of a model whose inputs have 4 bits: the share of the steps that come first, with 8. */
+function eightBitsOf({ recipe, configuration }: StageTraining): number | undefined {
+  if (!configuration.ternary || activationsOf(configuration.quantisation).bits === 8) return undefined;
+  return recipe.quantisation?.activations?.eightBitShare ?? usualEightBitShare;
 }
 
 /** All ranks read the same rows and the same weights. @throws TritsmithError `unsupported` where they do not */
@@ -110,6 +118,13 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
   const trainingStep = await TrainingStep.create(network, stage.distillation ?? null, options);
   const evaluation = stage.evaluation;
   const { choice } = stage;
+  const eightBits = eightBitsOf(stage);
+  if (eightBits !== undefined) {
+    const steps = Array.from({ length: totalSteps }, (_, step) => activationBitsAt(step + 1, totalSteps, eightBits));
+    const first = steps.filter((bits) => bits === 8).length;
+    const text = `Inputs are rounded to 8 bits for ${first} of ${totalSteps} steps, then to 4. Accuracy is that of 4 bits throughout.`;
+    context.emit({ type: 'log', level: 'info', text });
+  }
   const settings: TrainerSettings = {
     network,
     trainingStep,
@@ -118,6 +133,7 @@ export async function trainStage(stage: StageTraining, context: JobContext): Pro
     totalSteps,
     ...(stage.anneal === undefined ? {} : { anneal: stage.anneal }),
     ...(stage.soften === undefined ? {} : { soften: stage.soften }),
+    ...(eightBits === undefined ? {} : { eightBits }),
     checkpoint: { folder: checkpointFolder(folder, job), ...recipe.checkpoint },
     ...(computesOn === undefined ? {} : { computesOn }),
     configuration: configurationDigest,

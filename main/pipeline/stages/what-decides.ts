@@ -66,8 +66,12 @@ const common = [
 
 const finetune = [...common, ...inside('finetune', lengthFields), ...inside('finetune.optimiser', optimiserFields)];
 const cut = [...finetune, 'studentBase', 'distil.studentInit', 'cut.layers'];
-const refine = [...cut, 'continueTernary', ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias'])];
-/** How student and baseline are quantised. */
+/** Weights are turned in Stage 1, and by the baseline itself. */
+const hadamard = 'quantisation.activations.hadamard';
+const refine = [...cut, 'continueTernary', ...inside('refine', ['subln', 'sublnInit', 'dropQkvBias']), hadamard];
+/** The stages before the last have 8 bits. */
+const activationBits = inside('quantisation.activations', ['bits', 'eightBitShare']);
+/** How the weights of student and baseline are quantised. */
 const quantisation = inside('quantisation.weights', ['scale', 'group', 'sparsity']);
 const calibrate = [...refine, ...quantisation, ...inside('calibrate', ['method', 'rows', 'damping'])];
 const reconstruct = [
@@ -84,6 +88,7 @@ const pretrain = [
 ];
 const distil = [
   ...pretrain,
+  ...activationBits,
   ...inside('distil', [
     ...lengthFields,
     'lambda',
@@ -111,6 +116,8 @@ const baseline = [
   ...inside('moreRows', ['file', 'rows']),
   'refine.dropQkvBias',
   ...quantisation,
+  hadamard,
+  ...activationBits,
   'fixedPointGradients',
   ...inside('distil', lengthFields),
   ...inside('distil.optimiser', studentOptimiserFields),

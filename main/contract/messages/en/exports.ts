@@ -51,6 +51,14 @@ export const exports = {
     reason: `Its hidden size ${hiddenSize} is no multiple of ${multiple}, and zeros can't fill it up, as this family scales its embedding by the hidden size.`,
     remedy: 'Choose Q2_0, or an embedding in F16; or export the Hugging Face folder or ONNX.',
   }),
+  'export.activations': (
+    { type, hadamard, bits }: { type: string; hadamard: boolean; bits: 8 | 4 },
+    names: Names,
+  ): Sentences => ({
+    message: `A file of the type ${type} can't hold this student.`,
+    reason: `Its inputs ${[...(hadamard ? ['are turned by a Hadamard matrix'] : []), ...(bits === 4 ? ['are rounded to 4 bits'] : [])].join(' and ')}, and the programs that read such files would compute something else.`,
+    remedy: `Export it as I2_S, which Tritsmith runs, or as ONNX; or train it without (${names.setting('quantisation.activations.hadamard')}, ${names.setting('quantisation.activations.bits')}).`,
+  }),
   'export.one-scale': ({ type, group }: { type: string; group: 'row' | number }, names: Names): Sentences => ({
     message: `A student with a scale for each ${group === 'row' ? 'row' : `group of ${group} columns`} fits no ${type === 'hf' ? 'Hugging Face folder' : `${type.toUpperCase()} file`}.`,
     reason: 'It has one scale for each matrix.',

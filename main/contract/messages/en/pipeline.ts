@@ -56,11 +56,29 @@ export const pipeline = {
     reason: `The rows of ${projection} have ${columns} columns, which are no whole number of such groups.`,
     remedy: `Choose another one (${names.setting('quantisation.weights.sparsity')}), or none.`,
   }),
+  'quantisation.hadamard': (
+    { projection, columns, block }: { projection: string; columns: number; block: number },
+    names: Names,
+  ): Sentences => ({
+    message: 'This model has nothing that a Hadamard matrix could mix.',
+    reason: `It turns blocks of a power of two, and ${block} is the largest one that divides the ${columns} inputs of ${projection}; below 16 an outlier stays one.`,
+    remedy: `Leave it out (${names.setting('quantisation.activations.hadamard')}), or take another model.`,
+  }),
   'recipe.calibrate-quantisation': ({ method }: { method: string }): Sentences => ({
     message: `A student can't start from ${method.toUpperCase()}'s codes with this quantisation.`,
     reason:
       'Its latent weights carry the codes and their size, which absmean gives back exactly; the median, or weights that must be 0 by rule, would make other codes of them.',
     remedy: 'Leave the calibration out, or take absmean without a sparsity; scales for rows or columns are fine.',
+  }),
+  'recipe.calibrate-hadamard': ({ method }: { method: string }, names: Names): Sentences => ({
+    message: `A student whose inputs are turned can't start from ${method.toUpperCase()}'s codes.`,
+    reason: 'The calibration looks at the inputs of each layer as they are before they are turned.',
+    remedy: `Leave the calibration or the Hadamard matrix (${names.setting('quantisation.activations.hadamard')}) out.`,
+  }),
+  'recipe.ternary-hadamard': (_: undefined, names: Names): Sentences => ({
+    message: 'A base that is ternary already keeps its inputs as they are.',
+    reason: 'Codes of turned weights are other codes: what was trained would be lost.',
+    remedy: `Set ${names.setting('quantisation.activations.hadamard')} as the base has it.`,
   }),
   'recipe.no-such-layer': ({ layer, layers }: { layer: number; layers: number }, names: Names): Sentences => ({
     message: `The distillation layer ${layer} does not exist.`,

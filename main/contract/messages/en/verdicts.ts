@@ -33,6 +33,9 @@ export const verdicts = {
   'verdict.unknown-architecture': ({ architecture }: { architecture: string }): Sentences => ({
     message: `Not known here for the architecture "${architecture}".`,
   }),
+  'verdict.own-architecture': ({ architecture }: { architecture: string }): Sentences => ({
+    message: `It does not know "${architecture}": inputs that are turned or have 4 bits are Tritsmith's alone.`,
+  }),
   'verdict.phi3-apart': (): Sentences => ({
     message: 'It wants gate and up of "phi3" in one matrix; here they are apart.',
   }),

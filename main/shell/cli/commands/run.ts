@@ -186,16 +186,23 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
 }
 
 const quantisationWords =
-  'absmean, absmedian, deviation or row-levels; tensor, row or a number of columns (a multiple of 64) that share a scale; 6:8, 3:4 or 2:4; such as absmedian,row';
+  'absmean, absmedian, deviation or row-levels; tensor, row or a number of columns (a multiple of 64) that share a scale; 6:8, 3:4 or 2:4; hadamard and 4-bit, of inputs (BitNet v2); such as absmedian,row';
 
+/** `hadamard,4-bit` as settings; the share of the steps with 8 bits is a matter of recipes and of the wizard. */
 function quantisationFromWords(text: string): QuantisationSettings {
   const weights: Record<string, unknown> = {};
+  const activations: Record<string, unknown> = {};
   for (const word of commaList(text)) {
-    if (scaleFormula.safeParse(word).success) weights.scale = word;
+    if (word === 'hadamard') activations.hadamard = true;
+    else if (word === '4-bit') activations.bits = 4;
+    else if (scaleFormula.safeParse(word).success) weights.scale = word;
     else if (word.includes(':')) weights.sparsity = word;
     else weights.group = word === 'tensor' || word === 'row' ? word : Number(word);
   }
-  const parsed = quantisationSettings.safeParse({ weights });
+  const parsed = quantisationSettings.safeParse({
+    ...(Object.keys(weights).length > 0 && { weights }),
+    ...(Object.keys(activations).length > 0 && { activations }),
+  });
   if (parsed.success) return parsed.data;
   throw new InvalidArgumentError(`It takes ${quantisationWords}.`);
 }
