@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- gpu-parity [--page] [--json]`: what the graphics card of this machine computes beside the processor. Each operation forward and backward
+ * `npm run bench -- gpu-parity [--shape 15m,110m,600m,135m-rows] [--page] [--json]`: what the graphics card of this machine computes beside the processor. Each operation forward and backward
  * (largest difference, in parts of the largest value) and its gradients against finite differences on the card (in units of what rounding may do); then one layer
  * of models that people train, with random weights and states (difference of whole tensors, in parts of their size). `--page` writes the tables into docs/results.md.
  */
@@ -15,6 +15,8 @@ import { table } from './table.ts';
 import { trainingShapes } from './training-shapes.ts';
 
 const options = {
+  /** Models whose layer is computed, with commas. */
+  shape: { type: 'string', default: Object.keys(trainingShapes).join(',') },
   page: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
@@ -55,10 +57,11 @@ interface LayerParity {
   readonly gradient: number;
 }
 
-async function layers({ backend }: OpenCard): Promise<LayerParity[]> {
+async function layers({ backend }: OpenCard, shapes: readonly string[]): Promise<LayerParity[]> {
   const found: LayerParity[] = [];
-  for (const [shape, { configuration }] of Object.entries(trainingShapes))
+  for (const shape of shapes)
     for (const ternary of [false, true]) {
+      const { configuration } = trainingShapes[shape]!;
       const model = ternary ? configuration : ({ ...configuration, ternary, subln: 'none' } as const);
       const [[, values], ...gradients] = [...(await layerDistances(model, backend, availableParallelism()))] as [
         [string, number],
@@ -76,7 +79,7 @@ export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
   const card = await openCard();
   try {
-    const [ops, models] = [await operations(card), await layers(card)];
+    const [ops, models] = [await operations(card), await layers(card, values.shape.split(','))];
     if (values.json) {
       process.stdout.write(`${JSON.stringify({ card: card.name, operations: ops, layers: models }, null, 2)}\n`);
       return;
