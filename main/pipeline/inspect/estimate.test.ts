@@ -135,6 +135,14 @@ describe('the forecast of a recipe, beside its run', () => {
     expect(high - overhead.high).toBeCloseTo(1.4 * evaluations, 5);
   });
 
+  it('takes a card’s speed for what a card trains alone', async () => {
+    const measured = { steps: 20, secondsPerStep: 0.001, tokensPerSecond: 3e6 };
+    const onCard = await forecastRecipe({ ...recipe, engine: 'gpu' }, found.size, measured);
+    expect(stage('distil', onCard).seconds.high).toBeLessThan(stage('distil').seconds.high);
+    for (const kind of ['evaluate', 'four-bit'] as const)
+      expect(stage(kind, onCard).seconds).toEqual(stage(kind).seconds);
+  });
+
   it('weighs the plan of an experiment by the same costs', async () => {
     const shapes = await shapesOf(recipe);
     const costs = costsOf(recipe, shapes, found.size);

@@ -64,6 +64,12 @@ describe('the machine check', () => {
     expect(all.length).toBeGreaterThan(1);
     expect(counted.map(({ bytes }) => bytes)).toEqual([Math.max(...all.map(({ bytes }) => bytes))]);
     expect(found.memory.stage).toBe('distil');
+    // A card holds neither moments nor the engine, and ternary weights in a byte.
+    const { trained, ternary, engine } = Object.fromEntries(
+      found.memory.terms.map((each) => [each.id, each]),
+    ) as Record<string, { bytes: number; params: { parameters: number } }>;
+    const others = found.memory.needed - trained!.bytes - ternary!.bytes - engine!.bytes;
+    expect(found.cardBytes).toBe(others + 8 * trained!.params.parameters - 3 * ternary!.params.parameters);
     expect(render(message('estimate.memory', found.memory)).message).toMatch(
       /^Most memory is taken by Stage 3: .* Together [\d.]+ MB\.$/,
     );
