@@ -1262,7 +1262,7 @@ export const texts = {
       cardChecked: 'Its arithmetic was checked.',
       cardUnchecked: 'Its arithmetic is checked before it trains, once: seconds, or minutes on a software card.',
       cardFailed: (operation: string) => `It computes wrongly (${operation}), so nothing is trained on it.`,
-      cardWhy: 'A graphics card can train too, mostly faster. Training on it needs WebGPU.',
+      cardWhy: 'A graphics card can train too. Training on it needs WebGPU.',
       cardBytes: (amount: string) =>
         `It needs about ${amount} of its own memory; drivers do not say how much is free. Where it runs out, the run stops and says so.`,
       notMeasured: 'not measured',
