@@ -3,6 +3,7 @@
  * Sources: ggml's `quantize_row_q8_K_ref` and `quantize_row_q8_0` (int8 in blocks of 256 and of 32), `ggml_cpu_fp32_to_fp16`.
  */
 import type { Graph, Value } from './graph.ts';
+import { microsoft } from './operations/basic.ts';
 
 /** `blocks-256`: int8, a float32 scale per block; `blocks-32`: int8, a float16 scale; `float16`; `none`: as they are. */
 export type ActivationRounding = 'blocks-256' | 'blocks-32' | 'float16' | 'none';
@@ -43,6 +44,22 @@ export function roundActivations(graph: Graph, x: Value, rounding: ActivationRou
   const back = graph.node1('Reshape', [rounded, graph.node1('Shape', [whole], [x.shape.length])], whole.shape);
   if (missing === 0) return back;
   return graph.node1('Slice', [back, graph.integers([0]), graph.integers([width]), graph.integers([-1])], x.shape);
+}
+
+/** Beyond it ggml's GELU is the identity, or 0. */
+const largestInTable = 10;
+
+/**
+ * GeGLU as ggml computes it (`ggml_vec_geglu_f32`): between -10 and 10 gelu is looked up in a table from float16 to float16. Half a thousandth of a value
+ * decides about many a rounding to int8 after it.
+ */
+export function tabulatedGeGlu(graph: Graph, gate: Value, up: Value): Value {
+  const node = (operator: string, inputs: Value[]): Value => graph.node1(operator, inputs, gate.shape);
+  const least = node('Max', [gate, graph.constant(-largestInTable)]);
+  const inside = node('Min', [least, graph.constant(largestInTable)]);
+  const gelu = graph.node1('FastGelu', [throughFloat16(graph, inside)], gate.shape, { domain: microsoft });
+  const beyond = node('Sub', [least, inside]);
+  return node('Mul', [node('Add', [throughFloat16(graph, gelu), beyond]), up]);
 }
 
 function zerosAfter(graph: Graph, x: Value, width: number, count: number): Value {

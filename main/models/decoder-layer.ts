@@ -18,7 +18,7 @@ import {
   swiGlu,
   ternaryLinear,
 } from '../graph/operations.ts';
-import { type ActivationRounding, roundActivations } from '../graph/rounded-activations.ts';
+import { type ActivationRounding, roundActivations, tabulatedGeGlu } from '../graph/rounded-activations.ts';
 import { activationsOf } from '../contract/quantisation.ts';
 import {
   hadamardBlock,
@@ -78,7 +78,7 @@ export function deltaName(projection: Projection): string {
 
 /**
  * Adds a decoder layer to the graph. Inputs besides the parameters: `x`, `mask` [T, T], `cos` and `sin` [P, R/2].
- * @param rounding how the projections' inputs of a full-precision layer are rounded; it has no gradient
+ * @param rounding how another program rounds the projections' inputs of a full-precision layer (and looks up its gated unit); it has no gradient
  */
 export function decoderLayer(
   graph: Graph,
@@ -157,7 +157,11 @@ export function decoderLayer(
 
   const ffnInput = norm('ffnNorm', afterAttention);
   const [gate, up] = project(ffnInput, ['gate', 'up']) as [Value, Value];
-  const gated = gatedUnits[configuration.activation](graph, gate, up);
+  const unit =
+    configuration.activation === 'gelu-tanh' && rounding !== 'none'
+      ? tabulatedGeGlu
+      : gatedUnits[configuration.activation];
+  const gated = unit(graph, gate, up);
   const output = addTo(afterAttention, norm('ffnPostNorm', project(gated, ['down'])[0]!));
   return { input, output, q, k, v, parameters, projectionInputs };
 }
