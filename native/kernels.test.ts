@@ -150,7 +150,7 @@ describe.each(availableKernels())('%s', (kernel) => {
       turned.forEach((value, at) => {
         let sum = 0;
         for (let k = 0; k < block; k++) {
-          const odd = (k & at % block).toString(2).replaceAll('0', '').length % 2;
+          const odd = (k & (at % block)).toString(2).replaceAll('0', '').length % 2;
           sum += (odd === 0 ? 1 : -1) * x[at - (at % block) + k]!;
         }
         expect(value).toBeCloseTo(sum / Math.sqrt(block), 5);

@@ -1118,12 +1118,12 @@ export const texts = {
         'quantisation.activations.hadamard': {
           name: 'Spread out what stands out',
           effect:
-            'What enters two of the seven matrices is mixed by a Hadamard matrix before it is rounded, so that no channel stands out (BitNet v2). Only I2_S for Tritsmith and ONNX hold it. With 8 bits it changes little; 4 bits need it.',
+            'What enters two of the seven matrices is mixed by a Hadamard matrix before it is rounded, so that no channel stands out (BitNet v2). It is meant for inputs of 4 bits; with few steps it costs some points of accuracy. Only I2_S for Tritsmith and ONNX hold it.',
         },
         'quantisation.activations.bits': {
           name: 'Bits of inputs',
           effect:
-            '8, or 4 as in BitNet v2: costs some accuracy and makes nothing faster or smaller here; it is for processors that multiply numbers of 4 bits. Only I2_S for Tritsmith and ONNX hold it.',
+            '8, or 4 as in BitNet v2: costs a little accuracy and makes nothing faster or smaller here; it is for processors that multiply numbers of 4 bits. Only I2_S for Tritsmith and ONNX hold it.',
         },
         'quantisation.activations.eightBitShare': {
           name: 'First with 8 bits',

@@ -89,8 +89,7 @@ export async function loadParameters(
         await model.read(source, target);
         const block = turnOf(parameter.local, model.configuration, configuration);
         if (block > 1) turnRows(target, block);
-      }
-      else if (parameter.local.endsWith('.subln')) target.fill(1);
+      } else if (parameter.local.endsWith('.subln')) target.fill(1);
       else
         throw new TritsmithError('bad-input', 'model.lacks-tensor', {
           folder: path,

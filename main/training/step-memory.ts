@@ -1,6 +1,12 @@
 /** How much memory an optimiser step takes, from shapes alone, term by term, with the engine's own constants. */
 import type { MemoryTerm } from '../contract/estimates.ts';
-import { hadamardBlock, projections, projectionShape, type ModelConfiguration, stateWidths } from '../models/configuration.ts';
+import {
+  hadamardBlock,
+  projections,
+  projectionShape,
+  type ModelConfiguration,
+  stateWidths,
+} from '../models/configuration.ts';
 import { keptLayerBytes } from '../models/layer-sessions.ts';
 import { countParameters, layerNorms, windowSpecifications } from '../models/parameters.ts';
 import { chunkRows } from '../models/head.ts';
@@ -41,7 +47,11 @@ function workingFloats(configuration: ModelConfiguration, rowLength: number): nu
   const turned = (['o', 'down'] as const).map((name) =>
     hadamardBlock(configuration, name) === 1 ? 0 : 2 * projectionShape(configuration, name)[1],
   );
-  return turned.reduce((sum, width) => sum + width, 0) + values + (ternary ? entering.reduce((sum, width) => sum + width, 0) : 2 * hiddenSize);
+  return (
+    turned.reduce((sum, width) => sum + width, 0) +
+    values +
+    (ternary ? entering.reduce((sum, width) => sum + width, 0) : 2 * hiddenSize)
+  );
 }
 
 /** The terms of one step of window reconstruction: some layers alone, without embedding, head or teacher. */

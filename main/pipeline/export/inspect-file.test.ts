@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { plainQuantisation } from '../../contract/quantisation.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { saveModelFolder } from '../../models/model-folder.ts';
 import {
@@ -51,6 +52,16 @@ describe('who can run a file (llama.cpp: as node-llama-cpp 3.22.1 did when these
     [{ subln: 'none', tiedEmbeddings: false, ropeScaling: rope }, 'TQ2_0', ['Tritsmith', 'llama.cpp']],
     [{ architecture: 'qwen3' }, 'TQ2_0', ['Tritsmith']],
     [{}, 'Q2_0', ['Tritsmith', 'llama.cpp']],
+    [{ quantisation: { ...plainQuantisation, activations: { hadamard: true, bits: 4 } } }, 'I2_S', ['Tritsmith']],
+    [
+      {
+        architecture: 'qwen3',
+        subln: 'none',
+        quantisation: { ...plainQuantisation, activations: { hadamard: false, bits: 4 } },
+      },
+      'I2_S',
+      ['Tritsmith'],
+    ],
     [{ architecture: 'qwen3' }, 'I2_S', ['Tritsmith', 'bitnet.cpp']],
     [{ architecture: 'qwen3', subln: 'none' }, 'TQ2_0', ['Tritsmith', 'llama.cpp']],
     [{ architecture: 'qwen2', ...full }, 'F16', ['Tritsmith', 'llama.cpp']],

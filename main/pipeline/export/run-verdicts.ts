@@ -66,7 +66,8 @@ export function llamaCppVerdict(file: GgufFile): Verdict {
 }
 
 function llama(facts: Facts): Verdict {
-  if (facts.architecture.startsWith(ownPrefix)) return no('verdict.own-architecture', { architecture: facts.architecture });
+  if (facts.architecture.startsWith(ownPrefix))
+    return no('verdict.own-architecture', { architecture: facts.architecture });
   const unknown = ggufArchitecture(facts.architecture) === null || facts.architecture.startsWith('bitnet-');
   if (facts.types.has('I2_S') && !unknown) return no('verdict.i2s-for-bitnet-cpp');
   if (facts.types.has('type 142') || facts.types.has('type 143')) return no('verdict.types-of-a-fork');
@@ -81,7 +82,8 @@ function llama(facts: Facts): Verdict {
 }
 
 function bitnet(facts: Facts): Verdict {
-  if (facts.architecture.startsWith(ownPrefix)) return no('verdict.own-architecture', { architecture: facts.architecture });
+  if (facts.architecture.startsWith(ownPrefix))
+    return no('verdict.own-architecture', { architecture: facts.architecture });
   if (facts.oddRow !== null) return no('verdict.odd-row', { tensor: facts.oddRow });
   const newer = facts.has(/_norm_in\.weight$/);
   const known = ggufArchitecture(facts.architecture);

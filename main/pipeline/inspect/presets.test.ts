@@ -139,6 +139,8 @@ describe('the maker of recipes', () => {
     expect(await types({}, { quantisation: { weights: { group: 'row' } } })).toEqual(['q2_0']);
     expect(await types({}, { changes: { 'quantisation.weights.group': 64 } })).toEqual(['q2_0']);
     expect(await types({}, { quantisation: { weights: { scale: 'absmedian', sparsity: '6:8' } } })).toEqual(['i2_s']);
+    expect(await types(smol, { quantisation: { activations: { hadamard: true } } })).toEqual(['i2_s']);
+    expect(await types({}, { changes: { 'quantisation.activations.bits': 4 } })).toEqual(['i2_s']);
     expect(await types({ model_type: 'llama' }, { ...everywhere, exports: ['onnx', 'hf'] })).toEqual(['onnx', 'hf']);
   });
 

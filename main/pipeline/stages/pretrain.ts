@@ -5,13 +5,7 @@ import { textSha256 } from '../../basics/file-digest.ts';
 import { cachedTokens } from '../../experiment/folder.ts';
 import { rootFirst } from '../../training/collective.ts';
 import { collectiveOf, type JobContext, obeyStop } from '../job.ts';
-import {
-  pretrainSteps,
-  recipeTokenizer,
-  stageSource,
-  earlierStudent,
-  studentOptimiser,
-} from '../models-of-recipe.ts';
+import { pretrainSteps, recipeTokenizer, stageSource, earlierStudent, studentOptimiser } from '../models-of-recipe.ts';
 import { trainStage } from './stage-training.ts';
 
 export async function pretrainStudent(

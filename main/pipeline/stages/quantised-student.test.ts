@@ -117,9 +117,10 @@ describe('a student that is quantised otherwise', () => {
     for (const { name, local, ternary } of after!.specifications) {
       if (!ternary) continue;
       expect(after!.view(name), name).toEqual(before!.view(name));
-      expect(after!.view(name).every((value, at) => value === dense.view(name)[at]), name).toBe(
-        local !== 'o' && local !== 'down',
-      );
+      expect(
+        after!.view(name).every((value, at) => value === dense.view(name)[at]),
+        name,
+      ).toBe(local !== 'o' && local !== 'down');
     }
   });
 
