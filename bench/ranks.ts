@@ -58,9 +58,7 @@ const smallVocabulary = 1024;
 
 function partsOf(shape: ShapeName, layers: number, vocabulary = 0): StepCosts {
   process.stderr.write(`${shape}: parts of a step with ${layers} layers ...\n`);
-  return costsSchema.parse(
-    said([process.execPath, entry, 'parts', shape, String(layers), String(vocabulary)]),
-  );
+  return costsSchema.parse(said([process.execPath, entry, 'parts', shape, String(layers), String(vocabulary)]));
 }
 
 /** What a whole step of a shape costs a core: one layer with embedding and head, and as often as needed what a further layer takes. */
@@ -221,7 +219,15 @@ function checkCells(found: readonly Check[]): string[][] {
 
 function forecastCells(found: readonly Forecast[]): string[][] {
   return [
-    ['model', 'line', ...rankNumbers.map((ranks) => `${ranks}`), '8, rounded', '8, overlapped', 'worth it up to', 'two help from'],
+    [
+      'model',
+      'line',
+      ...rankNumbers.map((ranks) => `${ranks}`),
+      '8, rounded',
+      '8, overlapped',
+      'worth it up to',
+      'two help from',
+    ],
     ...found.map((one) => [
       one.model,
       gigabits(one.line),

@@ -598,12 +598,15 @@ export const texts = {
     remove: 'Remove there',
     removeOf: (name: string) => `Remove ${name} there`,
     removeTitle: 'Remove it from the other computer?',
-    removeCopy: 'It was fetched, so the experiment here stays. Its folder there goes, and copied files that no other run needs.',
+    removeCopy:
+      'It was fetched, so the experiment here stays. Its folder there goes, and copied files that no other run needs.',
     removeLoses: 'It was not fetched: all that it made there will be lost.',
     removeConfirm: 'Remove it there',
     removeKeep: 'Leave it there',
     copies: (count: number) =>
-      count === 1 ? 'One that was fetched is still there too' : `${String(count)} that were fetched are still there too`,
+      count === 1
+        ? 'One that was fetched is still there too'
+        : `${String(count)} that were fetched are still there too`,
     beside: 'Start it beside the other run',
   },
   compare: {
