@@ -256,12 +256,12 @@ export function run(args: string[]): Promise<void> {
   const forecasts = Object.entries(costs).flatMap(([model, each]) =>
     lines.map((line) => forecast(model, each, line, cores)),
   );
+  if (values.page) writeSection('ranks', page({ load, cores, checks, costs, forecasts }));
   if (values.json) {
     process.stdout.write(`${JSON.stringify({ load, cores, stepTokens, checks, costs, forecasts }, null, 2)}\n`);
     return Promise.resolve();
   }
   const [checkTable, forecastTable] = [checkCells(checks), forecastCells(forecasts)];
-  if (values.page) writeSection('ranks', page({ load, cores, checks, costs, forecasts }));
   process.stdout.write(`${table(checkTable)}\n\n${table(forecastTable)}\n`);
   return Promise.resolve();
 }

@@ -67,7 +67,7 @@ describeInBrowser('runs on other computers', () => {
     expect(await list.count()).toBe(0);
     const copies = page.getByTestId('copies-elsewhere');
     await copies.getByText('One that was fetched is still there too').click();
-    await button('Remove Tickets there').click();
+    await button('Remove there: Tickets').click();
     await page.getByText('It was fetched, so the experiment here stays.').waitFor(soon);
     expect(await faultsInBothThemes(page, 'elsewhere-remove')).toEqual([]);
     await button('Remove it there').click();
@@ -101,7 +101,7 @@ describeInBrowser('runs on other computers', () => {
     await button('Cancel Tickets').click();
     await button('Cancel the experiment').click();
     await list.getByText('Cancelled', { exact: true }).waitFor(soon);
-    await button('Remove Tickets there').click();
+    await button('Remove there: Tickets').click();
     await page.getByText('all that it made there will be lost').waitFor(soon);
     await button('Remove it there').click();
     await list.waitFor({ state: 'detached', ...soon });

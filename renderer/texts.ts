@@ -596,7 +596,7 @@ export const texts = {
       remove: 'It is being removed there.',
     },
     remove: 'Remove there',
-    removeOf: (name: string) => `Remove ${name} there`,
+    removeOf: (name: string) => `Remove there: ${name}`,
     removeTitle: 'Remove it from the other computer?',
     removeCopy:
       'It was fetched, so the experiment here stays. Its folder there goes, and copied files that no other run needs.',

@@ -138,8 +138,9 @@ describe.skipIf(!hasMpi())('ranks that mpirun starts', () => {
     for (const each of distil!.ranks) {
       expect(each.node).not.toBe('');
       expect(each.computingSeconds + each.waitingSeconds).toBeLessThan(distil!.stepSeconds);
-      // Each sends as much as the root counts.
-      expect(each.sentBytes / exchanged.at(-1)!).toBeCloseTo(1, 1);
+      // Equal shares; now and then the norms that balance gamma are exchanged too.
+      expect(each.sentBytes / distil!.ranks[0]!.sentBytes).toBeCloseTo(1, 1);
+      expect(each.sentBytes).toBeGreaterThanOrEqual(Math.min(...exchanged));
     }
     expect(readSharedStages(whole)).toEqual({});
   });
