@@ -229,7 +229,7 @@ export const texts = {
     memory: 'Memory in use',
     weights: 'Ternary weights',
     ranks: {
-      title: 'Machines that share it',
+      title: 'How ranks share it',
       each: 'Each rank',
       rank: 'Rank',
       node: 'On',
