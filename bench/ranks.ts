@@ -58,9 +58,7 @@ const smallVocabulary = 1024;
 
 function partsOf(shape: ShapeName, layers: number, vocabulary = 0): StepCosts {
   process.stderr.write(`${shape}: parts of a step with ${layers} layers ...\n`);
-  return costsSchema.parse(
-    said([process.execPath, entry, 'parts', shape, String(layers), String(vocabulary)]),
-  );
+  return costsSchema.parse(said([process.execPath, entry, 'parts', shape, String(layers), String(vocabulary)]));
 }
 
 /** What a whole step of a shape costs a core: one layer with embedding and head, and as often as needed what a further layer takes. */
@@ -221,7 +219,15 @@ function checkCells(found: readonly Check[]): string[][] {
 
 function forecastCells(found: readonly Forecast[]): string[][] {
   return [
-    ['model', 'line', ...rankNumbers.map((ranks) => `${ranks}`), '8, rounded', '8, overlapped', 'worth it up to', 'two help from'],
+    [
+      'model',
+      'line',
+      ...rankNumbers.map((ranks) => `${ranks}`),
+      '8, rounded',
+      '8, overlapped',
+      'worth it up to',
+      'two help from',
+    ],
     ...found.map((one) => [
       one.model,
       gigabits(one.line),
@@ -250,12 +256,12 @@ export function run(args: string[]): Promise<void> {
   const forecasts = Object.entries(costs).flatMap(([model, each]) =>
     lines.map((line) => forecast(model, each, line, cores)),
   );
+  if (values.page) writeSection('ranks', page({ load, cores, checks, costs, forecasts }));
   if (values.json) {
     process.stdout.write(`${JSON.stringify({ load, cores, stepTokens, checks, costs, forecasts }, null, 2)}\n`);
     return Promise.resolve();
   }
   const [checkTable, forecastTable] = [checkCells(checks), forecastCells(forecasts)];
-  if (values.page) writeSection('ranks', page({ load, cores, checks, costs, forecasts }));
   process.stdout.write(`${table(checkTable)}\n\n${table(forecastTable)}\n`);
   return Promise.resolve();
 }

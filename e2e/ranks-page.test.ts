@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { makeTinyExperiment, tinyOptimiser } from '../main/pipeline/fixtures/tiny-experiment.ts';
 import { hasMpi } from '../main/testing/mpi.ts';
-import { screenshot } from './harness.ts';
+import { faultsInBothThemes } from './accessibility.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
 const program = fileURLToPath(new URL('../main/shell/cli/main.ts', import.meta.url));
@@ -35,13 +35,12 @@ describe.skipIf(!hasMpi())('a run that two ranks shared', () => {
       const shown = tritsmith(workspace, 'show', 'latest');
       expect(shown).toMatch(/distil: 2 ranks on \S+ share each step\. It takes [\d.]+ m?s: /);
       expect(shown).toMatch(/^1 +\S+ +[\d,.]+ +[\d,.]+ ms +[\d,.]+ ms +[\d.]+ k?MB$/m);
-      await page.getByRole('link', { name: 'Experiments' }).click();
-      await page.locator('tbody a').first().click();
+      await page.goto(`${scene.origin}/experiments/tiny-1`);
       const card = page.getByTestId('ranks');
       await card.getByText(/^2 ranks on \S+ share each step/).waitFor();
       await card.getByText('Each rank').click();
       await expect.poll(() => card.locator('tbody tr').count()).toBe(2);
-      await screenshot(page, 'run-ranks');
+      expect(await faultsInBothThemes(page, 'run-ranks')).toEqual([]);
     });
   });
 });

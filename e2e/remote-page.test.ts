@@ -1,6 +1,6 @@
 /** The page of runs on another computer, over a real sshd: watched, paused, gone on with, and fetched. */
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, it } from 'vitest';
@@ -65,6 +65,14 @@ describeInBrowser('runs on other computers', () => {
     await page.goto(`${scene.origin}/experiments`);
     await page.getByRole('link', { name: 'Tickets' }).first().waitFor(soon);
     expect(await list.count()).toBe(0);
+    const copies = page.getByTestId('copies-elsewhere');
+    await copies.getByText('One that was fetched is still there too').click();
+    await button('Remove there: Tickets').click();
+    await page.getByText('It was fetched, so the experiment here stays.').waitFor(soon);
+    expect(await faultsInBothThemes(page, 'elsewhere-remove')).toEqual([]);
+    await button('Remove it there').click();
+    await copies.waitFor({ state: 'detached', ...soon });
+    expect(readdirSync(join(sshd!.data, 'tritsmith', 'remote', 'runs'))).toEqual([]);
   });
 
   it.skipIf(lacking.length > 0)('are sent from a recipe, and cancelled', async () => {
@@ -81,8 +89,21 @@ describeInBrowser('runs on other computers', () => {
     await page.waitForURL(/\/experiments$/, soon);
     const list = page.getByTestId('runs-elsewhere');
     await list.getByText(/Distil: /).waitFor(soon);
+    // A second one while it runs.
+    await page.goto(`${scene.origin}/experiments/tickets-1/recipe`);
+    await page.getByText('Run it on another computer').click();
+    await page.getByLabel('Computer and folder').fill(`there:${root}`);
+    await button('Send it there').click();
+    await page.getByText(/That computer is busy: tickets-\w+ runs there\./).waitFor(soon);
+    expect(await button('Start it beside the other run').count()).toBe(1);
+    expect(await faultsInBothThemes(page, 'elsewhere-busy')).toEqual([]);
+    await page.goto(`${scene.origin}/experiments`);
     await button('Cancel Tickets').click();
     await button('Cancel the experiment').click();
     await list.getByText('Cancelled', { exact: true }).waitFor(soon);
+    await button('Remove there: Tickets').click();
+    await page.getByText('all that it made there will be lost').waitFor(soon);
+    await button('Remove it there').click();
+    await list.waitFor({ state: 'detached', ...soon });
   });
 });

@@ -146,6 +146,19 @@ describe.skipIf(lacking.length > 0)('a run on another computer', () => {
 
     const early = await tritsmith(['remote', 'fetch', id, '--workspace', here]);
     expect([early.code, early.err]).toEqual([2, expect.stringContaining('still runs')]);
+    const kept = await tritsmith(['remote', 'remove', id, '--unfetched', '--workspace', here]);
+    expect([kept.code, kept.err]).toEqual([2, expect.stringContaining('still runs')]);
+    // One at a time, unless told; said before anything is copied.
+    const second = await tritsmith(['run', recipePath, '--on', there, '--workspace', join(folder, 'second')]);
+    expect(second.err).toContain(`That computer is busy: ${id} runs there.`);
+    expect(second.err).toContain('--beside');
+    expect(second.code).not.toBe(0);
+    expect(new SentRuns(join(folder, 'second')).list()).toEqual([]);
+    const beside = ['run', recipePath, '--on', there, '--beside', '--detach', '--workspace', join(folder, 'second')];
+    const another = await tritsmith(beside);
+    expect(another.code, another.err).toBe(0);
+    const ended = await tritsmith(['remote', 'cancel', another.out.trim(), '--workspace', join(folder, 'second')]);
+    expect(ended.code, ended.err).toBe(0);
     const paused = await tritsmith(['remote', 'pause', id, '--json', '--workspace', here]);
     expect(paused.code, paused.err).toBe(0);
     const status = JSON.parse(paused.out) as RemoteStatus;
@@ -202,6 +215,31 @@ describe.skipIf(lacking.length > 0)('a run on another computer', () => {
     const here = join(folder, 'wrong');
     const run = await tritsmith(['run', path, '--on', there, '--workspace', here]);
     expect([run.code, run.err]).toEqual([2, expect.stringContaining('no-such-column')]);
+  });
+
+  it('is removed there with the files that no other run needs; what was fetched stays', async () => {
+    const far = join(sshd.data, 'tritsmith', 'remote');
+    const at = (...names: string[]): string[] => readdirSync(join(far, ...names));
+    const removeFrom = (workspace: string, ...more: string[]): Promise<Ended> =>
+      tritsmith(['remote', 'remove', 'latest', ...more, '--workspace', join(folder, workspace)]);
+    const wrong = await removeFrom('wrong');
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('was not fetched')]);
+    for (const workspace of ['wrong', 'second']) {
+      const unfetched = await removeFrom(workspace, '--unfetched');
+      expect(unfetched.code, unfetched.err).toBe(0);
+    }
+    const [inputs, files] = [at('inputs'), at('files')];
+    const long = await removeFrom('long');
+    expect(long.code, long.err).toBe(0);
+    expect(long.out).toMatch(/^Removed .* from there:.* are free there now\.$/m);
+    // The run of the first test has the same inputs.
+    expect([at('runs').length, at('inputs'), at('files')]).toEqual([1, inputs, files]);
+    expect(recordOf(join(folder, 'long'), 'langer-1').state).toBe('paused');
+    const last = await removeFrom('here');
+    expect(last.code, last.err).toBe(0);
+    expect([at('runs'), at('inputs'), at('files')]).toEqual([[], [], []]);
+    expect(recordOf(join(folder, 'here'), 'tiny-2').state).toBe('done');
+    expect(new SentRuns(join(folder, 'here')).list()).toEqual([]);
   });
 });
 
@@ -289,7 +327,7 @@ describe.skipIf(lacking.length > 0)('a connection that cannot be', () => {
   function greeting(): string {
     const place = join(folder, 'portable', 'other');
     mkdirSync(join(place, 'engine'), { recursive: true });
-    writeFileSync(join(place, 'tritsmith'), '#!/bin/sh\necho "@tritsmith-agent 1 0.0.9"\n', { mode: 0o755 });
+    writeFileSync(join(place, 'tritsmith'), '#!/bin/sh\necho "@tritsmith-agent 2 0.0.9"\n', { mode: 0o755 });
     return place;
   }
 });

@@ -228,7 +228,7 @@ export const texts = {
     memory: 'Memory in use',
     weights: 'Ternary weights',
     ranks: {
-      title: 'Machines that share it',
+      title: 'How ranks share it',
       each: 'Each rank',
       rank: 'Rank',
       node: 'On',
@@ -595,14 +595,17 @@ export const texts = {
       remove: 'It is being removed there.',
     },
     remove: 'Remove there',
-    removeOf: (name: string) => `Remove ${name} there`,
+    removeOf: (name: string) => `Remove there: ${name}`,
     removeTitle: 'Remove it from the other computer?',
-    removeCopy: 'It was fetched, so the experiment here stays. Its folder there goes, and copied files that no other run needs.',
+    removeCopy:
+      'It was fetched, so the experiment here stays. Its folder there goes, and copied files that no other run needs.',
     removeLoses: 'It was not fetched: all that it made there will be lost.',
     removeConfirm: 'Remove it there',
     removeKeep: 'Leave it there',
     copies: (count: number) =>
-      count === 1 ? 'One that was fetched is still there too' : `${String(count)} that were fetched are still there too`,
+      count === 1
+        ? 'One that was fetched is still there too'
+        : `${String(count)} that were fetched are still there too`,
     beside: 'Start it beside the other run',
   },
   compare: {

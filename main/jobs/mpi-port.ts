@@ -32,6 +32,12 @@ function lossOf(settings: Readonly<Record<string, number>>): string[] {
   return Object.entries(settings).flatMap(([name, value]) => ['--mca', `oob_tcp_keepalive_${name}`, String(value)]);
 }
 
+/**
+ * Only shared memory and, where it is not excluded, TCP: what Open MPI would choose by itself on cards for InfiniBand and the like knows nothing of the network
+ * that was named.
+ */
+const plainTransports = ['--mca', 'pml', 'ob1', '--mca', 'coll', '^hcoll,ucc'];
+
 /** mpirun with its arguments. */
 export function mpirunCommand({ ranks, machines, network }: RankPlan, program: readonly string[]): string[] {
   const elsewhere = machines !== undefined || inSlurm();
@@ -45,8 +51,16 @@ export function mpirunCommand({ ranks, machines, network }: RankPlan, program: r
     // A machine that says nothing for a minute is gone (Open MPI would wait for six).
     ...(elsewhere ? lossOf(keepalive) : []),
     // On one machine nothing listens to a network.
-    ...(elsewhere ? [] : ['--oversubscribe', '--mca', 'btl', '^tcp', '--mca', 'oob_tcp_if_include', 'lo']),
-    ...(network === undefined ? [] : ['--mca', 'btl_tcp_if_include', network, '--mca', 'oob_tcp_if_include', network]),
+    ...(elsewhere
+      ? []
+      : ['--oversubscribe', ...plainTransports, '--mca', 'btl', '^tcp', '--mca', 'oob_tcp_if_include', 'lo']),
+    ...(network === undefined
+      ? []
+      : [
+          ...plainTransports,
+          ...['--mca', 'btl', 'self,vader,tcp'],
+          ...['--mca', 'btl_tcp_if_include', network, '--mca', 'oob_tcp_if_include', network],
+        ]),
     ...program,
   ];
 }

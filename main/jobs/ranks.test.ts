@@ -97,7 +97,7 @@ const isAlive = (pid: number): boolean => {
 describe('the command of ranks', () => {
   it('keeps ranks of one machine off every network, and those of several on the one that was named', () => {
     expect(mpirunCommand({ ranks: 4 }, ['node', 'worker.ts']).join(' ')).toMatch(
-      /^mpirun -np 4 --bind-to none .*--mca btl \^tcp --mca oob_tcp_if_include lo node worker\.ts$/,
+      /^mpirun -np 4 --bind-to none .*--mca pml ob1 .*--mca btl \^tcp --mca oob_tcp_if_include lo node worker\.ts$/,
     );
     expect(
       mpirunCommand({ ranks: 2, machines: [{ name: 'n1', slots: 2 }], network: '10.1.0.0/16' }, [
@@ -105,7 +105,7 @@ describe('the command of ranks', () => {
         'worker.ts',
       ]).join(' '),
     ).toMatch(
-      /--host n1:2 .*--mca btl_tcp_if_include 10\.1\.0\.0\/16 --mca oob_tcp_if_include 10\.1\.0\.0\/16 node worker\.ts$/,
+      /--host n1:2 .*--mca pml ob1 .*--mca btl self,vader,tcp --mca btl_tcp_if_include 10\.1\.0\.0\/16 --mca oob_tcp_if_include 10\.1\.0\.0\/16 node worker\.ts$/,
     );
   });
 });
@@ -138,8 +138,9 @@ describe.skipIf(!hasMpi())('ranks that mpirun starts', () => {
     for (const each of distil!.ranks) {
       expect(each.node).not.toBe('');
       expect(each.computingSeconds + each.waitingSeconds).toBeLessThan(distil!.stepSeconds);
-      // Each sends as much as the root counts.
-      expect(each.sentBytes / exchanged.at(-1)!).toBeCloseTo(1, 1);
+      // Equal shares; now and then the norms that balance gamma are exchanged too.
+      expect(each.sentBytes / distil!.ranks[0]!.sentBytes).toBeCloseTo(1, 1);
+      expect(each.sentBytes).toBeGreaterThanOrEqual(Math.min(...exchanged));
     }
     expect(readSharedStages(whole)).toEqual({});
   });

@@ -140,7 +140,9 @@ async function distil(
       totalSteps: 6,
       checkpoint: { folder, steps: 100, minutes: 100 },
       configuration: 'this',
-      ...(shards === null ? {} : { shards: { count: shards, collective, ...(rounded === undefined ? {} : { rounded }) } }),
+      ...(shards === null
+        ? {}
+        : { shards: { count: shards, collective, ...(rounded === undefined ? {} : { rounded }) } }),
     },
     hooksOf(curves, pauseAfter),
   );
@@ -282,20 +284,23 @@ describe('a run in eight virtual shards whose exchange is rounded in four parts'
     [4, 1],
     [1, 4],
     [2, 4],
-  ])('goes on from %i to %i ranks as if it had not been interrupted: a checkpoint keeps what is carried over', async (before, after) => {
-    const straight = await distil(join(folder, 'straight'), alone, { rounded });
-    const broken = join(folder, 'broken');
-    await asRanks(before, (collective) => distil(broken, collective, { pauseAfter: 3, rounded }));
-    const forgetful = join(folder, 'forgetful');
-    cpSync(broken, forgetful, { recursive: true });
-    const resumed = await asRanks(after, (collective) => distil(broken, collective, { rounded }));
-    for (const { parameters, curves } of resumed) {
-      expect(parameters).toEqual(straight.parameters);
-      expect(curves).toEqual(straight.curves.slice(3));
-    }
-    await forgetRests(forgetful);
-    expect((await distil(forgetful, alone, { rounded })).parameters).not.toEqual(straight.parameters);
-  });
+  ])(
+    'goes on from %i to %i ranks as if it had not been interrupted: a checkpoint keeps what is carried over',
+    async (before, after) => {
+      const straight = await distil(join(folder, 'straight'), alone, { rounded });
+      const broken = join(folder, 'broken');
+      await asRanks(before, (collective) => distil(broken, collective, { pauseAfter: 3, rounded }));
+      const forgetful = join(folder, 'forgetful');
+      cpSync(broken, forgetful, { recursive: true });
+      const resumed = await asRanks(after, (collective) => distil(broken, collective, { rounded }));
+      for (const { parameters, curves } of resumed) {
+        expect(parameters).toEqual(straight.parameters);
+        expect(curves).toEqual(straight.curves.slice(3));
+      }
+      await forgetRests(forgetful);
+      expect((await distil(forgetful, alone, { rounded })).parameters).not.toEqual(straight.parameters);
+    },
+  );
 });
 
 describe('what is carried over', () => {

@@ -91,9 +91,7 @@ export class ShardedSteps<Batch> implements Steps {
     this.#waiting = 0;
     this.#exchanging = 0;
     const all = await this.#timed('waiting', () =>
-      collective.gatherNumbers(
-        Float64Array.of(share.tokens, computing / 1000, this.#sentInAll, ...found),
-      ),
+      collective.gatherNumbers(Float64Array.of(share.tokens, computing / 1000, this.#sentInAll, ...found)),
     );
     await this.#timed('exchanging', () =>
       collective.reduceSlices(gradients.values, this.#bounds, this.#travelsHalved()),

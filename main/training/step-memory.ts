@@ -110,9 +110,7 @@ export function calibrationMemory(model: ModelConfiguration, rowLength: number):
 export function shardMemory(parameters: number, shards: number | undefined, rounded?: number): MemoryTerm[] {
   if (shards === undefined) return [];
   const buffers = Math.log2(shards);
-  const terms: MemoryTerm[] = [
-    { id: 'shard-sums', bytes: 4 * parameters * buffers, params: { parameters, buffers } },
-  ];
+  const terms: MemoryTerm[] = [{ id: 'shard-sums', bytes: 4 * parameters * buffers, params: { parameters, buffers } }];
   if (rounded === undefined) return terms;
   // A rest for each part, and of the parameters the rest and the change itself.
   const rests = rounded + 2;

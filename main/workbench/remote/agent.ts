@@ -328,7 +328,10 @@ class RemoteAgent {
       rmSync(folder, { recursive: true });
       // Hard links: the bytes go with the last of them. On a disk without links each has its own.
       for (const { ino, nlink, size } of contents) {
-        const last = nlink === 2 && existsSync(files) ? readdirSync(files).find((each) => inodeOf(join(files, each)) === ino) : undefined;
+        const last =
+          nlink === 2 && existsSync(files)
+            ? readdirSync(files).find((each) => inodeOf(join(files, each)) === ino)
+            : undefined;
         if (last !== undefined) rmSync(join(files, last));
         if (last !== undefined || nlink === 1) freedBytes += size;
       }

@@ -28,7 +28,7 @@ export const ranks = {
     const exchange = `${inSeconds(exchangeSeconds)} exchange (${bytesInWords(share.sentBytes)} from each)`;
     const waits = waitingSeconds > waitsMuch * stepSeconds;
     return {
-      message: `${nodes.length} ranks on ${places(nodes)} share each step. It takes ${inSeconds(stepSeconds)}: ${inSeconds(share.computingSeconds)} compute, ${exchange} and ${inSeconds(waitingSeconds)} wait for the slowest.`,
+      message: `${nodes.length} ranks on ${places(nodes)} share each step. It takes ${inSeconds(stepSeconds)}: ${inSeconds(share.computingSeconds)} compute, ${exchange} and ${inSeconds(waitingSeconds)} wait for the slowest; the rest are sums, the optimiser and new codes.`,
       reason: waits
         ? `Rank ${share.slowest} on ${nodes[share.slowest] ?? '?'} is the slowest: another program may run there, or it is an older machine.`
         : undefined,
