@@ -5,6 +5,7 @@ import { homeFolder } from '../../../contract/data-folder.ts';
 import { hubCacheFolder } from '../../../basics/hub-cache.ts';
 import { examine } from '../../machine/doctor.ts';
 import { commandLine, programVersions } from '../../machine/machine.ts';
+import { defaultWorkspaceFolder } from '../../workspace/workspace-folder.ts';
 import type { Procedures } from './base.ts';
 
 export function applicationProcedures({ application, files, drafts }: Procedures) {
@@ -14,6 +15,7 @@ export function applicationProcedures({ application, files, drafts }: Procedures
         version: programVersions()['tritsmith'] ?? '',
         shell: app.options.shell,
         workspace: app.workspace.paths.folder,
+        isOwnWorkspace: app.workspace.paths.folder === defaultWorkspaceFolder(),
         home: app.home,
         userFolder: homeFolder(),
         hubCache: hubCacheFolder(),
