@@ -2,7 +2,7 @@
  * What a user does with an unpacked archive, done by the archive's own Node where it lies: `node inside.js open|use|all <folder of the archive> <scratch folder>`.
  * It imports nothing but Node. One line for each thing that was shown; an error, and exit code 1, for the first that was not.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -20,6 +20,7 @@ const workspace = join(scratch, 'Arbeits-Ordner ü');
 /** Only as far as the machine allows: with its own files, network and user. */
 const plain = process.env['PROOF_PLAIN'] !== undefined;
 const begun = performance.now();
+const workbenches: ChildProcess[] = [];
 
 function shown(text: string): void {
   const seconds = ((performance.now() - begun) / 1000).toFixed(1);
@@ -104,12 +105,29 @@ async function place(): Promise<void> {
   shown(`no HOME, no network (${how}), and in the root of the file system nothing but ${files.join(', ')}`);
 }
 
+function connects(origin: string, session: string): Promise<boolean> {
+  const socket = new WebSocket(`${origin.replace('http', 'ws')}/procedures`, {
+    protocols: ['tritsmith', session],
+    headers: { origin },
+  });
+  return new Promise((resolve) => {
+    socket.addEventListener('open', () => {
+      socket.close();
+      resolve(true);
+    });
+    socket.addEventListener('error', () => {
+      resolve(false);
+    });
+  });
+}
+
 /** Starts the workbench, opens its page as a browser would, and ends it as a service manager would. */
 async function workbench(): Promise<void> {
   const said = join(scratch, 'workbench.txt');
   const output = openSync(said, 'w');
   const [program, words, options] = started(start, ['--workspace', workspace, '--no-browser']);
   const child = spawn(program, words, { ...options, stdio: ['ignore', output, output] });
+  workbenches.push(child);
   const ending = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', resolve);
@@ -135,19 +153,10 @@ async function workbench(): Promise<void> {
     body: JSON.stringify({ token: hash.slice('#token='.length) }),
   });
   const { session } = (await opened.json()) as { session: string };
-  await new Promise<void>((resolve, reject) => {
-    const socket = new WebSocket(`${origin.replace('http', 'ws')}/procedures`, {
-      protocols: ['tritsmith', session],
-      headers: { origin },
-    });
-    socket.addEventListener('open', () => {
-      socket.close();
-      resolve();
-    });
-    socket.addEventListener('error', () => {
-      reject(new Error('The page gets no connection to the workbench.'));
-    });
-  });
+  // An emulated processor may be slower than Node waits for a connection.
+  let connected = false;
+  for (let attempt = 0; !connected && attempt < 5; attempt++) connected = await connects(origin, session);
+  must(connected, 'The page gets no connection to the workbench.');
   shown('the workbench starts; its page, script, session and connection are served');
   if (windows) {
     spawnSync('taskkill', ['/pid', String(child.pid), '/t', '/f']);
@@ -241,5 +250,7 @@ try {
 } catch (thrown) {
   const { message, cause } = thrown as Error;
   process.stderr.write(`FAILED: ${message}${cause === undefined ? '' : ` (${String(cause)})`}\n`);
-  process.exitCode = 1;
+  // A workbench that still runs would keep this process.
+  for (const child of workbenches) child.kill('SIGKILL');
+  process.exit(1);
 }

@@ -14,6 +14,8 @@ export const applicationInformation = z.object({
   version: z.string(),
   shell: z.enum(['browser', 'electron']),
   workspace: z.string(),
+  /** Whether that is where the command line looks if none is named. */
+  isOwnWorkspace: z.boolean(),
   /** Where folder pickers begin. */
   home: z.string(),
   /** What `~` stands for in a path that is typed in. */

@@ -2,6 +2,7 @@
  * Runs programs on onnxruntime-node. Inputs are read from the caller's own buffers without a copy; outputs are computed in memory of
  * ONNX Runtime, and onnxruntime-node copies each once into the caller's buffer.
  */
+import '../basics/no-telemetry.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import {
   type Backend,

@@ -1,5 +1,6 @@
 /** What the training engine finds on this machine; asked in a worker so that the workbench never loads the engine. */
 import { createRequire } from 'node:module';
+import '../basics/no-telemetry.ts';
 import { listSupportedBackends } from 'onnxruntime-node';
 import type { RuntimeProbe } from '../contract/queries.ts';
 import { findCard } from '../pipeline/engine.ts';

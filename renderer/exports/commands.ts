@@ -44,7 +44,13 @@ export function commandOf(program: string | null, windows: boolean): string {
 }
 
 /** Tritsmith writes texts with any file, and scores labels with the one that it prefers of a model. */
-function ownCommand(file: Runnable, task: TaskSettings, windows: boolean, program: string | null): string | null {
+function ownCommand(
+  file: Runnable,
+  task: TaskSettings,
+  windows: boolean,
+  program: string | null,
+  workspace: string | null,
+): string | null {
   const tritsmith = commandOf(program, windows);
   if (task.kind === 'generation') {
     const tokenizer = file.pruning == null ? ` --tokenizer ${quoted(file.teacher, windows)}` : '';
@@ -54,18 +60,20 @@ function ownCommand(file: Runnable, task: TaskSettings, windows: boolean, progra
   if (!file.preferred) return null;
   const texts = task.textColumns.map((column) => `--text ${quoted(`<${column}>`, windows)}`).join(' ');
   const model = file.model === studentModel ? '' : ` --model ${file.model}`;
-  return `${tritsmith} classify ${file.experiment}${model} ${texts}`;
+  const where = workspace === null ? '' : ` --workspace ${quoted(workspace, windows)}`;
+  return `${tritsmith} classify ${file.experiment}${model} ${texts}${where}`;
 }
 
 /**
  * One command for each program that runs the file, ours first; empty where none is known (ONNX). `program`: path of our command line; null where npm
- * starts it.
+ * starts it. `workspace`: null for the one where it looks by itself.
  */
 export function runCommands(
   file: Runnable,
   task: TaskSettings,
   windows: boolean,
   program: string | null = null,
+  workspace: string | null = null,
 ): RunCommand[] {
   const path = quoted(file.path, windows);
   const prompt = examplePrompt(task);
@@ -76,7 +84,7 @@ export function runCommands(
   }
   const runs = (program: RunCommand['program']): boolean =>
     file.verdicts?.some((verdict) => verdict.program === program && verdict.runs) ?? false;
-  const own = runs('Tritsmith') ? ownCommand(file, task, windows, program) : null;
+  const own = runs('Tritsmith') ? ownCommand(file, task, windows, program, workspace) : null;
   // A text as it is, not as a message of a chat.
   const completion = `-m ${path} -no-cnv -p ${quoted(prompt, windows)} -n ${length} --temp 0`;
   const built = windows ? 'build\\bin\\Release\\llama-completion' : 'build/bin/llama-completion';

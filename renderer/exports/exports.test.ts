@@ -48,6 +48,12 @@ describe('the commands that run an exported file', () => {
     expect(runCommands(file, task, true, 'D:\\T\\tritsmith.cmd')[0]!.text).toMatch(/^"D:\\T\\tritsmith.cmd" classify /);
   });
 
+  it('name the workspace where it is another than the command line would take', () => {
+    expect(runCommands(file, task, false, null, '/a b')[0]!.text).toBe(
+      "npm run tritsmith -- classify tickets-1 --text '<text>' --workspace '/a b'",
+    );
+  });
+
   it('in bitnet.cpp is its own build of the same program', () => {
     const ternary: Runnable = { ...file, type: 'i2_s', verdicts: [verdict('bitnet.cpp', true)] };
     const command = (windows: boolean) => runCommands(ternary, task, windows)[0]!.text;

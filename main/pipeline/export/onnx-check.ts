@@ -1,4 +1,5 @@
 /** Runs an exported ONNX file in ONNX Runtime beside the graph engine. */
+import '../../basics/no-telemetry.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { argmax } from '../../basics/numbers.ts';
 import { tell } from '../../contract/messages/told.ts';

@@ -6,6 +6,7 @@ import { hubCacheFolder } from '../../../basics/hub-cache.ts';
 import { askWorker } from '../../../jobs/host.ts';
 import { examine } from '../../machine/doctor.ts';
 import { commandLine, programVersions } from '../../machine/machine.ts';
+import { defaultWorkspaceFolder } from '../../workspace/workspace-folder.ts';
 import type { Procedures } from './base.ts';
 
 export function applicationProcedures({ application, files, drafts }: Procedures) {
@@ -15,6 +16,7 @@ export function applicationProcedures({ application, files, drafts }: Procedures
         version: programVersions()['tritsmith'] ?? '',
         shell: app.options.shell,
         workspace: app.workspace.paths.folder,
+        isOwnWorkspace: app.workspace.paths.folder === defaultWorkspaceFolder(),
         home: app.home,
         userFolder: homeFolder(),
         hubCache: hubCacheFolder(),
