@@ -17,6 +17,8 @@ export interface GgufArchitecture {
   readonly inBitnetCpp: boolean;
   /** Whether llama.cpp reads a window; it reads files of other architectures as if they had none. */
   readonly windows: boolean;
+  /** Whether llama.cpp multiplies by the `*.scale` tensors beside all of its matrices; it loads them for every architecture. */
+  readonly appliesScales: boolean;
   /** Names of tensors that differ from `tensorNames`. */
   readonly names?: Readonly<Record<string, string>>;
 }
@@ -43,8 +45,8 @@ const tensorNames: Readonly<Record<string, string>> = {
 
 const subNorms: Readonly<Record<string, string>> = { 'o.subln': 'attn_sub_norm', 'down.subln': 'ffn_sub_norm' };
 
-const plain = { subln: null, inBitnetCpp: true, windows: false } as const;
-const normIn = { subln: 'norm-in', inBitnetCpp: false, windows: false } as const;
+const plain = { subln: null, inBitnetCpp: true, windows: false, appliesScales: true } as const;
+const normIn = { subln: 'norm-in', inBitnetCpp: false, windows: false, appliesScales: false } as const;
 
 export const ggufArchitectures = {
   llama: { ...plain, name: 'llama', rotaryPairs: 'adjacent' },
@@ -52,8 +54,8 @@ export const ggufArchitectures = {
   /** Squared ReLU: as BitNet b1.58 2B4T was published, and as earlier converters named it. */
   'bitnet-b1.58': { ...plain, name: 'bitnet-b1.58', rotaryPairs: 'halves', subln: 'sub-norm' },
   'bitnet-25': { ...plain, name: 'bitnet-25', rotaryPairs: 'halves', subln: 'sub-norm' },
-  qwen2: { ...plain, name: 'qwen2', rotaryPairs: 'halves' },
-  qwen3: { ...normIn, name: 'qwen3', rotaryPairs: 'halves', inBitnetCpp: true },
+  qwen2: { ...plain, name: 'qwen2', rotaryPairs: 'halves', appliesScales: false },
+  qwen3: { ...normIn, name: 'qwen3', rotaryPairs: 'halves', inBitnetCpp: true, appliesScales: true },
   gemma3: { ...normIn, name: 'gemma3', rotaryPairs: 'halves', inBitnetCpp: true, windows: true },
   smollm3: { ...normIn, name: 'smollm3', rotaryPairs: 'adjacent' },
   granite: { ...normIn, name: 'granite', rotaryPairs: 'adjacent' },

@@ -23,6 +23,8 @@ import { writeVerifiedGguf } from './verified-gguf.ts';
 
 const component = llamaCppForTests();
 const f16 = 'F16' as const;
+/** Scales that every architecture of llama.cpp applies. */
+const inBlocks = { subln: 'none', quantisation: { weights: { scale: 'absmean', group: 64 } } } as const;
 const full = { ternary: false, subln: 'none' } as const;
 
 let folder: string;
@@ -84,6 +86,16 @@ describe.skipIf(component === null)(`an exported file in llama.cpp ${needsLlamaC
       { linear: 'TQ2_0', embedding: f16 },
     ],
     ['Qwen3 without SubLN, TQ1_0', { architecture: 'qwen3', subln: 'none' }, { linear: 'TQ1_0', embedding: f16 }],
+    [
+      'Gemma 3 without SubLN, a scale for each 64 columns, Q2_0',
+      { ...tinyFamilies.gemma3, ...inBlocks, layers: 6, layerKinds: gemma3Kinds },
+      { linear: 'Q2_0', embedding: f16 },
+    ],
+    [
+      'SmolLM3 without SubLN, a scale for each 64 columns, Q2_0',
+      { ...tinyFamilies.smollm3, ...inBlocks },
+      { linear: 'Q2_0', embedding: f16 },
+    ],
     ['a full-precision Llama, Q8_0', full, { linear: 'Q8_0', embedding: 'Q8_0' }],
     [
       'a full-precision Qwen2, Q4_0, Q6_K embedding',
@@ -94,12 +106,23 @@ describe.skipIf(component === null)(`an exported file in llama.cpp ${needsLlamaC
     const configuration = tinyConfiguration(changes);
     const { found } = await verify(configuration, tinyParameters(configuration), encoding, tinyPrompts(4, 1536));
     expect(found).toMatchObject({ passed: true, figures: { prompts: 4, tokens: 32, unexplainedTokens: 0 } });
-    // At the other places an int8 rounding fell the other way.
-    expect(found!.figures.exactShare).toBeGreaterThan(0.3);
+    // At the other places an int8 rounding fell the other way, or one to float16 in ggml's table of GELU.
+    expect(found!.figures.exactShare).toBeGreaterThan(configuration.activation === 'gelu-tanh' ? 0.1 : 0.3);
     // What differs from our logits is what rounding otherwise explains.
     const { differenceFromOurs, roundingDifference, sensitivity } = found!.figures;
     expect(differenceFromOurs).toBeLessThan(roundingDifference! + 3 * sensitivity!);
   });
+
+  it.each(['gemma3', 'smollm3', 'granite', 'olmo2'] as const)(
+    'a ternary %s without SubLN, whose scales beside the matrices llama.cpp leaves out, is not tried there',
+    async (family) => {
+      const configuration = tinyConfiguration({ ...tinyFamilies[family], subln: 'none' });
+      const encoding = { linear: 'Q2_0', embedding: f16 } as const;
+      const written = await verify(configuration, tinyParameters(configuration), encoding, tinyPrompts(1, 1536));
+      expect(written.found).toBeUndefined();
+      expect(written.checks.map(({ name }) => name)).toEqual(['tensors', 'parser', 'runtime']);
+    },
+  );
 
   it.each<[string, Partial<ModelConfiguration>]>([
     ['Llama', full],

@@ -42,6 +42,9 @@ export const verdicts = {
   'verdict.qwen2-scales': (): Sentences => ({
     message: 'Its "qwen2" leaves the scales of the feed-forward layers out; export again, as "llama".',
   }),
+  'verdict.scales-left-out': ({ architecture }: { architecture: string }): Sentences => ({
+    message: `Its "${architecture}" leaves scales beside the matrices out in llama.cpp. With a scale for each row or for some columns they are in the matrices' blocks, which it reads.`,
+  }),
   'verdict.scales-apart': (): Sentences => ({
     message: 'Its scales are in tensors of their own, which llama.cpp applies.',
   }),
