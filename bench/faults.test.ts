@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { killMarathon } from './faults/kill-marathon.ts';
 
-const killCount = 30;
+const killCount = 20;
 const folder = mkdtempSync(join(tmpdir(), 'tritsmith-faults-'));
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });

@@ -86,7 +86,7 @@ describe.skipIf(npm === null || !signed || process.platform !== 'linux')('a regi
     vi.stubEnv('npm_config_cafile', undefined);
     // A machine's own settings may name authorities too.
     vi.stubEnv('npm_config_globalconfig', at('no-npmrc'));
-    vi.stubEnv('npm_config_userconfig', at('no-npmrc'));
+    vi.stubEnv('npm_config_userconfig', at('no-npmrc-either'));
     vi.stubEnv('NODE_EXTRA_CA_CERTS', undefined);
     // The system's store, as OpenSSL finds it.
     vi.stubEnv('SSL_CERT_FILE', at(store));
