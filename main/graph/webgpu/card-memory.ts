@@ -1,6 +1,5 @@
 /** What a card keeps of the host's arrays between sessions, so that it crosses the bus once a step and not with every session. */
-import { native } from '../../../native/index.ts';
-import type { BackendMemory, ElementBuffer } from '../backend.ts';
+import { type BackendMemory, type ElementBuffer, hostMemory } from '../backend.ts';
 import { type GpuBuffer, type GpuPipeline } from './dawn.ts';
 import type { Device } from './device.ts';
 
@@ -100,10 +99,7 @@ export class CardMemory implements BackendMemory {
       if (kept.newer === 'card') throw new Error('less was written to an array on the card than is read of it');
       // An upload comes before all commands that were not submitted.
       if (kept.usedAt === this.#device.submissions) this.#device.submit();
-      if (kept.buffer && kept.buffer.size < array.byteLength) {
-        this.#device.give(kept.buffer);
-        kept.buffer = null;
-      }
+      this.#giveIfSmaller(kept, array.byteLength);
       kept.buffer ??= this.#device.takeForUpload(array.byteLength);
       this.#device.upload(kept.buffer, array);
       kept.newer = 'neither';
@@ -128,11 +124,14 @@ export class CardMemory implements BackendMemory {
     return this.#written(kept, array.byteLength);
   }
 
+  #giveIfSmaller(kept: Kept, bytes: number): void {
+    if (!kept.buffer || kept.buffer.size >= bytes) return;
+    this.#device.give(kept.buffer);
+    kept.buffer = null;
+  }
+
   #written(kept: Kept, bytes: number): GpuBuffer {
-    if (kept.buffer && kept.buffer.size < bytes) {
-      this.#device.give(kept.buffer);
-      kept.buffer = null;
-    }
+    this.#giveIfSmaller(kept, bytes);
     kept.buffer ??= this.#device.take(bytes);
     kept.newer = 'card';
     kept.usedAt = this.#device.submissions;
@@ -142,7 +141,7 @@ export class CardMemory implements BackendMemory {
   zero(array: Float32Array): void {
     const kept = this.#find(array);
     if (!kept) {
-      array.fill(0);
+      hostMemory.zero(array);
       return;
     }
     const buffer = this.#written(kept, array.byteLength);
@@ -152,7 +151,7 @@ export class CardMemory implements BackendMemory {
   async add(target: Float32Array, source: Float32Array): Promise<void> {
     if (!this.isKept(target)) {
       await this.read(source);
-      native.accumulate(target, source);
+      await hostMemory.add(target, source);
       return;
     }
     const pipeline = await this.#device.pipeline(addCode, 'add');
@@ -168,7 +167,7 @@ export class CardMemory implements BackendMemory {
   ): Promise<void> {
     if (!this.isKept(target)) {
       await this.read(source);
-      native.scatterAddRows(target, rows, width, source, factor);
+      await hostMemory.addRows(target, rows, width, source, factor);
       return;
     }
     const pipeline = await this.#device.pipeline(addRowsCode, 'add rows');

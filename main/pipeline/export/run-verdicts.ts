@@ -74,9 +74,10 @@ function llama(facts: Facts): Verdict {
   if (facts.has(/_norm_in\.weight$/)) return no('verdict.no-place-for-subln');
   if (unknown) return no('verdict.unknown-architecture', { architecture: facts.architecture });
   if (facts.architecture === 'phi3' && facts.has(/ffn_gate\.weight$/)) return no('verdict.phi3-apart');
-  if (facts.architecture === 'qwen2' && facts.has(/ffn_(gate|up|down)\.scale$/)) return no('verdict.qwen2-scales');
   if (facts.has(/\.scale$/) && !ggufArchitecture(facts.architecture)!.appliesScales)
-    return no('verdict.scales-left-out', { architecture: facts.architecture });
+    return facts.architecture === 'qwen2'
+      ? no('verdict.qwen2-scales')
+      : no('verdict.scales-left-out', { architecture: facts.architecture });
   const obstacle = sharedObstacle(facts);
   if (obstacle !== null) return obstacle;
   if (facts.types.has('Q2_0')) return yes('verdict.q2-needs-recent');
