@@ -15,7 +15,8 @@ import {
 } from './ranks/model.ts';
 
 /** A model of a billion parameters, computed by a core in a thousand seconds. */
-const costs: StepCosts = { parameters: 1e9, gradients: 1000, addition: 0, optimiser: 0, codes: 0 };
+const stretches = [1e9];
+const costs: StepCosts = { stretches, gradients: 1000, addition: 0, optimiser: 0, codes: 0 };
 const line = { bitsPerSecond: 1e9, roundTrip: 0 };
 const one = (ranks: number) => ({ ranks, shards: Math.max(8, ranks), cores: 1 });
 
@@ -39,7 +40,7 @@ describe('the forecast of a step that ranks share', () => {
 
   it('has more machines help only while a step computes for longer than it exchanges', () => {
     // 8 bytes of each parameter over 1 Gb/s are 64 seconds, whatever the number of machines, and half of that for two.
-    expect(exchangeSeconds(costs.parameters, 2, line)).toBeCloseTo(32);
+    expect(exchangeSeconds(stretches, 2, line)).toBeCloseTo(32);
     expect(stepSeconds(costs, one(2), line)).toBeCloseTo(500 + 32);
     expect(stepSeconds(costs, one(2), line, roundedWire)).toBeCloseTo(500 + 16);
     const last = (gradients: number): number =>
@@ -52,9 +53,15 @@ describe('the forecast of a step that ranks share', () => {
     expect(tokensWorthTwo(costs, 1000, 1, line, roundedWire)).toBeCloseTo(32);
   });
 
-  it('spares by an overlap at most the exchange of gradients, or the last backward pass', () => {
+  it('spares by an overlap the exchange of all gradients but the first ones, or as much as the last backward pass lasts', () => {
     const eight = one(8);
-    expect(overlapSeconds(costs, eight, line)).toBeCloseTo(exchangeSeconds(1e9, 8, line) / 2);
-    expect(overlapSeconds({ ...costs, gradients: 60 }, eight, line)).toBeCloseTo(((2 / 3) * 60) / 8);
+    const cut = { ...costs, stretches: [2e8, 4e8, 4e8] };
+    expect(overlapSeconds(cut, eight, line)).toBeCloseTo((exchangeSeconds([1e9], 8, line) / 2) * 0.8);
+    expect(overlapSeconds({ ...cut, gradients: 60 }, eight, line)).toBeCloseTo((((2 / 3) * 60) / 8) * (2 / 3));
+    expect(overlapSeconds(costs, eight, line)).toBe(0);
+    expect(overlapSeconds(cut, one(1), line)).toBe(0);
+    expect(stepSeconds(cut, eight, line)).toBeCloseTo(
+      stepSeconds(costs, eight, line) - overlapSeconds(cut, eight, line),
+    );
   });
 });

@@ -24,11 +24,23 @@ import {
   overlapSeconds,
   rankNumbers,
   roundedWire,
+  separateSeconds,
   type StepCosts,
   stepSeconds,
+  sum,
   tokensWorthTwo,
 } from './ranks/model.ts';
-import { checked, type RankReport, rankReport, rowTokens, type ShapeName, shapes } from './ranks/rank.ts';
+import {
+  checked,
+  type Manner,
+  overlapShards,
+  type RankReport,
+  rankReport,
+  rowTokens,
+  type ShapeName,
+  shapes,
+  stretchSizes,
+} from './ranks/rank.ts';
 import { mean } from './over-seeds.ts';
 import { circumstances, markdownTable, writeSection } from './results-page.ts';
 import { loadNote, table } from './table.ts';
@@ -43,7 +55,7 @@ function said([program, ...args]: readonly string[], env: NodeJS.ProcessEnv = pr
 }
 
 const costsSchema = z.object({
-  parameters: z.number(),
+  stretches: z.array(z.number()),
   gradients: z.number(),
   addition: z.number(),
   optimiser: z.number(),
@@ -71,12 +83,13 @@ function costsOf(shape: keyof typeof measuredLayers): StepCosts {
   ];
   const { layers } = shapes[shape];
   const all = (of: (costs: StepCosts) => number): number => of(one) + ((layers - 1) * (of(more) - of(few))) / further;
-  const parameters = countParameters(shapes[shape]).total;
+  const stretches = stretchSizes(shapes[shape]);
+  const scale = sum(stretches) / sum(one.stretches);
   return {
-    parameters,
+    stretches,
     gradients: all(({ gradients }) => gradients) * (stepTokens / rowTokens),
-    addition: (one.addition / one.parameters) * parameters,
-    optimiser: (one.optimiser / one.parameters) * parameters,
+    addition: one.addition * scale,
+    optimiser: one.optimiser * scale,
     codes: all(({ codes }) => codes),
   };
 }
@@ -103,15 +116,29 @@ function ofRanks(found: unknown): RankReport {
   };
 }
 
-function runRanks(plan: RankPlan, wrap = (command: string[]) => command, env?: NodeJS.ProcessEnv): RankReport {
-  process.stderr.write(`small: ${plan.ranks} ranks ...\n`);
-  return ofRanks(said(wrap(mpirunCommand(plan, [process.execPath, entry, 'rank'])), env));
+function runRanks(
+  plan: RankPlan,
+  manner: Manner = 'rank',
+  wrap = (command: string[]) => command,
+  env?: NodeJS.ProcessEnv,
+): RankReport {
+  process.stderr.write(`small: ${plan.ranks} ranks, ${manner} ...\n`);
+  return ofRanks(said(wrap(mpirunCommand(plan, [process.execPath, entry, manner])), env));
 }
 
 /** Megabits a second between two machines of the check. */
 const checkedLines = [100, 1000] as const;
 
-function check(): Check[] {
+/** A step of two ranks, with and without the exchange beside the pass backward. */
+interface Overlap {
+  readonly line: number;
+  readonly separate: number;
+  readonly overlapping: number;
+  /** What the forecast says that it spares. */
+  readonly predicted: number;
+}
+
+function check(): { checks: Check[]; overlaps: Overlap[] } {
   const one = ofRanks(said([process.execPath, entry, 'alone']));
   const parts = partsOf('small', shapes.small.layers);
   const costs: StepCosts = { ...parts, gradients: one.gradients };
@@ -121,25 +148,37 @@ function check(): Check[] {
     measured,
     predicted: {
       computing: computingSeconds(costs, { ranks, shards: checked.shards }),
-      sent: bytesSent(costs.parameters, ranks),
-      exchange: line === null ? null : exchangeSeconds(costs.parameters, ranks, { bitsPerSecond: line, roundTrip }),
+      sent: bytesSent(sum(costs.stretches), ranks),
+      exchange:
+        line === null ? null : exchangeSeconds([sum(costs.stretches)], ranks, { bitsPerSecond: line, roundTrip }),
     },
   });
   const found = [compare(1, one, null), ...[2, 4].map((ranks) => compare(ranks, runRanks({ ranks }), null))];
   const lacking = missingFor('cluster');
   if (lacking.length > 0) process.stderr.write(`No line is checked: that needs ${lacking.join(', ')}.\n`);
-  else for (const megabits of checkedLines) found.push(compare(2, overLine(megabits), megabits * 1e6));
-  return found;
+  else for (const megabits of checkedLines) found.push(compare(2, overLine(megabits, 'rank'), megabits * 1e6));
+  const overlaps = (lacking.length > 0 ? [] : checkedLines).map((megabits): Overlap => {
+    const line = { bitsPerSecond: megabits * 1e6, roundTrip };
+    const machines = { ranks: 2, shards: overlapShards, cores: 1 };
+    return {
+      line: line.bitsPerSecond,
+      separate: overLine(megabits, 'separate').step,
+      overlapping: overLine(megabits, 'overlapping').step,
+      predicted: overlapSeconds(costs, machines, line),
+    };
+  });
+  return { checks: found, overlaps };
 }
 
 /** Two ranks on machines that send so fast. */
-function overLine(megabits: number): RankReport {
+function overLine(megabits: number, manner: Manner): RankReport {
   const folder = mkdtempSync(join(tmpdir(), 'tritsmith-bench-ranks-'));
   const cluster = makeCluster(folder, ['n1', 'n2'], megabits);
   try {
     const machines = ['n1', 'n2'].map((name) => ({ name, slots: 1 }));
     return runRanks(
       { ranks: 2, machines, network: cluster.network },
+      manner,
       ([program, ...args]) => cluster.on('n1', program!, ...args).flat(),
       { ...process.env, OMPI_MCA_plm_rsh_agent: cluster.agent },
     );
@@ -161,8 +200,8 @@ interface Forecast {
   readonly seconds: readonly number[];
   readonly lastWorth: number;
   readonly tokensWorthTwo: number;
-  /** Of a step of 8 ranks: with a rounded exchange, and with the exchange beside the backward pass as far as that could be (it is not done). */
-  readonly ofEight: { readonly rounded: number; readonly overlapped: number };
+  /** Of a step of 8 ranks: with a rounded exchange, and if nothing of the exchange were beside the backward pass. */
+  readonly ofEight: { readonly rounded: number; readonly separate: number };
 }
 
 /** Ranks and shards of a run: 8 shards, more where there are more ranks. */
@@ -173,14 +212,14 @@ function forecast(model: string, costs: StepCosts, bitsPerSecond: number, cores:
   const seconds = (ranks: number): number => stepSeconds(costs, machinesOf(ranks, cores), line);
   return {
     model,
-    parameters: costs.parameters,
+    parameters: sum(costs.stretches),
     line: bitsPerSecond,
     seconds: rankNumbers.map(seconds),
     lastWorth: lastWorth(seconds),
     tokensWorthTwo: tokensWorthTwo(costs, stepTokens, cores, line),
     ofEight: {
       rounded: stepSeconds(costs, machinesOf(8, cores), line, roundedWire),
-      overlapped: seconds(8) - overlapSeconds(costs, machinesOf(8, cores), line),
+      separate: separateSeconds(costs, machinesOf(8, cores), line),
     },
   };
 }
@@ -217,6 +256,16 @@ function checkCells(found: readonly Check[]): string[][] {
   ];
 }
 
+function overlapCells(found: readonly Overlap[]): string[][] {
+  return [
+    ['between two ranks', 'one after the other, step s', 'overlapping, step s', 'spared s', 'forecast s'],
+    ...found.map(({ line, separate, overlapping, predicted }) => [
+      gigabits(line),
+      ...[separate, overlapping, separate - overlapping, predicted].map(seconds),
+    ]),
+  ];
+}
+
 function forecastCells(found: readonly Forecast[]): string[][] {
   return [
     [
@@ -224,14 +273,14 @@ function forecastCells(found: readonly Forecast[]): string[][] {
       'line',
       ...rankNumbers.map((ranks) => `${ranks}`),
       '8, rounded',
-      '8, overlapped',
+      '8, one after the other',
       'worth it up to',
       'two help from',
     ],
     ...found.map((one) => [
       one.model,
       gigabits(one.line),
-      ...[...one.seconds, one.ofEight.rounded, one.ofEight.overlapped].map(seconds),
+      ...[...one.seconds, one.ofEight.rounded, one.ofEight.separate].map(seconds),
       one.lastWorth === 1 ? 'never' : `${one.lastWorth} machines`,
       one.tokensWorthTwo < 1 ? 'any step' : `${tokens(one.tokensWorthTwo)} tokens`,
     ]),
@@ -249,20 +298,22 @@ export function run(args: string[]): Promise<void> {
   const cores = Number(values.cores);
   prepareMpi();
   const [load] = loadavg() as [number];
-  const checks = check();
+  const { checks, overlaps } = check();
   const costs = Object.fromEntries(
     (Object.keys(measuredLayers) as (keyof typeof measuredLayers)[]).map((shape) => [shape, costsOf(shape)]),
   );
   const forecasts = Object.entries(costs).flatMap(([model, each]) =>
     lines.map((line) => forecast(model, each, line, cores)),
   );
-  if (values.page) writeSection('ranks', page({ load, cores, checks, costs, forecasts }));
+  if (values.page) writeSection('ranks', page({ load, cores, checks, overlaps, costs, forecasts }));
   if (values.json) {
-    process.stdout.write(`${JSON.stringify({ load, cores, stepTokens, checks, costs, forecasts }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ load, cores, stepTokens, checks, overlaps, costs, forecasts }, null, 2)}\n`,
+    );
     return Promise.resolve();
   }
-  const [checkTable, forecastTable] = [checkCells(checks), forecastCells(forecasts)];
-  process.stdout.write(`${table(checkTable)}\n\n${table(forecastTable)}\n`);
+  const tables = [checkCells(checks), overlapCells(overlaps), forecastCells(forecasts)];
+  process.stdout.write(`${tables.map(table).join('\n\n')}\n`);
   return Promise.resolve();
 }
 
@@ -270,24 +321,27 @@ interface Found {
   readonly load: number;
   readonly cores: number;
   readonly checks: readonly Check[];
+  readonly overlaps: readonly Overlap[];
   readonly costs: Readonly<Record<string, StepCosts>>;
   readonly forecasts: readonly Forecast[];
 }
 
-function page({ load, cores, checks, costs, forecasts }: Found): string {
+function page({ load, cores, checks, overlaps, costs, forecasts }: Found): string {
   const small = countParameters(shapes.small).total;
   return [
     '## More than one machine: how long a step takes',
     `${circumstances()}. ${loadNote(load, cpus().length, 0)}`,
     `**The check.** A model of ${(small / 1e6).toFixed(1)} M parameters, steps of ${checked.rows} rows of ${rowTokens} tokens in ${checked.shards} shards, ${checked.steps} steps, medians; one thread a rank. Ranks share the cores of this machine, so the time on a clock says little of as many machines; *computing* is in processor seconds of a rank (the mean of all), which waiting and other work do not change, without the exchange. Forecast: forward and backward as one process needs them, divided by the ranks; sums, optimiser and new codes as they were measured alone. *Sent* is what each rank gave to the others in a step, counted where it is given to MPI. The lines of 0.1 and 1 Gb/s are between network namespaces that the kernel holds to that speed. *Exchange* and *step* are the clock's, the least of all steps, because other work on this machine makes them longer. What this check cannot tell: how real cards, switches and more than four ranks behave.`,
     markdownTable(checkCells(checks)),
+    `**The overlap.** Two ranks with ${overlapShards} shards, one each, so that the last pass backward is the only one: the last layers' gradients travel while those of the first are computed (${stretchSizes(shapes.small).length} stretches of parameters), or after the pass. The clock's, the least of all steps.`,
+    markdownTable(overlapCells(overlaps)),
     `**The forecast.** Seconds of one step of ${stepTokens.toLocaleString('en')} tokens of Stage 2 (no teacher) with so many machines of ${cores} cores each, by the model in \`bench/ranks/model.ts\`. What a step costs is measured here for one core, one row and a few layers of each model (${Object.entries(
       costs,
     )
       .map(([model, { gradients }]) => `${model}: ${seconds((1000 * gradients) / stepTokens)} ms a token`)
       .join(
         ', ',
-      )}) and the least of some times, and divided by the cores as if nothing were lost among them: real machines compute for longer, and then more of them help. *Worth it up to*: the last doubling that made the step shorter by a tenth. *Two help from*: the tokens of a step (\`batchSize\` times their length) from which a second machine makes it shorter at all; below it, one machine alone is faster than any number of them. *8, rounded*: with \`roundedExchange\`. *8, overlapped*: what 8 machines would need if gradients travelled during the backward pass, at best; it is not done ([architecture.md](architecture.md), "More than one machine").`,
+      )}) and the least of some times, and divided by the cores as if nothing were lost among them: real machines compute for longer, and then more of them help. *Worth it up to*: the last doubling that made the step shorter by a tenth. *Two help from*: the tokens of a step (\`batchSize\` times their length) from which a second machine makes it shorter at all; below it, one machine alone is faster than any number of them. *8, rounded*: with \`roundedExchange\`. Gradients travel during the last backward pass as far as it goes ([architecture.md](architecture.md), "More than one machine"); *8, one after the other*: 8 machines if they did not.`,
     markdownTable(forecastCells(forecasts)),
   ].join('\n\n');
 }

@@ -5,7 +5,8 @@
 
 /** Processor seconds of one core, of a step's parts. */
 export interface StepCosts {
-  readonly parameters: number;
+  /** Parameters of each stretch that travels by itself (`stretchesOf`), in their order. */
+  readonly stretches: readonly number[];
   /** Forward and backward of the whole step. */
   readonly gradients: number;
   /** One gradient added to another. */
@@ -61,29 +62,46 @@ function sumSeconds({ addition }: StepCosts, ranks: number): number {
   return ((ranks - 1) / ranks) * addition;
 }
 
-export function exchangeSeconds(parameters: number, ranks: number, line: Line, wire: Wire = float32Wire): number {
+export const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
+
+export function exchangeSeconds(
+  stretches: readonly number[],
+  ranks: number,
+  line: Line,
+  wire: Wire = float32Wire,
+): number {
   if (ranks === 1) return 0;
-  const turns = 2 * Math.ceil(parameters / ranks / chunk) + smallExchanges;
-  return (8 * bytesSent(parameters, ranks, wire)) / line.bitsPerSecond + turns * line.roundTrip;
+  const ways = Number(wire.gradient > 0) + Number(wire.parameter > 0);
+  const turns = ways * sum(stretches.map((each) => Math.ceil(each / ranks / chunk))) + smallExchanges;
+  return (8 * bytesSent(sum(stretches), ranks, wire)) / line.bitsPerSecond + turns * line.roundTrip;
 }
 
-export function stepSeconds(costs: StepCosts, machines: Machines, line: Line, wire: Wire = float32Wire): number {
+/** Nothing of the exchange beside the backward pass. */
+export function separateSeconds(costs: StepCosts, machines: Machines, line: Line, wire: Wire = float32Wire): number {
   const { ranks, cores } = machines;
   return (
     computingSeconds(costs, machines) / cores +
     // The exchange has one thread.
     sumSeconds(costs, ranks) +
-    exchangeSeconds(costs.parameters, ranks, line, wire)
+    exchangeSeconds(costs.stretches, ranks, line, wire)
   );
 }
 
+export function stepSeconds(costs: StepCosts, machines: Machines, line: Line, wire: Wire = float32Wire): number {
+  return separateSeconds(costs, machines, line, wire) - overlapSeconds(costs, machines, line, wire);
+}
+
 /**
- * The most that an overlap of exchange and computing could spare: of the exchange, as much as the last backward pass of a rank lasts, because a sum over shards
- * is final only then; the parameters go out after the optimiser, when nothing is left to compute. A backward pass is two thirds of a shard.
+ * What the exchange spares by beginning during the last backward pass of a rank (a sum over shards is final only then; the parameters go out after the
+ * optimiser, when nothing is left to compute). The first stretch, with the embedding, is final last, and nothing is before the last stretch is. A backward
+ * pass is two thirds of a shard.
  */
 export function overlapSeconds(costs: StepCosts, machines: Machines, line: Line, wire: Wire = float32Wire): number {
-  const gradients = exchangeSeconds(costs.parameters, machines.ranks, line, { ...wire, parameter: 0 });
-  return Math.min(gradients, ((2 / 3) * costs.gradients) / machines.shards / machines.cores);
+  const early = costs.stretches.slice(1);
+  if (machines.ranks === 1 || early.length === 0) return 0;
+  const gradients = exchangeSeconds(early, machines.ranks, line, { ...wire, parameter: 0 });
+  const pass = ((2 / 3) * costs.gradients) / machines.shards / machines.cores;
+  return Math.min(gradients, pass * (early.length / costs.stretches.length));
 }
 
 /** Ranks that are looked at. */

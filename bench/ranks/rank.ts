@@ -8,7 +8,7 @@ import { optimiserSettings } from '../../main/contract/recipe.ts';
 import type { ModelConfiguration } from '../../main/models/configuration.ts';
 import { initialParameters } from '../../main/models/initial-parameters.ts';
 import { Network } from '../../main/models/network.ts';
-import { countParameters, ParameterBuffer } from '../../main/models/parameters.ts';
+import { ParameterBuffer, parameterSpecifications } from '../../main/models/parameters.ts';
 import { joinRanks } from '../../main/pipeline/ranks.ts';
 import { publishedModels, qwen3 } from '../../main/pipeline/inspect/estimate-models.ts';
 import { exampleBatches, packMicroBatch, type Example } from '../../main/training/batches.ts';
@@ -17,6 +17,7 @@ import { rowsInMemory } from '../../main/training/fixtures/rows-in-memory.ts';
 import type { GradientStep } from '../../main/training/gradient-step.ts';
 import { AdamW } from '../../main/training/optimiser.ts';
 import { ShardedSteps } from '../../main/training/sharded-steps.ts';
+import { stretchesOf } from '../../main/training/shards.ts';
 import { type MicroBatch, TrainingStep } from '../../main/training/training-step.ts';
 import type { StepCosts } from './model.ts';
 
@@ -44,6 +45,8 @@ export type ShapeName = keyof typeof shapes;
 export const rowTokens = 128;
 /** Of the check. */
 export const checked = { rows: 16, shards: 8, steps: 6 } as const;
+/** Of the check of what an overlap spares: the last pass backward is half of all that a rank of two computes. */
+export const overlapShards = 2;
 
 const settings = optimiserSettings.parse({ learningRate: 1e-5, batchSize: checked.rows, microBatchTokens: 4096 });
 
@@ -83,8 +86,19 @@ export const rankReport = z.object({
 });
 export type RankReport = z.infer<typeof rankReport>;
 
+/** How a rank shares steps. */
+const manners = {
+  alone: { shared: false, shards: checked.shards, stretchValues: Infinity },
+  // The exchange beside the pass backward could not be told from it in processor seconds.
+  rank: { shared: true, shards: checked.shards, stretchValues: Infinity },
+  separate: { shared: true, shards: overlapShards, stretchValues: Infinity },
+  overlapping: { shared: true, shards: overlapShards },
+} as const;
+export type Manner = keyof typeof manners;
+
 /** The steps of one rank; the root returns what all of them found. */
-export async function shareSteps(isShared: boolean): Promise<RankReport[] | null> {
+export async function shareSteps(manner: Manner): Promise<RankReport[] | null> {
+  const { shared: isShared, shards, ...stretches } = manners[manner];
   const joined = isShared ? joinRanks() : null;
   const collective = joined?.collective ?? alone;
   native.setThreads(1);
@@ -123,7 +137,8 @@ export async function shareSteps(isShared: boolean): Promise<RankReport[] | null
       configuration: 'bench',
     },
     {
-      count: checked.shards,
+      count: shards,
+      ...stretches,
       collective: {
         ...collective,
         gatherNumbers: (own) => timed(() => collective.gatherNumbers(own)),
@@ -165,6 +180,12 @@ export async function shareSteps(isShared: boolean): Promise<RankReport[] | null
   );
 }
 
+/** See `StepCosts.stretches`. */
+export function stretchSizes(configuration: ModelConfiguration): number[] {
+  const shards = { count: checked.shards, collective: alone };
+  return stretchesOf(parameterSpecifications(configuration), shards).map(({ begin, end }) => end - begin);
+}
+
 const measuredTimes = 2;
 
 /**
@@ -197,14 +218,14 @@ export async function measureParts(shape: ShapeName, layers: number, vocabulary:
   // Of a tenth of the values: moments of all of them are not needed to know what they cost.
   const share = 10;
   const end = Math.floor(parameters.values.length / share);
-  const optimiser = new AdamW(parameters, settings, { begin: 0, end });
+  const optimiser = new AdamW(parameters, settings, [{ begin: 0, end }]);
   const optimiserSeconds = await cost(() => {
     const squares = optimiser.squares(gradients, 0, end, null);
     optimiser.apply(gradients, Math.sqrt(squares), 1, settings.learningRate, null);
   });
   const codes = await cost(() => network.refreshTernary());
   return {
-    parameters: countParameters(configuration).total,
+    stretches: stretchSizes(configuration),
     gradients: forwardBackward,
     addition,
     optimiser: share * optimiserSeconds,
@@ -217,7 +238,7 @@ if (import.meta.main) {
   const found =
     role === 'parts'
       ? await measureParts(shape as ShapeName, Number(layers), Number(vocabulary))
-      : await shareSteps(role === 'rank');
+      : await shareSteps(role as Manner);
   if (found !== null) process.stdout.write(`${JSON.stringify(found)}\n`);
   process.exit(0);
 }

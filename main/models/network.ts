@@ -44,6 +44,8 @@ export interface AttentionStates {
   readonly v: Float32Array;
 }
 
+const within = (value: number, begin: number, end: number): boolean => value >= begin && value < end;
+
 type BatchShape = Pick<TokenBatch, 'batch' | 'length'>;
 
 /** 65 536 products of an unsigned and a signed byte fit into 32 bits. */
@@ -138,8 +140,9 @@ export class Network {
     return counts;
   }
 
-  /** While codes are soft: turns gradients with respect to them, as `backward` leaves them, into those of the latent weights. Once a step. */
-  chainSoftTernary(gradients: ParameterBuffer): void {
+  /** Ends a step's passes backward whose last one did not (`backward`): `collectGradients`, and with soft codes turns gradients with respect to them into those of the latent weights. */
+  async finishGradients(gradients: ParameterBuffer): Promise<void> {
+    await this.collectGradients(gradients);
     this.#ternaryWeights?.chainSoft(gradients);
   }
 
@@ -254,12 +257,15 @@ export class Network {
    * the final norm and the head belong to the loss head.
    * @param dHidden `[B, T, hidden]`, gradient of the objective with respect to the trunk's output; null: none, only `relation`
    * @param gradients laid out as `parameters`; its embedding is always added to, the layers' parameters unless `accumulate` is false
+   * @param final in the last pass of a step, does what `finishGradients` does a layer at a time, the last one and what lies behind it first, and
+   * is told from which value on all gradients are final
    */
   async backward(
     dHidden: Float32Array | null,
     gradients: ParameterBuffer,
     accumulate: boolean,
-    relation?: { layer: number; gradient: AttentionStates },
+    relation?: { layer: number; gradient: AttentionStates } | null,
+    final?: (from: number) => void,
   ): Promise<void> {
     const tokens = this.#current;
     if (this.#options.mode !== 'training' || !tokens)
@@ -274,10 +280,21 @@ export class Network {
     const { layers, hiddenSize } = this.configuration;
     const count = tokens.batch * tokens.length * hiddenSize;
     let dOutput = dHidden;
+    let rest = gradients.values.length;
+    const finish = async (from: number, layer: number | null): Promise<void> => {
+      if (!final) return;
+      const { specifications } = gradients;
+      const names = specifications.map(({ name }) => name).filter((name) => within(gradients.offset(name), from, rest));
+      await memory.read(...names.map((name) => gradients.view(name)));
+      if (layer !== null) this.#ternaryWeights?.chainSoft(gradients, layer);
+      rest = from;
+      final(from);
+    };
     for (let layer = layers - 1; layer >= 0; layer -= 1) {
       const enters = relation?.layer === layer ? relation.gradient : null;
       if (!dOutput && !enters) {
         if (!accumulate) for (const { name } of this.#layers[layer]!.values()) memory.zero(gradients.view(name));
+        await finish(this.#offsetOf(layer), layer);
         continue;
       }
       const { session, kept } = await this.#sessions.backward(enters !== null);
@@ -306,6 +323,7 @@ export class Network {
       }
       await session.run(bindings, all, results);
       for (const [target, source] of scratch) await memory.add(target, source);
+      await finish(this.#offsetOf(layer), layer);
       dOutput = dInput;
     }
     if (dOutput && 'ids' in tokens)
@@ -316,6 +334,13 @@ export class Network {
         dOutput,
         memory,
       );
+    if (rest > 0) await finish(0, null);
+  }
+
+  /** Where the parameters of a layer begin. */
+  #offsetOf(layer: number): number {
+    const [first] = this.#layers[layer]!.values();
+    return this.parameters.offset(first!.name);
   }
 
   /** Brings gradients that passes backward left where the backend computes into `gradients`. */

@@ -194,9 +194,19 @@ export class ParameterBuffer {
 
   /** The part of the buffer that belongs to a parameter; writing to it changes the buffer. */
   view(name: string): Float32Array {
-    const range = this.#offsets.get(name);
-    if (!range) throw new Error(`no parameter ${name}`);
-    return this.values.subarray(range.offset, range.offset + range.size);
+    const { offset, size } = this.#place(name);
+    return this.values.subarray(offset, offset + size);
+  }
+
+  /** Where a parameter begins among all values. */
+  offset(name: string): number {
+    return this.#place(name).offset;
+  }
+
+  #place(name: string): { offset: number; size: number } {
+    const place = this.#offsets.get(name);
+    if (!place) throw new Error(`no parameter ${name}`);
+    return place;
   }
 }
 

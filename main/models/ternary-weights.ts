@@ -132,9 +132,9 @@ export class TernaryWeights {
   }
 
   /** Turns gradients with respect to the soft weights that computed into those of the latent ones; hard codes have the straight-through estimator. */
-  chainSoft(gradients: ParameterBuffer): void {
+  chainSoft(gradients: ParameterBuffer, layer?: number): void {
     if (this.#sharpness === Infinity) return;
-    for (const { name } of this.#specifications)
+    for (const { name } of this.#specifications.filter((each) => layer === undefined || each.layer === layer))
       native.chainSoftTernary(this.#latent.view(name), this.#scales.get(name)!, this.#sharpness, gradients.view(name));
   }
 

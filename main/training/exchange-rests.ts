@@ -4,48 +4,55 @@
  */
 import { native } from '../../native/index.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
+import type { Range } from './shards.ts';
 
 export class ExchangeRests {
   /** Of the sums of the own parts, by their number. */
   readonly gradients: ReadonlyMap<number, ParameterBuffer>;
-  /** Of the changes of the own range of parameters. */
+  /** Of the changes of the own parameters, one after the other. */
   readonly change: Float32Array;
   readonly #changes: Float32Array;
+  readonly #ranges: readonly Range[];
 
   /**
    * @param parameters all of them
    * @param parts numbers of the own parts
-   * @param range own range of parameters
+   * @param ranges of the own parameters, in their order
    */
-  constructor(
-    parameters: ParameterBuffer,
-    parts: readonly number[],
-    { begin, end }: { readonly begin: number; readonly end: number },
-  ) {
+  constructor(parameters: ParameterBuffer, parts: readonly number[], ranges: readonly Range[]) {
     this.gradients = new Map(parts.map((part) => [part, new ParameterBuffer(parameters.specifications)]));
-    this.change = new Float32Array(end - begin);
-    this.#changes = new Float32Array(end - begin);
+    this.#ranges = ranges;
+    const count = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
+    this.change = new Float32Array(count);
+    this.#changes = new Float32Array(count);
   }
 
-  /** Rounds the sum of a part. */
-  round(part: number, sum: ParameterBuffer): void {
-    native.roundWithRest(sum.values, this.gradients.get(part)!.values);
+  /** Rounds values of the sum of a part, the first of which is the value `begin` of all. */
+  round(part: number, sum: Float32Array, begin: number): void {
+    native.roundWithRest(sum, this.gradients.get(part)!.values.subarray(begin, begin + sum.length));
   }
 
   /**
    * Takes a step of the own parameters back.
-   * @param step changes them in place
-   * @returns the rounded change that every rank has to make; valid until the next call
+   * @param parameters all of them
+   * @param step changes the own ones in place
+   * @returns the rounded changes of the own ones, which every rank has to make; valid until the next call
    */
-  changeOf(own: Float32Array, step: () => void): Float32Array {
+  changeOf(parameters: Float32Array, step: () => void): Float32Array {
     const changes = this.#changes;
-    changes.set(own);
-    step();
-    for (let at = 0; at < own.length; at += 1) {
-      const before = changes[at]!;
-      changes[at] = own[at]! - before;
-      own[at] = before;
+    let first = 0;
+    for (const { begin, end } of this.#ranges) {
+      changes.set(parameters.subarray(begin, end), first);
+      first += end - begin;
     }
+    step();
+    let at = 0;
+    for (const { begin, end } of this.#ranges)
+      for (let value = begin; value < end; value += 1, at += 1) {
+        const before = changes[at]!;
+        changes[at] = parameters[value]! - before;
+        parameters[value] = before;
+      }
     native.roundWithRest(changes, this.change);
     return changes;
   }

@@ -26,6 +26,9 @@ export interface StepTotals {
   readonly tokens: number;
 }
 
+/** Told in the last pass backward of a step: the gradients of all values from `from` on are final. */
+export type GradientsFinal = (from: number) => void;
+
 export interface GradientStep<Batch> {
   readonly balance: GammaBalance | null;
   count(microBatches: readonly Batch[]): StepTotals;
@@ -33,6 +36,7 @@ export interface GradientStep<Batch> {
    * Fills `gradients`.
    * @param betweenMicroBatches may throw to abandon the step
    * @param totals of the whole step, where these are a part of it: losses and gradients are this part's share, and gamma is not measured
+   * @param final told as it gets on, of the later values first; they may be changed from then on. Not told of what is final when the promise is fulfilled
    */
   run(
     step: number,
@@ -40,6 +44,7 @@ export interface GradientStep<Batch> {
     gradients: ParameterBuffer,
     betweenMicroBatches?: () => void,
     totals?: StepTotals,
+    final?: GradientsFinal,
   ): Promise<GradientLosses>;
   /** Whether gamma is due to be measured at a step. */
   measuresAt?(step: number): boolean;

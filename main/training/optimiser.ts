@@ -3,7 +3,7 @@ import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { OptimiserSettings } from '../contract/recipe.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
-import { type ParameterPart, partsBetween } from './shards.ts';
+import { type ParameterPart, partsBetween, type Range } from './shards.ts';
 
 /** A learning rate in units of delta, for the latents of ternary matrices. */
 export interface TernaryRate {
@@ -13,26 +13,25 @@ export interface TernaryRate {
 }
 
 export class AdamW {
-  /** Of the values from `begin` on. */
+  /** Of the values that it steps, one after the other. */
   readonly firstMoment: Float32Array;
   readonly secondMoment: Float32Array;
-  readonly begin: number;
   readonly #parameters: ParameterBuffer;
   readonly #settings: OptimiserSettings;
   readonly #parts: readonly ParameterPart[];
 
-  /** @param range the values that it steps; default: all */
+  /** @param ranges the values that it steps, in their order; default: all */
   constructor(
     parameters: ParameterBuffer,
     settings: OptimiserSettings,
-    { begin, end }: { begin: number; end: number } = { begin: 0, end: parameters.values.length },
+    ranges: readonly Range[] = [{ begin: 0, end: parameters.values.length }],
   ) {
     this.#parameters = parameters;
     this.#settings = settings;
-    this.begin = begin;
-    this.#parts = partsBetween(parameters.specifications, begin, end);
-    this.firstMoment = momentsOf(end - begin);
-    this.secondMoment = momentsOf(end - begin);
+    this.#parts = ranges.flatMap(({ begin, end }) => partsBetween(parameters.specifications, begin, end));
+    const count = this.#parts.reduce((sum, part) => sum + part.count, 0);
+    this.firstMoment = momentsOf(count);
+    this.secondMoment = momentsOf(count);
   }
 
   /**
@@ -73,11 +72,13 @@ export class AdamW {
     const { clipNorm, weightDecay, beta1, beta2, epsilon } = this.#settings;
     // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
     const gradientScale = clipNorm > 0 ? Math.min(1, clipNorm / (norm + 1e-6)) : 1;
+    let moment = 0;
     for (const { specification, at, count } of this.#parts) {
       const { name, decays } = specification;
       const delta = ternary && specification.ternary ? ternary.deltaOf(name) : null;
       const own = delta === null ? { rate: learningRate, unit: 1 } : { rate: ternary!.rate * delta, unit: delta };
-      const moments = [at - this.begin, at - this.begin + count] as const;
+      const moments = [moment, moment + count] as const;
+      moment += count;
       native.adamW(
         this.#parameters.values.subarray(at, at + count),
         gradients.values.subarray(at, at + count),

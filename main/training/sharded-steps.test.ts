@@ -105,7 +105,8 @@ async function distil(
     optimiser = settings,
     pauseAfter = Infinity,
     rounded,
-  }: { optimiser?: OptimiserSettings; pauseAfter?: number; rounded?: number } = {},
+    stretchValues = 1,
+  }: { optimiser?: OptimiserSettings; pauseAfter?: number; rounded?: number; stretchValues?: number } = {},
   shards: number | null = 8,
 ): Promise<Run> {
   const draws = new Random(11);
@@ -142,7 +143,7 @@ async function distil(
       configuration: 'this',
       ...(shards === null
         ? {}
-        : { shards: { count: shards, collective, ...(rounded === undefined ? {} : { rounded }) } }),
+        : { shards: { count: shards, collective, stretchValues, ...(rounded === undefined ? {} : { rounded }) } }),
     },
     hooksOf(curves, pauseAfter),
   );
@@ -153,7 +154,15 @@ async function distil(
 }
 
 /** Reconstructs two layers from states of random numbers. */
-async function reconstruct(folder: string, collective: Collective): Promise<Run> {
+async function reconstruct(
+  folder: string,
+  collective: Collective,
+  {
+    optimiser = settings,
+    stretchValues = 1,
+    onFinal = () => undefined,
+  }: { optimiser?: OptimiserSettings; stretchValues?: number; onFinal?: (from: number) => unknown } = {},
+): Promise<Run> {
   const draws = new Random(3);
   const parameters = new ParameterBuffer(windowSpecifications(student, 0, 2));
   parameters.values.set(Float32Array.from(parameters.values, () => 0.3 * draws.normal()));
@@ -176,17 +185,28 @@ async function reconstruct(folder: string, collective: Collective): Promise<Run>
     ),
   );
   const curves: Record<string, number>[] = [];
+  const step = new WindowStep(network);
   await train<WindowBatch>(
     {
       network,
-      trainingStep: new WindowStep(network),
+      trainingStep: {
+        balance: null,
+        count: (rows) => step.count(rows),
+        run: (at, rows, gradients, between, totals, final) => {
+          const told = (from: number): void => {
+            onFinal(from);
+            final?.(from);
+          };
+          return step.run(at, rows, gradients, between, totals, final && told);
+        },
+      },
       batches,
-      optimiser: settings,
+      optimiser,
       totalSteps: 5,
       soften: 0.8,
       checkpoint: { folder, steps: 2, minutes: 100 },
       configuration: 'window',
-      shards: { count: 8, collective },
+      shards: { count: 8, collective, stretchValues },
     },
     hooksOf(curves),
   );
@@ -206,16 +226,46 @@ describe('a run in eight virtual shards', () => {
   it.each([
     ['distillation with a balanced attention term', distil],
     ['reconstruction of a window', reconstruct],
-  ] as const)('gives one student with 1, 2, 4 and 8 ranks: %s', async (_, job) => {
-    const one = await job(join(folder, '1'), alone);
-    expect(one.curves.every(({ loss }) => Number.isFinite(loss))).toBe(true);
-    for (const size of [2, 4, 8]) {
-      const ranks = await asRanks(size, (collective) => job(join(folder, String(size)), collective));
-      for (const rank of ranks) {
-        expect(rank.parameters, `${size} ranks`).toEqual(one.parameters);
-        expect(rank.curves, `${size} ranks`).toEqual(one.curves);
+  ] as const)(
+    'gives one student with 1, 2, 4 and 8 ranks: %s',
+    async (_, job: (folder: string, collective: Collective) => Promise<Run>) => {
+      const one = await job(join(folder, '1'), alone);
+      expect(one.curves.every(({ loss }) => Number.isFinite(loss))).toBe(true);
+      for (const size of [2, 4, 8]) {
+        const ranks = await asRanks(size, (collective) => job(join(folder, String(size)), collective));
+        for (const rank of ranks) {
+          expect(rank.parameters, `${size} ranks`).toEqual(one.parameters);
+          expect(rank.curves, `${size} ranks`).toEqual(one.curves);
+        }
       }
-    }
+    },
+  );
+
+  it('sends the last layers on their way while the last pass backward computes the first, and changes no sum by that', async () => {
+    const unclipped = optimiserSettings.parse({ learningRate: 2e-3, batchSize: 10, clipNorm: 0 });
+    const events: string[] = [];
+    const told = (of: Collective): Collective => ({
+      ...of,
+      reduceSlices: (values, ...args) => {
+        if (of.rank === 0) events.push(`sends ${values.length}`);
+        return of.reduceSlices(values, ...args);
+      },
+    });
+    const run = async (name: string, stretchValues: number) => {
+      events.length = 0;
+      const onFinal = (from: number): number => events.push(`final from ${from}`);
+      return asRanks(2, (collective) => {
+        const more = { optimiser: unclipped, stretchValues, ...(collective.rank === 0 && { onFinal }) };
+        return reconstruct(join(folder, name), told(collective), more);
+      });
+    };
+    const layer = windowSpecifications(student, 0, 1).reduce((sum, { size }) => sum + size, 0);
+    const cut = await run('cut', 1);
+    const sends = `sends ${layer}`;
+    expect(events.slice(0, 4)).toEqual([`final from ${layer}`, sends, 'final from 0', sends]);
+    const whole = await run('whole', Infinity);
+    expect(events.slice(0, 3)).toEqual([`final from ${layer}`, 'final from 0', `sends ${2 * layer}`]);
+    expect(cut[0]!.parameters).toEqual(whole[0]!.parameters);
   });
 
   it('measures gamma, and is near the run without shards, whose sums have another order', async () => {
@@ -308,7 +358,7 @@ describe('what is carried over', () => {
     const parameters = new ParameterBuffer(parametersOf(1));
     parameters.values.fill(0);
     const { length } = parameters.values;
-    const rests = new ExchangeRests(parameters, [0], { begin: 0, end: length });
+    const rests = new ExchangeRests(parameters, [0], [{ begin: 0, end: length }]);
     // Its last part is half of what bfloat16 tells of such a number.
     const step = 2 ** -10 + 2 ** -19;
     const steps = 256;
@@ -325,7 +375,7 @@ describe('what is carried over', () => {
     let total = 0;
     for (let times = 0; times < 100; times += 1) {
       sum.values.fill(1.001);
-      rests.round(0, sum);
+      rests.round(0, sum.values, 0);
       total += sum.values[0]!;
     }
     // bfloat16 has 1 and 1.0078125 there; without the rest the sum would be 100.
@@ -342,14 +392,21 @@ describe('the parts of a sharded step', () => {
       return new ParameterBuffer(specifications);
     });
     const values = [1e8, 1, -1e8, 1, 3e-8, 5, 2, 7].map(Math.fround);
-    for (const value of values) {
-      const buffer = tree.take();
-      buffer.values.fill(value);
-      tree.add(buffer);
+    let last = tree.take();
+    for (const [at, value] of values.entries()) {
+      if (at > 0) {
+        tree.add(last);
+        last = tree.take();
+      }
+      last.values.fill(value);
     }
+    const { length } = last.values;
+    const parts = [tree.addLast(last, { begin: 5, end: length }), tree.addLast(last, { begin: 0, end: 5 })];
+    const root = tree.end(last).values;
     const pair = (a: number, b: number): number => Math.fround(a + b);
     const [a, b, c, d, e, f, g, h] = values as [number, number, number, number, number, number, number, number];
-    expect(tree.end().values[0]).toBe(pair(pair(pair(a, b), pair(c, d)), pair(pair(e, f), pair(g, h))));
+    const sum = pair(pair(pair(a, b), pair(c, d)), pair(pair(e, f), pair(g, h)));
+    expect([root[0], root[5], root.at(-1), parts[0]![0], parts[1]![0]]).toEqual([sum, sum, sum, sum, sum]);
     expect(made).toBe(4);
     const [term] = shardMemory(specifications[0]!.size, 8);
     expect(term).toMatchObject({ bytes: (made - 1) * 4 * specifications[0]!.size });

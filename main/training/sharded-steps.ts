@@ -1,6 +1,6 @@
 /**
- * The steps of a run in virtual shards (shards.ts), shared with other ranks: each computes the gradients of its shards, the sums are exchanged in slices,
- * and each rank steps its slice with its part of the moments.
+ * The steps of a run in virtual shards (shards.ts), shared with other ranks: each computes the gradients of its shards, the sums are exchanged in slices
+ * (the first of them during the last pass backward), and each rank steps its slices with its part of the moments.
  */
 import { performance } from 'node:perf_hooks';
 import type { MetricValues } from '../contract/metric-names.ts';
@@ -16,9 +16,21 @@ import {
 } from './checkpoint.ts';
 import { agree, type Collective, fromRoot, gatherTexts, isRoot } from './collective.ts';
 import { ExchangeRests } from './exchange-rests.ts';
-import type { GradientLosses, StepTotals } from './gradient-step.ts';
+import { GradientExchange } from './gradient-exchange.ts';
+import type { GradientLosses, GradientsFinal, StepTotals } from './gradient-step.ts';
 import { AdamW, type TernaryRate } from './optimiser.ts';
-import { ownParts, ownShards, partsBetween, rankBounds, type Shards, sliceBounds, TreeSum } from './shards.ts';
+import {
+  type CompleteSum,
+  ownParts,
+  ownShards,
+  partsBetween,
+  type Range,
+  rangeIn,
+  type Shards,
+  type Stretch,
+  stretchesOf,
+  TreeSum,
+} from './shards.ts';
 import { RanksWork } from './rank-work.ts';
 import type { Steps, StepsSettings } from './steps.ts';
 
@@ -33,9 +45,9 @@ export class ShardedSteps<Batch> implements Steps {
   readonly #settings: StepsSettings<Batch>;
   readonly #shards: Shards;
   readonly #own: readonly number[];
-  readonly #slices: Float64Array;
-  readonly #bounds: Float64Array;
-  readonly #range: { begin: number; end: number };
+  readonly #stretches: readonly Stretch[];
+  /** The own part of each stretch. */
+  readonly #ranges: readonly Range[];
   readonly #optimiser: AdamW;
   readonly #tree: TreeSum;
   /** Null where the exchange is not rounded. */
@@ -52,16 +64,15 @@ export class ShardedSteps<Batch> implements Steps {
 
   constructor(settings: StepsSettings<Batch>, shards: Shards) {
     const { parameters } = settings.network;
-    const { collective, count } = shards;
+    const { collective } = shards;
     this.#settings = settings;
     this.#shards = shards;
     this.#own = ownShards(shards);
-    this.#slices = sliceBounds(parameters.values.length, count);
-    this.#bounds = rankBounds(parameters.values.length, shards);
-    this.#range = { begin: this.#bounds[collective.rank]!, end: this.#bounds[collective.rank + 1]! };
-    this.#optimiser = new AdamW(parameters, settings.optimiser, this.#range);
+    this.#stretches = stretchesOf(parameters.specifications, shards);
+    this.#ranges = this.#stretches.map((stretch) => rangeIn(stretch, collective.rank));
+    this.#optimiser = new AdamW(parameters, settings.optimiser, this.#ranges);
     this.#tree = new TreeSum(() => new ParameterBuffer(parameters.specifications));
-    this.#rests = shards.rounded === undefined ? null : new ExchangeRests(parameters, ownParts(shards), this.#range);
+    this.#rests = shards.rounded === undefined ? null : new ExchangeRests(parameters, ownParts(shards), this.#ranges);
     this.#work = new RanksWork(Array.from({ length: collective.size }, () => ''));
   }
 
@@ -78,38 +89,42 @@ export class ShardedSteps<Batch> implements Steps {
     let gradientRatio: number | null = null;
     if (trainingStep.measuresAt?.(step) === true) gradientRatio = await this.#measureGamma(step, own, totals);
     const found: number[] = [];
-    const rounding = this.#rounding();
-    for (const micro of own) {
-      const gradients = this.#tree.take();
+    const compute = async (micro: readonly Batch[], gradients: ParameterBuffer, final?: GradientsFinal) => {
       const began = performance.now();
-      const losses = await trainingStep.run(step, micro, gradients, undefined, totals);
-      computing += performance.now() - began;
+      const losses = await trainingStep.run(step, micro, gradients, undefined, totals, final);
+      computing += (performance.now() - began) / 1000;
       found.push(...lossNames.map((name) => losses[name] ?? NaN));
+    };
+    const rounding = this.#rounding();
+    for (const micro of own.slice(0, -1)) {
+      const gradients = this.#tree.take();
+      await compute(micro, gradients);
       this.#tree.add(gradients, rounding);
     }
-    const gradients = this.#tree.end();
-    this.#waiting = 0;
-    this.#exchanging = 0;
-    const all = await this.#timed('waiting', () =>
-      collective.gatherNumbers(Float64Array.of(share.tokens, computing / 1000, this.#sentInAll, ...found)),
+    const last = this.#tree.take();
+    const exchange = new GradientExchange(
+      collective,
+      this.#stretches,
+      (stretch) => this.#tree.addLast(last, stretch, rounding),
+      this.#travelsHalved(),
     );
-    await this.#timed('exchanging', () =>
-      collective.reduceSlices(gradients.values, this.#bounds, this.#travelsHalved()),
-    );
-    this.#gradients = gradients;
+    await compute(own.at(-1)!, last, exchange.final);
+    const ended = performance.now();
+    await exchange.end();
+    this.#gradients = this.#tree.end(last);
+    const all = await collective.gatherNumbers(Float64Array.of(share.tokens, computing, this.#sentInAll, ...found));
+    const idle = (performance.now() - ended) / 1000;
+    const slowest = Math.max(...perRank(all, collective.size).map(([, seconds]) => seconds!));
+    this.#waiting = Math.min(idle, slowest - computing);
+    this.#exchanging = idle - this.#waiting;
     return this.#losses(all, totals, gradientRatio);
   }
 
   async update(step: number, learningRate: number, ternary: TernaryRate | null): Promise<number> {
     const { collective } = this.#shards;
     const gradients = this.#gradients!;
-    const own = this.#own.map((slice) =>
-      this.#optimiser.squares(gradients, this.#slices[slice]!, this.#slices[slice + 1]!, ternary),
-    );
-    const squares = await collective.gatherNumbers(Float64Array.from(own));
-    const norm = Math.sqrt(squares.reduce((sum, each) => sum + each, 0));
+    const norm = await this.#norm(gradients, ternary);
     const { values } = this.#settings.network.parameters;
-    const parameters = values.subarray(this.#range.begin, this.#range.end);
     const apply = (): void => {
       this.#optimiser.apply(gradients, norm, step, learningRate, ternary);
       this.#tree.recycle(gradients);
@@ -117,25 +132,56 @@ export class ShardedSteps<Batch> implements Steps {
     };
     if (this.#rests === null) {
       apply();
-      await this.#timed('exchanging', () => collective.gatherSlices(parameters, values, this.#bounds));
+      await this.#exchangeParameters((own, all, { bounds }) => collective.gatherSlices(own, all, bounds));
     } else {
-      const change = this.#rests.changeOf(parameters, apply);
-      await this.#timed('exchanging', () => collective.addSlices(change, values, this.#bounds));
+      const change = this.#rests.changeOf(values, apply);
+      let first = 0;
+      await this.#exchangeParameters((own, all, { bounds }) => {
+        first += own.length;
+        return collective.addSlices(change.subarray(first - own.length, first), all, bounds);
+      });
     }
     this.#sentInStep = collective.sent() - this.#sentBefore;
     this.#sentInAll += this.#sentInStep;
     return norm;
   }
 
-  /** Rounds the sum of each of the own parts of a step, in their order, where the exchange is rounded. */
-  #rounding(): (sum: ParameterBuffer, level: number) => void {
+  /** The norm of the sum of all gradients, in the sense of `AdamW.step`: squares of every slice of every stretch, in their order, whoever has them. */
+  async #norm(gradients: ParameterBuffer, ternary: TernaryRate | null): Promise<number> {
+    const own = this.#own.flatMap((slice) =>
+      this.#stretches.map(({ begin, slices }) =>
+        this.#optimiser.squares(gradients, begin + slices[slice]!, begin + slices[slice + 1]!, ternary),
+      ),
+    );
+    const squares = await this.#shards.collective.gatherNumbers(Float64Array.from(own));
+    return Math.sqrt(squares.reduce((sum, each) => sum + each, 0));
+  }
+
+  /** @param exchange of one stretch: its own parameters, and all of it */
+  async #exchangeParameters(
+    exchange: (own: Float32Array, all: Float32Array, stretch: Stretch) => Promise<void>,
+  ): Promise<void> {
+    const { values } = this.#settings.network.parameters;
+    const began = performance.now();
+    for (const [at, stretch] of this.#stretches.entries()) {
+      const { begin, end } = this.#ranges[at]!;
+      await exchange(values.subarray(begin, end), values.subarray(stretch.begin, stretch.end), stretch);
+    }
+    this.#exchanging += (performance.now() - began) / 1000;
+  }
+
+  /** Rounds the sum of each of the own parts of a step, where the exchange is rounded. */
+  #rounding(): CompleteSum {
     const { count, rounded } = this.#shards;
     const rests = this.#rests;
     if (rests === null || rounded === undefined) return () => undefined;
-    const left = [...rests.gradients.keys()];
     const levelOfParts = Math.log2(count / rounded);
-    return (sum, level) => {
-      if (level === levelOfParts) rests.round(left.shift()!, sum);
+    const left = [...rests.gradients.keys()];
+    return (sum, level, begin) => {
+      if (level !== levelOfParts) return;
+      // The parts come in their order, the last one a stretch at a time.
+      const part = left.length > 1 ? left.shift()! : left[0]!;
+      rests.round(part, sum, begin);
     };
   }
 
@@ -168,7 +214,7 @@ export class ShardedSteps<Batch> implements Steps {
     const { collective } = this.#shards;
     this.#work = new RanksWork(await gatherTexts(collective, collective.node));
     const { specifications } = network.parameters;
-    const part = (own: Float32Array): StoredTensors => ownPart(specifications, own, this.#range.begin);
+    const part = (own: Float32Array): StoredTensors => ownPart(specifications, own, this.#ranges);
     const buffers = {
       parameters: network.parameters,
       firstMoment: part(this.#optimiser.firstMoment),
@@ -194,7 +240,8 @@ export class ShardedSteps<Batch> implements Steps {
     const { network, checkpoint } = this.#settings;
     const { collective } = this.#shards;
     const { specifications } = network.parameters;
-    const sliced = (own: Float32Array): StoredTensors => gathered(specifications, own, this.#bounds, collective);
+    const sliced = (own: Float32Array): StoredTensors =>
+      gathered(specifications, own, this.#ranges, this.#bounds(), collective);
     const [firstMoment, secondMoment] = [
       sliced(this.#optimiser.firstMoment),
       sliced(this.#optimiser.secondMoment),
@@ -220,13 +267,18 @@ export class ShardedSteps<Batch> implements Steps {
     return Object.fromEntries(
       Array.from({ length: rounded }, (_, part) => {
         const owner = Math.floor((part * collective.size) / rounded);
-        const bounds = Float64Array.from({ length: collective.size + 1 }, (__, rank) =>
-          rank <= owner ? 0 : values.length,
-        );
-        const own = gradients.get(part)?.values ?? new Float32Array(0);
-        return [gradientRest(part), gathered(specifications, own, bounds, collective)];
+        const all = { begin: 0, end: values.length };
+        const bounds = Float64Array.from({ length: collective.size + 1 }, (__, rank) => (rank <= owner ? 0 : all.end));
+        const own = gradients.get(part)?.values;
+        const ranges = own ? [all] : [];
+        return [gradientRest(part), gathered(specifications, own ?? new Float32Array(0), ranges, [bounds], collective)];
       }),
     );
+  }
+
+  /** Of each stretch, where the ranks' parts begin among all values, and where the last one ends. */
+  #bounds(): Float64Array[] {
+    return this.#stretches.map(({ begin, bounds }) => bounds.map((bound) => begin + bound));
   }
 
   async #totals({ targets, tokens }: StepTotals): Promise<StepTotals> {
@@ -241,21 +293,20 @@ export class ShardedSteps<Batch> implements Steps {
     const { trainingStep } = this.#settings;
     const norms: number[] = [];
     for (const side of ['others', 'relation'] as const) {
-      for (const [micro] of own) {
-        const gradients = this.#tree.take();
+      let gradients = this.#tree.take();
+      for (const [at, [micro]] of own.entries()) {
+        if (at > 0) {
+          this.#tree.add(gradients);
+          gradients = this.#tree.take();
+        }
         if (micro === undefined) gradients.values.fill(0);
         else await trainingStep.gradientOf!(side, micro, gradients, totals);
-        this.#tree.add(gradients);
       }
-      const gradients = this.#tree.end();
-      const { collective } = this.#shards;
-      await collective.reduceSlices(gradients.values, this.#bounds);
-      const squares = await collective.gatherNumbers(
-        Float64Array.from(this.#own, (slice) =>
-          this.#optimiser.squares(gradients, this.#slices[slice]!, this.#slices[slice + 1]!, null),
-        ),
-      );
-      norms.push(Math.sqrt(squares.reduce((sum, each) => sum + each, 0)));
+      this.#tree.addLast(gradients, { begin: 0, end: gradients.values.length });
+      gradients = this.#tree.end(gradients);
+      for (const { begin, end, bounds } of this.#stretches)
+        await this.#shards.collective.reduceSlices(gradients.values.subarray(begin, end), bounds);
+      norms.push(await this.#norm(gradients, null));
       this.#tree.recycle(gradients);
     }
     return trainingStep.balance!.measure(step, norms[0]!, norms[1]!);
@@ -264,10 +315,8 @@ export class ShardedSteps<Batch> implements Steps {
   /** Adds up what the shards found, in their order. */
   #losses(all: Float64Array, { tokens }: StepTotals, gradientRatio: number | null): GradientLosses {
     const { size } = this.#shards.collective;
-    const each = all.length / size;
     const sums = Object.fromEntries(lossNames.map((name) => [name, 0])) as Record<(typeof lossNames)[number], number>;
-    const work = Array.from({ length: size }, (_, rank) => {
-      const [ranksTokens, computing, sent, ...found] = [...all.subarray(rank * each, (rank + 1) * each)];
+    const work = perRank(all, size).map(([ranksTokens, computing, sent, ...found]) => {
       found.forEach((value, at) => (sums[lossNames[at % lossNames.length]!] += value));
       return { tokens: ranksTokens!, computing: computing!, sent: sent! };
     });
@@ -280,21 +329,37 @@ export class ShardedSteps<Batch> implements Steps {
       tokens,
     };
   }
-
-  async #timed<T>(what: 'waiting' | 'exchanging', work: () => Promise<T>): Promise<T> {
-    const began = performance.now();
-    const result = await work();
-    const seconds = (performance.now() - began) / 1000;
-    if (what === 'waiting') this.#waiting += seconds;
-    else this.#exchanging += seconds;
-    return result;
-  }
 }
 
-/** Moments that are kept from the value `begin` on; a tensor is read whole, and what lies there is kept of it. */
-function ownPart(specifications: readonly ParameterSpecification[], own: Float32Array, begin: number): StoredTensors {
+/** Numbers of all ranks, by rank. */
+function perRank(all: Float64Array, ranks: number): number[][] {
+  const each = all.length / ranks;
+  return Array.from({ length: ranks }, (_, rank) => [...all.subarray(rank * each, (rank + 1) * each)]);
+}
+
+/** Where the values of each range lie in a buffer that has those of all ranges, one after the other. */
+function offsetsOf(ranges: readonly Range[]): number[] {
+  let next = 0;
+  return ranges.map(({ begin, end }) => {
+    next += end - begin;
+    return next - (end - begin);
+  });
+}
+
+/** Moments that are kept of some ranges of all values; a tensor is read whole, and what lies there is kept of it. */
+function ownPart(
+  specifications: readonly ParameterSpecification[],
+  own: Float32Array,
+  ranges: readonly Range[],
+): StoredTensors {
+  const offsets = offsetsOf(ranges);
+  // A tensor lies in one stretch, and a rank has one range of it.
   const parts = new Map(
-    partsBetween(specifications, begin, begin + own.length).map((part) => [part.specification.name, part]),
+    ranges.flatMap(({ begin, end }, range) =>
+      partsBetween(specifications, begin, end).map(
+        (part) => [part.specification.name, { ...part, to: offsets[range]! + part.at - begin }] as const,
+      ),
+    ),
   );
   const sizes = new Map(specifications.map(({ name, size }) => [name, size]));
   let whole = new Float32Array(0);
@@ -307,19 +372,24 @@ function ownPart(specifications: readonly ParameterSpecification[], own: Float32
     },
     filled: (name) => {
       const part = parts.get(name);
-      if (part) own.set(whole.subarray(part.from, part.from + part.count), part.at - begin);
+      if (part) own.set(whole.subarray(part.from, part.from + part.count), part.to);
     },
   };
 }
 
-/** Moments of all ranks, gathered at the root a tensor at a time. Every rank has to ask for the same tensors in the same order. */
+/**
+ * Moments of all ranks, gathered at the root a tensor at a time. Every rank has to ask for the same tensors in the same order.
+ * @param own values of this rank's ranges, one after the other
+ * @param stretches each with what lies of it at which rank: `bounds[r]` to `bounds[r + 1]` of all values
+ */
 function gathered(
   specifications: readonly ParameterSpecification[],
   own: Float32Array,
-  bounds: Float64Array,
+  ranges: readonly Range[],
+  stretches: readonly Float64Array[],
   collective: Collective,
 ): StoredTensors {
-  const begin = bounds[collective.rank]!;
+  const offsets = offsetsOf(ranges);
   let offset = 0;
   const places = new Map(
     specifications.map(({ name, size }) => {
@@ -332,16 +402,12 @@ function gathered(
     specifications,
     view: async (name) => {
       const place = places.get(name)!;
-      const inside = bounds.map((bound) => Math.min(place.size, Math.max(0, bound - place.offset)));
+      const at = stretches.findIndex((bounds) => place.offset < bounds.at(-1)!);
+      const inside = stretches[at]!.map((bound) => Math.min(place.size, Math.max(0, bound - place.offset)));
       const [first, end] = [inside[collective.rank]!, inside[collective.rank + 1]!];
-      const start = place.offset + first - begin;
+      const start = first === end ? 0 : offsets[at]! + place.offset + first - ranges[at]!.begin;
       const whole = isRoot(collective) ? new Float32Array(place.size) : null;
-      await collective.gatherSlices(
-        first === end ? own.subarray(0, 0) : own.subarray(start, start + end - first),
-        whole,
-        inside,
-        0,
-      );
+      await collective.gatherSlices(own.subarray(start, start + end - first), whole, inside, 0);
       return whole ?? own.subarray(0, 0);
     },
   };

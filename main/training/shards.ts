@@ -11,6 +11,8 @@ export interface Shards {
   readonly count: number;
   /** Of so many ranks that they divide `count`, and `rounded` where that is given. */
   readonly collective: Collective;
+  /** See `stretchesOf`; default: `stretchValues`. Changes the order in which the norm of the gradient is summed. */
+  readonly stretchValues?: number;
   /**
    * Parts of a step, a divisor of `count`, whose sums are rounded to bfloat16 before they are added; what that leaves out is added to the same part's sum of the next
    * step. Changes of parameters are rounded so too. Absent: nothing is rounded.
@@ -52,6 +54,56 @@ export function rankBounds(length: number, { count, collective: { size } }: Shar
   return sliceBounds(length, count).filter((_, at) => at % (count / size) === 0);
 }
 
+/** Some of all values, one after the other. */
+export interface Range {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** Parameters whose gradients travel together: whole layers, with what lies before the first and behind the last. Every rank has a part of each. */
+export interface Stretch extends Range {
+  /** `sliceBounds` and `rankBounds` of it, seen from `begin`. */
+  readonly slices: Float64Array;
+  readonly bounds: Float64Array;
+}
+
+/** 4 MB: of less, the way counts for more than the bytes. */
+const stretchValues = 2 ** 20;
+
+/** Cuts parameters into stretches, so that those of the last layers can travel while the earlier ones' gradients are still computed. */
+export function stretchesOf(specifications: readonly ParameterSpecification[], shards: Shards): Stretch[] {
+  const least = shards.stretchValues ?? stretchValues;
+  const ends: number[] = [];
+  let [begin, end] = [0, 0];
+  for (const [at, { layer, size }] of specifications.entries()) {
+    end += size;
+    const next = specifications[at + 1];
+    if (next?.layer === layer || (next && end - begin < least)) continue;
+    // What is left at the end goes with what lies before.
+    if (!next && end - begin < least) ends.pop();
+    ends.push(end);
+    begin = end;
+  }
+  return ends.map((stop, at) => {
+    const start = ends[at - 1] ?? 0;
+    const length = stop - start;
+    return {
+      begin: start,
+      end: stop,
+      slices: sliceBounds(length, shards.count),
+      bounds: rankBounds(length, shards),
+    };
+  });
+}
+
+/** The part of a stretch that a rank holds. */
+export function rangeIn({ begin, bounds }: Stretch, rank: number): Range {
+  return { begin: begin + bounds[rank]!, end: begin + bounds[rank + 1]! };
+}
+
+/** @param level of the sum: 0 is a summand itself. @param begin where its values lie among all */
+export type CompleteSum = (sum: Float32Array, level: number, begin: number) => void;
+
 /** Adds buffers in the order of a binary tree as they come, two of the same level at a time. */
 export class TreeSum {
   readonly #make: () => ParameterBuffer;
@@ -68,26 +120,40 @@ export class TreeSum {
     return this.#free.pop() ?? this.#make();
   }
 
-  /** @param complete is given each sum before it is added to another, with its level: 0 is the summand itself */
-  add(buffer: ParameterBuffer, complete: (sum: ParameterBuffer, level: number) => void = () => undefined): void {
+  /** Adds all but the last summand. @param complete is given each sum before it is added to another */
+  add(buffer: ParameterBuffer, complete: CompleteSum = () => undefined): void {
     let level = 0;
     let sum = buffer;
-    complete(sum, level);
+    complete(sum.values, level, 0);
     while (this.#open.at(-1)?.level === level) {
       const earlier = this.#open.pop()!.buffer;
       native.accumulate(earlier.values, sum.values);
       this.#free.push(sum);
       sum = earlier;
       level += 1;
-      complete(sum, level);
+      complete(sum.values, level, 0);
     }
     this.#open.push({ level, buffer: sum });
   }
 
-  /** The sum of a whole number of trees: there must have been a power of two of summands. To be given back with `recycle`. */
-  end(): ParameterBuffer {
-    const [root] = this.#open.splice(0);
-    return root!.buffer;
+  /** Adds a range of the last of a power of two of summands, whose other values may not be there yet. @returns where the sum of all is, in that range */
+  addLast(buffer: ParameterBuffer, { begin, end }: Range, complete: CompleteSum = () => undefined): Float32Array {
+    let sum = buffer.values.subarray(begin, end);
+    complete(sum, 0, begin);
+    for (const { level, buffer: earlier } of this.#open.toReversed()) {
+      const values = earlier.values.subarray(begin, end);
+      native.accumulate(values, sum);
+      sum = values;
+      complete(sum, level + 1, begin);
+    }
+    return sum;
+  }
+
+  /** When all ranges of the last summand were added. @returns the sum, to be given back with `recycle` */
+  end(last: ParameterBuffer): ParameterBuffer {
+    const [root = last, ...others] = [...this.#open.splice(0).map(({ buffer }) => buffer), last];
+    this.#free.push(...others);
+    return root;
   }
 
   recycle(buffer: ParameterBuffer): void {

@@ -12,7 +12,7 @@ import type { HeadOf } from '../models/head.ts';
 import { embeddingName, finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
 import { AttentionRelation, automaticSplitHeads } from './attention-relation.ts';
 import { GammaBalance } from './gamma-balance.ts';
-import type { GradientLosses, GradientStep, StepTotals } from './gradient-step.ts';
+import type { GradientLosses, GradientsFinal, GradientStep, StepTotals } from './gradient-step.ts';
 import { type HeadRows, LossHead } from './loss-head.ts';
 import { relativeError } from './relative-error.ts';
 
@@ -150,6 +150,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
    * @param step 1-based number of the optimiser step; decides when a balanced gamma is measured
    * @param betweenMicroBatches may throw to abandon the step
    * @param totals see `GradientStep.run`
+   * @param final see `GradientStep.run`
    */
   async run(
     step: number,
@@ -157,10 +158,11 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     gradients: ParameterBuffer,
     betweenMicroBatches?: () => void,
     totals?: StepTotals,
+    final?: GradientsFinal,
   ): Promise<StepLosses> {
     const gamma = this.balance?.gamma;
     try {
-      return await this.#run(step, microBatches, gradients, betweenMicroBatches, totals);
+      return await this.#run(step, microBatches, gradients, betweenMicroBatches, totals, final);
     } catch (thrown) {
       if (this.balance && gamma !== undefined) this.balance.gamma = gamma;
       throw thrown;
@@ -177,6 +179,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     gradients: ParameterBuffer,
     betweenMicroBatches: (() => void) | undefined,
     given: StepTotals | undefined,
+    final: GradientsFinal | undefined,
   ): Promise<StepLosses> {
     const student = this.#student;
     const totals = given ?? this.count(microBatches);
@@ -195,6 +198,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
 
     for (const [index, micro] of microBatches.entries()) {
       betweenMicroBatches?.();
+      const told = index === microBatches.length - 1 ? final : undefined;
       const passed = await this.#forward(micro, totals);
       const { term } = passed;
       const layer = this.#distillation?.studentLayer ?? 0;
@@ -216,15 +220,15 @@ export class TrainingStep implements GradientStep<MicroBatch> {
         losses.gamma = this.balance!.gamma;
         const { loss, gradient } = await term(losses.gamma);
         losses.relation += loss;
-        await student.backward(null, gradients, true, { layer, gradient });
-      } else if (term) {
-        const { loss, gradient } = await term(losses.gamma);
-        losses.relation += loss;
-        await student.backward(dHidden, gradients, index > 0, { layer, gradient });
-      } else await student.backward(dHidden, gradients, index > 0);
+        await student.backward(null, gradients, true, { layer, gradient }, told);
+      } else {
+        const attention = (await term?.(losses.gamma)) ?? null;
+        losses.relation += attention?.loss ?? 0;
+        const enters = attention && { layer, gradient: attention.gradient };
+        await student.backward(dHidden, gradients, index > 0, enters, told);
+      }
     }
-    await student.collectGradients(gradients);
-    student.chainSoftTernary(gradients);
+    if (!final) await student.finishGradients(gradients);
     losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation + losses.hidden;
     return losses;
   }

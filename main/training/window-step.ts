@@ -6,7 +6,7 @@ import { native } from '../../native/index.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import type { Network } from '../models/network.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
-import type { GradientLosses, GradientStep, StepTotals } from './gradient-step.ts';
+import type { GradientLosses, GradientsFinal, GradientStep, StepTotals } from './gradient-step.ts';
 import { relativeError } from './relative-error.ts';
 
 /** Rows of hidden states, padded with zeros on the right. */
@@ -42,6 +42,7 @@ export class WindowStep implements GradientStep<WindowBatch> {
     gradients: ParameterBuffer,
     betweenMicroBatches?: () => void,
     { tokens }: StepTotals = this.count(batches),
+    final?: GradientsFinal,
   ): Promise<GradientLosses> {
     let total = 0;
     if (batches.length === 0) gradients.values.fill(0);
@@ -51,10 +52,10 @@ export class WindowStep implements GradientStep<WindowBatch> {
       const count = micro.batch * micro.length * this.#window.configuration.hiddenSize;
       const gradient = this.#pool.take('gradient', count);
       total += relativeError(hidden, micro, 1 / tokens, gradient);
-      await this.#window.backward(gradient, gradients, index > 0);
+      const last = index === batches.length - 1;
+      await this.#window.backward(gradient, gradients, index > 0, null, last ? final : undefined);
     }
-    await this.#window.collectGradients(gradients);
-    this.#window.chainSoftTernary(gradients);
+    if (!final) await this.#window.finishGradients(gradients);
     return {
       total,
       crossEntropy: null,
