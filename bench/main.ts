@@ -7,6 +7,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   'make-base': () => import('./make-base.ts'),
   memory: () => import('./memory.ts'),
   real: () => import('./real.ts'),
+  quantisers: () => import('./quantisers.ts'),
   estimate: () => import('./estimate.ts'),
   ranks: () => import('./ranks.ts'),
   agreement: () => import('./agreement.ts'),

@@ -20,6 +20,7 @@ import { type TaskName, tasks } from './fidelity/tasks.ts';
 import { realModels } from './real/models.ts';
 import { type ModelReport, modelTables, writeModelSection } from './real/report.ts';
 import { realRun, type RealRun } from './real/runs.ts';
+import { changesOf, taskInputs } from './real/task-inputs.ts';
 import { table } from './table.ts';
 
 const options = {
@@ -39,14 +40,6 @@ const options = {
   'no-page': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
-
-/** `path=value` of a field of the recipe; a number, `true` or `false` where it is one. */
-function changeOf(text: string): [string, string | number | boolean] {
-  const at = text.indexOf('=');
-  const [path, value] = [text.slice(0, at), text.slice(at + 1)];
-  if (value === 'true' || value === 'false') return [path, value === 'true'];
-  return [path, value !== '' && Number.isFinite(Number(value)) ? Number(value) : value];
-}
 
 export async function run(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options });
@@ -90,21 +83,13 @@ export async function run(args: string[]): Promise<void> {
               name: `${taskName}, ${model.title}, ${values.rows} rows, ${settings}, seed ${seed}`,
               teacher,
               seed,
-              task: {
-                name: taskName,
-                kind: task.kind,
-                train: sharedData('tasks', task.folder, task.train),
-                ...(task.dev === undefined ? {} : { dev: sharedData('tasks', task.folder, task.dev) }),
-                textColumns: [...task.textColumns],
-                labelColumn: task.labelColumn,
-                maxLength: task.maxLength,
-              },
+              task: taskInputs(taskName),
               exports: ['q2_0', 'i2_s', 'f16', 'q4_0'],
               reconstruct: values.reconstruct,
               changes: {
                 'task.limit': Number(values.rows),
                 threads: Number(values.threads),
-                ...Object.fromEntries(changes.map(changeOf)),
+                ...changesOf(changes),
               },
             }),
           );

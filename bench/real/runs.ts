@@ -10,6 +10,7 @@ import { trainedModelFolders } from '../../main/experiment/folder.ts';
 import { readEvaluation, readStoredComparison } from '../../main/experiment/results.ts';
 import { forkPort } from '../../main/jobs/fork-port.ts';
 import { findLlamaCpp, startLlamaCpp } from '../../main/llama-cpp/index.ts';
+import { modelConfiguration } from '../../main/models/open-model.ts';
 import { recipeTokenizer } from '../../main/pipeline/models-of-recipe.ts';
 import { runExperiment } from '../../main/workbench/experiments/run-experiment.ts';
 import type { Workspace } from '../../main/workbench/workspace/workspace.ts';
@@ -51,7 +52,8 @@ const rounds = 5;
 const prompt = 128;
 const decoded = 64;
 
-async function inLlamaCpp(path: string): Promise<InLlamaCpp> {
+/** @param vocabulary tokens that the model knows */
+async function inLlamaCpp(path: string, vocabulary: number): Promise<InLlamaCpp> {
   const component = findLlamaCpp();
   if (component === null) return { refused: 'llama.cpp is not installed' };
   try {
@@ -59,7 +61,10 @@ async function inLlamaCpp(path: string): Promise<InLlamaCpp> {
     const found: { prefill: number; decode: number }[] = [];
     try {
       for (let round = 0; round <= rounds; round += 1) {
-        const { prefillSeconds, decodeSeconds } = await model.timed(Int32Array.from(promptIds(prompt)), decoded);
+        const { prefillSeconds, decodeSeconds } = await model.timed(
+          Int32Array.from(promptIds(prompt), (id) => id % vocabulary),
+          decoded,
+        );
         // The first round warms caches up.
         if (round > 0) found.push({ prefill: prompt / prefillSeconds, decode: decoded / decodeSeconds });
       }
@@ -111,11 +116,14 @@ export async function realRun(workspace: Workspace, { recipe, text, textTokens, 
 
   const comparison = readStoredComparison(folder);
   const files = comparison?.exports ?? [];
+  const { vocabSize } = await modelConfiguration(recipe.teacher);
   const llamaCpp: Record<string, InLlamaCpp> = {};
   for (const { path, type } of files) {
     if (!path.endsWith('.gguf')) continue;
     say(`${recipe.name}: ${type} in llama.cpp`);
-    llamaCpp[path] = await kept(folder, `llama-cpp-${path.replace(/\W+/g, '-')}`, () => inLlamaCpp(join(folder, path)));
+    llamaCpp[path] = await kept(folder, `llama-cpp-${path.replace(/\W+/g, '-')}`, () =>
+      inLlamaCpp(join(folder, path), vocabSize),
+    );
   }
   return {
     seed: recipe.seed,
