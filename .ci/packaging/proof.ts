@@ -200,7 +200,8 @@ export async function prove(
     const wait = isRoot ? 'wait $other' : ':';
     const commands = `${enter}${second}${as(users[0]!, 'all')}\n${wait}`;
     const all = [...namespaces, 'sh', '-c', commands, 'sh', place];
-    return (await through('unshare', all, { PATH: process.env['PATH'] }, tell)) === 0;
+    const env = { PATH: process.env['PATH'], ...(isEmulated() && { PROOF_EMULATED: '1' }) };
+    return (await through('unshare', all, env, tell)) === 0;
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
