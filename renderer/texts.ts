@@ -1433,7 +1433,7 @@ export const texts = {
     'gamma/gradient-ratio': 'Attention term’s share of the gradient',
     'tokens-per-second': 'Tokens per second',
     'exchanged-bytes': 'Bytes that each machine sends in a step',
-    'exchange-seconds': 'Seconds of a step in which machines exchange',
+    'exchange-seconds': 'Seconds of a step in which machines only exchange',
     'waiting-seconds': 'Seconds of a step in which the first waits for the slowest',
   } satisfies Record<StepMetric, string>,
   terms: {

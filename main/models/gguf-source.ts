@@ -57,8 +57,10 @@ export async function openGgufModel(path: string): Promise<ModelSource> {
           const first = firstRow * shape[1]!;
           target.set((await file.readFloat32(name)).subarray(first, first + parameter.size));
         }
+        await multiplyByScale(file, name, target);
         assertFinite(name, target);
-        if (parameter.ternary) latentsOfCodes(target);
+        if (parameter.ternary && !latentsOfCodes(target) && isTernary(file, name))
+          throw new TritsmithError('unsupported', 'gguf.several-scales', { path, name });
         const heads = regroupedHeads(architecture, configuration, parameter.local);
         if (heads !== null) target.set(unpermuteRotaryRows(target, heads, parameter.shape[1] ?? 1));
       },
@@ -116,7 +118,7 @@ async function configurationOf(file: GgufFile): Promise<ModelConfiguration> {
   const familiar = familyOfGguf(architectureName(file)) !== undefined;
   if (found && !familiar) throw refused();
   const configuration = parseConfiguration(JSON.stringify(await settingsOfGguf(file)));
-  if (found && (!configuration.ternary || found.type !== 'I2_S')) throw refused();
+  if (found && !configuration.ternary) throw refused();
   return configuration;
 }
 
@@ -126,6 +128,7 @@ function refuseStrangers(file: GgufFile, architecture: GgufArchitecture, configu
     ...factorTensors,
     ...parameterSpecifications(configuration).map((parameter) => placeIn(file, architecture, parameter).name),
   ]);
+  for (const name of [...known]) if (isTernary(file, name)) known.add(scaleName(name));
   for (const name of file.tensors.keys())
     if (!known.has(name))
       throw new TritsmithError('unsupported', 'gguf.strange-tensor', {
@@ -133,6 +136,20 @@ function refuseStrangers(file: GgufFile, architecture: GgufArchitecture, configu
         name,
         architecture: architecture.name,
       });
+}
+
+const isTernary = ({ tensors }: GgufFile, name: string): boolean =>
+  ternaryTypes.includes(tensors.get(name)?.type ?? '');
+
+/** Types without room for a float32 scale have it in a tensor beside, of one value. */
+const scaleName = (weight: string): string => weight.replace(/\.weight$/, '.scale');
+
+async function multiplyByScale(file: GgufFile, name: string, target: Float32Array): Promise<void> {
+  const beside = scaleName(name);
+  if (beside === name || !isTernary(file, name) || !file.tensors.has(beside)) return;
+  const [scale, ...others] = await file.readFloat32(beside);
+  if (others.length > 0) throw new TritsmithError('unsupported', 'gguf.several-scales', { path: file.path, name });
+  for (let index = 0; index < target.length; index += 1) target[index]! *= scale!;
 }
 
 function ternaryFacts({ tensors }: GgufFile, { ternary }: ModelConfiguration): Pick<WeightFacts, 'ternary'> {

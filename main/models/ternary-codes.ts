@@ -16,20 +16,22 @@ export function unpackRows(packed: Uint8Array): Int8Array {
 /**
  * Makes latent weights of values that are 0 or plus or minus one scale: rounded by absmean they give the same codes and scale again. Their mean would be
  * the scale times the share of those that are not 0, so they are divided by that share. Other weights are latent and stay.
+ * @returns whether they had one scale
  */
-export function latentsOfCodes(values: Float32Array): void {
+export function latentsOfCodes(values: Float32Array): boolean {
   let scale = 0;
   let set = 0;
   for (const value of values) {
     const size = Math.abs(value);
     if (size === 0) continue;
     if (scale === 0) scale = size;
-    else if (size !== scale) return;
+    else if (size !== scale) return false;
     set += 1;
   }
-  if (set === 0 || set === values.length) return;
+  if (set === 0 || set === values.length) return true;
   const latent = Math.fround((scale * values.length) / set);
   for (let index = 0; index < values.length; index += 1) values[index] = Math.sign(values[index]!) * latent;
+  return true;
 }
 
 const scaleEnding = '_scale';

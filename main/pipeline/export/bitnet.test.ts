@@ -1,19 +1,24 @@
 /** BitNet b1.58 from its three sources (models/golden/make-bitnet.py): one model, which computes what transformers' BitNetForCausalLM computes. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadModel } from '../../../native/runtime.ts';
 import { plainQuantisation } from '../../contract/quantisation.ts';
+import { openGguf } from '../../formats/gguf/index.ts';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/index.ts';
 import { parseConfiguration } from '../../models/architectures/index.ts';
+import { tinyConfiguration, tinyParameters, tokenizerFolder } from '../../models/fixtures/tiny-model.ts';
 import { Network } from '../../models/network.ts';
 import { loadParameters, modelConfiguration, openModel } from '../../models/open-model.ts';
 import { countParameters, ParameterBuffer, parameterSpecifications } from '../../models/parameters.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
 import { quantiseMatrix } from '../../models/ternary-weights.ts';
 import { TrainingStep } from '../../training/training-step.ts';
+import { encodingOf, type GgufType } from './capabilities.ts';
+import { tensorsInMemory } from './fixtures/tensors-in-memory.ts';
+import { writeGgufModel } from './gguf-file.ts';
 
 const golden = fileURLToPath(new URL('../../models/golden/bitnet/', import.meta.url));
 const sources = ['master', 'packed', 'packed-divided', 'published.gguf'] as const;
@@ -122,6 +127,57 @@ describe('the three sources of a BitNet', () => {
       ).toBeLessThan(1e-4);
     await step.release();
     await network.release();
+  });
+});
+
+describe('a BitNet in a file of llama.cpp’s types', () => {
+  const configuration = tinyConfiguration({ architecture: 'bitnet', activation: 'relu-squared' });
+  const write = async (type: GgufType): Promise<{ path: string; parameters: ParameterBuffer }> => {
+    const path = join(scratch, `${type}.gguf`);
+    const parameters = tinyParameters(configuration);
+    const model = { name: type, configuration, tensors: tensorsInMemory(parameters), tokenizer: tokenizerFolder };
+    await writeGgufModel(path, model, encodingOf(type, { type, embedding: 'f32' }));
+    return { path, parameters };
+  };
+
+  it.each(['i2_s', 'q2_0', 'tq2_0', 'tq1_0'] as const)('%s: is a base with the same codes and scales', async (type) => {
+    const { path, parameters } = await write(type);
+    expect(await modelConfiguration(path)).toMatchObject({ ternary: true, activation: 'relu-squared' });
+    const model = await openModel(path);
+    expect(model.weights.ternary).toBe('codes');
+    for (const specification of parameterSpecifications(configuration)) {
+      const { name, size, ternary } = specification;
+      const found = new Float32Array(size);
+      await model.read(specification, found);
+      const wanted = parameters.view(name);
+      if (!ternary) {
+        expect(found, name).toEqual(wanted);
+        continue;
+      }
+      const [own, original] = [found, wanted].map((each) =>
+        quantiseMatrix(each, specification.shape, plainQuantisation),
+      );
+      expect(own!.values, name).toEqual(original!.values);
+      expect(Math.abs(own!.scales[0]! / original!.scales[0]! - 1), name).toBeLessThan(1e-6);
+    }
+    await model.close();
+  });
+
+  it('whose blocks have scales of their own is refused', async () => {
+    const { path } = await write('q2_0');
+    const file = await openGguf(path);
+    const matrix = await file.readBytes('blk.1.attn_q.weight');
+    await file.close();
+    const bytes = readFileSync(path);
+    const at = bytes.indexOf(matrix);
+    expect(at).toBeGreaterThan(0);
+    // The scale of the first block of a row: it was 1.
+    bytes.writeUInt16LE(0x3800, at);
+    writeFileSync(path, bytes);
+    await expect(loadParameters(path, configuration)).rejects.toMatchObject({
+      code: 'unsupported',
+      id: 'gguf.several-scales',
+    });
   });
 });
 

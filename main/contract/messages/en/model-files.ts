@@ -395,6 +395,11 @@ export const modelFiles = {
     reason: 'A teacher is a model in higher precision, from which a ternary student learns.',
     remedy: 'Choose the model that this one was made from.',
   }),
+  'gguf.several-scales': ({ path, name }: { path: string; name: string }): Sentences => ({
+    message: `The ternary matrix ${name} in ${path} has several scales.`,
+    reason: 'A BitNet has one for each matrix; its weights were rounded by another program.',
+    remedy: 'Choose the published file, or the model that this one was made from.',
+  }),
   'gguf.metadata-not-writable': ({ path, problem }: { path: string; problem: string }): Sentences => ({
     message: `The metadata of ${path} can't be written.`,
     reason: problem,
