@@ -1,4 +1,4 @@
-/** "It loses nothing", in small: thirty kills in a row. `npm run bench -- faults` goes on for hours. */
+/** "It loses nothing", in small: some kills in a row. `npm run bench -- faults` goes on for hours. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -14,7 +14,7 @@ afterAll(() => rmSync(failures, { recursive: true }));
 
 /** Another seed finds other things: `TRITSMITH_FUZZ_SEED=7 npx vitest run bench/fuzz.test.ts`. */
 const seed = Number(process.env['TRITSMITH_FUZZ_SEED'] ?? 20_261_122);
-const inputs = 700;
+const inputs = 400;
 
 describe(`every parser, up to ${inputs} damaged inputs of seed ${seed}`, () => {
   it.each(fuzzTargets.map(({ name, share = 1 }) => [name, Math.ceil(inputs * share)] as const))(
