@@ -108,7 +108,8 @@ export class ShardedSteps<Batch> implements Steps {
       (stretch) => this.#tree.addLast(last, stretch, rounding),
       this.#travelsHalved(),
     );
-    await compute(own.at(-1)!, last, exchange.final);
+    // Alone there is nothing to send early, and a graphics card is not asked for gradients layer by layer.
+    await compute(own.at(-1)!, last, collective.size === 1 ? undefined : exchange.final);
     const ended = performance.now();
     await exchange.end();
     this.#gradients = this.#tree.end(last);
