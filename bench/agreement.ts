@@ -38,7 +38,7 @@ export interface AgreementReport {
 async function unroundedCopy(path: string): Promise<string | null> {
   const file = await openGguf(path);
   try {
-    const ternary = (type: string): boolean => ['I2_S', 'Q2_0', 'TQ1_0', 'TQ2_0'].includes(type);
+    const ternary = (type: string): boolean => ['I2_S', 'Q2_0', 'TQ1_0', 'TQ2_0', 'T3_4'].includes(type);
     if (![...file.tensors.values()].some(({ type }) => ternary(type))) return null;
     const tensors: GgufTensorToWrite[] = [];
     for (const [name, { type, shape }] of file.tensors) {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- inference (--model <gguf> | --shape 124m|729m|0.6b) [--threads 1,2] [--peer llama.cpp] [--rounds 5] [--layout auto|2bit|1.6bit]
+ * `npm run bench -- inference (--model <gguf> | --shape 124m|729m|0.6b) [--threads 1,2] [--peer llama.cpp] [--rounds 5] [--layout auto|2bit|1.6bit|1.25bit]
  * [--page] [--json]`: prefill of 128 and 512 tokens, decode of 64 (from nothing, and after 128), load time, memory. Every engine runs in its own process; rounds are interleaved, and the
  * median is taken. `--page` writes the table into docs/results.md.
  */

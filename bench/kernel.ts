@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- kernel [--threads 1,2] [--json]`: the ternary product for one token (GEMV) against the measured memory bandwidth, and for many
- * (GEMM) against the integer peak, for every kernel of this processor and both layouts.
+ * (GEMM) against the integer peak, for every kernel of this processor and its layouts, with the time of each beside that of 2 bits.
  */
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -10,7 +10,7 @@ import { loadNote, table } from './table.ts';
 
 export interface KernelRun {
   kernel: KernelName;
-  layout: '2bit' | '1.6bit';
+  layout: (typeof layouts)[number];
   threads: number;
   rows: number;
   columns: number;
@@ -19,7 +19,11 @@ export interface KernelRun {
   multiplyAddsPerSecond: number;
   shareOfBandwidth: number;
   shareOfIntegerPeak: number;
+  /** How many times as fast as with 2 bits a weight. */
+  against2Bit: number;
 }
+
+const layouts = ['2bit', '1.6bit', '1.25bit'] as const;
 
 const shapes = [
   // Larger than the caches, so that one token has to stream it from memory.
@@ -33,12 +37,16 @@ export function measureKernels(threadCounts: number[], rounds: number): KernelRu
   const runs: KernelRun[] = [];
   for (const { rows, columns, tokens: tokenCounts } of shapes) {
     const weights = new Int8Array(rows * columns);
-    for (let i = 0; i < weights.length; i++) weights[i] = ((Math.imul(i, 2654435761) >>> 13) % 3) - 1;
+    // One of each four is 0, as 1.25 bits need it.
+    for (let four = 0; four < weights.length; four += 4) {
+      const bits = Math.imul(four + 1, 2654435761) >>> 20;
+      for (let i = 0; i < 4; i++) weights[four + i] = i === (bits & 3) ? 0 : (bits >>> (2 + i)) & 1 ? 1 : -1;
+    }
     for (const kernel of availableKernels())
-      for (const layout of ['2bit', '1.6bit'] as const)
+      for (const layout of layouts)
         for (const threads of threadCounts) {
-          // Other tables decode five trits in plain code: correct, and never chosen.
-          if (layout === '1.6bit' && kernel !== 'avx512-vnni') continue;
+          // Other tables decode these in plain code: correct, and never chosen.
+          if (layout !== '2bit' && kernel !== 'avx512-vnni') continue;
           if (kernel === 'portable' && rows > 10_000) continue;
           const matrix = new TernaryMatrix(weights, { rows, columns, kernel, layout, threads });
           for (const tokens of tokenCounts) {
@@ -53,6 +61,15 @@ export function measureKernels(threadCounts: number[], rounds: number): KernelRu
             }
             const time = median(seconds);
             const products = (rows * columns * tokens) / time;
+            const twoBit = runs.find(
+              (run) =>
+                run.kernel === kernel &&
+                run.layout === '2bit' &&
+                run.threads === threads &&
+                run.rows === rows &&
+                run.columns === columns &&
+                run.tokens === tokens,
+            );
             runs.push({
               kernel,
               layout,
@@ -65,6 +82,7 @@ export function measureKernels(threadCounts: number[], rounds: number): KernelRu
               shareOfBandwidth: matrix.bytes / time / limits.memoryBandwidthBytesPerSecond,
               shareOfIntegerPeak:
                 limits.integerMultiplyAddsPerSecond === 0 ? 0 : products / limits.integerMultiplyAddsPerSecond,
+              against2Bit: twoBit === undefined ? 1 : products / twoBit.multiplyAddsPerSecond,
             });
           }
         }
@@ -88,7 +106,7 @@ export function run(args: string[]): Promise<void> {
   }
   const percent = (share: number) => (share === 0 ? '' : `${(share * 100).toFixed(0)} %`);
   const rows = [
-    ['kernel', 'layout', 'threads', 'matrix', 'tokens', 'GB/s', 'of bandwidth', 'GMAC/s', 'of integer peak'],
+    ['kernel', 'layout', 'threads', 'matrix', 'tokens', 'GB/s', 'of bandwidth', 'GMAC/s', 'of integer peak', 'times as fast as 2bit'],
     ...runs.map((r) => [
       r.kernel,
       r.layout,
@@ -99,6 +117,7 @@ export function run(args: string[]): Promise<void> {
       percent(r.tokens === 1 ? r.shareOfBandwidth : 0),
       (r.multiplyAddsPerSecond / 1e9).toFixed(1),
       percent(r.tokens === 1 ? 0 : r.shareOfIntegerPeak),
+      r.against2Bit.toFixed(2),
     ]),
   ];
   process.stdout.write(

@@ -50,9 +50,10 @@ export interface TernarySettings {
   share?: number;
   /**
    * Of every `of` (4 or 8) consecutive weights the `keep` largest stay, of equal ones the first; the others are 0, and count for the scale as all do. `mask` has a byte
-   * for each group, bit i for its weight i; it is read for `maskFlips` and written.
+   * for each group, bit i for its weight i; it is read for `maskFlips` and written. `exact` (3 of 4, absmean): those that stay become their sign, 0 counting as
+   * positive, and the scale is the mean of what stays (docs/method.md, 2.7).
    */
-  sparsity?: { keep: number; of: number; mask: Uint8Array };
+  sparsity?: { keep: number; of: number; mask: Uint8Array; exact?: boolean };
 }
 
 export interface ProductShape {

@@ -89,7 +89,53 @@ const cases = {
   },
 };
 
+/** Sets one of each four weights to 0, and the others to -1 or 1 where they are 0. */
+function exactlyThree(weights: Int8Array, next: () => number): void {
+  for (let four = 0; four < weights.length; four += 4) {
+    const zero = Math.floor(next() * 4);
+    for (let i = 0; i < 4; i += 1) {
+      const at = four + i;
+      if (i === zero) weights[at] = 0;
+      else if (weights[at] === 0) weights[at] = next() < 0.5 ? -1 : 1;
+    }
+  }
+}
+
 describe.each(availableKernels())('%s', (kernel) => {
+  it('equals the scalar definition exactly with 1.25-bit weights, whatever their scales', () => {
+    for (const [name, fill] of Object.entries(cases))
+      for (const [rows, columns, groups] of [
+        [1, 4, 1],
+        [3, 60, 1],
+        [32, 64, 1],
+        [33, 68, 1],
+        [65, 1000, 1],
+        [100, 1536, 1],
+        [70, 576, 9],
+        [100, 1536, 24],
+        [40, 1536, 6],
+        // Groups that are no whole chunks lie in 2 bits.
+        [33, 96, 3],
+        [5, 16384, 1],
+      ] as const)
+        for (const tokens of [1, 2, 4, 7, 12, 13, 25]) {
+          const weights = new Int8Array(rows * columns);
+          const x = new Float32Array(tokens * columns);
+          const next = random(rows * columns + tokens);
+          fill(next, weights, x);
+          exactlyThree(weights, next);
+          const scales = new Float32Array(rows * groups).map(() => 0.01 + next());
+          const threads = tokens % 2 === 0 ? 2 : 1;
+          const matrix = new TernaryMatrix(weights, { rows, columns, scales, kernel, layout: '1.25bit', threads });
+          const y = new Float32Array(tokens * rows).fill(NaN);
+          matrix.multiply(x, y, tokens);
+          const expected = byDefinition(weights, rows, columns, scales, x, tokens);
+          const at = y.findIndex((v, i) => v !== expected[i]);
+          if (at >= 0)
+            expect({ name, rows, columns, groups, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
+        }
+  });
+
   it.each(['2bit', '1.6bit'] as const)('equals the scalar definition exactly with %s weights', (layout) => {
     for (const [name, fill] of Object.entries(cases))
       for (const [rows, columns] of shapes)
@@ -198,9 +244,19 @@ it('refuses scales that do not fit', () => {
   for (const count of [1, 6, 8, 16, 24]) expect(() => make(new Float32Array(count))).toThrow(RangeError);
 });
 
-it('packs into 2 and 1.6 bits per weight', () => {
-  const weights = new Int8Array(64 * 1280);
-  const bytes = (layout: '2bit' | '1.6bit') => new TernaryMatrix(weights, { rows: 64, columns: 1280, layout }).bytes;
+it('refuses 1.25 bits for other weights than exactly three of four', () => {
+  const make = (weights: number[], columns: number) =>
+    new TernaryMatrix(Int8Array.from(weights), { rows: 2, columns, layout: '1.25bit' });
+  expect(() => make([1, 1, 0, 1, -1, 0, 1, 1], 4)).not.toThrow();
+  expect(() => make([1, 1, 1, 1, -1, 0, 1, 1], 4)).toThrow(RangeError);
+  expect(() => make([1, 0, 0, 1, -1, 0, 1, 1], 4)).toThrow(RangeError);
+  expect(() => make([1, 0, 1, 1], 2)).toThrow(RangeError);
+});
+
+it('packs into 2, 1.6 and 1.25 bits per weight', () => {
+  const weights = new Int8Array(64 * 1280).map((_, at) => (at % 4 === 0 ? 0 : 1));
+  const bytes = (layout: '2bit' | '1.6bit' | '1.25bit') => new TernaryMatrix(weights, { rows: 64, columns: 1280, layout }).bytes;
   expect(bytes('2bit')).toBe((64 * 1280) / 4);
   expect(bytes('1.6bit')).toBe((64 * 1280) / 5);
+  expect(bytes('1.25bit')).toBe((64 * 1280 * 5) / 32);
 });

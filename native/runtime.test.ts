@@ -5,7 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeStudent } from './golden/student-files.ts';
 import { prompt, students, writeStudents } from './golden/students.ts';
-import { availableKernels, type Conversation, loadModel, StudentError, type LoadOptions } from './runtime.ts';
+import {
+  availableKernels,
+  type Conversation,
+  type LayoutName,
+  loadModel,
+  StudentError,
+  type LoadOptions,
+} from './runtime.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tritsmith-runtime-'));
 const path = (name: string) => join(folder, `${name}.gguf`);
@@ -69,6 +76,29 @@ describe.each(Object.keys(students))('%s', (name) => {
       model.close();
     }
   });
+});
+
+it.each(availableKernels())('T3_4 gives the bits of I2_S with %s, however the weights lie in memory', (kernel) => {
+  const { shape, file } = students['llama-all-own']!;
+  const narrow = { ...shape, width: 92, ffn: 132, headDim: 24 };
+  const run = (weights: 'i2_s' | 't3_4', layout: LayoutName) => {
+    const own = path(`${weights}-${kernel}`);
+    writeStudent(own, narrow, { ...file, weights, threeOfFour: true });
+    const model = loadModel(own, { ...exact, kernel, layout });
+    const logits = model.logits(prompt);
+    const decoded = (model.prefill(Int32Array.of(3)), model.lastLogits());
+    const { layout: found } = model.info;
+    model.close();
+    return { bytes: Buffer.concat([bytesOf(logits), bytesOf(decoded)]), found };
+  };
+  const wanted = run('i2_s', '2bit');
+  for (const layout of ['auto', '2bit', '1.6bit', '1.25bit'] as const) {
+    const { bytes, found } = run('t3_4', layout);
+    expect(bytes.equals(wanted.bytes)).toBe(true);
+    if (layout !== 'auto') expect(found).toBe(layout);
+  }
+  // Weights of which any may be 0 don't lie so.
+  expect(run('i2_s', '1.25bit').found).not.toBe('1.25bit');
 });
 
 it.each(availableKernels())('Q2_0 gives the bits of I2_S with %s, as the integers are the same', (kernel) => {

@@ -1,13 +1,13 @@
 /**
- * The student's runtime: loads a GGUF file (docs/formats.md; I2_S, Q2_0, TQ2_0 and TQ1_0, dense tensors) and runs it on the CPU. Calls are synchronous and
+ * The student's runtime: loads a GGUF file (docs/formats.md; I2_S, T3_4, Q2_0, TQ2_0 and TQ1_0, dense tensors) and runs it on the CPU. Calls are synchronous and
  * meant for a worker process; `generate` gives the event loop a turn after every token, so that it can be cancelled.
  */
 import { addon } from './addon.ts';
 
 export type KernelName = 'avx512-vnni' | 'avx-vnni' | 'avx2' | 'neon-dot' | 'portable';
 
-/** How ternary weights lie in memory: `auto` takes what is fastest on this processor. */
-export type LayoutName = 'auto' | '2bit' | '1.6bit';
+/** How ternary weights lie in memory: `auto` takes what is fastest on this processor. `1.25bit` is for weights of which exactly three of four are not 0. */
+export type LayoutName = 'auto' | '2bit' | '1.6bit' | '1.25bit';
 
 export interface LoadOptions {
   /** Threads of the model's own pool; they sleep while nothing is asked. Default 1. */
@@ -27,7 +27,7 @@ export interface LoadOptions {
 export interface ModelInformation {
   architecture: string;
   kernel: KernelName;
-  layout: '2bit' | '1.6bit';
+  layout: '2bit' | '1.6bit' | '1.25bit';
   threads: number;
   vocabularySize: number;
   hiddenSize: number;

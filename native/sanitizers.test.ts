@@ -122,6 +122,10 @@ describe.skipIf(!canSanitise())('with ASan and UBSan', () => {
       [small, { ...file, weights: 'q4_0', table: 'q4_0' }],
       [small, { ...file, weights: 'q2_0' }],
       [
+        { ...small, width: 100, ffn: 76, headDim: 50 },
+        { ...file, weights: 't3_4' },
+      ],
+      [
         { ...small, width: 50, ffn: 70 },
         { ...file, subln: 'all' },
       ],

@@ -362,6 +362,59 @@ describe('quantiseTernary with n of m', () => {
     expect(soft.map((value) => value + 0)).toEqual(out.map((value) => value + 0));
   });
 
+  it('exactly three of four: signs of the largest, the size their mean, and what changed by the codes before', () => {
+    const weights = values(65_544, 5);
+    weights.set([0.5, -0, 0.1, -0.2, 0, 0, 0, 0, -0.3, 0.3, 0.3, -0.3]);
+    const kept = { keep: 3, of: 4, exact: true };
+    const mask = new Uint8Array(weights.length / 4);
+    const out = new Float32Array(weights.length);
+    const expected = new Float32Array(weights.length);
+    let sum = 0;
+    for (let four = 0; four < weights.length; four += 4) {
+      const bits = bitsOf(weights.subarray(four, four + 4), 3);
+      for (let i = 0; i < 4; i += 1) {
+        if (((bits >> i) & 1) === 0) continue;
+        sum += Math.abs(weights[four + i]!);
+        expected[four + i] = weights[four + i]! < 0 ? -1 : 1;
+      }
+    }
+    // Of equal ones the first stay, and a kept 0 is positive.
+    expect([...expected.subarray(0, 12)]).toEqual([1, 0, 1, -1, 1, 1, 1, 0, -1, 1, 1, 0]);
+    native.setThreads(2);
+    const found = native.quantiseTernary(weights, out, { sparsity: { ...kept, mask } });
+    native.setThreads(1);
+    expect(out).toEqual(expected);
+    const delta = sum / ((weights.length / 4) * 3);
+    expect(Math.abs(found.delta / delta - 1)).toBeLessThan(1e-7);
+    const zeros = weights.length / 4;
+    const positives = expected.filter((value) => value > 0).length;
+    const flips = weights.length - zeros;
+    expect(found).toMatchObject({ zeros, positives, flips, masked: zeros, maskFlips: flips });
+    // Annealed weights near 0 keep their code: nothing flips, whatever the share.
+    const annealed = native.quantiseTernary(weights, out, { sparsity: { ...kept, mask }, share: 0.25 });
+    expect(annealed).toMatchObject({ flips: 0, maskFlips: 0 });
+    out.forEach((value, at) => {
+      const ratio = weights[at]! / found.delta;
+      expect(Math.abs(value - (ratio + 0.25 * (expected[at]! - ratio)))).toBeLessThan(1e-5);
+    });
+    const moved = weights.slice();
+    // Another one of the first four is left out, and a sign changes.
+    moved.set([0.5, 0.3, 0.1, 0.2]);
+    const after = native.quantiseTernary(moved, out, { sparsity: { ...kept, mask }, share: 0.5 });
+    expect(after).toMatchObject({ flips: 3, maskFlips: 2 });
+    const rows = { scales: new Float32Array(4), sparsity: { ...kept, mask: new Uint8Array(4) } };
+    native.quantiseTernary(
+      Float32Array.of(3, 2, 1, 0, 1, 1, 1, 4, 0, 0, 0, 0, -6, 3, 0, 0),
+      new Float32Array(16),
+      rows,
+    );
+    expect([...rows.scales]).toEqual([2, 2, Math.fround(1.0013580322265625e-5), 3]);
+    const wrong = (settings: object) =>
+      native.quantiseTernary(weights, out, { sparsity: { ...kept, mask }, ...settings });
+    expect(() => wrong({ scale: 'absmedian' })).toThrow(RangeError);
+    expect(() => wrong({ sparsity: { ...kept, keep: 2, mask } })).toThrow(RangeError);
+  });
+
   it('refuses groups that do not fit', () => {
     const twelve = new Float32Array(12);
     const make = (keep: number, of: number, bytes: number, scales = 1) =>

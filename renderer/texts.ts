@@ -519,6 +519,10 @@ export const texts = {
         name: 'GGUF, TQ1_0',
         text: 'The smallest: 1.7 bits per weight. Runs where TQ2_0 does, slower.',
       },
+      t3_4: {
+        name: 'GGUF, T3_4',
+        text: 'For Tritsmith alone: 1.25 bits per weight, for students of which exactly three of four weights are not 0.',
+      },
       hf: {
         name: 'Hugging Face folder',
         text: 'Packed weights with tokenizer and model card, for transformers in Python.',
@@ -1111,22 +1115,22 @@ export const texts = {
         'quantisation.weights.group': {
           name: 'Weights that share a size',
           effect:
-            'A matrix (“tensor”), a row of it (“row”), or so many columns of a row, a multiple of 64. Rows and columns fit Q2_0 and ONNX, but neither I2_S nor a Hugging Face folder.',
+            'A matrix (“tensor”), a row of it (“row”), or so many columns of a row, a multiple of 64. Rows and columns fit Q2_0, T3_4 and ONNX, but neither I2_S nor a Hugging Face folder.',
         },
         'quantisation.weights.sparsity': {
           name: 'Zeros by rule',
           effect:
-            'Of so many weights in a row only the largest are kept: “6:8” six of eight. Files do not get smaller or faster by it; 6:8 changes little, 2:4 costs accuracy.',
+            'Of so many weights in a row only the largest are kept: “6:8” six of eight. Files do not get smaller or faster by it; 6:8 changes little, 2:4 costs accuracy. “exactly-3:4” leaves out one of each four and makes the others −1 or +1, so Tritsmith’s own type T3_4 holds them in 1.25 bits, 1.6 times smaller than I2_S; it needs codes that are hard from the start.',
         },
         'quantisation.activations.hadamard': {
           name: 'Spread out what stands out',
           effect:
-            'What enters two of the seven matrices is mixed by a Hadamard matrix before it is rounded, so that no channel stands out (BitNet v2). It is meant for inputs of 4 bits; with few steps it costs some points of accuracy. Only I2_S for Tritsmith and ONNX hold it.',
+            'What enters two of the seven matrices is mixed by a Hadamard matrix before it is rounded, so that no channel stands out (BitNet v2). It is meant for inputs of 4 bits; with few steps it costs some points of accuracy. Only I2_S and T3_4 for Tritsmith and ONNX hold it.',
         },
         'quantisation.activations.bits': {
           name: 'Bits of inputs',
           effect:
-            '8, or 4 as in BitNet v2: costs a little accuracy and makes nothing faster or smaller here; it is for processors that multiply numbers of 4 bits. Only I2_S for Tritsmith and ONNX hold it.',
+            '8, or 4 as in BitNet v2: costs a little accuracy and makes nothing faster or smaller here; it is for processors that multiply numbers of 4 bits. Only I2_S and T3_4 for Tritsmith and ONNX hold it.',
         },
         'quantisation.activations.eightBitShare': {
           name: 'First with 8 bits',

@@ -7,21 +7,22 @@ import { message, type Message } from './messages/message.ts';
 import { activationsOf, type Activations, type Quantisation } from './quantisation.ts';
 import type { ExportType } from './recipe.ts';
 
-/** Columns of a row that share a scale in a file; `matrix`: there is one scale for all weights. */
-export const scalesInFiles: Readonly<Partial<Record<ExportType, 'matrix' | number>>> = {
+/** Columns of a row that share a scale in a file; `matrix`: there is one scale for all weights; `any`: it has room for any. */
+export const scalesInFiles: Readonly<Partial<Record<ExportType, 'matrix' | 'any' | number>>> = {
   i2_s: 'matrix',
   q2_0: 64,
   tq2_0: 256,
   tq1_0: 256,
+  t3_4: 'any',
   hf: 'matrix',
   onnx: 16,
 };
 
 /**
- * Types whose files hold turned inputs and inputs of 4 bits: ONNX, whose graph says what is computed, and I2_S as a file for Tritsmith alone, under an
- * architecture of its own that other programs refuse. A Hugging Face folder and the types of llama.cpp have no word for either.
+ * Types whose files hold turned inputs and inputs of 4 bits: ONNX, whose graph says what is computed, and as files for Tritsmith alone, under an
+ * architecture of its own that other programs refuse, I2_S and T3_4. A Hugging Face folder and the types of llama.cpp have no word for either.
  */
-const holdActivations: readonly ExportType[] = ['i2_s', 'onnx'];
+const holdActivations: readonly ExportType[] = ['i2_s', 't3_4', 'onnx'];
 
 /** Whether inputs are turned or have 4 bits. */
 export function hasOwnActivations({ activations }: { readonly activations?: Activations }): boolean {
@@ -33,12 +34,14 @@ export function quantisationObstacle(type: ExportType, quantisation: Quantisatio
   const held = scalesInFiles[type];
   const { group } = quantisation.weights;
   if (held === undefined) return null;
+  // Five bits are the 32 patterns of four weights that have one 0.
+  if (type === 't3_4' && quantisation.weights.sparsity !== 'exactly-3:4') return message('export.three-of-four');
   if (hasOwnActivations(quantisation)) {
     if (!holdActivations.includes(type)) return message('export.activations', { type, ...activationsOf(quantisation) });
     // A file for Tritsmith alone has room for any scales.
     if (type === 'i2_s') return null;
   }
-  if (group === 'tensor') return null;
+  if (group === 'tensor' || held === 'any') return null;
   if (held === 'matrix') return message('export.one-scale', { type, group });
   if (group === 'row' || group % held === 0) return null;
   return message('export.scale-blocks', { type, group, block: held });

@@ -4,6 +4,9 @@ import { z } from 'zod';
 export const scaleFormula = z.enum(['absmean', 'absmedian', 'deviation', 'row-levels']);
 export type ScaleFormula = z.infer<typeof scaleFormula>;
 
+const sparsity = z.enum(['6:8', '3:4', '2:4', 'exactly-3:4']);
+export type Sparsity = z.infer<typeof sparsity>;
+
 /** What a person sets; what is absent is as in BitNet b1.58: absmean, one scale a matrix. */
 export const quantisationSettings = z.object({
   weights: z
@@ -15,8 +18,11 @@ export const quantisationSettings = z.object({
       scale: scaleFormula.optional(),
       /** Weights that share a scale: a matrix, a row of it, or so many consecutive columns of a row. Files hold blocks of 64. */
       group: z.union([z.enum(['tensor', 'row']), z.int().min(64).max(65_536).multipleOf(64)]).optional(),
-      /** Of so many consecutive weights of a row only the largest are not 0 (Sparse-BitNet): `6:8` keeps six of eight. Absent: any may be. */
-      sparsity: z.enum(['6:8', '3:4', '2:4']).optional(),
+      /**
+       * Of so many consecutive weights of a row only the largest are not 0 (Sparse-BitNet): `6:8` keeps six of eight. `exactly-3:4` (Sherry): of each four the
+       * three largest become their sign, so exactly one is 0. Absent: any may be.
+       */
+      sparsity: sparsity.optional(),
     })
     .optional(),
   /** What enters the matrices (BitNet v2). */
@@ -38,7 +44,7 @@ export interface Quantisation {
   readonly weights: {
     readonly scale: ScaleFormula;
     readonly group: 'tensor' | 'row' | number;
-    readonly sparsity?: '6:8' | '3:4' | '2:4';
+    readonly sparsity?: Sparsity;
   };
   /** Absent: as in BitNet b1.58, 8 bits and nothing turned. */
   readonly activations?: Activations;
@@ -79,8 +85,9 @@ export function inEightBits(quantisation: Quantisation): Quantisation {
   return withActivations(quantisation, { ...activationsOf(quantisation), bits: 8 });
 }
 
-/** The two numbers of a sparsity: `keep` of `of` weights. */
-export function keptOf(sparsity: NonNullable<Quantisation['weights']['sparsity']>): { keep: number; of: number } {
-  const [keep, of] = sparsity.split(':').map(Number);
-  return { keep: keep!, of: of! };
+/** The two numbers of a sparsity: `keep` of `of` weights; `exact`: exactly so many, none of those that are kept is 0. */
+export function keptOf(sparsity: Sparsity): { keep: number; of: number; exact: boolean } {
+  const exact = sparsity === 'exactly-3:4';
+  const [keep, of] = (exact ? '3:4' : sparsity).split(':').map(Number);
+  return { keep: keep!, of: of!, exact };
 }

@@ -188,15 +188,15 @@ export const keepBestSettings = z.object({
 export type KeepBestSettings = z.infer<typeof keepBestSettings>;
 
 /**
- * Type of an exported file (docs/exports.md). From the student: `i2_s` (bitnet.cpp), `q2_0`, `tq2_0` and `tq1_0` (llama.cpp), `hf` (a Hugging Face
+ * Type of an exported file (docs/exports.md). From the student: `i2_s` (bitnet.cpp), `q2_0`, `tq2_0` and `tq1_0` (llama.cpp), `t3_4` (Tritsmith, of students with exactly three of four weights), `hf` (a Hugging Face
  * folder), `onnx`. From the fine-tuned teacher: `f16`, and for comparison `q8_0` and `q4_0`.
  */
-export const exportType = z.enum(['i2_s', 'q2_0', 'tq2_0', 'tq1_0', 'hf', 'onnx', 'f16', 'q8_0', 'q4_0']);
+export const exportType = z.enum(['i2_s', 'q2_0', 'tq2_0', 'tq1_0', 't3_4', 'hf', 'onnx', 'f16', 'q8_0', 'q4_0']);
 export type ExportType = z.infer<typeof exportType>;
 
 /** Whether our native runtime executes an export of this type, so that it answers and is measured. */
 export function runsInRuntime({ type }: { readonly type: string }): boolean {
-  return ['i2_s', 'q2_0', 'tq2_0', 'tq1_0', 'f16', 'q8_0'].includes(type);
+  return ['i2_s', 'q2_0', 'tq2_0', 'tq1_0', 't3_4', 'f16', 'q8_0'].includes(type);
 }
 
 /** How embedding and head are stored in a GGUF file; the other formats keep them in F16 or F32. */

@@ -189,13 +189,15 @@ export function hadamardBlock(
 const leastHadamardBlock = 16;
 
 /**
- * @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups, the formula of the scale has groups of its own, or a Hadamard
- * matrix has too little to turn
+ * @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups, the formula of the scale has groups of its own or is not that of a
+ * sparsity, or a Hadamard matrix has too little to turn
  */
 export function assertQuantisable(configuration: ModelConfiguration): void {
   const { scale, group, sparsity } = configuration.quantisation.weights;
   const own = scale === 'deviation' ? 'tensor' : scale === 'row-levels' ? 'row' : null;
   if (own !== null && group !== own) throw new TritsmithError('bad-input', 'quantisation.formula', { scale, own });
+  if (sparsity && keptOf(sparsity).exact && scale !== 'absmean')
+    throw new TritsmithError('bad-input', 'quantisation.exact-scale', { scale });
   for (const projection of projections) {
     const [, columns] = projectionShape(configuration, projection);
     if (typeof group === 'number' && columns % group !== 0)

@@ -13,7 +13,7 @@ import { type ParameterSpecification, parameterSpecifications } from './paramete
 import { unpermuteRotaryRows } from './rotary-rows.ts';
 import { latentsOfCodes } from './ternary-codes.ts';
 
-const ternaryTypes = ['I2_S', 'TQ1_0', 'TQ2_0', 'Q2_0'];
+const ternaryTypes = ['I2_S', 'TQ1_0', 'TQ2_0', 'Q2_0', 'T3_4'];
 const floatTypes = ['F32', 'F16', 'BF16'];
 /** Matrices that hold several projections, rows one below the other (`phi3`), by the module of a checkpoint that holds the same. */
 const fusedNames: Readonly<Record<string, string>> = { qkv_proj: 'attn_qkv', gate_up_proj: 'ffn_up' };

@@ -1,7 +1,7 @@
 /** The ternary weights of a network: made of its latent weights, in the layouts that the layers' graphs are fed. */
 import { native } from '../../native/index.ts';
 import type { ElementBuffer } from '../graph/backend.ts';
-import { keptOf, type Quantisation, type ScaleFormula } from '../contract/quantisation.ts';
+import { keptOf, type Quantisation, type ScaleFormula, type Sparsity } from '../contract/quantisation.ts';
 import { type ModelConfiguration, type Projection, scaleShape } from './configuration.ts';
 import { deltaName, transposedName } from './decoder-layer.ts';
 import { ParameterBuffer, type ParameterSpecification } from './parameters.ts';
@@ -29,12 +29,9 @@ function scalesFor(quantisation: Quantisation, shape: readonly number[]): Float3
 }
 
 /** What `native.quantiseTernary` takes of an n:m rule, with a mask that keeps nothing yet. */
-function maskFor(
-  sparsity: NonNullable<Quantisation['weights']['sparsity']>,
-  weights: number,
-): { keep: number; of: number; mask: Uint8Array } {
-  const { keep, of } = keptOf(sparsity);
-  return { keep, of, mask: new Uint8Array(weights / of) };
+function maskFor(sparsity: Sparsity, weights: number): { keep: number; of: number; exact: boolean; mask: Uint8Array } {
+  const kept = keptOf(sparsity);
+  return { ...kept, mask: new Uint8Array(weights / kept.of) };
 }
 
 /** A matrix `[O, K]` as a student computes with it: values in {-1, 0, 1}, and the scales in the order of `scaleShape`. */

@@ -1,7 +1,7 @@
 /** The models that a recipe names: which folder or file, which shape, which tokenizer. */
 import { TritsmithError } from '../contract/errors.ts';
 import type { JobKind } from '../contract/jobs.ts';
-import { activationsOf, inEightBits, quantisationOf } from '../contract/quantisation.ts';
+import { activationsOf, inEightBits, keptOf, quantisationOf } from '../contract/quantisation.ts';
 import type { OptimiserSettings, Recipe } from '../contract/recipe.ts';
 import { readLayerCut } from '../experiment/cut.ts';
 import { modelFolder, teacherFolder } from '../experiment/folder.ts';
@@ -99,6 +99,7 @@ export async function studentConfiguration(recipe: Recipe, folder?: string): Pro
   };
   assertQuantisable(student);
   assertCalibrates(recipe, student);
+  assertHardens(recipe, student);
   return student;
 }
 
@@ -115,6 +116,13 @@ function assertCalibrates({ calibrate }: Recipe, { quantisation }: ModelConfigur
     throw new TritsmithError('bad-input', 'recipe.calibrate-hadamard', { method: calibrate.method });
   if (calibrate && (scale !== 'absmean' || sparsity !== undefined))
     throw new TritsmithError('bad-input', 'recipe.calibrate-quantisation', { method: calibrate.method });
+}
+
+/** @throws TritsmithError `bad-input` where codes that are signs would be softened */
+function assertHardens({ reconstruct, pretrain, distil }: Recipe, { quantisation }: ModelConfiguration): void {
+  const { sparsity } = quantisation.weights;
+  const soft = [reconstruct, pretrain, distil].some((stage) => (stage?.soften ?? 0) > 0);
+  if (soft && sparsity && keptOf(sparsity).exact) throw new TritsmithError('bad-input', 'recipe.exact-soften');
 }
 
 /** Shape of the BitNet-SFT baseline: the base with the student's layers, ternary, nothing else. */

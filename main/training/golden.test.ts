@@ -195,6 +195,7 @@ describe('models: hidden states, loss and every gradient equal PyTorch in float6
     ['row', { weights: { scale: 'absmean', group: 'row' } }],
     ['columns', { weights: { scale: 'absmedian', group: 16 } }],
     ['sparse', { weights: { scale: 'absmean', group: 'tensor', sparsity: '2:4' } }],
+    ['exactly', { weights: { scale: 'absmean', group: 'tensor', sparsity: 'exactly-3:4' } }],
     ['hadamard', { ...plainQuantisation, activations: { hadamard: true, bits: 8 } }],
     ['four-bits', { ...plainQuantisation, activations: { hadamard: true, bits: 4 } }],
   ])('qwen3, quantised otherwise: %s', async (name, quantisation) => {

@@ -55,16 +55,24 @@ size_t tablesToCheck(const Kernels* out[6]) {
 int checkProducts(size_t rows, size_t columns, size_t tokens, size_t groups, int bits, std::mt19937& random) {
   std::vector<uint8_t> codes(rows * columns);
   for (uint8_t& code : codes) code = static_cast<uint8_t>(random() % 3);
+  std::vector<uint8_t> sparse = codes;
+  if (columns % 4 == 0)
+    for (size_t four = 0; four < sparse.size(); four += 4) {
+      for (size_t i = 0; i < 4; i++) sparse[four + i] = static_cast<uint8_t>(random() % 2 * 2);
+      sparse[four + random() % 4] = 1;
+    }
   std::vector<float> x(tokens * columns);
   for (float& v : x) v = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 300.0f;
   std::vector<float> deltas(rows * groups);
   for (float& delta : deltas) delta = static_cast<float>(1 + random() % 1000) / 500.0f;
-  const Source source{codes.data(), columns};
   const Kernels* tables[6];
   const size_t count = tablesToCheck(tables);
   int wrong = 0;
   for (size_t i = 0; i < count; i++)
-    for (const Layout layout : {Layout::twoBit, Layout::fiveTrits}) {
+    for (const Layout layout : {Layout::twoBit, Layout::fiveTrits, Layout::threeOfFour}) {
+      if (layout == Layout::threeOfFour && columns % 4 != 0) continue;
+      const std::vector<uint8_t>& given = layout == Layout::threeOfFour ? sparse : codes;
+      const Source source{given.data(), columns};
       PackedTernary packed = planTernary(rows, columns, layout, groups);
       const Exact memory(packedBytes(packed));
       packPanels(
@@ -114,12 +122,12 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, size_t groups, int
             int64_t sum = 0;
             for (size_t k = group * columns / groups; k < (group + 1) * columns / groups; k++)
               sum += std::max<int64_t>(bits == 8 ? -128 : -8, std::min<int64_t>(bits == 8 ? 127 : 7, static_cast<int64_t>(std::nearbyint(x[t * columns + k] * s)))) *
-                     (codes[r * columns + k] - 1);
+                     (given[r * columns + k] - 1);
             const float value = static_cast<float>(sum) * (gamma / units * deltas[r * groups + group]);
             expected = group == 0 ? value : expected + value;
           }
           wrong += y[t * rows + r] != expected;
-          wrong += packedCode(packed, r, columns - 1) != codes[r * columns + columns - 1];
+          wrong += packedCode(packed, r, columns - 1) != given[r * columns + columns - 1];
         }
       }
     }
@@ -323,7 +331,7 @@ bool exercise(const Bytes& file, Layout layout, Pool& pool) {
   auto bytes = std::make_unique<uint8_t[]>(file.size());
   std::memcpy(bytes.get(), file.data(), file.size());
   try {
-    const auto model = loadModel(std::make_unique<FileMap>(std::move(bytes), file.size()), {selectKernels(""), layout}, pool);
+    const auto model = loadModel(std::make_unique<FileMap>(std::move(bytes), file.size()), {selectKernels(""), layout, Layout::threeOfFour}, pool);
     Conversation first(*model, 32, CacheType::f16), second(*model, 32, CacheType::int8);
     Forward forward(*model, pool);
     const int32_t ids[3] = {0, 1, 2};

@@ -7,7 +7,7 @@
  */
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
 
-export type WeightType = 'i2_s' | 'q2_0' | 'tq2_0' | 'tq1_0' | 'q4_0' | 'f16' | 'f32';
+export type WeightType = 'i2_s' | 't3_4' | 'q2_0' | 'tq2_0' | 'tq1_0' | 'q4_0' | 'f16' | 'f32';
 export type TableType = 'f32' | 'f16' | 'bf16' | 'q4_0' | 'q8_0' | 'q6_k';
 
 export interface StudentShape {
@@ -37,6 +37,8 @@ export interface StudentFile {
    */
   subln: 'none' | 'paper' | 'all';
   seed: number;
+  /** Exactly three of each four ternary weights are not 0, as in T3_4, whatever the type. */
+  threeOfFour?: boolean;
   /** Llama-3 frequency factors as `rope_freqs.weight`. */
   ropeFactors?: boolean;
 }
@@ -92,6 +94,7 @@ const ggmlType: Record<WeightType | TableType, number> = {
   tq2_0: 35,
   i2_s: 36,
   q2_0: 42,
+  t3_4: 1034,
 };
 
 /** A fast generator of 32 random bits (xorshift32 after a mixed seed). */
@@ -139,6 +142,36 @@ function packI2S(weights: Int8Array, delta: number): Uint8Array {
       out[block * 32 + p] = (code(at) << 6) | (code(at + 32) << 4) | (code(at + 64) << 2) | code(at + 96);
     }
   new DataView(out.buffer).setFloat32(blocks * 32, delta, true);
+  return out;
+}
+
+/** One of each four weights 0, the others +1 and -1 alike. */
+function threeOfFour(count: number, seed: number): Int8Array {
+  const out = new Int8Array(count);
+  const next = randomBits(seed);
+  for (let four = 0; four < count; four += 4) {
+    const bits = next() >>> 8;
+    for (let i = 0; i < 4; i++) out[four + i] = i === (bits & 3) ? 0 : ((bits >>> (2 + i)) & 1) * 2 - 1;
+  }
+  return out;
+}
+
+/** T3_4: eight patterns are one number of 40 bits, the first in its lowest five: 8 times the place of the 0, and the signs as a binary number. */
+function packT34(weights: Int8Array, delta: number): Uint8Array {
+  const blocks = Math.ceil(weights.length / 32);
+  const out = new Uint8Array(blocks * 5 + 32);
+  for (let block = 0; block < blocks; block++) {
+    let number = 0n;
+    for (let four = Math.min(7, weights.length / 4 - block * 8 - 1); four >= 0; four--) {
+      const own = weights.subarray(block * 32 + four * 4, block * 32 + four * 4 + 4);
+      const signs = [...own]
+        .filter((weight) => weight !== 0)
+        .reduce((sum, weight, at) => sum + (weight > 0 ? 2 ** at : 0), 0);
+      number = number * 32n + BigInt(own.indexOf(0) * 8 + signs);
+    }
+    for (let byte = 0; byte < 5; byte++) out[block * 5 + byte] = Number((number >> BigInt(8 * byte)) & 255n);
+  }
+  new DataView(out.buffer).setFloat32(blocks * 5, delta, true);
   return out;
 }
 
@@ -309,6 +342,8 @@ function bytesOf(type: WeightType | TableType, count: number): number {
       return (count / 64) * 18;
     case 'i2_s':
       return Math.ceil(count / 128) * 32 + 32;
+    case 't3_4':
+      return Math.ceil(count / 32) * 5 + 32;
   }
 }
 
@@ -355,7 +390,8 @@ function tensorsOf(shape: StudentShape, file: StudentFile): Tensor[] {
       type: file.weights,
       bytes: bytesOf(file.weights, count),
       make: () => {
-        const weights = ternaryWeights(count, own);
+        if (file.weights === 't3_4') return packT34(threeOfFour(count, own), delta);
+        const weights = file.threeOfFour === true ? threeOfFour(count, own) : ternaryWeights(count, own);
         if (file.weights === 'i2_s') return packI2S(weights, delta);
         if (file.weights === 'q2_0') return packQ2(weights);
         if (file.weights === 'tq2_0') return packTQ2(weights);
@@ -474,7 +510,11 @@ function metadata(shape: StudentShape, file: StudentFile): Uint8Array[] {
   const a = shape.architecture;
   put('general.architecture', 8, text(a));
   put('general.name', 8, text(`random ${a} student`));
-  put('general.file_type', 4, u32({ i2_s: 40, q2_0: 41, tq2_0: 37, tq1_0: 36, q4_0: 2, f16: 1, f32: 0 }[file.weights]));
+  put(
+    'general.file_type',
+    4,
+    u32({ t3_4: 1034, i2_s: 40, q2_0: 41, tq2_0: 37, tq1_0: 36, q4_0: 2, f16: 1, f32: 0 }[file.weights]),
+  );
   const numbers = {
     context_length: shape.context,
     embedding_length: shape.width,

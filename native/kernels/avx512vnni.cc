@@ -68,6 +68,35 @@ struct FiveTritDecoder {
   }
 };
 
+/** Codes of patterns, which are the low five bits of each 32-bit number; the bits above don't matter. */
+struct PatternDecoder {
+  __m512i first = _mm512_load_si512(kPatterns.codes);
+  __m512i second = _mm512_load_si512(kPatterns.codes + 16);
+  __m512i operator()(__m512i patterns) const { return _mm512_permutex2var_epi32(first, patterns, second); }
+};
+
+/** Pattern 15 of 32 rows, gathered word by word from the highest bits: those of rows 0 to 15 in the low halves, of the others in the high halves. */
+template <int v>
+inline __m512i withLastBit(__m512i last, __m512i words) {
+  // last | shifted & bit
+  return _mm512_ternarylogic_epi32(last, _mm512_srli_epi16(words, 15 - v), _mm512_set1_epi16(1 << v), 0xf8);
+}
+
+template <int v>
+struct Index {
+  static constexpr int value = v;
+};
+
+/** Calls `work` with each of the five words of a chunk. */
+template <typename Work>
+inline __attribute__((always_inline)) void eachWord(const Work& work) {
+  work(Index<0>{});
+  work(Index<1>{});
+  work(Index<2>{});
+  work(Index<3>{});
+  work(Index<4>{});
+}
+
 /** Writes 16 results of one token: (acc - sum) * (s * delta), with `more` added to what is there. */
 inline void finish(__m512i acc, int32_t sum, float scale, const float* deltas, float* y, __mmask16 mask, bool more) {
   const __m512 value = _mm512_cvtepi32_ps(_mm512_sub_epi32(acc, _mm512_set1_epi32(sum)));
@@ -133,6 +162,35 @@ inline void panelFiveTrits(const uint8_t* w, size_t chunks, const int8_t* x, __m
                               _mm512_add_epi32(_mm512_srai_epi32(b2, 4), _mm512_srai_epi32(b3, 6)));
 }
 
+inline void panelThreeOfFour(const uint8_t* w, size_t chunks, const int8_t* x, __m512i& lowRows, __m512i& highRows) {
+  const PatternDecoder decode;
+  __m512i a0 = _mm512_setzero_si512(), a1 = a0, a2 = a0, b0 = a0, b1 = a0, b2 = a0;
+  for (size_t c = 0; c < chunks; c++, w += kThreeOfFourBytes) {
+    __m512i last = _mm512_setzero_si512();
+    const auto word = [&](auto index) __attribute__((always_inline)) {
+      constexpr int v = decltype(index)::value;
+      _mm_prefetch(reinterpret_cast<const char*>(w + 4096 + 64 * v), _MM_HINT_T0);
+      const __m512i words = _mm512_load_si512(w + 64 * v);
+      const __m512i x0 = broadcast(x), x1 = broadcast(x + 4), x2 = broadcast(x + 8);
+      a0 = _mm512_dpbusd_epi32(a0, decode(words), x0);
+      b0 = _mm512_dpbusd_epi32(b0, decode(_mm512_srli_epi32(words, 16)), x0);
+      a1 = _mm512_dpbusd_epi32(a1, decode(_mm512_srli_epi32(words, 5)), x1);
+      b1 = _mm512_dpbusd_epi32(b1, decode(_mm512_srli_epi32(words, 21)), x1);
+      a2 = _mm512_dpbusd_epi32(a2, decode(_mm512_srli_epi32(words, 10)), x2);
+      b2 = _mm512_dpbusd_epi32(b2, decode(_mm512_srli_epi32(words, 26)), x2);
+      last = withLastBit<v>(last, words);
+      x += 12;
+    };
+    eachWord(word);
+    const __m512i x3 = broadcast(x);
+    a0 = _mm512_dpbusd_epi32(a0, decode(last), x3);
+    b0 = _mm512_dpbusd_epi32(b0, decode(_mm512_srli_epi32(last, 16)), x3);
+    x += 4;
+  }
+  lowRows = _mm512_add_epi32(_mm512_add_epi32(a0, a1), a2);
+  highRows = _mm512_add_epi32(_mm512_add_epi32(b0, b1), b2);
+}
+
 /** One group of 4 columns: codes of both row halves times T tokens. */
 template <size_t T>
 inline __attribute__((always_inline)) void step(__m512i low, __m512i high, const int8_t* x, __m512i (&acc)[2][T]) {
@@ -143,12 +201,9 @@ inline __attribute__((always_inline)) void step(__m512i low, __m512i high, const
   }
 }
 
-/** One panel times a tile of T tokens. */
+/** Adds one panel of the layouts of bit pairs, times T tokens. */
 template <Layout layout, size_t T>
-void panelTile(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums,
-               const float* deltas, float* y, size_t stride, bool more) {
-  __m512i acc[2][T];
-  for (size_t t = 0; t < T; t++) acc[0][t] = acc[1][t] = _mm512_setzero_si512();
+inline __attribute__((always_inline)) void addFieldTiles(const uint8_t* w, size_t chunks, const int8_t* x, __m512i (&acc)[2][T]) {
   const __m512i mask = _mm512_set1_epi8(3);
   const FiveTritDecoder decode;
   for (size_t c = 0; c < chunks; c++, w += kChunkBytes) {
@@ -169,6 +224,42 @@ void panelTile(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, co
       step<T>(_mm512_srli_epi16(p4, 6), _mm512_srli_epi16(q4, 6), x, acc);
       x += 4 * T;
     }
+  }
+}
+
+/** The same of the layout threeOfFour. */
+template <size_t T>
+inline __attribute__((always_inline)) void addPatternTiles(const uint8_t* w, size_t chunks, const int8_t* x, __m512i (&acc)[2][T]) {
+  const PatternDecoder decode;
+  for (size_t c = 0; c < chunks; c++, w += kThreeOfFourBytes) {
+    __m512i last = _mm512_setzero_si512();
+    const auto four = [&](__m512i low, __m512i high) __attribute__((always_inline)) {
+      step<T>(decode(low), decode(high), x, acc);
+      x += 4 * T;
+    };
+    const auto word = [&](auto index) __attribute__((always_inline)) {
+      constexpr int v = decltype(index)::value;
+      const __m512i words = _mm512_load_si512(w + 64 * v);
+      four(words, _mm512_srli_epi32(words, 16));
+      four(_mm512_srli_epi32(words, 5), _mm512_srli_epi32(words, 21));
+      four(_mm512_srli_epi32(words, 10), _mm512_srli_epi32(words, 26));
+      last = withLastBit<v>(last, words);
+    };
+    eachWord(word);
+    four(last, _mm512_srli_epi32(last, 16));
+  }
+}
+
+/** One panel times a tile of T tokens. */
+template <Layout layout, size_t T>
+void panelTile(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums,
+               const float* deltas, float* y, size_t stride, bool more) {
+  __m512i acc[2][T];
+  for (size_t t = 0; t < T; t++) acc[0][t] = acc[1][t] = _mm512_setzero_si512();
+  if constexpr (layout == Layout::threeOfFour) {
+    addPatternTiles<T>(w, chunks, x, acc);
+  } else {
+    addFieldTiles<layout, T>(w, chunks, x, acc);
   }
   const __mmask16 lowMask = rowMask(rows, 0), highMask = rowMask(rows, 16);
   for (size_t t = 0; t < T; t++) {
@@ -198,14 +289,17 @@ void tileOfAnyWidth(size_t tokens, const uint8_t* w, size_t chunks, const int8_t
 
 void multiplyTernary(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
   const size_t chunks = w.chunks / w.groups;
-  const size_t groupColumns = chunks * (w.layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns);
-  const auto tile = w.layout == Layout::twoBit ? tileOfAnyWidth<Layout::twoBit> : tileOfAnyWidth<Layout::fiveTrits>;
+  const size_t groupColumns = chunks * chunkColumns(w.layout), bytes = chunkBytes(w.layout);
+  const auto tile = w.layout == Layout::threeOfFour ? tileOfAnyWidth<Layout::threeOfFour>
+                    : w.layout == Layout::twoBit    ? tileOfAnyWidth<Layout::twoBit>
+                                                    : tileOfAnyWidth<Layout::fiveTrits>;
+  const auto panelOfOne = w.layout == Layout::threeOfFour ? panelThreeOfFour : w.layout == Layout::twoBit ? panelTwoBit : panelFiveTrits;
   for (size_t panel = begin; panel < end; panel++) {
     const size_t first = panel * kPanelRows;
     const size_t rows = w.rows - first < kPanelRows ? w.rows - first : kPanelRows;
     for (size_t t = 0; t < x.tokens; t += kTile)
       for (size_t group = 0; group < w.groups; group++) {
-        const uint8_t* const data = w.data + (panel * w.chunks + group * chunks) * kChunkBytes;
+        const uint8_t* const data = w.data + (panel * w.chunks + group * chunks) * bytes;
         const float* const deltas = w.scales + (panel * w.groups + group) * kPanelRows;
         const size_t tokens = x.tokens - t < kTile ? x.tokens - t : kTile;
         const int8_t* const values = x.values + t * x.padded + group * groupColumns * tokens;
@@ -213,8 +307,7 @@ void multiplyTernary(const PackedTernary& w, size_t begin, size_t end, const Qua
         sumsOfGroup(w, x, group, t, tokens, sums);
         if (x.tokens == 1) {
           __m512i low, high;
-          if (w.layout == Layout::twoBit) panelTwoBit(data, chunks, values, low, high);
-          else panelFiveTrits(data, chunks, values, low, high);
+          panelOfOne(data, chunks, values, low, high);
           finish(low, sums[0], x.scales[0], deltas, y + first, rowMask(rows, 0), group > 0);
           finish(high, sums[0], x.scales[0], deltas + 16, y + first + 16, rowMask(rows, 16), group > 0);
           continue;
@@ -272,7 +365,7 @@ uint64_t integerPeak(size_t rounds) {
 
 }  // namespace
 
-const Kernels kernelsAvx512Vnni = {"avx512-vnni", kTile,        Layout::fiveTrits, quantiseTokens,       multiplyTernary,
+const Kernels kernelsAvx512Vnni = {"avx512-vnni", kTile,        Layout::fiveTrits, Layout::threeOfFour, quantiseTokens,       multiplyTernary,
                                    multiplyDense<Vec, Ints>, denseRow, rmsNorm,          addTo,                siluMultiply,
                                    reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow,   halves, integerPeak};
 

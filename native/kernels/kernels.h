@@ -9,7 +9,7 @@
  */
 namespace tritsmith {
 
-/** How ternary weights lie in memory. Both layouts cut the rows into panels of 32; a panel is a sequence of 128-byte chunks. */
+/** How ternary weights lie in memory. Each layout cuts the rows into panels of 32; a panel is a sequence of chunks. */
 enum class Layout : uint32_t {
   /**
    * 2 bits per weight. A chunk holds 32 rows x 16 columns: byte [row][b], b = 0..3, holds the codes (weight + 1) of columns b, 4 + b, 8 + b
@@ -21,14 +21,28 @@ enum class Layout : uint32_t {
    * q = c0 + 3 c1 + 9 c2 + 27 c3: byte = c4 << 6 | q for q < 64, otherwise 192 | (3 (q - 64) + c4). So one 64-entry look-up decodes most bytes.
    */
   fiveTrits,
+  /**
+   * 1.25 bits per weight, for rows whose every four columns have exactly three weights that are not 0. A chunk holds 32 rows x 64 columns in five parts of 64
+   * bytes; 32-bit number i of part v holds the word v of row i in its low half, and of row 16 + i in its high half. A word has patterns (`patternOf`) of fours of
+   * columns: bits 5n ... 5n + 4 of word v are pattern 3v + n, and its bit 15 is bit v of pattern 15.
+   */
+  threeOfFour,
 };
 
 constexpr size_t kPanelRows = 32;
+/** Of the first two layouts. */
 constexpr size_t kChunkBytes = 128;
 constexpr size_t kTwoBitColumns = 16;
 constexpr size_t kFiveTritColumns = 20;
-/** Activation rows are padded with zeros to a multiple of this, so that whole chunks of both layouts may be read. */
-constexpr size_t kActivationPadding = 80;
+constexpr size_t kThreeOfFourBytes = 320;
+constexpr size_t kThreeOfFourColumns = 64;
+/** Activation rows are padded with zeros to a multiple of this, so that whole chunks of every layout may be read. */
+constexpr size_t kActivationPadding = 320;
+
+static constexpr size_t chunkBytes(Layout layout) { return layout == Layout::threeOfFour ? kThreeOfFourBytes : kChunkBytes; }
+static constexpr size_t chunkColumns(Layout layout) {
+  return layout == Layout::threeOfFour ? kThreeOfFourColumns : layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
+}
 
 /** A ternary matrix [rows, columns], packed. Padding rows and columns hold code 0 and meet activations of zero or are not stored. */
 struct PackedTernary {
@@ -37,9 +51,9 @@ struct PackedTernary {
   Layout layout = Layout::twoBit;
   size_t panels = 0;
   size_t chunks = 0;  // per panel
-  /** Runs of columns that have a scale of their own; each is as many chunks. More than one only in the layout twoBit. */
+  /** Runs of columns that have a scale of their own; each is as many chunks. More than one not in the layout fiveTrits. */
   size_t groups = 1;
-  const uint8_t* data = nullptr;   // [panels][chunks][128], 64-byte aligned
+  const uint8_t* data = nullptr;   // [panels][chunks][chunkBytes], 64-byte aligned
   const float* scales = nullptr;   // what a +1 stands for: [panels][groups][32], for padding rows anything
 };
 
@@ -98,6 +112,8 @@ struct Kernels {
   size_t tile;
   /** The layout to pack weights in unless something else is asked for. */
   Layout layout;
+  /** The same for rows whose fours have exactly three weights that are not 0. */
+  Layout sparseLayout;
 
   /** Quantises rows [begin, end) of `columns` floats to out.bits (docs/method.md, 2.2 and 2.9) into out.values, scales and sums. */
   void (*quantiseTokens)(const float* x, size_t stride, size_t columns, const QuantisedTokens& out, size_t begin, size_t end);

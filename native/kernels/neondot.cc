@@ -118,7 +118,7 @@ uint64_t integerPeak(size_t) { return 0; }
 
 }  // namespace
 
-const Kernels kernelsNeonDot = {"neon-dot",         kTile,    Layout::twoBit, quantiseTokens, multiplyTernary,
+const Kernels kernelsNeonDot = {"neon-dot",         kTile,    Layout::twoBit, Layout::twoBit, quantiseTokens, multiplyTernary,
                                 multiplyDense<Vec, Ints>, denseRow, rmsNorm,        addTo,          siluMultiply,
                                 reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow, floatsToHalves, integerPeak};
 

@@ -9,19 +9,19 @@
 namespace tritsmith {
 
 PackedTernary planTernary(size_t rows, size_t columns, Layout layout, size_t groups) {
-  if (groups > 1) layout = Layout::twoBit;
+  if (groups > 1 && (layout != Layout::threeOfFour || columns / groups % kThreeOfFourColumns != 0)) layout = Layout::twoBit;
   PackedTernary plan;
   plan.rows = rows;
   plan.columns = columns;
   plan.layout = layout;
   plan.groups = groups;
   plan.panels = (rows + kPanelRows - 1) / kPanelRows;
-  const size_t width = layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
+  const size_t width = chunkColumns(layout);
   plan.chunks = (columns + width - 1) / width;
   return plan;
 }
 
-size_t packedBytes(const PackedTernary& plan) { return plan.panels * plan.chunks * kChunkBytes; }
+size_t packedBytes(const PackedTernary& plan) { return plan.panels * plan.chunks * chunkBytes(plan.layout); }
 
 size_t packedScales(const PackedTernary& plan) { return plan.panels * plan.groups * kPanelRows; }
 
@@ -50,9 +50,41 @@ uint16_t decodeFiveTrits(uint8_t byte) {
   return static_cast<uint16_t>(low % 3 | low / 3 % 3 << 2 | low / 9 % 3 << 4 | low / 27 << 6 | high << 8);
 }
 
+uint8_t patternOf(const uint8_t codes[4]) {
+  unsigned zero = 0, signs = 0;
+  while (zero < 3 && codes[zero] != 1) zero++;
+  for (unsigned i = 0, bit = 0; i < 4; i++)
+    if (i != zero) signs |= static_cast<unsigned>(codes[i] == 2) << bit++;
+  return static_cast<uint8_t>(zero << 3 | signs);
+}
+
+namespace {
+
+/** Code of column `inside` (0 ... 3) of a pattern. */
+uint8_t codeOfPattern(unsigned pattern, unsigned inside) {
+  const unsigned zero = pattern >> 3;
+  return inside == zero ? 1 : static_cast<uint8_t>((pattern >> (inside - (inside > zero)) & 1) * 2);
+}
+
+/** The 16 patterns of 64 columns into the words of a row. `target` is the row's word of the first part; the next one is 64 bytes on. */
+void packPatterns(const uint8_t* codes, uint8_t* target) {
+  uint16_t words[5] = {0};
+  for (size_t p = 0; p < 15; p++) words[p / 3] = static_cast<uint16_t>(words[p / 3] | patternOf(codes + 4 * p) << 5 * (p % 3));
+  const unsigned last = patternOf(codes + 60);
+  for (size_t v = 0; v < 5; v++) {
+    words[v] = static_cast<uint16_t>(words[v] | (last >> v & 1) << 15);
+    std::memcpy(target + 64 * v, &words[v], 2);
+  }
+}
+
+/** Where the words of row r of a panel begin in a chunk. */
+size_t wordsAt(size_t r) { return r % 16 * 4 + r / 16 * 2; }
+
+}  // namespace
+
 void packPanels(const PackedTernary& plan, size_t begin, size_t end, void (*row)(const void*, size_t, uint8_t*), const void* context,
                 uint8_t* out) {
-  const size_t width = plan.layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
+  const size_t width = chunkColumns(plan.layout), bytes = chunkBytes(plan.layout);
   std::vector<uint8_t> codes(plan.chunks * width);
   uint8_t fiveTrits[243];
   for (int i = 0; i < 243; i++) {
@@ -61,14 +93,17 @@ void packPanels(const PackedTernary& plan, size_t begin, size_t end, void (*row)
     fiveTrits[i] = encodeFiveTrits(c);
   }
   for (size_t panel = begin; panel < end; panel++) {
-    uint8_t* const base = out + panel * plan.chunks * kChunkBytes;
+    uint8_t* const base = out + panel * plan.chunks * bytes;
     for (size_t r = 0; r < kPanelRows; r++) {
       const size_t index = panel * kPanelRows + r;
       std::memset(codes.data(), 0, codes.size());
       if (index < plan.rows) row(context, index, codes.data());
       const uint8_t* c = codes.data();
       uint8_t* target = base + r * 4;
-      if (plan.layout == Layout::twoBit) {
+      if (plan.layout == Layout::threeOfFour) {
+        target = base + wordsAt(r);
+        for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += width, target += bytes) packPatterns(c, target);
+      } else if (plan.layout == Layout::twoBit) {
         for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += kTwoBitColumns, target += kChunkBytes)
           for (int b = 0; b < 4; b++) target[b] = static_cast<uint8_t>(c[b] | c[4 + b] << 2 | c[8 + b] << 4 | c[12 + b] << 6);
       } else {
@@ -118,9 +153,28 @@ void packQ6Panels(const DenseMatrix& rows, size_t begin, size_t end, uint8_t* ou
   }
 }
 
+void readT34(const uint8_t* data, size_t first, size_t count, uint8_t* codes) {
+  for (size_t i = 0; i < count; i += 4) {
+    const size_t bit = (first + i) / 4 * 5;
+    // The scale follows the last pattern, so the byte after it is there.
+    const unsigned pattern = (data[bit / 8] | static_cast<unsigned>(data[bit / 8 + 1]) << 8) >> bit % 8 & 31;
+    for (unsigned k = 0; k < 4; k++) codes[i + k] = codeOfPattern(pattern, k);
+  }
+}
+
 uint8_t packedCode(const PackedTernary& w, size_t r, size_t c) {
-  const size_t width = w.layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
+  const size_t width = chunkColumns(w.layout);
   const size_t inside = c % width;
+  if (w.layout == Layout::threeOfFour) {
+    const uint8_t* const chunk = w.data + ((r / kPanelRows) * w.chunks + c / width) * kThreeOfFourBytes + wordsAt(r % kPanelRows);
+    unsigned words[5], last = 0;
+    for (size_t v = 0; v < 5; v++) {
+      words[v] = chunk[64 * v] | static_cast<unsigned>(chunk[64 * v + 1]) << 8;
+      last |= words[v] >> 15 << v;
+    }
+    const size_t p = inside / 4;
+    return codeOfPattern(p == 15 ? last : words[p / 3] >> 5 * (p % 3) & 31, inside % 4);
+  }
   const uint8_t byte =
       w.data[((r / kPanelRows) * w.chunks + c / width) * kChunkBytes + (r % kPanelRows) * 4 + inside % 4];
   const unsigned fields = w.layout == Layout::twoBit ? byte : decodeFiveTrits(byte);

@@ -8,7 +8,7 @@ namespace tritsmith {
 
 /**
  * Fills in panels and chunks for a matrix [rows, columns] with scales for `groups` runs of columns of each row; data and scales stay null. Several groups
- * of kGroupColumns or a multiple are laid out as twoBit.
+ * of kGroupColumns or a multiple are laid out as twoBit, where threeOfFour is asked for and its chunks fit the groups as that.
  */
 PackedTernary planTernary(size_t rows, size_t columns, Layout layout, size_t groups = 1);
 /** Number of scales of a packed matrix. */
@@ -42,6 +42,12 @@ void packQ6Panels(const DenseMatrix& rows, size_t begin, size_t end, uint8_t* ou
 
 /** Codes (weight + 1) of `count` weights of an I2_S tensor from flat index `first` (docs/formats.md, 2.1; code 3 reads as a weight of 0). */
 void readI2S(const uint8_t* data, size_t first, size_t count, uint8_t* codes);
+
+/** Bytes of `count` weights in the file type T3_4 without its scale, and codes of such weights from flat index `first`, a multiple of 4 (docs/formats.md, 2.7). */
+constexpr uint64_t patternBytes(uint64_t count) { return (count / 32 + (count % 32 != 0)) * 5; }
+void readT34(const uint8_t* data, size_t first, size_t count, uint8_t* codes);
+/** Pattern of four codes of which one is 1: its place in bits 3 and 4, and in bits 0 to 2 whether the others are 2, in their order. */
+uint8_t patternOf(const uint8_t codes[4]);
 
 /** Code of row r, column c in a packed matrix. */
 uint8_t packedCode(const PackedTernary& w, size_t r, size_t c);

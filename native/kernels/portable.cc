@@ -131,7 +131,7 @@ uint64_t integerPeak(size_t) { return 0; }
 
 }  // namespace
 
-const Kernels kernelsPortable = {"portable",         4,        Layout::twoBit, quantiseTokens, multiplyTernaryPlain,
+const Kernels kernelsPortable = {"portable",         4,        Layout::twoBit, Layout::twoBit, quantiseTokens, multiplyTernaryPlain,
                                  multiplyDense<Vec, Ints>, denseRow, rmsNorm,        addTo,          siluMultiply,
                                  reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow, floatsToHalves, integerPeak};
 

@@ -27,8 +27,44 @@ inline void sumsOfGroup(const PackedTernary& w, const QuantisedTokens& x, size_t
     for (size_t t = 0; t < width; t++) sums[t] += x.groupSums[run * x.tokens + first + t];
 }
 
+/** The four codes of each pattern, the first in the lowest byte. */
+struct PatternCodes {
+  alignas(64) uint32_t codes[32];
+};
+
+constexpr PatternCodes patternCodes() {
+  PatternCodes table{};
+  for (uint32_t pattern = 0; pattern < 32; pattern++) {
+    uint32_t bit = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+      uint32_t code = 1;
+      if (i != pattern >> 3) code = (pattern >> bit++ & 1) * 2;
+      table.codes[pattern] |= code << 8 * i;
+    }
+  }
+  return table;
+}
+constexpr PatternCodes kPatterns = patternCodes();
+
+/** Of one row of a chunk of the layout threeOfFour, its words 64 bytes apart: codes times activations of `width` tokens, added to `acc`. */
+inline void addPatterns(const uint8_t* words, const int8_t* values, size_t width, int32_t* acc) {
+  uint32_t last = 0;
+  for (size_t p = 0; p < 16; p++) {
+    uint32_t pattern = last;
+    if (p < 15) {
+      const uint32_t word = readU16(words + p / 3 * 64);
+      pattern = word >> 5 * (p % 3) & 31;
+      if (p % 3 == 0) last |= word >> 15 << p / 3;
+    }
+    const uint32_t codes = kPatterns.codes[pattern];
+    const int32_t c0 = codes & 3, c1 = codes >> 8 & 3, c2 = codes >> 16 & 3, c3 = static_cast<int32_t>(codes >> 24);
+    const int8_t* const a = values + p * width * 4;
+    for (size_t t = 0; t < width; t++) acc[t] += c0 * a[4 * t] + c1 * a[4 * t + 1] + c2 * a[4 * t + 2] + c3 * a[4 * t + 3];
+  }
+}
+
 inline void multiplyTernaryPlain(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
-  const size_t fields = w.layout == Layout::twoBit ? 4 : 5;
+  const size_t fields = chunkColumns(w.layout) / 4, bytes = chunkBytes(w.layout);
   const size_t chunks = w.chunks / w.groups;
   for (size_t panel = begin; panel < end; panel++) {
     const size_t first = panel * kPanelRows;
@@ -36,7 +72,7 @@ inline void multiplyTernaryPlain(const PackedTernary& w, size_t begin, size_t en
     for (size_t tile = 0; tile < x.tokens; tile += x.tile) {
       const size_t width = x.tokens - tile < x.tile ? x.tokens - tile : x.tile;
       for (size_t group = 0; group < w.groups; group++) {
-        const uint8_t* const data = w.data + (panel * w.chunks + group * chunks) * kChunkBytes;
+        const uint8_t* const data = w.data + (panel * w.chunks + group * chunks) * bytes;
         const float* const scales = w.scales + (panel * w.groups + group) * kPanelRows;
         const int8_t* const values = x.values + tile * x.padded + group * chunks * fields * width * 4;
         int32_t sums[16];
@@ -44,9 +80,13 @@ inline void multiplyTernaryPlain(const PackedTernary& w, size_t begin, size_t en
         for (size_t r = 0; r < rows; r++) {
           int32_t acc[16] = {0};
           for (size_t c = 0; c < chunks; c++) {
-            const uint8_t* const bytes = data + c * kChunkBytes + r * 4;
-            const uint32_t f[4] = {fieldsOf(w.layout, bytes[0]), fieldsOf(w.layout, bytes[1]), fieldsOf(w.layout, bytes[2]),
-                                   fieldsOf(w.layout, bytes[3])};
+            if (w.layout == Layout::threeOfFour) {
+              addPatterns(data + c * bytes + r % 16 * 4 + r / 16 * 2, values + c * fields * width * 4, width, acc);
+              continue;
+            }
+            const uint8_t* const four = data + c * bytes + r * 4;
+            const uint32_t f[4] = {fieldsOf(w.layout, four[0]), fieldsOf(w.layout, four[1]), fieldsOf(w.layout, four[2]),
+                                   fieldsOf(w.layout, four[3])};
             for (size_t g = 0; g < fields; g++) {
               const int8_t* const a = values + (c * fields + g) * width * 4;
               const int32_t c0 = f[0] >> 2 * g & 3, c1 = f[1] >> 2 * g & 3, c2 = f[2] >> 2 * g & 3, c3 = f[3] >> 2 * g & 3;

@@ -79,15 +79,19 @@ const Kernels* kernelsFor(const Napi::Object& options) {
   return found;
 }
 
-Layout layoutFor(const Napi::Object& options, const Kernels& kernels) {
+/** The layout that is asked for, or `usual`. */
+Layout layoutFor(const Napi::Object& options, Layout usual) {
   const std::string name = text(options, "layout", "auto");
   if (name == "2bit") return Layout::twoBit;
   if (name == "1.6bit") return Layout::fiveTrits;
-  if (name != "auto") throw RuntimeError("bad-input", "The layout " + name + " is unknown.", "Use auto, 2bit or 1.6bit.");
-  return kernels.layout;
+  if (name == "1.25bit") return Layout::threeOfFour;
+  if (name != "auto") throw RuntimeError("bad-input", "The layout " + name + " is unknown.", "Use auto, 2bit, 1.6bit or 1.25bit.");
+  return usual;
 }
 
-const char* layoutName(Layout layout) { return layout == Layout::twoBit ? "2bit" : "1.6bit"; }
+const char* layoutName(Layout layout) {
+  return layout == Layout::twoBit ? "2bit" : layout == Layout::fiveTrits ? "1.6bit" : "1.25bit";
+}
 
 /** A loaded model and its conversations, each known by a number. The first, 0, is there from the beginning. */
 class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
@@ -114,7 +118,10 @@ class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
         throw RuntimeError("bad-input", "The KV cache type " + kv + " is unknown.", "Use f32, f16 or int8.");
       LoadOptions load;
       load.kernels = kernelsFor(options);
-      load.layout = layoutFor(options, *load.kernels);
+      load.sparseLayout = layoutFor(options, load.kernels->sparseLayout);
+      load.layout = layoutFor(options, load.kernels->layout);
+      // Weights that need not have three of four can't lie so.
+      if (load.layout == Layout::threeOfFour) load.layout = load.kernels->layout;
       pool_ = std::make_unique<Pool>(threads);
       model_ = loadModel(std::make_unique<FileMap>(path), load, *pool_);
       context_ = context == 0 ? std::min<size_t>(model_->shape.trainedContext, 4096) : static_cast<size_t>(context);
@@ -329,7 +336,16 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
       const size_t groups = count / rows;
       if (groups == 0 || count % rows != 0 || columns % groups != 0 || (groups > 1 && columns / groups % kGroupColumns != 0))
         throw Napi::RangeError::New(info.Env(), "The scales don't fit the rows and columns.");
-      packed_ = planTernary(rows, columns, layoutFor(options, *kernels_), groups);
+      const Layout layout = layoutFor(options, kernels_->layout);
+      if (layout == Layout::threeOfFour) {
+        if (columns % 4 != 0) throw Napi::RangeError::New(info.Env(), "1.25bit needs rows of whole fours.");
+        for (size_t k = 0; k < rows * columns; k += 4) {
+          int zeros = 0;
+          for (size_t i = 0; i < 4; i++) zeros += weights[k + i] == 0;
+          if (zeros != 1) throw Napi::RangeError::New(info.Env(), "1.25bit needs exactly one 0 in each four weights.");
+        }
+      }
+      packed_ = planTernary(rows, columns, layout, groups);
       deltas_.resize(packedScales(packed_));
       packScales(packed_, deltas_.data(), [&](size_t group, size_t row) { return scales == nullptr ? delta : scales[row * groups + group]; });
       packed_.scales = deltas_.data();

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/pack.h"
 #include "runtime/error.h"
 
 namespace tritsmith {
@@ -77,9 +78,12 @@ uint64_t tensorBytes(TensorType type, const std::vector<uint64_t>& shape, const 
     case TensorType::q2_0: return blocks(64, 18);
     // Blocks go on over the ends of rows; files that are written to be measured here alone (docs/formats.md, 2.1) fill up the last one.
     case TensorType::i2_s: return (count / 128 + (count % 128 != 0)) * 32 + 32;
+    case TensorType::t3_4:
+      if (width % 4 != 0) damaged("rows of tensor " + name + " are no whole fours.");
+      return patternBytes(count) + 32;
   }
   unsupported("Tensor " + name + " has type " + std::to_string(static_cast<uint32_t>(type)) + ", which this runtime doesn't read.",
-              "Export the model with I2_S, Q2_0, TQ1_0, TQ2_0, F32, F16, BF16, Q4_0, Q8_0 or Q6_K tensors.");
+              "Export the model with I2_S, T3_4, Q2_0, TQ1_0, TQ2_0, F32, F16, BF16, Q4_0, Q8_0 or Q6_K tensors.");
 }
 
 }  // namespace

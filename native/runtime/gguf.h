@@ -8,8 +8,10 @@
 
 namespace tritsmith {
 
-/** Tensor types that the runtime reads (ggml's numbers; 36 is bitnet.cpp's I2_S). */
-enum class TensorType : uint32_t { f32 = 0, f16 = 1, q4_0 = 2, q8_0 = 8, q6_k = 14, bf16 = 30, tq1_0 = 34, tq2_0 = 35, i2_s = 36, q2_0 = 42 };
+/** Tensor types that the runtime reads (ggml's numbers; 36 is bitnet.cpp's I2_S, 1034 our own T3_4). */
+enum class TensorType : uint32_t {
+  f32 = 0, f16 = 1, q4_0 = 2, q8_0 = 8, q6_k = 14, bf16 = 30, tq1_0 = 34, tq2_0 = 35, i2_s = 36, q2_0 = 42, t3_4 = 1034
+};
 
 struct GgufTensor {
   std::vector<uint64_t> shape;  // as in the file: fastest dimension first

@@ -58,7 +58,7 @@ constexpr Family kFamilies[] = {
     {"phi3", RopeStyle::halves, Activation::silu, Norms::before, QkNorm::none, SubNorms::optional},
 };
 
-/** Before the name of a family: a file whose inputs are turned or have 4 bits, which other programs would run as if they were not (docs/formats.md, 3.5). */
+/** Before the name of a family: a file that is for this runtime alone, and whose tensors don't say so (docs/formats.md, 3.5). */
 const std::string kOwnPrefix = "tritsmith-";
 
 const Family& familyOf(const Gguf& file) {
@@ -157,7 +157,7 @@ size_t denseBytes(const DenseMatrix& m) { return m.panelBytes == 0 ? m.rows * m.
 /** Reads tensors into a Model. Ternary tensors are planned first, so that one block of memory holds them all, and packed at the end. */
 class Loader {
  public:
-  Loader(const Gguf& gguf, Model& model) : gguf_(gguf), model_(model) {}
+  Loader(const Gguf& gguf, Model& model, const LoadOptions& options) : gguf_(gguf), model_(model), options_(options) {}
 
   const float* floats(const std::string& name, size_t count) {
     const GgufTensor& tensor = gguf_.tensor(name);
@@ -183,7 +183,8 @@ class Loader {
     expectShape(tensor, name + ".weight", columns, rows);
     out.bias = floatsIfAny(name + ".bias", rows);
     const GgufTensor* const beside = gguf_.find(name + ".scale");
-    out.isTernary = tensor.type == TensorType::i2_s || tensor.type == TensorType::tq1_0 || tensor.type == TensorType::tq2_0 || tensor.type == TensorType::q2_0;
+    out.isTernary = tensor.type == TensorType::i2_s || tensor.type == TensorType::t3_4 || tensor.type == TensorType::tq1_0 ||
+                    tensor.type == TensorType::tq2_0 || tensor.type == TensorType::q2_0;
     if (!out.isTernary) {
       if (beside != nullptr && floats(name + ".scale", 1)[0] != 1.0f) unsupported("Tensor " + name + " is dense and has a scale.");
       matrix(out.dense, name + ".weight", columns, rows);
@@ -194,7 +195,9 @@ class Loader {
     const Scales inside = scalesInside(tensor, rows, columns), apart = scalesBeside(beside, name, rows, columns);
     if (inside.groups > 1 && apart.groups > 1 && inside.groups != apart.groups)
       unsupported("Tensor " + name + " has scales of two kinds.");
-    out.ternary = planTernary(rows, columns, model_.layout, std::max(inside.groups, apart.groups));
+    if (tensor.type == TensorType::t3_4) model_.layout = options_.sparseLayout;
+    out.ternary = planTernary(rows, columns, tensor.type == TensorType::t3_4 ? options_.sparseLayout : options_.layout,
+                              std::max(inside.groups, apart.groups));
     model_.floats.push_back(std::make_unique<float[]>(packedScales(out.ternary)));
     float* const scales = model_.floats.back().get();
     packScales(out.ternary, scales, [&](size_t group, size_t row) {
@@ -277,10 +280,10 @@ class Loader {
     return m;
   }
 
-  /** TQ1_0 and TQ2_0 end every block with a half scale, Q2_0 begins it with one, I2_S has one float. As few as say the same. */
+  /** TQ1_0 and TQ2_0 end every block with a half scale, Q2_0 begins it with one, I2_S and T3_4 have one float. As few as say the same. */
   static Scales scalesInside(const GgufTensor& tensor, size_t rows, size_t columns) {
     Scales found;
-    if (tensor.type == TensorType::i2_s) {
+    if (tensor.type == TensorType::i2_s || tensor.type == TensorType::t3_4) {
       std::memcpy(found.values.data(), tensor.data + tensor.bytes - 32, sizeof(float));
       return found;
     }
@@ -339,6 +342,10 @@ class Loader {
       const auto* const self = static_cast<const RowSource*>(context);
       readI2S(self->tensor->data, r * self->columns, self->columns, codes);
     }
+    static void t34(const void* context, size_t r, uint8_t* codes) {
+      const auto* const self = static_cast<const RowSource*>(context);
+      readT34(self->tensor->data, r * self->columns, self->columns, codes);
+    }
     static void tq2(const void* context, size_t r, uint8_t* codes) {
       const auto* const self = static_cast<const RowSource*>(context);
       const uint8_t* block = self->tensor->data + r * self->columns / 256 * 66;
@@ -379,6 +386,7 @@ class Loader {
   static void pack(const PackedTernary& plan, const GgufTensor& tensor, uint8_t* target, Pool& pool) {
     const RowSource source{&tensor, plan.columns};
     const auto row = tensor.type == TensorType::i2_s    ? RowSource::i2s
+                     : tensor.type == TensorType::t3_4  ? RowSource::t34
                      : tensor.type == TensorType::q2_0  ? RowSource::q2
                      : tensor.type == TensorType::tq1_0 ? RowSource::tq1
                                                         : RowSource::tq2;
@@ -387,6 +395,7 @@ class Loader {
 
   const Gguf& gguf_;
   Model& model_;
+  const LoadOptions& options_;
   std::vector<Planned> planned_;
   std::vector<DenseMatrix*> copied_;
 };
@@ -462,7 +471,7 @@ std::unique_ptr<Model> loadModel(std::unique_ptr<FileMap> bytes, const LoadOptio
   s.vocabulary = static_cast<size_t>(table.shape[1]);
   if (s.layers > file.tensors()) damaged("it has fewer tensors than layers.");
 
-  Loader load(file, *model);
+  Loader load(file, *model, options);
   load.matrix(model->embedding, "token_embd.weight", s.width, s.vocabulary);
   model->tied = file.find("output.weight") == nullptr;
   if (!model->tied) load.matrix(model->head, "output.weight", s.width, s.vocabulary);

@@ -58,12 +58,15 @@ struct Shape {
 struct LoadOptions {
   const Kernels* kernels = nullptr;
   Layout layout = Layout::twoBit;
+  /** Of tensors of type T3_4. */
+  Layout sparseLayout = Layout::twoBit;
 };
 
 /** A student or teacher in memory, read-only after loading. */
 struct Model {
   Shape shape;
   const Kernels* kernels = nullptr;
+  /** Of the ternary tensors; where there are T3_4 tensors, of these. */
   Layout layout = Layout::twoBit;
   DenseMatrix embedding;
   DenseMatrix head;

@@ -25,11 +25,15 @@ struct TernaryCounts {
   int64_t maskFlips;  // weights that the mask now treats otherwise
 };
 
-/** Of every `of` consecutive weights (4 or 8) the `keep` largest stay. `bits` has a byte for each such group, bit i set where weight i stays. */
+/**
+ * Of every `of` consecutive weights (4 or 8) the `keep` largest stay. `bits` has a byte for each such group, bit i set where weight i stays. With `exact` (of 4)
+ * the code of one that stays is its sign, so it is never 0.
+ */
 struct SparseMask {
   uint8_t* bits;
   size_t keep;
   size_t of;
+  bool exact;
 };
 
 /**
@@ -39,6 +43,8 @@ struct SparseMask {
 struct ElementwiseTable {
   double (*sumOfAbsolutes)(const float* values, size_t count);
   double (*sumOfSquares)(const float* values, size_t count);
+  /** Of the absolute values, the smallest of each four left out; `count` is whole fours. */
+  double (*sumOfThree)(const float* values, size_t count);
   TernaryCounts (*quantise)(const float* weights, float delta, float share, float* out, size_t count);
   /** As `quantise`, with weights outside of the mask as 0; the mask is made anew of the weights. `count` is whole groups. */
   TernaryCounts (*quantiseSparse)(const float* weights, float delta, float share, const SparseMask& mask, float* out, size_t count);

@@ -71,6 +71,40 @@ inline uint8_t largestOf(const float* weights, size_t keep) {
   return static_cast<uint8_t>(bits);
 }
 
+double sumOfThree(const float* values, size_t count) {
+  double lanes[kLanes] = {0};
+  for (size_t four = 0; four < count; four += 4) {
+    const uint8_t bits = largestOf<4>(values + four, 3);
+    for (size_t i = 0; i < 4; i++)
+      if ((bits >> i & 1) != 0) lanes[(four + i) % kLanes] += fabs(static_cast<double>(values[four + i]));
+  }
+  double sum = 0;
+  for (size_t lane = 0; lane < kLanes; lane++) sum += lanes[lane];
+  return sum;
+}
+
+/** Signs of the three largest of each four, and 0. A code before is known by the mask before and a sign, which annealing keeps. */
+TernaryCounts quantiseSigns(const float* __restrict weights, float delta, float share, const SparseMask& mask, float* __restrict out,
+                            size_t count) {
+  TernaryCounts counts{0, 0, 0, 0, 0};
+  for (size_t group = 0; group < count / 4; group++, weights += 4, out += 4) {
+    const uint8_t bits = largestOf<4>(weights, 3), before = mask.bits[group];
+    for (size_t i = 0; i < 4; i++) {
+      const float value = (bits >> i & 1) == 0 ? 0.0f : weights[i] < 0 ? -1.0f : 1.0f;
+      const float old = (before >> i & 1) == 0 ? 0.0f : out[i] < 0 ? -1.0f : 1.0f;
+      const float ratio = weights[i] / delta;
+      counts.zeros += value == 0.0f;
+      counts.positives += value > 0.0f;
+      counts.flips += value != old;
+      out[i] = share == 1.0f ? value : ratio + share * (value - ratio);
+    }
+    for (unsigned changed = bits ^ before; changed != 0; changed &= changed - 1) counts.maskFlips++;
+    mask.bits[group] = bits;
+  }
+  counts.masked = counts.zeros;
+  return counts;
+}
+
 template <size_t of>
 TernaryCounts quantiseGroups(const float* __restrict weights, float delta, float share, const SparseMask& mask, float* __restrict out,
                              size_t count) {
@@ -94,6 +128,7 @@ TernaryCounts quantiseGroups(const float* __restrict weights, float delta, float
 }
 
 TernaryCounts quantiseSparse(const float* weights, float delta, float share, const SparseMask& mask, float* out, size_t count) {
+  if (mask.exact) return quantiseSigns(weights, delta, share, mask, out, count);
   return mask.of == 4 ? quantiseGroups<4>(weights, delta, share, mask, out, count) : quantiseGroups<8>(weights, delta, share, mask, out, count);
 }
 
@@ -176,7 +211,7 @@ void roundWithRest(float* __restrict values, float* __restrict rest, size_t coun
 }  // namespace
 
 extern const ElementwiseTable TRITSMITH_TABLE;
-const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares, quantise,      quantiseSparse, soften,
-                                          chainSoft,      add,          addScaled,     roundWithRest,  adamW};
+const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares, sumOfThree, quantise,      quantiseSparse, soften,
+                                          chainSoft,      add,          addScaled,  roundWithRest, adamW};
 
 }  // namespace tritsmith

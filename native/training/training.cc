@@ -157,13 +157,13 @@ struct TernarySettings {
   /** Of a row; known where the formula asks for it. */
   size_t columns = 0;
   float share = 1;
-  SparseMask mask{nullptr, 0, 0};
+  SparseMask mask{nullptr, 0, 0, false};
 };
 
 /** Ternary values of weights `from` to `from + count`, which have one scale. */
 TernaryCounts quantisePart(const TernarySettings& s, const float* weights, float delta, float* out, size_t from, size_t count) {
   if (s.mask.bits == nullptr) return elementwise().quantise(weights + from, delta, s.share, out + from, count);
-  const SparseMask mask{s.mask.bits + from / s.mask.of, s.mask.keep, s.mask.of};
+  const SparseMask mask{s.mask.bits + from / s.mask.of, s.mask.keep, s.mask.of, s.mask.exact};
   return elementwise().quantiseSparse(weights + from, delta, s.share, mask, out + from, count);
 }
 
@@ -199,7 +199,9 @@ TernarySettings ternarySettings(const Napi::Env env, const Napi::Value& value, f
     const View<uint8_t> mask = byteArray(env, sparsity.Get("mask"), "mask");
     if ((of != 4 && of != 8) || !(keep >= 1 && keep < of) || keep != std::floor(keep))
       throw Napi::RangeError::New(env, "sparsity keeps some of 4 or 8 weights.");
-    settings.mask = {mask.data, static_cast<size_t>(keep), static_cast<size_t>(of)};
+    const bool exact = sparsity.Has("exact") && sparsity.Get("exact").ToBoolean().Value();
+    if (exact && (of != 4 || keep != 3 || settings.scale != Scale::mean)) throw Napi::RangeError::New(env, "exact is of 3 of 4, with absmean.");
+    settings.mask = {mask.data, static_cast<size_t>(keep), static_cast<size_t>(of), exact};
     sameLength(env, "mask times of", mask.length * settings.mask.of, "weights", count);
     if (count / settings.scales.length % settings.mask.of != 0) throw Napi::RangeError::New(env, "The weights of a scale are no whole groups.");
   }
@@ -266,10 +268,17 @@ std::vector<double> rowLevels(const View<float>& weights, size_t rows) {
   return levels;
 }
 
+/** Mean of the absolute values that count for the scale, by the sum `sum` of these. */
+double meanOf(const TernarySettings& settings, double sum, size_t count) {
+  if (settings.mask.exact) count = count / 4 * 3;
+  return count == 0 ? 0 : sum / static_cast<double>(count);
+}
+
 /** One scale for all: the pieces are shared out. */
 TernaryCounts quantiseWhole(const View<float>& weights, const View<float>& out, const TernarySettings& settings) {
   const size_t count = weights.length;
-  double size = count == 0 ? 0 : pieceSum(elementwise().sumOfAbsolutes, weights.data, count) / static_cast<double>(count);
+  const auto sum = settings.mask.exact ? elementwise().sumOfThree : elementwise().sumOfAbsolutes;
+  double size = meanOf(settings, pieceSum(sum, weights.data, count), count);
   if (settings.scale == Scale::median && std::isfinite(size) && count > 0) size = static_cast<double>(lowerMedian(weights.data, count));
   if (settings.scale == Scale::deviation) size /= meanInverseDeviation(weights, settings.columns);
   if (settings.scale == Scale::rowLevels && count > 0) size = rowLevels(weights, 1)[0];
@@ -286,6 +295,7 @@ TernaryCounts quantiseWhole(const View<float>& weights, const View<float>& out, 
 /** Several scales: the runs of weights are shared out. */
 TernaryCounts quantiseRuns(const View<float>& weights, const View<float>& out, const TernarySettings& settings, size_t run) {
   const size_t grain = std::max<size_t>(1, kPiece / run);
+  const auto sum = settings.mask.exact ? elementwise().sumOfThree : elementwise().sumOfAbsolutes;
   const std::vector<double> levels =
       settings.scale == Scale::rowLevels ? rowLevels(weights, settings.scales.length) : std::vector<double>();
   std::vector<TernaryCounts> partial((settings.scales.length + grain - 1) / grain);
@@ -294,7 +304,7 @@ TernaryCounts quantiseRuns(const View<float>& weights, const View<float>& out, c
     std::vector<float> scratch;
     for (size_t i = begin; i < end; i++) {
       const float* const values = weights.data + i * run;
-      double size = levels.empty() ? elementwise().sumOfAbsolutes(values, run) / static_cast<double>(run) : levels[i];
+      double size = levels.empty() ? meanOf(settings, sum(values, run), run) : levels[i];
       if (settings.scale == Scale::median && std::isfinite(size)) size = static_cast<double>(lowerMedian(values, run, scratch));
       const float delta = settings.scales.data[i] = halfToFloat(floatToHalf(floored(size)));
       part += quantisePart(settings, weights.data, delta, out.data, i * run, run);

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { tell } from '../../main/contract/messages/told.ts';
 import type { TeacherCard } from '../../main/contract/queries.ts';
 import { taskSettings } from '../../main/contract/recipe.ts';
 import { examplePrompt, quoted, runCommands, type Runnable } from './commands.ts';
-import { embeddingsFor, estimatedBytes, holds, smallestStudent } from './sizes.ts';
+import { capability, cardOf, embeddingsFor, estimatedBytes, holds, smallestStudent } from './sizes.ts';
 
 const task = taskSettings.parse({
   name: 'tickets',
@@ -122,6 +123,28 @@ describe('sizes before the export', () => {
     expect(smallestStudent(wider)).toMatchObject({ type: 'tq1_0', embedding: 'q8_0' });
     const fits = exports.map((each) => (each.type === 'q2_0' ? { ...each, padding: null } : each));
     expect(smallestStudent({ ...wider, exports: fits })).toMatchObject({ type: 'q2_0', embedding: 'q8_0' });
+  });
+
+  it('T3_4 is the smallest where exactly three of four weights are not 0, and refused elsewhere with the reason', () => {
+    const exports = (['i2_s', 'tq1_0', 't3_4', 'f16'] as const).map((type) => {
+      const obstacle = type === 't3_4' ? tell('export.three-of-four') : null;
+      return { type, obstacle, padding: null };
+    });
+    const known = { ...card, exports };
+    const of = (sparsity: '3:4' | 'exactly-3:4', group: 'tensor' | 'row' = 'tensor') =>
+      cardOf(known, { weights: { scale: 'absmean', group, sparsity } });
+    expect(smallestStudent(of('exactly-3:4'))).toMatchObject({ type: 't3_4', embedding: 'q8_0' });
+    expect(estimatedBytes(card, 't3_4', 'f16').body).toBe(156_250);
+    expect(holds('t3_4', of('3:4'))).toBe(false);
+    expect(capability(of('3:4'), 't3_4')?.obstacle?.id).toBe('export.three-of-four');
+    expect(holds('t3_4', card)).toBe(false);
+    const rows = of('exactly-3:4', 'row');
+    expect((['i2_s', 'tq1_0', 't3_4', 'f16'] as const).map((type) => holds(type, rows))).toEqual([
+      false,
+      true,
+      true,
+      true,
+    ]);
   });
 
   it('offer only embeddings whose blocks fit the rows', () => {

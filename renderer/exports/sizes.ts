@@ -1,4 +1,7 @@
 /** What a file of each type will weigh, from the model's shape. */
+import { render } from '../../main/contract/messages/message.ts';
+import type { Quantisation } from '../../main/contract/quantisation.ts';
+import { quantisationObstacle } from '../../main/contract/quantisation-in-files.ts';
 import type { TeacherCard } from '../../main/contract/queries.ts';
 import type { EmbeddingType, ExportType } from '../../main/contract/recipe.ts';
 
@@ -8,6 +11,7 @@ const linearBits: Record<ExportType, number> = {
   q2_0: 2.25,
   tq2_0: 2.0625,
   tq1_0: 1.6875,
+  t3_4: 1.25,
   hf: 2,
   onnx: 2,
   f16: 16,
@@ -16,7 +20,7 @@ const linearBits: Record<ExportType, number> = {
 };
 const embeddingBits: Record<EmbeddingType, number> = { f16: 16, f32: 32, q8_0: 8.5, q6_k: 6.5625 };
 
-export const studentTypes = ['i2_s', 'q2_0', 'tq2_0', 'tq1_0', 'hf', 'onnx'] as const;
+export const studentTypes = ['i2_s', 'q2_0', 'tq2_0', 'tq1_0', 't3_4', 'hf', 'onnx'] as const;
 export type StudentType = (typeof studentTypes)[number];
 export const teacherTypes = ['f16', 'q8_0', 'q4_0'] as const;
 
@@ -49,9 +53,21 @@ export function capability(card: TeacherCard, type: ExportType): TeacherCard['ex
   return card.exports.find((each) => each.type === type);
 }
 
-/** Whether a file of this type can hold the model. */
+/** Whether a file of this type can hold the model; of T3_4 an older card does not know it. */
 export function holds(type: ExportType, card: TeacherCard): boolean {
-  return (capability(card, type)?.obstacle ?? null) === null;
+  const known = capability(card, type);
+  return known === undefined ? type !== 't3_4' : known.obstacle === null;
+}
+
+/** A card, which is of an ordinary student, as that of one that is quantised so. */
+export function cardOf(card: TeacherCard, quantisation: Quantisation): TeacherCard {
+  const exports = card.exports.map((each) => {
+    if ((teacherTypes as readonly ExportType[]).includes(each.type)) return each;
+    const obstacle = quantisationObstacle(each.type, quantisation);
+    if (obstacle !== null) return { ...each, obstacle: { ...obstacle, text: render(obstacle).message }, padding: null };
+    return each.obstacle?.id === 'export.three-of-four' ? { ...each, obstacle: null } : each;
+  });
+  return { ...card, exports };
 }
 
 /** The choice that makes the student's smallest whole file, and how many times smaller than the teacher as F16 that is. */

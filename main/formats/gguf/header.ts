@@ -2,7 +2,7 @@
 import { TritsmithError } from '../../contract/errors.ts';
 import { elementCount } from '../safetensors/header.ts';
 import { type GgufMetadata, type GgufValue, leastBytes, type NumberType, typeOfNumber } from './metadata.ts';
-import { tensorBytes, tensorTypeById, tensorTypeTitle } from './tensor-types.ts';
+import { hasScaleAtEnd, tensorBytes, tensorTypeById, tensorTypeTitle } from './tensor-types.ts';
 
 export interface GgufTensor {
   /** Name of the type, or `type 99` for one that is unknown here. */
@@ -135,8 +135,8 @@ function placeTensor(record: TensorRecord, dataStart: number, alignment: number,
   const count = elementCount(shape);
   if (count === null || !shape.every((dimension) => dimension >= 1))
     throw new RangeError(`tensor "${name}" has the impossible shape [${shape.join(', ')}]`);
-  // Blocks of I2_S may go on over the ends of rows (i2s.ts).
-  if (type && type.name !== 'I2_S' && (shape.at(-1) ?? 1) % type.blockValues !== 0)
+  // Blocks of I2_S and T3_4 may go on over the ends of rows.
+  if (type && !hasScaleAtEnd(type.name) && (shape.at(-1) ?? 1) % type.blockValues !== 0)
     throw new RangeError(`tensor "${name}" of type ${type.name} has rows of ${shape.at(-1)} values`);
   const bytes = type ? tensorBytes(type, count) : null;
   if (offset % alignment !== 0 || offset + (bytes ?? 1) > fileBytes - dataStart)

@@ -76,7 +76,7 @@ function unpackQ5(bytes: Uint8Array, out: Float32Array, halfAt: (at: number) => 
 
 type HalfAt = (at: number) => number;
 
-/** From whole blocks to values, by type; I2_S is not among them, as its scale lies at the end of the tensor. */
+/** From whole blocks to values, by type; I2_S and T3_4 are not among them, as their scale lies at the end of the tensor. */
 const dequantisers: Readonly<Partial<Record<string, (bytes: Uint8Array, out: Float32Array, halfAt: HalfAt) => void>>> =
   {
     F32: (bytes, out) => out.set(new Float32Array(bytes.buffer, bytes.byteOffset, out.length)),
@@ -100,10 +100,10 @@ const dequantisers: Readonly<Partial<Record<string, (bytes: Uint8Array, out: Flo
   };
 
 /** Types whose values can be read, by name. */
-export const readableTypes: ReadonlySet<string> = new Set([...Object.keys(dequantisers), 'I2_S']);
+export const readableTypes: ReadonlySet<string> = new Set([...Object.keys(dequantisers), 'I2_S', 'T3_4']);
 
 /**
- * Values of whole blocks of any readable type but I2_S (whose scale lies at the end of the tensor).
+ * Values of whole blocks of any readable type but those whose scale lies at the end of the tensor (I2_S, T3_4).
  * @throws TritsmithError `unsupported`
  */
 export function dequantiseBlocks(type: TensorType, bytes: Uint8Array, out: Float32Array): void {

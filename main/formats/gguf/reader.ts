@@ -5,7 +5,8 @@ import { becameShorter, openRegularFile, readFully } from '../../basics/regular-
 import { type GgufHeader, type GgufTensor, MoreBytesNeeded, parseGgufHeader } from './header.ts';
 import { unpackI2sBlocks } from './i2s.ts';
 import { dequantiseBlocks, readableTypes } from './quantised.ts';
-import { type TensorType, tensorTypeById } from './tensor-types.ts';
+import { hasScaleAtEnd, type TensorType, tensorTypeById } from './tensor-types.ts';
+import { unpackThreeOfFour } from './three-of-four.ts';
 
 const firstBytes = 1024 * 1024;
 const largestHeader = 512 * 1024 * 1024;
@@ -50,7 +51,7 @@ async function readValues(file: FileHandle, path: string, tensor: GgufTensor, ty
   const blocks = Math.ceil(tensor.count / type.blockValues);
   const step = Math.max(1, Math.floor(chunkBlocks / type.blockValues));
   let scale = 1;
-  if (type.name === 'I2_S') {
+  if (hasScaleAtEnd(type.name)) {
     const tail = await readBytes(file, path, 4, tensor.begin + blocks * type.blockBytes);
     scale = new DataView(tail.buffer).getFloat32(0, true);
   }
@@ -58,9 +59,10 @@ async function readValues(file: FileHandle, path: string, tensor: GgufTensor, ty
     const count = Math.min(step, blocks - block);
     const bytes = await readBytes(file, path, count * type.blockBytes, tensor.begin + block * type.blockBytes);
     const part = out.subarray(block * type.blockValues, (block + count) * type.blockValues);
-    if (type.name === 'I2_S') {
+    if (hasScaleAtEnd(type.name)) {
       const whole = new Int8Array(count * type.blockValues);
-      unpackI2sBlocks(bytes, whole);
+      if (type.name === 'I2_S') unpackI2sBlocks(bytes, whole);
+      else unpackThreeOfFour(bytes, whole);
       for (let i = 0; i < part.length; i++) part[i] = whole[i]! * scale;
     } else dequantiseBlocks(type, bytes, part);
   }

@@ -1,4 +1,4 @@
-/** Tensor types of GGUF: every one of llama.cpp (ggml.h), with its size, and I2_S of bitnet.cpp. Which of them are read: quantised.ts. */
+/** Tensor types of GGUF: every one of llama.cpp (ggml.h), with its size, I2_S of bitnet.cpp, and our own T3_4. Which of them are read: quantised.ts. */
 import { TritsmithError } from '../../contract/errors.ts';
 
 export interface TensorType {
@@ -8,7 +8,7 @@ export interface TensorType {
   /** Values in one block; the innermost dimension is a multiple of it. */
   readonly blockValues: number;
   readonly blockBytes: number;
-  /** Bytes after the blocks (I2_S: the scale and its padding). */
+  /** Bytes after the blocks (I2_S and T3_4: the scale and its padding). */
   readonly tailBytes: number;
 }
 
@@ -57,10 +57,12 @@ const types = [
   type('NVFP4', 40, 64, 36),
   type('Q1_0', 41, 128, 18),
   type('Q2_0', 42, 64, 18),
+  type('T3_4', 1034, 32, 5, 32),
 ] as const;
 
 /** Types that are written. */
-export type TensorTypeName = 'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q8_0' | 'Q6_K' | 'TQ1_0' | 'TQ2_0' | 'I2_S' | 'Q2_0';
+export type TensorTypeName =
+  'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q8_0' | 'Q6_K' | 'TQ1_0' | 'TQ2_0' | 'I2_S' | 'Q2_0' | 'T3_4';
 
 /** Numbers that llama.cpp gave up, and those of a well-known fork (142, 143: ternary and 2-bit codes in groups of 128). */
 const removed: readonly number[] = [4, 5, 31, 32, 33, 37, 38];
@@ -85,9 +87,14 @@ export function tensorTypeByName(name: TensorTypeName): TensorType {
   return byName.get(name)!;
 }
 
-/** Bytes of `count` values; the last block counts whole (I2_S through rows, i2s.ts). */
+/** Bytes of `count` values; the last block counts whole (I2_S through rows, i2s.ts; T3_4). */
 export function tensorBytes(type: TensorType, count: number): number {
   return Math.ceil(count / type.blockValues) * type.blockBytes + type.tailBytes;
+}
+
+/** Types whose blocks go on over the ends of rows, with one scale behind the last. */
+export function hasScaleAtEnd(type: string): boolean {
+  return type === 'I2_S' || type === 'T3_4';
 }
 
 /**

@@ -3,13 +3,19 @@ import { TritsmithError } from '../../contract/errors.ts';
 import { type AtomicFile, writeFileAtomically } from '../../basics/atomic-file.ts';
 import { type GgufMetadata, type GgufValue, type ItemType, leastBytes, typeNumber } from './metadata.ts';
 import { type TensorData, writeTensorData } from '../tensor-data.ts';
-import { checkShapeForType, tensorBytes, tensorTypeByName, type TensorTypeName } from './tensor-types.ts';
+import {
+  checkShapeForType,
+  hasScaleAtEnd,
+  tensorBytes,
+  tensorTypeByName,
+  type TensorTypeName,
+} from './tensor-types.ts';
 
 export interface GgufTensorToWrite extends TensorData {
   readonly type: TensorTypeName;
   /** Row-major as in PyTorch, `[rows, columns]` or `[n]`; the file has the dimensions the other way round. */
   readonly shape: readonly number[];
-  /** I2_S whose blocks go on over the ends of rows (`packI2sThroughRows`), so that any shape is written. */
+  /** I2_S or T3_4, whose blocks then go on over the ends of rows, so that any shape is written. */
   readonly throughRows?: boolean;
 }
 
@@ -90,7 +96,7 @@ function layOut(path: string, metadata: GgufMetadata, tensors: Iterable<GgufTens
   let offset = 0;
   const placed = [...tensors].map((tensor) => {
     const type = tensorTypeByName(tensor.type);
-    if (tensor.throughRows !== true || tensor.type !== 'I2_S') checkShapeForType(tensor.name, type, tensor.shape);
+    if (tensor.throughRows !== true || !hasScaleAtEnd(tensor.type)) checkShapeForType(tensor.name, type, tensor.shape);
     if (names.has(tensor.name) || Buffer.byteLength(tensor.name) >= 64 || tensor.shape.length > 4)
       throw new TritsmithError('internal', 'tensor.not-writable', {
         path,

@@ -64,8 +64,8 @@ export const ggufArchitectures = {
 } as const satisfies Readonly<Record<string, GgufArchitecture>>;
 
 /**
- * Before the name of an architecture whose inputs are turned or have 4 bits: other programs have to refuse such a file, because what they know under the bare name
- * computes something else.
+ * Before the name of an architecture whose inputs are turned or have 4 bits, because what other programs know under the bare name computes something else; and
+ * before that of a file with our own type of tensors, so that they say why they refuse it.
  */
 export const ownPrefix = 'tritsmith-';
 

@@ -11,6 +11,7 @@ import reference as ref
 QUANTISERS = {
     "row": ref.Quantiser(group=0),
     "sparse": ref.Quantiser(keep=2, of=4),
+    "exactly": ref.Quantiser(keep=3, of=4, exactly=True),
     "columns": ref.Quantiser("absmedian", group=16),
     "hadamard": ref.Quantiser(hadamard=True),
     "four-bits": ref.Quantiser(hadamard=True, bits=4),

@@ -41,9 +41,10 @@ class Quantiser:
 
     scale: str = "absmean"
     group: int | None = None
-    # Of every `of` columns the `keep` largest stay (M2.7).
+    # Of every `of` columns the `keep` largest stay (M2.7); exactly: as their sign, and what a +1 stands for is the mean of their sizes.
     keep: int = 0
     of: int = 0
+    exactly: bool = False
     # M2.9: inputs are rounded to so many bits, those of o and down after a Hadamard matrix.
     bits: int = 8
     hadamard: bool = False
@@ -56,6 +57,8 @@ def weight_delta(weight, quantiser=PLAIN):
     """M2: delta = max(mean|W|, 1e-5), one per tensor. M2.6: or the median (torch's: the lower one of two in the middle); one per run of
     columns, and then rounded to F16, as wide as the weight."""
     sizes = weight.detach().abs()
+    if quantiser.exactly:
+        return mean_of_kept(sizes, quantiser)
     if quantiser.group is None:
         return (sizes.mean() if quantiser.scale == "absmean" else sizes.median()).clamp(min=1e-5)
     runs = sizes.reshape(-1, quantiser.group or weight.shape[1])
@@ -63,8 +66,21 @@ def weight_delta(weight, quantiser=PLAIN):
     return delta.half().to(weight.dtype)[:, None].expand_as(runs).reshape(weight.shape)
 
 
+def mean_of_kept(sizes, quantiser):
+    """M2.7, exactly: the mean over what is kept, one per tensor or per run of columns."""
+    mask = kept(sizes, quantiser)
+    if quantiser.group is None:
+        return (sizes[mask == 1].mean()).clamp(min=1e-5)
+    width = quantiser.group or sizes.shape[1]
+    runs, masks = sizes.reshape(-1, width), mask.reshape(-1, width)
+    delta = ((runs * masks).sum(1) / masks.sum(1)).clamp(min=1e-5)
+    return delta.half().to(sizes.dtype)[:, None].expand_as(runs).reshape(sizes.shape)
+
+
 def ternary(weight, quantiser=PLAIN):
-    """M2: T = clamp(round(W / delta), -1, 1). torch.round rounds half to even."""
+    """M2: T = clamp(round(W / delta), -1, 1). torch.round rounds half to even. M2.7, exactly: the signs of what is kept."""
+    if quantiser.exactly:
+        return torch.where(weight.detach() < 0, -1.0, 1.0).to(weight.dtype) * kept(weight, quantiser)
     codes = (weight.detach() / weight_delta(weight, quantiser)).round().clamp(-1, 1)
     return codes if quantiser.of == 0 else codes * kept(weight, quantiser)
 

@@ -65,13 +65,50 @@ describe('what an export type makes of a model', () => {
         hf: 'export.activations',
       },
     ],
+    [
+      'exactly three of four weights, odd rows, a scale for each 64 columns',
+      {
+        hiddenSize: 192,
+        ffnSize: 448,
+        heads: 3,
+        kvHeads: 1,
+        headSize: 64,
+        quantisation: { weights: { scale: 'absmean', group: 64, sparsity: 'exactly-3:4' } },
+      },
+      {
+        i2_s: 'export.one-scale',
+        hf: 'export.one-scale',
+        tq2_0: 'export.scale-blocks',
+        tq1_0: 'export.scale-blocks',
+      },
+    ],
+    [
+      'the same with turned inputs of 4 bits, SubLN before all seven and any shape',
+      {
+        ffnSize: 736,
+        subln: 'all',
+        quantisation: {
+          weights: { scale: 'absmean', group: 'row', sparsity: 'exactly-3:4' },
+          activations: { hadamard: true, bits: 4 },
+        },
+      },
+      {
+        q2_0: 'export.activations',
+        tq2_0: 'export.activations',
+        tq1_0: 'export.activations',
+        hf: 'export.activations',
+      },
+    ],
     ['two of four weights', { quantisation: { weights: { scale: 'absmean', group: 'tensor', sparsity: '2:4' } } }, {}],
   ])('%s', (_title, changes, expected) => {
     const student = tinyConfiguration(changes);
     const found = exportCapabilities(student, { ...student, ...full });
     const obstacles = found.flatMap(({ type, obstacle }) => (obstacle === null ? [] : [[type, obstacle.id]]));
+    // Only weights that were trained so fit T3_4.
+    const { sparsity } = student.quantisation.weights;
+    const others = sparsity === 'exactly-3:4' ? {} : { t3_4: 'export.three-of-four' };
     expect(Object.fromEntries(obstacles)).toEqual(
-      Object.fromEntries(Object.entries(expected).filter(([, id]) => id !== '')),
+      Object.fromEntries(Object.entries({ ...others, ...expected }).filter(([, id]) => id !== '')),
     );
     for (const { obstacle } of found) expect(obstacle?.text ?? 'none').toMatch(/\w/);
   });

@@ -16,6 +16,7 @@ const linearTypes: Record<GgufType, GgufEncoding['linear']> = {
   q2_0: 'Q2_0',
   tq2_0: 'TQ2_0',
   tq1_0: 'TQ1_0',
+  t3_4: 'T3_4',
   f16: 'F16',
   q8_0: 'Q8_0',
   q4_0: 'Q4_0',

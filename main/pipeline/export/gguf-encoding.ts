@@ -1,6 +1,7 @@
 /** How a model's tensors become GGUF tensors of a chosen type, and what each must dequantise to. */
 import {
   type GgufTensorToWrite,
+  hasScaleAtEnd,
   packI2s,
   packI2sThroughRows,
   packQ2,
@@ -8,6 +9,7 @@ import {
   packQ6,
   packQ8,
   packTq1,
+  packThreeOfFour,
   packTq2,
   tensorTypeByName,
   type TensorTypeName,
@@ -20,7 +22,7 @@ import type { GgufTensorPlan } from './gguf-layout.ts';
 import { permuteRotaryRows } from '../../models/rotary-rows.ts';
 import type { TensorSource } from './tensor-source.ts';
 
-export type TernaryTypeName = 'I2_S' | 'Q2_0' | 'TQ2_0' | 'TQ1_0';
+export type TernaryTypeName = 'I2_S' | 'Q2_0' | 'TQ2_0' | 'TQ1_0' | 'T3_4';
 
 export interface GgufEncoding {
   readonly linear: TernaryTypeName | 'F16' | 'Q8_0' | 'Q4_0';
@@ -30,15 +32,16 @@ export interface GgufEncoding {
   readonly own?: boolean;
 }
 
-/** The types of a model's file: it is for our runtime alone where the model's inputs are turned or have 4 bits, whoever asks for it. */
+/** The types of a model's file: it is for our runtime alone where the model's inputs are turned or have 4 bits, and as T3_4, whoever asks for it. */
 export function encodingFor(
   { ternary, quantisation }: Pick<ModelConfiguration, 'ternary' | 'quantisation'>,
   encoding: GgufEncoding,
 ): GgufEncoding {
-  return ternary && hasOwnActivations(quantisation) ? { ...encoding, own: true } : encoding;
+  const own = ternary && (hasOwnActivations(quantisation) || encoding.linear === 'T3_4');
+  return own ? { ...encoding, own } : encoding;
 }
 
-const ternaryTypes: readonly string[] = ['I2_S', 'Q2_0', 'TQ2_0', 'TQ1_0'];
+const ternaryTypes: readonly string[] = ['I2_S', 'Q2_0', 'TQ2_0', 'TQ1_0', 'T3_4'];
 
 export function isTernaryType(type: string): type is TernaryTypeName {
   return ternaryTypes.includes(type);
@@ -46,7 +49,7 @@ export function isTernaryType(type: string): type is TernaryTypeName {
 
 /** Whether a type has no room for the scale of a ternary matrix, which is then a tensor beside it (docs/formats.md, 2.2). */
 export function separateScales(type: GgufEncoding['linear']): boolean {
-  return isTernaryType(type) && type !== 'I2_S';
+  return isTernaryType(type) && !hasScaleAtEnd(type);
 }
 
 /** Tensor type of a planned tensor. */
@@ -79,7 +82,7 @@ export function scalesBeside(
 ): { readonly name: string; readonly shape: readonly number[] } | null {
   const beside = { name: scaleName(name), shape: [1] };
   if (scaleKind(quantisation) === 'tensor') return separateScales(type) ? beside : null;
-  if (type !== 'I2_S') return (padding?.factor ?? 1) === 1 ? null : beside;
+  if (!hasScaleAtEnd(type)) return (padding?.factor ?? 1) === 1 ? null : beside;
   const { group } = quantisation.weights;
   return { ...beside, shape: typeof group === 'number' ? [shape[0]!, shape[1]! / group] : [shape[0]!] };
 }
@@ -178,10 +181,12 @@ export function encodeTensor(
   const data = async (): Promise<ArrayBufferView> => {
     const found = await ternaryValues(tensor, source);
     const { values } = found;
-    const inBlocks = found.columns !== null && type !== 'I2_S';
+    const inBlocks = found.columns !== null && !hasScaleAtEnd(type);
     if (beside !== null) scales = inBlocks ? Float32Array.of(tensor.padded?.factor ?? 1) : found.scales;
     const inside = inBlocks ? scalesOfBlocks(tensor, found, type) : 1;
     switch (type) {
+      case 'T3_4':
+        return packThreeOfFour(values, beside === null ? found.scales[0]! : 1);
       case 'I2_S': {
         const delta = beside === null ? found.scales[0]! : 1;
         return encoding.own ? packI2sThroughRows(values, delta) : packI2s(values, shape[0]!, shape[1]!, delta);

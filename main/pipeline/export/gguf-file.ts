@@ -27,6 +27,8 @@ const fileType: Record<GgufEncoding['linear'], number> = {
   TQ2_0: 37,
   I2_S: 40,
   Q2_0: 41,
+  // Our own, beyond theirs.
+  T3_4: 1034,
 };
 
 /** Version of ggml's block formats. */

@@ -51,6 +51,8 @@ export interface PlanOptions {
    * model whose inputs are turned or have 4 bits (3.5).
    */
   readonly own?: boolean;
+  /** The file has tensors of our own type, so its architecture has a name of its own too (3.5). */
+  readonly ownType?: boolean;
 }
 
 /** By how much scaling slows each rotary frequency down, `[R/2]`; null without scaling, and for linear scaling, which has a key. */
@@ -63,9 +65,10 @@ function ropeFrequencyFactors(configuration: ModelConfiguration): Float32Array |
 /** @throws TritsmithError `unsupported`, with the way out, when no architecture holds the model */
 export function planGguf(
   configuration: ModelConfiguration,
-  { separateScales = false, own: forUs = false }: PlanOptions = {},
+  { separateScales = false, own: forUs = false, ownType = false }: PlanOptions = {},
 ): GgufPlan {
-  const prefixed = configuration.ternary && hasOwnActivations(configuration.quantisation);
+  const ownActivations = configuration.ternary && hasOwnActivations(configuration.quantisation);
+  const prefixed = ownActivations || ownType;
   const held = forUs || prefixed ? { ...configuration, subln: 'none' as const } : configuration;
   const architecture = architectureOf(configuration.architecture).gguf(held, separateScales);
   if (!keysHoldKinds(architecture, configuration))
@@ -115,6 +118,6 @@ export function planGguf(
   const keys = ggufKeys(configuration);
   if (!prefixed) return { architecture: architecture.name, tensors, notes, ...keys };
   // What other programs do with the bare architecture is of no account.
-  const alone = tell('note.own-activations', activationsOf(quantisation));
+  const alone = ownActivations ? tell('note.own-activations', activationsOf(quantisation)) : tell('note.own-type');
   return { architecture: `${ownPrefix}${architecture.name}`, tensors, notes: [alone], ...keys };
 }

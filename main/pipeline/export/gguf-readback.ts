@@ -1,6 +1,6 @@
 /** Reads an exported GGUF file back and compares every tensor with the model that it was made of. */
 import { TritsmithError } from '../../contract/errors.ts';
-import { type GgufFile, openGguf, packQ4, packQ6, packQ8 } from '../../formats/gguf/index.ts';
+import { type GgufFile, hasScaleAtEnd, openGguf, packQ4, packQ6, packQ8 } from '../../formats/gguf/index.ts';
 import { decodeF16, encodeF16 } from '../../formats/half-precision.ts';
 import {
   type GgufEncoding,
@@ -93,7 +93,7 @@ export async function readBackGguf(
         const found = await ternaryValues(tensor, source);
         const { values, scales } = found;
         const beside = scalesBeside(tensor, type);
-        const inBlocks = found.columns !== null && type !== 'I2_S';
+        const inBlocks = found.columns !== null && !hasScaleAtEnd(type);
         const blocks = inBlocks ? scalesOfBlocks(tensor, found, type) : null;
         const perBlock = blocks === null ? values.length : values.length / blocks.length;
         const inside = blocks ?? Float32Array.of(beside === null ? scales[0]! : 1);

@@ -54,6 +54,11 @@ describe('who can run a file (llama.cpp: as node-llama-cpp 3.22.1 did when these
     [{}, 'Q2_0', ['Tritsmith', 'llama.cpp']],
     [{ quantisation: { ...plainQuantisation, activations: { hadamard: true, bits: 4 } } }, 'I2_S', ['Tritsmith']],
     [
+      { subln: 'none', quantisation: { weights: { scale: 'absmean', group: 'tensor', sparsity: 'exactly-3:4' } } },
+      'T3_4',
+      ['Tritsmith'],
+    ],
+    [
       {
         architecture: 'qwen3',
         subln: 'none',
@@ -91,6 +96,18 @@ describe('what is in a file', () => {
     // The scale is the mean magnitude: 0.1 * sqrt(2/pi).
     expect(q.scale).toBeCloseTo(0.0798, 3);
     expect(found.metadata.find(({ key }) => key === 'tokenizer.ggml.tokens')!.value).toMatch(/^\[1536\]/);
+  });
+
+  it('T3_4: 1.25 bits, a quarter of zeros, the mean of what is kept', async () => {
+    const weights = { scale: 'absmean', group: 'tensor', sparsity: 'exactly-3:4' } as const;
+    const { found } = await inspected({ quantisation: { weights } }, { linear: 'T3_4', embedding: 'F16' });
+    expect(found.architecture).toBe('tritsmith-llama');
+    expect(found.zeroFraction).toBe(0.25);
+    const q = found.tensors.find(({ name }) => name === 'blk.0.attn_q.weight')!;
+    expect(q).toMatchObject({ type: 'T3_4', zeroFraction: 0.25, bytes: (256 * 256 * 5) / 32 + 32 });
+    // Of normal weights the mean without the smallest of each four: more than the mean of all, 0.0798.
+    expect(q.scale).toBeGreaterThan(0.095);
+    expect(q.scale).toBeLessThan(0.105);
   });
 
   it('a packed Hugging Face folder, and the latent weights of a student in training', async () => {

@@ -3,7 +3,7 @@ import { open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TritsmithError } from '../../contract/errors.ts';
 import type { FileInspection, RunVerdict } from '../../contract/queries.ts';
-import { type GgufFile, openGguf, tensorTypeByName } from '../../formats/gguf/index.ts';
+import { type GgufFile, hasScaleAtEnd, openGguf, tensorTypeByName } from '../../formats/gguf/index.ts';
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors/index.ts';
 import { readModelSettings } from '../../models/companion-files.ts';
 import { unpackRows } from '../../models/ternary-codes.ts';
@@ -58,7 +58,7 @@ async function ggufTensors(file: GgufFile): Promise<{ tensors: InspectedTensor[]
   let weights = 0;
   for (const [name, { type, shape, bytes, count }] of file.tensors) {
     const tensor = { name, type, shape: [...shape], bytes, zeroFraction: null, scale: null };
-    const block = isTernaryType(type) && type !== 'I2_S' ? tensorTypeByName(type).blockValues : count;
+    const block = isTernaryType(type) && !hasScaleAtEnd(type) ? tensorTypeByName(type).blockValues : count;
     const found = isTernaryType(type) ? ternaryFacts(await file.readFloat32(name), block) : null;
     if (found === null) {
       tensors.push(tensor);

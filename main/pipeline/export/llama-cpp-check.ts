@@ -92,6 +92,7 @@ export function llamaCppRounding(
       return amx ? 'none' : 'float16';
     case 'F32':
     case 'I2_S':
+    case 'T3_4':
       return 'none';
   }
 }

@@ -125,11 +125,12 @@ const sizes = ({ hiddenSize, ffnSize, heads, kvHeads }: ModelConfiguration) => (
  */
 export function planFile(configuration: ModelConfiguration, encoding: GgufEncoding): GgufPlan {
   const { linear, own = false } = encoding;
-  // Where a model's inputs are its own, this lets I2_S pass alone.
+  // Where a model's inputs are its own, this lets I2_S and T3_4 pass alone.
   if (isTernaryType(linear) && !own)
     assertHoldsQuantisation(linear.toLowerCase() as Lowercase<typeof linear>, configuration.quantisation);
   const cost = paddingCost(configuration, encoding);
-  const plan = planGguf(cost?.to ?? configuration, { separateScales: separateScales(linear), own });
+  const ownType = linear === 'T3_4';
+  const plan = planGguf(cost?.to ?? configuration, { separateScales: separateScales(linear), own, ownType });
   if (cost === null) return plan;
   const narrow = new Map(parameterSpecifications(configuration).map((entry) => [entry.name, entry]));
   const { from, to, bodyBytes, tableBytes } = cost;

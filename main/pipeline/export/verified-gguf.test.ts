@@ -61,6 +61,8 @@ const quantised = (weights: Partial<Quantisation['weights']>): Partial<ModelConf
   quantisation: { weights: { ...plainQuantisation.weights, ...weights } },
 });
 
+const exactly = { sparsity: 'exactly-3:4' } as const;
+
 const activations = (hadamard: boolean, bits: 8 | 4): Partial<ModelConfiguration> => ({
   quantisation: { ...plainQuantisation, activations: { hadamard, bits } },
 });
@@ -129,6 +131,26 @@ describe('an exported student in the native runtime', () => {
       'bitnet',
       quantised({ sparsity: '6:8', group: 'row' }),
       { linear: 'Q2_0', embedding: f16 },
+    ],
+    ['exactly three of four weights', 'tritsmith-llama', quantised(exactly), { linear: 'T3_4', embedding: f16 }],
+    ['exactly three of four weights', 'bitnet', quantised(exactly), { linear: 'I2_S', embedding: f16 }],
+    [
+      'exactly three of four weights, permuted Q and K, rows of any width, a scale for each row',
+      'tritsmith-llama',
+      { ...quantised({ ...exactly, group: 'row' }), subln: 'none', ffnSize: 332 },
+      { linear: 'T3_4', embedding: 'F32' },
+    ],
+    [
+      'exactly three of four weights, a scale for each 64 columns, inputs of 4 bits',
+      'tritsmith-qwen3',
+      {
+        architecture: 'qwen3',
+        quantisation: {
+          weights: { ...plainQuantisation.weights, ...exactly, group: 64 },
+          activations: { hadamard: true, bits: 4 },
+        },
+      },
+      { linear: 'T3_4', embedding: f16 },
     ],
     ['absmedian', 'bitnet', quantised({ scale: 'absmedian' }), { linear: 'I2_S', embedding: f16 }],
     ['turned inputs', 'tritsmith-llama', activations(true, 8), { linear: 'I2_S', embedding: f16 }],
@@ -279,11 +301,15 @@ describe('what is for llama.cpp alone', () => {
 });
 
 describe('sizes', () => {
-  it('the body is 2 bits a weight and 32 bytes a matrix as I2_S, 66 bytes per 256 weights and 4 a matrix as TQ2_0', async () => {
+  it('the body is 2 bits a weight and 32 bytes a matrix as I2_S, 1.25 and 32 as T3_4, 66 bytes per 256 weights and 4 a matrix as TQ2_0', async () => {
     const configuration = tinyConfiguration();
     const weights = 2 * (256 * 256 * 2 + 256 * 128 * 2 + 3 * 256 * 512);
     const i2s = await write(configuration, { linear: 'I2_S', embedding: f16 }, { prompts: 0 }).written;
     expect(i2s.bodyBytes).toBe(weights / 4 + 14 * 32);
+    const sparse = tinyConfiguration(quantised(exactly));
+    const t34 = await write(sparse, { linear: 'T3_4', embedding: f16 }, { prompts: 0 }).written;
+    expect(t34.bodyBytes).toBe((weights * 5) / 32 + 14 * 32);
+    expect(t34.zeroFraction).toBe(0.25);
     const tq2 = await write(configuration, { linear: 'TQ2_0', embedding: f16 }, { prompts: 0 }).written;
     expect(tq2.bodyBytes).toBe((weights / 256) * 66 + 14 * 4);
     expect(tq2.zeroFraction).toBeGreaterThan(0.2);
@@ -299,6 +325,7 @@ describe('what no file can hold is refused', () => {
       { linear: 'I2_S', embedding: f16 },
       /QKV bias fits no GGUF architecture/,
     ],
+    ['weights that may be 0', quantised({ sparsity: '3:4' }), { linear: 'T3_4', embedding: f16 }, /type t3_4/],
     ['Llama with SubLN before all seven', { subln: 'all' }, { linear: 'I2_S', embedding: f16 }, /all seven/],
     [
       'a teacher whose widths Q4_0 blocks do not divide',

@@ -66,6 +66,7 @@ describe('a student that is quantised otherwise', () => {
     ],
     ['a scale for each 64 columns', { weights: { group: 64 } }],
     ['six of eight', { weights: { sparsity: '6:8' } }],
+    ['exactly three of four', { weights: { sparsity: 'exactly-3:4' } }],
     ['what the released code calls AWQ', { weights: { scale: 'row-levels' } }],
     ['what the released code calls GPTQ', { weights: { scale: 'deviation' } }],
     ['turned inputs', { activations: { hadamard: true } }],
@@ -74,10 +75,16 @@ describe('a student that is quantised otherwise', () => {
     ['inputs of 4 bits in the last step', { activations: { bits: 4, eightBitShare: 0.8 } }],
   ])('%s: each stage ends with the same bits when it was paused, and the file answers', async (title, quantisation) => {
     const own = quantisation.activations !== undefined;
+    const exact = quantisation.weights?.sparsity === 'exactly-3:4';
     const recipe: Recipe = {
       ...plain,
       quantisation,
-      exports: own ? [{ type: 'i2_s', embedding: 'f16' }] : plain.exports,
+      ...(exact && { reconstruct: { ...plain.reconstruct!, soften: 0 } }),
+      exports: own
+        ? [{ type: 'i2_s', embedding: 'f16' }]
+        : exact
+          ? [{ type: 't3_4', embedding: 'f16' }]
+          : plain.exports,
     };
     const [whole, paused] = [join(root, title), join(root, `${title}, paused`)];
     await run('refine', recipe, whole);
@@ -171,6 +178,15 @@ describe('a student that is quantised otherwise', () => {
       params: { scale: 'deviation', own: 'tensor' },
     });
     await expect(of({ scale: 'row-levels', group: 64 })).rejects.toMatchObject({ params: { own: 'row' } });
+    await expect(of({ scale: 'absmedian', sparsity: 'exactly-3:4' })).rejects.toMatchObject({
+      id: 'quantisation.exact-scale',
+      params: { scale: 'absmedian' },
+    });
+    // The reconstruction of this recipe softens.
+    await expect(of({ sparsity: 'exactly-3:4' })).rejects.toMatchObject({ id: 'recipe.exact-soften' });
+    await expect(assertExportable({ ...plain, exports: [{ type: 't3_4', embedding: 'f16' }] })).rejects.toMatchObject({
+      id: 'export.three-of-four',
+    });
     const turned: QuantisationSettings = { activations: { hadamard: true } };
     const gptq = { method: 'gptq', rows: 8, damping: 0.01 } as const;
     await expect(studentConfiguration({ ...plain, quantisation: turned, calibrate: gptq })).rejects.toMatchObject({

@@ -59,6 +59,12 @@ export const exports = {
     reason: `Its inputs ${[...(hadamard ? ['are turned by a Hadamard matrix'] : []), ...(bits === 4 ? ['are rounded to 4 bits'] : [])].join(' and ')}, and the programs that read such files would compute something else.`,
     remedy: `Export it as I2_S, which Tritsmith runs, or as ONNX; or train it without (${names.setting('quantisation.activations.hadamard')}, ${names.setting('quantisation.activations.bits')}).`,
   }),
+  'export.three-of-four': (_: undefined, names: Names): Sentences => ({
+    message: "A file of the type t3_4 can't hold this student.",
+    reason:
+      'It has five bits for four weights, which is room for the patterns with exactly three that are not 0, and the student was not trained so.',
+    remedy: `Choose another type, or train it with "exactly-3:4" (${names.setting('quantisation.weights.sparsity')}).`,
+  }),
   'export.one-scale': ({ type, group }: { type: string; group: 'row' | number }, names: Names): Sentences => ({
     message: `A student with a scale for each ${group === 'row' ? 'row' : `group of ${group} columns`} fits no ${type === 'hf' ? 'Hugging Face folder' : `${type.toUpperCase()} file`}.`,
     reason: 'It has one scale for each matrix.',

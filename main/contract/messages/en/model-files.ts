@@ -417,6 +417,11 @@ export const modelFiles = {
     message: 'Weights that are not ternary were about to be packed.',
     reason: `The value at index ${index} is ${value}; only -1, 0 and 1 can be packed.`,
   }),
+  'packing.three-of-four': ({ index }: { index: number }): Sentences => ({
+    message: "These weights can't be stored as T3_4.",
+    reason: `Of the four from index ${index} not exactly three differ from 0.`,
+    remedy: 'Choose another export type.',
+  }),
   'packing.matrix': ({ rows, columns, values }: { rows: number; columns: number; values: number }): Sentences => ({
     message: `A matrix of ${rows} x ${columns} has ${values} values.`,
   }),

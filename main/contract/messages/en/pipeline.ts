@@ -56,6 +56,16 @@ export const pipeline = {
     reason: `The rows of ${projection} have ${columns} columns, which are no whole number of such groups.`,
     remedy: `Choose another one (${names.setting('quantisation.weights.sparsity')}), or none.`,
   }),
+  'quantisation.exact-scale': ({ scale }: { scale: string }, names: Names): Sentences => ({
+    message: `"exactly-3:4" does not go with the size ${scale}.`,
+    reason: 'Its weights are signs, and their size is the mean of what is kept.',
+    remedy: `Leave the size at absmean (${names.setting('quantisation.weights.scale')}), or choose another rule (${names.setting('quantisation.weights.sparsity')}).`,
+  }),
+  'recipe.exact-soften': (_: undefined, names: Names): Sentences => ({
+    message: "Weights of which exactly three of four are not 0 can't harden softly.",
+    reason: 'Soft weights are near 0 where the latent ones are, and here such a weight may be one that is kept.',
+    remedy: `Set ${names.setting('pretrain.soften')}, ${names.setting('distil.soften')} and ${names.setting('reconstruct.soften')} to 0 or leave them out, or choose another rule (${names.setting('quantisation.weights.sparsity')}).`,
+  }),
   'quantisation.hadamard': (
     { projection, columns, block }: { projection: string; columns: number; block: number },
     names: Names,

@@ -164,6 +164,9 @@ export const proofs = {
   'note.own-activations': ({ hadamard, bits }: { hadamard: boolean; bits: 8 | 4 }): Sentences => ({
     message: `Only Tritsmith runs it: its inputs ${[...(hadamard ? ['are turned by a Hadamard matrix'] : []), ...(bits === 4 ? ['are rounded to 4 bits'] : [])].join(' and ')}, which no other program does, so its architecture has a name of its own.`,
   }),
+  'note.own-type': (): Sentences => ({
+    message: 'Only Tritsmith runs it: no other program knows T3_4, so its architecture has a name of its own.',
+  }),
   'note.bitnet-head': (): Sentences => ({
     message: 'llama.cpp and bitnet.cpp refuse a "bitnet" file with a head of its own; it runs in Tritsmith.',
   }),

@@ -4,7 +4,7 @@ import type { Sentences } from '../sentences.ts';
 function asGguf(student: boolean): string {
   return student
     ? 'export the student as GGUF.'
-    : 'a teacher is exported as F16, Q8_0 or Q4_0, its student as I2_S, Q2_0, TQ2_0 or TQ1_0.';
+    : 'a teacher is exported as F16, Q8_0 or Q4_0, its student as I2_S, Q2_0, TQ2_0, TQ1_0 or, where it was trained so, T3_4.';
 }
 
 export const verdicts = {
@@ -34,7 +34,7 @@ export const verdicts = {
     message: `Not known here for the architecture "${architecture}".`,
   }),
   'verdict.own-architecture': ({ architecture }: { architecture: string }): Sentences => ({
-    message: `It does not know "${architecture}": inputs that are turned or have 4 bits are Tritsmith's alone.`,
+    message: `It does not know "${architecture}": inputs that are turned or have 4 bits, and weights in 1.25 bits, are Tritsmith's alone.`,
   }),
   'verdict.phi3-apart': (): Sentences => ({
     message: 'It wants gate and up of "phi3" in one matrix; here they are apart.',

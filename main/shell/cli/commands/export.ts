@@ -31,7 +31,7 @@ export function exportCommand(shell: Shell): Command {
     .addOption(
       new Option(
         '--type <type>',
-        'i2_s: Tritsmith, bitnet.cpp; q2_0: Tritsmith, llama.cpp of July 2026 or later, widths of a multiple of 64; tq2_0: Tritsmith, llama.cpp; tq1_0: as tq2_0, smallest, slower; f16, q8_0, q4_0: the teacher, to compare',
+        'i2_s: Tritsmith, bitnet.cpp; q2_0: Tritsmith, llama.cpp of July 2026 or later, widths of a multiple of 64; tq2_0: Tritsmith, llama.cpp; tq1_0: as tq2_0, smallest, slower; t3_4: Tritsmith alone, 1.25 bits a weight, of students trained with exactly-3:4; f16, q8_0, q4_0: the teacher, to compare',
       )
         .choices(exportType.options)
         .default('i2_s'),
