@@ -106,7 +106,18 @@ export function run(args: string[]): Promise<void> {
   }
   const percent = (share: number) => (share === 0 ? '' : `${(share * 100).toFixed(0)} %`);
   const rows = [
-    ['kernel', 'layout', 'threads', 'matrix', 'tokens', 'GB/s', 'of bandwidth', 'GMAC/s', 'of integer peak', 'times as fast as 2bit'],
+    [
+      'kernel',
+      'layout',
+      'threads',
+      'matrix',
+      'tokens',
+      'GB/s',
+      'of bandwidth',
+      'GMAC/s',
+      'of integer peak',
+      'times as fast as 2bit',
+    ],
     ...runs.map((r) => [
       r.kernel,
       r.layout,

@@ -50,7 +50,7 @@ const options = {
 } as const;
 
 /** Types of a student's file that are tried, in the order in which one is chosen to be measured. */
-const studentTypes: readonly ExportType[] = ['i2_s', 'q2_0', 'tq2_0'];
+const studentTypes: readonly ExportType[] = ['t3_4', 'i2_s', 'q2_0', 'tq2_0'];
 /** What a student's time is spent on. */
 const trainingStages = ['refine', 'calibrate', 'reconstruct', 'pretrain', 'distil'];
 const timedSteps = 24;
@@ -215,7 +215,7 @@ export async function run(args: string[]): Promise<void> {
       teacher,
       seed: Number(values.seed),
       task: taskInputs(values.task as TaskName),
-      exports: studentTypes.slice(0, 1),
+      exports: ['i2_s'],
       reconstruct: values.reconstruct,
       changes: { 'task.limit': Number(values.rows), threads: Number(values.threads), ...changesOf(changes) },
     };

@@ -34,6 +34,11 @@ export const variants: readonly QuantiserVariant[] = [
     change: { quantisation: { weights: { sparsity: '6:8' } } },
   },
   { name: '3:4', title: 'Sparse-BitNet, 3 of 4', change: { quantisation: { weights: { sparsity: '3:4' } } } },
+  {
+    name: 'exactly-3:4',
+    title: 'Sherry: exactly 3 of 4, 1.25 bits',
+    change: { quantisation: { weights: { sparsity: 'exactly-3:4' } } },
+  },
   { name: '2:4', title: 'Sparse-BitNet, 2 of 4', change: { quantisation: { weights: { sparsity: '2:4' } } } },
   {
     name: 'turned',
