@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- memory [--shape demo|base|0.6b|all] [--batch N] [--length N] [--recompute] [--threads N] [--json]`: one optimiser step of each training
+ * `npm run bench -- memory [--shape demo|base|0.6b|all] [--batch N] [--length N] [--recompute] [--moments 8-bit] [--threads N] [--json]`: one optimiser step of each training
  * stage (random weights; the distillation with teacher, balanced gamma and the logits term on all tokens), each in a process of its own: its peak
  * resident memory beside the estimate that the machine check shows.
  */
@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { sumOf } from '../main/contract/quantities.ts';
-import { optimiserSettings } from '../main/contract/recipe.ts';
+import { type OptimiserSettings, optimiserSettings } from '../main/contract/recipe.ts';
 import type { ModelConfiguration } from '../main/models/configuration.ts';
 import { initialParameters } from '../main/models/initial-parameters.ts';
 import { Network } from '../main/models/network.ts';
@@ -86,6 +86,7 @@ interface Measured {
   batch: number;
   length: number;
   recompute: boolean;
+  moments: OptimiserSettings['moments'];
   stepSeconds: number;
   peakRssBytes: number;
   estimatedBytes: number;
@@ -99,6 +100,7 @@ async function measure(
   batch: number,
   length: number,
   recompute: boolean,
+  moments: OptimiserSettings['moments'],
   threads: number,
 ): Promise<Measured> {
   const base = shapes[shape]!.configuration;
@@ -130,7 +132,7 @@ async function measure(
   };
   const step = await TrainingStep.create(network, distillation, { threads });
   const gradients = new ParameterBuffer(network.parameters.specifications);
-  const optimiser = new AdamW(network.parameters, optimiserSettings.parse({ learningRate: 1e-5 }));
+  const optimiser = new AdamW(network.parameters, optimiserSettings.parse({ learningRate: 1e-5, moments }));
   const rows = Array.from({ length: batch }, () => ({
     ids: Int32Array.from({ length }, () => random.below(base.vocabSize)),
     responseStart: stage === 'pretrain' ? 1 : length - answer,
@@ -151,6 +153,7 @@ async function measure(
     batch,
     length,
     recompute,
+    moments,
     stepSeconds: (performance.now() - started) / 1000,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     estimatedBytes: sumOf(
@@ -161,6 +164,7 @@ async function measure(
         rowLength: length,
         headRows: stage === 'finetune' ? batch * answer : batch * length,
         recompute,
+        moments,
       }),
     ),
     loss,
@@ -174,6 +178,7 @@ const options = {
   length: { type: 'string' },
   threads: { type: 'string', default: '0' },
   recompute: { type: 'boolean', default: false },
+  moments: { type: 'string' },
   page: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
@@ -207,7 +212,7 @@ export function run(args: string[]): Promise<void> {
       one.shape,
       one.stage,
       `${(one.parameters / 1e6).toFixed(1)} M`,
-      `${one.batch} x ${one.length}${one.recompute ? ', recomputed' : ''}`,
+      `${one.batch} x ${one.length}${one.recompute ? ', recomputed' : ''}${one.moments ? `, moments ${one.moments}` : ''}`,
       one.stepSeconds.toFixed(1),
       gigabytes(one.peakRssBytes),
       gigabytes(one.estimatedBytes),
@@ -236,6 +241,7 @@ if (import.meta.main) {
     Number(values.batch ?? batch),
     Number(values.length ?? length),
     values.recompute,
+    optimiserSettings.shape.moments.parse(values.moments),
     Number(values.threads),
   );
   process.stdout.write(`${JSON.stringify(found)}\n`);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { asRanks } from '../main/training/fixtures/ranks-in-memory.ts';
-import { rankBounds } from '../main/training/shards.ts';
+import { rankBounds, sliceBounds } from '../main/training/shards.ts';
 import {
   bytesSent,
   exchangeSeconds,
@@ -25,7 +25,7 @@ describe('the forecast of a step that ranks share', () => {
     const length = 64_000;
     for (const wire of [float32Wire, roundedWire]) {
       const sent = await asRanks(ranks, async (collective) => {
-        const bounds = rankBounds(length, { count: 8, collective });
+        const bounds = rankBounds(sliceBounds(length, 8), { count: 8, collective });
         const values = new Float32Array(length);
         await collective.reduceSlices(values, bounds, wire === roundedWire);
         const own = values.fill(0).subarray(bounds[collective.rank], bounds[collective.rank + 1]);

@@ -33,6 +33,17 @@ export interface AdamWSettings {
   gradientScale: number;
 }
 
+/** Values that share one scale of each moment in `ByteMoments`. */
+export const momentBlock = 256;
+
+/** Moments of a range of values in a byte each (docs/method.md, 5.10). Bytes are those of whole blocks, and scales are one a block. */
+export interface ByteMoments {
+  readonly first: Uint8Array;
+  readonly second: Uint8Array;
+  readonly firstScales: Float32Array;
+  readonly secondScales: Float32Array;
+}
+
 export interface TernarySettings {
   /**
    * Receives the scales; each belongs to `weights.length / scales.length` consecutive weights. Several are rounded to F16, which is how files hold them.
@@ -112,6 +123,17 @@ export interface NativeTraining {
     firstMoment: Float32Array,
     secondMoment: Float32Array,
     settings: AdamWSettings,
+  ): void;
+  /**
+   * The same with moments in bytes. The second one is rounded up or down at random, by `settings.step` and the number of the block alone.
+   * @param block number of the first block
+   */
+  adamWBytes(
+    parameters: Float32Array,
+    gradients: Float32Array,
+    moments: ByteMoments,
+    settings: AdamWSettings,
+    block: number,
   ): void;
   /**
    * `out [rows, columns] = A [rows, inner] B [inner, columns]` with both factors rounded to bfloat16 (half to even) and sums in float32. The same bits with any set

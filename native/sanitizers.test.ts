@@ -22,6 +22,8 @@ const flags: Record<string, string[]> = {
   'checks/main.cc': longAvxVnni ? ['-DTRITSMITH_CHECK_AVX_VNNI'] : [],
   'kernels/avx512vnni.cc': [...avx2, ...['f', 'bw', 'vl', 'dq', 'vnni', 'vbmi'].map((set) => `-mavx512${set}`)],
   'products/avx2.cc': avx2,
+  'training/elementwise_avx2.cc': avx2,
+  'training/elementwise_avx512.cc': [...avx2, ...['f', 'bw', 'vl', 'dq'].map((set) => `-mavx512${set}`)],
   'products/avx512bf16.cc': [...avx2, ...['f', 'bw', 'vl', 'dq', 'bf16'].map((set) => `-mavx512${set}`)],
   'kernels/neondot.cc': ['-march=armv8.2-a+dotprod+fp16'],
 };
@@ -41,9 +43,12 @@ function canSanitise(): boolean {
 
 /** The check program with ASan and UBSan, built once for these sources. */
 function program(): string {
-  const sources = ['threads', 'kernels', 'products', 'runtime', 'checks']
+  const sources = ['threads', 'kernels', 'products', 'runtime', 'training', 'checks']
     .flatMap((folder) => readdirSync(join(root, folder)).map((name) => `${folder}/${name}`))
-    .filter((path) => /\.(cc|h)$/.test(path) && !path.endsWith('binding.cc') && !foreign.test(basename(path)))
+    .filter(
+      (path) =>
+        /\.(cc|h)$/.test(path) && !/binding\.cc$|training\/(?!elementwise)/.test(path) && !foreign.test(basename(path)),
+    )
     .sort();
   const hash = createHash('sha256').update(compiler + common.join(' '));
   for (const path of sources) hash.update(path).update(readFileSync(join(root, path)));

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { native, type AdamWSettings } from './index.ts';
+import { type AdamWSettings, type ByteMoments, momentBlock, native } from './index.ts';
 
 /** Deterministic values in (-1, 1), with a few of every special size. */
 function values(count: number, seed: number): Float32Array {
@@ -601,6 +601,139 @@ describe('adamW', () => {
     expect(() => native.gatherRows(four, Int32Array.of(0), 3, new Float32Array(3))).toThrow(RangeError);
     expect(() => native.gatherRows(four, Int32Array.of(0), 0, new Float32Array(0))).toThrow(RangeError);
     expect(() => native.setThreads(0)).toThrow(RangeError);
+  });
+});
+
+describe('adamWBytes', () => {
+  const settings = { learningRate: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.01, gradientScale: 1 };
+  const none = (count: number): ByteMoments => {
+    const blocks = Math.ceil(count / momentBlock);
+    const bytesOf = () => new Uint8Array(blocks * momentBlock);
+    const scales = () => new Float32Array(blocks);
+    return { first: bytesOf(), second: bytesOf(), firstScales: scales(), secondScales: scales() };
+  };
+  /** The moments of some values in a longer range; `first` and `count` are whole blocks. */
+  const partOf = ({ first, second, firstScales, secondScales }: ByteMoments, begin: number, end: number) => ({
+    first: first.subarray(begin, end),
+    second: second.subarray(begin, end),
+    firstScales: firstScales.subarray(begin / momentBlock, Math.ceil(end / momentBlock)),
+    secondScales: secondScales.subarray(begin / momentBlock, Math.ceil(end / momentBlock)),
+  });
+
+  it('is the scheme of golden/adamw-bytes.py, bit for bit', () => {
+    const golden = JSON.parse(readFileSync(new URL('./golden/adamw-bytes.json', import.meta.url), 'utf8')) as {
+      settings: AdamWSettings;
+      steps: number;
+      firstBlock: number;
+      after: number[];
+      first: string;
+      second: string;
+      firstScales: number[];
+      secondScales: number[];
+    };
+    const draws = (count: number, seed: number): number[] => {
+      let state = seed;
+      return Array.from({ length: count }, () => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        return state / 2 ** 31 - 1;
+      });
+    };
+    const { length } = golden.after;
+    const p = Float32Array.from(draws(length, 1));
+    const moments = none(length);
+    for (let step = 1; step <= golden.steps; step += 1) {
+      const gradients = draws(length, 100 + step).map((value, i) =>
+        i % 50 === 0 || i % 11 === step % 3 ? 0 : value * 10 ** -(i % 9),
+      );
+      native.adamWBytes(p, Float32Array.from(gradients), moments, { ...golden.settings, step }, golden.firstBlock);
+    }
+    expect([...p]).toEqual(golden.after);
+    expect([...moments.firstScales]).toEqual(golden.firstScales);
+    expect([...moments.secondScales]).toEqual(golden.secondScales);
+    expect(Buffer.from(moments.first).toString('hex')).toBe(golden.first);
+    expect(Buffer.from(moments.second).toString('hex')).toBe(golden.second);
+  });
+
+  it('takes the first step of adamW, and stays near it for hundreds, also where a value’s gradients shrink and its neighbours’ do not', () => {
+    const count = 2048;
+    const [p, q] = [new Float32Array(count), new Float32Array(count)];
+    const [m, v] = [new Float32Array(count), new Float32Array(count)];
+    const moments = none(count);
+    // Of the distance to where the exact ones go.
+    const apart = (): number =>
+      Math.sqrt(p.reduce((sum, x, i) => sum + (x - q[i]!) ** 2, 0) / p.reduce((sum, x) => sum + x ** 2, 0));
+    const found: number[] = [];
+    for (let step = 1; step <= 600; step += 1) {
+      const g = values(count, 7 * step).map(
+        (x, i) => (x + 0.3) * 10 ** -(i % 3) * (1 + step / 20) ** -((i % 5) / 3) * 1e-2,
+      );
+      const same = { ...settings, beta2: 0.999, weightDecay: 0, step };
+      native.adamW(p, g, m, v, same);
+      native.adamWBytes(q, g, moments, same, 0);
+      if (step === 1) expect(q).toEqual(p);
+      if (step % 100 === 0) found.push(apart());
+    }
+    expect(Math.max(...found), String(found)).toBeLessThan(0.15);
+    expect(found.at(-1)).toBeGreaterThan(0.01);
+  });
+
+  it('never takes a second moment for 0 that is not, so that no step is without bound', () => {
+    const count = momentBlock;
+    const p = new Float32Array(count);
+    const moments = none(count);
+    const g = new Float32Array(count).fill(1e-12);
+    g[0] = 1e3;
+    for (let step = 1; step <= 20; step += 1)
+      native.adamWBytes(p, g, moments, { ...settings, epsilon: 1e-30, weightDecay: 0, step }, 0);
+    expect(Math.min(...moments.second)).toBe(1);
+    expect(Math.max(...p.map(Math.abs))).toBeLessThan(20 * 1.01e-3);
+    // Huge gradients leave numbers.
+    native.adamWBytes(p, g.fill(3e38), moments, { ...settings, step: 21 }, 0);
+    native.adamWBytes(p, g.fill(-3e38), moments, { ...settings, step: 22 }, 0);
+    expect(p.every(Number.isFinite)).toBe(true);
+  });
+
+  it('gives the same bits in pieces and for every number of threads', () => {
+    const count = 100_000;
+    const run = (threads: number, ...cuts: number[]) => {
+      native.setThreads(threads);
+      const p = values(count, 3);
+      const moments = none(count);
+      const ends = [...cuts, count];
+      for (let step = 1; step <= 3; step += 1)
+        ends.forEach((end, at) => {
+          const begin = ends[at - 1] ?? 0;
+          const g = values(count, step).subarray(begin, end);
+          const whole = Math.ceil(end / momentBlock) * momentBlock;
+          native.adamWBytes(
+            p.subarray(begin, end),
+            g,
+            partOf(moments, begin, whole),
+            { ...settings, step },
+            begin / momentBlock,
+          );
+        });
+      return [p, moments];
+    };
+    const one = run(1);
+    for (const threads of [2, 3]) expect(run(threads)).toEqual(one);
+    expect(run(2, 256, 50 * 256, 51 * 256)).toEqual(one);
+  });
+
+  it('checks lengths, types and the block', () => {
+    const four = new Float32Array(4);
+    const step = { ...settings, step: 1 };
+    const fine = none(4);
+    expect(() => native.adamWBytes(four, four, fine, step, 0)).not.toThrow();
+    expect(() => native.adamWBytes(four, new Float32Array(3), fine, step, 0)).toThrow(RangeError);
+    for (const short of ['first', 'second'] as const)
+      expect(() => native.adamWBytes(four, four, { ...fine, [short]: new Uint8Array(4) }, step, 0)).toThrow(RangeError);
+    for (const short of ['firstScales', 'secondScales'] as const)
+      expect(() => native.adamWBytes(four, four, { ...fine, [short]: four }, step, 0)).toThrow(RangeError);
+    for (const block of [-1, 0.5]) expect(() => native.adamWBytes(four, four, fine, step, block)).toThrow(RangeError);
+    expect(() => native.adamWBytes(four, four, { ...fine, first: four as unknown as Uint8Array }, step, 0)).toThrow(
+      TypeError,
+    );
   });
 });
 

@@ -15,6 +15,7 @@ const labels: Record<SettingId, string> = {
   'task.unlabelled': texts.wizard.data.unlabelled,
   'optimiser.microBatchTokens': labelOf('*.optimiser.microBatchTokens'),
   'optimiser.learningRate': labelOf('*.optimiser.learningRate'),
+  'optimiser.moments': labelOf('*.optimiser.moments'),
   'cut.layers': texts.wizard.size.keep,
   'optimiser.ternaryRate': labelOf('*.optimiser.ternaryRate'),
   'quantisation.weights.scale': labelOf('quantisation.weights.scale'),

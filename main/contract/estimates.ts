@@ -12,8 +12,8 @@ function term<Id extends string, Params extends z.ZodRawShape>(id: Id, params: P
 
 /** Memory of one optimiser step. */
 export const memoryTerm = z.discriminatedUnion('id', [
-  /** The trained model: weight, gradient and two moments of each parameter. */
-  term('trained', { parameters: amount, bytesEach: amount }),
+  /** The trained model: weight, gradient and two moments of each parameter. `moments`: not in float32. */
+  term('trained', { parameters: amount, bytesEach: amount, moments: z.enum(['8-bit']).optional() }),
   /** The teacher's weights, where a student learns from one. */
   term('teacher', { parameters: amount, bytesEach: amount }),
   /** The weights that compute, beside the latent ones. */

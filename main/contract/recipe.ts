@@ -25,6 +25,11 @@ const denseOptimiser = z.object({
   epsilon: z.number().positive().default(1e-8),
   /** Largest global L2 norm of the gradient; 0 switches clipping off. */
   clipNorm: z.number().min(0).default(1),
+  /**
+   * `8-bit`: both moments in a byte for each value, with a scale for every 256 of them (docs/method.md, 5.10); 6 bytes less memory for each trained parameter, and as
+   * many less in a checkpoint. Absent: in float32.
+   */
+  moments: z.enum(['8-bit']).optional(),
   /** Rows (task stages) or packed sequences (pre-training) in one optimiser step. */
   batchSize: z.int().min(1).max(4096).default(32),
   /** Most tokens that one micro-batch may hold, padding included; a step is split into as many as it needs. */

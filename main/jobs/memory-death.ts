@@ -66,6 +66,7 @@ function smaller({ kind, recipe }: JobSpec): OutOfMemory['smaller'] {
     microBatchTokens: stage?.optimiser.microBatchTokens ?? null,
     maxLength: recipe.task.maxLength,
     recomputes: recipe.recomputeActivations,
+    byteMoments: stage?.optimiser.moments === '8-bit',
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Training checkpoints: parameters, both moments and the trainer's own state. A checkpoint counts once its manifest, written
+ * Training checkpoints: parameters, their moments and the trainer's own state. A checkpoint counts once its manifest, written
  * last, is there and its checksum fits; two generations are kept, so that a damaged one falls back to the one before.
  */
 import { existsSync } from 'node:fs';
@@ -8,8 +8,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../basics/atomic-file.ts';
 import { fileSha256 } from '../basics/file-digest.ts';
-import { openSafetensors, writeSafetensors } from '../formats/safetensors/index.ts';
+import { TritsmithError } from '../contract/errors.ts';
+import { openSafetensors, type SafetensorsFile, writeSafetensors } from '../formats/safetensors/index.ts';
 import type { ParameterBuffer, ParameterSpecification } from '../models/parameters.ts';
+import { bytesOf } from './moments.ts';
 
 const manifest = z.object({
   step: z.int().min(0),
@@ -31,23 +33,21 @@ export type CheckpointState = z.infer<typeof manifest>['state'];
 /** One kind of what a checkpoint holds, a tensor for each parameter. */
 export interface StoredTensors {
   readonly specifications: readonly ParameterSpecification[];
+  /** They are of bytes: four in each number of a view. */
+  readonly bytes?: boolean;
   /** To be written, or to be filled. */
   view(name: string): Float32Array | Promise<Float32Array>;
   /** Told when a view was filled, where it is not the place itself. */
   filled?(name: string): void;
 }
 
-/** What a checkpoint holds, by prefix. */
-export interface TrainingBuffers {
-  readonly parameters: StoredTensors;
-  readonly firstMoment: StoredTensors;
-  readonly secondMoment: StoredTensors;
-  /** What a rounded exchange carries over (`ExchangeRests`), by name. */
-  readonly rests?: Readonly<Record<string, StoredTensors>>;
-}
+/** What a checkpoint holds, by prefix: the parameters, their moments, and what a rounded exchange carries over (`ExchangeRests`). */
+export type TrainingBuffers = Readonly<Record<string, StoredTensors>>;
 
-function kindsOf({ rests, ...always }: TrainingBuffers): [kind: string, tensors: StoredTensors][] {
-  return [...Object.entries(always), ...Object.entries(rests ?? {})];
+/** Kinds in the order in which a file has them, and in which `view` is called for them: numbers before bytes. */
+export function inFileOrder(buffers: TrainingBuffers): [kind: string, tensors: StoredTensors][] {
+  const kinds = Object.entries(buffers);
+  return [false, true].flatMap((bytes) => kinds.filter(([, tensors]) => (tensors.bytes ?? false) === bytes));
 }
 
 const keptGenerations = 2;
@@ -93,10 +93,10 @@ export async function saveCheckpoint(
   const path = join(folder, file);
   await writeSafetensors(
     path,
-    kindsOf(buffers).flatMap(([kind, tensors]) =>
+    inFileOrder(buffers).flatMap(([kind, tensors]) =>
       tensors.specifications.map(({ name, shape }) => ({
         name: `${kind}.${name}`,
-        dtype: 'F32' as const,
+        dtype: tensors.bytes ? ('U8' as const) : ('F32' as const),
         shape,
         data: () => tensors.view(name),
       })),
@@ -161,12 +161,22 @@ export interface RestoredCheckpoint {
   readonly passedOver: readonly string[];
 }
 
+async function readBytes(file: SafetensorsFile, name: string, out: Uint8Array): Promise<void> {
+  const bytes = await file.readBytes(name);
+  const [count, expected] = [bytes.length, out.length];
+  if (count !== expected)
+    throw new TritsmithError('bad-input', 'tensor.count', { path: file.path, name, count, expected });
+  out.set(bytes);
+}
+
 async function readBuffers(path: string, buffers: TrainingBuffers): Promise<void> {
   const file = await openSafetensors(path);
   try {
-    for (const [kind, tensors] of kindsOf(buffers))
+    for (const [kind, tensors] of Object.entries(buffers))
       for (const { name } of tensors.specifications) {
-        await file.readFloat32(`${kind}.${name}`, await tensors.view(name));
+        const [stored, view] = [`${kind}.${name}`, await tensors.view(name)];
+        if (tensors.bytes) await readBytes(file, stored, bytesOf(view));
+        else await file.readFloat32(stored, view);
         tensors.filled?.(name);
       }
   } finally {

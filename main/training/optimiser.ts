@@ -3,6 +3,7 @@ import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { OptimiserSettings } from '../contract/recipe.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
+import { type MomentArray, type Moments, momentsOf } from './moments.ts';
 import { type ParameterPart, partsBetween, type Range } from './shards.ts';
 
 /** A learning rate in units of delta, for the latents of ternary matrices. */
@@ -13,14 +14,15 @@ export interface TernaryRate {
 }
 
 export class AdamW {
-  /** Of the values that it steps, one after the other. */
-  readonly firstMoment: Float32Array;
-  readonly secondMoment: Float32Array;
   readonly #parameters: ParameterBuffer;
   readonly #settings: OptimiserSettings;
   readonly #parts: readonly ParameterPart[];
+  readonly #moments: Moments;
 
-  /** @param ranges the values that it steps, in their order; default: all */
+  /**
+   * @param ranges the values that it steps, in their order; default: all. They begin and end where blocks of moments do (`blockOf`)
+   * @throws TritsmithError `out-of-memory` when the machine can't hold the moments
+   */
   constructor(
     parameters: ParameterBuffer,
     settings: OptimiserSettings,
@@ -29,9 +31,12 @@ export class AdamW {
     this.#parameters = parameters;
     this.#settings = settings;
     this.#parts = ranges.flatMap(({ begin, end }) => partsBetween(parameters.specifications, begin, end));
-    const count = this.#parts.reduce((sum, part) => sum + part.count, 0);
-    this.firstMoment = momentsOf(count);
-    this.secondMoment = momentsOf(count);
+    this.#moments = momentsOf(settings, parameters.specifications, this.#parts);
+  }
+
+  /** What a checkpoint keeps besides the parameters: of the values that it steps, one after the other. */
+  get moments(): readonly MomentArray[] {
+    return this.#moments.arrays;
   }
 
   /**
@@ -72,29 +77,24 @@ export class AdamW {
     const { clipNorm, weightDecay, beta1, beta2, epsilon } = this.#settings;
     // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
     const gradientScale = clipNorm > 0 ? Math.min(1, clipNorm / (norm + 1e-6)) : 1;
-    let moment = 0;
-    for (const { specification, at, count } of this.#parts) {
+    for (const [part, { specification, at, count }] of this.#parts.entries()) {
       const { name, decays } = specification;
       const delta = ternary && specification.ternary ? ternary.deltaOf(name) : null;
       const own = delta === null ? { rate: learningRate, unit: 1 } : { rate: ternary!.rate * delta, unit: delta };
-      const moments = [moment, moment + count] as const;
-      moment += count;
-      native.adamW(
-        this.#parameters.values.subarray(at, at + count),
-        gradients.values.subarray(at, at + count),
-        this.firstMoment.subarray(...moments),
-        this.secondMoment.subarray(...moments),
-        {
-          step,
-          learningRate: own.rate,
-          beta1,
-          beta2,
-          // The moments are those of the gradient of W; that of W / delta is delta times as large.
-          epsilon: epsilon / own.unit,
-          weightDecay: decays ? weightDecay * (learningRate / own.rate) : 0,
-          gradientScale,
-        },
-      );
+      const values = [this.#parameters, gradients].map((each) => each.values.subarray(at, at + count)) as [
+        Float32Array,
+        Float32Array,
+      ];
+      this.#moments.step(part, ...values, {
+        step,
+        learningRate: own.rate,
+        beta1,
+        beta2,
+        // The moments are those of the gradient of W; that of W / delta is delta times as large.
+        epsilon: epsilon / own.unit,
+        weightDecay: decays ? weightDecay * (learningRate / own.rate) : 0,
+        gradientScale,
+      });
     }
   }
 }
@@ -103,16 +103,4 @@ function squaresOf(gradients: ParameterBuffer, part: ParameterPart, ternary: Ter
   const { specification, at, count } = part;
   const squares = native.squaredNorm(gradients.values.subarray(at, at + count));
   return ternary && specification.ternary ? squares * ternary.deltaOf(specification.name) ** 2 : squares;
-}
-
-/** @throws TritsmithError `out-of-memory` when the machine can't hold them */
-function momentsOf(count: number): Float32Array {
-  try {
-    return new Float32Array(count);
-  } catch (error) {
-    throw new TritsmithError('out-of-memory', 'memory.parameters', {
-      parameters: count,
-      problem: error instanceof Error ? error.message : String(error),
-    });
-  }
 }

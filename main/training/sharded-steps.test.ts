@@ -10,13 +10,13 @@ import { type OptimiserSettings, optimiserSettings } from '../contract/recipe.ts
 import { tinyConfiguration } from '../models/fixtures/tiny-model.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';
-import { ParameterBuffer, windowSpecifications } from '../models/parameters.ts';
+import { ParameterBuffer, parameterSpecifications, windowSpecifications } from '../models/parameters.ts';
 import { type Example, exampleBatches, shuffledBatches } from './batches.ts';
 import { alone, type Collective } from './collective.ts';
 import { ExchangeRests } from './exchange-rests.ts';
 import { asRanks } from './fixtures/ranks-in-memory.ts';
 import { rowsInMemory } from './fixtures/rows-in-memory.ts';
-import { sliceBounds, TreeSum } from './shards.ts';
+import { sliceBounds, stretchesOf, TreeSum } from './shards.ts';
 import { shardMemory } from './step-memory.ts';
 import { train, type TrainerHooks } from './trainer.ts';
 import { TrainingStep } from './training-step.ts';
@@ -106,7 +106,14 @@ async function distil(
     pauseAfter = Infinity,
     rounded,
     stretchValues = 1,
-  }: { optimiser?: OptimiserSettings; pauseAfter?: number; rounded?: number; stretchValues?: number } = {},
+    totalSteps = 6,
+  }: {
+    optimiser?: OptimiserSettings;
+    pauseAfter?: number;
+    rounded?: number;
+    stretchValues?: number;
+    totalSteps?: number;
+  } = {},
   shards: number | null = 8,
 ): Promise<Run> {
   const draws = new Random(11);
@@ -138,7 +145,7 @@ async function distil(
       trainingStep,
       batches: exampleBatches(rowsInMemory(examples), { batchSize: 12, microBatchTokens: 64, seed: 2 }),
       optimiser,
-      totalSteps: 6,
+      totalSteps,
       checkpoint: { folder, steps: 100, minutes: 100 },
       configuration: 'this',
       ...(shards === null
@@ -353,6 +360,75 @@ describe('a run in eight virtual shards whose exchange is rounded in four parts'
   );
 });
 
+describe('moments in bytes', () => {
+  const optimiser: OptimiserSettings = { ...settings, moments: '8-bit' };
+  /** Bytes of the last checkpoint, without what names them. */
+  const checkpointBytes = (of: string): number => {
+    const names = readdirSync(of).filter((each) => each.endsWith('.safetensors'));
+    const bytes = readFileSync(join(of, names.sort().at(-1)!));
+    return bytes.length - 8 - Number(bytes.readBigUInt64LE(0));
+  };
+
+  it('lie in blocks that are whole at every rank: 1, 2, 4 and 8 ranks train one student, also with a rounded exchange', async () => {
+    for (const more of [{}, { rounded: 8 }, { stretchValues: 5000 }]) {
+      const one = await distil(join(folder, '1'), alone, { optimiser, ...more });
+      for (const size of [2, 4, 8]) {
+        const ranks = await asRanks(size, (collective) =>
+          distil(join(folder, String(size)), collective, { optimiser, ...more }),
+        );
+        for (const rank of ranks) expect(rank, `${size} ranks`).toEqual(one);
+      }
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it.each([
+    [4, 1],
+    [1, 8],
+    [2, 4],
+  ])('go on from %i to %i ranks as if nothing had interrupted them', async (before, after) => {
+    const straight = await distil(join(folder, 'straight'), alone, { optimiser });
+    const broken = join(folder, 'broken');
+    await asRanks(before, (collective) => distil(broken, collective, { optimiser, pauseAfter: 3 }));
+    for (const { parameters, curves } of await asRanks(after, (collective) =>
+      distil(broken, collective, { optimiser }),
+    )) {
+      expect(parameters).toEqual(straight.parameters);
+      expect(curves).toEqual(straight.curves.slice(3));
+    }
+  });
+
+  it('make checkpoints smaller, from which a run without shards goes on bit for bit', async () => {
+    const straight = await distil(join(folder, 'straight'), alone, { optimiser }, null);
+    const broken = join(folder, 'broken');
+    await distil(broken, alone, { optimiser, pauseAfter: 3 }, null);
+    const resumed = await distil(broken, alone, { optimiser }, null);
+    expect(resumed.parameters).toEqual(straight.parameters);
+    expect(resumed.curves).toEqual(straight.curves.slice(3));
+    await distil(join(folder, 'float32'), alone, {}, null);
+    const blocks = parameterSpecifications(student).reduce((sum, { size }) => sum + Math.ceil(size / 256), 0);
+    const saved = 8 * straight.parameters.length - 2 * (256 + 4) * blocks;
+    expect(saved).toBeGreaterThan(0);
+    expect(checkpointBytes(join(folder, 'float32')) - checkpointBytes(broken)).toBe(saved);
+  });
+
+  it('are those of this run alone: a checkpoint with moments in float32 is not read for them', async () => {
+    await distil(join(folder, 'float32'), alone, { pauseAfter: 3 }, null);
+    await expect(distil(join(folder, 'float32'), alone, { optimiser }, null)).rejects.toThrow('A damaged checkpoint');
+  });
+
+  it('train nearly as those in float32 do', async () => {
+    const totalSteps = 60;
+    const exact = await distil(join(folder, 'float32'), alone, { totalSteps }, null);
+    const found = await distil(join(folder, 'bytes'), alone, { totalSteps, optimiser }, null);
+    expect(found.parameters).not.toEqual(exact.parameters);
+    const lossOf = ({ curves }: Run): number => curves.slice(-12).reduce((sum, { loss }) => sum + loss! / 12, 0);
+    const [first, last] = [exact.curves[0]!.loss!, lossOf(exact)];
+    expect(last).toBeLessThan(0.9 * first);
+    expect(Math.abs(lossOf(found) - last) / (first - last)).toBeLessThan(0.03);
+  });
+});
+
 describe('what is carried over', () => {
   it('brings in the end what rounding left out of a small change again and again', () => {
     const parameters = new ParameterBuffer(parametersOf(1));
@@ -410,6 +486,33 @@ describe('the parts of a sharded step', () => {
     expect(made).toBe(4);
     const [term] = shardMemory(specifications[0]!.size, 8);
     expect(term).toMatchObject({ bytes: (made - 1) * 4 * specifications[0]!.size });
+  });
+
+  it('have slices that begin with a block of a parameter, where there are blocks', () => {
+    const specifications = parameterSpecifications(student);
+    const starts = specifications.map(({ size }, at) => {
+      const start = specifications.slice(0, at).reduce((sum, each) => sum + each.size, 0);
+      return { start, end: start + size };
+    });
+    for (const least of [1, 5000]) {
+      const shards = { count: 8, collective: { ...alone, size: 4 }, stretchValues: least };
+      const plain = stretchesOf(specifications, shards);
+      const whole = stretchesOf(specifications, shards, 256);
+      expect(whole.map(({ begin, end }) => [begin, end])).toEqual(plain.map(({ begin, end }) => [begin, end]));
+      for (const [at, { begin, end, slices, bounds }] of whole.entries()) {
+        expect([...bounds]).toEqual([...slices].filter((_, slice) => slice % 2 === 0));
+        expect([slices[0], slices[8]]).toEqual([0, end - begin]);
+        slices.forEach((slice, which) => {
+          const moved = slice - plain[at]!.slices[which]!;
+          expect(moved).toBeGreaterThanOrEqual(0);
+          expect(moved).toBeLessThan(256);
+          const value = begin + slice;
+          const inside = starts.find(({ start, end: stop }) => start < value && value < stop);
+          if (inside) expect((value - inside.start) % 256).toBe(0);
+        });
+      }
+      expect(whole).not.toEqual(plain);
+    }
   });
 
   it('have slices that cover all values once', () => {

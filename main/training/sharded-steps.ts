@@ -8,16 +8,19 @@ import type { SharedStage } from '../contract/shared-stages.ts';
 import { ParameterBuffer, type ParameterSpecification } from '../models/parameters.ts';
 import {
   type CheckpointState,
+  inFileOrder,
   readCheckpoint,
   restoreCheckpoint,
   type RestoredCheckpoint,
   saveCheckpoint,
   type StoredTensors,
+  type TrainingBuffers,
 } from './checkpoint.ts';
 import { agree, type Collective, fromRoot, gatherTexts, isRoot } from './collective.ts';
 import { ExchangeRests } from './exchange-rests.ts';
 import { GradientExchange } from './gradient-exchange.ts';
 import type { GradientLosses, GradientsFinal, StepTotals } from './gradient-step.ts';
+import { blockOf, placesIn, specificationsIn } from './moments.ts';
 import { AdamW, type TernaryRate } from './optimiser.ts';
 import {
   type CompleteSum,
@@ -68,7 +71,7 @@ export class ShardedSteps<Batch> implements Steps {
     this.#settings = settings;
     this.#shards = shards;
     this.#own = ownShards(shards);
-    this.#stretches = stretchesOf(parameters.specifications, shards);
+    this.#stretches = stretchesOf(parameters.specifications, shards, blockOf(settings.optimiser));
     this.#ranges = this.#stretches.map((stretch) => rangeIn(stretch, collective.rank));
     this.#optimiser = new AdamW(parameters, settings.optimiser, this.#ranges);
     this.#tree = new TreeSum(() => new ParameterBuffer(parameters.specifications));
@@ -215,16 +218,12 @@ export class ShardedSteps<Batch> implements Steps {
     const { collective } = this.#shards;
     this.#work = new RanksWork(await gatherTexts(collective, collective.node));
     const { specifications } = network.parameters;
-    const part = (own: Float32Array): StoredTensors => ownPart(specifications, own, this.#ranges);
-    const buffers = {
+    const buffers: TrainingBuffers = {
       parameters: network.parameters,
-      firstMoment: part(this.#optimiser.firstMoment),
-      secondMoment: part(this.#optimiser.secondMoment),
+      ...this.#storedMoments(ownPart),
       ...(this.#rests && {
-        rests: {
-          [changeRest]: part(this.#rests.change),
-          ...Object.fromEntries([...this.#rests.gradients].map(([at, rest]) => [gradientRest(at), rest])),
-        },
+        [changeRest]: ownPart(specifications, this.#rests.change, this.#ranges),
+        ...Object.fromEntries([...this.#rests.gradients].map(([at, rest]) => [gradientRest(at), rest])),
       }),
     };
     const restored = await fromRoot(
@@ -241,24 +240,44 @@ export class ShardedSteps<Batch> implements Steps {
     const { network, checkpoint } = this.#settings;
     const { collective } = this.#shards;
     const { specifications } = network.parameters;
-    const sliced = (own: Float32Array): StoredTensors =>
-      gathered(specifications, own, this.#ranges, this.#bounds(), collective);
-    const [firstMoment, secondMoment] = [
-      sliced(this.#optimiser.firstMoment),
-      sliced(this.#optimiser.secondMoment),
-    ] as const;
-    const rests = this.#rests && { [changeRest]: sliced(this.#rests.change), ...this.#gatheredRests(this.#rests) };
+    const sliced: TrainingBuffers = {
+      ...this.#storedMoments((...own) => gathered(...own, collective)),
+      ...(this.#rests && {
+        [changeRest]: gathered(specifications, this.#rests.change, this.#ranges, this.#bounds(), collective),
+        ...this.#gatheredRests(this.#rests),
+      }),
+    };
     if (isRoot(collective)) {
-      const buffers = { parameters: network.parameters, firstMoment, secondMoment, ...(rests && { rests }) };
+      const buffers = { parameters: network.parameters, ...sliced };
       const path = await saveCheckpoint(checkpoint.folder, step, buffers, state);
       await agree(collective, 1);
       return path;
     }
-    // As the root asks for them.
-    for (const tensors of [firstMoment, secondMoment, ...Object.values(rests ?? {})])
-      for (const { name } of specifications) await tensors.view(name);
+    // As the root's file has them.
+    for (const [, tensors] of inFileOrder(sliced)) for (const { name } of specifications) await tensors.view(name);
     await agree(collective, 1);
     return '';
+  }
+
+  /** The own moments. @param made of one array of them: parameters, values, and the ranges and bounds of the ranks, as that array has them */
+  #storedMoments(
+    made: (
+      specifications: readonly ParameterSpecification[],
+      own: Float32Array,
+      ranges: readonly Range[],
+      stretches: readonly Float64Array[],
+    ) => StoredTensors,
+  ): TrainingBuffers {
+    const { specifications } = this.#settings.network.parameters;
+    return Object.fromEntries(
+      this.#optimiser.moments.map((array) => {
+        const placeOf = placesIn(specifications, array);
+        const ranges = this.#ranges.map(({ begin, end }) => ({ begin: placeOf(begin), end: placeOf(end) }));
+        const bounds = this.#bounds().map((each) => each.map(placeOf));
+        const stored = made(specificationsIn(specifications, array), array.values, ranges, bounds);
+        return [array.kind, { ...stored, bytes: array.bytes }];
+      }),
+    );
   }
 
   /** What is carried over of the sums of all parts; each has one owner. */

@@ -50,8 +50,8 @@ export function sliceBounds(length: number, count: number): Float64Array {
 }
 
 /** The same for the ranks, each of which holds as many whole slices. */
-export function rankBounds(length: number, { count, collective: { size } }: Shards): Float64Array {
-  return sliceBounds(length, count).filter((_, at) => at % (count / size) === 0);
+export function rankBounds(slices: Float64Array, { count, collective: { size } }: Shards): Float64Array {
+  return slices.filter((_, at) => at % (count / size) === 0);
 }
 
 /** Some of all values, one after the other. */
@@ -62,7 +62,7 @@ export interface Range {
 
 /** Parameters whose gradients travel together: whole layers, with what lies before the first and behind the last. Every rank has a part of each. */
 export interface Stretch extends Range {
-  /** `sliceBounds` and `rankBounds` of it, seen from `begin`. */
+  /** Where its slices begin and the last one ends, seen from `begin`, and the same of the ranks. */
   readonly slices: Float64Array;
   readonly bounds: Float64Array;
 }
@@ -70,8 +70,23 @@ export interface Stretch extends Range {
 /** 4 MB: of less, the way counts for more than the bytes. */
 const stretchValues = 2 ** 20;
 
-/** Cuts parameters into stretches, so that those of the last layers can travel while the earlier ones' gradients are still computed. */
-export function stretchesOf(specifications: readonly ParameterSpecification[], shards: Shards): Stretch[] {
+/** Bounds moved up to where a block of a parameter begins, or a parameter ends. @param sizes of the parameters that lie between them */
+function alignedBounds(bounds: Float64Array, sizes: readonly number[], block: number): Float64Array {
+  return bounds.map((bound) => {
+    let start = 0;
+    for (const size of sizes) {
+      if (bound < start + size) return Math.min(start + size, start + Math.ceil((bound - start) / block) * block);
+      start += size;
+    }
+    return bound;
+  });
+}
+
+/**
+ * Cuts parameters into stretches, so that those of the last layers can travel while the earlier ones' gradients are still computed.
+ * @param block values of a parameter that lie in one slice, from its first on
+ */
+export function stretchesOf(specifications: readonly ParameterSpecification[], shards: Shards, block = 1): Stretch[] {
   const least = shards.stretchValues ?? stretchValues;
   const ends: number[] = [];
   let [begin, end] = [0, 0];
@@ -86,13 +101,9 @@ export function stretchesOf(specifications: readonly ParameterSpecification[], s
   }
   return ends.map((stop, at) => {
     const start = ends[at - 1] ?? 0;
-    const length = stop - start;
-    return {
-      begin: start,
-      end: stop,
-      slices: sliceBounds(length, shards.count),
-      bounds: rankBounds(length, shards),
-    };
+    const sizes = partsBetween(specifications, start, stop).map(({ count }) => count);
+    const slices = alignedBounds(sliceBounds(stop - start, shards.count), sizes, block);
+    return { begin: start, end: stop, slices, bounds: rankBounds(slices, shards) };
   });
 }
 

@@ -7,7 +7,7 @@ import { Network } from '../models/network.ts';
 import { ParameterBuffer, parameterSpecifications } from '../models/parameters.ts';
 import { AdamW } from './optimiser.ts';
 import { optimiserSettings } from '../contract/recipe.ts';
-import { stepMemory, type StepShape } from './step-memory.ts';
+import { momentBytes, stepMemory, type StepShape } from './step-memory.ts';
 
 const base: ModelConfiguration = {
   ...plainDecoder,
@@ -87,6 +87,21 @@ describe('the memory of a training step', () => {
     );
   });
 
+  it('of a 0.6B run is below 12 GB with moments in bytes, recomputed activations and a teacher that is asked once', () => {
+    const spared = { ...row, recompute: true, moments: '8-bit' } as const;
+    const distilled = { model: student, teacher: base, ...spared, headRows: 8 };
+    const found = bytesOf({ model: base, ...spared });
+    expect(found['trained']).toBe(parameters * (8 + 2 + 8 / 256));
+    const gigabytes = (shape: StepShape): number => Math.round(sumOf(stepMemory(shape)) / 1e8) / 10;
+    // What docs/method.md, 5.10, says.
+    expect(gigabytes({ model: base, ...spared, headRows: 8 })).toBe(7.1);
+    expect(gigabytes({ model: student, ...spared })).toBe(9.9);
+    expect(gigabytes({ ...distilled, teacherOnce: true })).toBe(10.6);
+    expect(gigabytes(distilled)).toBe(12.4);
+    expect(gigabytes({ ...distilled, moments: undefined, teacherOnce: true })).toBe(14.2);
+    expect(gigabytes({ ...distilled, moments: undefined })).toBe(16);
+  });
+
   it('computes relations and logits in pieces, so long batches do not take more of them', () => {
     const of = (rows: number) => bytesOf({ model: student, teacher: base, ...row, rows, headRows: rows * 512 });
     expect(of(64)['relation']).toBe(of(1)['relation']);
@@ -94,27 +109,34 @@ describe('the memory of a training step', () => {
     expect(bytesOf({ model: student, teacher: base, ...row, splitHeads: null })).not.toHaveProperty('relation');
   });
 
-  it('counts the buffers that training really has', async () => {
-    const tiny = {
-      ...student,
-      vocabSize: 64,
-      hiddenSize: 32,
-      layers: 2,
-      heads: 2,
-      kvHeads: 1,
-      headSize: 16,
-      ffnSize: 64,
-    };
-    const network = await Network.create(
-      tiny,
-      initialParameters(tiny, () => 0.1),
-      { threads: 1, mode: 'training' },
-    );
-    const optimiser = new AdamW(network.parameters, optimiserSettings.parse({ learningRate: 1e-3 }));
-    const gradients = new ParameterBuffer(parameterSpecifications(tiny));
-    const buffers = [network.parameters.values, gradients.values, optimiser.firstMoment, optimiser.secondMoment];
-    const [trained] = stepMemory({ model: tiny, ...row }) as [MemoryTerm];
-    expect(trained.bytes).toBe(buffers.reduce((sum, { byteLength }) => sum + byteLength, 0));
-    await network.release();
-  });
+  it.each([undefined, '8-bit' as const])(
+    'counts the buffers that training really has, moments: %s',
+    async (moments) => {
+      const tiny = {
+        ...student,
+        vocabSize: 64,
+        hiddenSize: 32,
+        layers: 2,
+        heads: 2,
+        kvHeads: 1,
+        headSize: 16,
+        ffnSize: 64,
+      };
+      const network = await Network.create(
+        tiny,
+        initialParameters(tiny, () => 0.1),
+        { threads: 1, mode: 'training' },
+      );
+      const optimiser = new AdamW(network.parameters, optimiserSettings.parse({ learningRate: 1e-3, moments }));
+      const gradients = new ParameterBuffer(parameterSpecifications(tiny));
+      const buffers = [network.parameters.values, gradients.values, ...optimiser.moments.map(({ values }) => values)];
+      const [trained] = stepMemory({ model: tiny, ...row, moments }) as [MemoryTerm];
+      const found = buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      // The last block of a parameter is whole in memory.
+      const filled = ({ size }: { size: number }): number => (moments === undefined ? 0 : (256 - (size % 256)) % 256);
+      const blanks = parameterSpecifications(tiny).reduce((sum, each) => sum + filled(each), 0);
+      expect(trained.bytes).toBe(found - blanks * (moments === undefined ? 0 : momentBytes({ moments })));
+      await network.release();
+    },
+  );
 });

@@ -1,5 +1,7 @@
 /** How much memory an optimiser step takes, from shapes alone, term by term, with the engine's own constants. */
+import { momentBlock } from '../../native/index.ts';
 import type { MemoryTerm } from '../contract/estimates.ts';
+import type { OptimiserSettings } from '../contract/recipe.ts';
 import {
   hadamardBlock,
   projections,
@@ -28,12 +30,32 @@ export interface StepShape {
   /** Positions of a micro-batch that the head computes logits for. */
   readonly headRows: number;
   readonly recompute: boolean;
+  /** How AdamW's moments are kept; absent: in float32. */
+  readonly moments?: OptimiserSettings['moments'];
   /** Relation heads; null where a distillation has no attention term. */
   readonly splitHeads?: number | 'auto' | null;
 }
 
-/** Weight, gradient and two AdamW moments in float32. */
-export const trainedBytes = 4 * Float32Array.BYTES_PER_ELEMENT;
+type MomentSettings = Pick<OptimiserSettings, 'moments'>;
+
+/** Of two AdamW moments of a parameter: in float32, or in a byte each with the scales of a block. */
+export function momentBytes({ moments }: MomentSettings): number {
+  return (
+    2 * (moments === undefined ? Float32Array.BYTES_PER_ELEMENT : 1 + Float32Array.BYTES_PER_ELEMENT / momentBlock)
+  );
+}
+
+/** Weight, gradient and two AdamW moments. */
+export function trainedBytes(settings: MomentSettings): number {
+  return 2 * Float32Array.BYTES_PER_ELEMENT + momentBytes(settings);
+}
+
+function trainedMemory(parameters: number, settings: MomentSettings): MemoryTerm {
+  const bytesEach = trainedBytes(settings);
+  const params = { parameters, bytesEach, ...(settings.moments && { moments: settings.moments }) };
+  return { id: 'trained', bytes: parameters * bytesEach, params };
+}
+
 /** The process with the engine and its graphs before any model. */
 const engineBytes = 0.2e9;
 
@@ -61,7 +83,10 @@ export function windowMemory({
   rows,
   rowLength,
   recompute,
-}: Pick<StepShape, 'model' | 'rows' | 'rowLength' | 'recompute'> & { readonly window: number }): MemoryTerm[] {
+  moments,
+}: Pick<StepShape, 'model' | 'rows' | 'rowLength' | 'recompute' | 'moments'> & {
+  readonly window: number;
+}): MemoryTerm[] {
   const specifications = windowSpecifications(model, 0, window);
   const sum = (ternary: boolean): number =>
     specifications.reduce((total, each) => total + (!ternary || each.ternary ? each.size : 0), 0);
@@ -75,7 +100,7 @@ export function windowMemory({
   const working = recompute ? 4 : 3;
   // The embedding is read to make what enters the first layer, before any window is loaded.
   return [
-    { id: 'trained', bytes: parameters * trainedBytes, params: { parameters, bytesEach: trainedBytes } },
+    trainedMemory(parameters, { moments }),
     { id: 'ternary', bytes: body * softWeightBytes, params: { parameters: body, bytesEach: softWeightBytes } },
     { id: 'activations', bytes: window * kept, params: { tokens, layers: window, recomputed: recompute } },
     {
@@ -123,9 +148,7 @@ export function stepMemory(shape: StepShape): MemoryTerm[] {
   const teacher = shape.teacher ?? null;
   const { total, body } = countParameters(model);
   const tokens = rows * rowLength;
-  const terms: MemoryTerm[] = [
-    { id: 'trained', bytes: total * trainedBytes, params: { parameters: total, bytesEach: trainedBytes } },
-  ];
+  const terms: MemoryTerm[] = [trainedMemory(total, shape)];
   if (teacher !== null) {
     const parameters = shape.teacherOnce ? teacher.vocabSize * teacher.hiddenSize : countParameters(teacher).total;
     const bytesEach = Float32Array.BYTES_PER_ELEMENT;

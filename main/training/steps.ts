@@ -2,16 +2,18 @@
 import type { MetricValues } from '../contract/metric-names.ts';
 import type { OptimiserSettings } from '../contract/recipe.ts';
 import type { Network } from '../models/network.ts';
-import { ParameterBuffer } from '../models/parameters.ts';
+import { ParameterBuffer, type ParameterSpecification } from '../models/parameters.ts';
 import type { BatchSource } from './batches.ts';
 import {
   type CheckpointState,
   restoreCheckpoint,
   type RestoredCheckpoint,
   saveCheckpoint,
+  type StoredTensors,
   type TrainingBuffers,
 } from './checkpoint.ts';
 import type { GradientLosses, GradientStep } from './gradient-step.ts';
+import { type MomentArray, specificationsIn } from './moments.ts';
 import { AdamW, type TernaryRate } from './optimiser.ts';
 
 export interface StepsSettings<Batch> {
@@ -37,6 +39,12 @@ export interface Steps {
   save(step: number, state: CheckpointState): Promise<string>;
 }
 
+/** Moments of all values as a checkpoint has them. */
+function storedMoments(specifications: readonly ParameterSpecification[], array: MomentArray): StoredTensors {
+  const own = new ParameterBuffer(specificationsIn(specifications, array), array.values);
+  return { specifications: own.specifications, bytes: array.bytes, view: (name) => own.view(name) };
+}
+
 export class WholeSteps<Batch> implements Steps {
   readonly #settings: StepsSettings<Batch>;
   readonly #gradients: ParameterBuffer;
@@ -51,8 +59,7 @@ export class WholeSteps<Batch> implements Steps {
     this.#optimiser = new AdamW(parameters, settings.optimiser);
     this.#buffers = {
       parameters,
-      firstMoment: new ParameterBuffer(specifications, this.#optimiser.firstMoment),
-      secondMoment: new ParameterBuffer(specifications, this.#optimiser.secondMoment),
+      ...Object.fromEntries(this.#optimiser.moments.map((array) => [array.kind, storedMoments(specifications, array)])),
     };
   }
 

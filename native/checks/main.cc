@@ -20,6 +20,7 @@
 #include "runtime/forward.h"
 #include "runtime/sampler.h"
 #include "threads/pool.h"
+#include "training/elementwise.h"
 
 namespace {
 
@@ -254,6 +255,52 @@ int checkRounded(size_t rows, size_t columns, size_t inner, bool turnedA, bool t
   return wrong;
 }
 
+/** AdamW with moments in bytes: the same bits from every set of instructions, and on every kind of processor. */
+int checkMoments() {
+  std::vector<const ElementwiseTable*> tables{&elementwisePortable};
+#if defined(__x86_64__)
+  const Kernels* available[5];
+  const size_t kinds = availableKernels(available);
+  for (size_t i = 0; i < kinds; i++) {
+    if (available[i] == &kernelsAvx2) tables.push_back(&elementwiseAvx2);
+    if (available[i] == &kernelsAvx512Vnni) tables.push_back(&elementwiseAvx512);
+  }
+#endif
+  constexpr size_t count = 3 * kMomentBlock + 77, blocks = 4;
+  constexpr uint64_t expected = 0xf447e00d146caf0fu;
+  int wrong = 0;
+  for (const ElementwiseTable* table : tables) {
+    std::mt19937 random(5);
+    const auto draw = [&] { return static_cast<float>(random() >> 8) / 8388608.0f - 1.0f; };
+    Exact values(4 * count), gradients(4 * count), first(blocks * kMomentBlock), second(blocks * kMomentBlock), scales(8 * blocks);
+    std::memset(first.data, 0, blocks * kMomentBlock);
+    std::memset(second.data, 0, blocks * kMomentBlock);
+    std::memset(scales.data, 0, 8 * blocks);
+    auto* p = reinterpret_cast<float*>(values.data);
+    auto* g = reinterpret_cast<float*>(gradients.data);
+    auto* s = reinterpret_cast<float*>(scales.data);
+    for (size_t i = 0; i < count; i++) p[i] = draw();
+    for (uint64_t step = 1; step <= 30; step++) {
+      for (size_t i = 0; i < count; i++) g[i] = draw() * (i % 7 == 0 ? 1e-5f : i % 11 == step % 11 ? 0.0f : 1.0f);
+      const AdamWScalars scalars{0.5f, 0.9999f, 0.9f, 0.1f, 0.999f, 0.001f, 0.25f, 1e-8f, 0.002f};
+      table->adamWBytes(p, g, {first.data, second.data, s, s + blocks}, scalars, step, 3, count);
+    }
+    uint64_t hash = 0xcbf29ce484222325u;
+    const auto add = [&](const uint8_t* bytes, size_t length) {
+      for (size_t i = 0; i < length; i++) hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    };
+    add(values.data, 4 * count);
+    add(first.data, count);
+    add(second.data, count);
+    add(scales.data, 8 * blocks);
+    if (hash != expected) {
+      std::printf("moments in bytes: %llx\n", static_cast<unsigned long long>(hash));
+      wrong++;
+    }
+  }
+  return wrong;
+}
+
 int kernels() {
   std::mt19937 random(7);
   int wrong = 0;
@@ -276,6 +323,7 @@ int kernels() {
       for (const size_t inner : {1, 2, 31, 33, 70})
         for (const bool turnedA : {false, true})
           for (const bool turnedB : {false, true}) wrong += checkRounded(rows, columns, inner, turnedA, turnedB, random);
+  wrong += checkMoments();
   std::printf("%d wrong products\n", wrong);
   return wrong == 0 ? 0 : 1;
 }

@@ -17,6 +17,17 @@ struct AdamWScalars {
   float stepSize;  // learning rate / (1 - beta1^step)
 };
 
+/** Values that share one scale of each moment. */
+constexpr size_t kMomentBlock = 256;
+
+/** Moments in a byte each (docs/method.md, 5.10): whole blocks, the last one filled up, and for each block the largest absolute value. */
+struct ByteMoments {
+  uint8_t* first;
+  uint8_t* second;
+  float* firstScales;
+  float* secondScales;
+};
+
 struct TernaryCounts {
   int64_t zeros;
   int64_t positives;
@@ -57,6 +68,8 @@ struct ElementwiseTable {
   /** `values[i] + rest[i]` becomes the bfloat16 number nearest to it (half to even), and `rest[i]` what that leaves out. NaN stays NaN. */
   void (*roundWithRest)(float* values, float* rest, size_t count);
   void (*adamW)(float* p, const float* g, float* m, float* v, const AdamWScalars& s, size_t count);
+  /** As `adamW` from and to bytes. `step` and `block`, the number of the first block, decide how the second moment is rounded. */
+  void (*adamWBytes)(float* p, const float* g, const ByteMoments& moments, const AdamWScalars& s, uint64_t step, uint64_t block, size_t count);
 };
 
 extern const ElementwiseTable elementwisePortable;

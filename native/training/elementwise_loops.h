@@ -194,15 +194,101 @@ void adamW(float* __restrict p, const float* __restrict g, float* __restrict m, 
   }
 }
 
+inline uint32_t bitsOf(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+inline float floatOf(uint32_t bits) {
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/**
+ * A byte holds the upper bits of a float32 between 0 and 1: 3 of its mantissa, and as much of its exponent as there are bits left. The largest code is 1, code 0 is 0.
+ * The first moment has 7 bits and a sign, the second 8.
+ */
+constexpr int kCutBits = 20;
+constexpr uint32_t kBelowFirst = (0x3f800000u >> kCutBits) - 127, kBelowSecond = (0x3f800000u >> kCutBits) - 255;
+
+/** A number for the rounding of a block's values, of which every lane makes its own with `lowBias`. */
+inline uint32_t blockKey(uint64_t step, uint64_t block) {
+  uint64_t z = step * 0x9e3779b97f4a7c15u + block * 0xd1b54a32d192ed03u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<uint32_t>((z ^ (z >> 31)) >> 32);
+}
+
+/** Wellons' lowbias32 (nullprogram.com/blog/2018/07/31). */
+inline uint32_t lowBias(uint32_t x) {
+  x = (x ^ (x >> 16)) * 0x7feb352du;
+  x = (x ^ (x >> 15)) * 0x846ca68bu;
+  return x ^ (x >> 16);
+}
+
+void adamWBlock(float* __restrict p, const float* __restrict g, uint8_t* __restrict firstCodes, uint8_t* __restrict secondCodes,
+                float& firstScale, float& secondScale, const AdamWScalars& scalars, uint32_t key, size_t count) {
+  const AdamWScalars s = scalars;
+  const bool nearNew = s.oneMinusBeta1 >= 0.5f;
+  const float before1 = firstScale, before2 = secondScale;
+  float firsts[kMomentBlock], seconds[kMomentBlock];
+  // Floats that are not negative have the order of their bits, and a maximum of integers is one instruction everywhere.
+  int32_t largest1 = 0, largest2 = 0;
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t code1 = firstCodes[i], code2 = secondCodes[i];
+    const uint32_t size1 = code1 & 127u;
+    const float m = (size1 == 0 ? 0.0f : floatOf(((size1 + kBelowFirst) << kCutBits) | (code1 & 128u) << 24)) * before1;
+    const float v = (code2 == 0 ? 0.0f : floatOf((code2 + kBelowSecond) << kCutBits)) * before2;
+    const float gradient = g[i] * s.gradientScale;
+    const float difference = gradient - m;
+    const float first = nearNew ? gradient - difference * s.beta1 : m + s.oneMinusBeta1 * difference;
+    const float whole = v * s.beta2 + s.oneMinusBeta2 * gradient * gradient;
+    // An infinite scale would make NaN of the block's zeros.
+    const float second = whole > 3.4028234e38f ? 3.4028234e38f : whole;
+    firsts[i] = first;
+    seconds[i] = second;
+    const int32_t bits1 = static_cast<int32_t>(bitsOf(first) & 0x7fffffffu), bits2 = static_cast<int32_t>(bitsOf(second));
+    largest1 = bits1 > largest1 ? bits1 : largest1;
+    largest2 = bits2 > largest2 ? bits2 : largest2;
+    p[i] = p[i] * s.keep - s.stepSize * (first / (sqrtf(second) / s.rootCorrection2 + s.epsilon));
+  }
+  firstScale = floatOf(static_cast<uint32_t>(largest1));
+  secondScale = floatOf(static_cast<uint32_t>(largest2));
+  const float by1 = largest1 == 0 ? 1.0f : firstScale, by2 = largest2 == 0 ? 1.0f : secondScale;
+  constexpr uint32_t least1 = (1 + kBelowFirst) << kCutBits, least2 = (1 + kBelowSecond) << kCutBits;
+  const float half1 = floatOf(least1) / 2;
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t bits = bitsOf(firsts[i]);
+    const float size = floatOf(bits & 0x7fffffffu) / by1;
+    const uint32_t near = bitsOf(size) + (1u << (kCutBits - 1));
+    const uint32_t code = near < least1 ? (size >= half1 ? 1u : 0u) : (near >> kCutBits) - kBelowFirst;
+    firstCodes[i] = static_cast<uint8_t>(code | (bits >> 31) << 7);
+  }
+  for (size_t i = 0; i < count; i++) {
+    const float share = seconds[i] / by2;
+    const uint32_t random = lowBias(key + static_cast<uint32_t>(i) * 0x9e3779b9u) >> (32 - kCutBits);
+    // What is there never becomes nothing: a first moment over a second of 0 would be a step without bound.
+    const uint32_t code = bitsOf(share) < least2 ? (seconds[i] > 0 ? 1u : 0u) : ((bitsOf(share) + random) >> kCutBits) - kBelowSecond;
+    secondCodes[i] = static_cast<uint8_t>(code);
+  }
+}
+
+void adamWBytes(float* p, const float* g, const ByteMoments& moments, const AdamWScalars& scalars, uint64_t step, uint64_t block,
+                size_t count) {
+  for (size_t at = 0, i = 0; i < count; at++, i += kMomentBlock)
+    adamWBlock(p + i, g + i, moments.first + i, moments.second + i, moments.firstScales[at], moments.secondScales[at], scalars,
+               blockKey(step, block + at), count - i < kMomentBlock ? count - i : kMomentBlock);
+}
+
 void roundWithRest(float* __restrict values, float* __restrict rest, size_t count) {
   for (size_t i = 0; i < count; i++) {
     const float whole = values[i] + rest[i];
-    uint32_t bits;
-    __builtin_memcpy(&bits, &whole, sizeof bits);
+    const uint32_t bits = bitsOf(whole);
     const uint32_t nearest = bits + 0x7fffu + ((bits >> 16) & 1u);
     const uint32_t kept = ((bits & 0x7fffffffu) > 0x7f800000u ? bits | 0x400000u : nearest) & 0xffff0000u;
-    float rounded;
-    __builtin_memcpy(&rounded, &kept, sizeof rounded);
+    const float rounded = floatOf(kept);
     values[i] = rounded;
     rest[i] = whole - rounded;
   }
@@ -212,6 +298,6 @@ void roundWithRest(float* __restrict values, float* __restrict rest, size_t coun
 
 extern const ElementwiseTable TRITSMITH_TABLE;
 const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares, sumOfThree, quantise,      quantiseSparse, soften,
-                                          chainSoft,      add,          addScaled,  roundWithRest, adamW};
+                                          chainSoft,      add,          addScaled,  roundWithRest, adamW,          adamWBytes};
 
 }  // namespace tritsmith

@@ -42,6 +42,7 @@ namespace {
 
 /** Partial sums are taken over this many floats each, whatever the number of threads. */
 constexpr size_t kPiece = 1 << 15;
+static_assert(kPiece % kMomentBlock == 0, "a piece has whole blocks of moments");
 
 /** The threads of the training functions. Never destroyed: its threads may outlive the static destructors of the process. */
 struct TrainingThreads {
@@ -592,6 +593,32 @@ void adamW(const Napi::CallbackInfo& info) {
   });
 }
 
+void adamWBytes(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const View<float> parameters = floats(info, 0, "parameters");
+  const View<float> gradients = floats(info, 1, "gradients");
+  if (!info[2].IsObject()) throw Napi::TypeError::New(env, "moments must be an object.");
+  const Napi::Object moments = info[2].As<Napi::Object>();
+  const View<uint8_t> first = byteArray(env, moments.Get("first"), "first"), second = byteArray(env, moments.Get("second"), "second");
+  const View<float> firstScales = floatArray(env, moments.Get("firstScales"), "firstScales");
+  const View<float> secondScales = floatArray(env, moments.Get("secondScales"), "secondScales");
+  const size_t blocks = (parameters.length + kMomentBlock - 1) / kMomentBlock;
+  sameLength(env, "gradients", gradients.length, "parameters", parameters.length);
+  sameLength(env, "first", first.length, "whole blocks of parameters", blocks * kMomentBlock);
+  sameLength(env, "second", second.length, "whole blocks of parameters", blocks * kMomentBlock);
+  sameLength(env, "firstScales", firstScales.length, "blocks", blocks);
+  sameLength(env, "secondScales", secondScales.length, "blocks", blocks);
+  const AdamWScalars scalars = adamWScalars(env, info[3]);
+  const double step = number(env, info[3].As<Napi::Object>().Get("step"), "step"), block = number(env, info[4], "block");
+  if (!(block >= 0 && block < 9e15) || block != std::floor(block)) throw Napi::RangeError::New(env, "block must be a whole number from 0 on.");
+  inPieces(parameters.length, kPiece, [&](size_t begin, size_t end) {
+    const size_t at = begin / kMomentBlock;
+    const ByteMoments part{first.data + begin, second.data + begin, firstScales.data + at, secondScales.data + at};
+    elementwise().adamWBytes(parameters.data + begin, gradients.data + begin, part, scalars, static_cast<uint64_t>(step),
+                             static_cast<uint64_t>(block) + at, end - begin);
+  });
+}
+
 std::vector<const ProductTable*> productTables() {
   const ProductTable* available[3];
   return {available, available + availableProducts(available)};
@@ -665,6 +692,7 @@ void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("scatterAddRows", Napi::Function::New(env, scatterAddRows, "scatterAddRows"));
   exports.Set("squaredNorm", Napi::Function::New(env, squaredNorm, "squaredNorm"));
   exports.Set("adamW", Napi::Function::New(env, adamW, "adamW"));
+  exports.Set("adamWBytes", Napi::Function::New(env, adamWBytes, "adamWBytes"));
   exports.Set("multiplyRounded", Napi::Function::New(env, multiplyRounded, "multiplyRounded"));
   exports.Set("productSets", Napi::Function::New(env, productSets, "productSets"));
   exports.Set("setThreads", Napi::Function::New(env, setThreads, "setThreads"));

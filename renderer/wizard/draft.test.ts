@@ -1,11 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { defaultPreset, presetInputs } from '../../main/contract/queries.ts';
-import { emptyDraft, inputsOf } from './draft.ts';
+import { fieldKind } from '../../main/contract/recipe-fields.ts';
+import { emptyDraft, hasByteMoments, inputsOf, withByteMoments } from './draft.ts';
 
 describe('a new draft', () => {
   it('starts from the preset that the command line starts from, the one that the texts recommend', () => {
     expect(defaultPreset).toBe('balanced');
     expect(emptyDraft().preset).toBe(defaultPreset);
+  });
+
+  it('has the optimiser’s moments in bytes in every stage, where that is chosen, and keeps other changes', () => {
+    const draft = { ...emptyDraft(), changes: { 'distil.tau': 4 } };
+    expect(hasByteMoments(draft)).toBe(false);
+    const spared = withByteMoments(draft);
+    expect(hasByteMoments(spared)).toBe(true);
+    expect(spared.changes).toMatchObject({ 'distil.tau': 4, 'distil.optimiser.moments': '8-bit' });
+    for (const path of Object.keys(spared.changes)) expect(() => fieldKind(path), path).not.toThrow();
   });
 
   it('tells the maker of recipes everything that was entered, and nothing that was not', () => {

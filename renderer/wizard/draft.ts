@@ -66,6 +66,20 @@ export function engineOf({ changes }: Pick<DraftContent, 'changes'>): Engine {
   return changes['engine'] === 'gpu' ? 'gpu' : 'cpu';
 }
 
+const momentSettings = ['finetune', 'reconstruct', 'pretrain', 'distil'].map((stage) => `${stage}.optimiser.moments`);
+
+export function hasByteMoments({ changes }: Pick<DraftContent, 'changes'>): boolean {
+  return momentSettings.every((path) => changes[path] === '8-bit');
+}
+
+/** With the optimiser's moments in bytes, in every stage that there is. */
+export function withByteMoments(draft: DraftContent): DraftContent {
+  return {
+    ...draft,
+    changes: { ...draft.changes, ...Object.fromEntries(momentSettings.map((path) => [path, '8-bit'])) },
+  };
+}
+
 export function withEngine(draft: DraftContent, engine: Engine): DraftContent {
   const others = Object.fromEntries(Object.entries(draft.changes).filter(([path]) => path !== 'engine'));
   return { ...draft, changes: engine === 'cpu' ? others : { ...others, engine } };

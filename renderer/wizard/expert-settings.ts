@@ -40,6 +40,7 @@ function optimiser(group: 'finetune' | 'reconstruct' | 'pretrain' | 'distil', ra
     of('beta1'),
     of('beta2'),
     of('epsilon'),
+    of('moments'),
   ];
 }
 const found = '5e-5 (0.6 B), 5e-6 (1.7 B)';

@@ -8,6 +8,7 @@ export type SettingId =
   | 'task.unlabelled'
   | 'optimiser.microBatchTokens'
   | 'optimiser.learningRate'
+  | 'optimiser.moments'
   | 'cut.layers'
   | 'optimiser.ternaryRate'
   | 'quantisation.weights.scale'

@@ -32,12 +32,13 @@ export function foreseeMemory({ configuration }: RemoteModel): MemoryTerm[] {
 /** What a run with every stage takes on the disk for models, and for the checkpoints of one stage at a time. */
 function runDisk(base: ModelConfiguration): DiskTerm[] {
   const parameters = countParameters(base).total;
+  const bytesEach = checkpointBytes({});
   const stages = ['finetune', 'pretrain', 'distil', 'baseline'] as const;
   return [
     {
       id: 'checkpoint-files',
-      bytes: 2 * parameters * checkpointBytes,
-      params: { stage: 'distil', generations: 2, parameters, bytesEach: checkpointBytes },
+      bytes: 2 * parameters * bytesEach,
+      params: { stage: 'distil', generations: 2, parameters, bytesEach },
     },
     ...(['refine', ...stages] as const).map((stage): DiskTerm => {
       const params = { stage, parameters, bytesEach: modelBytes, tokenizerBytes: 0 };

@@ -18,7 +18,7 @@ import type { Tokenizer } from '../../formats/tokenizers/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { modelCompanions, modelConfiguration } from '../../models/open-model.ts';
 import { countParameters, windowSpecifications } from '../../models/parameters.ts';
-import { calibrationMemory, shardMemory, stepMemory, windowMemory } from '../../training/step-memory.ts';
+import { calibrationMemory, momentBytes, shardMemory, stepMemory, windowMemory } from '../../training/step-memory.ts';
 import { taughtTokenBytes } from '../../training/taught-rows.ts';
 import { encodingOfTarget, exportTargets, settle, type Target } from '../export/export-targets.ts';
 import { ggufModelBytes } from '../export/gguf-file.ts';
@@ -52,11 +52,13 @@ const slower = 1.4;
 const faster = 0.8;
 /** Starting a process, loading and saving a small model: seconds of each job that no formula of operations has. */
 const overhead = { low: 0.8, high: 8 };
-/** Of a parameter in a checkpoint: itself and two moments in float32. */
-export const checkpointBytes = 3 * Float32Array.BYTES_PER_ELEMENT;
-/** Of a parameter in a checkpoint of this recipe: a rounded exchange keeps what it carries over, of each part and of the parameter. */
-function checkpointBytesOf({ roundedExchange }: Recipe): number {
-  return checkpointBytes + (roundedExchange === undefined ? 0 : (roundedExchange + 1) * Float32Array.BYTES_PER_ELEMENT);
+/** Of a parameter in a checkpoint: itself and two moments; a rounded exchange keeps what it carries over, of each part and of the parameter. */
+export function checkpointBytes(
+  optimiser: Pick<OptimiserSettings, 'moments'>,
+  { roundedExchange }: Pick<Recipe, 'roundedExchange'> = {},
+): number {
+  const numbers = 1 + (roundedExchange === undefined ? 0 : roundedExchange + 1);
+  return numbers * Float32Array.BYTES_PER_ELEMENT + momentBytes(optimiser);
 }
 /** Of a parameter in a model folder. */
 export const modelBytes = Float32Array.BYTES_PER_ELEMENT;
@@ -155,14 +157,14 @@ function settingsOf(kind: TrainingStage, recipe: Recipe): OptimiserSettings {
 /** Memory of a training stage's largest step. */
 function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): MemoryTerm[] {
   const { distil, recomputeActivations: recompute } = recipe;
-  const { batchSize, microBatchTokens } = settingsOf(kind, recipe);
+  const { batchSize, microBatchTokens, moments } = settingsOf(kind, recipe);
   if (kind === 'reconstruct') {
     const { window, corpus, sequenceLength } = recipe.reconstruct!;
     const rowLength = Math.max(facts.size.longestRow, corpus === undefined ? 0 : sequenceLength);
     const rows = Math.max(1, Math.min(batchSize, microBatchTokens / rowLength));
     const parameters = windowSpecifications(facts.student, 0, window).reduce((sum, { size }) => sum + size, 0);
     return [
-      ...windowMemory({ model: facts.student, window, rows, rowLength, recompute }),
+      ...windowMemory({ model: facts.student, window, rows, rowLength, recompute, moments }),
       ...shardMemory(parameters, recipe.shards, recipe.roundedExchange),
     ];
   }
@@ -179,6 +181,7 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     rowLength,
     headRows: Math.ceil(rows * (everyToken ? rowLength : facts.size.longestAnswer)),
     recompute,
+    moments,
     splitHeads: distil.gamma === 0 ? null : distil.splitHeads,
   });
   return [...terms, ...shardMemory(countParameters(model).total, recipe.shards, recipe.roundedExchange)];
@@ -202,7 +205,7 @@ async function diskOf(
   };
   const bytesPerToken = teacher.vocabSize <= 65_536 ? 2 : 4;
   let cached = false;
-  let largest: { stage: TrainingStage; parameters: number } | null = null;
+  let largest: { stage: TrainingStage; parameters: number; bytesEach: number } | null = null;
   for (const [index, { kind, steps }] of costs.entries()) {
     const model = kind === 'finetune' ? teacher : kind === 'baseline' ? baseline : student;
     const parameters = countParameters(model).total;
@@ -239,7 +242,7 @@ async function diskOf(
     }
     const again = steps > recipe.checkpoint.steps || seconds[index]!.high > recipe.checkpoint.minutes * 60;
     const generations = again ? 2 : 1;
-    const bytesEach = checkpointBytesOf(recipe);
+    const bytesEach = checkpointBytes(settingsOf(kind, recipe), recipe);
     put(kind, {
       id: 'checkpoint-files',
       bytes: generations * parameters * bytesEach,
@@ -251,14 +254,13 @@ async function diskOf(
         bytes: parameters * modelBytes,
         params: { stage: kind, parameters, bytesEach: modelBytes },
       });
-    if (again && parameters >= (largest?.parameters ?? 0)) largest = { stage: kind, parameters };
+    if (again && parameters * bytesEach >= (largest?.parameters ?? 0) * (largest?.bytesEach ?? 0))
+      largest = { stage: kind, parameters, bytesEach };
   }
-  if (largest !== null)
-    put(largest.stage, {
-      id: 'checkpoint-in-writing',
-      bytes: largest.parameters * checkpointBytesOf(recipe),
-      params: { parameters: largest.parameters, bytesEach: checkpointBytesOf(recipe) },
-    });
+  if (largest !== null) {
+    const { stage, parameters, bytesEach } = largest;
+    put(stage, { id: 'checkpoint-in-writing', bytes: parameters * bytesEach, params: { parameters, bytesEach } });
+  }
   for (const target of exportTargets('', recipe)) {
     const bytes = await exportBytes(target, facts);
     if (bytes > 0) put('export', { id: 'export', bytes, params: { type: target.settings.type, model: target.model } });

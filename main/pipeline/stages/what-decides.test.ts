@@ -146,6 +146,7 @@ const others: Record<string, unknown> = {
       [`${stage}.optimiser.clipNorm`, 2],
       [`${stage}.optimiser.batchSize`, 4],
       [`${stage}.optimiser.microBatchTokens`, 128],
+      [`${stage}.optimiser.moments`, '8-bit'],
     ]),
   ),
   'reconstruct.optimiser.ternaryRate': 0.02,

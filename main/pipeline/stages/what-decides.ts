@@ -28,6 +28,7 @@ const optimiserFields = [
   'clipNorm',
   'batchSize',
   'microBatchTokens',
+  'moments',
 ];
 /** Of a stage that trains a student. */
 const studentOptimiserFields = [...optimiserFields, 'ternaryRate'];

@@ -162,12 +162,15 @@ describe('a run', () => {
       'from flags',
       '--engine',
       'gpu',
+      '--moments',
+      '8-bit',
       '--print-recipe',
       '--json',
     );
     expect(code).toBe(0);
     expect(json(out)).toMatchObject({
       name: 'from flags',
+      distil: { optimiser: { moments: '8-bit' } },
       seed: 9,
       engine: 'gpu',
       preset: 'balanced',

@@ -19,6 +19,7 @@ const lessMemoryNotes: Readonly<Record<LessMemory, string>> = {
   'half-the-tokens': 'Resumed with half as many tokens at once, because the memory ran out; the stage starts anew.',
   recompute:
     'Resumed with activations computed again, because the memory ran out; the stage goes on from its last checkpoint.',
+  'byte-moments': 'Resumed with the optimiser’s moments in 8 bits, because the memory ran out; the stage starts anew.',
 };
 
 interface Running {

@@ -11,30 +11,35 @@ import { openCountingApplication, writeCountedFiles } from '../fixtures/counting
 import { workbenchRouter } from '../interface/procedures/router.ts';
 
 describe('a recipe that needs less memory', () => {
-  it('has half as many tokens at once, down to 64, and then computes activations again', () => {
+  it('has half as many tokens at once, down to 64, then computes activations again, and then has moments in bytes', () => {
     let recipe = sampleRecipe('counts');
     const tokens: number[] = [];
     const changes: (LessMemory | null)[] = [];
-    for (let turn = 0; turn < 7; turn += 1) {
+    for (let turn = 0; turn < 8; turn += 1) {
       changes.push(lessMemoryOf(recipe));
       recipe = withLessMemory(recipe);
       tokens.push(recipe.distil.optimiser.microBatchTokens);
     }
-    expect(tokens).toEqual([2048, 1024, 512, 256, 128, 64, 64]);
-    expect(changes).toEqual([...Array.from({ length: 6 }, () => 'half-the-tokens'), 'recompute']);
+    expect(tokens).toEqual([2048, 1024, 512, 256, 128, 64, 64, 64]);
+    expect(changes).toEqual([...Array.from({ length: 6 }, () => 'half-the-tokens'), 'recompute', 'byte-moments']);
     expect(recipe.recomputeActivations).toBe(true);
+    expect(recipe.distil.optimiser.moments).toBe('8-bit');
     expect(lessMemoryOf(recipe)).toBeNull();
+    expect(withLessMemory(recipe)).toEqual(recipe);
     expect(recipe.distil.optimiser.batchSize).toBe(sampleRecipe('counts').distil.optimiser.batchSize);
   });
 });
 
-it('has fewer tokens at once in a reconstruction too', () => {
+it('has fewer tokens at once, and moments in bytes, in a reconstruction too', () => {
   const optimiser = { ...sampleRecipe('counts').distil.optimiser, microBatchTokens: 100 };
   const reconstruct = reconstructSettings.parse({ optimiser });
   const distil = { ...sampleRecipe('counts').distil, optimiser: { ...optimiser, microBatchTokens: 64 } };
   const recipe = { ...sampleRecipe('counts'), reconstruct, distil };
   expect(lessMemoryOf(recipe)).toBe('half-the-tokens');
-  expect(withLessMemory(recipe).reconstruct!.optimiser.microBatchTokens).toBe(64);
+  const half = withLessMemory(recipe);
+  expect(half.reconstruct!.optimiser.microBatchTokens).toBe(64);
+  const spared = withLessMemory(withLessMemory(half));
+  expect([spared.reconstruct, spared.distil].map((stage) => stage!.optimiser.moments)).toEqual(['8-bit', '8-bit']);
 });
 
 describe('an experiment that memory ended', () => {
@@ -78,6 +83,10 @@ describe('an experiment that memory ended', () => {
       recomputeActivations: true,
     });
     expect(experiments.logs(id).at(-1)?.text).toContain('goes on from its last checkpoint');
+    await fail();
+    const last = (await client.experiments.resumeWithLessMemory({ id })).record.recipe;
+    expect(last.distil.optimiser).toEqual({ ...recipe.distil.optimiser, moments: '8-bit' });
+    expect(experiments.logs(id).at(-1)?.text).toContain('moments in 8 bits');
     await fail();
     await expect(client.experiments.resumeWithLessMemory({ id })).rejects.toThrow('as little memory as it can');
     await application.close();

@@ -70,6 +70,14 @@ describe('an estimate in words', () => {
     );
   });
 
+  it('says where the moments are bytes', () => {
+    const params = { parameters: 596e6, bytesEach: 10.03125 };
+    const said = (moments: { moments?: '8-bit' }): string =>
+      memoryText([{ id: 'trained', bytes: 596e6 * 10.03125, params: { ...params, ...moments } }]);
+    expect(said({})).toContain('596 million parameters × 10 bytes (weight, gradient, two moments): ');
+    expect(said({ moments: '8-bit' })).toContain('(weight, gradient, two moments in a byte each): ');
+  });
+
   it('ends with the sum of its terms', () => {
     near(figures(memoryText(memory)).slice(-1), [sumOf(memory)]);
     near(figures(diskText(disk)).slice(-1), [sumOf(disk)]);

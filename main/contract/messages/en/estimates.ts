@@ -37,7 +37,7 @@ type Texts<Term extends { id: string }> = { [Id in Term['id']]: (term: Extract<T
 
 const memoryTexts: Texts<MemoryTerm> = {
   trained: ({ params }) =>
-    `${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes (weight, gradient, two moments)`,
+    `${count(params.parameters)} parameters × ${digits(params.bytesEach)} bytes (weight, gradient, two moments${params.moments === undefined ? '' : ' in a byte each'})`,
   teacher: ({ params }) => `${count(params.parameters)} parameters of the teacher × ${digits(params.bytesEach)} bytes`,
   ternary: ({ params }) =>
     `${count(params.parameters)} weights that become ternary × ${digits(params.bytesEach)} bytes more`,

@@ -21,19 +21,21 @@ interface Smaller {
   microBatchTokens: number | null;
   maxLength: number;
   recomputes: boolean;
+  byteMoments?: boolean | undefined;
 }
 
 /** Which settings to lower. */
-function smaller({ microBatchTokens, maxLength, recomputes }: Smaller, names: Names): string {
+function smaller({ microBatchTokens, maxLength, recomputes, byteMoments }: Smaller, names: Names): string {
   const shorter = `${names.setting('task.maxLength')} below ${maxLength}`;
   if (microBatchTokens === null) return `${shorter} or a smaller model`;
   const tokens =
     microBatchTokens > 64
       ? `${names.setting('optimiser.microBatchTokens')} at ${Math.max(64, Math.floor(microBatchTokens / 2))} instead of ${microBatchTokens}`
       : shorter;
-  return recomputes
+  if (!recomputes) return `${tokens}, or with ${names.setting('recomputeActivations')} switched on`;
+  return byteMoments
     ? `${tokens}, or a smaller model`
-    : `${tokens}, or with ${names.setting('recomputeActivations')} switched on`;
+    : `${tokens}, or with ${names.setting('optimiser.moments')} at “8-bit”`;
 }
 
 export const workers = {
