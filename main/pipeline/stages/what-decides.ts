@@ -77,6 +77,7 @@ const calibrate = [...refine, ...quantisation, ...inside('calibrate', ['method',
 const reconstruct = [
   ...calibrate,
   ...inside('moreRows', ['file', 'rows']),
+  ...inside('teacherWrites', ['rows', 'temperature', 'examples']),
   ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'laterRates', 'corpus', 'tokens', 'sequenceLength']),
   ...inside('reconstruct.optimiser', studentOptimiserFields),
 ];
@@ -98,6 +99,7 @@ const distil = [
     'tau',
     'tauSquared',
     'logitsTokens',
+    'tokenWeights',
     'layer',
     'splitHeads',
     'anneal',
@@ -114,6 +116,7 @@ const baseline = [
   ...inside('cut', ['layers']),
   // As many steps as the student takes.
   ...inside('moreRows', ['file', 'rows']),
+  ...inside('teacherWrites', ['rows', 'temperature', 'examples']),
   'refine.dropQkvBias',
   ...quantisation,
   hadamard,
