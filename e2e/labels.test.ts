@@ -63,6 +63,7 @@ describeInBrowser('labels and rows in the wizard', () => {
   it('has the teacher answer the rows that nobody labelled', async () => {
     const { page } = scene;
     await type('File of rows without labels', join(scene.folder, 'tickets.tsv'));
+    await page.getByLabel('Rows that the teacher writes itself').fill('40');
     expect(await faultsInBothThemes(page, 'wizard-more-rows')).toEqual([]);
     for (const step of ['Recipe', 'Machine check', 'Review']) {
       await button('Next').click();
@@ -71,6 +72,10 @@ describeInBrowser('labels and rows in the wizard', () => {
     await page
       .getByTestId('review-facts')
       .getByText(/^7 of .*tickets\.tsv, answered by the teacher$/)
+      .waitFor();
+    await page
+      .getByTestId('review-facts')
+      .getByText(/^40, in the time/)
       .waitFor();
     expect(await faultsInBothThemes(page, 'wizard-more-rows-review')).toEqual([]);
   });

@@ -845,6 +845,9 @@ export const texts = {
         'Rows like yours that nobody labelled, in the same columns. The fine-tuned teacher answers them, and the student learns from its answers: the more it sees, the nearer it comes to the teacher.',
       moreRows: 'File of rows without labels',
       moreRowsEffect: 'At most 10,000 rows are read. Each costs as much time as one of your labelled rows.',
+      teacherWrites: 'Rows that the teacher writes itself',
+      teacherWritesEffect:
+        'For when you have no more rows: the teacher goes on from beginnings of your training rows and then answers what it wrote. What is like a row of yours is dropped. Empty: none. A teacher that writes your kind of text badly helps little.',
       corpusTitle: 'General text (optional)',
       corpusNote: 'The student can read it before it learns from the teacher (Stage 2). It helps larger models most.',
       corpus: 'Corpus for Stage 2',
@@ -1199,6 +1202,19 @@ export const texts = {
         'distil.tau': { name: 'τ, temperature', effect: 'Higher: the teacher’s second choices count more.' },
         'distil.tauSquared': { name: 'Multiply by τ²', effect: 'As the released code does and the paper does not.' },
         'distil.logitsTokens': { name: 'Tokens of the answers term', effect: 'Only the answer, or every token.' },
+        'teacherWrites.temperature': {
+          name: 'Temperature of its writing',
+          effect: 'Higher: rows differ more, and more of them are odd. 0: always the likeliest word.',
+        },
+        'teacherWrites.examples': {
+          name: 'Rows that it is shown',
+          effect: 'Training rows before each beginning, as examples. More take longer.',
+        },
+        'distil.tokenWeights': {
+          name: 'Weights of these tokens',
+          effect:
+            '“tsld”: words that surprise the teacher count more. “cakld”: where the teacher is sure, the student must not put its trust elsewhere; where it is not, the student learns all that it finds possible. Empty: every token counts the same. Made for “every token” and temperature 1.',
+        },
         'distil.layer': {
           name: 'Teacher layer of the attention term',
           effect: 'From 0; negative counts from the end.',
@@ -1313,6 +1329,8 @@ export const texts = {
       train: 'Training rows',
       dev: 'Evaluation rows',
       moreRows: 'Rows without labels',
+      teacherWrites: 'Rows that the teacher writes',
+      teacherWritesOf: (rows: number) => `${rows.toLocaleString('en')}, in the time that is estimated below`,
       moreRowsOf: (rows: number, file: string) => `${rows.toLocaleString('en')} of ${file}, answered by the teacher`,
       heldOut: (share: number) => `${String(share)} % of the training rows, held out`,
       columns: 'Columns',

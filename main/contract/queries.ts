@@ -46,6 +46,8 @@ export const presetInputs = z.object({
   keepBest: deciding.optional(),
   /** Rows without labels that the teacher answers; the student learns from them too. */
   moreRows: localPath().optional(),
+  /** Rows that the teacher writes itself, and answers. */
+  teacherWrites: z.int().min(1).max(200_000).optional(),
   /** Text for Stage 2; without it Stage 2 is skipped. */
   corpus: localPath().optional(),
   seed: z.int().min(0).optional(),

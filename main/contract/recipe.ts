@@ -112,6 +112,11 @@ export const distilSettings = z.object({
   tauSquared: z.boolean().default(false),
   /** Tokens that the logits term covers: the response (Eq. 8-9) or every token (released code). */
   logitsTokens: z.enum(['response', 'all']).default('response'),
+  /**
+   * How much each of them counts, by what the teacher makes of the token that follows (docs/method.md, 5.2): more where it finds it unlikely (`tsld`), or, where it
+   * is sure, more of the divergence the other way round (`cakld`). Absent: all the same.
+   */
+  tokenWeights: z.enum(['tsld', 'cakld']).optional(),
   /** Teacher layer of the relation term, from 0; negative counts from the end. The student uses the layer at the same relative depth. */
   layer: z.int().default(-1),
   /** Relation heads; `auto` takes the largest power of two up to 32 that divides every width into pieces of at least 8. */
@@ -216,6 +221,16 @@ export const exportSettings = z.object({
 });
 export type ExportSettings = z.infer<typeof exportSettings>;
 
+/** Rows that the teacher writes itself (docs/method.md, 5.8): beginnings of training rows that it goes on from. */
+export const teacherWrites = z.object({
+  rows: z.int().min(1).max(200_000),
+  /** Of the sampling; 0: always the likeliest token. */
+  temperature: z.number().min(0).max(5).default(0.9),
+  /** Training rows that it is shown before each. */
+  examples: z.int().min(0).max(32).default(4),
+});
+export type TeacherWrites = z.infer<typeof teacherWrites>;
+
 export const recipeSchema = z.object({
   version: z.literal(1).default(1),
   name: z.string().min(1).max(200),
@@ -235,6 +250,8 @@ export const recipeSchema = z.object({
       rows: z.int().min(1).max(200_000),
     })
     .optional(),
+  /** Rows that the teacher writes, and answers as those of `moreRows`; absent: none. */
+  teacherWrites: teacherWrites.optional(),
   /** Fine-tuning of the teacher on the task; null: the folder already holds a fine-tuned teacher. */
   finetune: finetuneSettings.nullable(),
   /** Make the student of only so many of its start's decoder layers, those that its answers need most; absent: of all of them. */

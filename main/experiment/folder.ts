@@ -57,6 +57,16 @@ export function cachedTokens(
   return join(cacheFolder(experiment), `${of}.tokens`);
 }
 
+/** Rows that the teacher wrote, as lines of JSON with the task's text columns. */
+export function writtenRowsPath(experiment: string): string {
+  return join(experiment, 'written-rows.jsonl');
+}
+
+/** How far that file has come, and of what it is. */
+export function writtenRowsNotePath(experiment: string): string {
+  return join(cacheFolder(experiment), 'written-rows.json');
+}
+
 /** Hidden states between the layers while windows are reconstructed; removed at the end. */
 export function hiddenStatesFolder(experiment: string): string {
   return join(cacheFolder(experiment), 'hidden');

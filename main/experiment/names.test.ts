@@ -36,11 +36,11 @@ function spelled(rooms: readonly string[], pattern: RegExp): string[] {
 describe('names that two rooms must agree on', () => {
   it('of files in an experiment’s folder are spelled by this room alone', () => {
     const part = 'evaluations|measurements|checkpoints|exports|cache|[a-z]+\\.tokens';
-    const file = 'experiment|annotations|comparison|worker|ranks|exports';
+    const file = 'experiment|annotations|comparison|worker|ranks|exports|written-rows';
     const rooms = ['main/pipeline', 'main/jobs', 'main/workbench', 'main/shell'];
     const found = spelled(
       rooms,
-      new RegExp(`(?:^|[/\\\\])(?:(?:${part})(?:$|[/\\\\])|(?:${file})\\.json$|events\\.jsonl$)`),
+      new RegExp(`(?:^|[/\\\\])(?:(?:${part})(?:$|[/\\\\])|(?:${file})\\.jsonl?$|events\\.jsonl$)`),
     );
     // Making a base is no experiment: it works in a folder of its own.
     expect(found.filter((text) => !text.startsWith('main/pipeline/stages/make-base.ts: '))).toEqual([]);

@@ -6,8 +6,7 @@ import type { ActivationRounding } from '../graph/rounded-activations.ts';
 import type { EngineOptions, Session } from '../graph/backend.ts';
 import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration } from './configuration.ts';
-import { chunkRows, headFeeds, headLogits, logSoftmax, pickColumns } from './head.ts';
-import type { Network } from './network.ts';
+import { chunkRows, headFeeds, headLogits, type HeadOf, logSoftmax, pickColumns } from './head.ts';
 
 function buildProgram(configuration: ModelConfiguration, rounding: ActivationRounding) {
   const graph = new Graph('scoring-head');
@@ -20,23 +19,23 @@ function buildProgram(configuration: ModelConfiguration, rounding: ActivationRou
 export class ScoringHead {
   readonly #scores: Session;
   readonly #logitsSession: Session;
-  readonly #network: Network;
+  readonly #model: HeadOf;
   readonly #pool = new BufferPool();
 
-  private constructor(network: Network, scores: Session, logits: Session) {
-    this.#network = network;
+  private constructor(model: HeadOf, scores: Session, logits: Session) {
+    this.#model = model;
     this.#scores = scores;
     this.#logitsSession = logits;
   }
 
   /** @param rounding how the head's inputs are rounded */
   static async create(
-    network: Network,
+    model: HeadOf,
     options: EngineOptions,
     rounding: ActivationRounding = 'none',
   ): Promise<ScoringHead> {
-    const { scores, logits } = buildProgram(network.configuration, rounding);
-    return new ScoringHead(network, await createSession(scores, options), await createSession(logits, options));
+    const { scores, logits } = buildProgram(model.configuration, rounding);
+    return new ScoringHead(model, await createSession(scores, options), await createSession(logits, options));
   }
 
   async #chunks(
@@ -44,10 +43,10 @@ export class ScoringHead {
     positions: Int32Array,
     visit: (start: number, n: number, feeds: Record<string, Float32Array>) => Promise<void>,
   ): Promise<void> {
-    const chunk = chunkRows(this.#network.configuration.vocabSize);
+    const chunk = chunkRows(this.#model.configuration.vocabSize);
     for (let start = 0; start < positions.length; start += chunk) {
       const picked = positions.subarray(start, start + chunk);
-      await visit(start, picked.length, headFeeds(this.#network, hidden, picked, this.#pool));
+      await visit(start, picked.length, headFeeds(this.#model, hidden, picked, this.#pool));
     }
   }
 
@@ -74,7 +73,7 @@ export class ScoringHead {
 
   /** Logits `[positions, V]`. */
   async logits(hidden: Float32Array, positions: Int32Array): Promise<Float32Array> {
-    const { vocabSize } = this.#network.configuration;
+    const { vocabSize } = this.#model.configuration;
     const result = new Float32Array(positions.length * vocabSize);
     await this.#chunks(hidden, positions, async (start, n, feeds) => {
       await this.#logitsSession.run({ n }, feeds, {

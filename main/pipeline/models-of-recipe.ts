@@ -52,14 +52,20 @@ export function stageSource(recipe: Recipe, folder: string, stage: 'reconstruct'
 async function assertContinues(recipe: Recipe, path: string, base: ModelConfiguration): Promise<void> {
   if (!base.ternary && !recipe.continueTernary) return;
   if (!base.ternary) throw new TritsmithError('bad-input', 'recipe.not-ternary');
-  const { finetune, calibrate, reconstruct, baseline, studentBase, moreRows } = recipe;
-  if (!recipe.continueTernary || finetune || calibrate || reconstruct || baseline || studentBase || moreRows)
+  const { finetune, calibrate, reconstruct, baseline, studentBase, moreRows, teacherWrites } = recipe;
+  const learnsFrom = moreRows ?? teacherWrites;
+  if (!recipe.continueTernary || finetune || calibrate || reconstruct || baseline || studentBase || learnsFrom)
     throw new TritsmithError('bad-input', 'recipe.ternary-already');
   if (activationsOf(base.quantisation).hadamard !== activationsOf(quantisationOf(recipe.quantisation)).hadamard)
     throw new TritsmithError('bad-input', 'recipe.ternary-hadamard');
   const model = await openModel(path);
   await model.close();
   if (model.weights.ternary === 'codes') throw new TritsmithError('unsupported', 'recipe.only-codes', { path });
+}
+
+/** Rows besides the task's own that the student learns from, those included that the teacher will write. */
+export function furtherRows({ moreRows, teacherWrites }: Recipe): number {
+  return (moreRows?.rows ?? 0) + (teacherWrites?.rows ?? 0);
 }
 
 /** Layers that a recipe's cut leaves. @throws TritsmithError `bad-input` where the model has no more than that */

@@ -297,6 +297,23 @@ async function expectGradients(gradients: ParameterBuffer, file: Golden): Promis
     ).toBeLessThan(2e-5);
 }
 
+/** A micro-batch as one of each row. */
+function rowsOf(micro: MicroBatch): MicroBatch[] {
+  return micro.lengths.map((length, row): MicroBatch => {
+    const at = [...micro.targetPositions.keys()].filter(
+      (index) => Math.floor(micro.targetPositions[index]! / micro.length) === row,
+    );
+    return {
+      ids: micro.ids.subarray(row * micro.length, (row + 1) * micro.length),
+      batch: 1,
+      length: micro.length,
+      lengths: [length],
+      targetPositions: Int32Array.from(at, (index) => micro.targetPositions[index]! - row * micro.length),
+      targets: Int32Array.from(at, (index) => micro.targets[index]!),
+    };
+  });
+}
+
 describe('whole distillation: L_CE + lambda L_LD + gamma L_AD', () => {
   it('each term and every gradient', async () => {
     const file = await golden('distil-qwen3');
@@ -314,19 +331,7 @@ describe('whole distillation: L_CE + lambda L_LD + gamma L_AD', () => {
 
     // The same step in three micro-batches of one row.
     const whole = gradients.values.slice();
-    const rows = [0, 1, 2].map((row): MicroBatch => {
-      const at = [...micro.targetPositions.keys()].filter(
-        (index) => Math.floor(micro.targetPositions[index]! / micro.length) === row,
-      );
-      return {
-        ids: micro.ids.subarray(row * micro.length, (row + 1) * micro.length),
-        batch: 1,
-        length: micro.length,
-        lengths: [micro.lengths[row]!],
-        targetPositions: Int32Array.from(at, (index) => micro.targetPositions[index]! - row * micro.length),
-        targets: Int32Array.from(at, (index) => micro.targets[index]!),
-      };
-    });
+    const rows = rowsOf(micro);
     const split = await step.run(1, rows, gradients);
     expect(split.total / losses.total).toBeCloseTo(1, 6);
     expect(relativeError(gradients.values, whole)).toBeLessThan(1e-5);
@@ -345,6 +350,33 @@ describe('whole distillation: L_CE + lambda L_LD + gamma L_AD', () => {
     await expectGradients(gradients, file);
     await file.close();
   });
+
+  it.each(['tsld', 'cakld'] as const)(
+    'tokens that count by what the teacher makes of the next one: %s, whole and row by row',
+    async (tokenWeights) => {
+      const file = await golden('token-weights-qwen3');
+      const { student, settings } = await distillation(file);
+      const gradients = new ParameterBuffer(student.parameters.specifications);
+      const micro = await microBatch(file);
+      const terms = file.meta.terms as Record<string, number>;
+      for (const logitsTokens of ['response', 'all'] as const) {
+        const step = await TrainingStep.create(student, { ...settings, tokenWeights, logitsTokens }, options);
+        for (const microBatches of [[micro], rowsOf(micro)]) {
+          const losses = await step.run(1, microBatches, gradients);
+          expect(losses.crossEntropy / (file.meta.crossEntropy as number)).toBeCloseTo(1, 6);
+          const key = `${tokenWeights}.${logitsTokens}`;
+          expect(note('weighted logits term', Math.abs(losses.distillation / terms[key]! - 1)), key).toBeLessThan(1e-5);
+          for (const name of ['norm', 'embed_tokens', 'layers.1.mlp.down_proj.subln'].map((at) => `model.${at}.weight`))
+            expect(
+              note('gradients (weighted)', relativeError(gradients.view(name), await file.read(`${key}.${name}`))),
+              `${key} ${name}`,
+            ).toBeLessThan(2e-5);
+        }
+        await step.release();
+      }
+      await file.close();
+    },
+  );
 
   it('a balanced gamma holds the measured ratio of the gradient norms', async () => {
     const file = await golden('distil-qwen3');

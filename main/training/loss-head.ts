@@ -17,6 +17,8 @@ import { finalNormName, headName, type ParameterBuffer } from '../models/paramet
 export interface LogitsDistillation {
   readonly teacher: ModelConfiguration;
   readonly tau: number;
+  /** Whether rows may also have a weight of the divergence the other way round. */
+  readonly reverse?: boolean;
 }
 
 /** A head of at most so many weights has its gradient computed the other way round, which takes another buffer of its size. */
@@ -53,6 +55,7 @@ function buildLossProgram(configuration: ModelConfiguration, distillation: Logit
   // they must be in dLogits.
   let dLogits = graph.node1('Exp', [logP], wide);
   let kl: Value | null = null;
+  let reverseKl: Value | null = null;
   if (distillation) {
     const teacher = headLogits(graph, distillation.teacher, 'teacher.');
     const kdWeights = graph.input('kdWeights', ['n', 1]);
@@ -62,9 +65,22 @@ function buildLossProgram(configuration: ModelConfiguration, distillation: Logit
     const pTeacher = graph.node1('Exp', [logTeacher], wide);
     const terms = graph.node1('Mul', [pTeacher, graph.node1('Sub', [logTeacher, logStudent], wide)], wide);
     kl = graph.node1('ReduceSum', [terms, graph.integers([1])], ['n', 1]);
-    const difference = graph.node1('Sub', [graph.node1('Exp', [logStudent], wide), pTeacher], wide);
+    const pStudent = graph.node1('Exp', [logStudent], wide);
+    const difference = graph.node1('Sub', [pStudent, pTeacher], wide);
     const scaled = graph.node1('Mul', [difference, graph.node1('Div', [kdWeights, tau], ['n', 1])], wide);
     dLogits = graph.node1('Add', [weigh(dLogits), scaled], wide);
+    if (distillation.reverse) {
+      // d KL(s || t) / d(logits) = s (log s - log t - KL(s || t)) / tau
+      const ratio = graph.node1('Sub', [logStudent, logTeacher], wide);
+      reverseKl = graph.node1(
+        'ReduceSum',
+        [graph.node1('Mul', [pStudent, ratio], wide), graph.integers([1])],
+        ['n', 1],
+      );
+      const beyond = graph.node1('Mul', [pStudent, graph.node1('Sub', [ratio, reverseKl], wide)], wide);
+      const reverseWeights = graph.node1('Div', [graph.input('reverseWeights', ['n', 1]), tau], ['n', 1]);
+      dLogits = graph.node1('Add', [dLogits, graph.node1('Mul', [beyond, reverseWeights], wide)], wide);
+    }
   }
   const flatTargets = graph.node1('Reshape', [targets, graph.integers([-1])], ['n']);
   const targetRows = graph.node1('Gather', [head, flatTargets], rows.shape);
@@ -80,6 +96,7 @@ function buildLossProgram(configuration: ModelConfiguration, distillation: Logit
   return program('loss-head', graph, {
     nll,
     ...(kl ? { kl } : {}),
+    ...(reverseKl ? { reverseKl } : {}),
     dRows: gradients.get(rows)!,
     dNorm: gradients.get(norm)!,
     dHead,
@@ -97,12 +114,14 @@ export interface HeadRows {
   readonly weights: Float32Array;
   /** Weight of each row in the logits term (lambda included). */
   readonly kdWeights: Float32Array | null;
+  /** Weight of each row in the logits term the other way round, where the head has it. */
+  readonly reverseWeights: Float32Array | null;
 }
 
 export interface HeadLosses {
   /** Sum over rows of weight * cross-entropy (Eq. 7, and L_CE of Eq. 13). */
   crossEntropy: number;
-  /** Sum over rows of kdWeight * KL(teacher || student) at temperature tau (Eq. 8-9). */
+  /** Sum over rows of kdWeight * KL(teacher || student) at temperature tau (Eq. 8-9), and of reverseWeight * KL(student || teacher). */
   distillation: number;
 }
 
@@ -110,9 +129,9 @@ function toInt64(values: Int32Array): BigInt64Array {
   return BigInt64Array.from(values, BigInt);
 }
 
-/** Buffers `[n, V]` that are alive together: logits, their softmax and gradient; with a teacher its own and both at tau. */
-export function logitBuffers(distils: boolean): number {
-  return distils ? 6 : 3;
+/** Buffers `[n, V]` that are alive together: logits, their softmax and gradient; with a teacher its own and both at tau; of both divergences two more. */
+export function logitBuffers(distils: boolean, reverse = false): number {
+  return distils ? (reverse ? 8 : 6) : 3;
 }
 
 export class LossHead {
@@ -192,6 +211,11 @@ export class LossHead {
         feeds.kdWeights = kdWeights;
         results.kl = this.#pool.take('kl', n);
       }
+      const reverseWeights = results.kl && rows.reverseWeights?.subarray(start, start + n);
+      if (reverseWeights) {
+        feeds.reverseWeights = reverseWeights;
+        results.reverseKl = this.#pool.take('reverseKl', n);
+      }
       await this.#session.run({ n }, feeds, results);
       await memory.addRows(dHead, targets, hiddenSize, results.weightedRows!, -1);
       native.accumulate(dNorm, results.dNorm!);
@@ -200,6 +224,7 @@ export class LossHead {
         dHidden.set(results.dRows!.subarray(row * hiddenSize, (row + 1) * hiddenSize), at);
         losses.crossEntropy += weights[row]! * results.nll![row]!;
         if (results.kl && kdWeights) losses.distillation += kdWeights[row]! * results.kl[row]!;
+        if (reverseWeights) losses.distillation += reverseWeights[row]! * results.reverseKl![row]!;
       }
     }
     return losses;

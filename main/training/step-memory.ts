@@ -24,6 +24,8 @@ export interface StepShape {
   readonly teacher?: ModelConfiguration | null;
   /** It was asked before: only its head is there. */
   readonly teacherOnce?: boolean;
+  /** The logits term has both directions (`tokenWeights: 'cakld'`). */
+  readonly reverse?: boolean;
   /** Rows of the largest micro-batch and the tokens of each, padding included. */
   readonly rows: number;
   readonly rowLength: number;
@@ -187,7 +189,7 @@ export function stepMemory(shape: StepShape): MemoryTerm[] {
     });
   }
   const chunk = Math.min(headRows, chunkRows(model.vocabSize));
-  const buffers = logitBuffers(teacher !== null);
+  const buffers = logitBuffers(teacher !== null, shape.reverse);
   terms.push({
     id: 'logits',
     bytes: 4 * chunk * model.vocabSize * buffers,

@@ -9,12 +9,14 @@ import { type BackendMemory, type EngineOptions, memoryOf } from '../graph/backe
 import type { AttentionStates, Network, TokenBatch } from '../models/network.ts';
 import { stateWidths } from '../models/configuration.ts';
 import type { HeadOf } from '../models/head.ts';
+import { ScoringHead } from '../models/scoring-head.ts';
 import { embeddingName, finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
 import { AttentionRelation, automaticSplitHeads } from './attention-relation.ts';
 import { GammaBalance } from './gamma-balance.ts';
 import type { GradientLosses, GradientsFinal, GradientStep, StepTotals } from './gradient-step.ts';
 import { type HeadRows, LossHead } from './loss-head.ts';
 import { relativeError } from './relative-error.ts';
+import { tokenFactors, type TokenWeights } from './token-weights.ts';
 
 export interface MicroBatch extends TokenBatch {
   /** Valid tokens of each row; the rest is padding on the right. */
@@ -46,6 +48,8 @@ export interface Distillation {
   readonly tau: number;
   readonly tauSquared: boolean;
   readonly logitsTokens: DistilSettings['logitsTokens'];
+  /** Absent: all of them count the same. */
+  readonly tokenWeights?: TokenWeights | undefined;
   readonly teacherLayer: number;
   readonly studentLayer: number;
   readonly splitHeads: number | 'auto';
@@ -63,6 +67,8 @@ export class TrainingStep implements GradientStep<MicroBatch> {
   readonly #head: LossHead;
   readonly #distillation: Distillation | null;
   readonly #relation: AttentionRelation | null;
+  /** The teacher's, where tokens count by what it makes of the next one. */
+  readonly #scoring: ScoringHead | null;
   readonly #memory: BackendMemory;
   readonly #pool = new BufferPool();
 
@@ -71,6 +77,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     head: LossHead,
     distillation: Distillation | null,
     relation: AttentionRelation | null,
+    scoring: ScoringHead | null,
     memory: BackendMemory,
   ) {
     this.#student = student;
@@ -78,6 +85,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     this.#head = head;
     this.#distillation = distillation;
     this.#relation = relation;
+    this.#scoring = scoring;
     this.balance = distillation?.gamma === 'balanced' ? new GammaBalance(distillation.gammaRatio) : null;
   }
 
@@ -90,7 +98,13 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     const usesLogits = distillation !== null && distillation.lambda > 0;
     const head = await LossHead.create(
       student.configuration,
-      usesLogits ? { teacher: distillation.teacher.configuration, tau: distillation.tau } : null,
+      usesLogits
+        ? {
+            teacher: distillation.teacher.configuration,
+            tau: distillation.tau,
+            reverse: distillation.tokenWeights === 'cakld',
+          }
+        : null,
       options,
     );
     let relation: AttentionRelation | null = null;
@@ -99,7 +113,11 @@ export class TrainingStep implements GradientStep<MicroBatch> {
       const split = distillation.splitHeads === 'auto' ? automaticSplitHeads(widths) : distillation.splitHeads;
       relation = await AttentionRelation.create(widths[0], widths[1], split, options);
     }
-    return new TrainingStep(student, head, distillation, relation, memoryOf(options));
+    const scoring =
+      usesLogits && distillation.tokenWeights !== undefined
+        ? await ScoringHead.create(distillation.teacher, options)
+        : null;
+    return new TrainingStep(student, head, distillation, relation, scoring, memoryOf(options));
   }
 
   /** Rows for the head: the targets, or every valid position when the logits term covers all tokens. */
@@ -117,6 +135,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
         targets: micro.targets,
         weights: new Float32Array(count).fill(perTarget),
         kdWeights: kd === null ? null : new Float32Array(count).fill(kd),
+        reverseWeights: null,
       };
     }
     const positions = new Int32Array(micro.lengths.reduce((sum, length) => sum + length, 0));
@@ -135,7 +154,36 @@ export class TrainingStep implements GradientStep<MicroBatch> {
       targets[at] = micro.targets[index]!;
       weights[at] = perTarget;
     });
-    return { positions, targets, weights, kdWeights: new Float32Array(positions.length).fill(kd) };
+    return {
+      positions,
+      targets,
+      weights,
+      kdWeights: new Float32Array(positions.length).fill(kd),
+      reverseWeights: null,
+    };
+  }
+
+  /** The same rows, each with the weight in the logits term that the teacher's opinion of the next token gives it. */
+  async #weighted(rows: HeadRows, micro: MicroBatch, teacher: Float32Array | null): Promise<HeadRows> {
+    const kind = this.#distillation?.tokenWeights;
+    if (!this.#scoring || !teacher || !rows.kdWeights || kind === undefined) return rows;
+    const { positions } = rows;
+    const rowOf = positions.map((position) => Math.floor(position / micro.length));
+    const followed = [...positions.keys()].filter(
+      (at) => (positions[at]! % micro.length) + 1 < micro.lengths[rowOf[at]!]!,
+    );
+    const found = await this.#scoring.logProbabilities(
+      teacher,
+      Int32Array.from(followed, (at) => positions[at]!),
+      Int32Array.from(followed, (at) => micro.ids[positions[at]! + 1]!),
+      1,
+    );
+    const logP = new Float32Array(positions.length).fill(NaN);
+    followed.forEach((at, index) => (logP[at] = found[index]!));
+    const { forward, reverse } = tokenFactors(kind, { rows: rowOf, logP });
+    const unit = rows.kdWeights;
+    const times = (factors: Float32Array): Float32Array => factors.map((factor, at) => factor * unit[at]!);
+    return { ...rows, kdWeights: times(forward), reverseWeights: reverse && times(reverse) };
   }
 
   count(microBatches: readonly MicroBatch[]): StepTotals {
@@ -292,7 +340,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     const terms = await this.#head.run(
       this.#student,
       own,
-      this.#headRows(micro, targets, logitRows),
+      await this.#weighted(this.#headRows(micro, targets, logitRows), micro, teacher),
       dHidden,
       gradients,
       teacher ? { network: distillation!.teacher, hidden: teacher } : undefined,
@@ -319,6 +367,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
 
   async release(): Promise<void> {
     await this.#head.release();
+    await this.#scoring?.release();
     await this.#relation?.release();
   }
 }

@@ -12,6 +12,7 @@ import { cardForTests, needsCard, webGpuForTests } from '../testing/webgpu.ts';
 import { packMicroBatch } from './batches.ts';
 import { AdamW } from './optimiser.ts';
 import { layerProblem } from './layer-check.ts';
+import type { TokenWeights } from './token-weights.ts';
 import { TrainingStep } from './training-step.ts';
 
 const student = tinyConfiguration({
@@ -31,7 +32,12 @@ const rows = [9, 21, 14].map((length, row) => ({
 }));
 const microBatches = [packMicroBatch(rows.slice(0, 2)), packMicroBatch(rows.slice(2))];
 
-async function prepare(backend: Backend | undefined, distils: boolean, recomputeActivations: boolean) {
+async function prepare(
+  backend: Backend | undefined,
+  distils: boolean,
+  recomputeActivations: boolean,
+  tokenWeights?: TokenWeights,
+) {
   const random = new Random(11);
   const draw = (): number => random.normal();
   const options = { threads: 1, backend };
@@ -52,6 +58,7 @@ async function prepare(backend: Backend | undefined, distils: boolean, recompute
           tau: 5,
           tauSquared: true,
           logitsTokens: 'all',
+          tokenWeights,
           teacherLayer: 1,
           studentLayer: 1,
           splitHeads: 4,
@@ -97,45 +104,50 @@ describe.skipIf(webGpuForTests() === null)(`training steps on a graphics card ${
     device.close();
   });
 
-  it.each([
+  it.each<[string, boolean, boolean, TokenWeights?]>([
     ['full precision, cross-entropy', false, false],
     ['ternary, all three losses', true, false],
     ['ternary, all three losses, recomputed activations', true, true],
-  ])('%s: three steps, losses, gradients and codes as on the processor', async (_title, distils, recompute) => {
-    const expected = await prepare(undefined, distils, recompute);
-    const found = await prepare(backend, distils, recompute);
-    const settings = optimiserSettings.parse({ learningRate: 1e-3, weightDecay: 0.01, clipNorm: 1 });
-    const optimiser = new AdamW(expected.network.parameters, settings);
-    for (const number of [1, 2, 3]) {
-      const wanted = await expected.step.run(number, microBatches, expected.gradients);
-      device.takeCounts();
-      const own = await found.step.run(number, microBatches, found.gradients);
-      const counts = device.takeCounts();
-      // Whatever the number of layers: passes forward, head, and with a teacher its pass and the relations; the pass backward goes with what is read next.
-      expect(counts.submissions).toBe(microBatches.length * (distils ? 5 : 3));
-      // Weights go to the card once a step (ternary ones as a byte, so with them less than gradients) and gradients come back once; the rest is states of a few tokens.
-      const bytes = 4 * found.gradients.values.length;
-      const states = 4 * student.hiddenSize * microBatches.reduce((sum, { batch, length }) => sum + batch * length, 0);
-      if (number > 1) expect(counts.uploadedBytes - bytes).toBeLessThan(distils ? 0 : 4 * states);
-      expect(counts.downloadedBytes - bytes).toBeLessThan((distils ? 12 : 3) * states);
-      expect(own.total / wanted.total).toBeCloseTo(1, 5);
-      for (const { name } of expected.gradients.specifications) {
-        const tensor = expected.gradients.view(name);
-        const largest = tensor.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-        const off = found.gradients
-          .view(name)
-          .reduce((most, value, at) => Math.max(most, Math.abs(value - tensor[at]!)), 0);
-        expect(off / largest, `${name} in step ${number}`).toBeLessThan(1e-4);
+    ['ternary, all three losses, tokens that count differently', true, false, 'cakld'],
+  ])(
+    '%s: three steps, losses, gradients and codes as on the processor',
+    async (_title, distils, recompute, tokenWeights) => {
+      const expected = await prepare(undefined, distils, recompute, tokenWeights);
+      const found = await prepare(backend, distils, recompute, tokenWeights);
+      const settings = optimiserSettings.parse({ learningRate: 1e-3, weightDecay: 0.01, clipNorm: 1 });
+      const optimiser = new AdamW(expected.network.parameters, settings);
+      for (const number of [1, 2, 3]) {
+        const wanted = await expected.step.run(number, microBatches, expected.gradients);
+        device.takeCounts();
+        const own = await found.step.run(number, microBatches, found.gradients);
+        const counts = device.takeCounts();
+        // Whatever the number of layers: passes forward, head, and with a teacher its pass, what it makes of tokens, and the relations; the pass backward goes with what is read next.
+        expect(counts.submissions).toBe(microBatches.length * ((distils ? 5 : 3) + (tokenWeights ? 1 : 0)));
+        // Weights go to the card once a step (ternary ones as a byte, so with them less than gradients) and gradients come back once; the rest is states of a few tokens.
+        const bytes = 4 * found.gradients.values.length;
+        const states =
+          4 * student.hiddenSize * microBatches.reduce((sum, { batch, length }) => sum + batch * length, 0);
+        if (number > 1) expect(counts.uploadedBytes - bytes).toBeLessThan(distils ? 0 : 4 * states);
+        expect(counts.downloadedBytes - bytes).toBeLessThan((distils ? 12 : 3) * states);
+        expect(own.total / wanted.total).toBeCloseTo(1, 5);
+        for (const { name } of expected.gradients.specifications) {
+          const tensor = expected.gradients.view(name);
+          const largest = tensor.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+          const off = found.gradients
+            .view(name)
+            .reduce((most, value, at) => Math.max(most, Math.abs(value - tensor[at]!)), 0);
+          expect(off / largest, `${name} in step ${number}`).toBeLessThan(1e-4);
+        }
+        // Both go on from the same weights, so that a step is held against a step.
+        optimiser.step(expected.gradients, number, 1e-3);
+        found.network.parameters.values.set(expected.network.parameters.values);
+        expect(found.network.refreshTernary()).toEqual(expected.network.refreshTernary());
       }
-      // Both go on from the same weights, so that a step is held against a step.
-      optimiser.step(expected.gradients, number, 1e-3);
-      found.network.parameters.values.set(expected.network.parameters.values);
-      expect(found.network.refreshTernary()).toEqual(expected.network.refreshTernary());
-    }
-    if (distils)
-      for (const { name, ternary } of expected.gradients.specifications)
-        if (ternary) expect(found.network.ternary(name)).toEqual(expected.network.ternary(name));
-  });
+      if (distils)
+        for (const { name, ternary } of expected.gradients.specifications)
+          if (ternary) expect(found.network.ternary(name)).toEqual(expected.network.ternary(name));
+    },
+  );
 
   it('a layer of the shape that is to be trained is as on the processor, and one that is off by a fiftieth is found out', async () => {
     expect(await layerProblem(student, backend, 1)).toBeNull();

@@ -52,6 +52,7 @@ describe('a new draft', () => {
       dev: '/data/dev.tsv',
       corpus: '/data/corpus',
       moreRows: '/data/more.tsv',
+      teacherWrites: 300,
       maxNewTokens: 50,
       name: ' Parcels ',
     };
@@ -60,6 +61,7 @@ describe('a new draft', () => {
       name: 'Parcels',
       corpus: '/data/corpus',
       moreRows: '/data/more.tsv',
+      teacherWrites: 300,
       task: { dev: '/data/dev.tsv', maxNewTokens: 50 },
     });
     const rows = { mergeLabels: true, unlabelled: [], groupColumn: 'customer' };

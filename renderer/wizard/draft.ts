@@ -37,6 +37,8 @@ export const draftContent = z.object({
   corpus: z.string().catch(''),
   /** Rows without labels. */
   moreRows: z.string().catch(''),
+  /** Rows that the teacher writes itself; null: none. */
+  teacherWrites: z.number().int().min(1).max(200_000).nullable().catch(null),
   /** Reconstruct the layers before distilling; null: as the preset does. */
   reconstruct: z.boolean().nullable().catch(null),
   /** How the student's first codes are chosen; empty: by the weights' size alone. */
@@ -145,6 +147,7 @@ export function inputsOf(draft: DraftContent, preset = draft.preset): PresetInpu
     ...(draft.calibrate === '' ? {} : { calibrate: draft.calibrate }),
     ...(draft.reconstruct === null ? {} : { reconstruct: draft.reconstruct }),
     ...(draft.moreRows === '' ? {} : { moreRows: draft.moreRows }),
+    ...(draft.teacherWrites === null ? {} : { teacherWrites: draft.teacherWrites }),
     ...(draft.corpus === '' ? {} : { corpus: draft.corpus }),
     ...(draft.size === 'cut' && draft.keepLayers !== null ? { keepLayers: draft.keepLayers } : {}),
     ...(draft.size === 'base' && draft.studentBase !== '' ? { studentBase: draft.studentBase } : {}),

@@ -497,6 +497,30 @@ def make_distil_hidden():
     write("distil-hidden-qwen3", tensors, meta_of(config, **settings(), hidden=HIDDEN, terms={n: t.item() for n, t in terms.items()}, total=total.item()))
 
 
+TOKEN_TAU = 2
+
+
+def make_token_weights():
+    """As make_distil, the logits term with weights of tokens (M5.2), over the positions with a target and over all tokens."""
+    ids, mask, targets = batch()
+    config = CONFIGS["qwen3"]
+    base, subln = student_of("qwen3", "paper")
+    p, teacher = leaves(base | subln), teacher_outputs()
+    student = ref.forward(p, config, ids, mask, True, "paper", config.rms_norm_eps)["logits"]
+    tensors = {"input_ids": ids, "attention_mask": mask.int(), "lengths": torch.tensor(LENGTHS), "targets": targets}
+    terms = {}
+    for kind in ("tsld", "cakld"):
+        for tokens, counted in (("response", targets != ref.NO_TARGET), ("all", mask)):
+            term = getattr(ref, kind)(student, teacher["logits"], ids, counted, mask, TOKEN_TAU)
+            terms[f"{kind}.{tokens}"] = term.item()
+            # Those of the head, of the norm before it, and one behind them.
+            names = ("model.norm.weight", "model.embed_tokens.weight", "model.layers.1.mlp.down_proj.subln.weight")
+            found = torch.autograd.grad(term + ref.cross_entropy(student, targets), [p[n] for n in names], retain_graph=True)
+            tensors |= {f"{kind}.{tokens}.{name}": gradient for name, gradient in zip(names, found)}
+    write("token-weights-qwen3", tensors, meta_of(config, **settings() | {"lambda": 1, "gamma": 0, "tau": TOKEN_TAU}, terms=terms,
+          crossEntropy=ref.cross_entropy(student, targets).item()))
+
+
 def train(parameters, loss_of, dtype):
     """AdamW steps on one batch. Weight decay on matrices only; clipping as clip_grad_norm_ does it, by max_norm / (norm + 1e-6)."""
     p = leaves(parameters, dtype)
@@ -606,7 +630,7 @@ FILES = {f"fp-{a}": (lambda a=a: make_full_precision(a)) for a in CONFIGS}
 FILES |= {f"ternary-{a}-{s}": (lambda a=a, s=s: make_ternary(a, s))
           for a, s in [("llama", "none"), ("llama", "paper"), ("llama", "all"), ("qwen2", "paper"),
                        ("qwen3", "none"), ("qwen3", "paper"), ("qwen3", "all"), ("gemma3", "all"), *((a, "paper") for a in NEWER)]}
-FILES |= {"losses": make_losses, "distil-qwen3": make_distil, "distil-hidden-qwen3": make_distil_hidden, "adamw-qwen3": make_adamw_ternary, "adamw-fp-qwen3": make_adamw_full_precision,
+FILES |= {"losses": make_losses, "distil-qwen3": make_distil, "distil-hidden-qwen3": make_distil_hidden, "token-weights-qwen3": make_token_weights, "adamw-qwen3": make_adamw_ternary, "adamw-fp-qwen3": make_adamw_full_precision,
           "window-qwen3": make_window}
 
 if __name__ == "__main__":

@@ -384,6 +384,36 @@ def logits_distillation(student, teacher, tau, times_tau_squared=False):
     return loss * tau**2 if times_tau_squared else loss
 
 
+def next_token_log_probability(logits, ids, mask):
+    """[B, T, V] -> [B, T]: of the token that follows each one, temperature 1; NaN behind a row's last token and at padding."""
+    following = torch.cat([mask[:, 1:], torch.zeros_like(mask[:, :1])], 1)
+    picked = F.log_softmax(logits, -1).gather(-1, ids.roll(-1, 1)[..., None])[..., 0]
+    return picked.masked_fill(~following, float("nan"))
+
+
+def tsld(student, teacher, ids, counted, mask, tau, temperature=10):
+    """Kim et al., arXiv 2308.06744: mean over the counted tokens of w KL(teacher || student); w is the softmax, over the counted tokens of a row that have a
+    next one, of the teacher's cross-entropy of that token / temperature, times their number; 1 for a row's last token."""
+    log_p = next_token_log_probability(teacher, ids, mask)
+    log_t, log_s = F.log_softmax(teacher / tau, -1), F.log_softmax(student / tau, -1)
+    divergence = (log_t.exp() * (log_t - log_s)).sum(-1)
+    total = 0
+    for row in range(ids.shape[0]):
+        chosen = counted[row] & ~log_p[row].isnan()
+        total = total + (chosen.sum() * F.softmax(-log_p[row][chosen] / temperature, -1) * divergence[row][chosen]).sum()
+        total = total + divergence[row][counted[row] & log_p[row].isnan()].sum()
+    return total / counted.sum()
+
+
+def cakld(student, teacher, ids, counted, mask, tau):
+    """Du et al., arXiv 2402.10631, with the confidence of each token: mean of c KL(student || teacher) + (1 - c) KL(teacher || student)."""
+    c = next_token_log_probability(teacher, ids, mask).exp().nan_to_num(0)
+    log_t, log_s = F.log_softmax(teacher / tau, -1), F.log_softmax(student / tau, -1)
+    forward = F.kl_div(log_s, log_t, reduction="none", log_target=True).sum(-1)
+    reverse = F.kl_div(log_t, log_s, reduction="none", log_target=True).sum(-1)
+    return (c * reverse + (1 - c) * forward)[counted].mean()
+
+
 def relation(x, split_heads, mask):
     """M5, Algorithm 1: R = softmax(A A^T) with A = x reshaped to [B, split, T, dim'], L2-normalised over dim' (dividing by
     max(||a||, 1e-12)), temperature 1, over the columns that are no padding; clamped at 1e-8. Returns [B, split, T, T]."""

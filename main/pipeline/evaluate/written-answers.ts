@@ -68,12 +68,13 @@ export async function writeAnswers(
   }
 }
 
-async function writeModel(
+/** Writes the model of `folder` as a file that the runtime runs. @throws TritsmithError, and whatever `onRow` throws where it is to stop */
+export async function writeModel(
   path: string,
   folder: string,
   configuration: ModelConfiguration,
   tokenizer: Tokenizer,
-  { stopping, onRow }: WritingOptions,
+  { stopping, onRow }: Pick<WritingOptions, 'stopping' | 'onRow'>,
 ): Promise<void> {
   const tensors = await openTensorSource(folder, configuration);
   try {

@@ -145,6 +145,7 @@ describe('a student that writes', () => {
     drawnFrom: null,
     trainRows: 0,
     train: () => Readable.from([]),
+    texts: () => Promise.resolve({ rows: [], taken: () => null }),
     dev: tinyPrompts(4, 1536).map((prompt) => ({ prompt, label: -1, reference: '', referenceIds })),
     notes: [],
   });

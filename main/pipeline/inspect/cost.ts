@@ -12,7 +12,7 @@ import { GammaBalance } from '../../training/gamma-balance.ts';
 import { taughtBytes } from '../stages/ask-once.ts';
 import { cutRows } from '../stages/cut.ts';
 import { importancePasses } from '../stages/layer-importance.ts';
-import { choosingRows, pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
+import { choosingRows, furtherRows, pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
 
 /** A ternary step beside a full-precision one: it quantises (docs/results.md, "Memory", the steps of `finetune` and `pretrain`). */
 const ternaryStep = 1.15;
@@ -87,7 +87,7 @@ export function stepsOf(
   const of = (stage: { epochs: number; steps?: number | undefined; optimiser: OptimiserSettings }): number =>
     stageSteps(stage, Math.ceil(trained / stage.optimiser.batchSize));
   const stage2 = pretrain ? pretrainSteps(pretrain) : 0;
-  const answered = trained + (recipe.moreRows?.rows ?? 0);
+  const answered = trained + furtherRows(recipe);
   const ofStudent = stageSteps(distil, Math.ceil(answered / distil.optimiser.batchSize));
   return {
     finetune: finetune ? of(finetune) : 0,
@@ -112,14 +112,15 @@ export function reconstructionRowCount(
 }
 
 /** Tokens of those rows. */
-export function reconstructionTokens({ reconstruct, moreRows }: Recipe, size: TaskSize): number {
-  const answered = (moreRows?.rows ?? 0) * (size.tokens / size.rows);
+export function reconstructionTokens(recipe: Recipe, size: TaskSize): number {
+  const { reconstruct } = recipe;
+  const answered = furtherRows(recipe) * (size.tokens / size.rows);
   return size.tokens + answered + reconstructionRowCount(reconstruct!, 0) * reconstruct!.sequenceLength;
 }
 
 /** Tokens of the rows about which the teacher is asked once in Stage 3; null where it is asked in every pass. */
 export function rowsToAsk(recipe: Recipe, teacher: ModelConfiguration, size: TaskSize): number | null {
-  const rows = size.rows - choosingRows(recipe, size.rows) + (recipe.moreRows?.rows ?? 0);
+  const rows = size.rows - choosingRows(recipe, size.rows) + furtherRows(recipe);
   const tokens = rows * (size.tokens / size.rows);
   const stepsPerEpoch = Math.ceil(rows / recipe.distil.optimiser.batchSize);
   const { distil: steps } = stepsOf(recipe, size);
@@ -148,6 +149,24 @@ function gammaMeasurements(total: number): number {
   let count = 0;
   for (let step = 1; step <= total; step += 1) if (balance.due(step)) count += 1;
   return count;
+}
+
+/** A token that is written beside one that is read: its weights are read for a few tokens only (measured: docs/results.md, "Rows that the teacher writes"). */
+const writtenToken = 3;
+/** Attempts of which one is no new row are few. */
+const attemptsPerRow = 1.1;
+
+/** Writing and answering the rows that have no label. */
+function furtherRowsWork(recipe: Recipe, teacher: ModelConfiguration, size: TaskSize): number {
+  const rowLength = size.tokens / size.rows;
+  const answering = furtherRows(recipe) * rowLength;
+  const { rows, examples } = recipe.teacherWrites ?? { rows: 0, examples: 0 };
+  const writing = rows * attemptsPerRow * rowLength;
+  return (
+    forwardWork(teacher, answering, rowLength, furtherRows(recipe)) +
+    forwardWork(teacher, writing * examples, rowLength * (1 + examples), rows) +
+    writtenToken * forwardWork(teacher, writing, rowLength * (1 + examples), writing)
+  );
 }
 
 /** What each job of a recipe costs on a task of this size. */
@@ -195,12 +214,13 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
   if (reconstruct) {
     // Each layer is trained in one window: together the windows make as much work as the trunk of the model.
     const all = reconstructionTokens(recipe, size);
-    const rows = reconstructionRowCount(reconstruct, size.rows + (recipe.moreRows?.rows ?? 0));
+    const rows = reconstructionRowCount(reconstruct, size.rows + furtherRows(recipe));
     const tokens = (steps.reconstruct * all) / Math.ceil(rows / reconstruct.optimiser.batchSize);
     costs.reconstruct = {
       steps: steps.reconstruct * Math.ceil(student.layers / reconstruct.window),
       tokens,
       work:
+        furtherRowsWork(recipe, teacher, size) +
         passesPerStep * softStep * forwardWork(student, tokens, all / rows, 0) +
         forwardWork(teacher, all, all / rows, 0) +
         forwardWork(student, all, all / rows, 0),
@@ -214,11 +234,13 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
   const { tokens, step, evaluating } = onTask(student, steps.distil, distil.optimiser.batchSize);
   const distils = distil.lambda > 0 || distil.gamma !== 0;
   const headRows = distils && distil.lambda > 0 && distil.logitsTokens === 'all' ? tokens : tokens * answers;
+  // Where tokens count by the teacher's opinion of the next one, its head is run once more.
+  const teacherRows = distil.lambda > 0 && distil.tokenWeights !== undefined ? 2 * headRows : headRows;
   const asked = distils ? rowsToAsk(recipe, teacher, size) : null;
   const teaching =
     asked === null
-      ? forwardWork(teacher, tokens, rowLength, headRows)
-      : forwardWork(teacher, asked, rowLength, 0) + forwardWork(teacher, 0, rowLength, headRows);
+      ? forwardWork(teacher, tokens, rowLength, teacherRows)
+      : forwardWork(teacher, asked, rowLength, 0) + forwardWork(teacher, 0, rowLength, teacherRows);
   const measured = distils && distil.gamma === 'balanced' ? gammaMeasurements(steps.distil) / steps.distil : 0;
   costs.distil = {
     steps: steps.distil,
@@ -226,6 +248,7 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
     work:
       step(headRows) * studentStep(distil) * (1 + (measured * measuringPasses) / passesPerStep) +
       (distils ? teaching : 0) +
+      (reconstruct ? 0 : furtherRowsWork(recipe, teacher, size)) +
       evaluating,
   };
   if (recipe.baseline) {

@@ -143,6 +143,19 @@ describe('the forecast of a recipe, beside its run', () => {
       expect(stage(kind, onCard).seconds).toEqual(stage(kind).seconds);
   });
 
+  it('counts what weights of tokens cost: the teacher’s head once more, of both divergences more logits', async () => {
+    const forecast = async (tokenWeights?: 'tsld' | 'cakld') => {
+      const distil = { ...recipe.distil, tokenWeights };
+      const { work, memory } = stage('distil', await forecastRecipe({ ...recipe, distil }, found.size));
+      return { work, logits: sumOf(memory.filter(({ id }) => id === 'logits')) };
+    };
+    const [plain, tsld, cakld] = [await forecast(), await forecast('tsld'), await forecast('cakld')];
+    expect(tsld.work).toBeGreaterThan(plain.work);
+    expect(cakld.work).toBe(tsld.work);
+    expect(tsld.logits).toBe(plain.logits);
+    expect(cakld.logits / plain.logits).toBeCloseTo(8 / 6, 10);
+  });
+
   it('weighs the plan of an experiment by the same costs', async () => {
     const shapes = await shapesOf(recipe);
     const costs = costsOf(recipe, shapes, found.size);

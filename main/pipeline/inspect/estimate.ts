@@ -177,6 +177,7 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     model,
     teacher: learns ? facts.teacher : null,
     teacherOnce: learns && rowsToAsk(recipe, facts.teacher, facts.size) !== null,
+    reverse: distil.tokenWeights === 'cakld',
     rows,
     rowLength,
     headRows: Math.ceil(rows * (everyToken ? rowLength : facts.size.longestAnswer)),

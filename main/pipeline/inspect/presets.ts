@@ -82,7 +82,8 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     (studentBase !== undefined ||
       inputs.calibrate !== undefined ||
       inputs.reconstruct === true ||
-      inputs.moreRows !== undefined)
+      inputs.moreRows !== undefined ||
+      inputs.teacherWrites !== undefined)
   )
     throw new TritsmithError('bad-input', 'recipe.ternary-already');
   const paper = preset === 'paper';
@@ -118,6 +119,7 @@ export async function makeRecipe(inputs: PresetInputs): Promise<Recipe> {
     refine: { subln: 'paper', sublnInit: paper || further ? 'ones' : 'calibrated', dropQkvBias: configuration.qkvBias },
     ...(further ? { continueTernary: true as const, baseline: false } : {}),
     ...(inputs.moreRows === undefined ? {} : { moreRows: { file: inputs.moreRows, rows: mostMoreRows } }),
+    ...(inputs.teacherWrites === undefined ? {} : { teacherWrites: { rows: inputs.teacherWrites } }),
     ...(inputs.quantisation === undefined ? {} : { quantisation: inputs.quantisation }),
     ...(inputs.calibrate === undefined ? {} : { calibrate: calibrateSettings.parse({ method: inputs.calibrate }) }),
     ...(reconstruct ? { reconstruct: reconstructionOfPresets() } : {}),

@@ -1,5 +1,5 @@
 /**
- * Rows without labels, answered by the fine-tuned teacher: the student learns from them as from the task's own (docs/method.md, 5.8). They are answered once,
+ * Rows without labels, of a file or written by the teacher itself, answered by the fine-tuned teacher: the student learns from them as from the task's own (docs/method.md, 5.8). They are answered once,
  * in parts that the experiment's cache keeps, so that a stop loses no more than a part.
  */
 import { z } from 'zod';
@@ -20,8 +20,10 @@ import { type LeftOut, promptsWithoutLabel } from '../task/more-rows.ts';
 import { openTask } from '../task/open-task.ts';
 import { fileState } from '../task/survey.ts';
 import { type PreparedTask, promptTokens } from '../task/task-data.ts';
+import { promptRenderer } from '../task/task-rows.ts';
 import { cachedTokens as tokenFile, type TokenFile } from '../task/token-file.ts';
 import type { TokenisedRows } from '../task/tokenised-rows.ts';
+import { type WrittenRows, writtenRows } from './written-rows.ts';
 
 const rowsOfPart = 1000;
 
@@ -38,15 +40,23 @@ type Part = TokenFile<z.infer<typeof aboutPart>>;
  */
 export async function answeredRows(spec: JobSpec, context: JobContext): Promise<TokenisedRows | null> {
   const { recipe, folder } = spec;
-  const { moreRows } = recipe;
-  if (moreRows === undefined) return null;
+  const { moreRows, teacherWrites } = recipe;
+  if (moreRows === undefined && teacherWrites === undefined) return null;
   const say = (note: string): void =>
     context.emit({ type: 'progress', done: 0, total: 1, unit: 'steps', resumed: 0, note });
   const { task, tokenizer } = await openTask(spec, () => obeyStop(context));
-  const { prompts, notes } = await readPrompts(recipe, task, tokenizer, context);
+  const written = await writtenRows(spec, task, tokenizer, context);
+  const { prompts, notes } = await readPrompts(recipe, task, tokenizer, written, context);
   const teacher = teacherFolder(folder, recipe);
+  const ofFile = moreRows === undefined ? null : await fileState(moreRows.file);
   const key = textSha256(
-    JSON.stringify([task.key, moreRows, await fileState(moreRows.file), await fileState(teacher)]),
+    JSON.stringify([
+      task.key,
+      moreRows,
+      ofFile,
+      await fileState(teacher),
+      ...(written === null ? [] : [written.sha256]),
+    ]),
   );
   const parts: Part[] = [];
   const close = async (): Promise<void> => {
@@ -100,35 +110,47 @@ async function readPrompts(
   { task: settings, moreRows }: Recipe,
   task: PreparedTask,
   tokenizer: Tokenizer,
+  written: WrittenRows | null,
   context: JobContext,
 ): Promise<{ prompts: Int32Array[]; notes: string[] }> {
-  const { file, rows } = moreRows!;
   const reserved = longestAnswer(task.labels, settings.maxNewTokens);
   const evaluated = new Set(task.dev.map(({ prompt }) => prompt.join()));
   const leftOut: LeftOut = { labelled: 0, withoutText: 0 };
   const prompts: Int32Array[] = [];
   let shared = 0;
-  const reading = { classes: task.labels?.classes ?? [], onRows: () => obeyStop(context), leftOut };
-  for await (const render of promptsWithoutLabel(file, settings, reading)) {
-    const prompt = promptTokens(tokenizer, await render(), settings.maxLength, reserved);
+  const add = async (text: string): Promise<void> => {
+    const prompt = promptTokens(tokenizer, text, settings.maxLength, reserved);
     if (evaluated.has(prompt.join())) shared += 1;
     else prompts.push(prompt);
-    if (prompts.length === rows) break;
     if (prompts.length % 500 === 0) await obeyStop(context);
+  };
+  const notes: string[] = [];
+  if (moreRows !== undefined) {
+    const { file, rows } = moreRows;
+    const reading = { classes: task.labels?.classes ?? [], onRows: () => obeyStop(context), leftOut };
+    for await (const render of promptsWithoutLabel(file, settings, reading)) {
+      await add(await render());
+      if (prompts.length === rows) break;
+    }
+    if (prompts.length === 0)
+      throw new TritsmithError('bad-input', 'more-rows.none', { path: file, labelled: leftOut.labelled });
+    notes.push(...leftOutNotes(file, leftOut, shared));
   }
-  if (prompts.length === 0)
-    throw new TritsmithError('bad-input', 'more-rows.none', { path: file, labelled: leftOut.labelled });
+  if (written !== null) {
+    const render = await promptRenderer(settings);
+    for (const row of written.rows) await add(await render(row));
+    notes.push(...written.notes);
+  }
+  return { prompts, notes };
+}
+
+function leftOutNotes(file: string, { labelled, withoutText }: LeftOut, shared: number): string[] {
   const notes = [
-    [leftOut.labelled, 'have a label: only the training file’s labels are learned'],
-    [leftOut.withoutText, 'have no text'],
+    [labelled, 'have a label: only the training file’s labels are learned'],
+    [withoutText, 'have no text'],
     [shared, 'are evaluation rows'],
   ] as const;
-  return {
-    prompts,
-    notes: notes.flatMap(([count, why]) =>
-      count === 0 ? [] : [`${count} rows of ${file} are left out: they ${why}.`],
-    ),
-  };
+  return notes.flatMap(([count, why]) => (count === 0 ? [] : [`${count} rows of ${file} are left out: they ${why}.`]));
 }
 
 interface Answering {

@@ -57,7 +57,11 @@ const minimal = {
 } as const;
 const recipe = recipeSchema.parse(minimal);
 /** With every group of fields that a value can be put into. */
-const whole = recipeSchema.parse({ ...minimal, moreRows: { file: '/unlabelled.csv', rows: 10 } });
+const whole = recipeSchema.parse({
+  ...minimal,
+  moreRows: { file: '/unlabelled.csv', rows: 10 },
+  teacherWrites: { rows: 5 },
+});
 
 /** Another value of every field that can be changed. */
 const others: Record<string, unknown> = {
@@ -112,6 +116,9 @@ const others: Record<string, unknown> = {
   'reconstruct.window': 2,
   'moreRows.file': '/more.csv',
   'moreRows.rows': 77,
+  'teacherWrites.rows': 6,
+  'teacherWrites.temperature': 0.5,
+  'teacherWrites.examples': 2,
   'reconstruct.soften': 0.5,
   'reconstruct.laterRates': 0.5,
   'reconstruct.corpus': '/more-texts',
@@ -129,6 +136,7 @@ const others: Record<string, unknown> = {
   'distil.tau': 2,
   'distil.tauSquared': true,
   'distil.logitsTokens': 'all',
+  'distil.tokenWeights': 'tsld',
   'distil.hidden': 1,
   'distil.layer': 1,
   'distil.splitHeads': 4,

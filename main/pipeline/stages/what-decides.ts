@@ -78,6 +78,7 @@ const calibrate = [...refine, ...quantisation, ...inside('calibrate', ['method',
 const reconstruct = [
   ...calibrate,
   ...inside('moreRows', ['file', 'rows']),
+  ...inside('teacherWrites', ['rows', 'temperature', 'examples']),
   ...inside('reconstruct', [...lengthFields, 'window', 'soften', 'laterRates', 'corpus', 'tokens', 'sequenceLength']),
   ...inside('reconstruct.optimiser', studentOptimiserFields),
 ];
@@ -99,6 +100,7 @@ const distil = [
     'tau',
     'tauSquared',
     'logitsTokens',
+    'tokenWeights',
     'layer',
     'splitHeads',
     'anneal',
@@ -115,6 +117,7 @@ const baseline = [
   ...inside('cut', ['layers']),
   // As many steps as the student takes.
   ...inside('moreRows', ['file', 'rows']),
+  ...inside('teacherWrites', ['rows', 'temperature', 'examples']),
   'refine.dropQkvBias',
   ...quantisation,
   hadamard,

@@ -28,6 +28,7 @@ import {
   valuesOf,
 } from './survey.ts';
 import { SharedTexts } from './row-survey.ts';
+import { taskTexts, type TaskTexts, type WantedTexts } from './task-texts.ts';
 import { type OnRows, usableRows } from './task-rows.ts';
 import type { KnownTexts } from './text-prints.ts';
 import { cachedTokens, earlierTokens, type TokenFile } from './token-file.ts';
@@ -52,6 +53,8 @@ export interface PreparedTask {
   readonly trainRows: number;
   /** Tokenises the training rows, in the order of the file. @throws TritsmithError `bad-input` when the file has changed meanwhile */
   train(onRows?: OnRows): AsyncIterable<PlacedExample>;
+  /** The texts of its rows. @throws TritsmithError `bad-input` when the file has changed meanwhile */
+  texts(wanted: WantedTexts, onRows?: OnRows): Promise<TaskTexts>;
 }
 
 const noWait: OnRows = () => Promise.resolve();
@@ -257,6 +260,7 @@ export async function prepareTask(
     notes: [...survey.notes, ...notes],
     trainRows: end - held,
     train: (whenRead = noWait) => tokenised(settings, tokenizer, seed, survey, labels, whenRead),
+    texts: (wanted, whenRead = noWait) => taskTexts(settings, seed, survey, wanted, whenRead),
   };
 }
 

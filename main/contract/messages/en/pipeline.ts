@@ -132,6 +132,12 @@ export const pipeline = {
         ? 'Put rows with labels into the training file, or take the label column away to have the teacher answer them.'
         : 'Check that it has the text columns of the training file and that they are not empty.',
   }),
+  'teacher-writes.none': ({ attempts }: { attempts: number }): Sentences => ({
+    message: `Not one of the ${attempts} rows that the teacher wrote is new.`,
+    reason: 'They were empty, or like rows that there are already.',
+    remedy:
+      'Raise the temperature of its writing, or go on without rows that it writes: it may be too small for this text.',
+  }),
   'rows.none-left': (): Sentences => ({
     message: 'No training row is left after holding rows out for evaluation.',
     remedy: 'Give a separate evaluation file, or more rows.',

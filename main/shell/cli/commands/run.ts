@@ -10,6 +10,8 @@ import {
   deciding,
   type Deciding,
   exportType,
+  type DistilSettings,
+  distilSettings,
   type ExportType,
   optimiserSettings,
   type OptimiserSettings,
@@ -49,11 +51,13 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly kind?: 'classification' | 'generation';
   readonly corpus?: string;
   readonly moreRows?: string;
+  readonly teacherWrites?: number;
   readonly chatTemplate?: boolean;
   readonly calibrate?: CalibrateSettings['method'];
   readonly reconstruct?: boolean;
   readonly quantisation?: QuantisationSettings;
   readonly keepBest?: Deciding;
+  readonly tokenWeights?: NonNullable<DistilSettings['tokenWeights']>;
   readonly preset: PresetName;
   readonly studentBase?: string;
   readonly keepLayers?: number;
@@ -90,6 +94,11 @@ export function runCommand(shell: Shell): Command {
       '--more-rows <file>',
       'rows without labels in the same text columns: the teacher answers them, the student learns from them',
     )
+    .option(
+      '--teacher-writes <rows>',
+      'let the teacher write so many rows without labels itself, from beginnings of the training rows, and answer them',
+      wholeNumber(1),
+    )
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
     .addOption(
       new Option(
@@ -112,6 +121,12 @@ export function runCommand(shell: Shell): Command {
         '--keep-best <measure>',
         'keep the best step on training rows that are set apart, by this (default: the last step)',
       ).choices(deciding.options),
+    )
+    .addOption(
+      new Option(
+        '--token-weights <kind>',
+        'learn every token of a row from the teacher, at temperature 1, and weigh it by what the teacher makes of the next one (default: the answer alone, unweighted)',
+      ).choices(distilSettings.shape.tokenWeights.unwrap().options),
     )
     .addOption(new Option('--preset <preset>', 'how much to train').choices(presetName.options).default(defaultPreset))
     .option('--student-base <folder>', 'smaller model with the same tokenizer that becomes the student')
@@ -265,7 +280,13 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
     ...(options.quantisation === undefined ? {} : { quantisation: options.quantisation }),
     ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
+    ...(options.tokenWeights === undefined
+      ? {}
+      : {
+          changes: { 'distil.tokenWeights': options.tokenWeights, 'distil.logitsTokens': 'all', 'distil.tau': 1 },
+        }),
     ...(options.moreRows === undefined ? {} : { moreRows: absolutePath(options.moreRows) }),
+    ...(options.teacherWrites === undefined ? {} : { teacherWrites: options.teacherWrites }),
     ...(options.corpus === undefined ? {} : { corpus: absolutePath(options.corpus) }),
     ...(options.studentBase === undefined ? {} : { studentBase: absolutePath(options.studentBase) }),
     ...(options.keepLayers === undefined ? {} : { keepLayers: options.keepLayers }),
