@@ -255,7 +255,8 @@ it('refuses 1.25 bits for other weights than exactly three of four', () => {
 
 it('packs into 2, 1.6 and 1.25 bits per weight', () => {
   const weights = new Int8Array(64 * 1280).map((_, at) => (at % 4 === 0 ? 0 : 1));
-  const bytes = (layout: '2bit' | '1.6bit' | '1.25bit') => new TernaryMatrix(weights, { rows: 64, columns: 1280, layout }).bytes;
+  const bytes = (layout: '2bit' | '1.6bit' | '1.25bit') =>
+    new TernaryMatrix(weights, { rows: 64, columns: 1280, layout }).bytes;
   expect(bytes('2bit')).toBe((64 * 1280) / 4);
   expect(bytes('1.6bit')).toBe((64 * 1280) / 5);
   expect(bytes('1.25bit')).toBe((64 * 1280 * 5) / 32);
