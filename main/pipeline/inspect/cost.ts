@@ -151,9 +151,9 @@ function gammaMeasurements(total: number): number {
   return count;
 }
 
-/** A token that is written beside one that is read: its weights are read for a few tokens only (measured: docs/results.md, "Rows that the teacher writes"). */
+/** A token that is written beside one that is read, since weights are read for a few tokens only. A guess: it has not been measured. */
 const writtenToken = 3;
-/** Attempts of which one is no new row are few. */
+/** Some attempts are no new row. A guess too. */
 const attemptsPerRow = 1.1;
 
 /** Writing and answering the rows that have no label. */
