@@ -143,7 +143,11 @@ async function distil(
     {
       network,
       trainingStep,
-      batches: exampleBatches(rowsInMemory(examples), { batchSize: 12, microBatchTokens: 64, seed: 2 }),
+      batches: exampleBatches(rowsInMemory(examples), {
+        batchSize: 12,
+        microBatchTokens: optimiser.microBatchTokens,
+        seed: 2,
+      }),
       optimiser,
       totalSteps,
       checkpoint: { folder, steps: 100, minutes: 100 },
@@ -287,7 +291,7 @@ describe('a run in eight virtual shards', () => {
     expect(sharded.parameters).not.toEqual(whole.parameters);
     const [first, plain] = [sharded.curves[0]!, whole.curves[0]!];
     expect(first['gamma/gradient-ratio']).toBeGreaterThan(0);
-    for (const name of ['loss/ce', 'loss/kd', 'loss/relation', 'loss/hidden'])
+    for (const name of ['loss/ce', 'loss/kd', 'loss/relation', 'loss/hidden', 'gamma', 'gradient-norm'])
       expect(first[name]! / plain[name]!, name).toBeCloseTo(1, 4);
   });
 
