@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it, test } from 'vitest';
 import { dequantiseBlocks, readableTypes } from './quantised.ts';
 import { openGguf } from './reader.ts';
+import { packThreeOfFour, unpackThreeOfFour } from './three-of-four.ts';
 import { tensorTypeById, tensorTypeTitle } from './tensor-types.ts';
 
 const golden = JSON.parse(readFileSync(new URL('golden/types.json', import.meta.url), 'utf8')) as {
@@ -61,13 +62,41 @@ describe('dequantiseBlocks', () => {
   });
 
   it('is proven for every quantised type that is read, and refuses the others by name', () => {
-    // Q2_0 is held against ggml itself in gguf.test.ts.
-    const floats = ['F32', 'F16', 'BF16', 'I2_S', 'Q2_0'];
+    // Q2_0 is held against ggml itself in gguf.test.ts, T3_4 against its page below.
+    const floats = ['F32', 'F16', 'BF16', 'I2_S', 'Q2_0', 'T3_4'];
     expect([...readableTypes].filter((name) => !floats.includes(name)).sort()).toEqual(
       Object.keys(golden.blocks).sort(),
     );
     expect(() => dequantiseBlocks(tensorTypeById(16)!, new Uint8Array(66), new Float32Array(256))).toThrow(
       expect.objectContaining({ code: 'unsupported', message: expect.stringContaining('IQ2_XXS') as string }),
+    );
+  });
+});
+
+describe('T3_4', () => {
+  it('has the bytes that docs/formats.md, 2.7, asks for, worked out by hand', () => {
+    const fours = [
+      // Patterns 3, 13, 20, 31, 0, 8, 17, 26: eight times the place of the 0, and a bit for each +1 of the others.
+      [0, 1, 1, -1],
+      [1, 0, -1, 1],
+      [-1, -1, 0, 1],
+      [1, 1, 1, 0],
+      [0, -1, -1, -1],
+      [-1, 0, -1, -1],
+      [1, -1, 0, -1],
+      [-1, 1, -1, 0],
+    ].flat();
+    const packed = packThreeOfFour(Float32Array.from(fours), 0.75);
+    expect(Buffer.from(packed.subarray(0, 5)).toString('hex')).toBe('a3d10f50d4');
+    expect(Buffer.from(packed.subarray(5)).toString('hex')).toBe(`0000403f${'00'.repeat(28)}`);
+    const back = new Float32Array(32);
+    unpackThreeOfFour(packed.subarray(0, 5), back);
+    expect([...back]).toEqual(fours);
+    expect(() => packThreeOfFour(Float32Array.of(1, 1, 1, 1), 1)).toThrow(
+      expect.objectContaining({ id: 'packing.three-of-four' }),
+    );
+    expect(() => packThreeOfFour(Float32Array.of(1, 0, 0, 1), 1)).toThrow(
+      expect.objectContaining({ id: 'packing.three-of-four' }),
     );
   });
 });
