@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { availableKernels, hadamard, TernaryMatrix } from './runtime.ts';
+import { availableKernels, hadamard, type KernelName, TernaryMatrix } from './runtime.ts';
 
 /** docs/method.md, 2.2, 2.3 and 2.9, one scalar at a time; every step is rounded to float32. */
 function byDefinition(
@@ -101,39 +101,49 @@ function exactlyThree(weights: Int8Array, next: () => number): void {
   }
 }
 
+/** Of matrices with scales for each row, or group of columns, and inputs of each kind: every product is the scalar definition's. */
+function expectExact(
+  { kernel, layout }: { kernel: KernelName; layout: '2bit' | '1.6bit' | '1.25bit' },
+  matrices: readonly (readonly [rows: number, columns: number, groups: number])[],
+  tokenCounts: readonly number[],
+): void {
+  for (const [name, fill] of Object.entries(cases))
+    for (const [rows, columns, groups] of matrices)
+      for (const tokens of tokenCounts) {
+        const weights = new Int8Array(rows * columns);
+        const x = new Float32Array(tokens * columns);
+        const next = random(rows * columns + tokens);
+        fill(next, weights, x);
+        if (layout === '1.25bit') exactlyThree(weights, next);
+        const scales = new Float32Array(rows * groups).map(() => 0.01 + next());
+        const threads = tokens % 2 === 0 ? 2 : 1;
+        const matrix = new TernaryMatrix(weights, { rows, columns, scales, kernel, layout, threads });
+        const y = new Float32Array(tokens * rows).fill(NaN);
+        matrix.multiply(x, y, tokens);
+        const expected = byDefinition(weights, rows, columns, scales, x, tokens);
+        const at = y.findIndex((v, i) => v !== expected[i]);
+        if (at >= 0)
+          expect({ name, rows, columns, groups, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
+      }
+}
+
 describe.each(availableKernels())('%s', (kernel) => {
   it('equals the scalar definition exactly with 1.25-bit weights, whatever their scales', () => {
-    for (const [name, fill] of Object.entries(cases))
-      for (const [rows, columns, groups] of [
-        [1, 4, 1],
-        [3, 60, 1],
-        [32, 64, 1],
-        [33, 68, 1],
-        [65, 1000, 1],
-        [100, 1536, 1],
-        [70, 576, 9],
-        [100, 1536, 24],
-        [40, 1536, 6],
-        // Groups that are no whole chunks lie in 2 bits.
-        [33, 96, 3],
-        [5, 16384, 1],
-      ] as const)
-        for (const tokens of [1, 2, 4, 7, 12, 13, 25]) {
-          const weights = new Int8Array(rows * columns);
-          const x = new Float32Array(tokens * columns);
-          const next = random(rows * columns + tokens);
-          fill(next, weights, x);
-          exactlyThree(weights, next);
-          const scales = new Float32Array(rows * groups).map(() => 0.01 + next());
-          const threads = tokens % 2 === 0 ? 2 : 1;
-          const matrix = new TernaryMatrix(weights, { rows, columns, scales, kernel, layout: '1.25bit', threads });
-          const y = new Float32Array(tokens * rows).fill(NaN);
-          matrix.multiply(x, y, tokens);
-          const expected = byDefinition(weights, rows, columns, scales, x, tokens);
-          const at = y.findIndex((v, i) => v !== expected[i]);
-          if (at >= 0)
-            expect({ name, rows, columns, groups, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
-        }
+    const matrices = [
+      [1, 4, 1],
+      [3, 60, 1],
+      [32, 64, 1],
+      [33, 68, 1],
+      [65, 1000, 1],
+      [100, 1536, 1],
+      [70, 576, 9],
+      [100, 1536, 24],
+      [40, 1536, 6],
+      // Groups that are no whole chunks lie in 2 bits.
+      [33, 96, 3],
+      [5, 16384, 1],
+    ] as const;
+    expectExact({ kernel, layout: '1.25bit' }, matrices, [1, 2, 4, 7, 12, 13, 25]);
   });
 
   it.each(['2bit', '1.6bit'] as const)('equals the scalar definition exactly with %s weights', (layout) => {
@@ -211,30 +221,15 @@ describe.each(availableKernels())('%s', (kernel) => {
   it.each(['2bit', '1.6bit'] as const)(
     'so it does with a scale for each row or group of columns, %s weights',
     (layout) => {
-      for (const [name, fill] of Object.entries(cases))
-        for (const [rows, columns, groups] of [
-          [33, 79, 1],
-          [70, 576, 1],
-          [33, 48, 3],
-          [100, 1536, 24],
-          [40, 1536, 6],
-          [5, 4096, 2],
-        ] as const)
-          for (const tokens of [1, 3, 4, 13, 25]) {
-            const weights = new Int8Array(rows * columns);
-            const x = new Float32Array(tokens * columns);
-            const next = random(rows * columns + tokens);
-            fill(next, weights, x);
-            const scales = new Float32Array(rows * groups).map(() => 0.01 + next());
-            const threads = tokens % 2 === 0 ? 2 : 1;
-            const matrix = new TernaryMatrix(weights, { rows, columns, scales, kernel, layout, threads });
-            const y = new Float32Array(tokens * rows).fill(NaN);
-            matrix.multiply(x, y, tokens);
-            const expected = byDefinition(weights, rows, columns, scales, x, tokens);
-            const at = y.findIndex((v, i) => v !== expected[i]);
-            if (at >= 0)
-              expect({ name, rows, columns, groups, tokens, at, found: y[at] }).toEqual({ expected: expected[at] });
-          }
+      const matrices = [
+        [33, 79, 1],
+        [70, 576, 1],
+        [33, 48, 3],
+        [100, 1536, 24],
+        [40, 1536, 6],
+        [5, 4096, 2],
+      ] as const;
+      expectExact({ kernel, layout }, matrices, [1, 3, 4, 13, 25]);
     },
   );
 });
