@@ -104,8 +104,13 @@ void packPanels(const PackedTernary& plan, size_t begin, size_t end, void (*row)
         target = base + wordsAt(r);
         for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += width, target += bytes) packPatterns(c, target);
       } else if (plan.layout == Layout::twoBit) {
-        for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += kTwoBitColumns, target += kChunkBytes)
-          for (int b = 0; b < 4; b++) target[b] = static_cast<uint8_t>(c[b] | c[4 + b] << 2 | c[8 + b] << 4 | c[12 + b] << 6);
+        for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += kTwoBitColumns, target += kChunkBytes) {
+          // Four codes at once: none is above 2, so no shift reaches the next byte.
+          uint32_t fours[4];
+          std::memcpy(fours, c, sizeof fours);
+          const uint32_t word = fours[0] | fours[1] << 2 | fours[2] << 4 | fours[3] << 6;
+          std::memcpy(target, &word, sizeof word);
+        }
       } else {
         for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += kFiveTritColumns, target += kChunkBytes)
           for (int b = 0; b < 4; b++) target[b] = fiveTrits[c[b] + 3 * c[4 + b] + 9 * c[8 + b] + 27 * c[12 + b] + 81 * c[16 + b]];
@@ -115,15 +120,16 @@ void packPanels(const PackedTernary& plan, size_t begin, size_t end, void (*row)
 }
 
 void readI2S(const uint8_t* data, size_t first, size_t count, uint8_t* codes) {
-  static const uint8_t clean[4] = {0, 1, 2, 1};
   for (size_t i = 0; i < count;) {
-    const size_t flat = first + i, block = flat / 128, inside = flat % 128, group = inside / 32;
-    const uint8_t* source = data + block * 32;
-    const int shift = 6 - 2 * static_cast<int>(group);
-    const size_t p = inside % 32;
-    const size_t run = count - i < 32 - p ? count - i : 32 - p;
-    for (size_t k = 0; k < run; k++) codes[i + k] = clean[source[p + k] >> shift & 3];
-    i += run;
+    const size_t flat = first + i, block = flat / 128, inside = flat % 128;
+    const uint8_t* const source = data + block * 32;
+    if (inside == 0 && count - i >= 128) {
+      for (size_t group = 0; group < 4; group++)
+        for (size_t k = 0; k < 32; k++) codes[i + 32 * group + k] = ternaryCode(source[k] >> (6 - 2 * group));
+      i += 128;
+    } else {
+      codes[i++] = ternaryCode(source[inside % 32] >> (6 - inside / 32 * 2));
+    }
   }
 }
 

@@ -40,6 +40,12 @@ size_t q6PanelBytes(size_t columns);
 /** Packs panels [begin, end) of a Q6_K matrix (rows as in the file) into `out` (the start of the whole packed matrix). */
 void packQ6Panels(const DenseMatrix& rows, size_t begin, size_t end, uint8_t* out);
 
+/** The low two bits; 3, which no ternary file has, reads as a weight of 0. Without a table, so that the compiler makes many of them at once. */
+inline uint8_t ternaryCode(unsigned bits) {
+  const unsigned code = bits & 3;
+  return static_cast<uint8_t>(code ^ (code & code >> 1) << 1);
+}
+
 /** Codes (weight + 1) of `count` weights of an I2_S tensor from flat index `first` (docs/formats.md, 2.1; code 3 reads as a weight of 0). */
 void readI2S(const uint8_t* data, size_t first, size_t count, uint8_t* codes);
 

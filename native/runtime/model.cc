@@ -327,12 +327,12 @@ class Loader {
 
   /** Code 3 of Q2_0 is +2, which files of other quantisers have. */
   static void expectTernary(const GgufTensor& tensor, const std::string& name) {
-    for (size_t at = 0; at < tensor.bytes; at += 18)
-      for (size_t i = 2; i < 18; i++) {
-        const uint8_t byte = tensor.data[at + i];
-        if ((byte & byte >> 1 & 0x55) != 0)
-          unsupported("Tensor " + name + " has weights of +2, so it is not ternary.", "Of Q2_0 only files of ternary students are supported.");
-      }
+    for (size_t at = 0; at < tensor.bytes; at += 18) {
+      uint64_t codes[2];
+      std::memcpy(codes, tensor.data + at + 2, sizeof codes);
+      if (((codes[0] & codes[0] >> 1 | codes[1] & codes[1] >> 1) & 0x5555555555555555) != 0)
+        unsupported("Tensor " + name + " has weights of +2, so it is not ternary.", "Of Q2_0 only files of ternary students are supported.");
+    }
   }
 
   struct RowSource {
@@ -350,16 +350,17 @@ class Loader {
       const auto* const self = static_cast<const RowSource*>(context);
       const uint8_t* block = self->tensor->data + r * self->columns / 256 * 66;
       for (size_t first = 0; first < self->columns; first += 256, block += 66)
-        for (size_t i = 0; i < 256; i++) {
-          const uint8_t code = block[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
-          codes[first + i] = code == 3 ? 1 : code;
-        }
+        for (size_t group = 0; group < 8; group++)
+          for (size_t k = 0; k < 32; k++) codes[first + 32 * group + k] = ternaryCode(block[group / 4 * 32 + k] >> group % 4 * 2);
     }
     static void q2(const void* context, size_t r, uint8_t* codes) {
       const auto* const self = static_cast<const RowSource*>(context);
       const uint8_t* block = self->tensor->data + r * self->columns / 64 * 18;
       for (size_t first = 0; first < self->columns; first += 64, block += 18)
-        for (size_t i = 0; i < 64; i++) codes[first + i] = block[2 + i / 4] >> (i % 4 * 2) & 3;
+        for (size_t i = 0; i < 16; i++) {
+          const uint32_t byte = block[2 + i], four = (byte | byte << 6 | byte << 12 | byte << 18) & 0x03030303;
+          std::memcpy(codes + first + 4 * i, &four, sizeof four);
+        }
     }
     static void tq1(const void* context, size_t r, uint8_t* codes) {
       const auto* const self = static_cast<const RowSource*>(context);
