@@ -131,6 +131,7 @@ const browser = findBrowser();
 const results = kept('vitest.json');
 rmSync(results, { force: true });
 if (browser !== undefined) env.TRITSMITH_TEST_BROWSER = browser;
+if (only.length === 0) env.TRITSMITH_TEST_WHOLE = '1';
 const testsRan = await step('tests (vitest)', [
   bin('vitest', 'vitest.mjs'),
   'run',
