@@ -103,7 +103,7 @@ export function listen(page: Page): string[] {
 
 /** A picture for who looks at it: not in the whole suite, where nobody does and it takes a third of what a check of accessibility takes. */
 export async function screenshot(page: Page, name: string): Promise<void> {
-  if (process.env.TRITSMITH_TEST_WHOLE !== undefined) return;
+  if (process.env['TRITSMITH_TEST_WHOLE'] !== undefined) return;
   mkdirSync(screenshots, { recursive: true });
   await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
 }
