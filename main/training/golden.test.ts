@@ -198,6 +198,8 @@ describe('models: hidden states, loss and every gradient equal PyTorch in float6
     ['exactly', { weights: { scale: 'absmean', group: 'tensor', sparsity: 'exactly-3:4' } }],
     ['hadamard', { ...plainQuantisation, activations: { hadamard: true, bits: 8 } }],
     ['four-bits', { ...plainQuantisation, activations: { hadamard: true, bits: 4 } }],
+    ['learned', { weights: { scale: 'learned', group: 'tensor' } }],
+    ['learned-rows', { weights: { scale: 'learned', group: 'row' } }],
   ])('qwen3, quantised otherwise: %s', async (name, quantisation) => {
     for (const products of ['int8', 'float32'] as const)
       await checkModel(`quantised-${name}`, 'qwen3', 'paper', { arithmetic: { products } }, quantisation);

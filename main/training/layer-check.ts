@@ -5,6 +5,7 @@ import type { ModelConfiguration } from '../models/configuration.ts';
 import type { TernaryArithmetic } from '../models/decoder-layer.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer, windowSpecifications } from '../models/parameters.ts';
+import { startLearnedScales } from '../models/ternary-weights.ts';
 
 const batch = { batch: 2, length: 32 };
 
@@ -40,6 +41,7 @@ async function layerValues(
     for (let index = 0; index < values.length; index += 1)
       values[index] = shape.length === 1 ? 1 + 0.1 * random.normal() : 0.02 * random.normal();
   }
+  startLearnedScales(parameters);
   const states = (): Float32Array =>
     new Float32Array(batch.batch * batch.length * configuration.hiddenSize).map(() => random.normal());
   const network = await Network.create(one, parameters, { ...options, mode: 'training', arithmetic });

@@ -67,6 +67,8 @@ describe('a student that is quantised otherwise', () => {
     ['a scale for each 64 columns', { weights: { group: 64 } }],
     ['six of eight', { weights: { sparsity: '6:8' } }],
     ['exactly three of four', { weights: { sparsity: 'exactly-3:4' } }],
+    ['learned scales', { weights: { scale: 'learned' } }],
+    ['a learned scale for each row', { weights: { scale: 'learned', group: 'row' } }],
     ['what the released code calls AWQ', { weights: { scale: 'row-levels' } }],
     ['what the released code calls GPTQ', { weights: { scale: 'deviation' } }],
     ['turned inputs', { activations: { hadamard: true } }],
