@@ -75,7 +75,8 @@ describe('learned scales', () => {
           continue;
         }
         const scales = parameters.view(name);
-        expect(scales.length, name).toBe({ tensor: 1, row: 0, 64: 0 }[group] || scales.length);
+        const { shape: matrix } = parameters.specifications.find((each) => each.name === scaleOf)!;
+        expect(scales.length, name).toBe({ tensor: 1, row: matrix[0], 64: (matrix[0]! * matrix[1]!) / 64 }[group]);
         const gradient = new Float32Array(scales.length);
         const [weights, slopes] = [parameters.view(scaleOf), after.gradients.view(scaleOf)];
         native.learnedScaleGradient(weights, scales, slopes, gradient, 1, Infinity);
