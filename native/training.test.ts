@@ -309,7 +309,9 @@ describe('learned scales', () => {
     const out = new Float32Array(600);
     const whole = native.quantiseTernary(weights, out, { learned: Float32Array.of(0.3) });
     expect(whole.delta).toBe(Math.fround(0.3));
-    weights.forEach((w, i) => expect(out[i]).toBe(w / Math.fround(0.3) > 0.5 ? 1 : w / Math.fround(0.3) < -0.5 ? -1 : 0));
+    weights.forEach((w, i) =>
+      expect(out[i]).toBe(w / Math.fround(0.3) > 0.5 ? 1 : w / Math.fround(0.3) < -0.5 ? -1 : 0),
+    );
     expect(whole.zeros).toBe(out.filter((value) => value === 0).length);
     expect(native.quantiseTernary(weights, out, { learned: Float32Array.of(-2) }).delta).toBe(Math.fround(1e-5));
     expect(native.quantiseTernary(weights, out, { learned: Float32Array.of(NaN) }).delta).toBeNaN();
@@ -328,29 +330,32 @@ describe('learned scales', () => {
     [7, 5000],
     [300, 64],
     [2, 40_000],
-  ])('have the gradient of ParetoQ, %i scales of %i weights each, the same bits on every number of threads', (count, run) => {
-    const size = count * run;
-    const [weights, gradient] = [values(size, 5), values(size, 9)];
-    const scales = values(count, 3).map((value) => 0.2 + Math.abs(value) / 40);
-    const found = [1, 3].map((threads) => {
-      native.setThreads(threads);
-      const out = new Float32Array(count);
-      native.learnedScaleGradient(weights, scales, gradient, out, 0.75, Infinity);
-      return out;
-    });
-    expect(found[1]).toEqual(found[0]);
-    scales.forEach((delta, i) => {
-      let [sum, sizes] = [0, 0];
-      for (let at = i * run; at < (i + 1) * run; at += 1) {
-        const u = Math.fround(weights[at]! / delta);
-        const beyond = u > Math.fround(1.485) ? 1.5 : u < -Math.fround(1.485) ? -1.5 : null;
-        const term = gradient[at]! * (beyond ?? roundHalfEven(Math.max(-1.4, Math.min(1.4, u))) - u);
-        sum += term;
-        sizes += Math.abs(term);
-      }
-      expect(Math.abs(found[0]![i]! - (0.75 * sum) / Math.sqrt(size))).toBeLessThan((1e-6 * sizes) / Math.sqrt(size));
-    });
-  });
+  ])(
+    'have the gradient of ParetoQ, %i scales of %i weights each, the same bits on every number of threads',
+    (count, run) => {
+      const size = count * run;
+      const [weights, gradient] = [values(size, 5), values(size, 9)];
+      const scales = values(count, 3).map((value) => 0.2 + Math.abs(value) / 40);
+      const found = [1, 3].map((threads) => {
+        native.setThreads(threads);
+        const out = new Float32Array(count);
+        native.learnedScaleGradient(weights, scales, gradient, out, 0.75, Infinity);
+        return out;
+      });
+      expect(found[1]).toEqual(found[0]);
+      scales.forEach((delta, i) => {
+        let [sum, sizes] = [0, 0];
+        for (let at = i * run; at < (i + 1) * run; at += 1) {
+          const u = Math.fround(weights[at]! / delta);
+          const beyond = u > Math.fround(1.485) ? 1.5 : u < -Math.fround(1.485) ? -1.5 : null;
+          const term = gradient[at]! * (beyond ?? roundHalfEven(Math.max(-1.4, Math.min(1.4, u))) - u);
+          sum += term;
+          sizes += Math.abs(term);
+        }
+        expect(Math.abs(found[0]![i]! - (0.75 * sum) / Math.sqrt(size))).toBeLessThan((1e-6 * sizes) / Math.sqrt(size));
+      });
+    },
+  );
 
   it('have the gradient that finite differences give where codes are soft', () => {
     const [weights, gradient] = [values(600, 6), values(600, 7)];

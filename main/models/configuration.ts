@@ -201,7 +201,8 @@ export function assertQuantisable(configuration: ModelConfiguration): void {
   const { scale, group, sparsity } = configuration.quantisation.weights;
   const own = scale === 'deviation' ? 'tensor' : scale === 'row-levels' ? 'row' : null;
   if (own !== null && group !== own) throw new TritsmithError('bad-input', 'quantisation.formula', { scale, own });
-  if (sparsity && scale === 'learned') throw new TritsmithError('bad-input', 'quantisation.learned-sparsity', { sparsity });
+  if (sparsity && scale === 'learned')
+    throw new TritsmithError('bad-input', 'quantisation.learned-sparsity', { sparsity });
   if (sparsity && keptOf(sparsity).exact && scale !== 'absmean')
     throw new TritsmithError('bad-input', 'quantisation.exact-scale', { scale });
   for (const projection of projections) {

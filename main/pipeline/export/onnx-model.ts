@@ -221,8 +221,7 @@ function addLayer(
   for (const specification of parameterSpecifications(configuration).filter((entry) => entry.layer === layer)) {
     const { local, name, shape, scaleOf } = specification;
     if (specification.ternary) ternary.set(local, name);
-    else if (scaleOf === null)
-      builder.add([constant(`${prefix}${local}`, 'float32', shape, () => source.read(name))]);
+    else if (scaleOf === null) builder.add([constant(`${prefix}${local}`, 'float32', shape, () => source.read(name))]);
   }
   const { group } = configuration.quantisation.weights;
   /** Values of the layer that are a ternary matrix with its scales: what makes them of it is left out, as the product takes the matrix itself. */

@@ -184,6 +184,10 @@ describe('a student that is quantised otherwise', () => {
       id: 'quantisation.exact-scale',
       params: { scale: 'absmedian' },
     });
+    await expect(of({ scale: 'learned', sparsity: '6:8' })).rejects.toMatchObject({
+      id: 'quantisation.learned-sparsity',
+      params: { sparsity: '6:8' },
+    });
     // The reconstruction of this recipe softens.
     await expect(of({ sparsity: 'exactly-3:4' })).rejects.toMatchObject({ id: 'recipe.exact-soften' });
     await expect(assertExportable({ ...plain, exports: [{ type: 't3_4', embedding: 'f16' }] })).rejects.toMatchObject({

@@ -83,7 +83,8 @@ export const pipeline = {
     message: `A student can't start from ${method.toUpperCase()}'s codes with this quantisation.`,
     reason:
       'Its latent weights carry the codes and their size, which absmean gives back exactly; the median, or weights that must be 0 by rule, would make other codes of them.',
-    remedy: 'Leave the calibration out, or take absmean or a learned size without a sparsity; scales for rows or columns are fine.',
+    remedy:
+      'Leave the calibration out, or take absmean or a learned size without a sparsity; scales for rows or columns are fine.',
   }),
   'recipe.calibrate-hadamard': ({ method }: { method: string }, names: Names): Sentences => ({
     message: `A student whose inputs are turned can't start from ${method.toUpperCase()}'s codes.`,
