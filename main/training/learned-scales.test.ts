@@ -145,9 +145,8 @@ describe('learned scales', () => {
       const mean = weights.reduce((sum, weight) => sum + Math.abs(weight), 0) / weights.length;
       expect(Math.abs(delta / mean - 1), name).toBeGreaterThan(1e-3);
     }
-    console.log(moved, losses[0], losses.at(-1));
     expect(moved.every((share) => share > 0)).toBe(true);
-    expect(moved.reduce((sum, share) => sum + share, 0) / moved.length).toBeGreaterThan(0.02);
+    expect(moved.reduce((sum, share) => sum + share, 0) / moved.length).toBeGreaterThan(0.1);
     await close();
   });
 });
