@@ -51,8 +51,9 @@ async function layerValues(
     const values = new Map([['its values', hidden.slice()]]);
     await network.backward(states(), gradients, false);
     await network.collectGradients(gradients);
-    for (const { name, local } of gradients.specifications)
-      values.set(`the gradient of ${local}`, gradients.view(name).slice());
+    // Those of learned scales follow from their matrix's on the processor.
+    for (const { name, local, scaleOf } of gradients.specifications)
+      if (scaleOf === null) values.set(`the gradient of ${local}`, gradients.view(name).slice());
     return values;
   } finally {
     await network.release();
