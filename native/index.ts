@@ -55,6 +55,8 @@ export interface TernarySettings {
    * released code (docs/method.md, 2.6): `deviation` has one scale and needs `columns`, `row-levels` one for each row.
    */
   scale?: 'absmean' | 'absmedian' | 'deviation' | 'row-levels';
+  /** Sizes that are parameters and take the place of a formula (docs/method.md, 2.10); as many as there are scales, and rounded and kept above 1e-5 as these are. */
+  learned?: Float32Array;
   /** Weights of a row, for `deviation`. */
   columns?: number;
   /** Below 1 while annealing. Default 1. */
@@ -100,6 +102,21 @@ export interface NativeTraining {
   softenTernary(weights: Float32Array, scales: Float32Array, sharpness: number, out: Float32Array): void;
   /** `gradient[i]` times the slope of `softenTernary` at `W[i] / delta`: from a gradient with respect to `delta * out` one with respect to W. */
   chainSoftTernary(weights: Float32Array, scales: Float32Array, sharpness: number, gradient: Float32Array): void;
+  /**
+   * Gradients of learned scales (docs/method.md, 2.10): `out[i] = share / sqrt(weights.length)` times the sum over the run of scale i of `gradient[j] * r(u)`, `u = W[j] / scales[i]`, summed in
+   * double. `r` is `T(u) - u`, and beyond 1.485 the sign of u times 1.5. With a finite `sharpness` codes are soft (`softenTernary`), and r is exact: `soft(u) - u soft'(u)`.
+   * @param gradient with respect to the weights that compute, `scales[i]` times their ternary or soft values
+   * @param share see `TernarySettings`
+   * @param sharpness infinite for hard codes
+   */
+  learnedScaleGradient(
+    weights: Float32Array,
+    scales: Float32Array,
+    gradient: Float32Array,
+    out: Float32Array,
+    share: number,
+    sharpness: number,
+  ): void;
   /** Sets what a mask of `TernarySettings.sparsity` leaves out to 0. */
   maskWeights(values: Float32Array, mask: Uint8Array): void;
   /** The ternary value of `values[i]` in two bits (value + 1) of `out`, four to a byte from the lowest bits up; what is beyond one half counts as 1. */

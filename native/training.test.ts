@@ -303,6 +303,100 @@ describe('quantiseTernary with other scales', () => {
   });
 });
 
+describe('learned scales', () => {
+  it('take the place of a formula: kept above 1e-5, and of several those that F16 holds', () => {
+    const weights = values(600, 5);
+    const out = new Float32Array(600);
+    const whole = native.quantiseTernary(weights, out, { learned: Float32Array.of(0.3) });
+    expect(whole.delta).toBe(Math.fround(0.3));
+    weights.forEach((w, i) =>
+      expect(out[i]).toBe(w / Math.fround(0.3) > 0.5 ? 1 : w / Math.fround(0.3) < -0.5 ? -1 : 0),
+    );
+    expect(whole.zeros).toBe(out.filter((value) => value === 0).length);
+    expect(native.quantiseTernary(weights, out, { learned: Float32Array.of(-2) }).delta).toBe(Math.fround(1e-5));
+    expect(native.quantiseTernary(weights, out, { learned: Float32Array.of(NaN) }).delta).toBeNaN();
+    const scales = new Float32Array(3);
+    const learned = Float32Array.of(0.3, 0.7, -1);
+    native.quantiseTernary(weights, out, { learned, scales });
+    // 0.3 and 0.7 with eleven significant bits.
+    expect([...scales.subarray(0, 2)]).toEqual([1229 / 4096, 1434 / 2048]);
+    expect(scales[2]).toBe(168 * 2 ** -24);
+    expect([...learned]).toEqual([0.3, 0.7, -1].map(Math.fround));
+    expect(() => native.quantiseTernary(weights, out, { learned, scales: new Float32Array(2) })).toThrow(RangeError);
+  });
+
+  it.each([
+    [1, 100_003],
+    [7, 5000],
+    [300, 64],
+    [2, 40_000],
+  ])(
+    'have the gradient of ParetoQ, %i scales of %i weights each, the same bits on every number of threads',
+    (count, run) => {
+      const size = count * run;
+      const [weights, gradient] = [values(size, 5), values(size, 9)];
+      const scales = values(count, 3).map((value) => 0.2 + Math.abs(value) / 40);
+      const found = [1, 3].map((threads) => {
+        native.setThreads(threads);
+        const out = new Float32Array(count);
+        native.learnedScaleGradient(weights, scales, gradient, out, 0.75, Infinity);
+        return out;
+      });
+      expect(found[1]).toEqual(found[0]);
+      scales.forEach((delta, i) => {
+        let [sum, sizes] = [0, 0];
+        for (let at = i * run; at < (i + 1) * run; at += 1) {
+          const u = Math.fround(weights[at]! / delta);
+          const beyond = u > Math.fround(1.485) ? 1.5 : u < -Math.fround(1.485) ? -1.5 : null;
+          const term = gradient[at]! * (beyond ?? roundHalfEven(Math.max(-1.4, Math.min(1.4, u))) - u);
+          sum += term;
+          sizes += Math.abs(term);
+        }
+        expect(Math.abs(found[0]![i]! - (0.75 * sum) / Math.sqrt(size))).toBeLessThan((1e-6 * sizes) / Math.sqrt(size));
+      });
+    },
+  );
+
+  it('have the gradient that finite differences give where codes are soft', () => {
+    const [weights, gradient] = [values(600, 6), values(600, 7)];
+    const scales = Float32Array.of(0.4, 0.3);
+    for (const sharpness of [0.5, 4, 20]) {
+      const out = new Float32Array(2);
+      native.learnedScaleGradient(weights, scales, gradient, out, 1, sharpness);
+      const soft = (u: number): number =>
+        (Math.tanh(sharpness * (u - 0.5)) + Math.tanh(sharpness * (u + 0.5))) / (2 * Math.tanh(sharpness));
+      scales.forEach((delta, i) => {
+        const objective = (size: number): number => {
+          let sum = 0;
+          for (let at = i * 300; at < (i + 1) * 300; at += 1) sum += gradient[at]! * size * soft(weights[at]! / size);
+          return sum;
+        };
+        const slope = (objective(delta + 1e-5) - objective(delta - 1e-5)) / 2e-5;
+        expect(Math.abs(out[i]! * Math.sqrt(600) - slope)).toBeLessThan(1e-3);
+        expect(Math.abs(slope)).toBeGreaterThan(0.05);
+      });
+    }
+  });
+
+  it('refuse arrays that do not fit, and a share or a sharpness that is none', () => {
+    const of = (weights: number, scales: number, gradient: number, out: number, share = 1, sharpness = Infinity) =>
+      native.learnedScaleGradient(
+        new Float32Array(weights),
+        new Float32Array(scales).fill(1),
+        new Float32Array(gradient),
+        new Float32Array(out),
+        share,
+        sharpness,
+      );
+    expect(() => of(8, 2, 8, 2)).not.toThrow();
+    expect(() => of(8, 3, 8, 3)).toThrow(RangeError);
+    expect(() => of(8, 2, 7, 2)).toThrow(RangeError);
+    expect(() => of(8, 2, 8, 1)).toThrow(RangeError);
+    expect(() => of(8, 2, 8, 2, 1.5)).toThrow(RangeError);
+    expect(() => of(8, 2, 8, 2, 1, 0)).toThrow(RangeError);
+  });
+});
+
 describe('quantiseTernary with n of m', () => {
   /** Bits of the `keep` largest of a group by sorting. */
   function bitsOf(group: Float32Array, keep: number): number {

@@ -1118,7 +1118,7 @@ export const texts = {
         'quantisation.weights.scale': {
           name: 'Size of a weight',
           effect:
-            'What a +1 stands for: the mean of the weights’ sizes (“absmean”), or their median, which leaves fewer zeros. “deviation” and “row-levels” are what the released code calls GPTQ and AWQ, to compare with: they see no data.',
+            'What a +1 stands for: the mean of the weights’ sizes (“absmean”), or their median, which leaves fewer zeros. “learned” starts at the mean and is then trained like a weight (LSQ, ParetoQ’s SEQ): files hold it as they hold the mean, and it does not go with zeros by rule. “deviation” and “row-levels” are what the released code calls GPTQ and AWQ, to compare with: they see no data.',
         },
         'quantisation.weights.group': {
           name: 'Weights that share a size',

@@ -14,6 +14,7 @@ export interface QuantiserVariant {
 export const variants: readonly QuantiserVariant[] = [
   { name: 'plain', title: 'BitNet b1.58: absmean, one scale a matrix', change: {} },
   { name: 'absmedian', title: 'absmedian', change: { quantisation: { weights: { scale: 'absmedian' } } } },
+  { name: 'learned', title: 'learned scale (LSQ/SEQ)', change: { quantisation: { weights: { scale: 'learned' } } } },
   { name: 'row', title: 'a scale for each row', change: { quantisation: { weights: { group: 'row' } } } },
   { name: 'block', title: 'a scale for each 64 columns', change: { quantisation: { weights: { group: 64 } } } },
   {

@@ -1,7 +1,7 @@
 /** Quantisation as a value (docs/method.md, 2): how the linear layers of a student are rounded. In recipes, configurations and students' folders. */
 import { z } from 'zod';
 
-export const scaleFormula = z.enum(['absmean', 'absmedian', 'deviation', 'row-levels']);
+export const scaleFormula = z.enum(['absmean', 'absmedian', 'learned', 'deviation', 'row-levels']);
 export type ScaleFormula = z.infer<typeof scaleFormula>;
 
 const sparsity = z.enum(['6:8', '3:4', '2:4', 'exactly-3:4']);
@@ -12,8 +12,9 @@ export const quantisationSettings = z.object({
   weights: z
     .object({
       /**
-       * What a +1 stands for: the mean of the absolute latent weights, or their median; or, to compare with, the formulas that BitDistill's released code calls
-       * `gptq` (`deviation`, for a matrix) and `awq` (`row-levels`, for each row), which have little to do with these methods.
+       * What a +1 stands for: the mean of the absolute latent weights, or their median; or a parameter that starts at that mean and is trained like any other
+       * (`learned`: LSQ, ParetoQ's SEQ); or, to compare with, the formulas that BitDistill's released code calls `gptq` (`deviation`, for a matrix) and `awq`
+       * (`row-levels`, for each row), which have little to do with these methods.
        */
       scale: scaleFormula.optional(),
       /** Weights that share a scale: a matrix, a row of it, or so many consecutive columns of a row. Files hold blocks of 64. */

@@ -166,6 +166,11 @@ export function scaleShape({ weights: { group } }: Quantisation, [rows, columns]
   return group === 'row' ? [rows] : [rows, columns / group, 1];
 }
 
+/** How many they are. */
+export function scaleCount(quantisation: Quantisation, shape: readonly [number, number]): number {
+  return scaleShape(quantisation, shape).reduce((product, dimension) => product * dimension);
+}
+
 /** Whether a matrix has one scale, one a row, or several in a row. */
 export function scaleKind({ weights: { group } }: Quantisation): 'tensor' | 'row' | 'columns' {
   return typeof group === 'number' ? 'columns' : group;
@@ -189,13 +194,15 @@ export function hadamardBlock(
 const leastHadamardBlock = 16;
 
 /**
- * @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups, the formula of the scale has groups of its own or is not that of a
+ * @throws TritsmithError `bad-input` where the rows of a matrix are no whole number of groups, the formula of the scale has groups of its own or does not go with a
  * sparsity, or a Hadamard matrix has too little to turn
  */
 export function assertQuantisable(configuration: ModelConfiguration): void {
   const { scale, group, sparsity } = configuration.quantisation.weights;
   const own = scale === 'deviation' ? 'tensor' : scale === 'row-levels' ? 'row' : null;
   if (own !== null && group !== own) throw new TritsmithError('bad-input', 'quantisation.formula', { scale, own });
+  if (sparsity && scale === 'learned')
+    throw new TritsmithError('bad-input', 'quantisation.learned-sparsity', { sparsity });
   if (sparsity && keptOf(sparsity).exact && scale !== 'absmean')
     throw new TritsmithError('bad-input', 'quantisation.exact-scale', { scale });
   for (const projection of projections) {

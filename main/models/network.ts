@@ -58,7 +58,7 @@ export class Network {
   #sessions: LayerSessions;
   /** All that were compiled, by the bits of their inputs. */
   readonly #sessionsOf: Map<8 | 4, LayerSessions>;
-  /** Local name -> specification, per layer. */
+  /** Local name -> specification, per layer; without learned scales, which no graph takes. */
   readonly #layers: Map<string, ParameterSpecification>[];
   readonly #ternaryWeights: TernaryWeights | null;
   /** Keeps weights, what lives between layers and passes, and gradients. */
@@ -85,7 +85,8 @@ export class Network {
     this.#positions = new Positions(configuration, this.#memory);
     this.#layers = Array.from({ length: configuration.layers }, () => new Map<string, ParameterSpecification>());
     for (const specification of parameters.specifications)
-      if (specification.layer !== null) this.#layers[specification.layer]!.set(specification.local, specification);
+      if (specification.layer !== null && specification.scaleOf === null)
+        this.#layers[specification.layer]!.set(specification.local, specification);
     this.#ternaryWeights = configuration.ternary
       ? new TernaryWeights(
           parameters,
@@ -286,7 +287,10 @@ export class Network {
       const { specifications } = gradients;
       const names = specifications.map(({ name }) => name).filter((name) => within(gradients.offset(name), from, rest));
       await memory.read(...names.map((name) => gradients.view(name)));
-      if (layer !== null) this.#ternaryWeights?.chainSoft(gradients, layer);
+      if (layer !== null) {
+        this.#ternaryWeights?.scaleGradients(gradients, layer);
+        this.#ternaryWeights?.chainSoft(gradients, layer);
+      }
       rest = from;
       final(from);
     };
@@ -343,9 +347,10 @@ export class Network {
     return this.parameters.offset(first!.name);
   }
 
-  /** Brings gradients that passes backward left where the backend computes into `gradients`. */
+  /** Brings gradients that passes backward left where the backend computes into `gradients`, and adds those of learned scales, which follow from them. */
   async collectGradients(gradients: ParameterBuffer): Promise<void> {
     await this.#memory.read(...gradients.specifications.map(({ name }) => gradients.view(name)));
+    this.#ternaryWeights?.scaleGradients(gradients);
   }
 
   async release(): Promise<void> {

@@ -13,6 +13,7 @@ import { ggufTokenizer, openGgufModel } from './gguf-source.ts';
 import type { ModelSource } from './model-source.ts';
 import { inWholeModel } from './kept-layers.ts';
 import { ParameterBuffer, type ParameterSpecification, parameterSpecifications } from './parameters.ts';
+import { startLearnedScales } from './ternary-weights.ts';
 import { turnRows } from './turned-weights.ts';
 
 /** Whether the model is one file. What does not exist is taken for what its name says. */
@@ -70,8 +71,8 @@ function turnOf(local: string, from: ModelConfiguration, to: ModelConfiguration)
 }
 
 /**
- * Loads the parameters that `configuration` asks for, one by one. With a configuration that adds SubLN, its norms are left at 1; where it turns the inputs of o
- * and down and the model does not (or the other way round), their weights are turned, so that they compute the same.
+ * Loads the parameters that `configuration` asks for, one by one. With a configuration that adds SubLN, its norms are left at 1; with one that adds learned scales, they start at the
+ * mean of their weights; where it turns the inputs of o and down and the model does not (or the other way round), their weights are turned, so that they compute the same.
  * @throws TritsmithError as `ModelSource.read`, `bad-input` for a parameter that is lacking
  */
 export async function loadParameters(
@@ -90,6 +91,7 @@ export async function loadParameters(
         const block = turnOf(parameter.local, model.configuration, configuration);
         if (block > 1) turnRows(target, block);
       } else if (parameter.local.endsWith('.subln')) target.fill(1);
+      else if (parameter.scaleOf !== null) startLearnedScales(buffer, [parameter]);
       else
         throw new TritsmithError('bad-input', 'model.lacks-tensor', {
           folder: path,

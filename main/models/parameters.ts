@@ -1,7 +1,14 @@
 /** The parameters of a model: names, shapes, and their place in one long buffer. */
 import { TritsmithError } from '../contract/errors.ts';
 import { architectureOf } from './architectures/index.ts';
-import { hasSubln, type ModelConfiguration, type Projection, projections, projectionShape } from './configuration.ts';
+import {
+  hasSubln,
+  type ModelConfiguration,
+  type Projection,
+  projections,
+  projectionShape,
+  scaleCount,
+} from './configuration.ts';
 
 /** Where a checkpoint keeps a parameter that it does not store as we use it. */
 export interface StoredForm {
@@ -25,6 +32,8 @@ export interface ParameterSpecification {
   readonly decays: boolean;
   /** Used as ternary values by a BitLinear; what is stored is the latent full-precision weight. */
   readonly ternary: boolean;
+  /** Of learned scales (docs/method.md, 2.10): name of the ternary matrix whose scales they are. No graph takes them as they are: `TernaryWeights` does. */
+  readonly scaleOf: string | null;
   /** What is added to the values of a checkpoint, and taken off again when one is written. */
   readonly storedOffset: number;
   /** Null: under its own name, whole. */
@@ -56,6 +65,7 @@ function specification(
     local,
     decays: shape.length > 1,
     ternary: false,
+    scaleOf: null,
     storedOffset: 0,
     stored: null,
     ...more,
@@ -71,6 +81,11 @@ function fusedForm(configuration: ModelConfiguration, projection: Projection, pr
   const before = rows.slice(0, found.projections.indexOf(projection));
   const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
   return { name: `${prefix}${found.module}.weight`, firstRow: sum(before), rows: sum(rows) };
+}
+
+/** Name of the parameter that holds the learned scales of a matrix; it stands behind the matrix. */
+export function learnedScaleName(matrix: string): string {
+  return matrix.replace(/\.weight$/, '.delta');
 }
 
 /** Local names of a layer's own norms. */
@@ -102,6 +117,11 @@ function layerParameters(configuration: ModelConfiguration, layer: number): Para
         stored: fusedForm(configuration, projection, prefix),
       }),
     );
+    if (configuration.ternary && configuration.quantisation.weights.scale === 'learned') {
+      const scaleOf = `${module}.weight`;
+      const count = scaleCount(configuration.quantisation, shape);
+      result.push(specification(learnedScaleName(scaleOf), [count], layer, `${projection}.delta`, { scaleOf }));
+    }
     if (configuration.qkvBias && (projection === 'q' || projection === 'k' || projection === 'v'))
       result.push(specification(`${module}.bias`, [shape[0]], layer, `${projection}.bias`));
     if (hasSubln(configuration, projection)) {

@@ -1,10 +1,10 @@
 /** The ternary weights of a network: made of its latent weights, in the layouts that the layers' graphs are fed. */
-import { native } from '../../native/index.ts';
+import { native, type TernarySettings } from '../../native/index.ts';
 import type { ElementBuffer } from '../graph/backend.ts';
 import { keptOf, type Quantisation, type ScaleFormula, type Sparsity } from '../contract/quantisation.ts';
-import { type ModelConfiguration, type Projection, scaleShape } from './configuration.ts';
+import { type ModelConfiguration, type Projection, scaleCount } from './configuration.ts';
 import { deltaName, transposedName } from './decoder-layer.ts';
-import { ParameterBuffer, type ParameterSpecification } from './parameters.ts';
+import { learnedScaleName, ParameterBuffer, type ParameterSpecification } from './parameters.ts';
 
 /** Counts over the ternary weights of one layer. */
 export interface TernaryCounts {
@@ -24,8 +24,14 @@ export const ternaryWeightBytes = 4 + 1 + 1 / 4;
 export const softWeightBytes = ternaryWeightBytes - 1;
 
 function scalesFor(quantisation: Quantisation, shape: readonly number[]): Float32Array {
-  const scales = scaleShape(quantisation, [shape[0]!, shape[1]!]);
-  return new Float32Array(scales.reduce((product, dimension) => product * dimension));
+  return new Float32Array(scaleCount(quantisation, [shape[0]!, shape[1]!]));
+}
+
+/** What `native.quantiseTernary` makes the scales of: a formula, or sizes that were learned. */
+function sizesOf(scale: ScaleFormula, learned: Float32Array | null): Pick<TernarySettings, 'scale' | 'learned'> {
+  if (scale !== 'learned') return { scale };
+  if (learned === null) throw new Error('a matrix lacks its learned scales');
+  return { learned };
 }
 
 /** What `native.quantiseTernary` takes of an n:m rule, with a mask that keeps nothing yet. */
@@ -34,18 +40,39 @@ function maskFor(sparsity: Sparsity, weights: number): { keep: number; of: numbe
   return { ...kept, mask: new Uint8Array(weights / kept.of) };
 }
 
-/** A matrix `[O, K]` as a student computes with it: values in {-1, 0, 1}, and the scales in the order of `scaleShape`. */
+/**
+ * A matrix `[O, K]` as a student computes with it: values in {-1, 0, 1}, and the scales in the order of `scaleShape`.
+ * @param learned its scales, where they are learned
+ */
 export function quantiseMatrix(
   latent: Float32Array,
   shape: readonly number[],
   quantisation: Quantisation,
+  learned: Float32Array | null = null,
 ): { values: Float32Array; scales: Float32Array } {
   const values = new Float32Array(latent.length);
   const scales = scalesFor(quantisation, shape);
   const { scale, sparsity } = quantisation.weights;
   const sparse = sparsity && maskFor(sparsity, latent.length);
-  native.quantiseTernary(latent, values, { scales, scale, columns: shape[1]!, ...(sparse && { sparsity: sparse }) });
+  native.quantiseTernary(latent, values, {
+    scales,
+    ...sizesOf(scale, learned),
+    columns: shape[1]!,
+    ...(sparse && { sparsity: sparse }),
+  });
   return { values, scales };
+}
+
+/**
+ * Sets learned scales to where they start: the means of the absolute weights, so that a student with learned scales begins as one of absmean (docs/method.md, 2.10).
+ * @param which of the parameters with learned scales; default: all
+ */
+export function startLearnedScales(parameters: ParameterBuffer, which = parameters.specifications): void {
+  for (const { name, scaleOf } of which) {
+    if (scaleOf === null) continue;
+    const weights = parameters.view(scaleOf);
+    native.quantiseTernary(weights, new Float32Array(weights.length), { scales: parameters.view(name) });
+  }
 }
 
 export class TernaryWeights {
@@ -62,6 +89,7 @@ export class TernaryWeights {
   readonly #scales = new Map<string, Float32Array>();
   /** Of each matrix; empty without an n:m rule. */
   readonly #masks = new Map<string, ReturnType<typeof maskFor>>();
+  #share = 1;
   #sharpness = Infinity;
   /** Codes as they were at `mark`, four to a byte. */
   readonly #marks = new Map<string, Uint8Array>();
@@ -94,6 +122,7 @@ export class TernaryWeights {
    * @returns counts over the matrices of each layer; `flips` since the last call, 0 where no backward pass runs
    */
   refresh(share: number, sharpness: number): TernaryCounts[] {
+    this.#share = share;
     this.#sharpness = sharpness;
     const layers: TernaryCounts[] = [];
     for (const { name, shape, size, layer } of this.#specifications) {
@@ -102,7 +131,7 @@ export class TernaryWeights {
       const sparsity = this.#masks.get(name);
       const found = native.quantiseTernary(this.#latent.view(name), values, {
         scales,
-        scale: this.#formula,
+        ...sizesOf(this.#formula, this.#formula === 'learned' ? this.#latent.view(learnedScaleName(name)) : null),
         columns: shape[1]!,
         share,
         ...(sparsity && { sparsity }),
@@ -126,6 +155,20 @@ export class TernaryWeights {
       counts.total += size;
     }
     return layers;
+  }
+
+  /** Gradients of learned scales, from those with respect to the weights that computed: before `chainSoft`. */
+  scaleGradients(gradients: ParameterBuffer, layer?: number): void {
+    if (this.#formula !== 'learned') return;
+    for (const { name } of this.#specifications.filter((each) => layer === undefined || each.layer === layer))
+      native.learnedScaleGradient(
+        this.#latent.view(name),
+        this.#scales.get(name)!,
+        gradients.view(name),
+        gradients.view(learnedScaleName(name)),
+        this.#share,
+        this.#sharpness,
+      );
   }
 
   /** Turns gradients with respect to the soft weights that computed into those of the latent ones; hard codes have the straight-through estimator. */

@@ -120,7 +120,7 @@ function assertCalibrates({ calibrate }: Recipe, { quantisation }: ModelConfigur
   const { scale, sparsity } = quantisation.weights;
   if (calibrate && activationsOf(quantisation).hadamard)
     throw new TritsmithError('bad-input', 'recipe.calibrate-hadamard', { method: calibrate.method });
-  if (calibrate && (scale !== 'absmean' || sparsity !== undefined))
+  if (calibrate && ((scale !== 'absmean' && scale !== 'learned') || sparsity !== undefined))
     throw new TritsmithError('bad-input', 'recipe.calibrate-quantisation', { method: calibrate.method });
 }
 

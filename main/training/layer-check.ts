@@ -5,6 +5,7 @@ import type { ModelConfiguration } from '../models/configuration.ts';
 import type { TernaryArithmetic } from '../models/decoder-layer.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer, windowSpecifications } from '../models/parameters.ts';
+import { startLearnedScales } from '../models/ternary-weights.ts';
 
 const batch = { batch: 2, length: 32 };
 
@@ -40,6 +41,7 @@ async function layerValues(
     for (let index = 0; index < values.length; index += 1)
       values[index] = shape.length === 1 ? 1 + 0.1 * random.normal() : 0.02 * random.normal();
   }
+  startLearnedScales(parameters);
   const states = (): Float32Array =>
     new Float32Array(batch.batch * batch.length * configuration.hiddenSize).map(() => random.normal());
   const network = await Network.create(one, parameters, { ...options, mode: 'training', arithmetic });
@@ -49,8 +51,9 @@ async function layerValues(
     const values = new Map([['its values', hidden.slice()]]);
     await network.backward(states(), gradients, false);
     await network.collectGradients(gradients);
-    for (const { name, local } of gradients.specifications)
-      values.set(`the gradient of ${local}`, gradients.view(name).slice());
+    // Those of learned scales follow from their matrix's on the processor.
+    for (const { name, local, scaleOf } of gradients.specifications)
+      if (scaleOf === null) values.set(`the gradient of ${local}`, gradients.view(name).slice());
     return values;
   } finally {
     await network.release();

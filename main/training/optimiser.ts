@@ -2,11 +2,11 @@
 import { native } from '../../native/index.ts';
 import { TritsmithError } from '../contract/errors.ts';
 import type { OptimiserSettings } from '../contract/recipe.ts';
-import type { ParameterBuffer } from '../models/parameters.ts';
+import type { ParameterBuffer, ParameterSpecification } from '../models/parameters.ts';
 import { type MomentArray, type Moments, momentsOf } from './moments.ts';
 import { type ParameterPart, partsBetween, type Range } from './shards.ts';
 
-/** A learning rate in units of delta, for the latents of ternary matrices. */
+/** A learning rate in units of delta, for the latents of ternary matrices and for learned scales. */
 export interface TernaryRate {
   readonly rate: number;
   /** Scale of a matrix, as its codes were last made (docs/method.md, 2.1). */
@@ -78,9 +78,9 @@ export class AdamW {
     // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
     const gradientScale = clipNorm > 0 ? Math.min(1, clipNorm / (norm + 1e-6)) : 1;
     for (const [part, { specification, at, count }] of this.#parts.entries()) {
-      const { name, decays } = specification;
-      const delta = ternary && specification.ternary ? ternary.deltaOf(name) : null;
-      const own = delta === null ? { rate: learningRate, unit: 1 } : { rate: ternary!.rate * delta, unit: delta };
+      const { decays } = specification;
+      const unit = unitOf(specification, ternary);
+      const own = unit === null ? { rate: learningRate, unit: 1 } : { rate: ternary!.rate * unit, unit };
       const values = [this.#parameters, gradients].map((each) => each.values.subarray(at, at + count)) as [
         Float32Array,
         Float32Array,
@@ -102,5 +102,11 @@ export class AdamW {
 function squaresOf(gradients: ParameterBuffer, part: ParameterPart, ternary: TernaryRate | null): number {
   const { specification, at, count } = part;
   const squares = native.squaredNorm(gradients.values.subarray(at, at + count));
-  return ternary && specification.ternary ? squares * ternary.deltaOf(specification.name) ** 2 : squares;
+  return squares * (unitOf(specification, ternary) ?? 1) ** 2;
+}
+
+/** What a parameter is trained in units of: the scale of its own ternary matrix, or of the one whose scale it is; null: it has the learning rate of everything else. */
+function unitOf({ name, ternary, scaleOf }: ParameterSpecification, rate: TernaryRate | null): number | null {
+  const matrix = ternary ? name : scaleOf;
+  return rate === null || matrix === null ? null : rate.deltaOf(matrix);
 }

@@ -7,10 +7,12 @@ import { native } from '../../native/index.ts';
 import { fileSha256 } from '../basics/file-digest.ts';
 import { Random } from '../basics/random.ts';
 import { type OptimiserSettings, optimiserSettings } from '../contract/recipe.ts';
+import type { ModelConfiguration } from '../models/configuration.ts';
 import { tinyConfiguration } from '../models/fixtures/tiny-model.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer, parameterSpecifications, windowSpecifications } from '../models/parameters.ts';
+import { startLearnedScales } from '../models/ternary-weights.ts';
 import { type Example, exampleBatches, shuffledBatches } from './batches.ts';
 import { alone, type Collective } from './collective.ts';
 import { ExchangeRests } from './exchange-rests.ts';
@@ -31,6 +33,7 @@ const student = tinyConfiguration({
   headSize: 16,
   ffnSize: 48,
 });
+const learned = { ...student, quantisation: { weights: { scale: 'learned', group: 'tensor' } } } as const;
 const teacher = { ...student, ternary: false, subln: 'none' } as const;
 const threads = 1;
 
@@ -107,19 +110,21 @@ async function distil(
     rounded,
     stretchValues = 1,
     totalSteps = 6,
+    model = student,
   }: {
     optimiser?: OptimiserSettings;
     pauseAfter?: number;
     rounded?: number;
     stretchValues?: number;
     totalSteps?: number;
+    model?: ModelConfiguration;
   } = {},
   shards: number | null = 8,
 ): Promise<Run> {
   const draws = new Random(11);
   const draw = () => draws.normal();
-  const parameters = initialParameters(student, draw);
-  const network = await Network.create(student, parameters, { threads, mode: 'training' });
+  const parameters = initialParameters(model, draw);
+  const network = await Network.create(model, parameters, { threads, mode: 'training' });
   const taught = await Network.create(teacher, initialParameters(teacher, draw), { threads, mode: 'inference' });
   const trainingStep = await TrainingStep.create(
     network,
@@ -172,12 +177,19 @@ async function reconstruct(
     optimiser = settings,
     stretchValues = 1,
     onFinal = () => undefined,
-  }: { optimiser?: OptimiserSettings; stretchValues?: number; onFinal?: (from: number) => unknown } = {},
+    model = student,
+  }: {
+    optimiser?: OptimiserSettings;
+    stretchValues?: number;
+    onFinal?: (from: number) => unknown;
+    model?: ModelConfiguration;
+  } = {},
 ): Promise<Run> {
   const draws = new Random(3);
-  const parameters = new ParameterBuffer(windowSpecifications(student, 0, 2));
+  const parameters = new ParameterBuffer(windowSpecifications(model, 0, 2));
   parameters.values.set(Float32Array.from(parameters.values, () => 0.3 * draws.normal()));
-  const network = await Network.create(student, parameters, {
+  startLearnedScales(parameters);
+  const network = await Network.create(model, parameters, {
     threads,
     mode: 'training',
     arithmetic: { products: 'float32' },
@@ -237,6 +249,11 @@ describe('a run in eight virtual shards', () => {
   it.each([
     ['distillation with a balanced attention term', distil],
     ['reconstruction of a window', reconstruct],
+    ['distillation with learned scales', (to: string, ranks: Collective) => distil(to, ranks, { model: learned })],
+    [
+      'reconstruction with learned scales',
+      (to: string, ranks: Collective) => reconstruct(to, ranks, { model: learned }),
+    ],
   ] as const)(
     'gives one student with 1, 2, 4 and 8 ranks: %s',
     async (_, job: (folder: string, collective: Collective) => Promise<Run>) => {

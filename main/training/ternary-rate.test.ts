@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Random } from '../basics/random.ts';
 import { optimiserSettings } from '../contract/recipe.ts';
 import type { MetricValues } from '../contract/metric-names.ts';
+import type { ModelConfiguration } from '../models/configuration.ts';
 import { tinyConfiguration, tinyParameters } from '../models/fixtures/tiny-model.ts';
 import { Network } from '../models/network.ts';
 import type { ParameterBuffer } from '../models/parameters.ts';
@@ -19,7 +20,7 @@ const root = mkdtempSync(join(tmpdir(), 'tritsmith-rate-'));
 afterAll(() => rmSync(root, { recursive: true }));
 
 /** No epsilon in its norms, so that their output is the same, bit for bit, when their input is twice as large. */
-const configuration = tinyConfiguration({
+const absmean = tinyConfiguration({
   architecture: 'qwen3',
   vocabSize: 48,
   hiddenSize: 16,
@@ -31,13 +32,15 @@ const configuration = tinyConfiguration({
   rmsNormEpsilon: 0,
   qkNorm: 'head',
 });
+const learned: ModelConfiguration = { ...absmean, quantisation: { weights: { scale: 'learned', group: 'tensor' } } };
 /** What a norm follows: the q and k norm, and the SubLN of o and of down. By other powers of two in each layer. */
 const scales: Record<string, number> = { q: 8, k: 1 / 4, v: 32, up: 1 / 16 };
 
 /** The same function from latents of another size. */
 function rescale(parameters: ParameterBuffer, back = false): void {
   for (const { name, local, layer } of parameters.specifications) {
-    const scale = (scales[local] ?? 1) ** (layer === 1 ? -1 : 1);
+    // A learned scale goes with its matrix.
+    const scale = (scales[local.replace('.delta', '')] ?? 1) ** (layer === 1 ? -1 : 1);
     const values = parameters.view(name);
     for (const [at, value] of values.entries()) values[at] = back ? value / scale : value * scale;
   }
@@ -49,7 +52,12 @@ const rows = Array.from({ length: 24 }, () => ({
   responseStart: 3,
 }));
 
-async function trained(name: string, ternaryRate: number | 'auto' | undefined, rescaled: boolean) {
+async function trained(
+  name: string,
+  ternaryRate: number | 'auto' | undefined,
+  rescaled: boolean,
+  configuration = absmean,
+) {
   const parameters = tinyParameters(configuration);
   if (rescaled) rescale(parameters);
   const network = await Network.create(configuration, parameters, { threads: 1, mode: 'training' });
@@ -81,9 +89,12 @@ async function trained(name: string, ternaryRate: number | 'auto' | undefined, r
 }
 
 describe('ternary latents trained in units of delta', () => {
-  it('take the same steps, bit for bit, whatever the size of the weights', async () => {
-    const plain = await trained('plain', 0.1, false);
-    const scaled = await trained('scaled', 0.1, true);
+  it.each([
+    ['absmean', absmean],
+    ['learned scales', learned],
+  ])('take the same steps, bit for bit, whatever the size of the weights: %s', async (name, configuration) => {
+    const plain = await trained(`plain, ${name}`, 0.1, false, configuration);
+    const scaled = await trained(`scaled, ${name}`, 0.1, true, configuration);
     expect(scaled.values).toEqual(plain.values);
     expect(scaled.metrics.map((values) => values['gradient-norm'])).toEqual(
       plain.metrics.map((values) => values['gradient-norm']),
@@ -100,7 +111,7 @@ describe('ternary latents trained in units of delta', () => {
 
   it('move at most by their rate times delta, and nothing else by it', async () => {
     const rate = 1e-4;
-    const before = tinyParameters(configuration);
+    const before = tinyParameters(absmean);
     const { values } = await trained('slow', rate, false);
     const after = new Map<boolean, number>();
     let at = 0;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../basics/random.ts';
 import type { Backend } from '../graph/backend.ts';
 import type { Device } from '../graph/webgpu/device.ts';
+import type { ModelConfiguration } from '../models/configuration.ts';
 import { tinyConfiguration } from '../models/fixtures/tiny-model.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';
@@ -37,11 +38,14 @@ async function prepare(
   distils: boolean,
   recomputeActivations: boolean,
   tokenWeights?: TokenWeights,
+  scale: 'absmean' | 'learned' = 'absmean',
 ) {
   const random = new Random(11);
   const draw = (): number => random.normal();
   const options = { threads: 1, backend };
-  const configuration = distils ? student : ({ ...student, ternary: false, subln: 'none' } as const);
+  const configuration: ModelConfiguration = distils
+    ? { ...student, quantisation: { weights: { scale, group: 'tensor' } } }
+    : { ...student, ternary: false, subln: 'none' };
   const parameters = initialParameters(configuration, draw);
   const network = await Network.create(configuration, parameters, {
     ...options,
@@ -104,16 +108,17 @@ describe.skipIf(webGpuForTests() === null)(`training steps on a graphics card ${
     device.close();
   });
 
-  it.each<[string, boolean, boolean, TokenWeights?]>([
+  it.each<[string, boolean, boolean, TokenWeights?, 'learned'?]>([
     ['full precision, cross-entropy', false, false],
     ['ternary, all three losses', true, false],
     ['ternary, all three losses, recomputed activations', true, true],
     ['ternary, all three losses, tokens that count differently', true, false, 'cakld'],
+    ['ternary with learned scales, all three losses', true, false, undefined, 'learned'],
   ])(
     '%s: three steps, losses, gradients and codes as on the processor',
-    async (_title, distils, recompute, tokenWeights) => {
-      const expected = await prepare(undefined, distils, recompute, tokenWeights);
-      const found = await prepare(backend, distils, recompute, tokenWeights);
+    async (_title, distils, recompute, tokenWeights, scale) => {
+      const expected = await prepare(undefined, distils, recompute, tokenWeights, scale);
+      const found = await prepare(backend, distils, recompute, tokenWeights, scale);
       const settings = optimiserSettings.parse({ learningRate: 1e-3, weightDecay: 0.01, clipNorm: 1 });
       const optimiser = new AdamW(expected.network.parameters, settings);
       for (const number of [1, 2, 3]) {
@@ -130,13 +135,19 @@ describe.skipIf(webGpuForTests() === null)(`training steps on a graphics card ${
         if (number > 1) expect(counts.uploadedBytes - bytes).toBeLessThan(distils ? 0 : 4 * states);
         expect(counts.downloadedBytes - bytes).toBeLessThan((distils ? 12 : 3) * states);
         expect(own.total / wanted.total).toBeCloseTo(1, 5);
-        for (const { name } of expected.gradients.specifications) {
-          const tensor = expected.gradients.view(name);
-          const largest = tensor.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-          const off = found.gradients
-            .view(name)
-            .reduce((most, value, at) => Math.max(most, Math.abs(value - tensor[at]!)), 0);
-          expect(off / largest, `${name} in step ${number}`).toBeLessThan(1e-4);
+        const { specifications } = expected.gradients;
+        // A learned scale's gradient is one sum, which may be near 0: those of all matrices count together.
+        const together = specifications.filter(({ scaleOf }) => scaleOf !== null);
+        for (const tensors of [
+          ...specifications.filter((each) => !together.includes(each)).map((each) => [each]),
+          together,
+        ]) {
+          const values = ({ gradients }: typeof found): number[] =>
+            tensors.flatMap(({ name }) => [...gradients.view(name)]);
+          const [wanting, having] = [values(expected), values(found)];
+          const largest = wanting.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+          const off = having.reduce((most, value, at) => Math.max(most, Math.abs(value - wanting[at]!)), 0);
+          if (tensors.length > 0) expect(off / largest, `${tensors[0]!.name} in step ${number}`).toBeLessThan(1e-4);
         }
         // Both go on from the same weights, so that a step is held against a step.
         optimiser.step(expected.gradients, number, 1e-3);
@@ -151,6 +162,8 @@ describe.skipIf(webGpuForTests() === null)(`training steps on a graphics card ${
 
   it('a layer of the shape that is to be trained is as on the processor, and one that is off by a fiftieth is found out', async () => {
     expect(await layerProblem(student, backend, 1)).toBeNull();
+    const quantisation = { weights: { scale: 'learned', group: 'tensor' } } as const;
+    expect(await layerProblem({ ...student, quantisation }, backend, 1)).toBeNull();
     expect(await layerProblem(student, wrong(backend), 1)).toBe('its values differ by 2.0e-2 of their size');
   });
 });

@@ -63,6 +63,10 @@ struct ElementwiseTable {
   void (*soften)(const float* weights, float delta, float sharpness, float* out, size_t count);
   /** Multiplies gradients by the slope of `soften`. */
   void (*chainSoft)(const float* weights, float delta, float sharpness, float* gradient, size_t count);
+  /** Sum of gradients times what a hard code says of the size of its scale (docs/method.md, 2.10). */
+  double (*scaleGradient)(const float* weights, const float* gradient, float delta, size_t count);
+  /** The same of softened codes, exact. */
+  double (*softScaleGradient)(const float* weights, const float* gradient, float delta, float sharpness, size_t count);
   void (*add)(float* target, const float* source, size_t count);
   void (*addScaled)(float* target, const float* source, float scale, size_t count);
   /** `values[i] + rest[i]` becomes the bfloat16 number nearest to it (half to even), and `rest[i]` what that leaves out. NaN stays NaN. */

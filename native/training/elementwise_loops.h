@@ -170,6 +170,36 @@ void chainSoft(const float* __restrict weights, float delta, float sharpness, fl
   }
 }
 
+template <typename Term>
+inline double weighedSum(const float* __restrict weights, const float* __restrict gradient, float delta, size_t count, Term term) {
+  double lanes[kLanes] = {0};
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (size_t lane = 0; lane < kLanes; lane++)
+      lanes[lane] += static_cast<double>(gradient[i + lane]) * static_cast<double>(term(weights[i + lane] / delta));
+  for (size_t lane = 0; i < count; i++, lane++)
+    lanes[lane] += static_cast<double>(gradient[i]) * static_cast<double>(term(weights[i] / delta));
+  double sum = 0;
+  for (size_t lane = 0; lane < kLanes; lane++) sum += lanes[lane];
+  return sum;
+}
+
+/** ParetoQ's step in units of a = 1.5 delta: its clip at 0.99 and its levels of 1 beyond it are 1.485 and 1.5 here. */
+double scaleGradient(const float* weights, const float* gradient, float delta, size_t count) {
+  return weighedSum(weights, gradient, delta, count, [](float u) {
+    const float rest = ternaryOf(u) - u;
+    return u > 1.485f ? 1.5f : u < -1.485f ? -1.5f : rest;
+  });
+}
+
+double softScaleGradient(const float* weights, const float* gradient, float delta, float sharpness, size_t count) {
+  const float scale = 1 / (2 * tanhOf(sharpness));
+  return weighedSum(weights, gradient, delta, count, [sharpness, scale](float u) {
+    const float low = tanhOf(sharpness * (u - 0.5f)), high = tanhOf(sharpness * (u + 0.5f));
+    return (low + high) * scale - u * (((1 - low * low) + (1 - high * high)) * (sharpness * scale));
+  });
+}
+
 void add(float* __restrict target, const float* __restrict source, size_t count) {
   for (size_t i = 0; i < count; i++) target[i] += source[i];
 }
@@ -297,7 +327,8 @@ void roundWithRest(float* __restrict values, float* __restrict rest, size_t coun
 }  // namespace
 
 extern const ElementwiseTable TRITSMITH_TABLE;
-const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares, sumOfThree, quantise,      quantiseSparse, soften,
-                                          chainSoft,      add,          addScaled,  roundWithRest, adamW,          adamWBytes};
+const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares,  sumOfThree,        quantise, quantiseSparse, soften,
+                                          chainSoft,      scaleGradient, softScaleGradient, add,      addScaled,      roundWithRest,
+                                          adamW,          adamWBytes};
 
 }  // namespace tritsmith

@@ -155,6 +155,8 @@ float floored(double size) { return size < 1e-5 ? 1e-5f : static_cast<float>(siz
 struct TernarySettings {
   View<float> scales;
   Scale scale = Scale::mean;
+  /** In place of a formula; null: the formula. */
+  const float* learned = nullptr;
   /** Of a row; known where the formula asks for it. */
   size_t columns = 0;
   float share = 1;
@@ -181,6 +183,11 @@ TernarySettings ternarySettings(const Napi::Env env, const Napi::Value& value, f
     else if (name == "deviation") settings.scale = Scale::deviation;
     else if (name == "row-levels") settings.scale = Scale::rowLevels;
     else if (name != "absmean") throw Napi::RangeError::New(env, "scale must be absmean, absmedian, deviation or row-levels.");
+  }
+  if (given.Has("learned") && !given.Get("learned").IsUndefined()) {
+    const View<float> learned = floatArray(env, given.Get("learned"), "learned");
+    sameLength(env, "learned", learned.length, "scales", settings.scales.length);
+    settings.learned = learned.data;
   }
   if (given.Has("share") && !given.Get("share").IsUndefined()) {
     const double share = number(env, given.Get("share"), "share");
@@ -275,15 +282,22 @@ double meanOf(const TernarySettings& settings, double sum, size_t count) {
   return count == 0 ? 0 : sum / static_cast<double>(count);
 }
 
+/** The size of a whole matrix's weights. */
+double wholeSize(const View<float>& weights, const TernarySettings& settings) {
+  if (settings.learned != nullptr) return static_cast<double>(settings.learned[0]);
+  const size_t count = weights.length;
+  const auto sum = settings.mask.exact ? elementwise().sumOfThree : elementwise().sumOfAbsolutes;
+  const double size = meanOf(settings, pieceSum(sum, weights.data, count), count);
+  if (settings.scale == Scale::median && std::isfinite(size) && count > 0) return static_cast<double>(lowerMedian(weights.data, count));
+  if (settings.scale == Scale::deviation) return size / meanInverseDeviation(weights, settings.columns);
+  if (settings.scale == Scale::rowLevels && count > 0) return rowLevels(weights, 1)[0];
+  return size;
+}
+
 /** One scale for all: the pieces are shared out. */
 TernaryCounts quantiseWhole(const View<float>& weights, const View<float>& out, const TernarySettings& settings) {
   const size_t count = weights.length;
-  const auto sum = settings.mask.exact ? elementwise().sumOfThree : elementwise().sumOfAbsolutes;
-  double size = meanOf(settings, pieceSum(sum, weights.data, count), count);
-  if (settings.scale == Scale::median && std::isfinite(size) && count > 0) size = static_cast<double>(lowerMedian(weights.data, count));
-  if (settings.scale == Scale::deviation) size /= meanInverseDeviation(weights, settings.columns);
-  if (settings.scale == Scale::rowLevels && count > 0) size = rowLevels(weights, 1)[0];
-  const float delta = settings.scales.data[0] = floored(size);
+  const float delta = settings.scales.data[0] = floored(wholeSize(weights, settings));
   std::vector<TernaryCounts> partial((count + kPiece - 1) / kPiece);
   inPieces(count, kPiece, [&](size_t begin, size_t end) {
     partial[begin / kPiece] = quantisePart(settings, weights.data, delta, out.data, begin, end - begin);
@@ -305,7 +319,9 @@ TernaryCounts quantiseRuns(const View<float>& weights, const View<float>& out, c
     std::vector<float> scratch;
     for (size_t i = begin; i < end; i++) {
       const float* const values = weights.data + i * run;
-      double size = levels.empty() ? meanOf(settings, sum(values, run), run) : levels[i];
+      double size = settings.learned != nullptr ? static_cast<double>(settings.learned[i])
+                    : levels.empty()            ? meanOf(settings, sum(values, run), run)
+                                                : levels[i];
       if (settings.scale == Scale::median && std::isfinite(size)) size = static_cast<double>(lowerMedian(values, run, scratch));
       const float delta = settings.scales.data[i] = halfToFloat(floatToHalf(floored(size)));
       part += quantisePart(settings, weights.data, delta, out.data, i * run, run);
@@ -435,6 +451,39 @@ void chainSoftTernary(const Napi::CallbackInfo& info) {
   inRuns(a, [&](size_t first, size_t count, float delta) {
     elementwise().chainSoft(a.weights.data + first, delta, a.sharpness, a.values.data + first, count);
   });
+}
+
+void learnedScaleGradient(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const View<float> weights = floats(info, 0, "weights"), scales = floats(info, 1, "scales"), gradient = floats(info, 2, "gradient"),
+                    out = floats(info, 3, "out");
+  const double share = number(env, info[4], "share"), sharpness = number(env, info[5], "sharpness");
+  sameLength(env, "gradient", gradient.length, "weights", weights.length);
+  sameLength(env, "out", out.length, "scales", scales.length);
+  const size_t run = runOf(env, weights, scales);
+  if (!(share >= 0 && share <= 1)) throw Napi::RangeError::New(env, "share must lie between 0 and 1.");
+  if (!(sharpness > 0)) throw Napi::RangeError::New(env, "sharpness must be above 0.");
+  const float soft = static_cast<float>(sharpness);
+  const auto sum = [&](size_t from, size_t count, float delta) {
+    const float *const values = weights.data + from, *const slopes = gradient.data + from;
+    return std::isinf(sharpness) ? elementwise().scaleGradient(values, slopes, delta, count)
+                                 : elementwise().softScaleGradient(values, slopes, delta, soft, count);
+  };
+  // A run's sums are of its own pieces, one after the other, so neither threads nor other runs change them.
+  const size_t perRun = (run + kPiece - 1) / kPiece;
+  std::vector<double> partial(scales.length * perRun);
+  inPieces(partial.size(), std::max<size_t>(1, kPiece / std::max<size_t>(1, run)), [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) {
+      const size_t from = i % perRun * kPiece;
+      partial[i] = sum(i / perRun * run + from, std::min(kPiece, run - from), scales.data[i / perRun]);
+    }
+  });
+  const double factor = share / std::sqrt(static_cast<double>(weights.length));
+  for (size_t i = 0; i < scales.length; i++) {
+    double total = 0;
+    for (size_t piece = 0; piece < perRun; piece++) total += partial[i * perRun + piece];
+    out.data[i] = static_cast<float>(total * factor);
+  }
 }
 
 void maskWeights(const Napi::CallbackInfo& info) {
@@ -683,6 +732,7 @@ void exportTraining(Napi::Env env, Napi::Object exports) {
   exports.Set("transposeTernary", Napi::Function::New(env, transposeTernary, "transposeTernary"));
   exports.Set("softenTernary", Napi::Function::New(env, softenTernary, "softenTernary"));
   exports.Set("chainSoftTernary", Napi::Function::New(env, chainSoftTernary, "chainSoftTernary"));
+  exports.Set("learnedScaleGradient", Napi::Function::New(env, learnedScaleGradient, "learnedScaleGradient"));
   exports.Set("maskWeights", Napi::Function::New(env, maskWeights, "maskWeights"));
   exports.Set("packTernary", Napi::Function::New(env, packTernary, "packTernary"));
   exports.Set("countMoved", Napi::Function::New(env, countMoved, "countMoved"));

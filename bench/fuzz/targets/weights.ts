@@ -253,7 +253,7 @@ const config: FuzzTarget = {
           'LlamaForSequenceClassification',
         ],
         ...['_name_or_path', 'acme/base', 'auto_map'],
-        ...['tritsmith', 'quantisation', 'absmedian', 'row', '2:4', 'all'],
+        ...['tritsmith', 'quantisation', 'absmedian', 'learned', 'row', '2:4', 'all'],
       ],
     })),
   async consume(folder) {

@@ -48,6 +48,8 @@ class Quantiser:
     # M2.9: inputs are rounded to so many bits, those of o and down after a Hadamard matrix.
     bits: int = 8
     hadamard: bool = False
+    # M2.10: what a +1 stands for is a parameter `<projection>.delta`.
+    learned: bool = False
 
 
 PLAIN = Quantiser()
@@ -135,6 +137,34 @@ def activation_codes(x, quantiser):
     return (x.detach() / activation_unit(x, quantiser)).round().clamp(-8, 7)
 
 
+class StretchedElastic(torch.autograd.Function):
+    """M2.10: ParetoQ's SEQ for ternary weights (arXiv 2502.02631, `StretchedElasticQuant` with 0 bits of its released code) of a weight [O, K]; a: one, or [O, 1].
+    With `clips` its own gradient of the weight, which is 0 where |W| > 0.99 a; else straight through everywhere."""
+
+    @staticmethod
+    def forward(ctx, weight, a, clips):
+        ctx.save_for_backward(weight, a)
+        ctx.clips = clips
+        return ((weight / a).clamp(-0.99, 0.99) * 1.5).round() / 1.5 * a
+
+    @staticmethod
+    def backward(ctx, gradient):
+        weight, a = ctx.saved_tensors
+        share = weight / a
+        low, high = share < -0.99, share > 0.99
+        inside = ~(low | high)
+        rest = (share.clamp(-0.99, 0.99) * 1.5).round() / 1.5 - share
+        of_a = gradient * (high.to(share.dtype) - low.to(share.dtype) + inside * rest) / math.sqrt(weight.numel())
+        return gradient * inside if ctx.clips else gradient, of_a.sum() if a.dim() == 0 else of_a.sum(1, keepdim=True), None
+
+
+def learned_ternary(weight, delta):
+    """M2.10: a is 3/2 of what a +1 stands for. delta [1] or [O]; of rows it is rounded to F16, straight through."""
+    if delta.numel() == 1:
+        return StretchedElastic.apply(weight, 1.5 * delta.reshape(()), False)
+    return StretchedElastic.apply(weight, 1.5 * StraightThrough.apply(delta, delta.detach().half().to(delta.dtype))[:, None], False)
+
+
 class TieMargin:
     """How far the quantisers stayed from a rounding tie: the smallest | |v| mod 1 - 0.5 | in integer steps, over
     activations of real (not padding) tokens and over weights (where only |W/delta| = 0.5 matters; 1.5 is clamped).
@@ -144,10 +174,16 @@ class TieMargin:
         self.activation = 0.5
         self.weight = 0.5
 
-    def see(self, x, weight, valid, quantiser=PLAIN):
+    def see(self, x, weight, valid, quantiser=PLAIN, delta=None):
         v = (x.detach() * (127 / activation_gamma(x)) if quantiser.bits == 8 else x.detach() / activation_unit(x, quantiser))[valid]
         self.activation = min(self.activation, ((v.abs() % 1) - 0.5).abs().min().item())
-        w = weight.detach().abs() / weight_delta(weight, quantiser)
+        if delta is None:
+            w = weight.detach().abs() / weight_delta(weight, quantiser)
+        else:
+            used = delta.detach() if delta.numel() == 1 else delta.detach().half().to(delta.dtype)[:, None]
+            w = weight.detach().abs() / used
+            # Where the gradient of delta has its step.
+            self.weight = min(self.weight, (w - 1.485).abs().min().item())
         self.weight = min(self.weight, (w - 0.5).abs().min().item())
 
 
@@ -158,10 +194,12 @@ def soft_ternary(weight, sharpness):
     return delta * (torch.tanh(s * (u - 0.5)) + torch.tanh(s * (u + 0.5))) / (2 * torch.tanh(s))
 
 
-def bit_linear(x, weight, bias=None, sharpness=None, quantiser=PLAIN):
+def bit_linear(x, weight, bias=None, sharpness=None, quantiser=PLAIN, delta=None):
     """y = xq Wq^T (+ bias). With the straight-through estimator (M2): dX = dy Wq, dW = dy^T xq; with a sharpness the weights
-    are soft and have their own gradient (M3.1)."""
-    if sharpness is None:
+    are soft and have their own gradient (M3.1); with a learned delta it has one too (M2.10)."""
+    if delta is not None:
+        wq = learned_ternary(weight, delta)
+    elif sharpness is None:
         wq = StraightThrough.apply(weight, ternary(weight, quantiser) * weight_delta(weight, quantiser))
     else:
         wq = soft_ternary(weight, sharpness)
@@ -313,11 +351,12 @@ def forward(parameters, config, ids, mask, quantised=False, placement="none", su
         weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
         if not quantised:
             return F.linear(x, weight, bias)
+        delta = parameters[f"{name}.delta"] if quantiser.learned else None
         if quantiser.hadamard and projection in ("o_proj", "down_proj"):
             x = turned(x)
         if margin is not None:
-            margin.see(x, weight, mask, quantiser)
-        return bit_linear(x, weight, bias, sharpness, quantiser)
+            margin.see(x, weight, mask, quantiser, delta)
+        return bit_linear(x, weight, bias, sharpness, quantiser, delta)
 
     def norm(name, x):
         weight = parameters[f"{name}.weight"]

@@ -49,6 +49,12 @@ describe('what an export type makes of a model', () => {
       },
     ],
     ['absmedian', { quantisation: { weights: { scale: 'absmedian', group: 'tensor' } } }, {}],
+    ['learned scales', { quantisation: { weights: { scale: 'learned', group: 'tensor' } } }, {}],
+    [
+      'a learned scale for each row',
+      { quantisation: { weights: { scale: 'learned', group: 'row' } } },
+      { i2_s: 'export.one-scale', hf: 'export.one-scale' },
+    ],
     [
       'turned inputs of 4 bits, a scale for each row, odd rows',
       {

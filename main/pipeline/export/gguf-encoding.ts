@@ -17,10 +17,9 @@ import {
 import { encodeF16 } from '../../formats/half-precision.ts';
 import { hasOwnActivations } from '../../contract/quantisation-in-files.ts';
 import { type ModelConfiguration, scaleKind } from '../../models/configuration.ts';
-import { quantiseMatrix } from '../../models/ternary-weights.ts';
 import type { GgufTensorPlan } from './gguf-layout.ts';
 import { permuteRotaryRows } from '../../models/rotary-rows.ts';
-import type { TensorSource } from './tensor-source.ts';
+import { readTernary, type TensorSource } from './tensor-source.ts';
 
 export type TernaryTypeName = 'I2_S' | 'Q2_0' | 'TQ2_0' | 'TQ1_0' | 'T3_4';
 
@@ -139,8 +138,9 @@ export async function plannedValues(tensor: GgufTensorPlan, source: TensorSource
 /** The quantisation of a linear layer (docs/method.md, 2.1), the same that the student trains with; what it is padded with has no part in it. */
 export async function ternaryValues(tensor: GgufTensorPlan, source: TensorSource): Promise<TernaryValues> {
   const { shape, padded: padding, quantisation } = tensor;
+  if (typeof tensor.source !== 'string') throw new Error(`${tensor.name} is no parameter`);
   const own = padding?.from ?? shape;
-  const { values, scales } = quantiseMatrix(await sourceValues(tensor, source), own, quantisation);
+  const { values, scales } = await readTernary(source, tensor.source, own, quantisation);
   const { group } = quantisation.weights;
   if (group === 'tensor') {
     const delta = Math.fround(scales[0]! * (padding?.factor ?? 1));

@@ -94,7 +94,9 @@ export function planGguf(
   const moveFfnNorm = architecture.subln === 'norm-in' && architecture.inBitnetCpp && subln === 'paper';
 
   const tensors: GgufTensorPlan[] = [];
-  for (const { name: source, shape, local, layer } of parameterSpecifications(configuration)) {
+  for (const { name: source, shape, local, layer, scaleOf } of parameterSpecifications(configuration)) {
+    // A learned scale is in the file as its matrix's scale.
+    if (scaleOf !== null) continue;
     const kind = layer === null && local !== 'finalNorm' ? 'embedding' : shape.length === 1 ? 'norm' : 'linear';
     const name = ggufTensorName(architecture, local, layer);
     const permuteHeads = regroupedHeads(architecture, configuration, local);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { native } from '../../../native/index.ts';
+import { openSafetensors } from '../../formats/safetensors/index.ts';
 import { Network } from '../../models/network.ts';
 import { ScoringHead } from '../../models/scoring-head.ts';
 import { tinyConfiguration, tinyParameters, writeTinySource } from '../../models/fixtures/tiny-model.ts';
@@ -106,6 +107,37 @@ describe('the folder', () => {
     expect(result.bodyBytes).toBe(weights / 4 + 14 * 4);
     expect(result.checks).toMatchObject([{ name: 'tensors', passed: true, figures: { tensors: 38 - 0 } }]);
   });
+
+  it.each(['learned', 'deviation'] as const)(
+    'has the scales and codes of the student where they are %s',
+    async (scale) => {
+      const configuration = tinyConfiguration({
+        architecture: 'qwen2',
+        quantisation: { weights: { scale, group: 'tensor' } },
+      });
+      const source = join(root, `${scale}-source`);
+      await writeTinySource(source, configuration);
+      const parameters = tinyParameters(configuration);
+      const folder = join(root, scale);
+      const model = { configuration, tensors: tensorsInMemory(parameters), source, card: '# card\n' };
+      await writeHuggingFaceFolder(folder, model, 'F32');
+      const network = await Network.create(configuration, parameters, { threads: 1, mode: 'training' });
+      const file = await openSafetensors(join(folder, 'model.safetensors'));
+      for (const { name, ternary } of parameters.specifications) {
+        if (!ternary) continue;
+        const { values, delta } = network.ternary(name);
+        expect((await file.readFloat32(`${name}_scale`))[0], name).toBe(delta);
+        expect(unpackRows(await file.readBytes(name)).every((value, at) => value === values[at])).toBe(true);
+      }
+      // A bias is divided by the scale of its matrix.
+      const matrix = 'model.layers.1.self_attn.k_proj.weight';
+      const bias = matrix.replace('weight', 'bias');
+      const { delta } = network.ternary(matrix);
+      expect(await file.readFloat32(bias)).toEqual(parameters.view(bias).map((value) => value / delta));
+      await file.close();
+      await network.release();
+    },
+  );
 
   it('packs four row quarters into a byte', () => {
     const values = Float32Array.of(1, -1, 0, 0, -1, 1, 1, 1);

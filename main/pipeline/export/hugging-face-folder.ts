@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { tell } from '../../contract/messages/told.ts';
 import { companionFiles } from '../../contract/companion-files.ts';
 import { TritsmithError } from '../../contract/errors.ts';
-import type { Quantisation } from '../../contract/quantisation.ts';
 import type { ExportCheck } from '../../contract/results.ts';
 import { writeFileAtomically } from '../../basics/atomic-file.ts';
 import type { JsonObject } from '../../basics/bounded-json.ts';
@@ -14,11 +13,10 @@ import { architectureOf } from '../../models/architectures/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { type Companions, copyCompanion } from '../../models/companion-files.ts';
 import { modelCompanions } from '../../models/open-model.ts';
-import { quantiseMatrix } from '../../models/ternary-weights.ts';
 import { unpackRows } from '../../models/ternary-codes.ts';
 import { type HuggingFacePlan, packRows, planHuggingFace } from './hugging-face-layout.ts';
 import { obsoleteTokenizerFiles } from './pruned-tokenizer.ts';
-import type { TensorSource } from './tensor-source.ts';
+import { readTernary, type TensorSource } from './tensor-source.ts';
 
 export interface HuggingFaceModel {
   readonly configuration: ModelConfiguration;
@@ -38,36 +36,35 @@ export interface HuggingFaceExport {
   readonly checks: readonly ExportCheck[];
 }
 
+/** A packed matrix by the name of its parameter. */
 async function ternary(
   source: TensorSource,
+  { tensors, quantisation }: HuggingFacePlan,
   name: string,
-  quantisation: Quantisation,
 ): Promise<{ values: Float32Array; delta: number }> {
-  const latent = await source.read(name);
-  // The format has one scale for each matrix, whatever its shape (docs/formats.md, 4).
-  const { values, scales } = quantiseMatrix(latent, [1, latent.length], quantisation);
+  const { shape } = tensors.find((tensor) => tensor.kind === 'packed' && tensor.source === name)!;
+  const { values, scales } = await readTernary(source, name, shape, quantisation);
   return { values, delta: scales[0]! };
 }
 
 async function denseValues(
   source: TensorSource,
+  plan: HuggingFacePlan,
   tensor: HuggingFacePlan['tensors'][number],
-  quantisation: Quantisation,
 ): Promise<Float32Array> {
   const { shape, times = 1, dividedByScaleOf, plus = 0 } = tensor;
   const values = tensor.source === null ? new Float32Array(shape[0]!).fill(1) : await source.read(tensor.source);
-  const divisor = dividedByScaleOf === undefined ? 1 : (await ternary(source, dividedByScaleOf, quantisation)).delta;
+  const divisor = dividedByScaleOf === undefined ? 1 : (await ternary(source, plan, dividedByScaleOf)).delta;
   return times === 1 && divisor === 1 && plus === 0 ? values : values.map((value) => (value * times) / divisor + plus);
 }
 
 function tensorsToWrite(plan: HuggingFacePlan, source: TensorSource, embedding: 'F16' | 'F32'): TensorToWrite[] {
-  const { quantisation } = plan;
   return plan.tensors.flatMap((tensor): TensorToWrite[] => {
     const { name, shape, kind } = tensor;
-    if (kind === 'norm') return [{ name, shape, dtype: 'F32', data: () => denseValues(source, tensor, quantisation) }];
+    if (kind === 'norm') return [{ name, shape, dtype: 'F32', data: () => denseValues(source, plan, tensor) }];
     if (kind === 'embedding') {
       const data = async (): Promise<ArrayBufferView> => {
-        const values = await denseValues(source, tensor, quantisation);
+        const values = await denseValues(source, plan, tensor);
         return embedding === 'F16' ? encodeF16(values) : values;
       };
       return [{ name, shape, dtype: embedding, data }];
@@ -78,13 +75,13 @@ function tensorsToWrite(plan: HuggingFacePlan, source: TensorSource, embedding: 
         name,
         shape: [rows / 4, columns],
         dtype: 'U8',
-        data: async () => packRows((await ternary(source, tensor.source!, quantisation)).values, rows, columns),
+        data: async () => packRows((await ternary(source, plan, tensor.source!)).values, rows, columns),
       },
       {
         name: `${name}_scale`,
         shape: [1],
         dtype: 'F32',
-        data: async () => Float32Array.of((await ternary(source, tensor.source!, quantisation)).delta),
+        data: async () => Float32Array.of((await ternary(source, plan, tensor.source!)).delta),
       },
     ];
   });
@@ -129,7 +126,7 @@ async function readBack(
       await onTensor(index);
       const { name, kind } = tensor;
       if (kind === 'packed') {
-        const { values, delta } = await ternary(source, tensor.source!, plan.quantisation);
+        const { values, delta } = await ternary(source, plan, tensor.source!);
         const found = unpackRows(await file.readBytes(name));
         if (found.length !== values.length || found.some((value, at) => value !== values[at]))
           throw different(path, name);
@@ -139,7 +136,7 @@ async function readBack(
         for (const value of values) if (value === 0) zeros += 1;
         continue;
       }
-      const values = await denseValues(source, tensor, plan.quantisation);
+      const values = await denseValues(source, plan, tensor);
       const expected = kind === 'embedding' && embedding === 'F16' ? decodeF16(encodeF16(values)) : values;
       const found = await file.readFloat32(name);
       if (found.length !== expected.length || found.some((value, at) => value !== expected[at]))

@@ -122,7 +122,8 @@ export function planHuggingFace(configuration: ModelConfiguration): HuggingFaceP
   const names = new Map(specifications.map(({ name, local, layer }) => [`${layer} ${local}`, name]));
   const nameOf = (layer: number, local: string): string => names.get(`${layer} ${local}`)!;
   const tensors = specifications.flatMap((specification): HuggingFaceTensor[] => {
-    const { name, shape, local, layer, storedOffset } = specification;
+    const { name, shape, local, layer, storedOffset, scaleOf } = specification;
+    if (scaleOf !== null) return [];
     const plus = storedOffset === 0 ? {} : { plus: -storedOffset };
     if (layer === null)
       return [{ name, shape, kind: local === 'finalNorm' ? 'norm' : 'embedding', source: name, ...plus }];

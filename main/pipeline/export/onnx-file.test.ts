@@ -41,6 +41,9 @@ describe('an ONNX file in ONNX Runtime', () => {
     ['two of four weights', { quantisation: { weights: { scale: 'absmean', group: 'tensor', sparsity: '2:4' } } }],
     ['a scale for each row', { quantisation: { weights: { scale: 'absmean', group: 'row' } } }],
     ['a scale for each 128 columns', { quantisation: { weights: { scale: 'absmedian', group: 128 } } }],
+    ['learned scales', { quantisation: { weights: { scale: 'learned', group: 'tensor' } } }],
+    ['a learned scale for each row', { quantisation: { weights: { scale: 'learned', group: 'row' } } }],
+    ['a learned scale for each 64 columns', { quantisation: { weights: { scale: 'learned', group: 64 } } }],
     [
       'turned inputs of 4 bits (BitNet v2)',
       { ffnSize: 736, quantisation: { ...plainQuantisation, activations: { hadamard: true, bits: 4 } } },
@@ -75,6 +78,7 @@ describe('the graph of an ONNX file', () => {
     ['Qwen2 with bias', { architecture: 'qwen2' }],
     ['Qwen3, SubLN before all seven', { architecture: 'qwen3', subln: 'all' }],
     ['a scale for each 64 columns', { quantisation: { weights: { scale: 'absmean', group: 64 } } }],
+    ['learned scales', { quantisation: { weights: { scale: 'learned', group: 'tensor' } } }],
     ['a full-precision model', { ternary: false, subln: 'none' }],
     ...Object.entries(tinyFamilies),
   ])('%s: every node leads to the logits, every constant is read', (_title, changes) => {

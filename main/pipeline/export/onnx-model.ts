@@ -18,10 +18,9 @@ import {
   scaleShape,
 } from '../../models/configuration.ts';
 import { decoderLayer, deltaName } from '../../models/decoder-layer.ts';
-import { quantiseMatrix } from '../../models/ternary-weights.ts';
 import { embeddingName, finalNormName, headName, parameterSpecifications } from '../../models/parameters.ts';
 import { rotaryTables } from '../../models/rotary-tables.ts';
-import type { TensorSource } from './tensor-source.ts';
+import { readTernary, type TensorSource } from './tensor-source.ts';
 
 /** A constant whose values are made when they are written. */
 export interface OnnxModelConstant extends OnnxConstantHeader {
@@ -220,9 +219,9 @@ function addLayer(
   /** Names of the ternary parameters by what they are called in the layer. */
   const ternary = new Map<string, string>();
   for (const specification of parameterSpecifications(configuration).filter((entry) => entry.layer === layer)) {
-    const { local, name, shape } = specification;
+    const { local, name, shape, scaleOf } = specification;
     if (specification.ternary) ternary.set(local, name);
-    else builder.add([constant(`${prefix}${local}`, 'float32', shape, () => source.read(name))]);
+    else if (scaleOf === null) builder.add([constant(`${prefix}${local}`, 'float32', shape, () => source.read(name))]);
   }
   const { group } = configuration.quantisation.weights;
   /** Values of the layer that are a ternary matrix with its scales: what makes them of it is left out, as the product takes the matrix itself. */
@@ -248,7 +247,7 @@ function addLayer(
     // The scales are known once the matrix was rounded; their constant comes after that of the matrix.
     let scales: Float32Array = new Float32Array();
     const values = async (): Promise<Float32Array> => {
-      const found = quantiseMatrix(await source.read(ternary.get(local)!), shape, configuration.quantisation);
+      const found = await readTernary(source, ternary.get(local)!, shape, configuration.quantisation);
       ({ scales } = found);
       return found.values;
     };

@@ -35,7 +35,7 @@ export interface RuntimeAgreement {
 const usualContinuation = 8;
 
 /**
- * The model that the file holds: dense values as they are in the file; of ternary layers the latent weights, which the engine quantises
+ * The model that the file holds: dense values as they are in the file; of ternary layers the latent weights and learned scales, which the engine quantises
  * as it does in training (the read-back has shown that the file holds the same).
  */
 export async function parametersOfFile(
@@ -44,9 +44,12 @@ export async function parametersOfFile(
   configuration: ModelConfiguration,
   source: TensorSource,
 ): Promise<ParameterBuffer> {
-  return fillFromFile(path, plan, configuration, (file, tensor) =>
+  const parameters = await fillFromFile(path, plan, configuration, (file, tensor) =>
     tensor.kind === 'linear' && configuration.ternary ? source.read(tensor.source) : valuesInFile(file, tensor),
   );
+  for (const { name, scaleOf } of parameters.specifications)
+    if (scaleOf !== null) parameters.view(name).set(await source.read(name));
+  return parameters;
 }
 
 /**

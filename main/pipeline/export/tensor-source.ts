@@ -1,7 +1,9 @@
 /** The tensors of a model one at a time, so that exporting needs memory for one tensor and not for the model. */
+import type { Quantisation } from '../../contract/quantisation.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { openModel } from '../../models/open-model.ts';
-import { parameterSpecifications } from '../../models/parameters.ts';
+import { learnedScaleName, parameterSpecifications } from '../../models/parameters.ts';
+import { quantiseMatrix } from '../../models/ternary-weights.ts';
 
 export interface TensorSource {
   /** Row-major values of a parameter (models/parameters.ts names it); not to be written to. @throws TritsmithError */
@@ -22,4 +24,19 @@ export async function openTensorSource(path: string, configuration: ModelConfigu
     },
     close: () => model.close(),
   };
+}
+
+/**
+ * A ternary matrix of a model as the student computes with it (`quantiseMatrix`), its scales too where they are learned.
+ * @param name of the matrix; `shape` as it is rounded, `[O, K]`
+ */
+export async function readTernary(
+  source: TensorSource,
+  name: string,
+  shape: readonly number[],
+  quantisation: Quantisation,
+): Promise<{ values: Float32Array; scales: Float32Array }> {
+  const latent = await source.read(name);
+  const learned = quantisation.weights.scale === 'learned' ? await source.read(learnedScaleName(name)) : null;
+  return quantiseMatrix(latent, shape, quantisation, learned);
 }

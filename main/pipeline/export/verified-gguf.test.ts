@@ -153,6 +153,26 @@ describe('an exported student in the native runtime', () => {
       { linear: 'T3_4', embedding: f16 },
     ],
     ['absmedian', 'bitnet', quantised({ scale: 'absmedian' }), { linear: 'I2_S', embedding: f16 }],
+    ['learned scales', 'bitnet', quantised({ scale: 'learned' }), { linear: 'I2_S', embedding: f16 }],
+    ['learned scales', 'bitnet', quantised({ scale: 'learned' }), { linear: 'TQ2_0', embedding: f16 }],
+    [
+      'learned scales, padded rows',
+      'bitnet',
+      { ...quantised({ scale: 'learned' }), hiddenSize: 192, heads: 3, kvHeads: 1, ffnSize: 320 },
+      { linear: 'I2_S', embedding: f16 },
+    ],
+    [
+      'a learned scale for each row, permuted Q and K',
+      'llama',
+      { ...quantised({ scale: 'learned', group: 'row' }), subln: 'none' },
+      { linear: 'Q2_0', embedding: f16 },
+    ],
+    [
+      'a learned scale for each 64 columns',
+      'bitnet',
+      quantised({ scale: 'learned', group: 64 }),
+      { linear: 'Q2_0', embedding: f16 },
+    ],
     ['turned inputs', 'tritsmith-llama', activations(true, 8), { linear: 'I2_S', embedding: f16 }],
     [
       'turned inputs of 4 bits, rows of any width, a scale for each row',

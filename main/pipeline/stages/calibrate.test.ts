@@ -8,6 +8,8 @@ import type { JobResults } from '../../contract/job-results.ts';
 import type { JobEvent, JobKind } from '../../contract/jobs.ts';
 import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
 import { calibratedLayersFolder, hiddenStatesFolder, modelFolder, type ModelFolder } from '../../experiment/folder.ts';
+import { loadParameters } from '../../models/open-model.ts';
+import { quantiseMatrix } from '../../models/ternary-weights.ts';
 import { makeTinyBase, makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
 import { forecastRecipe } from '../inspect/estimate.ts';
 import { makeRecipe } from '../inspect/presets.ts';
@@ -123,6 +125,29 @@ describe.each(['gptq', 'awq'] as const)('%s as a start', (method) => {
       expect(existsSync(modelFolder(folder, 'reconstructed'))).toBe(true);
     },
   );
+
+  it.each(['tensor', 'row'] as const)('gives learned scales their start, one for each %s', async (group) => {
+    const [folder, learned] = [begun(`${method}, ${group}, absmean`), begun(`${method}, ${group}, learned`)];
+    const recipe = calibrated({ method, rows: 16 }, { quantisation: { weights: { group } } });
+    await run('calibrate', recipe, folder);
+    const absmean = result;
+    const quantisation = { weights: { scale: 'learned', group } } as const;
+    await run('calibrate', { ...recipe, quantisation }, learned);
+    expect(result).toEqual(absmean);
+    const student = await studentConfiguration({ ...recipe, quantisation });
+    const parameters = await loadParameters(modelFolder(learned, 'calibrated'), student);
+    const before = await loadParameters(modelFolder(folder, 'calibrated'), await studentConfiguration(recipe));
+    for (const { name, shape, scaleOf } of parameters.specifications) {
+      if (scaleOf === null) {
+        expect(parameters.view(name), name).toEqual(before.view(name));
+        continue;
+      }
+      const matrix = parameters.specifications.find((each) => each.name === scaleOf)!;
+      const chosen = quantiseMatrix(before.view(scaleOf), matrix.shape, { weights: { scale: 'absmean', group } });
+      expect(parameters.view(name), name).toEqual(chosen.scales);
+      expect(shape).toEqual([chosen.scales.length]);
+    }
+  });
 
   it('is refused, by name, where the student would make other codes of it', async () => {
     for (const weights of [{ scale: 'absmedian' }, { sparsity: '2:4' }] as const)

@@ -13,6 +13,7 @@ import { openSafetensors } from '../../formats/safetensors/index.ts';
 import type { ModelConfiguration } from '../../models/configuration.ts';
 import { Network } from '../../models/network.ts';
 import { ParameterBuffer } from '../../models/parameters.ts';
+import { startLearnedScales } from '../../models/ternary-weights.ts';
 import { groupsOfRows } from '../../training/batches.ts';
 import { HiddenFile } from '../../training/hidden-file.ts';
 import {
@@ -181,6 +182,8 @@ class Calibration {
         this.#resumed += 1;
       } else {
         await new LayerCalibration(dense, student, ternary, this.#settings, () => this.#batches(inputs)).run();
+        // Absmean gives the chosen scales back, and learned ones start there.
+        startLearnedScales(student);
         await writeWindow(path, student);
       }
       return { before, error: await this.#error(ternary, student, inputs, targets, outputs) };

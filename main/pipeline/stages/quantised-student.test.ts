@@ -10,7 +10,7 @@ import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
 import { modelFolder, type ModelFolder } from '../../experiment/folder.ts';
 import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import { makeTinyBase, makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
-import { earlierStudent, studentConfiguration } from '../models-of-recipe.ts';
+import { baselineConfiguration, earlierStudent, studentConfiguration } from '../models-of-recipe.ts';
 import { assertExportable } from '../export/export-targets.ts';
 import { runJob } from '../run-job.ts';
 
@@ -67,6 +67,8 @@ describe('a student that is quantised otherwise', () => {
     ['a scale for each 64 columns', { weights: { group: 64 } }],
     ['six of eight', { weights: { sparsity: '6:8' } }],
     ['exactly three of four', { weights: { sparsity: 'exactly-3:4' } }],
+    ['learned scales', { weights: { scale: 'learned' } }],
+    ['a learned scale for each row', { weights: { scale: 'learned', group: 'row' } }],
     ['what the released code calls AWQ', { weights: { scale: 'row-levels' } }],
     ['what the released code calls GPTQ', { weights: { scale: 'deviation' } }],
     ['turned inputs', { activations: { hadamard: true } }],
@@ -110,6 +112,24 @@ describe('a student that is quantised otherwise', () => {
     expect(found).not.toEqual(plainQuantisation);
     // It was written, read back, and gives the graph engine's logits in the runtime: an export that fails ends the job.
     await run('export', recipe, whole);
+  });
+
+  it('learns the scales of the baseline too, from the mean on', async () => {
+    const recipe: Recipe = { ...plain, baseline: true, quantisation: { weights: { scale: 'learned' } } };
+    const folder = join(root, 'baseline');
+    await run('baseline', recipe, folder);
+    const student = await baselineConfiguration(recipe);
+    const [before, after] = await Promise.all(
+      [recipe.teacher, modelFolder(folder, 'baseline')].map((path) => loadParameters(path, student)),
+    );
+    const scales = after!.specifications.filter(({ scaleOf }) => scaleOf !== null);
+    expect(scales).toHaveLength(7 * student.layers);
+    for (const { name, scaleOf } of scales) {
+      const weights = before!.view(scaleOf!);
+      const mean = weights.reduce((sum, weight) => sum + Math.abs(weight), 0) / weights.length;
+      expect(before!.view(name)[0]! / mean).toBeCloseTo(1, 5);
+      expect(after!.view(name)[0]! / mean, name).not.toBeCloseTo(1, 5);
+    }
   });
 
   it('computes in Stage 1 what the full-precision model computes, turned', async () => {
@@ -181,6 +201,10 @@ describe('a student that is quantised otherwise', () => {
     await expect(of({ scale: 'absmedian', sparsity: 'exactly-3:4' })).rejects.toMatchObject({
       id: 'quantisation.exact-scale',
       params: { scale: 'absmedian' },
+    });
+    await expect(of({ scale: 'learned', sparsity: '6:8' })).rejects.toMatchObject({
+      id: 'quantisation.learned-sparsity',
+      params: { sparsity: '6:8' },
     });
     // The reconstruction of this recipe softens.
     await expect(of({ sparsity: 'exactly-3:4' })).rejects.toMatchObject({ id: 'recipe.exact-soften' });

@@ -61,6 +61,11 @@ export const pipeline = {
     reason: 'Its weights are signs, and their size is the mean of what is kept.',
     remedy: `Leave the size at absmean (${names.setting('quantisation.weights.scale')}), or choose another rule (${names.setting('quantisation.weights.sparsity')}).`,
   }),
+  'quantisation.learned-sparsity': ({ sparsity }: { sparsity: string }, names: Names): Sentences => ({
+    message: `A learned size does not go with the sparsity ${sparsity}.`,
+    reason: 'What a weight says of the size is known for weights that are rounded, not for those that are 0 by rule.',
+    remedy: `Choose absmean or absmedian (${names.setting('quantisation.weights.scale')}), or no sparsity (${names.setting('quantisation.weights.sparsity')}).`,
+  }),
   'recipe.exact-soften': (_: undefined, names: Names): Sentences => ({
     message: "Weights of which exactly three of four are not 0 can't harden softly.",
     reason: 'Soft weights are near 0 where the latent ones are, and here such a weight may be one that is kept.',
@@ -78,7 +83,8 @@ export const pipeline = {
     message: `A student can't start from ${method.toUpperCase()}'s codes with this quantisation.`,
     reason:
       'Its latent weights carry the codes and their size, which absmean gives back exactly; the median, or weights that must be 0 by rule, would make other codes of them.',
-    remedy: 'Leave the calibration out, or take absmean without a sparsity; scales for rows or columns are fine.',
+    remedy:
+      'Leave the calibration out, or take absmean or a learned size without a sparsity; scales for rows or columns are fine.',
   }),
   'recipe.calibrate-hadamard': ({ method }: { method: string }, names: Names): Sentences => ({
     message: `A student whose inputs are turned can't start from ${method.toUpperCase()}'s codes.`,

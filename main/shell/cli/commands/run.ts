@@ -212,7 +212,7 @@ async function runAgain(shell: Shell, path: string | undefined, options: RunOpti
 }
 
 const quantisationWords =
-  'absmean, absmedian, deviation or row-levels; tensor, row or a number of columns (a multiple of 64) that share a scale; 6:8, 3:4, 2:4 or exactly-3:4; hadamard and 4-bit, of inputs (BitNet v2); such as absmedian,row';
+  'absmean, absmedian, learned, deviation or row-levels; tensor, row or a number of columns (a multiple of 64) that share a scale; 6:8, 3:4, 2:4 or exactly-3:4; hadamard and 4-bit, of inputs (BitNet v2); such as absmedian,row';
 
 /** `hadamard,4-bit` as settings; the share of the steps with 8 bits is a matter of recipes and of the wizard. */
 function quantisationFromWords(text: string): QuantisationSettings {
