@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- quantisers --teacher <folder or GGUF file> [--task sst2|qnli|mnli] [--rows N] [--seed 1] [--preset quick] [--change field=value ...] [--reconstruct]
- * [--only a,b] [--budget minutes] [--text-tokens N] [--workspace <folder>] [--threads N] [--no-page] [--json]`: the same fine-tuned teacher and the same rows for every
+ * `npm run bench -- quantisers --teacher <folder or GGUF file> [--task sst2|qnli|mnli] [--rows N] [--dev <file>] [--seed 1] [--preset quick] [--change field=value ...] [--reconstruct]
+ * [--only a,b] [--budget minutes] [--workspace <folder>] [--threads N] [--no-page] [--json]`: the same fine-tuned teacher and the same rows for every
  * way to make a student ternary, each with as much time as plain BitNet b1.58 has: where a step is slower it takes fewer of them, and the time of GPTQ's
  * and AWQ's calibration is taken off. Finished runs are kept as experiments and not repeated: a run that was ended, or that had a budget, goes on where it
  * stopped.
@@ -20,7 +20,6 @@ import { modelConfiguration } from '../main/models/open-model.ts';
 import { exportCapabilities, isTeacherType } from '../main/pipeline/export/capabilities.ts';
 import { makeRecipe } from '../main/pipeline/inspect/presets.ts';
 import { stageSteps, studentConfiguration } from '../main/pipeline/models-of-recipe.ts';
-import { sharedData } from '../main/testing/shared-data.ts';
 import { parseRecipe } from '../main/workbench/experiments/recipe-inputs.ts';
 import { openWorkspace } from '../main/workbench/workspace/workspace.ts';
 import { cacheFolder } from './cache.ts';
@@ -36,13 +35,13 @@ const options = {
   teacher: { type: 'string' },
   task: { type: 'string', default: 'sst2' },
   rows: { type: 'string', default: '2000' },
+  dev: { type: 'string' },
   seed: { type: 'string', default: '1' },
   preset: { type: 'string', default: 'quick' },
   change: { type: 'string', multiple: true },
   reconstruct: { type: 'boolean', default: false },
   only: { type: 'string' },
   budget: { type: 'string' },
-  'text-tokens': { type: 'string', default: '8192' },
   workspace: { type: 'string' },
   threads: { type: 'string', default: '0' },
   'no-page': { type: 'boolean', default: false },
@@ -53,8 +52,11 @@ const options = {
 const studentTypes: readonly ExportType[] = ['t3_4', 'i2_s', 'q2_0', 'tq2_0'];
 /** What a student's time is spent on. */
 const trainingStages = ['refine', 'calibrate', 'reconstruct', 'pretrain', 'distil'];
-const timedSteps = 24;
-const untimedSteps = 4;
+const timedSteps = { least: 6, most: 24 };
+const untimedSteps = 2;
+/** Of one timing of a variant's steps. */
+const timedSeconds = 15;
+const timingRounds = 2;
 
 /** Runs jobs one after the other in a folder that is thrown away. @returns when each told of a step, and how long the last one took, seconds */
 async function tried(
@@ -80,10 +82,10 @@ async function tried(
 }
 
 /** Seconds of a step of BitNet-SFT with this quantisation: what a quantiser changes of a step, it changes there too. */
-async function secondsPerStep(workspaceFolder: string, recipe: Recipe): Promise<number> {
+async function secondsPerStep(workspaceFolder: string, recipe: Recipe, steps: number): Promise<number> {
   const short: Recipe = {
     ...recipe,
-    distil: { ...recipe.distil, steps: timedSteps },
+    distil: { ...recipe.distil, steps: untimedSteps + steps },
     keepBest: undefined,
     evaluation: { rowsDuringTraining: 0, everySteps: 0 },
   };
@@ -91,10 +93,14 @@ async function secondsPerStep(workspaceFolder: string, recipe: Recipe): Promise<
   return median(times.slice(untimedSteps + 1).map((time, at) => time - times[untimedSteps + at]!));
 }
 
-/** Seconds per step of every variant, measured in turns so that other work on the machine hits all alike; kept in the workspace. */
+/**
+ * Seconds per step of every variant, measured in turns so that other work on the machine hits all alike; kept in the workspace.
+ * @param usualSeconds about how long a step takes
+ */
 async function paces(
   workspaceFolder: string,
   recipes: ReadonlyMap<string, Recipe>,
+  usualSeconds: number,
   say: (text: string) => void,
 ): Promise<Map<string, number>> {
   const path = join(workspaceFolder, 'bench-paces.json');
@@ -106,9 +112,10 @@ async function paces(
   }
   const wanted = [...recipes].filter(([, { name }]) => stored[name] === undefined);
   const found = new Map(wanted.map(([name]) => [name, [] as number[]]));
-  for (let round = 0; round < 3 && wanted.length > 0; round += 1)
+  const steps = Math.max(timedSteps.least, Math.min(timedSteps.most, Math.round(timedSeconds / usualSeconds)));
+  for (let round = 0; round < timingRounds && wanted.length > 0; round += 1)
     for (const [name, recipe] of wanted) {
-      const seconds = await secondsPerStep(workspaceFolder, recipe);
+      const seconds = await secondsPerStep(workspaceFolder, recipe, steps);
       say(`${name}: ${seconds.toFixed(3)} s a step`);
       found.get(name)!.push(seconds);
     }
@@ -203,18 +210,17 @@ export async function run(args: string[]): Promise<void> {
     mode: 'write',
     purpose: 'bench quantisers',
   });
-  const measured = {
-    text: sharedData('corpus', 'wikitext2', 'valid.txt'),
-    textTokens: Number(values['text-tokens']),
-    say,
-  };
+  const measured = { llamaCppOnce: true, say };
   try {
     const inputs: PresetInputs = {
       preset: values.preset as PresetName,
       name: `${values.task}, ${title}, ${values.rows} rows, ${settings}, seed ${values.seed}`,
       teacher,
       seed: Number(values.seed),
-      task: taskInputs(values.task as TaskName),
+      task: {
+        ...taskInputs(values.task as TaskName),
+        ...(values.dev === undefined ? {} : { dev: resolve(values.dev) }),
+      },
       exports: ['i2_s'],
       reconstruct: values.reconstruct,
       changes: { 'task.limit': Number(values.rows), threads: Number(values.threads), ...changesOf(changes) },
@@ -227,9 +233,9 @@ export async function run(args: string[]): Promise<void> {
     const chosen = variants.filter(({ name }) => only === undefined || name === 'plain' || only.includes(name));
     const recipes = new Map<string, Recipe>();
     for (const variant of chosen) recipes.set(variant.name, await variantRecipe(recipe, tuned, variant));
-    const pace = await paces(folder, recipes, say);
-    const { trainRows } = await taskRows(recipe, undefined);
+    const { trainRows, dev } = await taskRows(recipe, undefined);
     const usual = stageSteps(recipe.distil, Math.ceil(trainRows / recipe.distil.optimiser.batchSize));
+    const pace = await paces(folder, recipes, secondsOf(main, 'distil') / usual, say);
     const lines: Line[] = [];
     const left: string[] = [];
     let plain: RealRun | null = null;
@@ -250,13 +256,14 @@ export async function run(args: string[]): Promise<void> {
       lines.push({ variant, steps, run });
     }
     const cells = cellsOf(lines, main);
-    const section = `quantisers --teacher ${basename(teacher)} --task ${values.task} --rows ${values.rows} (${settings})`;
+    const evaluated = values.dev === undefined ? '' : ` --dev ${basename(values.dev)}`;
+    const section = `quantisers --teacher ${basename(teacher)} --task ${values.task} --rows ${values.rows}${evaluated} (${settings})`;
     if (!values['no-page'])
       writeSection(
         section,
         [
           `## Ways to make a student ternary: ${title} on ${values.task}`,
-          `${circumstances()}. ${values.rows} training rows, ${settings}, seed ${values.seed}. All students learn from one fine-tuned teacher and have as long as the first one (*minutes*: their stages without evaluation and export). Body: the ternary matrices. Prefill and decode: tokens per second of our runtime on one thread, of the first file that can be written of ${studentTypes.join(', ')}. *Runs in*: llama.cpp was started with the file; bitnet.cpp reads I2_S of this kind, and was not started.`,
+          `${circumstances()}. ${trainRows} training rows, ${settings}, seed ${values.seed}; ${dev.length} rows evaluated. All students learn from one fine-tuned teacher and have as long as the first one (*minutes*: their stages without evaluation and export). Body: the ternary matrices. Prefill and decode: tokens per second of our runtime on one thread, of the first file that can be written of ${studentTypes.join(', ')}. *Runs in*: llama.cpp was started with the file; bitnet.cpp reads I2_S of this kind, and was not started.`,
           markdownTable(cells),
           'What each one is: [method.md](method.md), 2 and 3.2.',
         ].join('\n\n'),

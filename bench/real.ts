@@ -65,7 +65,7 @@ export async function run(args: string[]): Promise<void> {
         return null;
       }
       say(recipe.name);
-      return realRun(workspace, { recipe, text, textTokens: Number(values['text-tokens']), say });
+      return realRun(workspace, { recipe, perplexityOf: { text, tokens: Number(values['text-tokens']) }, say });
     };
     for (const name of values.model.split(',')) {
       const model = realModels[name];

@@ -48,12 +48,12 @@ async function kept<T>(folder: string, name: string, measure: () => Promise<T>):
   return value;
 }
 
-const rounds = 5;
+const timedRounds = 5;
 const prompt = 128;
 const decoded = 64;
 
-/** @param vocabulary tokens that the model knows */
-async function inLlamaCpp(path: string, vocabulary: number): Promise<InLlamaCpp> {
+/** @param vocabulary tokens that the model knows @param rounds how many are timed */
+async function inLlamaCpp(path: string, vocabulary: number, rounds: number): Promise<InLlamaCpp> {
   const component = findLlamaCpp();
   if (component === null) return { refused: 'llama.cpp is not installed' };
   try {
@@ -65,8 +65,9 @@ async function inLlamaCpp(path: string, vocabulary: number): Promise<InLlamaCpp>
           Int32Array.from(promptIds(prompt), (id) => id % vocabulary),
           decoded,
         );
-        // The first round warms caches up.
-        if (round > 0) found.push({ prefill: prompt / prefillSeconds, decode: decoded / decodeSeconds });
+        // The first of several rounds warms caches up.
+        if (round > 0 || rounds === 0)
+          found.push({ prefill: prompt / prefillSeconds, decode: decoded / decodeSeconds });
       }
     } finally {
       await model.close();
@@ -79,14 +80,18 @@ async function inLlamaCpp(path: string, vocabulary: number): Promise<InLlamaCpp>
 
 export interface RunOptions {
   readonly recipe: Recipe;
-  /** Text whose perplexity is measured, and how many of its tokens. */
-  readonly text: string;
-  readonly textTokens: number;
+  /** Text whose perplexity is measured, and how many of its tokens; without it none is. */
+  readonly perplexityOf?: { readonly text: string; readonly tokens: number };
+  /** llama.cpp answers once from each file instead of several timed rounds. */
+  readonly llamaCppOnce?: boolean;
   say(text: string): void;
 }
 
 /** The experiment of this recipe, run to its end now unless it is there, and everything that is said of its models. */
-export async function realRun(workspace: Workspace, { recipe, text, textTokens, say }: RunOptions): Promise<RealRun> {
+export async function realRun(
+  workspace: Workspace,
+  { recipe, perplexityOf, llamaCppOnce = false, say }: RunOptions,
+): Promise<RealRun> {
   const found = storedExperiment(workspace, recipe);
   const memory = new PeakMemory(forkPort());
   const record =
@@ -102,17 +107,20 @@ export async function realRun(workspace: Workspace, { recipe, text, textTokens, 
   const folder = workspace.experimentFolder(record.id);
   const peaks = await kept(folder, 'peaks', () => Promise.resolve(memory.peaks));
 
-  const tokenizer = await recipeTokenizer(recipe);
-  const windows = textWindows(text, tokenizer, textTokens);
-  const perplexities = await kept(folder, `perplexity-${textTokens}`, async () => {
-    const result: Partial<Record<ComparedModel | 'base', number>> = {};
-    const models = [{ name: 'base' as const, path: recipe.teacher }, ...trainedModelFolders(folder, recipe)];
-    for (const { name, path } of models) {
-      say(`${recipe.name}: perplexity of ${name}`);
-      result[name] = await perplexity(path, windows, recipe.threads);
-    }
-    return result;
-  });
+  let perplexities: RealRun['perplexity'] = {};
+  if (perplexityOf) {
+    const { text, tokens } = perplexityOf;
+    const windows = textWindows(text, await recipeTokenizer(recipe), tokens);
+    perplexities = await kept(folder, `perplexity-${tokens}`, async () => {
+      const result: Partial<Record<ComparedModel | 'base', number>> = {};
+      const models = [{ name: 'base' as const, path: recipe.teacher }, ...trainedModelFolders(folder, recipe)];
+      for (const { name, path } of models) {
+        say(`${recipe.name}: perplexity of ${name}`);
+        result[name] = await perplexity(path, windows, recipe.threads);
+      }
+      return result;
+    });
+  }
 
   const comparison = readStoredComparison(folder);
   const files = comparison?.exports ?? [];
@@ -121,8 +129,8 @@ export async function realRun(workspace: Workspace, { recipe, text, textTokens, 
   for (const { path, type } of files) {
     if (!path.endsWith('.gguf')) continue;
     say(`${recipe.name}: ${type} in llama.cpp`);
-    llamaCpp[path] = await kept(folder, `llama-cpp-${path.replace(/\W+/g, '-')}`, () =>
-      inLlamaCpp(join(folder, path), vocabSize),
+    llamaCpp[path] = await kept(folder, `llama-cpp-${llamaCppOnce ? 'once-' : ''}${path.replace(/\W+/g, '-')}`, () =>
+      inLlamaCpp(join(folder, path), vocabSize, llamaCppOnce ? 0 : timedRounds),
     );
   }
   return {
