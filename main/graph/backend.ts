@@ -114,3 +114,8 @@ export interface Backend {
 export function memoryOf({ backend }: Pick<EngineOptions, 'backend'>): BackendMemory {
   return backend?.memory ?? hostMemory;
 }
+
+/** Whether a card computes with these options: some programs are made otherwise for it. */
+export function onCard({ backend }: Pick<EngineOptions, 'backend'>): boolean {
+  return backend?.name === 'webgpu';
+}

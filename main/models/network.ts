@@ -13,6 +13,7 @@ import {
   type ElementBuffer,
   elementCount,
   memoryOf,
+  onCard,
   threadCount,
 } from '../graph/backend.ts';
 import { layerKind, type ModelConfiguration, type Projection, stateWidths } from './configuration.ts';
@@ -82,7 +83,7 @@ export class Network {
     this.#sessionsOf = new Map([[activationsOf(configuration.quantisation).bits, sessions]]);
     this.#memory = memoryOf(options);
     this.#pool = new BufferPool(this.#memory);
-    this.#positions = new Positions(configuration, this.#memory);
+    this.#positions = new Positions(configuration, this.#memory, onCard(options));
     this.#layers = Array.from({ length: configuration.layers }, () => new Map<string, ParameterSpecification>());
     for (const specification of parameters.specifications)
       if (specification.layer !== null) this.#layers[specification.layer]!.set(specification.local, specification);
@@ -165,7 +166,7 @@ export class Network {
   #layerFeeds(layer: number, tokens: BatchShape): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
     const { rope, window } = layerKind(this.configuration, layer);
     const { cos, sin, positions } = this.#positions.rotary(tokens.length, rope);
-    const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.#positions.mask(tokens.length, window) };
+    const feeds: Record<string, ElementBuffer> = { cos, sin, ...this.#positions.reach(tokens.length, window) };
     for (const [local, { name, ternary }] of this.#layers[layer]!)
       if (ternary) Object.assign(feeds, this.#ternaryWeights!.feeds(local as Projection, name));
       else feeds[local] = this.parameters.view(name);
