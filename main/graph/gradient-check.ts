@@ -7,7 +7,11 @@ import { splitPasses } from './passes.ts';
 import { createSession } from './session.ts';
 
 /** The passes of a case with its inputs. @param recompute nothing is kept from the forward pass */
-export async function prepareCase({ build, sizes = bindings }: OperationCase, recompute: boolean, options: EngineOptions) {
+export async function prepareCase(
+  { build, sizes = bindings }: OperationCase,
+  recompute: boolean,
+  options: EngineOptions,
+) {
   const graph = new Graph('case', { streamsAttention: onCard(options) });
   const { output, wanted, fixed = {} } = build(graph);
   const forwardNodes = graph.nodes.length;

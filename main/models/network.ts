@@ -201,6 +201,14 @@ export class Network {
     return { q: buffer('q'), k: buffer('k'), v: buffer('v') };
   }
 
+  /** `forward` whose results are left where the backend computes, for what computes on there; `BackendMemory.read` brings them. */
+  forwardThere(
+    tokens: TokenBatch | HiddenBatch,
+    capture?: number,
+  ): Promise<{ hidden: Float32Array; states: AttentionStates | null }> {
+    return this.#forward(tokens, capture);
+  }
+
   /**
    * Runs the trunk, from token ids or from the inputs of its first layer.
    * @param capture layer whose queries, keys and values are wanted
@@ -209,6 +217,18 @@ export class Network {
    * @returns `hidden` `[B, T, hidden]` before the final norm, and the captured states; valid until the next call
    */
   async forward(
+    tokens: TokenBatch | HiddenBatch,
+    capture?: number,
+    visit?: (layer: number, inputs: ReadonlyMap<Projection, Float32Array>) => void,
+    skip?: ReadonlySet<number>,
+  ): Promise<{ hidden: Float32Array; states: AttentionStates | null }> {
+    const passed = await this.#forward(tokens, capture, visit, skip);
+    const { hidden, states } = passed;
+    await this.#memory.read(hidden, ...(states ? [states.q, states.k, states.v] : []));
+    return passed;
+  }
+
+  async #forward(
     tokens: TokenBatch | HiddenBatch,
     capture?: number,
     visit?: (layer: number, inputs: ReadonlyMap<Projection, Float32Array>) => void,
@@ -248,9 +268,7 @@ export class Network {
       depth += 1;
       visit?.(layer, probes);
     }
-    const hidden = this.#hidden(depth, tokens);
-    await this.#memory.read(hidden, ...(states ? [states.q, states.k, states.v] : []));
-    return { hidden, states };
+    return { hidden: this.#hidden(depth, tokens), states };
   }
 
   /**

@@ -24,6 +24,8 @@ it('is a folder with the driver, what tells of it and the loader, beside the bro
   expect(foldersWithSwiftShader([root, folder])).toEqual([folder]);
   symlinkSync(join(folder, 'chrome'), join(root, 'chrome'));
   // An installed package comes first, so that every machine that has it computes the same.
-  expect(findSwiftShader(join(root, 'chrome'))).toBe(foldersWithSwiftShader(['/usr/lib/chromium', '/opt/google/chrome'])[0] ?? folder);
+  expect(findSwiftShader(join(root, 'chrome'))).toBe(
+    foldersWithSwiftShader(['/usr/lib/chromium', '/opt/google/chrome'])[0] ?? folder,
+  );
   expect(findSwiftShader(join(root, 'absent'))).not.toBe(folder);
 });

@@ -107,7 +107,14 @@ function scores(
       }
       workgroupBarrier();
     }
-    ${products.map(({ name }) => `var ${name} = array<f32, ${rows * kept}>(${counted(rows * kept).map((at) => `${name}${at % rows}_${Math.floor(at / rows)}`).join(', ')});`).join(' ')}`;
+    ${products
+      .map(
+        ({ name }) =>
+          `var ${name} = array<f32, ${rows * kept}>(${counted(rows * kept)
+            .map((at) => `${name}${at % rows}_${Math.floor(at / rows)}`)
+            .join(', ')});`,
+      )
+      .join(' ')}`;
 }
 
 /**
@@ -124,7 +131,11 @@ function toPairs({ across }: Shape, text: string): string {
 }
 
 /** Adds the vectors that stream by, times the values of the pairs, to `NAME{row}_{column}`. It begins and ends with a barrier. */
-function accumulate({ columns, across, each: count, threads }: Shape, name: string, { read, first, head }: Side): string {
+function accumulate(
+  { columns, across, each: count, threads }: Shape,
+  name: string,
+  { read, first, head }: Side,
+): string {
   let lines = side;
   while (lines > 1 && lines * columns > tileSize) lines /= 2;
   return `
@@ -303,7 +314,11 @@ var<workgroup> logSums: array<f32, ${side}>;
 var<workgroup> along: array<f32, ${side}>;`;
 
 /** Brings the two numbers of each row of a block to workgroup memory; a barrier must follow. */
-function loadStatistics(statistics: Source, { T, heads }: Shape, { first, head }: Pick<Side, 'first' | 'head'>): string {
+function loadStatistics(
+  statistics: Source,
+  { T, heads }: Shape,
+  { first, head }: Pick<Side, 'first' | 'head'>,
+): string {
   return `if (l < ${side}u) {
     let at = (b * ${T.text} + min(${first} + l, ${T.text} - 1u)) * ${2 * heads}u + ${head};
     logSums[l] = ${statistics.at('at')};

@@ -312,9 +312,7 @@ it('attention on a card makes no value of T x T numbers in either pass, and its 
         expect(reads.length + writes.length, label).toBeLessThanOrEqual(8);
       expect(kernels.map(({ label }) => label)).toEqual([
         'StreamedAttention',
-        ...(each === backward
-          ? ['StreamedAttentionRows', 'StreamedAttentionQueries', 'StreamedAttentionKeys']
-          : []),
+        ...(each === backward ? ['StreamedAttentionRows', 'StreamedAttentionQueries', 'StreamedAttentionKeys'] : []),
       ]);
     }
   }
