@@ -39,6 +39,7 @@ function shapeOf({ attributes }: OnnxNode, q: Source): Shape {
   const { scale } = attributes;
   const size = width / heads;
   const columns = Math.ceil(size / 4);
+  if (columns > tileSize) throw new Error(`heads of ${size} are too wide for the kernels of attention`);
   const across = columns <= 16 ? 8 : columns <= 32 ? 16 : 32;
   return {
     B: new Product([B]),
@@ -118,7 +119,7 @@ function scores(
 }
 
 /**
- * Writes a value of each pair of the block to workgroup memory, in a loop over the thread's products `NAME[j]`: drivers compile that in a fraction of the time of as many statements.
+ * Writes a value of each pair of the block to workgroup memory, in a loop over the thread's products `NAME[j]`, which is less to compile than as many statements.
  * @param text value of the pair of the own position `mine` and the other `theirs`, places in the block
  */
 function toPairs({ across }: Shape, text: string): string {
@@ -130,7 +131,7 @@ function toPairs({ across }: Shape, text: string): string {
     }`;
 }
 
-/** Adds the vectors that stream by, times the values of the pairs, to `NAME{row}_{column}`. It begins and ends with a barrier. */
+/** Adds the vectors that stream by, times the values of the pairs, to `NAME{row}_{column}`. It needs a barrier before it and ends with one. */
 function accumulate(
   { columns, across, each: count, threads }: Shape,
   name: string,
