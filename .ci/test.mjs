@@ -105,21 +105,36 @@ async function checkSources() {
   ];
 }
 
-/** Which browser the specs use; they are skipped, and that is said, only where none can be had. */
-function findBrowser() {
-  const { stdout, status } = spawnSync(findNode(), [join(root, 'e2e', 'find-browser.ts')], {
+/** What a script of ours found or installed, printed as JSON; `problems` where it could not. */
+function ask(...path) {
+  const { stdout, status } = spawnSync(findNode(), [join(root, ...path)], {
     cwd: root,
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
   });
-  const found = status === 0 ? JSON.parse(stdout) : { problems: ['e2e/find-browser.ts failed'] };
+  return status === 0 ? JSON.parse(stdout) : { problems: [`${path.join('/')} failed`] };
+}
+
+const inLines = (problems) => problems.map((line) => `  ${line}\n`).join('');
+
+/** Which browser the specs use; they are skipped, and that is said, only where none can be had. */
+function findBrowser() {
+  const found = ask('e2e', 'find-browser.ts');
   if (found.path === undefined)
-    process.stdout.write(
-      `NO BROWSER, so its specs are skipped:\n${found.problems.map((line) => `  ${line}\n`).join('')}`,
-    );
+    process.stdout.write(`NO BROWSER, so its specs are skipped:\n${inLines(found.problems)}`);
   else process.stdout.write(`ok: browser of the specs is ${found.description}\n`);
   return found.path;
+}
+
+/** The card of the tests that need one; where it cannot be had and the machine has no driver of its own, they are skipped and say so. */
+function findSwiftShader() {
+  const found = ask('main', 'testing', 'find-swift-shader.ts');
+  if (found.path === undefined)
+    process.stdout.write(
+      `NO SWIFTSHADER, so tests on a graphics card need a Vulkan driver of this machine:\n${inLines(found.problems)}`,
+    );
+  else process.stdout.write(`ok: card of the tests is SwiftShader in ${found.path}\n`);
 }
 
 if (!(await step('install and build', [join(root, '.ci', 'launch.mjs')], process.execPath))) process.exit(1);
@@ -128,10 +143,11 @@ const only = process.argv.slice(2);
 const linted = only.length > 0 ? [] : [lint()];
 const checked = only.length > 0 ? [] : await checkSources();
 const browser = findBrowser();
-const results = kept('vitest.json');
-rmSync(results, { force: true });
 if (browser !== undefined) env.TRITSMITH_TEST_BROWSER = browser;
 if (only.length === 0) env.TRITSMITH_TEST_WHOLE = '1';
+if (env.TRITSMITH_TEST_CARD !== 'own') findSwiftShader();
+const results = kept('vitest.json');
+rmSync(results, { force: true });
 const testsRan = await step('tests (vitest)', [
   bin('vitest', 'vitest.mjs'),
   'run',

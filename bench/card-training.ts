@@ -70,7 +70,7 @@ async function productPeak(backend: Backend): Promise<number> {
 function leastBytes({ configuration, batch, length }: TrainingShape): number {
   const { total, body } = countParameters(configuration);
   const head = configuration.vocabSize * configuration.hiddenSize;
-  const kept = configuration.layers * keptLayerBytes(configuration, { batch, length }, {});
+  const kept = configuration.layers * keptLayerBytes(configuration, { batch, length }, { onCard: true });
   return (1 + 4 + 4) * body + 8 * (total - body - head) + 2 * kept + 4 * 4 * head;
 }
 

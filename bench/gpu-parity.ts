@@ -105,7 +105,7 @@ export async function run(args: string[]): Promise<void> {
         'gpu-parity',
         [
           '## A graphics card beside the processor',
-          `${circumstances()}. ${card.name}. Operations: largest difference in parts of the largest value. Layers: difference of whole tensors in parts of their size, random weights, 64 tokens; where inputs are rounded to int8, the last digit of a float32 number decides now and then for a neighbouring whole number.`,
+          `${circumstances()}. ${card.name}. Operations: largest difference in parts of the largest value. Layers: difference of whole tensors in parts of their size, random weights, 80 tokens; where inputs are rounded to int8, the last digit of a float32 number decides now and then for a neighbouring whole number.`,
           ...tables.map(markdownTable),
         ].join('\n\n'),
       );

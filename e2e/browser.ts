@@ -1,10 +1,11 @@
 /** The browser of the specs: an installed Chromium, Chrome or Edge, else Playwright's own download, else Debian's package. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { installedBrowsers } from '../main/shell/server/browsers.ts';
+import { installDebianPackage, reasonIn } from '../main/testing/debian-package.ts';
 
 export interface TestBrowser {
   readonly path: string;
@@ -41,7 +42,7 @@ export async function findOrInstallBrowser(tell: (line: string) => void): Promis
     const found = await attempt(own, "Playwright's own download");
     if (found !== null) return found;
   }
-  problems.push(...installPackage(tell));
+  problems.push(...installDebianPackage('chromium', tell));
   for (const { path } of installedBrowsers()) {
     const found = await attempt(path, "Debian's package, just installed");
     if (found !== null) return found;
@@ -67,29 +68,4 @@ function downloadOwn(tell: (line: string) => void): string[] {
     env: { ...process.env, PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT: '10000' },
   });
   return status === 0 ? [] : [`Playwright's download failed: ${reasonIn(stderr)}`];
-}
-
-function installPackage(tell: (line: string) => void): string[] {
-  const release = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
-  if (!/^ID=debian$/m.test(release)) return ["Debian's package is for Debian only."];
-  if (process.getuid?.() !== 0) return ["Debian's package can be installed by root only: apt-get install chromium"];
-  tell('Installing the Debian package chromium ...');
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  spawnSync('apt-get', ['update', '-q'], { env, timeout: 120_000 });
-  const { status, stderr } = spawnSync('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'chromium'], {
-    env,
-    encoding: 'utf8',
-    timeout: 600_000,
-  });
-  return status === 0 ? [] : [`apt-get install chromium failed: ${reasonIn(stderr)}`];
-}
-
-/** The line of a program's complaint that says most. */
-function reasonIn(output: string): string {
-  const lines = output.split('\n').filter((line) => line.trim() !== '');
-  return (
-    lines.find((line) => /error|E:|ENOTFOUND|EAI_AGAIN|refused|timed out/i.test(line)) ??
-    lines.at(-1) ??
-    ''
-  ).trim();
 }

@@ -81,6 +81,10 @@ export interface BackendMemory {
   add(target: Float32Array, source: Float32Array): Promise<void>;
   /** `target[rows[r]] += factor * source[r]`, rows of `width` values, in the order of `rows`. */
   addRows(target: Float32Array, rows: Int32Array, width: number, source: Float32Array, factor: number): Promise<void>;
+  /** `target[r] = source[rows[r]]`, rows of `width` values. */
+  gatherRows(source: Float32Array, rows: Int32Array, width: number, target: Float32Array): Promise<void>;
+  /** `target[rows[r]] = source[r]`; no row is there twice. */
+  placeRows(target: Float32Array, rows: Int32Array, width: number, source: Float32Array): Promise<void>;
   /** Brings what is kept of these arrays to the host. */
   read(...arrays: readonly ElementBuffer[]): Promise<void>;
   /** Gives up what is kept of these arrays' memory; what was not read is lost. */
@@ -100,6 +104,15 @@ export const hostMemory: BackendMemory = {
     native.scatterAddRows(target, rows, width, source, factor);
     return Promise.resolve();
   },
+  gatherRows: (source, rows, width, target) => {
+    native.gatherRows(source, rows, width, target);
+    return Promise.resolve();
+  },
+  placeRows: (target, rows, width, source) => {
+    for (const [row, place] of rows.entries())
+      target.set(source.subarray(row * width, (row + 1) * width), place * width);
+    return Promise.resolve();
+  },
   read: () => Promise.resolve(),
   drop: () => undefined,
 };
@@ -113,4 +126,9 @@ export interface Backend {
 /** The memory of what computes with these options. */
 export function memoryOf({ backend }: Pick<EngineOptions, 'backend'>): BackendMemory {
   return backend?.memory ?? hostMemory;
+}
+
+/** Whether a card computes with these options: some programs are made otherwise for it. */
+export function onCard({ backend }: Pick<EngineOptions, 'backend'>): boolean {
+  return backend?.name === 'webgpu';
 }

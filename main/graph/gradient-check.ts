@@ -1,5 +1,5 @@
 /** Holds the gradients of an operation against central finite differences of its own forward pass, on any backend. */
-import { elementCount, type EngineOptions } from './backend.ts';
+import { elementCount, type EngineOptions, onCard } from './backend.ts';
 import { differentiate } from './differentiate.ts';
 import { Graph } from './graph.ts';
 import { bindings, noise, type OperationCase } from './operation-cases.ts';
@@ -7,8 +7,12 @@ import { splitPasses } from './passes.ts';
 import { createSession } from './session.ts';
 
 /** The passes of a case with its inputs. @param recompute nothing is kept from the forward pass */
-export async function prepareCase({ build }: OperationCase, recompute: boolean, options: EngineOptions) {
-  const graph = new Graph('case');
+export async function prepareCase(
+  { build, sizes = bindings }: OperationCase,
+  recompute: boolean,
+  options: EngineOptions,
+) {
+  const graph = new Graph('case', { streamsAttention: onCard(options) });
   const { output, wanted, fixed = {} } = build(graph);
   const forwardNodes = graph.nodes.length;
   const seed = graph.input('seed', output.shape);
@@ -20,20 +24,20 @@ export async function prepareCase({ build }: OperationCase, recompute: boolean, 
   const random = noise(7);
   const feeds: Record<string, Float32Array> = {};
   for (const [name, value] of graph.inputs)
-    feeds[name] = fixed[name] ?? new Float32Array(elementCount(value, bindings)).map(() => random() * 1.5);
+    feeds[name] = fixed[name] ?? new Float32Array(elementCount(value, sizes)).map(() => random() * 1.5);
   const kept: Record<string, Float32Array> = {};
-  for (const value of passes.kept) kept[value.forwardName] = new Float32Array(elementCount(value, bindings));
-  const y = new Float32Array(elementCount(output, bindings));
+  for (const value of passes.kept) kept[value.forwardName] = new Float32Array(elementCount(value, sizes));
+  const y = kept['output'] ?? new Float32Array(elementCount(output, sizes));
   const runForward = async (): Promise<Float32Array> => {
-    await forward.run(bindings, feeds, { output: y, ...kept });
+    await forward.run(sizes, feeds, { output: y, ...kept });
     return y;
   };
   const runBackward = async (): Promise<Record<string, Float32Array>> => {
     const results = Object.fromEntries(
-      wanted.map((value) => [`grad.${value.name}`, new Float32Array(elementCount(value, bindings))]),
+      wanted.map((value) => [`grad.${value.name}`, new Float32Array(elementCount(value, sizes))]),
     );
     const handed = Object.fromEntries(passes.kept.map((value) => [value.name, kept[value.forwardName]!]));
-    await backward.run(bindings, { ...feeds, ...handed }, results);
+    await backward.run(sizes, { ...feeds, ...handed }, results);
     return results;
   };
   const release = async (): Promise<void> => {

@@ -52,16 +52,23 @@ export function multiplyDimensions(a: Dimension, b: Dimension): Dimension {
   return `${a}*${b}`;
 }
 
+export interface GraphOptions {
+  /** Attention is made of nodes that never have the scores of a whole row in memory; a backend must have kernels for them, and ONNX Runtime has none. */
+  readonly streamsAttention?: boolean;
+}
+
 export class Graph {
   readonly name: string;
+  readonly streamsAttention: boolean;
   readonly nodes: GraphNode[] = [];
   readonly inputs = new Map<string, Value>();
   readonly constants = new Map<string, OnnxConstant>();
   readonly tape: TapeEntry[] = [];
   #counter = 0;
 
-  constructor(name: string) {
+  constructor(name: string, { streamsAttention = false }: GraphOptions = {}) {
     this.name = name;
+    this.streamsAttention = streamsAttention;
   }
 
   input(name: string, shape: readonly Dimension[], type: ElementType = 'float32'): Value {

@@ -6,6 +6,8 @@ import {
   add,
   addBias,
   attention,
+  attentionReach,
+  type AttentionShape,
   geGlu,
   hadamard,
   headNorm,
@@ -16,6 +18,7 @@ import {
   rotary,
   scale,
   swiGlu,
+  wholeRow,
 } from './operations.ts';
 
 export const bindings = { B: 2, T: 5 };
@@ -31,12 +34,41 @@ export function noise(seed: number): () => number {
 
 export interface OperationCase {
   name: string;
+  /** Absent: `bindings`. */
+  sizes?: { readonly B: number; readonly T: number };
   /** Builds the operation; the returned inputs are differentiated. */
   build: (graph: Graph) => { output: Value; wanted: Value[]; fixed?: Record<string, Float32Array> };
 }
 
-const causal = new Float32Array(25).map((_, index) => (index % 5 > Math.floor(index / 5) ? -1e9 : 0));
 const angles = new Float32Array(10).map((_, index) => index * 0.37);
+
+/** Rows of `T` that see the keys of a window, themselves included. */
+export function attentionCase(
+  name: string,
+  shape: AttentionShape,
+  window: number,
+  sizes: { readonly B: number; readonly T: number } = bindings,
+): OperationCase {
+  const { heads, kvHeads, headSize } = shape;
+  const mask = new Float32Array(sizes.T ** 2).map((_, index) => {
+    const [row, key] = [Math.floor(index / sizes.T), index % sizes.T];
+    return key > row || key <= row - window ? -1e9 : 0;
+  });
+  return {
+    name: `attention (${name})`,
+    sizes,
+    build: (graph) => {
+      const q = graph.input('q', ['B', 'T', heads * headSize]);
+      const k = graph.input('k', ['B', 'T', kvHeads * headSize]);
+      const v = graph.input('v', ['B', 'T', kvHeads * headSize]);
+      return {
+        output: attention(graph, q, k, v, attentionReach(graph), shape),
+        wanted: [q, k, v],
+        fixed: { mask, window: Float32Array.of(window) },
+      };
+    },
+  };
+}
 
 export const operationCases: readonly OperationCase[] = [
   {
@@ -138,34 +170,10 @@ export const operationCases: readonly OperationCase[] = [
       return { output: scale(graph, x, -1.75), wanted: [x] };
     },
   },
-  {
-    name: 'attention (a scale of its own, a window of two)',
-    build: (graph) => {
-      const q = graph.input('q', ['B', 'T', 16]);
-      const k = graph.input('k', ['B', 'T', 8]);
-      const v = graph.input('v', ['B', 'T', 8]);
-      const mask = graph.input('mask', ['T', 'T']);
-      return {
-        output: attention(graph, q, k, v, mask, { heads: 4, kvHeads: 2, headSize: 4, scale: 0.8 }),
-        wanted: [q, k, v],
-        fixed: { mask: causal.map((value, index) => (Math.floor(index / 5) - (index % 5) > 1 ? -1e9 : value)) },
-      };
-    },
-  },
-  {
-    name: 'attention (grouped queries, causal)',
-    build: (graph) => {
-      const q = graph.input('q', ['B', 'T', 16]);
-      const k = graph.input('k', ['B', 'T', 8]);
-      const v = graph.input('v', ['B', 'T', 8]);
-      const mask = graph.input('mask', ['T', 'T']);
-      return {
-        output: attention(graph, q, k, v, mask, { heads: 4, kvHeads: 2, headSize: 4 }),
-        wanted: [q, k, v],
-        fixed: { mask: causal },
-      };
-    },
-  },
+  attentionCase('a scale of its own, a window of two', { heads: 4, kvHeads: 2, headSize: 4, scale: 0.8 }, 2),
+  attentionCase('grouped queries, causal', { heads: 4, kvHeads: 2, headSize: 4 }, wholeRow),
+  // Longer than a block of the kernels that stream, with edges, and a window that leaves whole blocks out.
+  attentionCase('many positions, a window', { heads: 3, kvHeads: 1, headSize: 6 }, 20, { B: 1, T: 70 }),
   {
     name: 'swiGlu',
     build: (graph) => {

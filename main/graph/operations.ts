@@ -2,7 +2,14 @@
  * The operations of decoder language models with hand-written gradients, on activations `[B, T, width]`.
  * The recipes (which ONNX operator is fast and exact for what) were measured; docs/architecture.md, "Engine".
  */
-export { attention, type AttentionShape, rotary, type RotaryTables } from './operations/attention.ts';
+export {
+  attention,
+  attentionReach,
+  type AttentionShape,
+  rotary,
+  type RotaryTables,
+  wholeRow,
+} from './operations/attention.ts';
 export { add, addBias, linear, matmul, reshape, scale } from './operations/basic.ts';
 export { geGlu, reluSquaredGlu, swiGlu } from './operations/feed-forward.ts';
 export type { GradientArithmetic } from './operations/fixed-point.ts';

@@ -4,6 +4,7 @@ import {
   add,
   addBias,
   attention,
+  attentionReach,
   geGlu,
   hadamard,
   headNorm,
@@ -77,7 +78,7 @@ export function deltaName(projection: Projection): string {
 }
 
 /**
- * Adds a decoder layer to the graph. Inputs besides the parameters: `x`, `mask` [T, T], `cos` and `sin` [P, R/2].
+ * Adds a decoder layer to the graph. Inputs besides the parameters: `x`, what rows see (`attentionReach`), `cos` and `sin` [P, R/2].
  * @param rounding how another program rounds the projections' inputs of a full-precision layer (and looks up its gated unit); it has no gradient
  */
 export function decoderLayer(
@@ -125,7 +126,7 @@ export function decoderLayer(
   };
 
   const input = graph.input('x', ['B', 'T', hiddenSize]);
-  const mask = graph.input('mask', ['T', 'T']);
+  const reach = attentionReach(graph);
   const rotated = rotarySize(configuration);
   const tables = { cos: graph.input('cos', ['P', rotated / 2]), sin: graph.input('sin', ['P', rotated / 2]) };
   const rotate = (x: Value, count: number): Value =>
@@ -152,7 +153,7 @@ export function decoderLayer(
   }
   q = rotate(q, heads);
   k = rotate(k, kvHeads);
-  const attended = attention(graph, q, k, v, mask, { heads, kvHeads, headSize, scale: configuration.attentionScale });
+  const attended = attention(graph, q, k, v, reach, { heads, kvHeads, headSize, scale: configuration.attentionScale });
   const afterAttention = addTo(input, norm('attentionPostNorm', project(attended, ['o'])[0]!));
 
   const ffnInput = norm('ffnNorm', afterAttention);

@@ -2,7 +2,7 @@
  * Final norm and logits, over chunks of rows: the part that scoring and the losses of training have in common. Inputs are `rows` `[n, D]`, `norm`
  * `[D]` and `head` `[V, D]`.
  */
-import { native } from '../../native/index.ts';
+import type { BackendMemory } from '../graph/backend.ts';
 import type { BufferPool } from '../graph/buffer-pool.ts';
 import type { Graph, Value } from '../graph/graph.ts';
 import { linear, rmsNorm, scale } from '../graph/operations.ts';
@@ -62,17 +62,18 @@ export interface HeadOf {
   readonly parameters: ParameterBuffer;
 }
 
-/** The feeds of `headLogits` for the rows of `hidden` `[B*T, D]` at `positions`; `rows` is a buffer of the pool. */
-export function headFeeds(
+/** The feeds of `headLogits` for the rows of `hidden` `[B*T, D]` at `positions`; `rows` is a buffer of the pool, where the backend computes. */
+export async function headFeeds(
   { configuration, parameters }: HeadOf,
   hidden: Float32Array,
   positions: Int32Array,
-  pool: BufferPool,
+  { pool, memory }: { readonly pool: BufferPool; readonly memory: BackendMemory },
   prefix = '',
-): Record<string, Float32Array> {
+): Promise<Record<string, Float32Array>> {
   const width = configuration.hiddenSize;
   const rows = pool.take(`${prefix}rows`, positions.length * width);
-  native.gatherRows(hidden, positions, width, rows);
+  memory.keep(rows);
+  await memory.gatherRows(hidden, positions, width, rows);
   return {
     [`${prefix}rows`]: rows,
     [`${prefix}norm`]: parameters.view(finalNormName),

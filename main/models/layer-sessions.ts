@@ -6,7 +6,7 @@ import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { type KeptValue, type Passes, type Program, program, splitPasses } from '../graph/passes.ts';
 import type { ActivationRounding } from '../graph/rounded-activations.ts';
-import { elementCount, type EngineOptions, type Session } from '../graph/backend.ts';
+import { elementCount, type EngineOptions, onCard, type Session } from '../graph/backend.ts';
 import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration, Projection } from './configuration.ts';
 import { decoderLayer, type TernaryArithmetic } from './decoder-layer.ts';
@@ -32,12 +32,17 @@ export interface BackwardPass {
   readonly kept: readonly KeptValue[];
 }
 
+/** What the layer's programs depend on. */
+interface PassOptions extends Pick<NetworkOptions, 'recomputeActivations' | 'arithmetic'> {
+  readonly onCard: boolean;
+}
+
 /** Builds the layer's programs; `relation` adds gradients that enter at q, k and v. */
-function layerPasses(configuration: ModelConfiguration, options: NetworkOptions, relation: boolean): Passes {
-  const graph = new Graph('layer');
+function layerPasses(configuration: ModelConfiguration, options: PassOptions, relation: boolean): Passes {
+  const graph = new Graph('layer', { streamsAttention: options.onCard });
   const layer = decoderLayer(graph, configuration, {
     ...options.arithmetic,
-    codesAlone: options.backend !== undefined,
+    codesAlone: options.onCard,
   });
   const forwardNodes = graph.nodes.length;
   const seeds = new Map<Value, Value>([[layer.output, graph.input('d.output', layer.output.shape)]]);
@@ -61,9 +66,9 @@ function layerPasses(configuration: ModelConfiguration, options: NetworkOptions,
 export function keptLayerBytes(
   configuration: ModelConfiguration,
   tokens: { readonly batch: number; readonly length: number },
-  options: Pick<NetworkOptions, 'recomputeActivations' | 'arithmetic' | 'backend'>,
+  options: PassOptions,
 ): number {
-  const { kept } = layerPasses(configuration, { ...options, threads: 1, mode: 'training' }, false);
+  const { kept } = layerPasses(configuration, options, false);
   const bindings = { B: tokens.batch, T: tokens.length, P: tokens.length };
   const bytes = (value: KeptValue): number => elementCount(value, bindings) * (value.type === 'float32' ? 4 : 1);
   const input = 4 * tokens.batch * tokens.length * configuration.hiddenSize;
@@ -73,7 +78,7 @@ export function keptLayerBytes(
 const inputName = (projection: Projection) => `input.${projection}`;
 
 function inferenceProgram(configuration: ModelConfiguration, options: NetworkOptions): InferenceProgram {
-  const graph = new Graph('layer');
+  const graph = new Graph('layer', { streamsAttention: onCard(options) });
   const { output, q, k, v, projectionInputs } = decoderLayer(
     graph,
     configuration,
@@ -123,7 +128,7 @@ export class LayerSessions {
       const { program: layer, projectionInputs } = inferenceProgram(configuration, options);
       return new LayerSessions(configuration, options, await createSession(layer, options), projectionInputs, null);
     }
-    const { forward, backward, kept } = layerPasses(configuration, options, false);
+    const { forward, backward, kept } = layerPasses(configuration, { ...options, onCard: onCard(options) }, false);
     const session = await createSession(forward, options);
     const back = { session: await createSession(backward, options), kept };
     return new LayerSessions(configuration, options, session, new Map(), back);
@@ -134,7 +139,8 @@ export class LayerSessions {
     if (!this.#backward) throw new Error('an inference network has no backward pass');
     if (!relation) return this.#backward;
     if (!this.#relationBackward) {
-      const { backward, kept } = layerPasses(this.#configuration, this.#options, true);
+      const options = { ...this.#options, onCard: onCard(this.#options) };
+      const { backward, kept } = layerPasses(this.#configuration, options, true);
       this.#relationBackward = { session: await createSession(backward, this.#options), kept };
     }
     return this.#relationBackward;

@@ -13,6 +13,7 @@ import {
   type ElementBuffer,
   elementCount,
   memoryOf,
+  onCard,
   threadCount,
 } from '../graph/backend.ts';
 import { layerKind, type ModelConfiguration, type Projection, stateWidths } from './configuration.ts';
@@ -82,7 +83,7 @@ export class Network {
     this.#sessionsOf = new Map([[activationsOf(configuration.quantisation).bits, sessions]]);
     this.#memory = memoryOf(options);
     this.#pool = new BufferPool(this.#memory);
-    this.#positions = new Positions(configuration, this.#memory);
+    this.#positions = new Positions(configuration, this.#memory, onCard(options));
     this.#layers = Array.from({ length: configuration.layers }, () => new Map<string, ParameterSpecification>());
     for (const specification of parameters.specifications)
       if (specification.layer !== null && specification.scaleOf === null)
@@ -166,7 +167,7 @@ export class Network {
   #layerFeeds(layer: number, tokens: BatchShape): { bindings: Bindings; feeds: Record<string, ElementBuffer> } {
     const { rope, window } = layerKind(this.configuration, layer);
     const { cos, sin, positions } = this.#positions.rotary(tokens.length, rope);
-    const feeds: Record<string, ElementBuffer> = { cos, sin, mask: this.#positions.mask(tokens.length, window) };
+    const feeds: Record<string, ElementBuffer> = { cos, sin, ...this.#positions.reach(tokens.length, window) };
     for (const [local, { name, ternary }] of this.#layers[layer]!)
       if (ternary) Object.assign(feeds, this.#ternaryWeights!.feeds(local as Projection, name));
       else feeds[local] = this.parameters.view(name);
@@ -201,6 +202,14 @@ export class Network {
     return { q: buffer('q'), k: buffer('k'), v: buffer('v') };
   }
 
+  /** `forward` whose results are left where the backend computes, for what computes on there; `BackendMemory.read` brings them. */
+  forwardThere(
+    tokens: TokenBatch | HiddenBatch,
+    capture?: number,
+  ): Promise<{ hidden: Float32Array; states: AttentionStates | null }> {
+    return this.#forward(tokens, capture);
+  }
+
   /**
    * Runs the trunk, from token ids or from the inputs of its first layer.
    * @param capture layer whose queries, keys and values are wanted
@@ -209,6 +218,18 @@ export class Network {
    * @returns `hidden` `[B, T, hidden]` before the final norm, and the captured states; valid until the next call
    */
   async forward(
+    tokens: TokenBatch | HiddenBatch,
+    capture?: number,
+    visit?: (layer: number, inputs: ReadonlyMap<Projection, Float32Array>) => void,
+    skip?: ReadonlySet<number>,
+  ): Promise<{ hidden: Float32Array; states: AttentionStates | null }> {
+    const passed = await this.#forward(tokens, capture, visit, skip);
+    const { hidden, states } = passed;
+    await this.#memory.read(hidden, ...(states ? [states.q, states.k, states.v] : []));
+    return passed;
+  }
+
+  async #forward(
     tokens: TokenBatch | HiddenBatch,
     capture?: number,
     visit?: (layer: number, inputs: ReadonlyMap<Projection, Float32Array>) => void,
@@ -248,9 +269,7 @@ export class Network {
       depth += 1;
       visit?.(layer, probes);
     }
-    const hidden = this.#hidden(depth, tokens);
-    await this.#memory.read(hidden, ...(states ? [states.q, states.k, states.v] : []));
-    return { hidden, states };
+    return { hidden: this.#hidden(depth, tokens), states };
   }
 
   /**

@@ -1,5 +1,6 @@
-/** The feeds of a layer that depend on positions and its kind alone: rotary tables and the mask, made once for every length. */
+/** The feeds of a layer that depend on positions and its kind alone: rotary tables, and what rows see, made once for every length. */
 import type { BackendMemory } from '../graph/backend.ts';
+import { wholeRow } from '../graph/operations.ts';
 import type { LayerKind, ModelConfiguration } from './configuration.ts';
 import { rotaryTables } from './rotary-tables.ts';
 
@@ -17,12 +18,18 @@ export class Positions {
   readonly #tables = new Map<LayerKind['rope'], Tables>();
   readonly #masks = new Map<string, Float32Array>();
 
+  readonly #windows = new Map<number | null, Float32Array>();
   readonly #memory: BackendMemory;
+  readonly #streamsAttention: boolean;
 
-  /** @param memory keeps the tables */
-  constructor(configuration: ModelConfiguration, memory: BackendMemory) {
+  /**
+   * @param memory keeps the tables
+   * @param streamsAttention as the layers' graphs do
+   */
+  constructor(configuration: ModelConfiguration, memory: BackendMemory, streamsAttention: boolean) {
     this.#configuration = configuration;
     this.#memory = memory;
+    this.#streamsAttention = streamsAttention;
   }
 
   #drop({ cos, sin }: Tables): void {
@@ -32,9 +39,10 @@ export class Positions {
   /** Lets the memory give up all of it. */
   release(): void {
     for (const tables of this.#tables.values()) this.#drop(tables);
-    this.#memory.drop(...this.#masks.values());
+    this.#memory.drop(...this.#masks.values(), ...this.#windows.values());
     this.#tables.clear();
     this.#masks.clear();
+    this.#windows.clear();
   }
 
   /** cos and sin `[positions, R/2]` of a kind of layer, with at least `length` positions. */
@@ -50,8 +58,19 @@ export class Positions {
     return tables;
   }
 
-  /** Additive mask `[T, T]`: causal, and closed before the window. */
-  mask(length: number, window: number | null): Float32Array {
+  /** What rows see (`attentionReach`): a mask, causal and closed before the window, or the window alone. */
+  reach(length: number, window: number | null): Record<string, Float32Array> {
+    if (!this.#streamsAttention) return { mask: this.#mask(length, window) };
+    let array = this.#windows.get(window);
+    if (!array) {
+      array = Float32Array.of(window ?? wholeRow);
+      this.#memory.keep(array);
+      this.#windows.set(window, array);
+    }
+    return { window: array };
+  }
+
+  #mask(length: number, window: number | null): Float32Array {
     const width = window === null || window >= length ? length : window;
     const key = `${length} ${width}`;
     let mask = this.#masks.get(key);

@@ -3,7 +3,7 @@ import { BufferPool } from '../graph/buffer-pool.ts';
 import { Graph } from '../graph/graph.ts';
 import { program } from '../graph/passes.ts';
 import type { ActivationRounding } from '../graph/rounded-activations.ts';
-import type { EngineOptions, Session } from '../graph/backend.ts';
+import { type BackendMemory, type EngineOptions, memoryOf, type Session } from '../graph/backend.ts';
 import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration } from './configuration.ts';
 import { chunkRows, headFeeds, headLogits, type HeadOf, logSoftmax, pickColumns } from './head.ts';
@@ -20,10 +20,13 @@ export class ScoringHead {
   readonly #scores: Session;
   readonly #logitsSession: Session;
   readonly #model: HeadOf;
-  readonly #pool = new BufferPool();
+  readonly #memory: BackendMemory;
+  readonly #pool: BufferPool;
 
-  private constructor(model: HeadOf, scores: Session, logits: Session) {
+  private constructor(model: HeadOf, scores: Session, logits: Session, memory: BackendMemory) {
     this.#model = model;
+    this.#memory = memory;
+    this.#pool = new BufferPool(memory);
     this.#scores = scores;
     this.#logitsSession = logits;
   }
@@ -35,7 +38,8 @@ export class ScoringHead {
     rounding: ActivationRounding = 'none',
   ): Promise<ScoringHead> {
     const { scores, logits } = buildProgram(model.configuration, rounding);
-    return new ScoringHead(model, await createSession(scores, options), await createSession(logits, options));
+    const [scoring, logitsSession] = [await createSession(scores, options), await createSession(logits, options)];
+    return new ScoringHead(model, scoring, logitsSession, memoryOf(options));
   }
 
   async #chunks(
@@ -46,7 +50,8 @@ export class ScoringHead {
     const chunk = chunkRows(this.#model.configuration.vocabSize);
     for (let start = 0; start < positions.length; start += chunk) {
       const picked = positions.subarray(start, start + chunk);
-      await visit(start, picked.length, headFeeds(this.#model, hidden, picked, this.#pool));
+      const feeds = await headFeeds(this.#model, hidden, picked, { pool: this.#pool, memory: this.#memory });
+      await visit(start, picked.length, feeds);
     }
   }
 
@@ -84,6 +89,7 @@ export class ScoringHead {
   }
 
   async release(): Promise<void> {
+    this.#pool.release();
     await this.#scores.release();
     await this.#logitsSession.release();
   }

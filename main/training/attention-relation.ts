@@ -7,7 +7,7 @@ import { BufferPool } from '../graph/buffer-pool.ts';
 import { type Dimension, Graph, type Value } from '../graph/graph.ts';
 import { matmul } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
-import type { EngineOptions, Session } from '../graph/backend.ts';
+import { type BackendMemory, type EngineOptions, memoryOf, type Session } from '../graph/backend.ts';
 import { createSession } from '../graph/session.ts';
 import type { StateWidths } from '../models/configuration.ts';
 import type { AttentionStates } from '../models/network.ts';
@@ -112,10 +112,18 @@ export class AttentionRelation {
   readonly #student: StateWidths;
   readonly #teacher: StateWidths;
   readonly #split: number;
+  readonly #memory: BackendMemory;
   readonly #pool = new BufferPool();
 
-  private constructor(session: Session, student: StateWidths, teacher: StateWidths, split: number) {
+  private constructor(
+    session: Session,
+    student: StateWidths,
+    teacher: StateWidths,
+    split: number,
+    memory: BackendMemory,
+  ) {
     this.#session = session;
+    this.#memory = memory;
     this.#student = student;
     this.#teacher = teacher;
     this.#split = split;
@@ -129,7 +137,7 @@ export class AttentionRelation {
     options: EngineOptions,
   ): Promise<AttentionRelation> {
     const session = await createSession(buildProgram(student, teacher, split), options);
-    return new AttentionRelation(session, student, teacher, split);
+    return new AttentionRelation(session, student, teacher, split, memoryOf(options));
   }
 
   /**
@@ -151,6 +159,9 @@ export class AttentionRelation {
       this.#pool.take(kind, batch * length * this.#student[kind]);
     const gradient = { q: buffer('q'), k: buffer('k'), v: buffer('v') };
     const atOnce = relationRows(this.#split, length);
+    // Pieces of what the backend's memory keeps are cut from what the host has.
+    if (atOnce < batch)
+      await this.#memory.read(...[student, teacher].flatMap((states) => kinds.map((kind) => states[kind])));
     const unit = 1 / (this.#split * validTokens);
     let loss = 0;
     for (let start = 0; start < batch; start += atOnce) {

@@ -7,7 +7,8 @@ import { Network } from '../models/network.ts';
 import { ParameterBuffer, windowSpecifications } from '../models/parameters.ts';
 import { startLearnedScales } from '../models/ternary-weights.ts';
 
-const batch = { batch: 2, length: 32 };
+/** More than one block of the card's attention, and part of another. */
+const batch = { batch: 2, length: 40 };
 
 /**
  * What rounding may do to a tensor, `|a - b| / |b|`. Where inputs are rounded to int8, the last digit of a float32 number decides now and then for a

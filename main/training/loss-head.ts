@@ -2,7 +2,6 @@
  * The loss head: final norm, logits, cross-entropy and logits distillation over chunks of rows, so that a vocabulary of 151 936
  * never needs a `[B*T, V]` buffer. Forward and backward pass are one program per chunk.
  */
-import { native } from '../../native/index.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
@@ -129,6 +128,14 @@ function toInt64(values: Int32Array): BigInt64Array {
   return BigInt64Array.from(values, BigInt);
 }
 
+/** Losses of a chunk's rows, `[n]` each, where the backend computes, and their weights. */
+interface ChunkLosses {
+  readonly nll: Float32Array;
+  readonly weights: Float32Array;
+  /** The logits terms of both directions. */
+  readonly terms: readonly { readonly loss: Float32Array; readonly weights: Float32Array }[];
+}
+
 /** Buffers `[n, V]` that are alive together: logits, their softmax and gradient; with a teacher its own and both at tau; of both divergences two more. */
 export function logitBuffers(distils: boolean, reverse = false): number {
   return distils ? (reverse ? 8 : 6) : 3;
@@ -141,6 +148,8 @@ export class LossHead {
   /** Keeps the heads and the gradient. */
   readonly #memory: BackendMemory;
   readonly #pool: BufferPool;
+  /** Of each run whose losses were not asked for yet. */
+  #unread: ChunkLosses[][] = [];
 
   private constructor(
     session: Session,
@@ -165,8 +174,8 @@ export class LossHead {
   }
 
   /**
-   * Losses of the rows and their gradients. Adds to `gradients` of the head (where the backend computes, see `Network.collectGradients`) and the final norm; fills `dHidden` at the rows'
-   * positions (elsewhere it is left alone).
+   * Gradients of the rows' losses, and the losses for `losses`. Adds to `gradients` of the head and the final norm and fills `dHidden` at the rows' positions (elsewhere it is left alone), all of it
+   * where the backend computes, and without waiting for it; so hidden states that are there need not come to the host.
    * @param hidden student trunk output `[B*T, D]`
    * @param teacherHidden teacher trunk output `[B*T, Dt]` when distilling
    */
@@ -177,14 +186,26 @@ export class LossHead {
     dHidden: Float32Array,
     gradients: ParameterBuffer,
     teacher?: { network: HeadOf; hidden: Float32Array },
-  ): Promise<HeadLosses> {
+  ): Promise<void> {
     const { hiddenSize, vocabSize } = this.#configuration;
     const dHead = gradients.view(headName(this.#configuration));
     const dNorm = gradients.view(finalNormName);
     const memory = this.#memory;
     const heads = [student, ...(teacher ? [teacher.network] : [])];
-    memory.keep(dHead, ...heads.map(({ configuration, parameters }) => parameters.view(headName(configuration))));
-    const losses: HeadLosses = { crossEntropy: 0, distillation: 0 };
+    memory.keep(
+      dHead,
+      dNorm,
+      ...heads.map(({ configuration, parameters }) => parameters.view(headName(configuration))),
+    );
+    const rowsOf = { pool: this.#pool, memory };
+    const chunks: ChunkLosses[] = [];
+    this.#unread.push(chunks);
+    /** A buffer that is read with the losses. */
+    const lossBuffer = (name: string, count: number): Float32Array => {
+      const buffer = this.#pool.take(`${name}.${this.#unread.length}.${chunks.length}`, count);
+      memory.keep(buffer);
+      return buffer;
+    };
     const chunk = chunkRows(vocabSize);
     for (let start = 0; start < rows.positions.length; start += chunk) {
       const positions = rows.positions.subarray(start, start + chunk);
@@ -192,42 +213,69 @@ export class LossHead {
       const targets = rows.targets.subarray(start, start + n);
       const weights = rows.weights.subarray(start, start + n);
       const feeds: Record<string, Float32Array | BigInt64Array> = {
-        ...headFeeds(student, hidden, positions, this.#pool),
+        ...(await headFeeds(student, hidden, positions, rowsOf)),
         targets: toInt64(targets),
         weights,
         dHeadSoFar: dHead,
       };
       const results: Record<string, Float32Array> = {
-        nll: this.#pool.take('nll', n),
+        nll: lossBuffer('nll', n),
         dRows: this.#pool.take('dRows', n * hiddenSize),
         dNorm: this.#pool.take('dNorm', hiddenSize),
         dHead,
         weightedRows: this.#pool.take('weightedRows', n * hiddenSize),
       };
-      memory.keep(results.weightedRows!);
+      memory.keep(results.dRows!, results.dNorm!, results.weightedRows!);
       const kdWeights = rows.kdWeights?.subarray(start, start + n);
       if (this.#teacher && teacher && kdWeights) {
-        Object.assign(feeds, headFeeds(teacher.network, teacher.hidden, positions, this.#pool, 'teacher.'));
+        Object.assign(feeds, await headFeeds(teacher.network, teacher.hidden, positions, rowsOf, 'teacher.'));
         feeds.kdWeights = kdWeights;
-        results.kl = this.#pool.take('kl', n);
+        results.kl = lossBuffer('kl', n);
       }
       const reverseWeights = results.kl && rows.reverseWeights?.subarray(start, start + n);
       if (reverseWeights) {
         feeds.reverseWeights = reverseWeights;
-        results.reverseKl = this.#pool.take('reverseKl', n);
+        results.reverseKl = lossBuffer('reverseKl', n);
       }
       await this.#session.run({ n }, feeds, results);
       await memory.addRows(dHead, targets, hiddenSize, results.weightedRows!, -1);
-      native.accumulate(dNorm, results.dNorm!);
-      for (let row = 0; row < n; row += 1) {
-        const at = positions[row]! * hiddenSize;
-        dHidden.set(results.dRows!.subarray(row * hiddenSize, (row + 1) * hiddenSize), at);
-        losses.crossEntropy += weights[row]! * results.nll![row]!;
-        if (results.kl && kdWeights) losses.distillation += kdWeights[row]! * results.kl[row]!;
-        if (reverseWeights) losses.distillation += reverseWeights[row]! * results.reverseKl![row]!;
-      }
+      await memory.add(dNorm, results.dNorm!);
+      await memory.placeRows(dHidden, positions, hiddenSize, results.dRows!);
+      chunks.push({
+        nll: results.nll!,
+        weights,
+        terms: [
+          ...(results.kl && kdWeights ? [{ loss: results.kl, weights: kdWeights }] : []),
+          ...(reverseWeights ? [{ loss: results.reverseKl!, weights: reverseWeights }] : []),
+        ],
+      });
     }
-    return losses;
+  }
+
+  /** Arrays that `losses` reads: whoever reads others too may read them together. */
+  get unread(): Float32Array[] {
+    return this.#unread.flat().flatMap(({ nll, terms }) => [nll, ...terms.map(({ loss }) => loss)]);
+  }
+
+  /** Forgets losses that nobody asked for. */
+  forget(): void {
+    this.#unread = [];
+  }
+
+  /** The losses of each run since they were last asked for. */
+  async losses(): Promise<HeadLosses[]> {
+    const runs = this.#unread;
+    await this.#memory.read(...this.unread);
+    this.#unread = [];
+    return runs.map((chunks) => {
+      const losses: HeadLosses = { crossEntropy: 0, distillation: 0 };
+      for (const { nll, weights, terms } of chunks)
+        for (const [row, weight] of weights.entries()) {
+          losses.crossEntropy += weight * nll[row]!;
+          for (const term of terms) losses.distillation += term.weights[row]! * term.loss[row]!;
+        }
+      return losses;
+    });
   }
 
   async release(): Promise<void> {

@@ -77,6 +77,15 @@ describe('the memory of a training step', () => {
     expect(found['activations']! / (4 * 512 * 28 * kept)).toBeCloseTo(1, 2);
   });
 
+  it('on a card has no scores of whole rows: three numbers for each row and head in their place, one of them kept', () => {
+    for (const rowLength of [512, 4096]) {
+      const shape = { model: base, ...row, rowLength };
+      const [found, processor] = [bytesOf({ ...shape, onCard: true }), bytesOf(shape)];
+      expect(found['sessions']).toBe(4 * rowLength * 3 * (dense - probabilities + 3 * 16));
+      expect(found['activations']! - processor['activations']!).toBe(4 * rowLength * 28 * 16);
+    }
+  });
+
   it('of a 0.6B student fits in 20 GB at one row of 512 tokens, and recomputing keeps the inputs of the layers alone', () => {
     expect(sumOf(stepMemory({ model: student, teacher: base, ...row }))).toBeLessThan(20e9);
     const eight = { ...row, rows: 8, headRows: 4096 };

@@ -32,6 +32,8 @@ export interface StepShape {
   /** Positions of a micro-batch that the head computes logits for. */
   readonly headRows: number;
   readonly recompute: boolean;
+  /** A graphics card computes: its attention has no scores in memory. Absent: the processor. */
+  readonly onCard?: boolean;
   /** How AdamW's moments are kept; absent: in float32. */
   readonly moments?: OptimiserSettings['moments'];
   /** Relation heads; null where a distillation has no attention term. */
@@ -62,9 +64,11 @@ function trainedMemory(parameters: number, settings: MomentSettings): MemoryTerm
 const engineBytes = 0.2e9;
 
 /** Floats per token that a session holds while it runs a layer: the values of decoder-layer.ts, and what enters the projections once more. */
-function workingFloats(configuration: ModelConfiguration, rowLength: number): number {
+function workingFloats(configuration: ModelConfiguration, rowLength: number, card = false): number {
   const { hiddenSize, ffnSize, heads, kvHeads, headSize, ternary } = configuration;
-  const attention = 3 * heads * headSize + 3 * kvHeads * headSize + heads * rowLength;
+  // Scores of all keys, or a row's sum of exponentials with its copy and the other number that the pass backward needs.
+  const scores = heads * (card ? 3 : rowLength);
+  const attention = 3 * heads * headSize + 3 * kvHeads * headSize + scores;
   const values = layerNorms(configuration).length * hiddenSize + attention + 3 * ffnSize;
   const entering = (['q', 'o', 'gate', 'down'] as const).map((name) => projectionShape(configuration, name)[1]);
   // Turned inputs, between their two products and after them.
@@ -86,7 +90,8 @@ export function windowMemory({
   rowLength,
   recompute,
   moments,
-}: Pick<StepShape, 'model' | 'rows' | 'rowLength' | 'recompute' | 'moments'> & {
+  onCard = false,
+}: Pick<StepShape, 'model' | 'rows' | 'rowLength' | 'recompute' | 'moments' | 'onCard'> & {
   readonly window: number;
 }): MemoryTerm[] {
   const specifications = windowSpecifications(model, 0, window);
@@ -97,7 +102,7 @@ export function windowMemory({
   const kept = keptLayerBytes(
     model,
     { batch: rows, length: rowLength },
-    { recomputeActivations: recompute, arithmetic: { products: 'float32' } },
+    { recomputeActivations: recompute, arithmetic: { products: 'float32' }, onCard },
   );
   const working = recompute ? 4 : 3;
   // The embedding is read to make what enters the first layer, before any window is loaded.
@@ -107,7 +112,7 @@ export function windowMemory({
     { id: 'activations', bytes: window * kept, params: { tokens, layers: window, recomputed: recompute } },
     {
       id: 'sessions',
-      bytes: 4 * tokens * working * workingFloats(model, rowLength),
+      bytes: 4 * tokens * working * workingFloats(model, rowLength, onCard),
       params: { tokens, layers: working },
     },
     { id: 'engine', bytes: engineBytes, params: {} },
@@ -146,7 +151,7 @@ export function shardMemory(parameters: number, shards: number | undefined, roun
 
 /** The terms of one step. Their sum was measured beside real steps (`npm run bench -- memory`). */
 export function stepMemory(shape: StepShape): MemoryTerm[] {
-  const { model, rows, rowLength, headRows, recompute, splitHeads = 'auto' } = shape;
+  const { model, rows, rowLength, headRows, recompute, splitHeads = 'auto', onCard = false } = shape;
   const teacher = shape.teacher ?? null;
   const { total, body } = countParameters(model);
   const tokens = rows * rowLength;
@@ -162,7 +167,7 @@ export function stepMemory(shape: StepShape): MemoryTerm[] {
       bytes: body * ternaryWeightBytes,
       params: { parameters: body, bytesEach: ternaryWeightBytes },
     });
-  const kept = keptLayerBytes(model, { batch: rows, length: rowLength }, { recomputeActivations: recompute });
+  const kept = keptLayerBytes(model, { batch: rows, length: rowLength }, { recomputeActivations: recompute, onCard });
   terms.push({
     id: 'activations',
     bytes: model.layers * kept,
@@ -173,7 +178,8 @@ export function stepMemory(shape: StepShape): MemoryTerm[] {
   const backward = recompute ? 3 : 2;
   const own = 1 + backward * (teacher === null ? 1 : 2);
   const running = shape.teacherOnce ? null : teacher;
-  const working = own * workingFloats(model, rowLength) + (running === null ? 0 : workingFloats(running, rowLength));
+  const floats = (each: ModelConfiguration): number => workingFloats(each, rowLength, onCard);
+  const working = own * floats(model) + (running === null ? 0 : floats(running));
   terms.push({
     id: 'sessions',
     bytes: 4 * tokens * working,

@@ -38,6 +38,8 @@ export interface Taught {
 export interface Teacher extends HeadOf {
   /** @param capture layer whose queries, keys and values are wanted */
   forward(micro: MicroBatch, capture?: number): Promise<Taught>;
+  /** The same, left where the backend computes; absent: the host has it anyway. */
+  forwardThere?(micro: MicroBatch, capture?: number): Promise<Taught>;
   release(): Promise<void>;
 }
 
@@ -70,7 +72,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
   /** The teacher's, where tokens count by what it makes of the next one. */
   readonly #scoring: ScoringHead | null;
   readonly #memory: BackendMemory;
-  readonly #pool = new BufferPool();
+  readonly #pool: BufferPool;
 
   private constructor(
     student: Network,
@@ -82,6 +84,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
   ) {
     this.#student = student;
     this.#memory = memory;
+    this.#pool = new BufferPool(memory);
     this.#head = head;
     this.#distillation = distillation;
     this.#relation = relation;
@@ -241,6 +244,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
       gradientRatio: null,
       tokens: totals.tokens,
     };
+    this.#head.forget();
     if (microBatches.length === 0) gradients.values.fill(0);
     else this.#clearAdded(gradients);
 
@@ -276,6 +280,12 @@ export class TrainingStep implements GradientStep<MicroBatch> {
         await student.backward(dHidden, gradients, index > 0, enters, told);
       }
     }
+    // All that is left of the step comes to the host at once.
+    await this.#memory.read(...this.#head.unread, ...gradients.specifications.map(({ name }) => gradients.view(name)));
+    for (const terms of await this.#head.losses()) {
+      losses.crossEntropy += terms.crossEntropy;
+      losses.distillation += terms.distillation;
+    }
     if (!final) await student.finishGradients(gradients);
     losses.total = losses.crossEntropy + losses.distillation + losses.gamma * losses.relation + losses.hidden;
     return losses;
@@ -293,6 +303,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
   ): Promise<void> {
     const student = this.#student;
     this.#clearAdded(gradients);
+    this.#head.forget();
     const passed = await this.#forward(micro, totals);
     if (side === 'others')
       await student.backward(await this.#others(micro, passed, totals, gradients, null), gradients, false);
@@ -314,10 +325,10 @@ export class TrainingStep implements GradientStep<MicroBatch> {
   async #forward(micro: MicroBatch, { tokens }: StepTotals) {
     const distillation = this.#distillation;
     const relation = this.#relation;
-    const own = await this.#student.forward(micro, relation ? distillation!.studentLayer : undefined);
-    const teacher = distillation
-      ? await distillation.teacher.forward(micro, relation ? distillation.teacherLayer : undefined)
-      : null;
+    const own = await this.#student.forwardThere(micro, relation ? distillation!.studentLayer : undefined);
+    const capture = relation ? distillation!.teacherLayer : undefined;
+    const teaching = distillation?.teacher;
+    const teacher = (await (teaching?.forwardThere?.(micro, capture) ?? teaching?.forward(micro, capture))) ?? null;
     const term =
       relation && own.states && teacher?.states
         ? (weight: number) => relation.run(own.states!, teacher.states!, micro.lengths, micro.length, tokens, weight)
@@ -335,9 +346,11 @@ export class TrainingStep implements GradientStep<MicroBatch> {
   ): Promise<Float32Array> {
     const distillation = this.#distillation;
     const { hiddenSize } = this.#student.configuration;
-    const dHidden = this.#pool.take('dHidden', micro.batch * micro.length * hiddenSize).fill(0);
+    const dHidden = this.#pool.take('dHidden', micro.batch * micro.length * hiddenSize);
+    this.#memory.keep(dHidden);
+    this.#memory.zero(dHidden);
     const logitRows = distillation?.logitsTokens === 'all' ? tokens : targets;
-    const terms = await this.#head.run(
+    await this.#head.run(
       this.#student,
       own,
       await this.#weighted(this.#headRows(micro, targets, logitRows), micro, teacher),
@@ -347,16 +360,14 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     );
     let hidden = 0;
     if (teacher && distillation!.hidden > 0) {
+      await this.#memory.read(own, teacher, dHidden);
       const gradient = this.#pool.take('hidden', dHidden.length);
       const wanted = { ...micro, targets: teacher.subarray(0, dHidden.length) };
       hidden = relativeError(own, wanted, distillation!.hidden / tokens, gradient);
       native.accumulate(dHidden, gradient);
+      this.#memory.changed(dHidden);
     }
-    if (losses) {
-      losses.crossEntropy += terms.crossEntropy;
-      losses.distillation += terms.distillation;
-      losses.hidden += hidden;
-    }
+    if (losses) losses.hidden += hidden;
     return dHidden;
   }
 
@@ -366,6 +377,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
   }
 
   async release(): Promise<void> {
+    this.#pool.release();
     await this.#head.release();
     await this.#scoring?.release();
     await this.#relation?.release();

@@ -41,15 +41,54 @@ export interface AttentionShape {
 }
 
 /**
- * Grouped-query attention with an additive mask: q `[B, T, H*D]`, k and v `[B, T, Hk*D]`, mask `[T, T]` -> `[B, T, H*D]`.
- * The queries of one key-value head are stacked, so keys and values are never repeated and their gradients add up by themselves.
+ * What the rows of attention see, as an input of the graph: an additive mask `mask` `[T, T]`; where attention is streamed the number `window` `[1]`: row i sees the
+ * keys from `i + 1 - window` to i.
+ */
+export function attentionReach(graph: Graph): Value {
+  return graph.streamsAttention ? graph.input('window', [1]) : graph.input('mask', ['T', 'T']);
+}
+
+/** A window that closes nothing. */
+export const wholeRow = 2 ** 30;
+
+/** Grouped-query attention: q `[B, T, H*D]`, k and v `[B, T, Hk*D]` and what the rows see (`attentionReach`) -> `[B, T, H*D]`. */
+export function attention(graph: Graph, q: Value, k: Value, v: Value, reach: Value, shape: AttentionShape): Value {
+  return (graph.streamsAttention ? streamedAttention : wholeAttention)(graph, q, k, v, reach, shape);
+}
+
+const scaleOf = ({ scale, headSize }: AttentionShape): number => scale ?? 1 / Math.sqrt(headSize);
+
+/**
+ * Scores are made block by block and forgotten; the pass backward makes them again from the logarithm of each row's sum of exponentials, `[B, T, H]`.
+ * With P = exp(S - logSum), `dS = P * (dO v^T - rowsum(dO * o))`.
+ */
+function streamedAttention(graph: Graph, q: Value, k: Value, v: Value, window: Value, shape: AttentionShape): Value {
+  const { heads, kvHeads } = shape;
+  const attributes = { heads: { int: heads }, kvHeads: { int: kvHeads }, scale: { float: scaleOf(shape) } };
+  const rows = q.shape.slice(0, -1);
+  const [o, logSum] = graph.node('StreamedAttention', [q, k, v, window], [q.shape, [...rows, heads]], {
+    attributes,
+  }) as [Value, Value];
+  graph.record([q, k, v], [o], ([dO]) => {
+    // In one value, because a card may have no more than eight for a kernel.
+    const statistics = graph.node1('StreamedAttentionRows', [o, dO!, logSum], [...rows, 2 * heads], { attributes });
+    const inputs = [q, k, v, dO!, statistics, window];
+    const dQ = graph.node1('StreamedAttentionQueries', inputs, q.shape, { attributes });
+    const [dK, dV] = graph.node('StreamedAttentionKeys', inputs, [k.shape, v.shape], { attributes });
+    return [dQ, dK!, dV!];
+  });
+  return o;
+}
+
+/**
+ * With all scores of a head in memory. The queries of one key-value head are stacked, so keys and values are never repeated and their gradients add up by themselves.
  * Probabilities are computed again in the pass backward: they would be `T` values of each head and token, more than all else that a layer keeps of long rows.
  */
-export function attention(graph: Graph, q: Value, k: Value, v: Value, mask: Value, shape: AttentionShape): Value {
+function wholeAttention(graph: Graph, q: Value, k: Value, v: Value, mask: Value, shape: AttentionShape): Value {
   const { heads, kvHeads, headSize } = shape;
   const group = heads / kvHeads;
   const [B, T] = q.shape as [Dimension, Dimension];
-  const scale = shape.scale ?? 1 / Math.sqrt(headSize);
+  const scale = scaleOf(shape);
   const stackedRows = multiplyDimensions(group, T);
   const stacked = [B, kvHeads, stackedRows, headSize];
   const perKvHead = [B, kvHeads, T, headSize];

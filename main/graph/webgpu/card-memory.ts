@@ -45,6 +45,24 @@ fn main(${invocation}) {
 }
 `;
 
+/** A row for each of the places: `target_` has them where `source` has one after the other, or the other way round. */
+const moveRowsCode = (to: string, from: string): string => `
+@group(0) @binding(0) var<storage, read_write> target_: array<f32>;
+@group(0) @binding(1) var<storage, read> source: array<f32>;
+// Width, number of rows, and the rows.
+@group(0) @binding(2) var<storage, read> places: array<u32>;
+@compute @workgroup_size(${threads})
+fn main(${invocation}) {
+  let i = (w.x + w.y * count.x) * ${threads}u + l;
+  let width = places[0];
+  if (i >= width * places[1]) { return; }
+  let place = places[2u + i / width] * width + i % width;
+  target_[${to}] = source[${from}];
+}
+`;
+const gatherRowsCode = moveRowsCode('i', 'place');
+const placeRowsCode = moveRowsCode('place', 'i');
+
 export class CardMemory implements BackendMemory {
   readonly #device: Device;
   /** By the memory that arrays lie in and the byte where they begin. */
@@ -180,6 +198,30 @@ export class CardMemory implements BackendMemory {
       width,
       rows.length * width,
     );
+  }
+
+  async gatherRows(source: Float32Array, rows: Int32Array, width: number, target: Float32Array): Promise<void> {
+    if (!this.isKept(target) || !this.isKept(source)) {
+      await this.read(source);
+      await hostMemory.gatherRows(source, rows, width, target);
+      this.changed(target);
+      return;
+    }
+    const pipeline = await this.#device.pipeline(gatherRowsCode, 'gather rows');
+    const places = Int32Array.of(width, rows.length, ...rows);
+    this.#written(this.#find(target)!, target.byteLength);
+    this.#update(target, source, pipeline, places, rows.length * width, 0);
+  }
+
+  async placeRows(target: Float32Array, rows: Int32Array, width: number, source: Float32Array): Promise<void> {
+    if (!this.isKept(target)) {
+      await this.read(source);
+      await hostMemory.placeRows(target, rows, width, source);
+      return;
+    }
+    const pipeline = await this.#device.pipeline(placeRowsCode, 'place rows');
+    const places = Int32Array.of(width, rows.length, ...rows);
+    this.#update(target, source, pipeline, places, rows.length * width, 0);
   }
 
   /** Changes `target`, which is kept, by `source`. */

@@ -6,6 +6,12 @@ import type { Bindings } from '../backend.ts';
 import type { Value } from '../graph.ts';
 import type { ElementType, OnnxNode } from '../onnx-format.ts';
 import type { Program } from '../passes.ts';
+import {
+  streamedAttention,
+  streamedAttentionKeys,
+  streamedAttentionQueries,
+  streamedAttentionRows,
+} from './attention-kernels.ts';
 import { broadcastIndex, Product } from './dimensions.ts';
 import { expression, helpers, isElementwise, literal, type Operand, reachingOperators } from './expressions.ts';
 import { type Body, matrixProduct, reduction, rmsNormalisation, softmax, type Source, type Store } from './kernels.ts';
@@ -332,6 +338,11 @@ ${body.code}
   ): Body {
     const [a, b] = node.inputs as [string, string];
     const output = this.#values.get(node.outputs[0]!)!;
+    /** Writes a result of several. */
+    const result =
+      (place: number): Store =>
+      (index, value) =>
+        also(node.outputs[place]!, index, value);
     switch (node.operator) {
       case 'FusedMatMul':
       case 'MatMul':
@@ -356,13 +367,15 @@ ${body.code}
       case 'LogSoftmax':
         return softmax(node, source(a), store);
       case 'SimplifiedLayerNormalization':
-        return rmsNormalisation(
-          node,
-          source(a),
-          source(b),
-          (index, value) => also(node.outputs[0]!, index, value),
-          (index, value) => also(node.outputs[1]!, index, value),
-        );
+        return rmsNormalisation(node, source(a), source(b), result(0), result(1));
+      case 'StreamedAttention':
+        return streamedAttention(node, node.inputs.map(source), result(0), result(1));
+      case 'StreamedAttentionRows':
+        return streamedAttentionRows(node, node.inputs.map(source), result(0));
+      case 'StreamedAttentionQueries':
+        return streamedAttentionQueries(node, node.inputs.map(source), store);
+      case 'StreamedAttentionKeys':
+        return streamedAttentionKeys(node, node.inputs.map(source), result(0), result(1));
       default:
         throw new UnsupportedOperator(node.operator, this.#program.name);
     }

@@ -162,7 +162,7 @@ fn loadB(p: u32, n: u32, k: u32) -> f32 {
 const rowsOf = (product: Product): Dimension[] => [product.factor, ...product.names];
 
 /** One workgroup for each row: `sum` is the new partial value of a thread that has seen `sum` so far. */
-function rowSum(
+export function rowSum(
   rows: Product,
   inner: Product,
   index: string,

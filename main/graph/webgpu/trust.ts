@@ -24,7 +24,7 @@ import { Device } from './device.ts';
 import { webGpuBackend } from './webgpu-backend.ts';
 
 /** To be raised with every kernel or check that changes. */
-export const checksVersion = 2;
+export const checksVersion = 3;
 
 /** Elements of each input that are moved for finite differences: the other check sees all of them. */
 const differences = 5;
@@ -102,9 +102,9 @@ async function ternaryProblem(backend: Backend): Promise<string | null> {
   return null;
 }
 
-const sums = 'sums of gradients';
+const sums = 'sums and rows of arrays on the card';
 
-/** What the card adds to arrays that it keeps, beside the host's sums. @returns what differs */
+/** What the card adds to arrays that it keeps and moves between them, beside what the host does. @returns what differs */
 async function sumsProblem({ memory }: Backend): Promise<string | null> {
   const [rows, width] = [7, 150];
   const random = noise(5);
@@ -114,11 +114,14 @@ async function sumsProblem({ memory }: Backend): Promise<string | null> {
   const found = [];
   for (const each of [hostMemory, memory]) {
     const target = values.slice();
-    each.keep(target);
+    const picked = new Float32Array(2 * width);
+    each.keep(target, picked);
     await each.add(target, source);
     await each.addRows(target, places, width, source.subarray(0, places.length * width), -0.5);
+    await each.gatherRows(target, Int32Array.of(6, 0), width, picked);
+    await each.placeRows(target, Int32Array.of(1, 4), width, picked);
     await each.read(target);
-    each.drop(target);
+    each.drop(target, picked);
     found.push(target);
   }
   const off = distance(found[0]!, found[1]!);

@@ -157,6 +157,7 @@ function settingsOf(kind: TrainingStage, recipe: Recipe): OptimiserSettings {
 /** Memory of a training stage's largest step. */
 function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): MemoryTerm[] {
   const { distil, recomputeActivations: recompute } = recipe;
+  const onCard = recipe.engine === 'gpu';
   const { batchSize, microBatchTokens, moments } = settingsOf(kind, recipe);
   if (kind === 'reconstruct') {
     const { window, corpus, sequenceLength } = recipe.reconstruct!;
@@ -164,7 +165,7 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     const rows = Math.max(1, Math.min(batchSize, microBatchTokens / rowLength));
     const parameters = windowSpecifications(facts.student, 0, window).reduce((sum, { size }) => sum + size, 0);
     return [
-      ...windowMemory({ model: facts.student, window, rows, rowLength, recompute, moments }),
+      ...windowMemory({ model: facts.student, window, rows, rowLength, recompute, moments, onCard }),
       ...shardMemory(parameters, recipe.shards, recipe.roundedExchange),
     ];
   }
@@ -182,6 +183,7 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     rowLength,
     headRows: Math.ceil(rows * (everyToken ? rowLength : facts.size.longestAnswer)),
     recompute,
+    onCard,
     moments,
     splitHeads: distil.gamma === 0 ? null : distil.splitHeads,
   });
