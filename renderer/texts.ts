@@ -497,7 +497,11 @@ export const texts = {
     ofStudent: 'The student',
     ofTeacher: 'The teacher, to compare with',
     about: (size: string) => `about ${size}`,
-    doesNotFit: 'not for this shape',
+    doesNotFit: {
+      quantisation: 'not as it was quantised in training',
+      ternary: 'it is ternary already',
+      model: 'not for this model',
+    },
     padded: (body: string, table: string) =>
       `Zeros make it wider, with the same answers: ${body} more in the linear layers, ${table} more in the embedding.`,
     failed: (model: string, format: string) => `${model} could not be written as ${format}`,
