@@ -703,7 +703,8 @@ export const texts = {
       unsupported: 'Models of this kind are not supported.',
       architecture: 'Architecture',
       parameters: 'Parameters',
-      parametersOf: (all: string, body: string) => `${all}, of which ${body} become ternary`,
+      parametersOf: (all: string, body: string, already: boolean) =>
+        `${all}, of which ${body} ${already ? 'are' : 'become'} ternary`,
       shape: 'Shape',
       shapeOf: (layers: number, width: number, heads: number, kv: number) =>
         `${String(layers)} layers of width ${String(width)}, ${String(heads)} heads (${String(kv)} for keys and values)`,
@@ -714,7 +715,7 @@ export const texts = {
       licence: 'Licence',
       noLicence: 'not stated',
       weighs: 'What the student will weigh',
-      weighsNote: 'Strong colour: the linear layers, which become ternary. Pale: the rest, at 16 bits.',
+      weighsNote: 'Strong colour: the linear layers, ternary in the student. Pale: the rest, at 16 bits.',
     },
     hub: {
       title: 'From the Hugging Face Hub',
