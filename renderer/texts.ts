@@ -497,7 +497,11 @@ export const texts = {
     ofStudent: 'The student',
     ofTeacher: 'The teacher, to compare with',
     about: (size: string) => `about ${size}`,
-    doesNotFit: 'not for this shape',
+    doesNotFit: {
+      quantisation: 'not as it was quantised in training',
+      ternary: 'it is ternary already',
+      model: 'not for this model',
+    },
     padded: (body: string, table: string) =>
       `Zeros make it wider, with the same answers: ${body} more in the linear layers, ${table} more in the embedding.`,
     failed: (model: string, format: string) => `${model} could not be written as ${format}`,
@@ -699,7 +703,8 @@ export const texts = {
       unsupported: 'Models of this kind are not supported.',
       architecture: 'Architecture',
       parameters: 'Parameters',
-      parametersOf: (all: string, body: string) => `${all}, of which ${body} become ternary`,
+      parametersOf: (all: string, body: string, already: boolean) =>
+        `${all}, of which ${body} ${already ? 'are' : 'become'} ternary`,
       shape: 'Shape',
       shapeOf: (layers: number, width: number, heads: number, kv: number) =>
         `${String(layers)} layers of width ${String(width)}, ${String(heads)} heads (${String(kv)} for keys and values)`,
@@ -710,7 +715,7 @@ export const texts = {
       licence: 'Licence',
       noLicence: 'not stated',
       weighs: 'What the student will weigh',
-      weighsNote: 'Strong colour: the linear layers, which become ternary. Pale: the rest, at 16 bits.',
+      weighsNote: 'Strong colour: the linear layers, ternary in the student. Pale: the rest, at 16 bits.',
     },
     hub: {
       title: 'From the Hugging Face Hub',

@@ -3,7 +3,7 @@
  * teacher's and holds no ternary weights.
  */
 import { TritsmithError } from './errors.ts';
-import { message, type Message } from './messages/message.ts';
+import { message, type Message, type MessageId } from './messages/message.ts';
 import { activationsOf, type Activations, type Quantisation } from './quantisation.ts';
 import type { ExportType } from './recipe.ts';
 
@@ -27,6 +27,19 @@ const holdActivations: readonly ExportType[] = ['i2_s', 't3_4', 'onnx'];
 /** Whether inputs are turned or have 4 bits. */
 export function hasOwnActivations({ activations }: { readonly activations?: Activations }): boolean {
   return activations !== undefined;
+}
+
+/** Messages of `quantisationObstacle`. */
+const obstacles: ReadonlySet<string> = new Set<MessageId>([
+  'export.three-of-four',
+  'export.activations',
+  'export.one-scale',
+  'export.scale-blocks',
+]);
+
+/** Whether an obstacle is how a student is quantised, and not its shape or family. */
+export function isOfQuantisation({ id }: { readonly id?: string | undefined }): boolean {
+  return id !== undefined && obstacles.has(id);
 }
 
 /** Why files of a type can't hold a student that is quantised so; null where they can. */

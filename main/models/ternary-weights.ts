@@ -17,11 +17,16 @@ export interface TernaryCounts {
   total: number;
 }
 
-/** Bytes of one ternary weight in training, its latent value not counted: float32 for the backward pass, int8 for the forward one, the code that it began with. */
-export const ternaryWeightBytes = 4 + 1 + 1 / 4;
+/** Bytes of one ternary weight where products run in float32, its latent value not counted: float32, the code that it began with, its share of an n:m rule's mask. */
+export function softWeightBytes({ quantisation }: Pick<ModelConfiguration, 'quantisation'>): number {
+  const { sparsity } = quantisation.weights;
+  return 4 + 1 / 4 + (sparsity ? 1 / keptOf(sparsity).of : 0);
+}
 
-/** The same where products run in float32: without the copy in int8. */
-export const softWeightBytes = ternaryWeightBytes - 1;
+/** The same in training, which has a copy in int8 for the forward pass besides. */
+export function ternaryWeightBytes(configuration: Pick<ModelConfiguration, 'quantisation'>): number {
+  return softWeightBytes(configuration) + 1;
+}
 
 function scalesFor(quantisation: Quantisation, shape: readonly number[]): Float32Array {
   return new Float32Array(scaleCount(quantisation, [shape[0]!, shape[1]!]));

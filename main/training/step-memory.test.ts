@@ -7,7 +7,7 @@ import { Network } from '../models/network.ts';
 import { ParameterBuffer, parameterSpecifications } from '../models/parameters.ts';
 import { AdamW } from './optimiser.ts';
 import { optimiserSettings } from '../contract/recipe.ts';
-import { momentBytes, stepMemory, type StepShape } from './step-memory.ts';
+import { momentBytes, stepMemory, windowMemory, type StepShape } from './step-memory.ts';
 
 const base: ModelConfiguration = {
   ...plainDecoder,
@@ -84,6 +84,24 @@ describe('the memory of a training step', () => {
       expect(found['sessions']).toBe(4 * rowLength * 3 * (dense - probabilities + 3 * 16));
       expect(found['activations']! - processor['activations']!).toBe(4 * rowLength * 28 * 16);
     }
+  });
+
+  it.each([
+    ['6:8', 1 / 8],
+    ['3:4', 1 / 4],
+    ['exactly-3:4', 1 / 4],
+  ] as const)('with %s adds a byte of mask for as many weights as the rule looks at', (sparsity, mask) => {
+    const sparse: ModelConfiguration = {
+      ...student,
+      quantisation: { weights: { scale: 'absmean', group: 'tensor', sparsity } },
+    };
+    const plain = bytesOf({ model: student, ...row });
+    expect(bytesOf({ model: sparse, ...row })).toEqual({ ...plain, ternary: body * (5.25 + mask) });
+    const ofWindow = (model: ModelConfiguration) =>
+      windowMemory({ model, window: 2, rows: 1, rowLength: 512, recompute: false }).find(({ id }) => id === 'ternary')!;
+    const window = (body / 28) * 2;
+    expect(ofWindow(student).bytes).toBe(window * 4.25);
+    expect(ofWindow(sparse)).toMatchObject({ bytes: window * (4.25 + mask), params: { bytesEach: 4.25 + mask } });
   });
 
   it('of a 0.6B student fits in 20 GB at one row of 512 tokens, and recomputing keeps the inputs of the layers alone', () => {

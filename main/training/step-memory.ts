@@ -105,10 +105,11 @@ export function windowMemory({
     { recomputeActivations: recompute, arithmetic: { products: 'float32' }, onCard },
   );
   const working = recompute ? 4 : 3;
+  const bytesEach = softWeightBytes(model);
   // The embedding is read to make what enters the first layer, before any window is loaded.
   return [
     trainedMemory(parameters, { moments }),
-    { id: 'ternary', bytes: body * softWeightBytes, params: { parameters: body, bytesEach: softWeightBytes } },
+    { id: 'ternary', bytes: body * bytesEach, params: { parameters: body, bytesEach } },
     { id: 'activations', bytes: window * kept, params: { tokens, layers: window, recomputed: recompute } },
     {
       id: 'sessions',
@@ -161,12 +162,10 @@ export function stepMemory(shape: StepShape): MemoryTerm[] {
     const bytesEach = Float32Array.BYTES_PER_ELEMENT;
     terms.push({ id: 'teacher', bytes: parameters * bytesEach, params: { parameters, bytesEach } });
   }
-  if (model.ternary)
-    terms.push({
-      id: 'ternary',
-      bytes: body * ternaryWeightBytes,
-      params: { parameters: body, bytesEach: ternaryWeightBytes },
-    });
+  if (model.ternary) {
+    const bytesEach = ternaryWeightBytes(model);
+    terms.push({ id: 'ternary', bytes: body * bytesEach, params: { parameters: body, bytesEach } });
+  }
   const kept = keptLayerBytes(model, { batch: rows, length: rowLength }, { recomputeActivations: recompute, onCard });
   terms.push({
     id: 'activations',

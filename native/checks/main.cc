@@ -70,9 +70,9 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, size_t groups, int
   const size_t count = tablesToCheck(tables);
   int wrong = 0;
   for (size_t i = 0; i < count; i++)
-    for (const Layout layout : {Layout::twoBit, Layout::fiveTrits, Layout::threeOfFour}) {
-      if (layout == Layout::threeOfFour && columns % 4 != 0) continue;
-      const std::vector<uint8_t>& given = layout == Layout::threeOfFour ? sparse : codes;
+    for (const Layout layout : {Layout::twoBit, Layout::fiveTrits, Layout::threeOfFour, Layout::threeOfFourSums}) {
+      if (isThreeOfFour(layout) && columns % 4 != 0) continue;
+      const std::vector<uint8_t>& given = isThreeOfFour(layout) ? sparse : codes;
       const Source source{given.data(), columns};
       PackedTernary packed = planTernary(rows, columns, layout, groups);
       const Exact memory(packedBytes(packed));
@@ -104,6 +104,8 @@ int checkProducts(size_t rows, size_t columns, size_t tokens, size_t groups, int
         groupSums.resize(columns / quantised.groupColumns * tokens);
         quantised.groupSums = groupSums.data();
       }
+      const Exact fourSums(fourSumsBytes(tokens, quantised.padded));
+      if (packed.layout == Layout::threeOfFourSums) quantised.fourSums = fourSums.data;
       tables[i]->quantiseTokens(x.data(), columns, columns, quantised, 0, tokens);
       tables[i]->multiplyTernary(packed, 0, packed.panels, quantised, y.data(), rows);
       for (size_t t = 0; t < tokens; t++) {
@@ -313,6 +315,8 @@ int kernels() {
       for (const size_t groups : {3, 2, 1})
         for (const size_t tokens : {1, 3, 14})
           if (columns / groups % kGroupColumns == 0) wrong += checkProducts(rows, columns, tokens, groups, 8, random);
+  // So long that sums of 16 bits are widened on the way.
+  for (const size_t tokens : {1, 3}) wrong += checkProducts(33, 4160, tokens, 1, 8, random);
   for (const size_t rows : {1, 15, 16, 17, 40})
     for (const size_t columns : {256, 768})
       for (const size_t tokens : {1, 3, 15}) wrong += checkQ6(rows, columns, tokens, random);
@@ -379,7 +383,7 @@ bool exercise(const Bytes& file, Layout layout, Pool& pool) {
   auto bytes = std::make_unique<uint8_t[]>(file.size());
   std::memcpy(bytes.get(), file.data(), file.size());
   try {
-    const auto model = loadModel(std::make_unique<FileMap>(std::move(bytes), file.size()), {selectKernels(""), layout, Layout::threeOfFour}, pool);
+    const auto model = loadModel(std::make_unique<FileMap>(std::move(bytes), file.size()), {selectKernels(""), layout, layout == Layout::twoBit ? Layout::threeOfFour : Layout::threeOfFourSums}, pool);
     Conversation first(*model, 32, CacheType::f16), second(*model, 32, CacheType::int8);
     Forward forward(*model, pool);
     const int32_t ids[3] = {0, 1, 2};

@@ -25,7 +25,7 @@ struct PairDot {
 
 }  // namespace
 
-const Kernels kernelsAvx2 = {"avx2",             kTile,    Layout::twoBit, Layout::twoBit, quantiseTokens, multiplyTernaryYmm<PairAccumulator>,
+const Kernels kernelsAvx2 = {"avx2",             kTile,    Layout::twoBit, Layout::threeOfFourSums, quantiseTokensYmm, multiplyTernaryYmm<PairAccumulator>,
                              multiplyDense<Vec, Ints<PairDot>>, denseRow, rmsNorm,        addTo,          siluMultiply,
                              reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow, halves, integerPeakYmm<PairAccumulator>};
 

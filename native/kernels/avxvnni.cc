@@ -26,7 +26,7 @@ struct QuadDot {
 
 }  // namespace
 
-const Kernels kernelsAvxVnni = {"avx-vnni",         kTile,    Layout::twoBit, Layout::twoBit, quantiseTokens, multiplyTernaryYmm<QuadAccumulator>,
+const Kernels kernelsAvxVnni = {"avx-vnni",         kTile,    Layout::twoBit, Layout::threeOfFourSums, quantiseTokensYmm, multiplyTernaryYmm<QuadAccumulator>,
                                 multiplyDense<Vec, Ints<QuadDot>>, denseRow, rmsNorm,        addTo,          siluMultiply,
                                 reluSquaredMultiply, geluMultiply, hadamard, attend<Vec>, softmaxRow, halves, integerPeakYmm<QuadAccumulator>};
 

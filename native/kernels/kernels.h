@@ -27,6 +27,13 @@ enum class Layout : uint32_t {
    * columns: bits 5n ... 5n + 4 of word v are pattern 3v + n, and its bit 15 is bit v of pattern 15.
    */
   threeOfFour,
+  /**
+   * The same weights for kernels that look up the sum of a four's products (three_of_four.h): also 32 rows x 64 columns, in two halves of 160 bytes with eight fours
+   * each. A half is five parts of 32 bytes, one for each row: first the sign of its fours (bit 7 - j of four j: the first weight that is not 0 is +1), then the
+   * places of fours 0 and 1, 2 and 3, 4 and 5, 6 and 7 in the lower and upper four bits. A place is 4 times where the 0 is, 2 where the second weight that
+   * is not 0 has another sign than the first, 1 where the third has. Row 8 v + 4 l + k of a panel has byte 16 l + 8 (v & 1) + 2 k + (v >> 1) of a part.
+   */
+  threeOfFourSums,
 };
 
 constexpr size_t kPanelRows = 32;
@@ -39,9 +46,11 @@ constexpr size_t kThreeOfFourColumns = 64;
 /** Activation rows are padded with zeros to a multiple of this, so that whole chunks of every layout may be read. */
 constexpr size_t kActivationPadding = 320;
 
-static constexpr size_t chunkBytes(Layout layout) { return layout == Layout::threeOfFour ? kThreeOfFourBytes : kChunkBytes; }
+/** Whether rows must have exactly three weights of each four that are not 0. */
+static constexpr bool isThreeOfFour(Layout layout) { return layout == Layout::threeOfFour || layout == Layout::threeOfFourSums; }
+static constexpr size_t chunkBytes(Layout layout) { return isThreeOfFour(layout) ? kThreeOfFourBytes : kChunkBytes; }
 static constexpr size_t chunkColumns(Layout layout) {
-  return layout == Layout::threeOfFour ? kThreeOfFourColumns : layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
+  return isThreeOfFour(layout) ? kThreeOfFourColumns : layout == Layout::twoBit ? kTwoBitColumns : kFiveTritColumns;
 }
 
 /** A ternary matrix [rows, columns], packed. Padding rows and columns hold code 0 and meet activations of zero or are not stored. */
@@ -72,7 +81,12 @@ struct QuantisedTokens {
   /** Sums of runs of `groupColumns` columns (16, 32, 64, 128 or 256, which divide the groups), [runs][tokens], where a matrix has such groups; or null. */
   int32_t* groupSums = nullptr;
   size_t groupColumns = 0;
+  /** Where a matrix has the layout threeOfFourSums: what tables with that layout look up, [tokens][padded / 4][32]; or null. */
+  uint8_t* fourSums = nullptr;
 };
+
+/** Bytes of QuantisedTokens::fourSums. */
+static constexpr size_t fourSumsBytes(size_t tokens, size_t padded) { return tokens * padded * 8; }
 
 /**
  * Storage of a dense tensor. Rows as in the file, but for q6Panels: Q6_K with 16 rows side by side (q6_panels.h), which is how a Q6_K matrix has to lie to be

@@ -5,11 +5,12 @@
 #include <vector>
 
 #include "kernels/q6_panels.h"
+#include "kernels/three_of_four.h"
 
 namespace tritsmith {
 
 PackedTernary planTernary(size_t rows, size_t columns, Layout layout, size_t groups) {
-  if (groups > 1 && (layout != Layout::threeOfFour || columns / groups % kThreeOfFourColumns != 0)) layout = Layout::twoBit;
+  if (groups > 1 && (!isThreeOfFour(layout) || columns / groups % kThreeOfFourColumns != 0)) layout = Layout::twoBit;
   PackedTernary plan;
   plan.rows = rows;
   plan.columns = columns;
@@ -103,6 +104,11 @@ void packPanels(const PackedTernary& plan, size_t begin, size_t end, void (*row)
       if (plan.layout == Layout::threeOfFour) {
         target = base + wordsAt(r);
         for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += width, target += bytes) packPatterns(c, target);
+      } else if (plan.layout == Layout::threeOfFourSums) {
+        target = base;
+        if (r == 0) std::memset(base, 0, plan.chunks * bytes);
+        for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += width, target += bytes)
+          for (size_t p = 0; p < width / 4; p++) putSumPattern(target, r, p, patternOf(c + 4 * p));
       } else if (plan.layout == Layout::twoBit) {
         for (size_t chunk = 0; chunk < plan.chunks; chunk++, c += kTwoBitColumns, target += kChunkBytes) {
           // Four codes at once: none is above 2, so no shift reaches the next byte.
@@ -171,6 +177,10 @@ void readT34(const uint8_t* data, size_t first, size_t count, uint8_t* codes) {
 uint8_t packedCode(const PackedTernary& w, size_t r, size_t c) {
   const size_t width = chunkColumns(w.layout);
   const size_t inside = c % width;
+  if (w.layout == Layout::threeOfFourSums) {
+    const uint8_t* const chunk = w.data + ((r / kPanelRows) * w.chunks + c / width) * kThreeOfFourBytes;
+    return codeOfPattern(sumPattern(chunk, r % kPanelRows, inside / 4), inside % 4);
+  }
   if (w.layout == Layout::threeOfFour) {
     const uint8_t* const chunk = w.data + ((r / kPanelRows) * w.chunks + c / width) * kThreeOfFourBytes + wordsAt(r % kPanelRows);
     unsigned words[5], last = 0;

@@ -2,6 +2,7 @@
 // The ternary product in plain C++, for the portable table and for layouts that a table has no own code for.
 #include "kernels/kernels.h"
 #include "kernels/scalar.h"
+#include "kernels/three_of_four.h"
 
 namespace tritsmith {
 namespace {
@@ -46,17 +47,24 @@ constexpr PatternCodes patternCodes() {
 }
 constexpr PatternCodes kPatterns = patternCodes();
 
-/** Of one row of a chunk of the layout threeOfFour, its words 64 bytes apart: codes times activations of `width` tokens, added to `acc`. */
-inline void addPatterns(const uint8_t* words, const int8_t* values, size_t width, int32_t* acc) {
-  uint32_t last = 0;
+/** The 16 patterns of row r of a chunk of the layout threeOfFour. */
+inline void patternsOfWords(const uint8_t* chunk, size_t r, uint32_t* patterns) {
+  patterns[15] = 0;
+  for (size_t v = 0; v < 5; v++) {
+    const uint32_t word = readU16(chunk + r % 16 * 4 + r / 16 * 2 + 64 * v);
+    for (size_t n = 0; n < 3; n++) patterns[3 * v + n] = word >> 5 * n & 31;
+    patterns[15] |= word >> 15 << v;
+  }
+}
+
+/** Of row r of a chunk with patterns: codes times activations of `width` tokens, added to `acc`. */
+inline void addPatterns(Layout layout, const uint8_t* chunk, size_t r, const int8_t* values, size_t width, int32_t* acc) {
+  uint32_t patterns[16];
+  if (layout == Layout::threeOfFour) patternsOfWords(chunk, r, patterns);
+  else
+    for (size_t p = 0; p < 16; p++) patterns[p] = sumPattern(chunk, r, p);
   for (size_t p = 0; p < 16; p++) {
-    uint32_t pattern = last;
-    if (p < 15) {
-      const uint32_t word = readU16(words + p / 3 * 64);
-      pattern = word >> 5 * (p % 3) & 31;
-      if (p % 3 == 0) last |= word >> 15 << p / 3;
-    }
-    const uint32_t codes = kPatterns.codes[pattern];
+    const uint32_t codes = kPatterns.codes[patterns[p]];
     const int32_t c0 = codes & 3, c1 = codes >> 8 & 3, c2 = codes >> 16 & 3, c3 = static_cast<int32_t>(codes >> 24);
     const int8_t* const a = values + p * width * 4;
     for (size_t t = 0; t < width; t++) acc[t] += c0 * a[4 * t] + c1 * a[4 * t + 1] + c2 * a[4 * t + 2] + c3 * a[4 * t + 3];
@@ -80,8 +88,8 @@ inline void multiplyTernaryPlain(const PackedTernary& w, size_t begin, size_t en
         for (size_t r = 0; r < rows; r++) {
           int32_t acc[16] = {0};
           for (size_t c = 0; c < chunks; c++) {
-            if (w.layout == Layout::threeOfFour) {
-              addPatterns(data + c * bytes + r % 16 * 4 + r / 16 * 2, values + c * fields * width * 4, width, acc);
+            if (isThreeOfFour(w.layout)) {
+              addPatterns(w.layout, data + c * bytes, r, values + c * fields * width * 4, width, acc);
               continue;
             }
             const uint8_t* const four = data + c * bytes + r * 4;

@@ -5,6 +5,7 @@
 
 #include "kernels/float_loops.h"
 #include "kernels/ternary_loops.h"
+#include "kernels/ymm_sums.h"
 
 namespace tritsmith {
 namespace {
@@ -62,6 +63,19 @@ struct Ints {
   }
 };
 
+/** Writes up to 8 results of one token: sum * (scale * delta). With `more` they are added to y. */
+inline void finish(__m256i sum, float scale, const float* deltas, float* y, size_t rows, bool more) {
+  alignas(32) float results[8] = {0};
+  const size_t count = rows < 8 ? rows : 8;
+  __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_loadu_ps(deltas)));
+  if (more) {
+    memcpy(results, y, count * sizeof(float));
+    product = _mm256_add_ps(_mm256_load_ps(results), product);
+  }
+  _mm256_store_ps(results, product);
+  memcpy(y, results, count * sizeof(float));
+}
+
 /** 16 rows (half a panel) times T tokens, 2-bit layout. `w` points at the half's first byte of the first chunk. With `more` it is added to y. */
 template <typename Accumulator, size_t T>
 void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, const float* scales, const int32_t* sums, const float* deltas,
@@ -89,27 +103,35 @@ void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, co
       acc[1][t].flush();
     }
   }
-  for (size_t half = 0; half < 2; half++)
-    for (size_t t = 0; t < T; t++) {
-      const __m256 value = _mm256_cvtepi32_ps(_mm256_sub_epi32(acc[half][t].total, _mm256_set1_epi32(sums[t])));
-      alignas(32) float results[8] = {0};
-      const size_t first = half * 8;
-      const size_t count = rows <= first ? 0 : rows - first < 8 ? rows - first : 8;
-      float* const out = y + t * stride + first;
-      __m256 product = _mm256_mul_ps(value, _mm256_mul_ps(_mm256_set1_ps(scales[t]), _mm256_loadu_ps(deltas + first)));
-      if (more) {
-        memcpy(results, out, count * sizeof(float));
-        product = _mm256_add_ps(_mm256_load_ps(results), product);
-      }
-      _mm256_store_ps(results, product);
-      memcpy(out, results, count * sizeof(float));
-    }
+  for (size_t half = 0; half < 2 && half * 8 < rows; half++)
+    for (size_t t = 0; t < T; t++)
+      finish(_mm256_sub_epi32(acc[half][t].total, _mm256_set1_epi32(sums[t])), scales[t], deltas + half * 8, y + t * stride + half * 8,
+             rows - half * 8, more);
+}
+
+/** Panels of the layout threeOfFourSums. A token's tables are larger than a panel, so some panels have them one after the other. */
+constexpr size_t kLookUpPanels = 4;
+inline void multiplyByLookUp(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
+  const size_t chunks = w.chunks / w.groups;
+  for (size_t from = begin; from < end; from += kLookUpPanels)
+    for (size_t t = 0; t < x.tokens; t++)
+      for (size_t panel = from; panel < end && panel < from + kLookUpPanels; panel++)
+        for (size_t group = 0; group < w.groups; group++) {
+          __m256i total[4];
+          lookUpPanel(w.data + (panel * w.chunks + group * chunks) * kThreeOfFourBytes, chunks,
+                      x.fourSums + fourSumsBytes(t, x.padded) + fourSumsBytes(1, group * chunks * kThreeOfFourColumns), total);
+          const float* const deltas = w.scales + (panel * w.groups + group) * kPanelRows;
+          const size_t first = panel * kPanelRows, rows = w.rows - first;
+          for (size_t v = 0; v < 4 && v * 8 < rows; v++)
+            finish(total[v], x.scales[t], deltas + v * 8, y + t * stride + first + v * 8, rows - v * 8, group > 0);
+        }
 }
 
 constexpr size_t kTile = 4;
 
 template <typename Accumulator>
 void multiplyTernaryYmm(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
+  if (w.layout == Layout::threeOfFourSums) return multiplyByLookUp(w, begin, end, x, y, stride);
   if (w.layout != Layout::twoBit) return multiplyTernaryPlain(w, begin, end, x, y, stride);
   for (size_t panel = begin; panel < end; panel++)
     for (size_t t = 0; t < x.tokens; t += kTile)
@@ -149,6 +171,17 @@ uint64_t integerPeakYmm(size_t rounds) {
     lane ^= _mm256_extract_epi32(a.total, 0);
   }
   return static_cast<uint64_t>(rounds) * 8 * 32 + (lane == 1 ? 1 : 0);
+}
+
+/** As quantiseTokens, with the tables of out.fourSums where they are wanted. */
+inline void quantiseTokensYmm(const float* x, size_t stride, size_t columns, const QuantisedTokens& out, size_t begin, size_t end) {
+  quantiseTokens(x, stride, columns, out, begin, end);
+  if (out.fourSums == nullptr) return;
+  for (size_t t = begin; t < end; t++) {
+    const size_t tile = t / out.tile * out.tile;
+    const size_t width = out.tokens - tile < out.tile ? out.tokens - tile : out.tile;
+    writeFourSums(out.values + tile * out.padded + (t - tile) * 4, width * 4, out.padded, out.fourSums + fourSumsBytes(t, out.padded));
+  }
 }
 
 inline void halves(const float* x, uint16_t* out, size_t count) {

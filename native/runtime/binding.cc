@@ -80,11 +80,11 @@ const Kernels* kernelsFor(const Napi::Object& options) {
 }
 
 /** The layout that is asked for, or `usual`. */
-Layout layoutFor(const Napi::Object& options, Layout usual) {
+Layout layoutFor(const Napi::Object& options, const Kernels& kernels, Layout usual) {
   const std::string name = text(options, "layout", "auto");
   if (name == "2bit") return Layout::twoBit;
   if (name == "1.6bit") return Layout::fiveTrits;
-  if (name == "1.25bit") return Layout::threeOfFour;
+  if (name == "1.25bit") return isThreeOfFour(kernels.sparseLayout) ? kernels.sparseLayout : Layout::threeOfFour;
   if (name != "auto") throw RuntimeError("bad-input", "The layout " + name + " is unknown.", "Use auto, 2bit, 1.6bit or 1.25bit.");
   return usual;
 }
@@ -118,10 +118,10 @@ class StudentRuntime : public Napi::ObjectWrap<StudentRuntime> {
         throw RuntimeError("bad-input", "The KV cache type " + kv + " is unknown.", "Use f32, f16 or int8.");
       LoadOptions load;
       load.kernels = kernelsFor(options);
-      load.sparseLayout = layoutFor(options, load.kernels->sparseLayout);
-      load.layout = layoutFor(options, load.kernels->layout);
+      load.sparseLayout = layoutFor(options, *load.kernels, load.kernels->sparseLayout);
+      load.layout = layoutFor(options, *load.kernels, load.kernels->layout);
       // Weights that need not have three of four can't lie so.
-      if (load.layout == Layout::threeOfFour) load.layout = load.kernels->layout;
+      if (isThreeOfFour(load.layout)) load.layout = load.kernels->layout;
       pool_ = std::make_unique<Pool>(threads);
       model_ = loadModel(std::make_unique<FileMap>(path), load, *pool_);
       context_ = context == 0 ? std::min<size_t>(model_->shape.trainedContext, 4096) : static_cast<size_t>(context);
@@ -336,8 +336,8 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
       const size_t groups = count / rows;
       if (groups == 0 || count % rows != 0 || columns % groups != 0 || (groups > 1 && columns / groups % kGroupColumns != 0))
         throw Napi::RangeError::New(info.Env(), "The scales don't fit the rows and columns.");
-      const Layout layout = layoutFor(options, kernels_->layout);
-      if (layout == Layout::threeOfFour) {
+      const Layout layout = layoutFor(options, *kernels_, kernels_->layout);
+      if (isThreeOfFour(layout)) {
         if (columns % 4 != 0) throw Napi::RangeError::New(info.Env(), "1.25bit needs rows of whole fours.");
         for (size_t k = 0; k < rows * columns; k += 4) {
           int zeros = 0;
@@ -395,6 +395,11 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
       groupSums_.resize(packed_.columns / quantised.groupColumns * tokens);
       quantised.groupSums = groupSums_.data();
     }
+    if (packed_.layout == Layout::threeOfFourSums) {
+      const size_t bytes = fourSumsBytes(tokens, quantised.padded);
+      if (fourSums_.size() < bytes) fourSums_ = Pages(bytes, false);
+      quantised.fourSums = fourSums_.data();
+    }
     kernels_->quantiseTokens(x, packed_.columns, packed_.columns, quantised, 0, tokens);
     pool_->pieces(packed_.panels, std::max<size_t>(1, packed_.panels / (static_cast<size_t>(pool_->threads()) * 8)),
                   [&](size_t begin, size_t end, int) { kernels_->multiplyTernary(packed_, begin, end, quantised, y, packed_.rows); });
@@ -406,7 +411,7 @@ class TernaryMatrix : public Napi::ObjectWrap<TernaryMatrix> {
   int bits_ = 8;
   PackedTernary packed_;
   std::unique_ptr<Pool> pool_;
-  Pages pages_, activations_;
+  Pages pages_, activations_, fourSums_;
   std::vector<float> scales_, deltas_;
   std::vector<int32_t> sums_, groupSums_;
 };

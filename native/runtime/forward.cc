@@ -40,6 +40,7 @@ void Forward::reserve(size_t tokens) {
   scales_.resize(tokens);
   sums_.resize(tokens);
   quantised_ = Pages(tokens * padded_ + 64, false);
+  if (model_.layout == Layout::threeOfFourSums) fourSums_ = Pages(fourSumsBytes(tokens, padded_), false);
   capacity_ = tokens;
 }
 
@@ -187,11 +188,12 @@ void Forward::apply(const float* in, size_t inStride, size_t count, std::initial
 void Forward::applyGroup(const float* in, size_t inStride, size_t count, const Target* targets, size_t targetCount) {
   const size_t columns = targets[0].linear->columns();
   const float* const norm = targets[0].linear->inputNorm;
-  bool anyTernary = false;
+  bool anyTernary = false, anySummed = false;
   QuantisedTokens quantised;
   for (size_t i = 0; i < targetCount; i++) {
     const Linear& linear = *targets[i].linear;
     anyTernary = anyTernary || linear.isTernary;
+    anySummed = anySummed || (linear.isTernary && linear.ternary.layout == Layout::threeOfFourSums);
     if (!linear.isTernary || linear.ternary.groups == 1) continue;
     const size_t run = sumColumns(linear.ternary);
     quantised.groupColumns = quantised.groupColumns == 0 ? run : std::min(quantised.groupColumns, run);
@@ -207,6 +209,7 @@ void Forward::applyGroup(const float* in, size_t inStride, size_t count, const T
   quantised.values = reinterpret_cast<int8_t*>(quantised_.data());
   quantised.scales = scales_.data();
   quantised.sums = sums_.data();
+  if (anySummed) quantised.fourSums = fourSums_.data();
   const size_t block = targets[0].linear->hadamardBlock;
   const bool changed = norm != nullptr || block > 1;
   const float* const source = changed ? inner_.data() : in;

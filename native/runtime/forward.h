@@ -76,7 +76,7 @@ class Forward {
   size_t padded_ = 0;
   std::vector<float> x_, normed_, inner_, q_, k_, v_, attended_, gate_, up_, projected_, scales_;
   std::vector<int32_t> sums_, groupSums_;
-  Pages quantised_;
+  Pages quantised_, fourSums_;
   std::vector<std::vector<float>> scratch_;
   std::vector<float> cosines_[2], sines_[2];  // of the global and the local table, [positions][ropeDims / 2]
 };

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { tell } from '../../main/contract/messages/told.ts';
+import { tell, type Told } from '../../main/contract/messages/told.ts';
 import type { TeacherCard } from '../../main/contract/queries.ts';
-import { taskSettings } from '../../main/contract/recipe.ts';
+import { plainQuantisation, type Quantisation } from '../../main/contract/quantisation.ts';
+import { type ExportType, taskSettings } from '../../main/contract/recipe.ts';
 import { examplePrompt, quoted, runCommands, type Runnable } from './commands.ts';
-import { capability, cardOf, embeddingsFor, estimatedBytes, holds, smallestStudent } from './sizes.ts';
+import { capability, cardOf, embeddingsFor, estimatedBytes, holds, smallestStudent, unfit } from './sizes.ts';
 
 const task = taskSettings.parse({
   name: 'tickets',
@@ -145,6 +146,32 @@ describe('sizes before the export', () => {
       true,
       true,
     ]);
+  });
+
+  it('name what of a model a type can not hold: its quantisation, that it is ternary, or something else', () => {
+    const obstacles = {
+      t3_4: tell('export.three-of-four'),
+      hf: tell('export.folder-rows', { name: 'down', rows: 510 }),
+      f16: tell('export.ternary-as-dense', { type: 'f16' }),
+    };
+    const exports = (['i2_s', 'q2_0', 'tq2_0', 't3_4', 'hf', 'f16'] as const).map((type) => ({
+      type,
+      obstacle: (obstacles as Partial<Record<ExportType, Told>>)[type] ?? null,
+      padding: null,
+    }));
+    const known = { ...card, exports };
+    const of = (quantisation: Partial<Quantisation>) => cardOf(known, { ...plainQuantisation, ...quantisation });
+    const reasons = (of: TeacherCard) =>
+      Object.fromEntries(of.exports.flatMap(({ type }) => (holds(type, of) ? [] : [[type, unfit(type, of)] as const])));
+    expect(reasons(known)).toEqual({ t3_4: 'quantisation', hf: 'model', f16: 'ternary' });
+    const rows = of({ weights: { scale: 'absmean', group: 'row', sparsity: 'exactly-3:4' } });
+    expect(reasons(rows)).toEqual({ i2_s: 'quantisation', hf: 'quantisation', f16: 'ternary' });
+    const columns = of({ weights: { scale: 'absmean', group: 64, sparsity: '3:4' } });
+    const four = { i2_s: 'quantisation', tq2_0: 'quantisation', t3_4: 'quantisation', hf: 'quantisation' };
+    expect(reasons(columns)).toEqual({ ...four, f16: 'ternary' });
+    const turned = of({ activations: { hadamard: true, bits: 4 } });
+    const all = { q2_0: 'quantisation', tq2_0: 'quantisation', t3_4: 'quantisation', hf: 'quantisation' };
+    expect(reasons(turned)).toEqual({ ...all, f16: 'ternary' });
   });
 
   it('offer only embeddings whose blocks fit the rows', () => {

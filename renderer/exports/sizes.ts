@@ -1,7 +1,7 @@
 /** What a file of each type will weigh, from the model's shape. */
 import { render } from '../../main/contract/messages/message.ts';
 import type { Quantisation } from '../../main/contract/quantisation.ts';
-import { quantisationObstacle } from '../../main/contract/quantisation-in-files.ts';
+import { isOfQuantisation, quantisationObstacle } from '../../main/contract/quantisation-in-files.ts';
 import type { TeacherCard } from '../../main/contract/queries.ts';
 import type { EmbeddingType, ExportType } from '../../main/contract/recipe.ts';
 
@@ -57,6 +57,13 @@ export function capability(card: TeacherCard, type: ExportType): TeacherCard['ex
 export function holds(type: ExportType, card: TeacherCard): boolean {
   const known = capability(card, type);
   return known === undefined ? type !== 't3_4' : known.obstacle === null;
+}
+
+/** What of a model a type can't hold, where `holds` says no: how it was quantised in training, that it is ternary, or something else of it. */
+export function unfit(type: ExportType, card: TeacherCard): 'quantisation' | 'ternary' | 'model' {
+  const obstacle = capability(card, type)?.obstacle;
+  if (obstacle && isOfQuantisation(obstacle)) return 'quantisation';
+  return obstacle?.id === 'export.ternary-as-dense' ? 'ternary' : 'model';
 }
 
 /** A card, which is of an ordinary student, as that of one that is quantised so. */

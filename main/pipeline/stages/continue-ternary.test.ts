@@ -1,6 +1,6 @@
 /** A base that is ternary as it comes (BitNet b1.58): what is said of it, what a preset makes of it, and fine-tuning it on a task. */
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,12 +10,9 @@ import { type Recipe, recipeSchema } from '../../contract/recipe.ts';
 import { modelFolder } from '../../experiment/folder.ts';
 import { readEvaluation, readExportList } from '../../experiment/results.ts';
 import { openGguf } from '../../formats/gguf/index.ts';
-import { readModelConfiguration } from '../../models/architectures/index.ts';
-import { initialParameters } from '../../models/initial-parameters.ts';
-import { saveModelFolder } from '../../models/model-folder.ts';
+import { writeTinyBitNet } from '../../models/fixtures/tiny-bitnet.ts';
 import { loadParameters, modelConfiguration } from '../../models/open-model.ts';
 import type { ParameterBuffer } from '../../models/parameters.ts';
-import { Random } from '../../basics/random.ts';
 import { makeTinyExperiment } from '../fixtures/tiny-experiment.ts';
 import { convertModel } from '../export/convert-model.ts';
 import { jobsOf } from '../inspect/cost.ts';
@@ -32,40 +29,11 @@ let root: string;
 let base: string;
 let usual: Recipe;
 
-/** A BitNet of two layers whose latent weights are of order 3, as the published master's, with the demo's tokenizer. */
-async function makeBitNet(folder: string): Promise<void> {
-  mkdirSync(folder);
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(demo, name), join(folder, name));
-  const config = {
-    model_type: 'bitnet',
-    architectures: ['BitNetForCausalLM'],
-    hidden_act: 'relu2',
-    vocab_size: 1536,
-    hidden_size: 128,
-    intermediate_size: 256,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    rms_norm_eps: 1e-5,
-    max_position_embeddings: 128,
-    rope_theta: 500000,
-    tie_word_embeddings: true,
-    quantization_config: { quant_method: 'bitnet', linear_class: 'autobitlinear', quantization_mode: 'online' },
-  };
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-  const configuration = await readModelConfiguration(folder);
-  const random = new Random(3);
-  const parameters = initialParameters(configuration, () => random.normal());
-  for (const { name, ternary } of parameters.specifications)
-    if (ternary) parameters.view(name).forEach((value, index, all) => (all[index] = value * 150));
-  await saveModelFolder(folder, folder, configuration, parameters, { dtype: 'BF16' });
-}
-
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'tritsmith-continue-'));
   usual = await makeTinyExperiment(root, { baseline: false, pretrain: null });
   base = join(root, 'bitnet');
-  await makeBitNet(base);
+  await writeTinyBitNet(base);
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
