@@ -1107,6 +1107,11 @@ export const texts = {
           effect:
             'Its answers are kept on disk for the passes that follow (up to 8 GB, until the stage is done): about a third less time for each, and less memory.',
         },
+        'distil.teacherTop': {
+          name: 'Likeliest words that the teacher keeps',
+          effect:
+            'Asked once, it writes only so many likeliest next words of each word and the sum of all others to disk (64: 264 to 392 bytes a word), and needs no memory while the student learns. Empty: its whole opinion.',
+        },
         'pretrain.soften': {
           name: 'Hardening',
           effect:

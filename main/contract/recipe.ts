@@ -132,6 +132,11 @@ export const distilSettings = z.object({
    * micro-batch with a row differs then, so that the last digits do.
    */
   teacherOnce: z.boolean().optional(),
+  /**
+   * Of the logits of a teacher that is asked once, keep only so many likeliest next tokens of each token and the sum of all others (docs/method.md, 5.9); the
+   * teacher is asked once then in any case. Absent: its whole logits.
+   */
+  teacherTop: z.int().min(1).max(1024).optional(),
 });
 export type DistilSettings = z.infer<typeof distilSettings>;
 

@@ -4,6 +4,7 @@
  */
 export { attention, type AttentionShape, rotary, type RotaryTables } from './operations/attention.ts';
 export { add, addBias, linear, matmul, reshape, scale } from './operations/basic.ts';
+export { pickColumns, replaceColumns } from './operations/columns.ts';
 export { geGlu, reluSquaredGlu, swiGlu } from './operations/feed-forward.ts';
 export type { GradientArithmetic } from './operations/fixed-point.ts';
 export { hadamard } from './operations/hadamard.ts';

@@ -58,6 +58,7 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly quantisation?: QuantisationSettings;
   readonly keepBest?: Deciding;
   readonly tokenWeights?: NonNullable<DistilSettings['tokenWeights']>;
+  readonly teacherTop?: number;
   readonly preset: PresetName;
   readonly studentBase?: string;
   readonly keepLayers?: number;
@@ -127,6 +128,11 @@ export function runCommand(shell: Shell): Command {
         '--token-weights <kind>',
         'learn every token of a row from the teacher, at temperature 1, and weigh it by what the teacher makes of the next one (default: the answer alone, unweighted)',
       ).choices(distilSettings.shape.tokenWeights.unwrap().options),
+    )
+    .option(
+      '--teacher-top <tokens>',
+      'ask the teacher once and keep so many likeliest next tokens of each token in a file, the others as one sum: learn every token of a row from these, at temperature 1 (64 is a good number)',
+      wholeNumber(1),
     )
     .addOption(new Option('--preset <preset>', 'how much to train').choices(presetName.options).default(defaultPreset))
     .option('--student-base <folder>', 'smaller model with the same tokenizer that becomes the student')
@@ -280,10 +286,15 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
     ...(options.quantisation === undefined ? {} : { quantisation: options.quantisation }),
     ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
-    ...(options.tokenWeights === undefined
+    ...(options.tokenWeights === undefined && options.teacherTop === undefined
       ? {}
       : {
-          changes: { 'distil.tokenWeights': options.tokenWeights, 'distil.logitsTokens': 'all', 'distil.tau': 1 },
+          changes: {
+            'distil.logitsTokens': 'all',
+            'distil.tau': 1,
+            ...(options.tokenWeights === undefined ? {} : { 'distil.tokenWeights': options.tokenWeights }),
+            ...(options.teacherTop === undefined ? {} : { 'distil.teacherTop': options.teacherTop }),
+          },
         }),
     ...(options.moreRows === undefined ? {} : { moreRows: absolutePath(options.moreRows) }),
     ...(options.teacherWrites === undefined ? {} : { teacherWrites: options.teacherWrites }),
