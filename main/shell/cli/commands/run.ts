@@ -16,6 +16,7 @@ import {
   optimiserSettings,
   type OptimiserSettings,
   type Recipe,
+  teacherWrites,
 } from '../../../contract/recipe.ts';
 import { withByteMoments } from '../../../contract/less-memory.ts';
 import { trainAgain } from '../../../workbench/experiments/train-again.ts';
@@ -98,7 +99,7 @@ export function runCommand(shell: Shell): Command {
     .option(
       '--teacher-writes <rows>',
       'let the teacher write so many rows without labels itself, from beginnings of the training rows, and answer them',
-      wholeNumber(1),
+      wholeNumber(1, teacherWrites.shape.rows.maxValue!),
     )
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
     .addOption(
@@ -132,7 +133,7 @@ export function runCommand(shell: Shell): Command {
     .option(
       '--teacher-top <tokens>',
       'ask the teacher once and keep so many likeliest next tokens of each token in a file, the others as one sum: learn every token of a row from these, at temperature 1 (64 is a good number)',
-      wholeNumber(1),
+      wholeNumber(1, distilSettings.shape.teacherTop.unwrap().maxValue!),
     )
     .addOption(new Option('--preset <preset>', 'how much to train').choices(presetName.options).default(defaultPreset))
     .option('--student-base <folder>', 'smaller model with the same tokenizer that becomes the student')
