@@ -239,7 +239,7 @@ export type TeacherWrites = z.infer<typeof teacherWrites>;
 export const recipeSchema = z.object({
   version: z.literal(1).default(1),
   name: z.string().min(1).max(200),
-  preset: z.enum(['quick', 'balanced', 'paper', 'custom']).default('custom'),
+  preset: z.enum(['quick', 'balanced', 'best', 'paper', 'custom']).default('custom'),
   seed: z.int().min(0).max(0xffff_ffff).default(1),
   /** Hugging Face folder of the full-precision base model. */
   teacher: localPath(),

@@ -115,7 +115,7 @@ describe('help', () => {
     const { code, out, err } = cli(real, 'run', '--preset', 'enormous');
     expect(code).toBe(2);
     expect(out).toBe('');
-    expect(err).toContain('Allowed choices are quick, balanced, paper');
+    expect(err).toContain('Allowed choices are quick, balanced, best, paper');
     expect(err).toContain('--help');
   });
 });
