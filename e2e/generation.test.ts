@@ -71,7 +71,7 @@ describeInBrowser('a task whose answers are written', () => {
 
   it('tells on each card what it costs here', async () => {
     const { page } = scene;
-    for (const preset of ['quick', 'balanced', 'paper'])
+    for (const preset of ['quick', 'balanced', 'best', 'paper'])
       await expect
         .poll(() => page.getByTestId(`cost-${preset}`).textContent())
         .toMatch(/ here, [\d.]+ [MG]B of memory, [\d.]+ [MG]B of disk$/);

@@ -11,7 +11,7 @@ import { quantisationSettings } from './quantisation.ts';
 import { calibrateSettings, deciding, exportSettings, exportType, recipeSchema, taskSettings } from './recipe.ts';
 import { readingFound } from './table-reading.ts';
 
-export const presetName = z.enum(['quick', 'balanced', 'paper']);
+export const presetName = z.enum(['quick', 'balanced', 'best', 'paper']);
 export type PresetName = z.infer<typeof presetName>;
 /** What the wizard and the command line start from. */
 export const defaultPreset: PresetName = 'balanced';

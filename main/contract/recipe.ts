@@ -132,6 +132,11 @@ export const distilSettings = z.object({
    * micro-batch with a row differs then, so that the last digits do.
    */
   teacherOnce: z.boolean().optional(),
+  /**
+   * Of the logits of a teacher that is asked once, keep only so many likeliest next tokens of each token and the sum of all others (docs/method.md, 5.9); the
+   * teacher is asked once then in any case. Absent: its whole logits.
+   */
+  teacherTop: z.int().min(1).max(1024).optional(),
 });
 export type DistilSettings = z.infer<typeof distilSettings>;
 
@@ -234,7 +239,7 @@ export type TeacherWrites = z.infer<typeof teacherWrites>;
 export const recipeSchema = z.object({
   version: z.literal(1).default(1),
   name: z.string().min(1).max(200),
-  preset: z.enum(['quick', 'balanced', 'paper', 'custom']).default('custom'),
+  preset: z.enum(['quick', 'balanced', 'best', 'paper', 'custom']).default('custom'),
   seed: z.int().min(0).max(0xffff_ffff).default(1),
   /** Hugging Face folder of the full-precision base model. */
   teacher: localPath(),

@@ -1,7 +1,7 @@
 /** Holds the gradients of an operation against central finite differences of its own forward pass, on any backend. */
-import { elementCount, type EngineOptions, onCard } from './backend.ts';
+import { type ElementBuffer, elementCount, type EngineOptions, onCard } from './backend.ts';
 import { differentiate } from './differentiate.ts';
-import { Graph } from './graph.ts';
+import { Graph, type Value } from './graph.ts';
 import { bindings, noise, type OperationCase } from './operation-cases.ts';
 import { splitPasses } from './passes.ts';
 import { createSession } from './session.ts';
@@ -22,9 +22,10 @@ export async function prepareCase(
   const forward = await createSession(passes.forward, options);
   const backward = await createSession(passes.backward, options);
   const random = noise(7);
-  const feeds: Record<string, Float32Array> = {};
+  const feeds: Record<string, ElementBuffer> = {};
   for (const [name, value] of graph.inputs)
     feeds[name] = fixed[name] ?? new Float32Array(elementCount(value, sizes)).map(() => random() * 1.5);
+  const valuesOf = ({ name }: Value): Float32Array => feeds[name] as Float32Array;
   const kept: Record<string, Float32Array> = {};
   for (const value of passes.kept) kept[value.forwardName] = new Float32Array(elementCount(value, sizes));
   const y = kept['output'] ?? new Float32Array(elementCount(output, sizes));
@@ -44,7 +45,7 @@ export async function prepareCase(
     await forward.release();
     await backward.release();
   };
-  return { feeds, wanted, passes, runForward, runBackward, release };
+  return { valuesOf, seed, wanted, passes, runForward, runBackward, release };
 }
 
 /** The worst element of a case: how far its gradient is off, in units of what rounding may do (above 1 it is wrong). */
@@ -61,17 +62,17 @@ export async function largestDeviation(
   options: EngineOptions,
   elements = 24,
 ): Promise<Deviation> {
-  const { feeds, wanted, runForward, runBackward, release } = await prepareCase(operation, false, options);
+  const { valuesOf, seed, wanted, runForward, runBackward, release } = await prepareCase(operation, false, options);
   await runForward();
   const gradients = await runBackward();
   const objective = async (): Promise<number> => {
     const y = await runForward();
-    return y.reduce((sum, value, index) => sum + value * feeds.seed![index]!, 0);
+    return y.reduce((sum, value, index) => sum + value * valuesOf(seed)[index]!, 0);
   };
   let worst: Deviation = { element: '', gradient: 0, difference: 0, units: 0 };
   const step = 4e-3;
   for (const value of wanted) {
-    const x = feeds[value.name]!;
+    const x = valuesOf(value);
     const gradient = gradients[`grad.${value.name}`]!;
     const scale = Math.max(...gradient.map(Math.abs));
     for (let index = 0; index < x.length; index += Math.ceil(x.length / elements)) {

@@ -1,6 +1,7 @@
 /**
  * Every operation with small inputs: its gradients are held against finite differences, by the tests on the processor and before a card is trusted.
  */
+import type { ElementBuffer } from './backend.ts';
 import type { Graph, Value } from './graph.ts';
 import {
   add,
@@ -13,6 +14,7 @@ import {
   headNorm,
   linear,
   reluSquaredGlu,
+  replaceColumns,
   reshape,
   rmsNorm,
   rotary,
@@ -37,7 +39,7 @@ export interface OperationCase {
   /** Absent: `bindings`. */
   sizes?: { readonly B: number; readonly T: number };
   /** Builds the operation; the returned inputs are differentiated. */
-  build: (graph: Graph) => { output: Value; wanted: Value[]; fixed?: Record<string, Float32Array> };
+  build: (graph: Graph) => { output: Value; wanted: Value[]; fixed?: Record<string, ElementBuffer> };
 }
 
 const angles = new Float32Array(10).map((_, index) => index * 0.37);
@@ -137,6 +139,19 @@ export const operationCases: readonly OperationCase[] = [
     build: (graph) => {
       const x = graph.input('x', ['B', 'T', 6]);
       return { output: hadamard(graph, x, 2), wanted: [x] };
+    },
+  },
+  {
+    name: 'replaceColumns',
+    build: (graph) => {
+      const values = graph.input('values', ['T', 70]);
+      const updates = graph.input('updates', ['T', 3]);
+      const indices = graph.input('indices', ['T', 3], 'int32');
+      return {
+        output: replaceColumns(graph, values, indices, updates),
+        wanted: [values, updates],
+        fixed: { indices: Int32Array.of(0, 69, 7, 1, 2, 3, 68, 0, 5, 33, 32, 31, 64, 63, 65) },
+      };
     },
   },
   {

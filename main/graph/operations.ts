@@ -11,6 +11,7 @@ export {
   wholeRow,
 } from './operations/attention.ts';
 export { add, addBias, linear, matmul, reshape, scale } from './operations/basic.ts';
+export { pickColumns, replaceColumns } from './operations/columns.ts';
 export { geGlu, reluSquaredGlu, swiGlu } from './operations/feed-forward.ts';
 export type { GradientArithmetic } from './operations/fixed-point.ts';
 export { hadamard } from './operations/hadamard.ts';

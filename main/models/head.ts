@@ -51,11 +51,6 @@ export function logSoftmax(graph: Graph, x: Value): Value {
   return graph.node1('LogSoftmax', [x], x.shape, { attributes: { axis: { int: -1 } } });
 }
 
-/** Of `[n, V]` values those at `indices` `[n, C]`. */
-export function pickColumns(graph: Graph, values: Value, indices: Value): Value {
-  return graph.node1('GatherElements', [values, indices], indices.shape, { attributes: { axis: { int: 1 } } });
-}
-
 /** A model as far as its head needs it: of the parameters those of the head and of the norm before it. */
 export interface HeadOf {
   readonly configuration: ModelConfiguration;

@@ -1,12 +1,13 @@
 /** Final norm and head without gradients: log-probabilities of given tokens, and logits, over chunks of rows. */
 import { BufferPool } from '../graph/buffer-pool.ts';
 import { Graph } from '../graph/graph.ts';
+import { pickColumns } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
 import type { ActivationRounding } from '../graph/rounded-activations.ts';
 import { type BackendMemory, type EngineOptions, memoryOf, type Session } from '../graph/backend.ts';
 import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration } from './configuration.ts';
-import { chunkRows, headFeeds, headLogits, type HeadOf, logSoftmax, pickColumns } from './head.ts';
+import { chunkRows, headFeeds, headLogits, type HeadOf, logSoftmax } from './head.ts';
 
 function buildProgram(configuration: ModelConfiguration, rounding: ActivationRounding) {
   const graph = new Graph('scoring-head');

@@ -15,7 +15,8 @@ import { optimiserSettings, type SublnPlacement } from '../contract/recipe.ts';
 import { cardForTests } from '../testing/webgpu.ts';
 import { AttentionRelation } from './attention-relation.ts';
 import { AdamW } from './optimiser.ts';
-import { type Distillation, type MicroBatch, TrainingStep } from './training-step.ts';
+import { TopHead } from './top-tokens.ts';
+import { type Distillation, type MicroBatch, type Teacher, TrainingStep, validPositions } from './training-step.ts';
 
 const folder = fileURLToPath(new URL('../models/golden/', import.meta.url));
 /** `TRITSMITH_TEST_BACKEND=webgpu`: all of it on a graphics card, in minutes. */
@@ -301,6 +302,20 @@ async function distillation(file: Golden): Promise<{ student: Network; settings:
   return { student, settings };
 }
 
+/** A teacher of whom the likeliest tokens are known, and nothing else. */
+async function asTopTokens(teacher: Teacher, top: number, tau: number): Promise<Teacher> {
+  const head = await TopHead.create(teacher, top, tau, options);
+  return {
+    configuration: teacher.configuration,
+    parameters: new ParameterBuffer([]),
+    forward: async (micro) => {
+      const { hidden } = await teacher.forward(micro);
+      return { hidden: null, states: null, top: await head.run(hidden!, micro, validPositions(micro)) };
+    },
+    release: () => head.release(),
+  };
+}
+
 async function expectGradients(gradients: ParameterBuffer, file: Golden): Promise<void> {
   for (const { name } of gradients.specifications)
     expect(
@@ -381,6 +396,37 @@ describe('whole distillation: L_CE + lambda L_LD + gamma L_AD', () => {
           for (const name of ['norm', 'embed_tokens', 'layers.1.mlp.down_proj.subln'].map((at) => `model.${at}.weight`))
             expect(
               note('gradients (weighted)', relativeError(gradients.view(name), await file.read(`${key}.${name}`))),
+              `${key} ${name}`,
+            ).toBeLessThan(2e-5);
+        }
+        await step.release();
+      }
+      await file.close();
+    },
+  );
+
+  it.each(['alike', 'tsld', 'cakld'] as const)(
+    'the likeliest tokens of a teacher and the rest of them: %s, whole and row by row',
+    async (kind) => {
+      const file = await golden('top-tokens-qwen3');
+      const { student, settings } = await distillation(file);
+      const gradients = new ParameterBuffer(student.parameters.specifications);
+      const micro = await microBatch(file);
+      const terms = file.meta.terms as Record<string, number>;
+      const teacherTop = file.meta.top as number;
+      const teacher = await asTopTokens(settings.teacher, teacherTop, settings.tau);
+      const tokenWeights = kind === 'alike' ? undefined : kind;
+      for (const logitsTokens of ['response', 'all'] as const) {
+        const asked = { ...settings, teacher, teacherTop, tokenWeights, logitsTokens };
+        const step = await TrainingStep.create(student, asked, options);
+        for (const microBatches of [[micro], rowsOf(micro)]) {
+          const losses = await step.run(1, microBatches, gradients);
+          expect(losses.crossEntropy / (file.meta.crossEntropy as number)).toBeCloseTo(1, 6);
+          const key = `${kind}.${logitsTokens}`;
+          expect(note('likeliest tokens', Math.abs(losses.distillation / terms[key]! - 1)), key).toBeLessThan(1e-5);
+          for (const name of ['norm', 'embed_tokens', 'layers.1.mlp.down_proj.subln'].map((at) => `model.${at}.weight`))
+            expect(
+              note('gradients (likeliest)', relativeError(gradients.view(name), await file.read(`${key}.${name}`))),
               `${key} ${name}`,
             ).toBeLessThan(2e-5);
         }

@@ -5,17 +5,26 @@
 import { BufferPool } from '../graph/buffer-pool.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';
-import { matmul } from '../graph/operations.ts';
+import { matmul, pickColumns, replaceColumns } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
-import { type BackendMemory, type EngineOptions, memoryOf, type Session } from '../graph/backend.ts';
+import {
+  type BackendMemory,
+  type ElementBuffer,
+  type EngineOptions,
+  memoryOf,
+  type Session,
+} from '../graph/backend.ts';
 import { createSession } from '../graph/session.ts';
 import type { ModelConfiguration } from '../models/configuration.ts';
-import { chunkRows, headFeeds, headLogits, type HeadOf, logSoftmax, pickColumns } from '../models/head.ts';
+import { chunkRows, headFeeds, headLogits, type HeadOf, logSoftmax } from '../models/head.ts';
 import { finalNormName, headName, type ParameterBuffer } from '../models/parameters.ts';
+import type { TopTokens } from './top-tokens.ts';
 
 export interface LogitsDistillation {
   readonly teacher: ModelConfiguration;
   readonly tau: number;
+  /** It gives only so many likeliest tokens, and the sum of all others, of each row; absent: its whole logits. */
+  readonly top?: number;
   /** Whether rows may also have a weight of the divergence the other way round. */
   readonly reverse?: boolean;
 }
@@ -38,6 +47,24 @@ export function headGradient(
   return graph.node1('Add', [graph.node1('Transpose', [turned], soFar.shape), soFar], soFar.shape);
 }
 
+/** Takes a token out of a softmax. */
+const never = 1e30;
+
+/**
+ * Log-probabilities `[n, V]` of a teacher of whom the likeliest tokens `top.ids` `[n, k]` are known, with the logarithms `top.logs` `[n, k]`, and
+ * `top.rest` `[n, 1]`, the logarithm of the others' sum. These share it as the student's own do: then divergences and their gradients are exactly those
+ * between k + 1 classes, the rest being one of them (docs/method.md, 5.9).
+ * @param logits of the student, divided by the temperature
+ */
+function topTeacher(graph: Graph, logits: Value, top: number): Value {
+  const ids = graph.input('top.ids', ['n', top], 'int32');
+  const logs = graph.input('top.logs', ['n', top]);
+  const rest = graph.input('top.rest', ['n', 1]);
+  const zero = graph.node1('Mul', [logs, graph.constant(0)], logs.shape);
+  const others = replaceColumns(graph, logits, ids, graph.node1('Sub', [zero, graph.constant(never)], logs.shape));
+  return replaceColumns(graph, graph.node1('Add', [logSoftmax(graph, others), rest], others.shape), ids, logs);
+}
+
 function buildLossProgram(configuration: ModelConfiguration, distillation: LogitsDistillation | null) {
   const graph = new Graph('loss-head');
   const { vocabSize } = configuration;
@@ -56,11 +83,16 @@ function buildLossProgram(configuration: ModelConfiguration, distillation: Logit
   let kl: Value | null = null;
   let reverseKl: Value | null = null;
   if (distillation) {
-    const teacher = headLogits(graph, distillation.teacher, 'teacher.');
-    const kdWeights = graph.input('kdWeights', ['n', 1]);
     const tau = graph.constant(distillation.tau);
-    const logStudent = logSoftmax(graph, graph.node1('Div', [logits, tau], wide));
-    const logTeacher = logSoftmax(graph, graph.node1('Div', [teacher.logits, tau], wide));
+    const tempered = (each: Value): Value => graph.node1('Div', [each, tau], wide);
+    const { teacher: configurationOfTeacher, top } = distillation;
+    const own = tempered(logits);
+    const logTeacher =
+      top === undefined
+        ? logSoftmax(graph, tempered(headLogits(graph, configurationOfTeacher, 'teacher.').logits))
+        : topTeacher(graph, own, top);
+    const kdWeights = graph.input('kdWeights', ['n', 1]);
+    const logStudent = logSoftmax(graph, own);
     const pTeacher = graph.node1('Exp', [logTeacher], wide);
     const terms = graph.node1('Mul', [pTeacher, graph.node1('Sub', [logTeacher, logStudent], wide)], wide);
     kl = graph.node1('ReduceSum', [terms, graph.integers([1])], ['n', 1]);
@@ -136,6 +168,9 @@ interface ChunkLosses {
   readonly terms: readonly { readonly loss: Float32Array; readonly weights: Float32Array }[];
 }
 
+/** What a teacher gives of a hidden state's rows: its trunk's output `[B*T, Dt]`, or the likeliest tokens of each. */
+export type TeacherRows = { readonly network: HeadOf; readonly hidden: Float32Array } | { readonly top: TopTokens };
+
 /** Buffers `[n, V]` that are alive together: logits, their softmax and gradient; with a teacher its own and both at tau; of both divergences two more. */
 export function logitBuffers(distils: boolean, reverse = false): number {
   return distils ? (reverse ? 8 : 6) : 3;
@@ -144,24 +179,19 @@ export function logitBuffers(distils: boolean, reverse = false): number {
 export class LossHead {
   readonly #session: Session;
   readonly #configuration: ModelConfiguration;
-  readonly #teacher: ModelConfiguration | null;
+  readonly #distils: boolean;
   /** Keeps the heads and the gradient. */
   readonly #memory: BackendMemory;
   readonly #pool: BufferPool;
   /** Of each run whose losses were not asked for yet. */
   #unread: ChunkLosses[][] = [];
 
-  private constructor(
-    session: Session,
-    configuration: ModelConfiguration,
-    teacher: ModelConfiguration | null,
-    memory: BackendMemory,
-  ) {
+  private constructor(session: Session, configuration: ModelConfiguration, distils: boolean, memory: BackendMemory) {
     this.#session = session;
     this.#memory = memory;
     this.#pool = new BufferPool(memory);
     this.#configuration = configuration;
-    this.#teacher = teacher;
+    this.#distils = distils;
   }
 
   static async create(
@@ -170,14 +200,14 @@ export class LossHead {
     options: EngineOptions,
   ): Promise<LossHead> {
     const session = await createSession(buildLossProgram(configuration, distillation), options);
-    return new LossHead(session, configuration, distillation?.teacher ?? null, memoryOf(options));
+    return new LossHead(session, configuration, distillation !== null, memoryOf(options));
   }
 
   /**
    * Gradients of the rows' losses, and the losses for `losses`. Adds to `gradients` of the head and the final norm and fills `dHidden` at the rows' positions (elsewhere it is left alone), all of it
    * where the backend computes, and without waiting for it; so hidden states that are there need not come to the host.
    * @param hidden student trunk output `[B*T, D]`
-   * @param teacherHidden teacher trunk output `[B*T, Dt]` when distilling
+   * @param teacher what it gives, when distilling
    */
   async run(
     student: HeadOf,
@@ -185,13 +215,13 @@ export class LossHead {
     rows: HeadRows,
     dHidden: Float32Array,
     gradients: ParameterBuffer,
-    teacher?: { network: HeadOf; hidden: Float32Array },
+    teacher?: TeacherRows,
   ): Promise<void> {
     const { hiddenSize, vocabSize } = this.#configuration;
     const dHead = gradients.view(headName(this.#configuration));
     const dNorm = gradients.view(finalNormName);
     const memory = this.#memory;
-    const heads = [student, ...(teacher ? [teacher.network] : [])];
+    const heads = [student, ...(teacher && 'network' in teacher ? [teacher.network] : [])];
     memory.keep(
       dHead,
       dNorm,
@@ -212,7 +242,7 @@ export class LossHead {
       const n = positions.length;
       const targets = rows.targets.subarray(start, start + n);
       const weights = rows.weights.subarray(start, start + n);
-      const feeds: Record<string, Float32Array | BigInt64Array> = {
+      const feeds: Record<string, ElementBuffer> = {
         ...(await headFeeds(student, hidden, positions, rowsOf)),
         targets: toInt64(targets),
         weights,
@@ -227,8 +257,13 @@ export class LossHead {
       };
       memory.keep(results.dRows!, results.dNorm!, results.weightedRows!);
       const kdWeights = rows.kdWeights?.subarray(start, start + n);
-      if (this.#teacher && teacher && kdWeights) {
-        Object.assign(feeds, await headFeeds(teacher.network, teacher.hidden, positions, rowsOf, 'teacher.'));
+      if (this.#distils && teacher && kdWeights) {
+        Object.assign(
+          feeds,
+          'top' in teacher
+            ? this.#topFeeds(teacher.top, positions)
+            : await headFeeds(teacher.network, teacher.hidden, positions, rowsOf, 'teacher.'),
+        );
         feeds.kdWeights = kdWeights;
         results.kl = lossBuffer('kl', n);
       }
@@ -276,6 +311,17 @@ export class LossHead {
         }
       return losses;
     });
+  }
+
+  #topFeeds({ top, ids, logs, rest }: TopTokens, positions: Int32Array): Record<string, ElementBuffer> {
+    const n = positions.length;
+    const pickedIds = new Int32Array(n * top);
+    positions.forEach((position, row) => pickedIds.set(ids.subarray(position * top, (position + 1) * top), row * top));
+    const pickedLogs = this.#pool.take('top.logs', n * top);
+    native.gatherRows(logs, positions, top, pickedLogs);
+    const pickedRest = this.#pool.take('top.rest', n);
+    native.gatherRows(rest, positions, 1, pickedRest);
+    return { 'top.ids': pickedIds, 'top.logs': pickedLogs, 'top.rest': pickedRest };
   }
 
   async release(): Promise<void> {

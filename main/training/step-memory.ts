@@ -24,6 +24,8 @@ export interface StepShape {
   readonly teacher?: ModelConfiguration | null;
   /** It was asked before: only its head is there. */
   readonly teacherOnce?: boolean;
+  /** Of its logits only the likeliest are known: not even its head is there. */
+  readonly teacherTop?: boolean;
   /** The logits term has both directions (`tokenWeights: 'cakld'`). */
   readonly reverse?: boolean;
   /** Rows of the largest micro-batch and the tokens of each, padding included. */
@@ -157,7 +159,7 @@ export function stepMemory(shape: StepShape): MemoryTerm[] {
   const { total, body } = countParameters(model);
   const tokens = rows * rowLength;
   const terms: MemoryTerm[] = [trainedMemory(total, shape)];
-  if (teacher !== null) {
+  if (teacher !== null && !shape.teacherTop) {
     const parameters = shape.teacherOnce ? teacher.vocabSize * teacher.hiddenSize : countParameters(teacher).total;
     const bytesEach = Float32Array.BYTES_PER_ELEMENT;
     terms.push({ id: 'teacher', bytes: parameters * bytesEach, params: { parameters, bytesEach } });

@@ -11,21 +11,34 @@ import { readJsonIfWhole } from '../basics/json-file.ts';
 import { type ModelConfiguration, stateWidths } from '../models/configuration.ts';
 import type { AttentionStates } from '../models/network.ts';
 import { HiddenFile } from './hidden-file.ts';
+import { packTokens, topOf, topWords, unpackTokens } from './top-tokens.ts';
 import type { MicroBatch, Taught } from './training-step.ts';
 
 /** Values of a token, by file. */
 type Widths = Readonly<Record<string, number>>;
-const hidden = 'hidden';
 const states = ['q', 'k', 'v'] as const;
 
-/** @param relation whether queries, keys and values of a layer are kept too */
-function widthsOf(teacher: ModelConfiguration, relation: boolean): Widths {
-  return { [hidden]: teacher.hiddenSize, ...(relation ? stateWidths(teacher) : {}) };
+/** What is kept of each token. */
+export interface Kept {
+  /** The last hidden state. */
+  readonly hidden: boolean;
+  /** Queries, keys and values of a layer. */
+  readonly relation: boolean;
+  /** So many likeliest tokens, and the sum of the others; null: none. */
+  readonly top: number | null;
+}
+
+function widthsOf(teacher: ModelConfiguration, { hidden, relation, top }: Kept): Widths {
+  return {
+    ...(hidden ? { hidden: teacher.hiddenSize } : {}),
+    ...(relation ? stateWidths(teacher) : {}),
+    ...(top === null ? {} : { top: topWords(topOf(top, teacher), teacher.vocabSize) }),
+  };
 }
 
 /** Bytes that a token takes in the files. */
-export function taughtTokenBytes(teacher: ModelConfiguration, relation: boolean): number {
-  const widths = Object.values(widthsOf(teacher, relation));
+export function taughtTokenBytes(teacher: ModelConfiguration, kept: Kept): number {
+  const widths = Object.values(widthsOf(teacher, kept));
   return Float32Array.BYTES_PER_ELEMENT * widths.reduce((sum, width) => sum + width, 0);
 }
 
@@ -42,8 +55,7 @@ export interface TaughtRowsOf {
   /** Digest of what decides the values. */
   readonly key: string;
   readonly teacher: ModelConfiguration;
-  /** Whether queries, keys and values of a layer are kept too. */
-  readonly relation: boolean;
+  readonly kept: Kept;
   /** Tokens of each row. */
   readonly lengths: Int32Array;
 }
@@ -71,7 +83,7 @@ export class TaughtRows {
     }
     const files = new Map<string, HiddenFile>();
     try {
-      for (const [name, width] of Object.entries(widthsOf(of.teacher, of.relation)))
+      for (const [name, width] of Object.entries(widthsOf(of.teacher, of.kept)))
         files.set(name, await HiddenFile[rows === 0 ? 'create' : 'open'](filePath(of, name), width, of.lengths));
     } catch (thrown) {
       for (const file of files.values()) await file.close();
@@ -87,11 +99,16 @@ export class TaughtRows {
 
   /**
    * Writes what the teacher gave of some rows.
-   * @param given `[B, T, width]`, padded on the right
+   * @param given of each token of `[B, T]`, padded on the right
    */
   async write(rows: readonly number[], length: number, given: Taught): Promise<void> {
     for (const [name, file] of this.#files) {
-      const values = name === hidden ? given.hidden : given.states![name as keyof AttentionStates];
+      const values =
+        name === 'hidden'
+          ? given.hidden!
+          : name === 'top'
+            ? packTokens(given.top!, this.#of.teacher.vocabSize)
+            : given.states![name as keyof AttentionStates];
       for (const [at, row] of rows.entries()) await file.write(row, values.subarray(at * length * file.width));
     }
   }
@@ -109,13 +126,15 @@ export class TaughtRows {
     this.#rows = rows;
   }
 
-  /** What the teacher gave of a micro-batch's rows, `[B, T, width]`, padded with zeros. @throws TritsmithError `damaged` */
+  /** What the teacher gave of a micro-batch's rows, padded with zeros. @throws TritsmithError `damaged` */
   async read({ rows, length }: MicroBatch): Promise<Taught> {
     if (rows === undefined) throw new Error('a micro-batch without row numbers has nothing to be looked up by');
     const found: Record<string, Float32Array> = {};
     for (const [name, file] of this.#files) found[name] = await file.readPadded(rows, length);
     const [q, k, v] = states.map((name) => found[name]);
-    return { hidden: found[hidden]!, states: q && k && v ? { q, k, v } : null };
+    const { teacher, kept } = this.#of;
+    const top = found.top && unpackTokens(found.top, topOf(kept.top!, teacher), teacher.vocabSize);
+    return { hidden: found.hidden ?? null, states: q && k && v ? { q, k, v } : null, top: top ?? null };
   }
 
   async close(): Promise<void> {
@@ -123,14 +142,15 @@ export class TaughtRows {
   }
 }
 
-const filePath = ({ folder }: TaughtRowsOf, name: string): string => join(folder, `${name}.f32`);
+const filePath = ({ folder }: TaughtRowsOf, name: string): string =>
+  join(folder, name === 'top' ? 'top.bin' : `${name}.f32`);
 const notePath = ({ folder }: TaughtRowsOf): string => join(folder, 'rows.json');
 
 async function earlierRows(of: TaughtRowsOf): Promise<number> {
   const note = readJsonIfWhole(notePath(of), noteShape);
   if (note?.key !== of.key) return 0;
   try {
-    for (const name of Object.keys(widthsOf(of.teacher, of.relation))) await stat(filePath(of, name));
+    for (const name of Object.keys(widthsOf(of.teacher, of.kept))) await stat(filePath(of, name));
     for (const [name, sha256] of Object.entries(note.sha256 ?? {}))
       if ((await fileSha256(filePath(of, name))) !== sha256) return 0;
   } catch {

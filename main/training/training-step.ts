@@ -17,6 +17,7 @@ import type { GradientLosses, GradientsFinal, GradientStep, StepTotals } from '.
 import { type HeadRows, LossHead } from './loss-head.ts';
 import { relativeError } from './relative-error.ts';
 import { tokenFactors, type TokenWeights } from './token-weights.ts';
+import { nextOf, topOf, type TopTokens } from './top-tokens.ts';
 
 export interface MicroBatch extends TokenBatch {
   /** Valid tokens of each row; the rest is padding on the right. */
@@ -28,13 +29,14 @@ export interface MicroBatch extends TokenBatch {
   readonly rows?: readonly number[];
 }
 
-/** What a teacher gives of a micro-batch: the trunk's output `[B, T, hidden]` and the states of one layer. */
+/** What a teacher gives of a micro-batch: the trunk's output `[B, T, hidden]`, the states of one layer, the likeliest tokens at each of `[B*T]`. */
 export interface Taught {
-  readonly hidden: Float32Array;
+  readonly hidden: Float32Array | null;
   readonly states: AttentionStates | null;
+  readonly top?: TopTokens | null;
 }
 
-/** Who teaches: a network, or what one gave of each row before. */
+/** Who teaches: a network, or what one gave of each row before (with parameters only where its head is run). */
 export interface Teacher extends HeadOf {
   /** @param capture layer whose queries, keys and values are wanted */
   forward(micro: MicroBatch, capture?: number): Promise<Taught>;
@@ -52,6 +54,8 @@ export interface Distillation {
   readonly logitsTokens: DistilSettings['logitsTokens'];
   /** Absent: all of them count the same. */
   readonly tokenWeights?: TokenWeights | undefined;
+  /** The teacher gives so many likeliest tokens and the sum of the others; absent: its whole logits. */
+  readonly teacherTop?: number | undefined;
   readonly teacherLayer: number;
   readonly studentLayer: number;
   readonly splitHeads: number | 'auto';
@@ -59,6 +63,11 @@ export interface Distillation {
   readonly gammaRatio: number;
   /** Weight of the hidden-state term. */
   readonly hidden: number;
+}
+
+/** Positions in `[B*T]` that are no padding. */
+export function validPositions({ length, lengths }: MicroBatch): Int32Array {
+  return Int32Array.from(lengths.flatMap((count, row) => Array.from({ length: count }, (_, at) => row * length + at)));
 }
 
 export type StepLosses = GradientLosses & { crossEntropy: number };
@@ -105,6 +114,9 @@ export class TrainingStep implements GradientStep<MicroBatch> {
         ? {
             teacher: distillation.teacher.configuration,
             tau: distillation.tau,
+            ...(distillation.teacherTop === undefined
+              ? {}
+              : { top: topOf(distillation.teacherTop, distillation.teacher.configuration) }),
             reverse: distillation.tokenWeights === 'cakld',
           }
         : null,
@@ -117,7 +129,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
       relation = await AttentionRelation.create(widths[0], widths[1], split, options);
     }
     const scoring =
-      usesLogits && distillation.tokenWeights !== undefined
+      usesLogits && distillation.tokenWeights !== undefined && distillation.teacherTop === undefined
         ? await ScoringHead.create(distillation.teacher, options)
         : null;
     return new TrainingStep(student, head, distillation, relation, scoring, memoryOf(options));
@@ -141,15 +153,8 @@ export class TrainingStep implements GradientStep<MicroBatch> {
         reverseWeights: null,
       };
     }
-    const positions = new Int32Array(micro.lengths.reduce((sum, length) => sum + length, 0));
-    const rowOf = new Map<number, number>();
-    let row = 0;
-    micro.lengths.forEach((length, item) => {
-      for (let index = 0; index < length; index += 1, row += 1) {
-        positions[row] = item * micro.length + index;
-        rowOf.set(positions[row]!, row);
-      }
-    });
+    const positions = validPositions(micro);
+    const rowOf = new Map([...positions].map((position, row) => [position, row]));
     const targets = new Int32Array(positions.length);
     const weights = new Float32Array(positions.length);
     micro.targetPositions.forEach((position, index) => {
@@ -167,26 +172,33 @@ export class TrainingStep implements GradientStep<MicroBatch> {
   }
 
   /** The same rows, each with the weight in the logits term that the teacher's opinion of the next token gives it. */
-  async #weighted(rows: HeadRows, micro: MicroBatch, teacher: Float32Array | null): Promise<HeadRows> {
+  async #weighted(rows: HeadRows, micro: MicroBatch, teacher: Taught | null): Promise<HeadRows> {
     const kind = this.#distillation?.tokenWeights;
-    if (!this.#scoring || !teacher || !rows.kdWeights || kind === undefined) return rows;
+    if (!teacher || !rows.kdWeights || kind === undefined) return rows;
     const { positions } = rows;
     const rowOf = positions.map((position) => Math.floor(position / micro.length));
-    const followed = [...positions.keys()].filter(
-      (at) => (positions[at]! % micro.length) + 1 < micro.lengths[rowOf[at]!]!,
-    );
-    const found = await this.#scoring.logProbabilities(
-      teacher,
-      Int32Array.from(followed, (at) => positions[at]!),
-      Int32Array.from(followed, (at) => micro.ids[positions[at]! + 1]!),
-      1,
-    );
-    const logP = new Float32Array(positions.length).fill(NaN);
-    followed.forEach((at, index) => (logP[at] = found[index]!));
+    const logP = teacher.top
+      ? Float32Array.from(positions, (position) => teacher.top!.next[position]!)
+      : await this.#nextOnes(micro, positions, teacher.hidden!);
     const { forward, reverse } = tokenFactors(kind, { rows: rowOf, logP });
     const unit = rows.kdWeights;
     const times = (factors: Float32Array): Float32Array => factors.map((factor, at) => factor * unit[at]!);
     return { ...rows, kdWeights: times(forward), reverseWeights: reverse && times(reverse) };
+  }
+
+  /** The teacher's log-probability of the token that follows each position in its row; NaN where none does. */
+  async #nextOnes(micro: MicroBatch, positions: Int32Array, teacher: Float32Array): Promise<Float32Array> {
+    const next = positions.map((position) => nextOf(micro, position));
+    const followed = [...positions.keys()].filter((at) => next[at]! >= 0);
+    const found = await this.#scoring!.logProbabilities(
+      teacher,
+      Int32Array.from(followed, (at) => positions[at]!),
+      Int32Array.from(followed, (at) => next[at]!),
+      1,
+    );
+    const logP = new Float32Array(positions.length).fill(NaN);
+    followed.forEach((at, index) => (logP[at] = found[index]!));
+    return logP;
   }
 
   count(microBatches: readonly MicroBatch[]): StepTotals {
@@ -333,13 +345,13 @@ export class TrainingStep implements GradientStep<MicroBatch> {
       relation && own.states && teacher?.states
         ? (weight: number) => relation.run(own.states!, teacher.states!, micro.lengths, micro.length, tokens, weight)
         : null;
-    return { own: own.hidden, teacher: teacher?.hidden ?? null, term };
+    return { own: own.hidden, teacher, term };
   }
 
   /** Losses and gradients of all terms but that of attention. @returns the gradient with respect to the trunk's output */
   async #others(
     micro: MicroBatch,
-    { own, teacher }: { own: Float32Array; teacher: Float32Array | null },
+    { own, teacher }: { own: Float32Array; teacher: Taught | null },
     { targets, tokens }: StepTotals,
     gradients: ParameterBuffer,
     losses: StepLosses | null,
@@ -356,13 +368,17 @@ export class TrainingStep implements GradientStep<MicroBatch> {
       await this.#weighted(this.#headRows(micro, targets, logitRows), micro, teacher),
       dHidden,
       gradients,
-      teacher ? { network: distillation!.teacher, hidden: teacher } : undefined,
+      teacher === null
+        ? undefined
+        : teacher.top
+          ? { top: teacher.top }
+          : { network: distillation!.teacher, hidden: teacher.hidden! },
     );
     let hidden = 0;
     if (teacher && distillation!.hidden > 0) {
       await this.#memory.read(own, teacher, dHidden);
       const gradient = this.#pool.take('hidden', dHidden.length);
-      const wanted = { ...micro, targets: teacher.subarray(0, dHidden.length) };
+      const wanted = { ...micro, targets: teacher.hidden!.subarray(0, dHidden.length) };
       hidden = relativeError(own, wanted, distillation!.hidden / tokens, gradient);
       native.accumulate(dHidden, gradient);
       this.#memory.changed(dHidden);

@@ -14,7 +14,8 @@ import { packMicroBatch } from './batches.ts';
 import { AdamW } from './optimiser.ts';
 import { layerProblem } from './layer-check.ts';
 import type { TokenWeights } from './token-weights.ts';
-import { TrainingStep } from './training-step.ts';
+import { TopHead } from './top-tokens.ts';
+import { TrainingStep, validPositions } from './training-step.ts';
 
 const student = tinyConfiguration({
   architecture: 'qwen3',
@@ -39,6 +40,7 @@ async function prepare(
   recomputeActivations: boolean,
   tokenWeights?: TokenWeights,
   scale: 'absmean' | 'learned' = 'absmean',
+  teacherTop?: number,
 ) {
   const random = new Random(11);
   const draw = (): number => random.normal();
@@ -53,11 +55,26 @@ async function prepare(
     recomputeActivations,
   });
   const teacher = { ...student, ternary: false, subln: 'none' } as const;
+  const teaching = distils
+    ? await Network.create(teacher, initialParameters(teacher, draw), { ...options, mode: 'inference' })
+    : null;
+  const head = teaching && teacherTop !== undefined ? await TopHead.create(teaching, teacherTop, 5, options) : null;
   const step = await TrainingStep.create(
     network,
-    distils
+    teaching
       ? {
-          teacher: await Network.create(teacher, initialParameters(teacher, draw), { ...options, mode: 'inference' }),
+          teacher: head
+            ? {
+                configuration: teacher,
+                parameters: new ParameterBuffer([]),
+                forward: async (micro, layer) => {
+                  const { hidden, states } = await teaching.forward(micro, layer);
+                  return { hidden: null, states, top: await head.run(hidden, micro, validPositions(micro)) };
+                },
+                release: () => Promise.resolve(),
+              }
+            : teaching,
+          teacherTop,
           lambda: 2,
           tau: 5,
           tauSquared: true,
@@ -108,17 +125,18 @@ describe.skipIf(webGpuForTests() === null)(`training steps on a graphics card ${
     device.close();
   });
 
-  it.each<[string, boolean, boolean, TokenWeights?, 'learned'?]>([
+  it.each<[string, boolean, boolean, TokenWeights?, 'learned'?, number?]>([
     ['full precision, cross-entropy', false, false],
     ['ternary, all three losses', true, false],
     ['ternary, all three losses, recomputed activations', true, true],
     ['ternary, all three losses, tokens that count differently', true, false, 'cakld'],
     ['ternary with learned scales, all three losses', true, false, undefined, 'learned'],
+    ['ternary, of the teacher the likeliest tokens', true, false, 'cakld', undefined, 7],
   ])(
     '%s: three steps, losses, gradients and codes as on the processor',
-    async (_title, distils, recompute, tokenWeights, scale) => {
-      const expected = await prepare(undefined, distils, recompute, tokenWeights, scale);
-      const found = await prepare(backend, distils, recompute, tokenWeights, scale);
+    async (_title, distils, recompute, tokenWeights, scale, teacherTop) => {
+      const expected = await prepare(undefined, distils, recompute, tokenWeights, scale, teacherTop);
+      const found = await prepare(backend, distils, recompute, tokenWeights, scale, teacherTop);
       const settings = optimiserSettings.parse({ learningRate: 1e-3, weightDecay: 0.01, clipNorm: 1 });
       const optimiser = new AdamW(expected.network.parameters, settings);
       for (const number of [1, 2, 3]) {

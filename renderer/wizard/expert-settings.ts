@@ -96,6 +96,7 @@ export const expertSettings: readonly ExpertSetting[] = [
   setting('distil', 'distil.anneal'),
   setting('distil', 'distil.soften'),
   setting('distil', 'distil.teacherOnce', 'no'),
+  setting('distil', 'distil.teacherTop', 'none'),
   ...optimiser('distil', found),
   setting('choice', 'keepBest.measure'),
   setting('choice', 'keepBest.rows'),

@@ -13,7 +13,7 @@ import {
   streamedAttentionRows,
 } from './attention-kernels.ts';
 import { broadcastIndex, Product } from './dimensions.ts';
-import { expression, helpers, isElementwise, literal, type Operand, reachingOperators } from './expressions.ts';
+import { helpers, isElementwise, literal, type Operand, reachingOperators, statements } from './expressions.ts';
 import { type Body, matrixProduct, reduction, rmsNormalisation, softmax, type Source, type Store } from './kernels.ts';
 
 export interface Kernel {
@@ -236,7 +236,7 @@ class Compiler {
           return { value, own, at: (index) => read(name, index) };
         });
         const local = `e${locals.size}_`;
-        lines.push(`let ${local} = ${expression(node, output, operands, 'i')};`);
+        lines.push(statements(node, output, operands, 'i', local));
         locals.set(this.#root(node.outputs[0]!), local);
         lines.push(this.#write(node.outputs[0]!, local, needed, (name) => variable(name, writes)));
       }

@@ -60,6 +60,7 @@ export const reachingOperators: ReadonlySet<string> = new Set([
   'Transpose',
   'Gather',
   'GatherElements',
+  'ScatterElements',
 ]);
 
 export function isElementwise(operator: string): boolean {
@@ -137,4 +138,23 @@ export function expression(node: OnnxNode, output: Value, operands: readonly Ope
     default:
       throw new Error(`${node.operator} is not computed element by element`);
   }
+}
+
+/** Statements that make `local` the value of the output's element at place `at`. */
+export function statements(
+  node: OnnxNode,
+  output: Value,
+  operands: readonly Operand[],
+  at: string,
+  local: string,
+): string {
+  if (node.operator !== 'ScatterElements') return `let ${local} = ${expression(node, output, operands, at)};`;
+  // Each element looks for itself among the places of its row, so that it is written once.
+  const [values, indices, updates] = operands as [Operand, Operand, Operand];
+  const [columns, places] = [output, indices.value].map(({ shape }) => new Product([shape.at(-1)!]).text);
+  const place = `(${at} / ${columns}) * ${places} + s`;
+  return `var ${local} = ${values.own};
+    for (var s = 0u; s < ${places}; s += 1u) {
+      if (u32(${indices.at(place)}) == ${at} % ${columns}) { ${local} = ${updates.at(place)}; }
+    }`;
 }

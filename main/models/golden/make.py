@@ -521,6 +521,35 @@ def make_token_weights():
           crossEntropy=ref.cross_entropy(student, targets).item()))
 
 
+TOP = 5
+
+
+def make_top_tokens():
+    """As make_token_weights, of the teacher the TOP likeliest tokens and the rest (M5.9)."""
+    ids, mask, targets = batch()
+    config = CONFIGS["qwen3"]
+    base, subln = student_of("qwen3", "paper")
+    p, teacher = leaves(base | subln), teacher_outputs()
+    student = ref.forward(p, config, ids, mask, True, "paper", config.rms_norm_eps)["logits"]
+    logits = teacher["logits"]
+    classes = ref.top_classes(logits, TOP)
+    tensors = {"input_ids": ids, "attention_mask": mask.int(), "lengths": torch.tensor(LENGTHS), "targets": targets}
+    terms = {}
+    names = ("model.norm.weight", "model.embed_tokens.weight", "model.layers.1.mlp.down_proj.subln.weight")
+    for tokens, counted in (("response", targets != ref.NO_TARGET), ("all", mask)):
+        found = {
+            "alike": ref.token_mean(student, logits, counted, TOKEN_TAU, classes),
+            "tsld": ref.tsld(student, logits, ids, counted, mask, TOKEN_TAU, classes=classes),
+            "cakld": ref.cakld(student, logits, ids, counted, mask, TOKEN_TAU, classes=classes),
+        }
+        for kind, term in found.items():
+            terms[f"{kind}.{tokens}"] = term.item()
+            gradients_of = torch.autograd.grad(term + ref.cross_entropy(student, targets), [p[n] for n in names], retain_graph=True)
+            tensors |= {f"{kind}.{tokens}.{name}": gradient for name, gradient in zip(names, gradients_of)}
+    write("top-tokens-qwen3", tensors, meta_of(config, **settings() | {"lambda": 1, "gamma": 0, "tau": TOKEN_TAU}, top=TOP, terms=terms,
+          crossEntropy=ref.cross_entropy(student, targets).item()))
+
+
 def train(parameters, loss_of, dtype):
     """AdamW steps on one batch. Weight decay on matrices only; clipping as clip_grad_norm_ does it, by max_norm / (norm + 1e-6)."""
     p = leaves(parameters, dtype)
@@ -630,7 +659,7 @@ FILES = {f"fp-{a}": (lambda a=a: make_full_precision(a)) for a in CONFIGS}
 FILES |= {f"ternary-{a}-{s}": (lambda a=a, s=s: make_ternary(a, s))
           for a, s in [("llama", "none"), ("llama", "paper"), ("llama", "all"), ("qwen2", "paper"),
                        ("qwen3", "none"), ("qwen3", "paper"), ("qwen3", "all"), ("gemma3", "all"), *((a, "paper") for a in NEWER)]}
-FILES |= {"losses": make_losses, "distil-qwen3": make_distil, "distil-hidden-qwen3": make_distil_hidden, "token-weights-qwen3": make_token_weights, "adamw-qwen3": make_adamw_ternary, "adamw-fp-qwen3": make_adamw_full_precision,
+FILES |= {"losses": make_losses, "distil-qwen3": make_distil, "distil-hidden-qwen3": make_distil_hidden, "token-weights-qwen3": make_token_weights, "top-tokens-qwen3": make_top_tokens, "adamw-qwen3": make_adamw_ternary, "adamw-fp-qwen3": make_adamw_full_precision,
           "window-qwen3": make_window}
 
 if __name__ == "__main__":

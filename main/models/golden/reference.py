@@ -430,11 +430,34 @@ def next_token_log_probability(logits, ids, mask):
     return picked.masked_fill(~following, float("nan"))
 
 
-def tsld(student, teacher, ids, counted, mask, tau, temperature=10):
+def top_classes(teacher, k):
+    """M5.9: logits [..., V] -> log-probabilities of k + 1 classes, the teacher's k likeliest tokens and all others together."""
+    chosen = torch.zeros_like(teacher, dtype=torch.bool).scatter(-1, teacher.topk(k, -1).indices, True)
+
+    def classes(logits):
+        log_p = F.log_softmax(logits, -1)
+        rest = log_p.masked_fill(chosen, float("-inf")).logsumexp(-1, keepdim=True)
+        return torch.cat([log_p[chosen].unflatten(0, (*teacher.shape[:-1], k)), rest], -1)
+
+    return classes
+
+
+def token_mean(student, teacher, counted, tau, classes):
+    """Mean over the counted tokens of KL(teacher || student), both as log-probabilities of the classes."""
+    log_t, log_s = classes(teacher / tau), classes(student / tau)
+    return F.kl_div(log_s, log_t, reduction="none", log_target=True).sum(-1)[counted].mean()
+
+
+def vocabulary(logits):
+    """Each token is a class."""
+    return F.log_softmax(logits, -1)
+
+
+def tsld(student, teacher, ids, counted, mask, tau, temperature=10, classes=vocabulary):
     """Kim et al., arXiv 2308.06744: mean over the counted tokens of w KL(teacher || student); w is the softmax, over the counted tokens of a row that have a
     next one, of the teacher's cross-entropy of that token / temperature, times their number; 1 for a row's last token."""
     log_p = next_token_log_probability(teacher, ids, mask)
-    log_t, log_s = F.log_softmax(teacher / tau, -1), F.log_softmax(student / tau, -1)
+    log_t, log_s = classes(teacher / tau), classes(student / tau)
     divergence = (log_t.exp() * (log_t - log_s)).sum(-1)
     total = 0
     for row in range(ids.shape[0]):
@@ -444,10 +467,10 @@ def tsld(student, teacher, ids, counted, mask, tau, temperature=10):
     return total / counted.sum()
 
 
-def cakld(student, teacher, ids, counted, mask, tau):
+def cakld(student, teacher, ids, counted, mask, tau, classes=vocabulary):
     """Du et al., arXiv 2402.10631, with the confidence of each token: mean of c KL(student || teacher) + (1 - c) KL(teacher || student)."""
     c = next_token_log_probability(teacher, ids, mask).exp().nan_to_num(0)
-    log_t, log_s = F.log_softmax(teacher / tau, -1), F.log_softmax(student / tau, -1)
+    log_t, log_s = classes(teacher / tau), classes(student / tau)
     forward = F.kl_div(log_s, log_t, reduction="none", log_target=True).sum(-1)
     reverse = F.kl_div(log_t, log_s, reduction="none", log_target=True).sum(-1)
     return (c * reverse + (1 - c) * forward)[counted].mean()

@@ -9,7 +9,7 @@ import { type ModelConfiguration, projections, projectionShape } from '../../mod
 import { modelConfiguration } from '../../models/open-model.ts';
 import { countParameters } from '../../models/parameters.ts';
 import { GammaBalance } from '../../training/gamma-balance.ts';
-import { taughtBytes } from '../stages/ask-once.ts';
+import { keptOf, taughtBytes } from '../stages/ask-once.ts';
 import { cutRows } from '../stages/cut.ts';
 import { importancePasses } from '../stages/layer-importance.ts';
 import { choosingRows, furtherRows, pretrainSteps, stageSteps, studentConfiguration } from '../models-of-recipe.ts';
@@ -240,7 +240,9 @@ export function costsOf(recipe: Recipe, { teacher, student }: RecipeShapes, size
   const teaching =
     asked === null
       ? forwardWork(teacher, tokens, rowLength, teacherRows)
-      : forwardWork(teacher, asked, rowLength, 0) + forwardWork(teacher, 0, rowLength, teacherRows);
+      : keptOf(distil).top === null
+        ? forwardWork(teacher, asked, rowLength, 0) + forwardWork(teacher, 0, rowLength, teacherRows)
+        : forwardWork(teacher, asked, rowLength, (asked * headRows) / tokens);
   const measured = distils && distil.gamma === 'balanced' ? gammaMeasurements(steps.distil) / steps.distil : 0;
   costs.distil = {
     steps: steps.distil,

@@ -31,6 +31,7 @@ import {
   studentOptimiser,
 } from '../models-of-recipe.ts';
 import { leastTravel, ternaryTravel } from '../../training/schedule.ts';
+import { keptOf } from '../stages/ask-once.ts';
 import { corpusSize } from './corpus-size.ts';
 import {
   costsOf,
@@ -178,6 +179,7 @@ function trainingMemory(kind: TrainingStage, recipe: Recipe, facts: Facts): Memo
     model,
     teacher: learns ? facts.teacher : null,
     teacherOnce: learns && rowsToAsk(recipe, facts.teacher, facts.size) !== null,
+    teacherTop: learns && keptOf(distil).top !== null,
     reverse: distil.tokenWeights === 'cakld',
     rows,
     rowLength,
@@ -234,7 +236,7 @@ async function diskOf(
     if (kind === 'reconstruct') putHiddenStates(kind, reconstructionTokens(recipe, size));
     const asked = kind === 'distil' ? rowsToAsk(recipe, teacher, size) : null;
     if (asked !== null) {
-      const bytesEach = taughtTokenBytes(teacher, recipe.distil.gamma !== 0);
+      const bytesEach = taughtTokenBytes(teacher, keptOf(recipe.distil));
       put(kind, { id: 'taught', bytes: asked * bytesEach, params: { tokens: asked, bytesEach } });
     }
     if (kind === 'pretrain') {

@@ -76,13 +76,15 @@ describe('the maker of recipes', () => {
     for (const [preset, more, wanted] of [
       ['quick', {}, true],
       ['balanced', {}, true],
+      ['best', {}, true],
       ['paper', {}, false],
       ['balanced', { reconstruct: false }, false],
       ['paper', { reconstruct: true }, true],
     ] as const) {
       const recipe = await makeRecipe(inputs({}, { preset, ...more }));
       expect([recipe.reconstruct !== undefined, rate(recipe) !== undefined]).toEqual([wanted, wanted]);
-      expect(recipe.distil.epochs).toBe(recipe.finetune!.epochs * (wanted && preset !== 'paper' ? 4 : 1));
+      const longer = (wanted && preset !== 'paper' ? 4 : 1) * (preset === 'best' ? 4 : 1);
+      expect(recipe.distil.epochs).toBe(recipe.finetune!.epochs * longer);
       const rounds = preset !== 'paper' && native.productSets().includes('avx512-bf16');
       expect(recipe.roundedProducts).toBe(rounds ? true : undefined);
     }

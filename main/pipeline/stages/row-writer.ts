@@ -31,12 +31,35 @@ export interface RowWriterOf {
 
 const onOneLine = (text: string): string => text.replace(/\s+/gu, ' ').trim();
 
+/** What was cut off somewhere, up to the end of a word where there are words. */
+function wholeWords(beginning: string): string {
+  const space = beginning.lastIndexOf(' ');
+  return space > 0 ? beginning.slice(0, space) : beginning;
+}
+
 /** A share of a text, up to the end of a word where there are words. */
 export function beginningOf(text: string, share: number): string {
   const characters = [...text];
-  const beginning = characters.slice(0, Math.max(1, Math.round(share * characters.length))).join('');
-  const space = beginning.lastIndexOf(' ');
-  return space > 0 ? beginning.slice(0, space) : beginning;
+  return wholeWords(characters.slice(0, Math.max(1, Math.round(share * characters.length))).join(''));
+}
+
+/** A row's texts, each on one line. Of a row of more than `maxLength` tokens each column keeps its beginning, in proportion to its length: training sees no more of a row either. */
+export function shownTexts(
+  row: RowTexts,
+  { textColumns, tokenizer, maxLength }: Pick<RowWriterOf, 'textColumns' | 'tokenizer' | 'maxLength'>,
+): RowTexts {
+  const columns = textColumns.map((column) => {
+    const text = onOneLine(row[column] ?? '');
+    return { column, text, ids: tokenizer.encode(text) };
+  });
+  const tokens = columns.reduce((sum, { ids }) => sum + ids.length, 0);
+  const cut = (text: string, ids: readonly number[]): string => {
+    if (tokens <= maxLength || text === '') return text;
+    const kept = ids.slice(0, Math.max(1, Math.floor((maxLength * ids.length) / tokens)));
+    // Half of a character, where tokens are bytes.
+    return wholeWords(tokenizer.decode(kept, { skipSpecialTokens: true }).replace(/\uFFFD+$/u, ''));
+  };
+  return Object.fromEntries(columns.map(({ column, text, ids }) => [column, cut(text, [...ids])]));
 }
 
 /**
@@ -46,7 +69,7 @@ export function beginningOf(text: string, share: number): string {
 export async function writeRow(of: RowWriterOf, attempt: number, signal: AbortSignal): Promise<RowTexts | null> {
   const { batch, tokenizer, contextLength, textColumns, maxLength, settings, rows } = of;
   const random = new Random(parseInt(textSha256(JSON.stringify([of.seed, 'written', attempt])).slice(0, 8), 16));
-  const draw = (): RowTexts => rows[random.below(rows.length)]!;
+  const draw = (): RowTexts => shownTexts(rows[random.below(rows.length)]!, of);
   const from = draw();
   const examples = Array.from({ length: settings.examples }, draw);
   const several = textColumns.length > 1;
@@ -54,14 +77,14 @@ export async function writeRow(of: RowWriterOf, attempt: number, signal: AbortSi
     several ? `${column}:${text === '' ? '' : ` ${text}`}` : text;
   const shown = (row: RowTexts): string =>
     textColumns
-      .map((column) => [column, onOneLine(row[column] ?? '')] as const)
+      .map((column) => [column, row[column]!] as const)
       .filter(([, text]) => text !== '')
       .map(([column, text]) => named(column, text))
       .join('\n');
   const written: Record<string, string> = Object.fromEntries(textColumns.map((column) => [column, '']));
   let before = '';
   for (const column of textColumns) {
-    const text = onOneLine(from[column] ?? '');
+    const text = from[column]!;
     if (text === '') continue;
     const share = begun.least + (begun.most - begun.least) * random.uniform();
     const beginning = before === '' ? beginningOf(text, share) : '';

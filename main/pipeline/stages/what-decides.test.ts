@@ -131,6 +131,7 @@ const others: Record<string, unknown> = {
   'distil.lambda': 1,
   'distil.soften': 0.5,
   'distil.teacherOnce': true,
+  'distil.teacherTop': 8,
   'distil.gamma': 100,
   'distil.gammaRatio': 0.1,
   'distil.tau': 2,

@@ -106,6 +106,7 @@ const distil = [
     'anneal',
     'soften',
     'teacherOnce',
+    'teacherTop',
   ]),
   ...inside('distil.optimiser', studentOptimiserFields),
 ];

@@ -13,7 +13,7 @@ import { forecastRecipe } from '../inspect/estimate.ts';
 import { runJob } from '../run-job.ts';
 import { openTask } from '../task/open-task.ts';
 import type { RowTexts } from '../task/task-texts.ts';
-import { beginningOf, writeRow } from './row-writer.ts';
+import { beginningOf, shownTexts, writeRow } from './row-writer.ts';
 import { writtenRows } from './written-rows.ts';
 
 let root: string;
@@ -183,6 +183,32 @@ describe('a row', () => {
     const cancel = new AbortController();
     cancel.abort();
     expect(await writeRow(of([' x\n', ' y\n']).writer, 0, cancel.signal)).toBeNull();
+  });
+
+  it('shows no more of a row than training sees of it: each column its part, up to the end of a word', async () => {
+    const long = { question: 'where is my parcel '.repeat(30), answer: 'in the depot of the city '.repeat(15) };
+    const { asked, writer } = of([' x\n', ' y\n'], { contextLength: 1000, maxLength: 40, rows: [long] });
+    const shown = shownTexts(long, writer);
+    const tokens = (text: string): number => tokenizer.encode(text).length;
+    const [question, answer] = [shown.question!, shown.answer!];
+    expect(tokens(question) + tokens(answer)).toBeLessThanOrEqual(40);
+    expect(tokens(question) + tokens(answer)).toBeGreaterThan(30);
+    expect(tokens(question) / tokens(answer)).toBeCloseTo(tokens(long.question) / tokens(long.answer), 0);
+    for (const column of ['question', 'answer'] as const) expect(`${long[column]} `).toContain(`${shown[column]!} `);
+    expect(await writeRow(writer, 0, signal)).not.toBeNull();
+    const example = `question: ${question}\nanswer: ${answer}`;
+    expect(asked[0]!.startsWith(`${example}\n\n${example}\n\nquestion: where`)).toBe(true);
+    // The row that is gone on from is no longer than half of what is shown.
+    expect(tokens(asked[0]!.split('\n\n')[2]!)).toBeLessThan(40);
+
+    expect(shownTexts(rows[0]!, writer)).toEqual({
+      question: 'where is my parcel',
+      answer: 'in the depot of the city',
+    });
+    const unbroken = shownTexts({ question: '东西在哪里呢'.repeat(40), answer: '' }, writer);
+    expect('东西在哪里呢'.repeat(40).startsWith(unbroken.question!)).toBe(true);
+    expect(unbroken.question!.length).toBeGreaterThan(1);
+    expect(unbroken.answer).toBe('');
   });
 
   it('begins with whole words, or with characters where there are none', () => {

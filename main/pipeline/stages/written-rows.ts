@@ -25,7 +25,7 @@ import type { RowTexts } from '../task/task-texts.ts';
 import { writeRow } from './row-writer.ts';
 
 /** To be raised when the same recipe would write other rows. */
-const version = 1;
+const version = 2;
 /** Rows that are written beside each other: a tile of the runtime reads the weights once for all of them. */
 const atOnce = 8;
 /** Of each wanted row so many attempts at most, for some are not new. */

@@ -4,6 +4,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Recipe } from '../../contract/recipe.ts';
 import { comparison } from '../../contract/results.ts';
 import { sampleRecipe } from '../../jobs/fixtures/sample-recipe.ts';
 import { forkPort } from '../../jobs/fork-port.ts';
@@ -114,7 +115,7 @@ describe('help', () => {
     const { code, out, err } = cli(real, 'run', '--preset', 'enormous');
     expect(code).toBe(2);
     expect(out).toBe('');
-    expect(err).toContain('Allowed choices are quick, balanced, paper');
+    expect(err).toContain('Allowed choices are quick, balanced, best, paper');
     expect(err).toContain('--help');
   });
 });
@@ -406,6 +407,55 @@ describe('the machine, teachers and tasks', () => {
     expect(json(made.out)).toMatchObject({
       task: { rules: 2, mergeLabels: true, unlabelled: [], groupColumn: 'customer', textColumns: ['text'] },
     });
+  });
+
+  it('run takes how tokens count, what the teacher keeps of them, and how many rows it writes', async () => {
+    const rows = Array.from({ length: 40 }, (_, at) => `text number ${at}\t${at % 2 === 0 ? 'spam' : 'ham'}`);
+    writeFileSync(join(parent, 'train.tsv'), ['text\tlabel', ...rows].join('\n'));
+    const columns = ['--text-columns', 'text', '--label-column', 'label', '--kind', 'classification'];
+    const run = (...flags: string[]) =>
+      inProcess(
+        realPort,
+        ...['run', '--teacher', demoTeacher, '--train', join(parent, 'train.tsv'), ...columns],
+        ...['--print-recipe', ...flags],
+      );
+    const made = async (...flags: string[]) => json((await run(...flags)).out) as Recipe;
+    const plain = await made();
+    expect(plain.distil).toMatchObject({ logitsTokens: 'response', tau: 5 });
+    for (const field of ['tokenWeights', 'teacherTop']) expect(plain.distil).not.toHaveProperty(field);
+    expect(plain).not.toHaveProperty('teacherWrites');
+
+    const everyToken = { ...plain.distil, logitsTokens: 'all', tau: 1 };
+    for (const tokenWeights of ['tsld', 'cakld'] as const)
+      expect(await made('--token-weights', tokenWeights)).toEqual({
+        ...plain,
+        distil: { ...everyToken, tokenWeights },
+      });
+    expect(await made('--teacher-top', '64')).toEqual({ ...plain, distil: { ...everyToken, teacherTop: 64 } });
+    expect((await made('--teacher-top', '9', '--token-weights', 'tsld')).distil).toEqual({
+      ...everyToken,
+      teacherTop: 9,
+      tokenWeights: 'tsld',
+    });
+    expect(await made('--teacher-writes', '25')).toEqual({
+      ...plain,
+      teacherWrites: { rows: 25, temperature: 0.9, examples: 4 },
+    });
+
+    const refused: [string[], RegExp][] = [
+      [['--token-weights', 'tsdl'], /--token-weights.*tsld, cakld/],
+      [['--token-weights'], /--token-weights.*argument missing/],
+      [['--teacher-top', '0'], /--teacher-top/],
+      [['--teacher-top', '1025'], /--teacher-top.*at most 1024/],
+      [['--teacher-writes', '0'], /--teacher-writes/],
+      [['--teacher-writes', 'many'], /--teacher-writes/],
+      [['--teacher-writes', '200001'], /--teacher-writes.*at most 200000/],
+    ];
+    for (const [flags, says] of refused) {
+      const { code, out, err } = await run(...flags);
+      expect([flags, code, out]).toEqual([flags, 2, '']);
+      expect(err).toMatch(says);
+    }
   });
 
   it('teacher add refuses an unknown family and lists those that are supported', () => {

@@ -16,6 +16,7 @@ import {
   optimiserSettings,
   type OptimiserSettings,
   type Recipe,
+  teacherWrites,
 } from '../../../contract/recipe.ts';
 import { withByteMoments } from '../../../contract/less-memory.ts';
 import { trainAgain } from '../../../workbench/experiments/train-again.ts';
@@ -58,6 +59,7 @@ interface RunOptions extends RankOptions, RowOptions, ReadingFlags {
   readonly quantisation?: QuantisationSettings;
   readonly keepBest?: Deciding;
   readonly tokenWeights?: NonNullable<DistilSettings['tokenWeights']>;
+  readonly teacherTop?: number;
   readonly preset: PresetName;
   readonly studentBase?: string;
   readonly keepLayers?: number;
@@ -97,7 +99,7 @@ export function runCommand(shell: Shell): Command {
     .option(
       '--teacher-writes <rows>',
       'let the teacher write so many rows without labels itself, from beginnings of the training rows, and answer them',
-      wholeNumber(1),
+      wholeNumber(1, teacherWrites.shape.rows.maxValue!),
     )
     .option('--corpus <file or folder>', 'text for continual pre-training (Stage 2)')
     .addOption(
@@ -127,6 +129,11 @@ export function runCommand(shell: Shell): Command {
         '--token-weights <kind>',
         'learn every token of a row from the teacher, at temperature 1, and weigh it by what the teacher makes of the next one (default: the answer alone, unweighted)',
       ).choices(distilSettings.shape.tokenWeights.unwrap().options),
+    )
+    .option(
+      '--teacher-top <tokens>',
+      'ask the teacher once and keep so many likeliest next tokens of each token in a file, the others as one sum: learn every token of a row from these, at temperature 1 (64 is a good number)',
+      wholeNumber(1, distilSettings.shape.teacherTop.unwrap().maxValue!),
     )
     .addOption(new Option('--preset <preset>', 'how much to train').choices(presetName.options).default(defaultPreset))
     .option('--student-base <folder>', 'smaller model with the same tokenizer that becomes the student')
@@ -280,10 +287,15 @@ async function recipeFromFlags(shell: Shell, options: RunOptions): Promise<Recip
     ...(options.reconstruct === undefined ? {} : { reconstruct: options.reconstruct }),
     ...(options.quantisation === undefined ? {} : { quantisation: options.quantisation }),
     ...(options.keepBest === undefined ? {} : { keepBest: options.keepBest }),
-    ...(options.tokenWeights === undefined
+    ...(options.tokenWeights === undefined && options.teacherTop === undefined
       ? {}
       : {
-          changes: { 'distil.tokenWeights': options.tokenWeights, 'distil.logitsTokens': 'all', 'distil.tau': 1 },
+          changes: {
+            'distil.logitsTokens': 'all',
+            'distil.tau': 1,
+            ...(options.tokenWeights === undefined ? {} : { 'distil.tokenWeights': options.tokenWeights }),
+            ...(options.teacherTop === undefined ? {} : { 'distil.teacherTop': options.teacherTop }),
+          },
         }),
     ...(options.moreRows === undefined ? {} : { moreRows: absolutePath(options.moreRows) }),
     ...(options.teacherWrites === undefined ? {} : { teacherWrites: options.teacherWrites }),
