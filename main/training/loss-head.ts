@@ -2,6 +2,7 @@
  * The loss head: final norm, logits, cross-entropy and logits distillation over chunks of rows, so that a vocabulary of 151 936
  * never needs a `[B*T, V]` buffer. Forward and backward pass are one program per chunk.
  */
+import { native } from '../../native/index.ts';
 import { BufferPool } from '../graph/buffer-pool.ts';
 import { differentiate } from '../graph/differentiate.ts';
 import { Graph, type Value } from '../graph/graph.ts';

@@ -3,7 +3,7 @@
  * found, and how they lie in a file.
  */
 import { BufferPool } from '../graph/buffer-pool.ts';
-import type { EngineOptions, Session } from '../graph/backend.ts';
+import { type BackendMemory, type EngineOptions, memoryOf, type Session } from '../graph/backend.ts';
 import { Graph } from '../graph/graph.ts';
 import { pickColumns, replaceColumns } from '../graph/operations.ts';
 import { program } from '../graph/passes.ts';
@@ -81,10 +81,13 @@ export class TopHead {
   readonly #top: number;
   readonly #logits: Session;
   readonly #tokens: Session;
-  readonly #pool = new BufferPool();
+  readonly #memory: BackendMemory;
+  readonly #pool: BufferPool;
 
-  private constructor(model: HeadOf, top: number, logits: Session, tokens: Session) {
+  private constructor(model: HeadOf, top: number, logits: Session, tokens: Session, memory: BackendMemory) {
     this.#model = model;
+    this.#memory = memory;
+    this.#pool = new BufferPool(memory);
     this.#top = top;
     this.#logits = logits;
     this.#tokens = tokens;
@@ -97,7 +100,7 @@ export class TopHead {
     // A card has no kernel that sorts: the processor looks for the largest, wherever the logits were computed.
     const { threads } = options;
     const tokens = await createSession(topProgram(model.configuration.vocabSize, top, tau), { threads });
-    return new TopHead(model, top, logits, tokens);
+    return new TopHead(model, top, logits, tokens, memoryOf(options));
   }
 
   /**
@@ -114,7 +117,8 @@ export class TopHead {
       const asked = positions.subarray(start, start + chunk);
       const n = asked.length;
       const logits = this.#pool.take('logits', n * vocabSize);
-      await this.#logits.run({ n }, headFeeds(this.#model, hidden, asked, this.#pool), { logits });
+      const of = { pool: this.#pool, memory: this.#memory };
+      await this.#logits.run({ n }, await headFeeds(this.#model, hidden, asked, of), { logits });
       const following = asked.map((position) => nextOf(micro, position));
       const ids = new BigInt64Array(n * top);
       const logs = this.#pool.take('logs', n * top);

@@ -376,7 +376,7 @@ export class TrainingStep implements GradientStep<MicroBatch> {
     );
     let hidden = 0;
     if (teacher && distillation!.hidden > 0) {
-      await this.#memory.read(own, teacher, dHidden);
+      await this.#memory.read(own, teacher.hidden!, dHidden);
       const gradient = this.#pool.take('hidden', dHidden.length);
       const wanted = { ...micro, targets: teacher.hidden!.subarray(0, dHidden.length) };
       hidden = relativeError(own, wanted, distillation!.hidden / tokens, gradient);
