@@ -73,7 +73,11 @@ describeInBrowser('a base that is ternary as it comes', () => {
     await page.getByText('This model is ternary already.', { exact: false }).waitFor();
     await page.getByText('Expert settings').click();
     await page.getByLabel('Stage 3: distil: Passes over the rows').waitFor();
-    for (const absent of ['Reconstruct the layers first', 'First −1, 0 and +1 of the student'])
+    for (const absent of [
+      'Reconstruct the layers first',
+      'First −1, 0 and +1 of the student',
+      'Train the BitNet-SFT baseline',
+    ])
       expect(await page.getByLabel(absent).count()).toBe(0);
     for (const absent of ['Teaching the teacher', 'Stage 1: refine', 'Stage 2: pre-train', 'Reconstruction of layers'])
       expect(await page.getByRole('heading', { name: absent }).count()).toBe(0);
@@ -87,14 +91,21 @@ describeInBrowser('a base that is ternary as it comes', () => {
     await page.getByText('A guess from sizes.').waitFor();
     await button('Next').click();
     await page.getByLabel('Name').fill('Further');
+    await button('Run the experiment').waitFor();
+    await page.getByText('Putting the recipe together', { exact: false }).waitFor({ state: 'detached' });
     await looked('wizard-ternary-review');
     await button('Run the experiment').click();
+    await page.getByText('Your ternary model learns the task.').waitFor();
     await page.getByRole('link', { name: 'See the results' }).waitFor({ timeout: 4 * deadline });
     await looked('run-ternary-base');
     await page.getByRole('link', { name: 'See the results' }).click();
     const rows = page.getByTestId('comparison').locator('tbody tr');
     await rows.first().waitFor();
     expect(await rows.count()).toBe(2);
+    await page.getByText('your model as it came, ternary already').waitFor();
+    await page.getByText('trained further on your task', { exact: false }).waitFor();
+    for (const untrue of ['at full precision', 'times smaller', 'taught by the teacher'])
+      expect(await page.getByText(untrue, { exact: false }).count(), untrue).toBe(0);
     await looked('results-ternary-base');
     const [id] = readdirSync(join(scene.workspace, 'experiments'));
     const folder = join(scene.workspace, 'experiments', id!);

@@ -1,4 +1,5 @@
 import type { StepMetric } from '../main/contract/metric-names.ts';
+import type { JobKind } from '../main/contract/jobs.ts';
 import type { ComparedModel } from '../main/contract/model-names.ts';
 import type { CalibrateSettings, Deciding } from '../main/contract/recipe.ts';
 
@@ -8,6 +9,40 @@ const withinSentence: Record<ComparedModel, string> = {
   'teacher-q4_0': 'teacher, 4-bit',
   'bitnet-sft': 'BitNet-SFT',
   bitdistill: 'student',
+};
+
+const modelExplanations: Record<ComparedModel, string> = {
+  teacher: 'your model at full precision, trained on your task',
+  'teacher-q4_0': 'the same teacher rounded to four bits (Q4_0), run by llama.cpp: the usual way to make a model small',
+  'bitnet-sft': 'ternary too, but trained without the teacher: the baseline',
+  bitdistill: 'ternary, taught by the teacher: the model you keep',
+};
+/** Where the base is ternary as it comes and is trained further. */
+const continuedExplanations: Partial<Record<ComparedModel, string>> = {
+  teacher: 'your model as it came, ternary already',
+  bitdistill: 'the same model, trained further on your task: the model you keep',
+};
+
+const jobExplanations: Record<JobKind, string> = {
+  finetune: 'The full-precision model learns your task.',
+  cut: 'The layers that the answers need least are found and left out.',
+  refine: 'Stage 1: the student is prepared so that training with three values stays stable.',
+  calibrate: 'Layer by layer, the first −1, 0 and +1 are chosen by what enters the layer on your rows.',
+  reconstruct: 'A few ternary layers at a time learn to give what the full-precision layers give.',
+  pretrain: 'Stage 2: the ternary student reads general text.',
+  distil: 'Stage 3: the ternary student learns to answer like the teacher.',
+  baseline: 'BitNet-SFT: the same student without a teacher, to compare with.',
+  evaluate: 'All models answer rows they have never seen.',
+  export: 'The files are written, read back and compared.',
+  'measure-teacher': 'The teacher’s memory and speed on this machine.',
+  'measure-baseline': 'The baseline’s memory and speed on this machine.',
+  'measure-student': 'The student’s memory and speed on this machine.',
+  'four-bit': 'The teacher rounded to four bits, to compare with; left out where llama.cpp is not installed.',
+};
+/** The same. */
+const continuedJobExplanations: Partial<Record<JobKind, string>> = {
+  distil: 'Your ternary model learns the task.',
+  'measure-teacher': 'Your model’s memory and speed on this machine, as it came.',
 };
 
 /** +1.2, −0.3: a difference with its sign. */
@@ -140,13 +175,9 @@ export const texts = {
     'bitnet-sft': 'BitNet-SFT',
     bitdistill: 'Student',
   },
-  modelExplanations: {
-    teacher: 'your model at full precision, trained on your task',
-    'teacher-q4_0':
-      'the same teacher rounded to four bits (Q4_0), run by llama.cpp: the usual way to make a model small',
-    'bitnet-sft': 'ternary too, but trained without the teacher: the baseline',
-    bitdistill: 'ternary, taught by the teacher: the model you keep',
-  },
+  /** `continued`: the base is ternary as it comes and is trained further. */
+  modelExplanation: (model: ComparedModel, continued: boolean) =>
+    (continued ? continuedExplanations[model] : undefined) ?? modelExplanations[model],
   jobs: {
     finetune: 'Teach the teacher',
     cut: 'Cut',
@@ -163,22 +194,8 @@ export const texts = {
     'measure-student': 'Measure student',
     'four-bit': '4-bit baseline',
   },
-  jobExplanations: {
-    finetune: 'The full-precision model learns your task.',
-    cut: 'The layers that the answers need least are found and left out.',
-    refine: 'Stage 1: the student is prepared so that training with three values stays stable.',
-    calibrate: 'Layer by layer, the first −1, 0 and +1 are chosen by what enters the layer on your rows.',
-    reconstruct: 'A few ternary layers at a time learn to give what the full-precision layers give.',
-    pretrain: 'Stage 2: the ternary student reads general text.',
-    distil: 'Stage 3: the ternary student learns to answer like the teacher.',
-    baseline: 'BitNet-SFT: the same student without a teacher, to compare with.',
-    evaluate: 'All models answer rows they have never seen.',
-    export: 'The files are written, read back and compared.',
-    'measure-teacher': 'The teacher’s memory and speed on this machine.',
-    'measure-baseline': 'The baseline’s memory and speed on this machine.',
-    'measure-student': 'The student’s memory and speed on this machine.',
-    'four-bit': 'The teacher rounded to four bits, to compare with; left out where llama.cpp is not installed.',
-  },
+  jobExplanation: (job: JobKind, continued: boolean) =>
+    (continued ? continuedJobExplanations[job] : undefined) ?? jobExplanations[job],
   home: {
     title: 'Make a language model small',
     lead: 'Tritsmith turns a language model you already have into a much smaller one for a single task. Every weight becomes −1, 0 or +1, and everything happens on your own machine, offline.',
