@@ -117,6 +117,14 @@ describeInBrowser('from first start to an exported file', () => {
     await page.getByText('config.json', { exact: false }).first().waitFor();
     await page.getByRole('radio', { name: 'Every layer of the teacher' }).check();
     await page.getByText('Expert settings').click();
+    // What is being typed stays when the recipe of an earlier change comes back (a click of the script leaves the field its focus).
+    const rowsAtMost = page.getByLabel('General: Rows at most');
+    await rowsAtMost.fill('240');
+    await page.getByRole('radio', { name: 'Balanced' }).dispatchEvent('click');
+    const passes = page.getByLabel('Stage 3: distil: Passes over the rows');
+    await expect.poll(() => passes.inputValue()).toBe('2');
+    expect(await rowsAtMost.inputValue()).toBe('240');
+    await page.getByRole('radio', { name: 'Quick' }).check();
     // A run of a minute: the rest of the workbook is read and surveyed, not trained on.
     await type('General: Rows at most', '240');
     await type('Evaluation, checkpoints, resources: Evaluate every so many steps', '5');
