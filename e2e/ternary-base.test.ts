@@ -3,8 +3,8 @@ import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { writeTinyBitNet } from '../main/models/fixtures/tiny-bitnet.ts';
-import { findViolations, overflow } from './accessibility.ts';
-import { deadline, root, screenshot } from './harness.ts';
+import { faultsInBothThemes } from './accessibility.ts';
+import { deadline, root } from './harness.ts';
 import { describeInBrowser, openScene } from './scene.ts';
 
 const demo = join(root, 'resources', 'demo');
@@ -32,14 +32,7 @@ function part(name: string, rows: number): string {
 }
 /** Nothing that keeps people out, and pictures in both themes. */
 async function looked(name: string): Promise<void> {
-  const { page } = scene;
-  expect(await findViolations(page)).toEqual([]);
-  expect(await overflow(page)).toBeLessThanOrEqual(0);
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme });
-    await screenshot(page, `${name}-${colorScheme}`);
-  }
-  await page.emulateMedia({ colorScheme: null });
+  expect(await faultsInBothThemes(scene.page, name)).toEqual([]);
 }
 
 describeInBrowser('a base that is ternary as it comes', () => {

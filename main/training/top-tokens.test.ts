@@ -1,25 +1,16 @@
 /** The likeliest tokens of a teacher: found, kept in a file and read again, and what the student makes of them. */
 import { expect, it } from 'vitest';
 import { Random } from '../basics/random.ts';
-import { tinyConfiguration } from '../models/fixtures/tiny-model.ts';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
 import { ScoringHead } from '../models/scoring-head.ts';
 import { packMicroBatch } from './batches.ts';
+import { oneLayerStudent as student } from './fixtures/one-layer-student.ts';
 import { packTokens, TopHead, topOf, type TopTokens, topWords, unpackTokens } from './top-tokens.ts';
 import { type Distillation, type Teacher, TrainingStep, validPositions } from './training-step.ts';
 
 const options = { threads: 1 };
-const student = tinyConfiguration({
-  vocabSize: 40,
-  hiddenSize: 16,
-  layers: 1,
-  heads: 2,
-  kvHeads: 1,
-  headSize: 8,
-  ffnSize: 24,
-});
 const micro = packMicroBatch(
   [5, 9].map((length) => ({
     ids: Int32Array.from({ length }, (_, at) => (7 * at + 3 * length) % 40),

@@ -2,21 +2,12 @@ import { expect, it } from 'vitest';
 import { initialParameters } from '../models/initial-parameters.ts';
 import { Network } from '../models/network.ts';
 import { ParameterBuffer } from '../models/parameters.ts';
-import { tinyConfiguration } from '../models/fixtures/tiny-model.ts';
 import { Random } from '../basics/random.ts';
 import { packMicroBatch } from './batches.ts';
+import { oneLayerStudent as student } from './fixtures/one-layer-student.ts';
 import { TrainingStep } from './training-step.ts';
 
 const options = { threads: 1 };
-const student = tinyConfiguration({
-  vocabSize: 40,
-  hiddenSize: 16,
-  layers: 1,
-  heads: 2,
-  kvHeads: 1,
-  headSize: 8,
-  ffnSize: 24,
-});
 
 async function distillingStep() {
   const random = new Random(3);
