@@ -48,15 +48,16 @@ const options = {
   json: { type: 'boolean', default: false },
 } as const;
 
-/** Types of a student's file that are tried, in the order in which one is chosen to be measured. */
-const studentTypes: readonly ExportType[] = ['t3_4', 'i2_s', 'q2_0', 'tq2_0'];
+/** Types of a student's file, in the order in which the one that is written and measured is chosen: the smallest, then those that llama.cpp runs. */
+const studentTypes: readonly ExportType[] = ['t3_4', 'q2_0', 'tq2_0', 'i2_s'];
 /** What a student's time is spent on. */
 const trainingStages = ['refine', 'calibrate', 'reconstruct', 'pretrain', 'distil'];
 const timedSteps = { least: 6, most: 24 };
 const untimedSteps = 2;
 /** Of one timing of a variant's steps. */
 const timedSeconds = 15;
-const timingRounds = 2;
+/** A long step is timed well enough in one round. */
+const timingRounds = (secondsOfStep: number): number => (secondsOfStep > 1 ? 1 : 2);
 
 /** Runs jobs one after the other in a folder that is thrown away. @returns when each told of a step, and how long the last one took, seconds */
 async function tried(
@@ -113,7 +114,7 @@ async function paces(
   const wanted = [...recipes].filter(([, { name }]) => stored[name] === undefined);
   const found = new Map(wanted.map(([name]) => [name, [] as number[]]));
   const steps = Math.max(timedSteps.least, Math.min(timedSteps.most, Math.round(timedSeconds / usualSeconds)));
-  for (let round = 0; round < timingRounds && wanted.length > 0; round += 1)
+  for (let round = 0; round < timingRounds(usualSeconds) && wanted.length > 0; round += 1)
     for (const [name, recipe] of wanted) {
       const seconds = await secondsPerStep(workspaceFolder, recipe, steps);
       say(`${name}: ${seconds.toFixed(3)} s a step`);
@@ -127,8 +128,12 @@ async function paces(
 const secondsOf = ({ stages }: RealRun, ...kinds: readonly string[]): number =>
   stages.reduce((sum, { kind, seconds }) => sum + (kinds.includes(kind) ? seconds : 0), 0);
 
-/** The same teacher, ready, and another quantisation. */
-async function variantRecipe(main: Recipe, teacher: string, variant: QuantiserVariant): Promise<Recipe> {
+/** The same teacher, ready, and another quantisation. `types`: those of `studentTypes` that hold such a student. */
+async function variantRecipe(
+  main: Recipe,
+  teacher: string,
+  variant: QuantiserVariant,
+): Promise<{ recipe: Recipe; types: readonly ExportType[] }> {
   const recipe = parseRecipe({
     ...main,
     name: `${main.name}: ${variant.name}`,
@@ -136,6 +141,7 @@ async function variantRecipe(main: Recipe, teacher: string, variant: QuantiserVa
     finetune: null,
     baseline: false,
     ...variant.change,
+    ...(variant.hard && main.reconstruct && { reconstruct: { ...main.reconstruct, soften: 0 } }),
     exports: [],
   });
   const student = await studentConfiguration(recipe);
@@ -143,11 +149,12 @@ async function variantRecipe(main: Recipe, teacher: string, variant: QuantiserVa
     ({ type, obstacle }) => obstacle === null && runsInRuntime({ type }) && !isTeacherType(type),
   );
   const types = studentTypes.filter((type) => possible.some((each) => each.type === type));
-  return parseRecipe({ ...recipe, exports: types.map((type) => ({ type })) });
+  return { recipe: parseRecipe({ ...recipe, exports: types.slice(0, 1).map((type) => ({ type })) }), types };
 }
 
 interface Line {
   readonly variant: QuantiserVariant;
+  readonly types: readonly ExportType[];
   readonly steps: number;
   readonly run: RealRun;
 }
@@ -166,12 +173,12 @@ function cellsOf(lines: readonly Line[], main: RealRun): string[][] {
     ['', 'accuracy', 'agrees with teacher', 'steps', 'minutes', 'body', 'whole file', 'prefill', 'decode', 'runs in'],
     ['teacher', ...scores(main, 'teacher').slice(0, 1), '', '', '', '', '', '', '', ''],
     ['BitNet-SFT', ...scores(main, 'bitnet-sft'), '', '', '', '', '', '', ''],
-    ...lines.map(({ variant, steps, run }) => {
+    ...lines.map(({ variant, types, steps, run }) => {
       const row = run.rows.find(({ name }) => name === 'bitdistill');
       const inLlamaCpp = run.files
         .filter(({ path }) => 'prefill' in (run.llamaCpp[path] ?? {}))
         .map(({ type }) => type);
-      const bitnetCpp = run.files.some(({ type }) => type === 'i2_s') && !variant.own;
+      const bitnetCpp = types.includes('i2_s') && !variant.own;
       return [
         variant.title,
         ...scores(run, 'bitdistill'),
@@ -232,7 +239,12 @@ export async function run(args: string[]): Promise<void> {
     const tuned = join(main.folder, 'teacher');
     const chosen = variants.filter(({ name }) => only === undefined || name === 'plain' || only.includes(name));
     const recipes = new Map<string, Recipe>();
-    for (const variant of chosen) recipes.set(variant.name, await variantRecipe(recipe, tuned, variant));
+    const types = new Map<string, readonly ExportType[]>();
+    for (const variant of chosen) {
+      const found = await variantRecipe(recipe, tuned, variant);
+      recipes.set(variant.name, found.recipe);
+      types.set(variant.name, found.types);
+    }
     const { trainRows, dev } = await taskRows(recipe, undefined);
     const usual = stageSteps(recipe.distil, Math.ceil(trainRows / recipe.distil.optimiser.batchSize));
     const pace = await paces(folder, recipes, secondsOf(main, 'distil') / usual, say);
@@ -253,7 +265,7 @@ export async function run(args: string[]): Promise<void> {
       say(`${timed.name}, ${steps} steps`);
       const run = await realRun(workspace, { ...measured, recipe: timed });
       if (variant.name === 'plain') plain = run;
-      lines.push({ variant, steps, run });
+      lines.push({ variant, types: types.get(variant.name)!, steps, run });
     }
     const cells = cellsOf(lines, main);
     const evaluated = values.dev === undefined ? '' : ` --dev ${basename(values.dev)}`;
@@ -263,7 +275,7 @@ export async function run(args: string[]): Promise<void> {
         section,
         [
           `## Ways to make a student ternary: ${title} on ${values.task}`,
-          `${circumstances()}. ${trainRows} training rows, ${settings}, seed ${values.seed}; ${dev.length} rows evaluated. All students learn from one fine-tuned teacher and have as long as the first one (*minutes*: their stages without evaluation and export). Body: the ternary matrices. Prefill and decode: tokens per second of our runtime on one thread, of the first file that can be written of ${studentTypes.join(', ')}. *Runs in*: llama.cpp was started with the file; bitnet.cpp reads I2_S of this kind, and was not started.`,
+          `${circumstances()}. ${trainRows} training rows, ${settings}, seed ${values.seed}; ${dev.length} rows evaluated. All students learn from one fine-tuned teacher and have as long as the first one (*minutes*: their stages without evaluation and export). Body: the ternary matrices. Prefill and decode: tokens per second of our runtime on one thread, of the first file that can be written of ${studentTypes.join(', ')}. *Runs in*: llama.cpp was started with that file; bitnet.cpp reads the I2_S file that can be written, and was not started.`,
           markdownTable(cells),
           'What each one is: [method.md](method.md), 2 and 3.2.',
         ].join('\n\n'),

@@ -8,9 +8,8 @@ import type { ModelEvaluation } from '../../main/contract/results.ts';
 import { agreement } from '../../main/evaluation/agreement.ts';
 import { classifyRows } from '../../main/evaluation/answer-classes.ts';
 import { writeFileAtomically } from '../../main/basics/atomic-file.ts';
-import { loadTokenizer } from '../../main/formats/tokenizers/index.ts';
 import { forkPort } from '../../main/jobs/fork-port.ts';
-import { modelConfiguration } from '../../main/models/open-model.ts';
+import { modelConfiguration, modelTokenizer } from '../../main/models/open-model.ts';
 import { onGraphEngine } from '../../main/pipeline/evaluate/evaluate.ts';
 import type { TrainedModel } from '../../main/contract/model-names.ts';
 import { trainedModelFolders } from '../../main/experiment/folder.ts';
@@ -70,7 +69,7 @@ export function taskRows(recipe: Recipe, dev: string | undefined): Promise<Prepa
   if (!found) {
     found = (async () => {
       const { vocabSize } = await modelConfiguration(recipe.teacher);
-      const tokenizer = await loadTokenizer(recipe.teacher, { vocabSize });
+      const tokenizer = await modelTokenizer(recipe.teacher, { vocabSize });
       return prepareTask({ ...recipe.task, ...(dev === undefined ? {} : { dev }) }, tokenizer, recipe.seed);
     })();
     prepared.set(key, found);

@@ -9,6 +9,8 @@ export interface QuantiserVariant {
   readonly change: Pick<RecipeInput, 'quantisation' | 'calibrate'>;
   /** Its I2_S file is of an architecture of our own, which other programs refuse. */
   readonly own?: true;
+  /** Its codes can't be soft: it is reconstructed with hard ones from the first step. */
+  readonly hard?: true;
 }
 
 export const variants: readonly QuantiserVariant[] = [
@@ -39,6 +41,7 @@ export const variants: readonly QuantiserVariant[] = [
     name: 'exactly-3:4',
     title: 'Sherry: exactly 3 of 4, 1.25 bits',
     change: { quantisation: { weights: { sparsity: 'exactly-3:4' } } },
+    hard: true,
   },
   { name: '2:4', title: 'Sparse-BitNet, 2 of 4', change: { quantisation: { weights: { sparsity: '2:4' } } } },
   {

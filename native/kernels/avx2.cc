@@ -7,6 +7,7 @@ namespace {
 struct PairAccumulator {
   // A pair sum is at most 2 * 2 * 128 = 512 in magnitude; 15 chunks add 60 of them: 30 720 < 32 768.
   static constexpr size_t chunksPerFlush = 15;
+  static constexpr size_t sumsAtOnce = 1;
   __m256i pairs = _mm256_setzero_si256();
   __m256i total = _mm256_setzero_si256();
   void add(__m256i codes, __m256i activations) { pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(codes, activations)); }

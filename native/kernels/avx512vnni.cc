@@ -115,8 +115,7 @@ inline void panelTwoBit(const uint8_t* w, size_t chunks, const int8_t* x, __m512
                 m3 = _mm512_set1_epi8(static_cast<char>(0xc0));
   __m512i a0 = _mm512_setzero_si512(), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   for (size_t c = 0; c < chunks; c++, w += kChunkBytes, x += kTwoBitColumns) {
-    _mm_prefetch(reinterpret_cast<const char*>(w + 4096), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(w + 4096 + 64), _MM_HINT_T0);
+    askAhead(w, kChunkBytes);
     const __m512i p = _mm512_load_si512(w), q = _mm512_load_si512(w + 64);
     const __m512i x0 = broadcast(x), x1 = broadcast(x + 4), x2 = broadcast(x + 8), x3 = broadcast(x + 12);
     a0 = _mm512_dpbusd_epi32(a0, _mm512_and_si512(p, m0), x0);
@@ -139,8 +138,7 @@ inline void panelFiveTrits(const uint8_t* w, size_t chunks, const int8_t* x, __m
   const __m512i m0 = _mm512_set1_epi8(0x03), m1 = _mm512_set1_epi8(0x0c), m2 = _mm512_set1_epi8(0x30);
   __m512i a0 = _mm512_setzero_si512(), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   for (size_t c = 0; c < chunks; c++, w += kChunkBytes, x += kFiveTritColumns) {
-    _mm_prefetch(reinterpret_cast<const char*>(w + 4096), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(w + 4096 + 64), _MM_HINT_T0);
+    askAhead(w, kChunkBytes);
     __m512i p, q, p4, q4;
     decode(_mm512_load_si512(w), p, p4);
     decode(_mm512_load_si512(w + 64), q, q4);
@@ -169,7 +167,7 @@ inline void panelThreeOfFour(const uint8_t* w, size_t chunks, const int8_t* x, _
     __m512i last = _mm512_setzero_si512();
     const auto word = [&](auto index) __attribute__((always_inline)) {
       constexpr int v = decltype(index)::value;
-      _mm_prefetch(reinterpret_cast<const char*>(w + 4096 + 64 * v), _MM_HINT_T0);
+      askAhead(w + 64 * v, 64);
       const __m512i words = _mm512_load_si512(w + 64 * v);
       const __m512i x0 = broadcast(x), x1 = broadcast(x + 4), x2 = broadcast(x + 8);
       a0 = _mm512_dpbusd_epi32(a0, decode(words), x0);
@@ -207,6 +205,7 @@ inline __attribute__((always_inline)) void addFieldTiles(const uint8_t* w, size_
   const __m512i mask = _mm512_set1_epi8(3);
   const FiveTritDecoder decode;
   for (size_t c = 0; c < chunks; c++, w += kChunkBytes) {
+    askAhead(w, kChunkBytes);
     __m512i p = _mm512_load_si512(w), q = _mm512_load_si512(w + 64), p4 = p, q4 = q;
     if (layout == Layout::fiveTrits) {
       decode(p, p, p4);
@@ -232,6 +231,7 @@ template <size_t T>
 inline __attribute__((always_inline)) void addPatternTiles(const uint8_t* w, size_t chunks, const int8_t* x, __m512i (&acc)[2][T]) {
   const PatternDecoder decode;
   for (size_t c = 0; c < chunks; c++, w += kThreeOfFourBytes) {
+    askAhead(w, kThreeOfFourBytes);
     __m512i last = _mm512_setzero_si512();
     const auto four = [&](__m512i low, __m512i high) __attribute__((always_inline)) {
       step<T>(decode(low), decode(high), x, acc);

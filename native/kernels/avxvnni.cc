@@ -15,6 +15,8 @@ inline __m256i dotProduct(__m256i acc, __m256i codes, __m256i x) {
 
 struct QuadAccumulator {
   static constexpr size_t chunksPerFlush = static_cast<size_t>(-1);
+  // The next addition to a sum waits five cycles, and two can begin in each.
+  static constexpr size_t sumsAtOnce = 2;
   __m256i total = _mm256_setzero_si256();
   void add(__m256i codes, __m256i activations) { total = dotProduct(total, codes, activations); }
   void flush() {}

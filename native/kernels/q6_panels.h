@@ -97,6 +97,7 @@ inline void q6PanelProduct(const uint8_t* panel, size_t blocks, const WideBlock*
       const uint8_t* codes = block + kQ6ScaleBytes + first * 4;
       Floats sum = I::zero();
       for (size_t group = 0; group < 16; group++, codes += 192) {
+        if (first == 0) askAhead(codes, 192);
         const Reg v0 = I::load(codes), v1 = I::load(codes + 64), v2 = I::load(codes + 128);
         const Reg c0 = I::both(v0, six), c1 = I::both(v1, six), c2 = I::both(v2, six);
         const Reg c3 = I::either(I::either(I::both(I::template right<6>(v0), two), I::both(I::template right<4>(v1), four)),

@@ -55,5 +55,13 @@ inline int32_t readI32(const int8_t* p) {
   return value;
 }
 
+/** How far ahead of what is multiplied a matrix is asked for, bytes. One token waits for memory, and processors do not ask for enough of it by themselves. */
+constexpr size_t kAhead = 4096;
+
+/** Asks the caches for the lines of the `bytes` bytes that lie kAhead after `p`; they need not exist. */
+inline void askAhead(const uint8_t* p, size_t bytes) {
+  for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(p + kAhead + line);
+}
+
 }  // namespace
 }  // namespace tritsmith

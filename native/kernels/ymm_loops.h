@@ -1,6 +1,7 @@
 #pragma once
 // 256-bit kernels. The including file defines kTile and
-//   Accumulator: the state of one (8 rows, token) product; add(codes, activations), finish() -> 8 x int32.
+//   Accumulator: the state of one (8 rows, token) product; add(codes, activations), flush() at least every chunksPerFlush chunks, total: 8 x int32.
+//   sumsAtOnce: how many of them one token's product adds to in turn.
 #include <immintrin.h>
 
 #include "kernels/float_loops.h"
@@ -85,6 +86,7 @@ void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, co
   for (size_t c = 0; c < chunks;) {
     const size_t stop = chunks - c < Accumulator::chunksPerFlush ? chunks : c + Accumulator::chunksPerFlush;
     for (; c < stop; c++, w += kChunkBytes) {
+      askAhead(w, 64);
       __m256i low = _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
       __m256i high = _mm256_load_si256(reinterpret_cast<const __m256i*>(w + 32));
       for (size_t g = 0; g < 4; g++, x += 4 * T) {
@@ -109,6 +111,58 @@ void halfPanel(const uint8_t* w, size_t chunks, const int8_t* x, size_t rows, co
              rows - half * 8, more);
 }
 
+constexpr size_t kTile = 4;
+
+/**
+ * One panel times T tokens, 2-bit layout: all 32 rows at once, so that each load of activations serves four products. `acc[t]` has the sums of rows
+ * 8 v ... 8 v + 7 in its places v, v + 4, ...: an instruction that takes long gets more than one sum to add to.
+ */
+template <typename Accumulator, size_t T, size_t S>
+inline __attribute__((always_inline)) void wholePanel(const uint8_t* w, size_t chunks, const int8_t* x, Accumulator (&acc)[T][S]) {
+  const __m256i mask = _mm256_set1_epi8(3);
+  for (size_t c = 0; c < chunks;) {
+    const size_t stop = chunks - c < Accumulator::chunksPerFlush ? chunks : c + Accumulator::chunksPerFlush;
+    for (; c < stop; c++, w += kChunkBytes) {
+      askAhead(w, kChunkBytes);
+      __m256i codes[4];
+      for (size_t v = 0; v < 4; v++) codes[v] = _mm256_load_si256(reinterpret_cast<const __m256i*>(w + 32 * v));
+      for (size_t g = 0; g < 4; g++, x += 4 * T) {
+        __m256i tokens[T];
+        for (size_t t = 0; t < T; t++) tokens[t] = _mm256_set1_epi32(readI32(x + 4 * t));
+        for (size_t v = 0; v < 4; v++) {
+          const __m256i four = _mm256_and_si256(codes[v], mask);
+          for (size_t t = 0; t < T; t++) acc[t][(4 * g + v) % S].add(four, tokens[t]);
+          codes[v] = _mm256_srli_epi16(codes[v], 2);
+        }
+      }
+    }
+    for (size_t t = 0; t < T; t++)
+      for (size_t s = 0; s < S; s++) acc[t][s].flush();
+  }
+}
+
+/** The product for T tokens in all, which streams the matrix from memory. */
+template <typename Accumulator, size_t T>
+void multiplyFew(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
+  constexpr size_t sumsOfToken = T == 1 ? 4 * Accumulator::sumsAtOnce : 4;
+  const size_t chunks = w.chunks / w.groups;
+  for (size_t panel = begin; panel < end; panel++)
+    for (size_t group = 0; group < w.groups; group++) {
+      int32_t offsets[T];
+      sumsOfGroup(w, x, group, 0, T, offsets);
+      Accumulator acc[T][sumsOfToken];
+      wholePanel(w.data + (panel * w.chunks + group * chunks) * kChunkBytes, chunks, x.values + group * chunks * kTwoBitColumns * T, acc);
+      const float* const deltas = w.scales + (panel * w.groups + group) * kPanelRows;
+      const size_t first = panel * kPanelRows, rows = w.rows - first;
+      for (size_t t = 0; t < T; t++)
+        for (size_t v = 0; v < 4 && v * 8 < rows; v++) {
+          __m256i sum = _mm256_sub_epi32(acc[t][v].total, _mm256_set1_epi32(offsets[t]));
+          for (size_t s = v + 4; s < sumsOfToken; s += 4) sum = _mm256_add_epi32(sum, acc[t][s].total);
+          finish(sum, x.scales[t], deltas + v * 8, y + t * stride + first + v * 8, rows - v * 8, group > 0);
+        }
+    }
+}
+
 /** Panels of the layout threeOfFourSums. A token's tables are larger than a panel, so some panels have them one after the other. */
 constexpr size_t kLookUpPanels = 4;
 inline void multiplyByLookUp(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
@@ -127,12 +181,12 @@ inline void multiplyByLookUp(const PackedTernary& w, size_t begin, size_t end, c
         }
 }
 
-constexpr size_t kTile = 4;
-
 template <typename Accumulator>
 void multiplyTernaryYmm(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
   if (w.layout == Layout::threeOfFourSums) return multiplyByLookUp(w, begin, end, x, y, stride);
   if (w.layout != Layout::twoBit) return multiplyTernaryPlain(w, begin, end, x, y, stride);
+  if (x.tokens == 1) return multiplyFew<Accumulator, 1>(w, begin, end, x, y, stride);
+  if (x.tokens == 2) return multiplyFew<Accumulator, 2>(w, begin, end, x, y, stride);
   for (size_t panel = begin; panel < end; panel++)
     for (size_t t = 0; t < x.tokens; t += kTile)
       for (size_t half = 0; half < 2; half++) {

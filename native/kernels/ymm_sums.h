@@ -82,7 +82,7 @@ inline void lookUpPanel(const uint8_t* w, size_t chunks, const uint8_t* tables, 
     const size_t now = chunks < kSumChunks ? chunks : kSumChunks;
     ByteSums high, low;
     for (size_t h = 0; h < 2 * now; h++, w += kSumBytes, tables += kSumFours * 32) {
-      for (size_t line = 0; line < kSumBytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(w + 2048 + line), _MM_HINT_T0);
+      askAhead(w, kSumBytes);
       __m256i signs = loadYmm(w);
       for (size_t four = 0; four < kSumFours; four += 4) {
         __m256i highBytes = _mm256_setzero_si256(), lowBytes = highBytes;

@@ -59,6 +59,8 @@ struct ElementwiseTable {
   TernaryCounts (*quantise)(const float* weights, float delta, float share, float* out, size_t count);
   /** As `quantise`, with weights outside of the mask as 0; the mask is made anew of the weights. `count` is whole groups. */
   TernaryCounts (*quantiseSparse)(const float* weights, float delta, float share, const SparseMask& mask, float* out, size_t count);
+  /** How many values have another code than the one that is packed, four to a byte; pieces begin at whole bytes. */
+  int64_t (*moved)(const float* values, const uint8_t* packed, size_t count);
   /** Softened codes of weights under one scale (docs/method.md, 3.1). */
   void (*soften)(const float* weights, float delta, float sharpness, float* out, size_t count);
   /** Multiplies gradients by the slope of `soften`. */

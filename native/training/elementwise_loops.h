@@ -57,79 +57,175 @@ TernaryCounts quantise(const float* __restrict weights, float delta, float share
   return {zeros, positives, flips, 0, 0};
 }
 
-/** Bits of the `keep` largest of some weights; of equal ones the first stays. */
+// ---- n:m rules: 16 weights at once, whole groups of 4 or 8, in vectors that the compiler makes of what the processor has ----
+
+typedef float Floats __attribute__((vector_size(16 * sizeof(float))));
+typedef int32_t Ints __attribute__((vector_size(16 * sizeof(int32_t))));
+static_assert(kLanes == 16, "a vector has a place for each lane");
+
+#define TRITSMITH_INLINE inline __attribute__((always_inline))
+
+template <typename Vector, typename Element>
+TRITSMITH_INLINE Vector loaded(const Element* from) {
+  Vector vector;
+  __builtin_memcpy(&vector, from, sizeof vector);
+  return vector;
+}
+
+template <typename Vector, typename Element>
+TRITSMITH_INLINE void stored(const Vector& vector, Element* to) {
+  __builtin_memcpy(to, &vector, sizeof vector);
+}
+
+TRITSMITH_INLINE int64_t trueLanes(const Ints& lanes) {
+  int64_t sum = 0;
+  for (size_t i = 0; i < kLanes; i++) sum -= lanes[i];
+  return sum;
+}
+
+/** What stands in place i ^ d, for each i. */
+template <size_t d, typename Vector>
+TRITSMITH_INLINE Vector neighbour(const Vector& x) {
+  return __builtin_shufflevector(x, x, 0 ^ d, 1 ^ d, 2 ^ d, 3 ^ d, 4 ^ d, 5 ^ d, 6 ^ d, 7 ^ d, 8 ^ d, 9 ^ d, 10 ^ d, 11 ^ d, 12 ^ d, 13 ^ d, 14 ^ d,
+                                 15 ^ d);
+}
+
+TRITSMITH_INLINE Ints places() { return Ints{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
+
+/** Adds to `larger` where the weight d places away in the group is larger, or as large and comes first. */
+template <size_t d>
+TRITSMITH_INLINE void compare(const Floats& sizes, Ints& larger) {
+  const Floats other = neighbour<d>(sizes);
+  const Ints first = (places() ^ static_cast<int32_t>(d)) < places();
+  larger -= (other > sizes) | ((other == sizes) & first);
+}
+
+/** -1 where a weight is one of the `keep` largest of its group, and 0; of equal ones the first stays. */
 template <size_t of>
-inline uint8_t largestOf(const float* weights, size_t keep) {
-  float sizes[of];
-  for (size_t i = 0; i < of; i++) sizes[i] = fabsf(weights[i]);
-  unsigned bits = 0;
-  for (size_t i = 0; i < of; i++) {
-    size_t larger = 0;
-    for (size_t j = 0; j < of; j++) larger += sizes[j] > sizes[i] || (j < i && sizes[j] == sizes[i]);
-    bits |= static_cast<unsigned>(larger < keep) << i;
+TRITSMITH_INLINE Ints largest(const Floats& weights, int32_t keep) {
+  Ints bits = loaded<Ints>(&weights);
+  bits &= 0x7fffffff;
+  const Floats sizes = loaded<Floats>(&bits);
+  Ints larger = places() & 0;
+  compare<1>(sizes, larger);
+  compare<2>(sizes, larger);
+  compare<3>(sizes, larger);
+  if (of == 8) {
+    compare<4>(sizes, larger);
+    compare<5>(sizes, larger);
+    compare<6>(sizes, larger);
+    compare<7>(sizes, larger);
   }
-  return static_cast<uint8_t>(bits);
+  return larger < keep;
+}
+
+/** -1 where the bit of a group's byte is set. */
+template <size_t of>
+TRITSMITH_INLINE Ints keptBefore(const uint8_t* bits) {
+  int32_t bytes[kLanes];
+  for (size_t i = 0; i < kLanes; i++) bytes[i] = bits[i / of];
+  const Ints bit = loaded<Ints>(bytes) >> (places() & static_cast<int32_t>(of - 1));
+  return -(bit & 1);
+}
+
+template <size_t of>
+TRITSMITH_INLINE void writeBits(const Ints& kept, uint8_t* bits) {
+  Ints bytes = kept & ((places() & 0) + 1) << (places() & static_cast<int32_t>(of - 1));
+  bytes |= neighbour<1>(bytes);
+  bytes |= neighbour<2>(bytes);
+  if (of == 8) bytes |= neighbour<4>(bytes);
+  for (size_t group = 0; group < kLanes / of; group++) bits[group] = static_cast<uint8_t>(bytes[group * of]);
+}
+
+/** Calls `block(weights, out, bits, live)` for each 16 weights; the rest comes filled up with zeros, and `live` is -1 where a weight is. */
+template <size_t of, typename Block>
+TRITSMITH_INLINE void inBlocks(const float* weights, float* out, uint8_t* bits, size_t count, const Block& block) {
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) block(weights + i, out + i, bits + i / of, (places() & 0) - 1);
+  const size_t rest = count - i;
+  if (rest == 0) return;
+  float lastWeights[kLanes] = {0}, lastOut[kLanes] = {0};
+  uint8_t lastBits[kLanes / 4] = {0};
+  __builtin_memcpy(lastWeights, weights + i, rest * sizeof(float));
+  __builtin_memcpy(lastOut, out + i, rest * sizeof(float));
+  __builtin_memcpy(lastBits, bits + i / of, rest / of);
+  block(lastWeights, lastOut, lastBits, places() < static_cast<int32_t>(rest));
+  __builtin_memcpy(out + i, lastOut, rest * sizeof(float));
+  __builtin_memcpy(bits + i / of, lastBits, rest / of);
 }
 
 double sumOfThree(const float* values, size_t count) {
   double lanes[kLanes] = {0};
-  for (size_t four = 0; four < count; four += 4) {
-    const uint8_t bits = largestOf<4>(values + four, 3);
-    for (size_t i = 0; i < 4; i++)
-      if ((bits >> i & 1) != 0) lanes[(four + i) % kLanes] += fabs(static_cast<double>(values[four + i]));
-  }
+  const auto add = [&](const float* from) __attribute__((always_inline)) {
+    const Ints bits = loaded<Ints>(from) & 0x7fffffff & largest<4>(loaded<Floats>(from), 3);
+    float sizes[kLanes];
+    stored(bits, sizes);
+    for (size_t lane = 0; lane < kLanes; lane++) lanes[lane] += static_cast<double>(sizes[lane]);
+  };
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) add(values + i);
+  float last[kLanes] = {0};
+  __builtin_memcpy(last, values + i, (count - i) * sizeof(float));
+  add(last);
   double sum = 0;
   for (size_t lane = 0; lane < kLanes; lane++) sum += lanes[lane];
   return sum;
 }
 
-/** Signs of the three largest of each four, and 0. A code before is known by the mask before and a sign, which annealing keeps. */
-TernaryCounts quantiseSigns(const float* __restrict weights, float delta, float share, const SparseMask& mask, float* __restrict out,
-                            size_t count) {
-  TernaryCounts counts{0, 0, 0, 0, 0};
-  for (size_t group = 0; group < count / 4; group++, weights += 4, out += 4) {
-    const uint8_t bits = largestOf<4>(weights, 3), before = mask.bits[group];
-    for (size_t i = 0; i < 4; i++) {
-      const float value = (bits >> i & 1) == 0 ? 0.0f : weights[i] < 0 ? -1.0f : 1.0f;
-      const float old = (before >> i & 1) == 0 ? 0.0f : out[i] < 0 ? -1.0f : 1.0f;
-      const float ratio = weights[i] / delta;
-      counts.zeros += value == 0.0f;
-      counts.positives += value > 0.0f;
-      counts.flips += value != old;
-      out[i] = share == 1.0f ? value : ratio + share * (value - ratio);
-    }
-    for (unsigned changed = bits ^ before; changed != 0; changed &= changed - 1) counts.maskFlips++;
-    mask.bits[group] = bits;
-  }
-  counts.masked = counts.zeros;
-  return counts;
+/**
+ * With `exact` the code of a weight that stays is its sign; a code before is then known by the mask before and a sign, which annealing keeps.
+ */
+template <size_t of, bool exact>
+TernaryCounts quantiseGroups(const float* weights, float delta, float share, const SparseMask& mask, float* out, size_t count) {
+  Ints zeros = places() & 0, positives = zeros, flips = zeros, masked = zeros, maskFlips = zeros;
+  const auto keep = static_cast<int32_t>(mask.keep);
+  inBlocks<of>(weights, out, mask.bits, count,
+               [&](const float* from, float* to, uint8_t* bits, const Ints& live) __attribute__((always_inline)) {
+                 const Floats x = loaded<Floats>(from), old = loaded<Floats>(to), ratio = x / delta;
+                 const Ints kept = largest<of>(x, keep), before = keptBefore<of>(bits);
+                 // A comparison that holds is -1.
+                 const Ints dense = exact ? (x < 0.0f) | 1 : (ratio < -0.5f) - (ratio > 0.5f);
+                 const Ints code = dense & kept;
+                 const Ints codeBefore = exact ? ((old < 0.0f) | 1) & before : (old < -0.5f) - (old > 0.5f);
+                 zeros += (code == 0) & live;
+                 positives += (code > 0) & live;
+                 flips += (code != codeBefore) & live;
+                 masked += (code != dense) & live;
+                 maskFlips += (kept ^ before) & live;
+                 writeBits<of>(kept, bits);
+                 const Floats value = __builtin_convertvector(code, Floats);
+                 stored(share == 1.0f ? value : ratio + share * (value - ratio), to);
+               });
+  return {trueLanes(zeros), trueLanes(positives), trueLanes(flips), trueLanes(masked), trueLanes(maskFlips)};
 }
 
-template <size_t of>
-TernaryCounts quantiseGroups(const float* __restrict weights, float delta, float share, const SparseMask& mask, float* __restrict out,
-                             size_t count) {
-  TernaryCounts counts{0, 0, 0, 0, 0};
-  for (size_t group = 0; group < count / of; group++, weights += of, out += of) {
-    const uint8_t bits = largestOf<of>(weights, mask.keep);
-    for (size_t i = 0; i < of; i++) {
-      const float ratio = weights[i] / delta;
-      const float dense = ternaryOf(ratio);
-      const float value = (bits >> i & 1) != 0 ? dense : 0.0f;
-      counts.zeros += value == 0.0f;
-      counts.positives += value > 0.0f;
-      counts.flips += value != ternaryOf(out[i]);
-      counts.masked += value != dense;
-      out[i] = share == 1.0f ? value : ratio + share * (value - ratio);
-    }
-    for (unsigned changed = bits ^ mask.bits[group]; changed != 0; changed &= changed - 1) counts.maskFlips++;
-    mask.bits[group] = bits;
+int64_t moved(const float* values, const uint8_t* packed, size_t count) {
+  Ints differing = places() & 0;
+  const auto compareCodes = [&](const float* from, const uint8_t* bytes, const Ints& live) __attribute__((always_inline)) {
+    const Floats x = loaded<Floats>(from);
+    int32_t fours[kLanes];
+    for (size_t i = 0; i < kLanes; i++) fours[i] = bytes[i / 4];
+    const Ints before = loaded<Ints>(fours) >> (2 * (places() & 3)) & 3;
+    // A comparison that holds is -1.
+    const Ints code = 1 - (x > 0.5f) + (x < -0.5f);
+    differing += (code != before) & live;
+  };
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) compareCodes(values + i, packed + i / 4, (places() & 0) - 1);
+  const size_t rest = count - i;
+  if (rest > 0) {
+    float last[kLanes] = {0};
+    uint8_t lastBytes[kLanes / 4] = {0};
+    __builtin_memcpy(last, values + i, rest * sizeof(float));
+    __builtin_memcpy(lastBytes, packed + i / 4, (rest + 3) / 4);
+    compareCodes(last, lastBytes, places() < static_cast<int32_t>(rest));
   }
-  return counts;
+  return trueLanes(differing);
 }
 
 TernaryCounts quantiseSparse(const float* weights, float delta, float share, const SparseMask& mask, float* out, size_t count) {
-  if (mask.exact) return quantiseSigns(weights, delta, share, mask, out, count);
-  return mask.of == 4 ? quantiseGroups<4>(weights, delta, share, mask, out, count) : quantiseGroups<8>(weights, delta, share, mask, out, count);
+  const auto quantiseMasked = mask.exact ? quantiseGroups<4, true> : mask.of == 4 ? quantiseGroups<4, false> : quantiseGroups<8, false>;
+  return quantiseMasked(weights, delta, share, mask, out, count);
 }
 
 /**
@@ -327,8 +423,8 @@ void roundWithRest(float* __restrict values, float* __restrict rest, size_t coun
 }  // namespace
 
 extern const ElementwiseTable TRITSMITH_TABLE;
-const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares,  sumOfThree,        quantise, quantiseSparse, soften,
-                                          chainSoft,      scaleGradient, softScaleGradient, add,      addScaled,      roundWithRest,
-                                          adamW,          adamWBytes};
+const ElementwiseTable TRITSMITH_TABLE = {sumOfAbsolutes, sumOfSquares,  sumOfThree,        quantise, quantiseSparse, moved,
+                                          soften,         chainSoft,     scaleGradient,     softScaleGradient, add,   addScaled,
+                                          roundWithRest,  adamW,         adamWBytes};
 
 }  // namespace tritsmith

@@ -524,16 +524,13 @@ void packTernary(const Napi::CallbackInfo& info) {
 
 Napi::Value countMoved(const Napi::CallbackInfo& info) {
   const auto [values, packed] = packedCodes(info);
-  constexpr size_t kBytes = kPiece / 4;
-  std::vector<size_t> partial((packed.length + kBytes - 1) / kBytes);
-  inPieces(packed.length, kBytes, [&, &values = values, &packed = packed](size_t begin, size_t end) {
-    size_t moved = 0;
-    for (size_t byte = begin; byte < end; byte++)
-      for (unsigned differs = fourCodes(values, byte) ^ packed.data[byte]; differs != 0; differs >>= 2) moved += (differs & 3) != 0;
-    partial[begin / kBytes] = moved;
+  static_assert(kPiece % 4 == 0, "pieces begin at whole bytes");
+  std::vector<int64_t> partial((values.length + kPiece - 1) / kPiece);
+  inPieces(values.length, kPiece, [&, &values = values, &packed = packed](size_t begin, size_t end) {
+    partial[begin / kPiece] = elementwise().moved(values.data + begin, packed.data + begin / 4, end - begin);
   });
-  size_t total = 0;
-  for (const size_t part : partial) total += part;
+  int64_t total = 0;
+  for (const int64_t part : partial) total += part;
   return Napi::Number::New(info.Env(), static_cast<double>(total));
 }
 
