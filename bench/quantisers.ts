@@ -56,8 +56,7 @@ const timedSteps = { least: 6, most: 24 };
 const untimedSteps = 2;
 /** Of one timing of a variant's steps. */
 const timedSeconds = 15;
-/** A long step is timed well enough in one round. */
-const timingRounds = (secondsOfStep: number): number => (secondsOfStep > 1 ? 1 : 2);
+const timingRounds = 2;
 
 /** Runs jobs one after the other in a folder that is thrown away. @returns when each told of a step, and how long the last one took, seconds */
 async function tried(
@@ -114,7 +113,7 @@ async function paces(
   const wanted = [...recipes].filter(([, { name }]) => stored[name] === undefined);
   const found = new Map(wanted.map(([name]) => [name, [] as number[]]));
   const steps = Math.max(timedSteps.least, Math.min(timedSteps.most, Math.round(timedSeconds / usualSeconds)));
-  for (let round = 0; round < timingRounds(usualSeconds) && wanted.length > 0; round += 1)
+  for (let round = 0; round < timingRounds && wanted.length > 0; round += 1)
     for (const [name, recipe] of wanted) {
       const seconds = await secondsPerStep(workspaceFolder, recipe, steps);
       say(`${name}: ${seconds.toFixed(3)} s a step`);
