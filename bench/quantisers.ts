@@ -174,9 +174,11 @@ function cellsOf(lines: readonly Line[], main: RealRun): string[][] {
     ['BitNet-SFT', ...scores(main, 'bitnet-sft'), '', '', '', '', '', '', ''],
     ...lines.map(({ variant, types, steps, run }) => {
       const row = run.rows.find(({ name }) => name === 'bitdistill');
-      const inLlamaCpp = run.files
-        .filter(({ path }) => 'prefill' in (run.llamaCpp[path] ?? {}))
-        .map(({ type }) => type);
+      // The files of the teacher are there too.
+      const written = run.files.find(({ type }) => type === types[0]);
+      const started = written !== undefined && 'prefill' in (run.llamaCpp[written.path] ?? {});
+      const possible = variant.own ? [] : types.filter((type) => type === 'q2_0' || type === 'tq2_0');
+      const inLlamaCpp = possible.map((type) => (started && type === written.type ? type : `${type}, not started`));
       const bitnetCpp = types.includes('i2_s') && !variant.own;
       return [
         variant.title,
@@ -274,7 +276,7 @@ export async function run(args: string[]): Promise<void> {
         section,
         [
           `## Ways to make a student ternary: ${title} on ${values.task}`,
-          `${circumstances()}. ${trainRows} training rows, ${settings}, seed ${values.seed}; ${dev.length} rows evaluated. All students learn from one fine-tuned teacher and have as long as the first one (*minutes*: their stages without evaluation and export). Body: the ternary matrices. Prefill and decode: tokens per second of our runtime on one thread, of the first file that can be written of ${studentTypes.join(', ')}. *Runs in*: llama.cpp was started with that file; bitnet.cpp reads the I2_S file that can be written, and was not started.`,
+          `${circumstances()}. ${trainRows} training rows, ${settings}, seed ${values.seed}; ${dev.length} rows evaluated. All students learn from one fine-tuned teacher and have as long as the first one (*minutes*: their stages without evaluation and export). Body: the ternary matrices. Prefill and decode: tokens per second of our runtime on one thread, of the first file that can be written of ${studentTypes.join(', ')}. *Runs in*: llama.cpp was started with that file where the type is one of its own; bitnet.cpp reads the I2_S file that can be written, and was not started.`,
           markdownTable(cells),
           'What each one is: [method.md](method.md), 2 and 3.2.',
         ].join('\n\n'),
