@@ -57,6 +57,9 @@ TernaryCounts quantise(const float* __restrict weights, float delta, float share
   return {zeros, positives, flips, 0, 0};
 }
 
+// Vectors never leave a function that is not inlined, so nobody's calling convention depends on what the processor has.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 // ---- n:m rules: 16 weights at once, whole groups of 4 or 8, in vectors that the compiler makes of what the processor has ----
 
 typedef float Floats __attribute__((vector_size(16 * sizeof(float))));
