@@ -45,8 +45,10 @@ export class OnnxSession implements Session {
     }
     const copies = await this.#session.run(inputs, fetches);
     // onnxruntime-node hands out each output once more, in a buffer of its own. V8 would look through its whole heap for such buffers ten times a second.
-    for (const [name, { data }] of Object.entries(copies))
-      if (data.buffer instanceof ArrayBuffer && data.buffer !== fetches[name]?.data.buffer) data.buffer.transfer(0);
+    for (const [name, { data: copy }] of Object.entries(copies)) {
+      const { buffer } = copy as Float32Array;
+      if (buffer instanceof ArrayBuffer && buffer !== (fetches[name]!.data as Float32Array).buffer) buffer.transfer(0);
+    }
   }
 
   async release(): Promise<void> {

@@ -288,6 +288,7 @@ void tileOfAnyWidth(size_t tokens, const uint8_t* w, size_t chunks, const int8_t
 }
 
 void multiplyTernary(const PackedTernary& w, size_t begin, size_t end, const QuantisedTokens& x, float* y, size_t stride) {
+  if (w.layout == Layout::threeOfFourSums) return multiplyTernaryPlain(w, begin, end, x, y, stride);
   const size_t chunks = w.chunks / w.groups;
   const size_t groupColumns = chunks * chunkColumns(w.layout), bytes = chunkBytes(w.layout);
   const auto tile = w.layout == Layout::threeOfFour ? tileOfAnyWidth<Layout::threeOfFour>
