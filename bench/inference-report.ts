@@ -2,11 +2,9 @@
 import { circumstances, markdownTable } from './results-page.ts';
 import { loadNote, table } from './table.ts';
 
-export type EngineName = 'tritsmith' | 'llama.cpp' | 'ik_llama.cpp';
-
-/** One line of the result. What an engine doesn't tell is null. `rssBytes` is the whole process (Node included) after prefill 128 and decode 64; `bareBytes` is Node before loading. */
+/** One line of the result. `rssBytes` is the whole process (Node included) after prefill 128 and decode 64; `bareBytes` is Node before loading. */
 export interface InferenceRun {
-  engine: EngineName;
+  engine: 'tritsmith' | 'llama.cpp';
   type: string;
   threads: number;
   prefillTokensPerSecond: number;
@@ -16,14 +14,14 @@ export interface InferenceRun {
   /** 64 tokens after a prompt of 128. */
   decodeAfter128TokensPerSecond: number;
   /** Tokens per second of processor time (all threads): less disturbed by other work on the machine. */
-  prefillTokensPerCpuSecond: number | null;
-  decodeTokensPerCpuSecond: number | null;
-  rssBytes: number | null;
+  prefillTokensPerCpuSecond: number;
+  decodeTokensPerCpuSecond: number;
+  rssBytes: number;
   /** Part of rssBytes that is no mapped file (Node's program text, llama.cpp's weights): null where the system doesn't tell. */
   anonymousBytes: number | null;
   bareBytes: number;
   fileBytes: number;
-  loadSeconds: number | null;
+  loadSeconds: number;
   /** Share of the memory-bandwidth limit for the weights that a token reads. */
   bandwidthShare?: number;
 }
@@ -39,7 +37,6 @@ export interface InferenceReport {
 
 function resultRows(report: InferenceReport): string[][] {
   const mebi = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
-  const told = (value: number | null, text: (value: number) => string): string => (value === null ? '' : text(value));
   return [
     [
       'engine',
@@ -66,44 +63,32 @@ function resultRows(report: InferenceReport): string[][] {
       r.prefill512TokensPerSecond.toFixed(1),
       r.decodeTokensPerSecond.toFixed(1),
       r.decodeAfter128TokensPerSecond.toFixed(1),
-      told(r.prefillTokensPerCpuSecond, (speed) => speed.toFixed(1)),
-      told(r.decodeTokensPerCpuSecond, (speed) => speed.toFixed(1)),
+      r.prefillTokensPerCpuSecond.toFixed(1),
+      r.decodeTokensPerCpuSecond.toFixed(1),
       r.bandwidthShare === undefined ? '' : `${(r.bandwidthShare * 100).toFixed(0)} %`,
-      told(r.rssBytes, mebi),
-      told(r.anonymousBytes, mebi),
-      r.rssBytes === null ? '' : mebi(r.bareBytes),
+      mebi(r.rssBytes),
+      r.anonymousBytes === null ? '' : mebi(r.anonymousBytes),
+      mebi(r.bareBytes),
       mebi(r.fileBytes),
-      told(r.loadSeconds, (seconds) => seconds.toFixed(2)),
+      r.loadSeconds.toFixed(2),
     ]),
   ];
 }
 
 const threadsText = (count: number): string => `${count} thread${count === 1 ? '' : 's'}`;
 
-type Speed =
-  'prefillTokensPerSecond' | 'decodeTokensPerSecond' | 'prefillTokensPerCpuSecond' | 'decodeTokensPerCpuSecond';
-
-/** How our runtime stands beside a peer's ternary files, the fastest of them for each figure. */
-function ratios(ours: InferenceRun, peers: readonly InferenceRun[], peer: string): string {
-  const ratio = (key: Speed): string | null => {
-    const speeds = peers.map((each) => each[key]).filter((speed) => speed !== null);
-    return speeds.length === 0 ? null : `${((ours[key] ?? NaN) / Math.max(...speeds)).toFixed(2)}x`;
-  };
-  const byProcessor = [ratio('prefillTokensPerCpuSecond'), ratio('decodeTokensPerCpuSecond')].filter(
-    (text) => text !== null,
-  );
-  return `${ours.type}, ${threadsText(ours.threads)} against ${peer}: prefill ${ratio('prefillTokensPerSecond')}, decode ${ratio('decodeTokensPerSecond')}${byProcessor.length === 0 ? '' : `; by processor time ${byProcessor.join(' and ')}`}.`;
-}
-
 function notes(report: InferenceReport): string[] {
   const lines: string[] = [];
   for (const run of report.runs.filter((r) => r.engine === 'tritsmith')) {
-    const peers = report.runs.filter((r) => r.engine !== 'tritsmith' && r.threads === run.threads);
-    const ternary = peers.filter((r) => r.type.startsWith('TQ2_0'));
-    if (ternary.length > 0)
-      lines.push(ratios(run, ternary, "llama.cpp's TQ2_0 (the faster of its two ways of attention for each figure)"));
-    const ik = peers.filter((r) => r.engine === 'ik_llama.cpp');
-    if (ik.length > 0) lines.push(ratios(run, ik, "ik_llama.cpp's IQ2_BN"));
+    const peers = report.runs.filter((r) => r.type.startsWith('TQ2_0') && r.threads === run.threads);
+    if (peers.length === 0) continue;
+    const ratio = (
+      key:
+        'prefillTokensPerSecond' | 'decodeTokensPerSecond' | 'prefillTokensPerCpuSecond' | 'decodeTokensPerCpuSecond',
+    ): string => (run[key] / Math.max(...peers.map((peer) => peer[key]))).toFixed(2);
+    lines.push(
+      `${run.type}, ${threadsText(run.threads)}, against TQ2_0, the faster of its two ways of attention for each figure: prefill ${ratio('prefillTokensPerSecond')}x, decode ${ratio('decodeTokensPerSecond')}x; by processor time ${ratio('prefillTokensPerCpuSecond')}x and ${ratio('decodeTokensPerCpuSecond')}x.`,
+    );
   }
   for (const [threads, speed] of Object.entries(report.memoryBandwidthByThreads))
     lines.push(`Memory bandwidth with ${threadsText(Number(threads))}: ${(speed / 1e9).toFixed(1)} GB/s.`);

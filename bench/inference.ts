@@ -1,8 +1,7 @@
 /**
- * `npm run bench -- inference (--model <gguf> | --shape 124m|729m|0.6b) [--threads 1,2] [--peer llama.cpp] [--ik-llama <build folder>] [--kernels avx2,avx512-vnni] [--rounds 5]
- * [--layout auto|2bit|1.6bit|1.25bit] [--page] [--json]`: prefill of 128 and 512 tokens, decode of 64 (from nothing, and after 128), load time, memory. Every engine runs in its own process;
- * rounds are interleaved, and the median is taken. `--kernels` measures our runtime with each of them, beside the one that it takes. `--ik-llama` takes a build of ik_llama.cpp that lies beside
- * the project. `--page` writes the table into docs/results.md.
+ * `npm run bench -- inference (--model <gguf> | --shape 124m|729m|0.6b) [--threads 1,2] [--peer llama.cpp] [--kernels avx2,portable] [--rounds 5] [--layout auto|2bit|1.6bit|1.25bit]
+ * [--page] [--json]`: prefill of 128 and 512 tokens, decode of 64 (from nothing, and after 128), load time, memory. Every engine runs in its own process; rounds are interleaved, and the
+ * median is taken. `--kernels` measures our runtime with each of them, beside the one that it takes here. `--page` writes the table into docs/results.md.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -12,19 +11,18 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { availableKernels, measureMachine } from '../native/runtime.ts';
-import { quantiseForIk } from './engines/ik-llama.ts';
 import './engines/llama.ts';
 import type { Ready, Round, RoundResult } from './engines/protocol.ts';
 import { installLlamaCpp } from '../main/llama-cpp/index.ts';
 import { cacheFolder } from './cache.ts';
 import './engines/tritsmith.ts';
-import { type EngineName, type InferenceReport, inferencePage, inferenceText } from './inference-report.ts';
+import { type InferenceReport, inferencePage, inferenceText } from './inference-report.ts';
 import { writeSection } from './results-page.ts';
 import { shapes, writeStudent, type WeightType } from '../native/golden/student-files.ts';
 import { median } from '../main/basics/numbers.ts';
 
 interface Engine {
-  engine: EngineName;
+  engine: 'tritsmith' | 'llama.cpp';
   type: string;
   threads: number;
   path: string;
@@ -33,17 +31,16 @@ interface Engine {
   prefill: number[];
   prefillLong: number[];
   decode: number[];
-  /** Empty where the engine doesn't tell. */
   prefillCpu: number[];
   decodeCpu: number[];
   decodeLater: number[];
-  rss: number | null;
+  rss: number;
   anonymous: number | null;
   /** Memory bandwidth right before and after the engine's turn, their mean, by round. */
   limits: number[];
 }
 
-const isReady = (message: unknown): message is Ready => (message as Partial<Ready>).detail !== undefined;
+const isReady = (message: unknown): message is Ready => typeof (message as Ready).loadSeconds === 'number';
 
 function start(
   script: string,
@@ -92,8 +89,6 @@ interface Settings {
   shape?: keyof typeof shapes;
   threads: number[];
   peer: boolean;
-  /** A build of ik_llama.cpp. */
-  ikLlama?: string | undefined;
   /** Of ours, beside the one that is taken. */
   kernels?: readonly string[];
   rounds: number;
@@ -148,23 +143,6 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
           args: [folder, path, String(count), attention],
         });
   }
-  if (settings.ikLlama !== undefined) {
-    if (shape === undefined) throw new Error('--ik-llama goes with --shape.');
-    const path = join(cacheFolder(), `${shape}-iq2_bn.gguf`);
-    if (!existsSync(path)) {
-      note(`Writing ${basename(path)} ...`);
-      await quantiseForIk(settings.ikLlama, studentFile(shape, 'f16', 'f16', note), path);
-    }
-    for (const count of threads)
-      plans.push({
-        script: 'ik-llama.ts',
-        engine: 'ik_llama.cpp',
-        type: 'IQ2_BN',
-        threads: count,
-        path,
-        args: [settings.ikLlama, path, String(count)],
-      });
-  }
 
   const engines: Engine[] = [];
   // Engines then load compiled code: Node's type stripper would take 23 MiB of each process.
@@ -183,13 +161,13 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
           prefillCpu: [],
           decodeCpu: [],
           decodeLater: [],
-          rss: null,
+          rss: 0,
           anonymous: null,
           limits: [],
         });
       } catch (error) {
         if (plan.engine === 'tritsmith') throw error;
-        note(`${plan.engine} can't run ${plan.type}: ${(error as Error).message}`);
+        note(`llama.cpp can't run ${plan.type}: ${(error as Error).message}`);
       }
     }
     const bandwidth = new Map<number, number[]>(threads.map((count) => [count, []]));
@@ -206,12 +184,12 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
         }
         engine.prefill.push(128 / short.prefillSeconds);
         engine.decodeLater.push(64 / short.decodeSeconds);
-        if (short.prefillCpuSeconds !== null) engine.prefillCpu.push(128 / short.prefillCpuSeconds);
+        engine.prefillCpu.push(128 / short.prefillCpuSeconds);
         const before = engine.engine === 'tritsmith' ? limit() : 0;
         const fresh = await ask(engine.process, { prompt: 1, decode: 64 });
         if (engine.engine === 'tritsmith') engine.limits.push((before + limit()) / 2);
         engine.decode.push(64 / fresh.decodeSeconds);
-        if (fresh.decodeCpuSeconds !== null) engine.decodeCpu.push(64 / fresh.decodeCpuSeconds);
+        engine.decodeCpu.push(64 / fresh.decodeCpuSeconds);
         const long = await ask(engine.process, { prompt: 512, decode: 0 });
         engine.prefillLong.push(512 / long.prefillSeconds);
       }
@@ -228,8 +206,8 @@ export async function compareInference(settings: Settings): Promise<InferenceRep
         prefill512TokensPerSecond: median(e.prefillLong),
         decodeTokensPerSecond: median(e.decode),
         decodeAfter128TokensPerSecond: median(e.decodeLater),
-        prefillTokensPerCpuSecond: e.prefillCpu.length === 0 ? null : median(e.prefillCpu),
-        decodeTokensPerCpuSecond: e.decodeCpu.length === 0 ? null : median(e.decodeCpu),
+        prefillTokensPerCpuSecond: median(e.prefillCpu),
+        decodeTokensPerCpuSecond: median(e.decodeCpu),
         rssBytes: e.rss,
         anonymousBytes: e.anonymous,
         bareBytes: e.ready.bareBytes,
@@ -259,7 +237,6 @@ export async function run(args: string[]): Promise<void> {
       shape: { type: 'string' },
       threads: { type: 'string', default: '1,2' },
       peer: { type: 'string' },
-      'ik-llama': { type: 'string' },
       kernels: { type: 'string' },
       rounds: { type: 'string', default: '5' },
       layout: { type: 'string', default: 'auto' },
@@ -282,7 +259,6 @@ export async function run(args: string[]): Promise<void> {
     model: values.model,
     shape,
     threads,
-    ikLlama: values['ik-llama'],
     kernels,
     peer: values.peer !== undefined,
     rounds: Number(values.rounds),

@@ -93,24 +93,43 @@ async function secondsPerStep(workspaceFolder: string, recipe: Recipe, steps: nu
   return median(times.slice(untimedSteps + 1).map((time, at) => time - times[untimedSteps + at]!));
 }
 
+/** Seconds that were measured, by what they are of; kept in the workspace. */
+class Measured {
+  readonly #path: string;
+  readonly #seconds: Record<string, number> = {};
+
+  constructor(workspaceFolder: string) {
+    this.#path = join(workspaceFolder, 'bench-paces.json');
+    try {
+      this.#seconds = JSON.parse(readFileSync(this.#path, 'utf8')) as Record<string, number>;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+
+  get(name: string): number | undefined {
+    return this.#seconds[name];
+  }
+
+  async set(name: string, seconds: number): Promise<number> {
+    this.#seconds[name] = seconds;
+    await writeFileAtomically(this.#path, `${JSON.stringify(this.#seconds)}\n`);
+    return seconds;
+  }
+}
+
 /**
- * Seconds per step of every variant, measured in turns so that other work on the machine hits all alike; kept in the workspace.
+ * Seconds per step of every variant, measured in turns so that other work on the machine hits all alike.
  * @param usualSeconds about how long a step takes
  */
 async function paces(
   workspaceFolder: string,
+  measured: Measured,
   recipes: ReadonlyMap<string, Recipe>,
   usualSeconds: number,
   say: (text: string) => void,
 ): Promise<Map<string, number>> {
-  const path = join(workspaceFolder, 'bench-paces.json');
-  let stored: Record<string, number> = {};
-  try {
-    stored = JSON.parse(readFileSync(path, 'utf8')) as Record<string, number>;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  const wanted = [...recipes].filter(([, { name }]) => stored[name] === undefined);
+  const wanted = [...recipes].filter(([, { name }]) => measured.get(name) === undefined);
   const found = new Map(wanted.map(([name]) => [name, [] as number[]]));
   const steps = Math.max(timedSteps.least, Math.min(timedSteps.most, Math.round(timedSeconds / usualSeconds)));
   for (let round = 0; round < timingRounds && wanted.length > 0; round += 1)
@@ -119,9 +138,17 @@ async function paces(
       say(`${name}: ${seconds.toFixed(3)} s a step`);
       found.get(name)!.push(seconds);
     }
-  for (const [name, recipe] of wanted) stored[recipe.name] = Math.min(...found.get(name)!);
-  await writeFileAtomically(path, `${JSON.stringify(stored)}\n`);
-  return new Map([...recipes].map(([name, recipe]) => [name, stored[recipe.name]!]));
+  for (const [name, recipe] of wanted) await measured.set(recipe.name, Math.min(...found.get(name)!));
+  return new Map([...recipes].map(([name, recipe]) => [name, measured.get(recipe.name)!]));
+}
+
+/** Seconds of a calibration. */
+async function calibrationSeconds(workspaceFolder: string, measured: Measured, recipe: Recipe): Promise<number> {
+  const name = `${recipe.name}, calibration`;
+  return (
+    measured.get(name) ??
+    (await measured.set(name, (await tried(workspaceFolder, recipe, ['refine', 'calibrate'])).seconds))
+  );
 }
 
 const secondsOf = ({ stages }: RealRun, ...kinds: readonly string[]): number =>
@@ -178,7 +205,11 @@ function cellsOf(lines: readonly Line[], main: RealRun): string[][] {
       const written = run.files.find(({ type }) => type === types[0]);
       const started = written !== undefined && 'prefill' in (run.llamaCpp[written.path] ?? {});
       const possible = variant.own ? [] : types.filter((type) => type === 'q2_0' || type === 'tq2_0');
-      const inLlamaCpp = possible.map((type) => (started && type === written.type ? type : `${type}, not started`));
+      const untried = possible.filter((type) => !started || type !== written.type);
+      const inLlamaCpp = [
+        ...possible.filter((type) => !untried.includes(type)),
+        ...(untried.length > 0 ? [`not started: ${untried.join(', ')}`] : []),
+      ];
       const bitnetCpp = types.includes('i2_s') && !variant.own;
       return [
         variant.title,
@@ -191,7 +222,7 @@ function cellsOf(lines: readonly Line[], main: RealRun): string[][] {
         row?.decodeTokensPerSecond?.toFixed(0) ?? '',
         [
           'Tritsmith',
-          ...(inLlamaCpp.length > 0 ? [`llama.cpp (${inLlamaCpp.join(', ')})`] : []),
+          ...(inLlamaCpp.length > 0 ? [`llama.cpp (${inLlamaCpp.join('; ')})`] : []),
           ...(bitnetCpp ? ['bitnet.cpp (i2_s)'] : []),
         ].join(', '),
       ];
@@ -218,7 +249,8 @@ export async function run(args: string[]): Promise<void> {
     mode: 'write',
     purpose: 'bench quantisers',
   });
-  const measured = { llamaCppOnce: true, say };
+  const running = { llamaCppOnce: true, say };
+  const measured = new Measured(folder);
   try {
     const inputs: PresetInputs = {
       preset: values.preset as PresetName,
@@ -236,7 +268,7 @@ export async function run(args: string[]): Promise<void> {
     const recipe = parseRecipe(await makeRecipe(inputs));
     // Teacher, BitNet-SFT and, as a student of its own time, plain BitDistill.
     say(recipe.name);
-    const main = await realRun(workspace, { ...measured, recipe });
+    const main = await realRun(workspace, { ...running, recipe });
     const tuned = join(main.folder, 'teacher');
     const chosen = variants.filter(({ name }) => only === undefined || name === 'plain' || only.includes(name));
     const recipes = new Map<string, Recipe>();
@@ -248,14 +280,14 @@ export async function run(args: string[]): Promise<void> {
     }
     const { trainRows, dev } = await taskRows(recipe, undefined);
     const usual = stageSteps(recipe.distil, Math.ceil(trainRows / recipe.distil.optimiser.batchSize));
-    const pace = await paces(folder, recipes, secondsOf(main, 'distil') / usual, say);
+    const pace = await paces(folder, measured, recipes, secondsOf(main, 'distil') / usual, say);
     const lines: Line[] = [];
     const left: string[] = [];
     let plain: RealRun | null = null;
     for (const variant of chosen) {
       const own = recipes.get(variant.name)!;
       const perStep = plain ? (secondsOf(plain, 'distil') / usual) * (pace.get(variant.name)! / pace.get('plain')!) : 0;
-      const calibration = own.calibrate && plain ? (await tried(folder, own, ['refine', 'calibrate'])).seconds : 0;
+      const calibration = own.calibrate && plain ? await calibrationSeconds(folder, measured, own) : 0;
       const steps =
         plain === null ? usual : Math.max(1, Math.floor((secondsOf(plain, 'distil') - calibration) / perStep));
       const timed = parseRecipe({ ...own, distil: { ...own.distil, steps } });
@@ -264,7 +296,7 @@ export async function run(args: string[]): Promise<void> {
         continue;
       }
       say(`${timed.name}, ${steps} steps`);
-      const run = await realRun(workspace, { ...measured, recipe: timed });
+      const run = await realRun(workspace, { ...running, recipe: timed });
       if (variant.name === 'plain') plain = run;
       lines.push({ variant, types: types.get(variant.name)!, steps, run });
     }

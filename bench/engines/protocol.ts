@@ -3,8 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 
 /** Sent once by the engine's process. */
 export interface Ready {
-  /** Null where the engine loads the model for each round. */
-  loadSeconds: number | null;
+  loadSeconds: number;
   /** Resident memory before the model was loaded. */
   bareBytes: number;
   /** Bytes of weights that one decoded token reads, where known. */
@@ -22,10 +21,10 @@ export interface RoundResult {
   /** Until the first token is there (the head included). */
   prefillSeconds: number;
   decodeSeconds: number;
-  /** Processor time of all threads of the process: what the wall time would be without other work, with one thread. Null where an engine doesn't tell. */
-  prefillCpuSeconds: number | null;
-  decodeCpuSeconds: number | null;
-  rssBytes: number | null;
+  /** Processor time of all threads of the process: what the wall time would be without other work, with one thread. */
+  prefillCpuSeconds: number;
+  decodeCpuSeconds: number;
+  rssBytes: number;
   /** Its part that belongs to no file: weights in own memory, cache, buffers, heap. Null where the system doesn't tell. */
   anonymousBytes: number | null;
 }
@@ -46,18 +45,15 @@ function anonymousBytes(): number | null {
   return found === null ? null : Number(found[1]) * 1024;
 }
 
-/** Answers rounds until the parent hangs up. `elsewhere`: the model is not in this process, whose memory says nothing. */
+/** Answers rounds until the parent hangs up. */
 export function serve(
   ready: Ready,
   measure: (round: Round) => Promise<Omit<RoundResult, 'rssBytes' | 'anonymousBytes'>>,
-  { elsewhere = false } = {},
 ): void {
   process.on('message', (round: Round) => {
     void measure(round).then((result) => {
-      const memory = elsewhere
-        ? { rssBytes: null, anonymousBytes: null }
-        : { rssBytes: process.memoryUsage.rss(), anonymousBytes: anonymousBytes() };
-      process.send!({ ...result, ...memory } satisfies RoundResult);
+      const rssBytes = process.memoryUsage.rss();
+      process.send!({ ...result, rssBytes, anonymousBytes: anonymousBytes() } satisfies RoundResult);
     });
   });
   process.on('disconnect', () => process.exit(0));
