@@ -95,6 +95,20 @@ TRITSMITH_INLINE Vector neighbour(const Vector& x) {
 
 TRITSMITH_INLINE Ints places() { return Ints{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
 
+TRITSMITH_INLINE Ints none() { return places() & 0; }
+TRITSMITH_INLINE Ints everywhere() { return none() - 1; }
+
+/** As `ternaryOf`. A comparison that holds is -1. */
+TRITSMITH_INLINE Ints ternaryCodes(const Floats& ratios) { return (ratios < -0.5f) - (ratios > 0.5f); }
+
+/** Each byte in the places of the `of` values that it stands for. */
+template <size_t of>
+TRITSMITH_INLINE Ints spread(const uint8_t* bytes) {
+  int32_t values[kLanes];
+  for (size_t i = 0; i < kLanes; i++) values[i] = bytes[i / of];
+  return loaded<Ints>(values);
+}
+
 /** Adds to `larger` where the weight d places away in the group is larger, or as large and comes first. */
 template <size_t d>
 TRITSMITH_INLINE void compare(const Floats& sizes, Ints& larger) {
@@ -109,7 +123,7 @@ TRITSMITH_INLINE Ints largest(const Floats& weights, int32_t keep) {
   Ints bits = loaded<Ints>(&weights);
   bits &= 0x7fffffff;
   const Floats sizes = loaded<Floats>(&bits);
-  Ints larger = places() & 0;
+  Ints larger = none();
   compare<1>(sizes, larger);
   compare<2>(sizes, larger);
   compare<3>(sizes, larger);
@@ -125,15 +139,12 @@ TRITSMITH_INLINE Ints largest(const Floats& weights, int32_t keep) {
 /** -1 where the bit of a group's byte is set. */
 template <size_t of>
 TRITSMITH_INLINE Ints keptBefore(const uint8_t* bits) {
-  int32_t bytes[kLanes];
-  for (size_t i = 0; i < kLanes; i++) bytes[i] = bits[i / of];
-  const Ints bit = loaded<Ints>(bytes) >> (places() & static_cast<int32_t>(of - 1));
-  return -(bit & 1);
+  return -(spread<of>(bits) >> (places() & static_cast<int32_t>(of - 1)) & 1);
 }
 
 template <size_t of>
 TRITSMITH_INLINE void writeBits(const Ints& kept, uint8_t* bits) {
-  Ints bytes = kept & ((places() & 0) + 1) << (places() & static_cast<int32_t>(of - 1));
+  Ints bytes = kept & (none() + 1) << (places() & static_cast<int32_t>(of - 1));
   bytes |= neighbour<1>(bytes);
   bytes |= neighbour<2>(bytes);
   if (of == 8) bytes |= neighbour<4>(bytes);
@@ -144,7 +155,7 @@ TRITSMITH_INLINE void writeBits(const Ints& kept, uint8_t* bits) {
 template <size_t of, typename Block>
 TRITSMITH_INLINE void inBlocks(const float* weights, float* out, uint8_t* bits, size_t count, const Block& block) {
   size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) block(weights + i, out + i, bits + i / of, (places() & 0) - 1);
+  for (; i + kLanes <= count; i += kLanes) block(weights + i, out + i, bits + i / of, everywhere());
   const size_t rest = count - i;
   if (rest == 0) return;
   float lastWeights[kLanes] = {0}, lastOut[kLanes] = {0};
@@ -180,16 +191,15 @@ double sumOfThree(const float* values, size_t count) {
  */
 template <size_t of, bool exact>
 TernaryCounts quantiseGroups(const float* weights, float delta, float share, const SparseMask& mask, float* out, size_t count) {
-  Ints zeros = places() & 0, positives = zeros, flips = zeros, masked = zeros, maskFlips = zeros;
+  Ints zeros = none(), positives = zeros, flips = zeros, masked = zeros, maskFlips = zeros;
   const auto keep = static_cast<int32_t>(mask.keep);
   inBlocks<of>(weights, out, mask.bits, count,
                [&](const float* from, float* to, uint8_t* bits, const Ints& live) __attribute__((always_inline)) {
                  const Floats x = loaded<Floats>(from), old = loaded<Floats>(to), ratio = x / delta;
                  const Ints kept = largest<of>(x, keep), before = keptBefore<of>(bits);
-                 // A comparison that holds is -1.
-                 const Ints dense = exact ? (x < 0.0f) | 1 : (ratio < -0.5f) - (ratio > 0.5f);
+                 const Ints dense = exact ? (x < 0.0f) | 1 : ternaryCodes(ratio);
                  const Ints code = dense & kept;
-                 const Ints codeBefore = exact ? ((old < 0.0f) | 1) & before : (old < -0.5f) - (old > 0.5f);
+                 const Ints codeBefore = exact ? ((old < 0.0f) | 1) & before : ternaryCodes(old);
                  zeros += (code == 0) & live;
                  positives += (code > 0) & live;
                  flips += (code != codeBefore) & live;
@@ -203,18 +213,14 @@ TernaryCounts quantiseGroups(const float* weights, float delta, float share, con
 }
 
 int64_t moved(const float* values, const uint8_t* packed, size_t count) {
-  Ints differing = places() & 0;
+  Ints differing = none();
   const auto compareCodes = [&](const float* from, const uint8_t* bytes, const Ints& live) __attribute__((always_inline)) {
-    const Floats x = loaded<Floats>(from);
-    int32_t fours[kLanes];
-    for (size_t i = 0; i < kLanes; i++) fours[i] = bytes[i / 4];
-    const Ints before = loaded<Ints>(fours) >> (2 * (places() & 3)) & 3;
-    // A comparison that holds is -1.
-    const Ints code = 1 - (x > 0.5f) + (x < -0.5f);
-    differing += (code != before) & live;
+    // A packed code is 1 more.
+    const Ints before = (spread<4>(bytes) >> (2 * (places() & 3)) & 3) - 1;
+    differing += (ternaryCodes(loaded<Floats>(from)) != before) & live;
   };
   size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) compareCodes(values + i, packed + i / 4, (places() & 0) - 1);
+  for (; i + kLanes <= count; i += kLanes) compareCodes(values + i, packed + i / 4, everywhere());
   const size_t rest = count - i;
   if (rest > 0) {
     float last[kLanes] = {0};
