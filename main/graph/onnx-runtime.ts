@@ -44,10 +44,12 @@ export class OnnxSession implements Session {
       if (buffer) fetches[value.name] = tensor(value, buffer);
     }
     const copies = await this.#session.run(inputs, fetches);
-    // onnxruntime-node hands out each output once more, in a buffer of its own. V8 would look through its whole heap for such buffers ten times a second.
+    // onnxruntime-node hands out each output once more, in a buffer of its own (all outputs, where none is asked for). V8 would look
+    // through its whole heap for such buffers ten times a second.
     for (const [name, { data: copy }] of Object.entries(copies)) {
       const { buffer } = copy as Float32Array;
-      if (buffer instanceof ArrayBuffer && buffer !== (fetches[name]!.data as Float32Array).buffer) buffer.transfer(0);
+      if (buffer instanceof ArrayBuffer && buffer !== (fetches[name]?.data as Float32Array | undefined)?.buffer)
+        buffer.transfer(0);
     }
   }
 
