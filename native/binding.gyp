@@ -4,6 +4,8 @@
     # Bit-identical across instruction sets: no contraction to fused multiply-add unless the source asks for it.
     "arithmetic": ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"],
     "standard": ["-std=c++17"],
+    # All processors with AVX-512 of the last ten years.
+    "avx512f": ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"],
     # Processors with VNNI and VBMI have all of these (Ice Lake, Zen 4 and later).
     "avx512": ["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mavx512vbmi"],
   },
@@ -49,7 +51,7 @@
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS_ALL", "NODE_ADDON_API_DISABLE_DEPRECATED"],
       "dependencies": ["portable"],
       "conditions": [
-        ["target_arch=='x64'", {"dependencies": ["avx2", "avxvnni", "avx512", "avx512bf16"]}],
+        ["target_arch=='x64'", {"dependencies": ["avx2", "avxvnni", "avx512", "avx512products", "avx512bf16"]}],
         ["target_arch=='arm64'", {"dependencies": ["neondot"]}],
       ],
     },
@@ -79,6 +81,13 @@
             "sources": ["training/elementwise_avx512.cc", "kernels/avx512vnni.cc"],
             "cflags": ["<@(avx512)", "-mprefer-vector-width=512", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
             "xcode_settings": {"OTHER_CFLAGS": ["<@(avx512)"]},
+          },
+          {
+            "target_name": "avx512products",
+            "type": "static_library",
+            "sources": ["products/avx512.cc"],
+            "cflags": ["<@(avx512f)", "-mprefer-vector-width=512", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
+            "xcode_settings": {"OTHER_CFLAGS": ["<@(avx512f)"]},
           },
           {
             "target_name": "avx512bf16",

@@ -24,6 +24,7 @@ const flags: Record<string, string[]> = {
   'products/avx2.cc': avx2,
   'training/elementwise_avx2.cc': avx2,
   'training/elementwise_avx512.cc': [...avx2, ...['f', 'bw', 'vl', 'dq'].map((set) => `-mavx512${set}`)],
+  'products/avx512.cc': [...avx2, ...['f', 'bw', 'vl', 'dq'].map((set) => `-mavx512${set}`)],
   'products/avx512bf16.cc': [...avx2, ...['f', 'bw', 'vl', 'dq', 'bf16'].map((set) => `-mavx512${set}`)],
   'kernels/neondot.cc': ['-march=armv8.2-a+dotprod+fp16'],
 };

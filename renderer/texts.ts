@@ -1304,7 +1304,7 @@ export const texts = {
         roundedProducts: {
           name: '16-bit products',
           effect:
-            'A quarter to two fifths less time on processors with AVX512-BF16 (some of Intel’s from 2020, AMD’s from 2022), the same numbers on all others. Factors keep two to three digits, sums seven.',
+            'A quarter to two fifths less time on AMD’s processors with AVX512-BF16 (from 2022), nothing gained on others, and the same numbers on all of them. Factors keep two to three digits, sums seven.',
         },
         engine: { name: 'What trains', effect: 'cpu: the processor. gpu: the graphics card.' },
         threads: { name: 'Threads', effect: '0: all cores. Another number may change the last digits.' },

@@ -299,8 +299,8 @@ export const recipeSchema = z.object({
    */
   fixedPointGradients: z.boolean().optional(),
   /**
-   * Large matrix products of training have factors rounded to bfloat16 and float32 sums (docs/architecture.md, "Engine"): much faster on processors with
-   * AVX512-BF16, the same bits on all others.
+   * Large matrix products of training have factors rounded to bfloat16 and float32 sums (docs/architecture.md, "Engine"): much faster on AMD's
+   * processors with AVX512-BF16, the same bits on all others.
    */
   roundedProducts: z.boolean().optional(),
   /**

@@ -244,7 +244,7 @@ int checkRounded(size_t rows, size_t columns, size_t inner, bool turnedA, bool t
       expected[row * columns + column] = sum;
     }
   int wrong = 0;
-  const ProductTable* tables[3];
+  const ProductTable* tables[4];
   const size_t count = availableProducts(tables);
   for (int threads = 1; threads <= 2; threads++) {
     Pool pool(threads);

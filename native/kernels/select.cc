@@ -57,7 +57,7 @@ bool bit(unsigned value, int index) { return (value >> index & 1) != 0; }
 #if defined(__x86_64__) || defined(_M_X64)
 /** What the processor has and the operating system saves the registers of. */
 struct InstructionSets {
-  bool avx2, avxVnni, avx512Vnni, avx512Bf16;
+  bool avx2, avxVnni, avx512, avx512Vnni, avx512Bf16;
 };
 
 InstructionSets instructionSets() {
@@ -65,7 +65,7 @@ InstructionSets instructionSets() {
   const unsigned long long state = bit(one.c, 27) ? savedState() : 0;
   const bool avx2 = (state & 0x06) == 0x06 && bit(seven.b, 5) && bit(one.c, 12) && bit(one.c, 29);
   const bool avx512 = avx2 && (state & 0xe6) == 0xe6 && bit(seven.b, 16) && bit(seven.b, 17) && bit(seven.b, 30) && bit(seven.b, 31);
-  return {avx2, avx2 && bit(sevenOne.a, 4), avx512 && bit(seven.c, 11) && bit(seven.c, 1), avx512 && bit(sevenOne.a, 5)};
+  return {avx2, avx2 && bit(sevenOne.a, 4), avx512, avx512 && bit(seven.c, 11) && bit(seven.c, 1), avx512 && bit(sevenOne.a, 5)};
 }
 #endif
 
@@ -91,11 +91,12 @@ size_t availableKernels(const Kernels* out[5]) {
   return count;
 }
 
-size_t availableProducts(const ProductTable* out[3]) {
+size_t availableProducts(const ProductTable* out[4]) {
   size_t count = 0;
 #if defined(__x86_64__) || defined(_M_X64)
   const InstructionSets sets = instructionSets();
   if (sets.avx512Bf16) out[count++] = &productsAvx512Bf16;
+  if (sets.avx512) out[count++] = &productsAvx512;
   if (sets.avx2) out[count++] = &productsAvx2;
 #endif
   out[count++] = &productsPortable;

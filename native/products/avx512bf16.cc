@@ -1,6 +1,7 @@
 /** Products of rounded factors on AVX512-BF16: two products and sums in each of sixteen places at once. */
 #include <immintrin.h>
 
+#include "products/avx512_turn.h"
 #include "products/product_loops.h"
 
 namespace tritsmith {
@@ -52,29 +53,10 @@ __m512i packLine(const float* line, size_t count) {
 void packTurned(const float* values, size_t across, size_t lines, size_t inner, uint32_t* panel) {
   for (size_t block = 0; block < kColumns; block += 16)
     for (size_t step = 0; 2 * step < inner; step += 16) {
-      __m512i v[16], w[16];
+      __m512i v[16];
       for (size_t line = 0; line < 16; line++)
         v[line] = block + line < lines ? packLine(values + (block + line) * across + 2 * step, inner - 2 * step) : _mm512_setzero_si512();
-      // A matrix of 16 x 16 elements is turned in four rounds.
-      for (size_t i = 0; i < 16; i += 2) {
-        w[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        w[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-      }
-      for (size_t i = 0; i < 16; i += 4) {
-        v[i] = _mm512_unpacklo_epi64(w[i], w[i + 2]);
-        v[i + 1] = _mm512_unpackhi_epi64(w[i], w[i + 2]);
-        v[i + 2] = _mm512_unpacklo_epi64(w[i + 1], w[i + 3]);
-        v[i + 3] = _mm512_unpackhi_epi64(w[i + 1], w[i + 3]);
-      }
-      for (size_t i = 0; i < 16; i += 8)
-        for (size_t j = i; j < i + 4; j++) {
-          w[j] = _mm512_shuffle_i32x4(v[j], v[j + 4], 0x88);
-          w[j + 4] = _mm512_shuffle_i32x4(v[j], v[j + 4], 0xdd);
-        }
-      for (size_t j = 0; j < 8; j++) {
-        v[j] = _mm512_shuffle_i32x4(w[j], w[j + 8], 0x88);
-        v[j + 8] = _mm512_shuffle_i32x4(w[j], w[j + 8], 0xdd);
-      }
+      turn(v);
       const size_t steps = std::min<size_t>(16, (inner + 1) / 2 - step);
       for (size_t i = 0; i < steps; i++) _mm512_storeu_si512(panel + (step + i) * kColumns + block, v[i]);
     }
@@ -118,15 +100,7 @@ void multiply(const RowBlock& a, const uint32_t* b, size_t pairs, float* out, si
         sums[row][vector] = _mm512_dpbf16_ps(sums[row][vector], (__m512bh)left, (__m512bh)right[vector]);
     }
   }
-  const bool whole = rowCount == kRows && columnCount == kColumns;
-  float tile[kRows * kColumns];
-  float* const target = whole ? out : tile;
-  const size_t stride = whole ? outStride : kColumns;
-#pragma GCC unroll 6
-  for (size_t row = 0; row < kRows; row++)
-#pragma GCC unroll 4
-    for (size_t vector = 0; vector < kVectors; vector++) _mm512_storeu_ps(target + row * stride + 16 * vector, sums[row][vector]);
-  if (!whole) copyTile<kRows, kColumns>(tile, out, outStride, rowCount, columnCount);
+  storeTile<kRows, kVectors>(sums, out, outStride, rowCount, columnCount);
 }
 
 }  // namespace

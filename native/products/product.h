@@ -1,9 +1,14 @@
 #pragma once
+#include <vector>
+
 #include "products/products.h"
 
 namespace tritsmith {
 
 class Pool;
+
+/** Tables that this processor runs, the fastest first: the first two are timed once, in less than a millisecond. */
+const std::vector<const ProductTable*>& productTables();
 
 /**
  * out [rows, columns] = A [rows, inner] B [inner, columns] with factors rounded to bfloat16 and float32 sums; the same bits for any number of threads.

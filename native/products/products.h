@@ -45,9 +45,10 @@ struct ProductTable {
 
 extern const ProductTable productsPortable;
 extern const ProductTable productsAvx2;
+extern const ProductTable productsAvx512;
 extern const ProductTable productsAvx512Bf16;
 
-/** Tables that this processor runs, the fastest first. */
-size_t availableProducts(const ProductTable* out[3]);
+/** Tables that this processor runs, those with the widest instructions first. */
+size_t availableProducts(const ProductTable* out[4]);
 
 }  // namespace tritsmith

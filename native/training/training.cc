@@ -665,11 +665,6 @@ void adamWBytes(const Napi::CallbackInfo& info) {
   });
 }
 
-std::vector<const ProductTable*> productTables() {
-  const ProductTable* available[3];
-  return {available, available + availableProducts(available)};
-}
-
 void multiplyRounded(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const View<float> a = floats(info, 0, "a");
@@ -704,7 +699,7 @@ void multiplyRounded(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value productSets(const Napi::CallbackInfo& info) {
-  const std::vector<const ProductTable*> tables = productTables();
+  const std::vector<const ProductTable*>& tables = productTables();
   Napi::Array names = Napi::Array::New(info.Env(), tables.size());
   for (uint32_t i = 0; i < tables.size(); i++) names.Set(i, Napi::String::New(info.Env(), tables[i]->name));
   return names;

@@ -85,7 +85,7 @@ describe('the maker of recipes', () => {
       expect([recipe.reconstruct !== undefined, rate(recipe) !== undefined]).toEqual([wanted, wanted]);
       const longer = (wanted && preset !== 'paper' ? 4 : 1) * (preset === 'best' ? 4 : 1);
       expect(recipe.distil.epochs).toBe(recipe.finetune!.epochs * longer);
-      const rounds = preset !== 'paper' && native.productSets().includes('avx512-bf16');
+      const rounds = preset !== 'paper' && native.productSets()[0] === 'avx512-bf16';
       expect(recipe.roundedProducts).toBe(rounds ? true : undefined);
     }
     const other = await makeRecipe(inputs({}, { changes: { fixedPointGradients: true } }));

@@ -59,9 +59,9 @@ export function reconstructionOfPresets(): ReconstructSettings {
  */
 const reconstructedFrom = 50_000_000;
 
-/** Products are most of a step of such a model, and this processor has instructions for rounded ones (docs/results.md, "Products of rounded factors"). */
+/** Products are most of a step of such a model, and this processor has fast instructions for rounded ones (docs/results.md, "Products of rounded factors"). */
 const roundsFast = (model: ModelConfiguration): boolean =>
-  countParameters(model).total >= reconstructedFrom && native.productSets().includes('avx512-bf16');
+  countParameters(model).total >= reconstructedFrom && native.productSets()[0] === 'avx512-bf16';
 
 /** So many times as long is the distillation after a reconstruction: its length counted then, on a real model (docs/results.md, "Window reconstruction"). */
 const longerAfterReconstruction = 4;
