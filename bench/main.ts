@@ -18,6 +18,7 @@ const benchmarks: Record<string, () => Promise<{ run: (args: string[]) => Promis
   load: () => import('./load.ts'),
   fuzz: () => import('./fuzz.ts'),
   'gpu-parity': () => import('./gpu-parity.ts'),
+  'as-processor': () => import('./as-processor.ts'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);
