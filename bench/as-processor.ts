@@ -37,7 +37,7 @@ function library(): string {
 export function environmentAs(processor: HiddenProcessor): Record<string, string> {
   return {
     LD_PRELOAD: [library(), process.env.LD_PRELOAD].filter(Boolean).join(':'),
-    ...(processor === 'avx-vnni' ? { TRITSMITH_KEEP_AVX_VNNI: '1' } : {}),
+    TRITSMITH_AS_PROCESSOR: processor,
   };
 }
 

@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url';
 
 const documents = fileURLToPath(new URL('../docs', import.meta.url));
 
+/** The processor that as-processor.ts lets this process find; undefined: the machine's. */
+const hidden = process.env.TRITSMITH_AS_PROCESSOR;
+
 const introduction = `# Results
 
 What the benchmarks measured. Each section is written by the command in its first line and replaced when that runs again. Intervals are 95 %.
@@ -27,13 +30,15 @@ export function circumstances(): string {
     // An unpacked archive has no history.
   }
   const [processor] = cpus();
-  return `${new Date().toISOString().slice(0, 10)}, commit ${commit}, ${cpus().length} cores (${processor?.model.trim() ?? 'unknown'}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
+  const as = hidden === undefined ? '' : `, without what a processor with ${hidden} does not have`;
+  return `${new Date().toISOString().slice(0, 10)}, commit ${commit}, ${cpus().length} cores (${processor?.model.trim() ?? 'unknown'}${as}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
 }
 
-/** Replaces the section `name` of docs/results.md, or adds it at the end. */
+/** Replaces the section `name` of docs/results.md, or adds it at the end; what was measured as on another processor has sections of its own. */
 export function writeSection(name: string, markdown: string): void {
   const path = join(documents, 'results.md');
-  writeFileSync(path, withSection(existsSync(path) ? readFileSync(path, 'utf8') : introduction, name, markdown));
+  const command = hidden === undefined ? name : `as-processor ${hidden} npm run bench -- ${name}`;
+  writeFileSync(path, withSection(existsSync(path) ? readFileSync(path, 'utf8') : introduction, command, markdown));
 }
 
 /** Replaces the section `name` of the README, if it has one. */

@@ -1,5 +1,5 @@
 /**
- * Loaded before a program (LD_PRELOAD), so that it finds a processor without AVX-512 and AMX, and without AVX-VNNI unless TRITSMITH_KEEP_AVX_VNNI is set: the
+ * Loaded before a program (LD_PRELOAD), so that it finds a processor without AVX-512 and AMX, and without AVX-VNNI unless TRITSMITH_AS_PROCESSOR is avx-vnni: the
  * system lets CPUID fault (arch_prctl(2), ARCH_SET_CPUID; threads inherit it), and the handler answers in its place. Linux on x86-64 whose processor can do that
  * (`cpuid_fault` in /proc/cpuinfo). Instructions are hidden from those that ask, not disabled.
  */
@@ -12,6 +12,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <initializer_list>
 
 namespace {
@@ -71,7 +72,8 @@ void onFault(int, siginfo_t* info, void* context) {
 }
 
 __attribute__((constructor)) void begin() {
-  keepsAvxVnni = std::getenv("TRITSMITH_KEEP_AVX_VNNI") != nullptr;
+  const char* const processor = std::getenv("TRITSMITH_AS_PROCESSOR");
+  keepsAvxVnni = processor != nullptr && std::strcmp(processor, "avx-vnni") == 0;
   struct sigaction action = {};
   action.sa_sigaction = onFault;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
