@@ -33,7 +33,7 @@ describe.skipIf(!canHideInstructions())(
       const [kernels, products] = JSON.parse(stdout) as [string[], string[]];
       expect(kernels).toEqual(left(availableKernels()));
       expect(new Set(products)).toEqual(new Set(left(native.productSets())));
-      });
+    });
 
     it('is hidden from threads and from processes that it starts as well', () => {
       const code = `
