@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const documents = fileURLToPath(new URL('../docs', import.meta.url));
+const resultsPath = join(documents, 'results.md');
 
 /** The processor that as-processor.ts lets this process find; undefined: the machine's. */
 const hidden = process.env.TRITSMITH_AS_PROCESSOR;
@@ -36,9 +37,13 @@ export function circumstances(): string {
 
 /** Replaces the section `name` of docs/results.md, or adds it at the end; what was measured as on another processor has sections of its own. */
 export function writeSection(name: string, markdown: string): void {
-  const path = join(documents, 'results.md');
   const command = hidden === undefined ? name : `as-processor ${hidden} npm run bench -- ${name}`;
-  writeFileSync(path, withSection(existsSync(path) ? readFileSync(path, 'utf8') : introduction, command, markdown));
+  writeFileSync(resultsPath, withSection(resultsPage(), command, markdown));
+}
+
+/** The text of docs/results.md. */
+export function resultsPage(): string {
+  return existsSync(resultsPath) ? readFileSync(resultsPath, 'utf8') : introduction;
 }
 
 /** Replaces the section `name` of the README, if it has one. */

@@ -4,7 +4,8 @@ import type { ComparedModel } from '../../main/contract/model-names.ts';
 import { z95 } from '../../main/evaluation/wilson.ts';
 import type { FidelityTask, TaskName } from '../fidelity/tasks.ts';
 import { mean, seedVariance } from '../over-seeds.ts';
-import { circumstances, markdownTable, updateReadme, writeSection } from '../results-page.ts';
+import { circumstances, markdownTable, resultsPage, updateReadme, writeSection } from '../results-page.ts';
+import { pretrainedModels } from './readme.ts';
 import type { RealRun } from './runs.ts';
 
 export interface ModelReport {
@@ -146,7 +147,6 @@ export function writeModelSection(report: ModelReport): void {
   const [[, accuracy], ...others] = modelTables(report) as [[string, string[][]], ...[string, string[][]][]];
   const minutes =
     [...whole, ...cut].flatMap(({ stages }) => stages).reduce((sum, { seconds }) => sum + seconds, 0) / 60;
-  updateReadme(sectionName(report), markdownTable(accuracy));
   writeSection(
     sectionName(report),
     [
@@ -156,4 +156,5 @@ export function writeModelSection(report: ModelReport): void {
       ...others.flatMap(([heading, cells]) => [`${heading}:`, markdownTable(cells)]),
     ].join('\n\n'),
   );
+  updateReadme('real', markdownTable(pretrainedModels(resultsPage())));
 }
