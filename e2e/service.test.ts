@@ -40,7 +40,8 @@ describe.skipIf(process.platform === 'win32')('the service of docs/deployment.md
   it('prints a link that opens once, and a new one on SIGUSR2', async () => {
     await expect.poll(() => links().length, { message: said }).toBe(1);
     const { port } = links()[0]!;
-    expect(said).toContain(`ssh -L ${port}:127.0.0.1:${port} `);
+    // The lines may come one by one.
+    await expect.poll(() => said).toContain(`ssh -L ${port}:127.0.0.1:${port} `);
     expect([await redeem(links()[0]!), await redeem(links()[0]!)]).toEqual([200, 403]);
     service.kill('SIGUSR2');
     await expect.poll(() => links().length, { message: said }).toBe(2);
