@@ -17,8 +17,6 @@ export function pretrainedModels(results: string): string[][] {
         )
         .map((line): [string, string[]] => [line[0]!, line]),
     );
-    const named = (start: string): string[] | undefined =>
-      [...cells].find(([name]) => name === start || name.startsWith(`${start}, `))?.[1];
     const accuracy = (line: string[] | undefined): string => line?.[1] ?? '';
     const cut = [...cells].find(([name]) => name.startsWith('BitDistill, cut'));
     const once = settings.includes('reconstruct.epochs=1') ? ', one pass of reconstruction' : '';
@@ -27,7 +25,7 @@ export function pretrainedModels(results: string): string[][] {
       title.replace(' on ', ', '),
       `${Number(rows).toLocaleString('en')}${once}${short}`,
       accuracy(cells.get('teacher')),
-      accuracy(named('teacher, 4-bit (Q4_0)')),
+      accuracy(cells.get('teacher, 4-bit (Q4_0)')),
       accuracy(cells.get('BitNet-SFT')),
       accuracy(cells.get('BitDistill')),
       cut === undefined ? '' : `${accuracy(cut[1])} (${/\d+/.exec(cut[0])![0]} layers)`,
