@@ -8,7 +8,7 @@ import type { Dimension } from '../graph.ts';
 import type { OnnxNode } from '../onnx-format.ts';
 import { Product } from './dimensions.ts';
 import { intOf, literal } from './expressions.ts';
-import { type Body, rowSum, type Source, type Store } from './kernels.ts';
+import { type Body, type Features, rowSum, type Source, type Store } from './kernels.ts';
 
 /** Positions of a block, on both sides. */
 const side = 32;
@@ -289,6 +289,7 @@ export function streamedAttentionRows(
   node: OnnxNode,
   [o, dO, logSums]: readonly Source[],
   write: (index: string, value: string) => string,
+  features: Features,
 ): Body {
   const { heads, size } = shapeOf(node, o!);
   const inner = new Product([size]);
@@ -299,6 +300,7 @@ export function streamedAttentionRows(
     'k',
     `sum + ${o!.at(`group * ${size}u + k`)} * ${dO!.at(`group * ${size}u + k`)}`,
     (value) => `${write(place, logSums!.at('group'))} ${write(`${place} + ${heads}u`, value)}`,
+    features,
   );
 }
 

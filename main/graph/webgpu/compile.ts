@@ -14,7 +14,16 @@ import {
 } from './attention-kernels.ts';
 import { broadcastIndex, Product } from './dimensions.ts';
 import { helpers, isElementwise, literal, type Operand, reachingOperators, statements } from './expressions.ts';
-import { type Body, matrixProduct, reduction, rmsNormalisation, softmax, type Source, type Store } from './kernels.ts';
+import {
+  type Body,
+  type Features,
+  matrixProduct,
+  reduction,
+  rmsNormalisation,
+  softmax,
+  type Source,
+  type Store,
+} from './kernels.ts';
 
 export interface Kernel {
   readonly label: string;
@@ -76,11 +85,13 @@ class Compiler {
   readonly #constants = new Map<string, Uint8Array>();
   readonly #nodes: readonly OnnxNode[];
   readonly #mostBuffers: number;
+  readonly #features: Features;
   readonly #dimensions: readonly string[];
 
-  constructor(program: Program, mostBuffers: number) {
+  constructor(program: Program, mostBuffers: number, features: Features) {
     this.#program = program;
     this.#mostBuffers = mostBuffers;
+    this.#features = features;
     for (const value of [...program.inputs, ...program.made.values()]) this.#values.set(value.name, value);
     for (const constant of program.graph.constants) {
       const { name, type, shape, bytes } = constant;
@@ -262,12 +273,13 @@ class Compiler {
       return `@group(0) @binding(${index + 1}) var<storage, ${access}> ${text}: array<${type}>;`;
     });
     const fields = this.#dimensions.length === 0 ? ['none'] : this.#dimensions;
-    const code = `struct Dimensions { ${fields.map((name) => `${name}: u32`).join(', ')} }
+    const subgroups = body.code.includes('subgroup');
+    const code = `${subgroups ? 'enable subgroups;\n' : ''}struct Dimensions { ${fields.map((name) => `${name}: u32`).join(', ')} }
 @group(0) @binding(0) var<uniform> d: Dimensions;
 ${declarations.join('\n')}
 ${helpers}${body.prelude}
 @compute @workgroup_size(${body.workgroupSize})
-fn main(@builtin(workgroup_id) w: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) l: u32) {
+fn main(@builtin(workgroup_id) w: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) l: u32${subgroups ? ', @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_size) lanes: u32' : ''}) {
   // Every kernel binds the dimensions, whether it needs them or not.
   let group = w.x + w.y * count.x + d.${fields[0]} * 0u;
 ${body.code}
@@ -338,6 +350,7 @@ ${body.code}
   ): Body {
     const [a, b] = node.inputs as [string, string];
     const output = this.#values.get(node.outputs[0]!)!;
+    const features = this.#features;
     /** Writes a result of several. */
     const result =
       (place: number): Store =>
@@ -346,7 +359,7 @@ ${body.code}
     switch (node.operator) {
       case 'FusedMatMul':
       case 'MatMul':
-        return matrixProduct(node, source(a), source(b), output, store);
+        return matrixProduct(node, source(a), source(b), output, store, features);
       case 'MatMulIntegerToFloat': {
         const zero = this.#literals.get(node.inputs[4] ?? '') ?? '0.0';
         const left = source(a);
@@ -356,22 +369,23 @@ ${body.code}
           source(b),
           output,
           store,
+          features,
         );
       }
       case 'ReduceSum':
       case 'ReduceSumSquare':
       case 'ReduceMax':
       case 'ReduceMin':
-        return reduction(node, source(a), this.#integers.get(b)!, store);
+        return reduction(node, source(a), this.#integers.get(b)!, store, features);
       case 'Softmax':
       case 'LogSoftmax':
-        return softmax(node, source(a), store);
+        return softmax(node, source(a), store, features);
       case 'SimplifiedLayerNormalization':
-        return rmsNormalisation(node, source(a), source(b), result(0), result(1));
+        return rmsNormalisation(node, source(a), source(b), result(0), result(1), features);
       case 'StreamedAttention':
         return streamedAttention(node, node.inputs.map(source), result(0), result(1));
       case 'StreamedAttentionRows':
-        return streamedAttentionRows(node, node.inputs.map(source), result(0));
+        return streamedAttentionRows(node, node.inputs.map(source), result(0), features);
       case 'StreamedAttentionQueries':
         return streamedAttentionQueries(node, node.inputs.map(source), store);
       case 'StreamedAttentionKeys':
@@ -393,8 +407,8 @@ export class UnsupportedOperator extends Error {
 }
 
 /** @param mostBuffers that a kernel can have */
-export function compileProgram(program: Program, mostBuffers: number): CompiledProgram {
-  return new Compiler(program, mostBuffers).compile();
+export function compileProgram(program: Program, mostBuffers: number, features: Features): CompiledProgram {
+  return new Compiler(program, mostBuffers, features).compile();
 }
 
 /** Bytes that a value takes on a card: bytes four to a word, whole numbers in 32 bits. */

@@ -64,6 +64,29 @@ export async function removeWebGpu(components: string = componentsFolder()): Pro
   await rm(webGpuFolder(components), { recursive: true, force: true });
 }
 
+/** For so long Dawn may ask for events without a pause, in milliseconds. */
+const eagerFor = 2;
+
+/**
+ * Dawn asks for its events with `setImmediate`, over and over: while a card computes, a core of the processor did nothing else. After two milliseconds it asks once a
+ * millisecond. Its functions have no text, as native and bound ones have none; those of JavaScript have one and never wait.
+ */
+function makePatient(): void {
+  const immediately = globalThis.setImmediate;
+  let began = -Infinity;
+  let last = -Infinity;
+  const patient = (callback: (...values: unknown[]) => void, ...values: unknown[]): unknown => {
+    if (!Function.prototype.toString.call(callback).endsWith('{ [native code] }'))
+      return immediately(callback, ...values);
+    const now = performance.now();
+    if (now - last > 2 * eagerFor) began = now;
+    last = now;
+    return now - began < eagerFor ? immediately(callback, ...values) : setTimeout(callback, 1, ...values);
+  };
+  Object.defineProperties(patient, Object.getOwnPropertyDescriptors(immediately));
+  Object.assign(globalThis, { setImmediate: patient });
+}
+
 /** Dawn's instance; it lives as long as the process, and what it made dies with it. */
 let instance: Gpu | undefined;
 
@@ -72,6 +95,7 @@ export async function requestCard(folder: string): Promise<GpuAdapter | null> {
   if (!instance) {
     const file = join(folder, 'node_modules', 'webgpu', 'index.js');
     const { create } = (await import(pathToFileURL(file).href)) as { create(options: string[]): Gpu };
+    makePatient();
     instance = create([]);
   }
   return instance.requestAdapter({ powerPreference: 'high-performance' });

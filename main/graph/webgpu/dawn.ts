@@ -78,8 +78,12 @@ export interface GpuAdapter {
     readonly description: string;
     readonly isFallbackAdapter?: boolean;
   };
+  readonly features: ReadonlySet<string>;
   readonly limits: Readonly<Record<GpuLimit, number>>;
-  requestDevice(descriptor: { requiredLimits: Partial<Record<GpuLimit, number>> }): Promise<GpuDevice>;
+  requestDevice(descriptor: {
+    requiredFeatures: readonly string[];
+    requiredLimits: Partial<Record<GpuLimit, number>>;
+  }): Promise<GpuDevice>;
 }
 
 export interface Gpu {

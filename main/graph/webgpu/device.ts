@@ -14,6 +14,7 @@ import {
   mapModeRead,
   usage,
 } from './dawn.ts';
+import type { Features } from './kernels.ts';
 
 /** What was done since the counts were last taken. */
 export interface WorkCounts {
@@ -74,17 +75,26 @@ export class Device {
   #lost: string | null = null;
   #counts = noWork();
 
-  private constructor(adapter: GpuAdapter, gpu: GpuDevice) {
+  /** Kernels may use subgroups. */
+  readonly subgroups: boolean;
+
+  private constructor(adapter: GpuAdapter, gpu: GpuDevice, { subgroups }: Features) {
     this.adapter = adapter;
     this.gpu = gpu;
+    this.subgroups = subgroups;
     void gpu.lost.then(({ reason, message }) => {
       this.#lost = message === '' ? reason : message;
     });
   }
 
-  static async open(adapter: GpuAdapter): Promise<Device> {
+  /** @param without what the kernels are not to use though the card has it */
+  static async open(adapter: GpuAdapter, without: readonly 'subgroups'[] = []): Promise<Device> {
     const requiredLimits = Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]]));
-    return new Device(adapter, await adapter.requestDevice({ requiredLimits }));
+    const requiredFeatures = (['subgroups'] as const).filter(
+      (name) => adapter.features.has(name) && !without.includes(name),
+    );
+    const gpu = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+    return new Device(adapter, gpu, { subgroups: requiredFeatures.includes('subgroups') });
   }
 
   /** How many buffers a kernel can have. */

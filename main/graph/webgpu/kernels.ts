@@ -14,6 +14,12 @@ export interface Source {
   at(index: string): string;
 }
 
+/** What a card has beyond the least; kernels use it. */
+export interface Features {
+  /** Threads of a subgroup can add up without memory: `lane` is the place in one, `lanes` its size. */
+  readonly subgroups: boolean;
+}
+
 /** Text that takes the value of the result at a place. */
 export type Store = (index: string, value: string) => string;
 
@@ -59,19 +65,53 @@ function productShape(node: OnnxNode, a: Value, b: Value, output: Value): Produc
   };
 }
 
-/** `sum` over the 64 or fewer partial values in `part`, left in `part[0]`. */
-function tree(size: number, combine: (a: string, b: string) => string): string {
-  const lines: string[] = ['workgroupBarrier();'];
-  for (let half = size / 2; half >= 1; half /= 2)
-    lines.push(`if (l < ${half}u) { part[l] = ${combine('part[l]', `part[l + ${half}u]`)}; }`, 'workgroupBarrier();');
-  return lines.join('\n  ');
+/** How the values of a workgroup's threads become one. */
+interface Combination {
+  readonly start: string;
+  readonly combine: (a: string, b: string) => string;
+  /** The same over a subgroup. */
+  readonly subgroup: string;
 }
 
-const plus = (a: string, b: string): string => `${a} + ${b}`;
+const sums: Combination = { start: '0.0', combine: (a, b) => `${a} + ${b}`, subgroup: 'subgroupAdd' };
+const largest: Combination = { start: '-3.4e38', combine: (a, b) => `max(${a}, ${b})`, subgroup: 'subgroupMax' };
+const smallest: Combination = { start: '3.4e38', combine: (a, b) => `min(${a}, ${b})`, subgroup: 'subgroupMin' };
+
+/** Threads of a workgroup that has a row. */
 const rowSize = 64;
 
+/**
+ * Declares `name`: `value` of all threads of a row's workgroup, combined; every thread has it. Uses `part`. With subgroups it waits once instead of seven times: no order of
+ * threads in subgroups is promised, so each subgroup leaves its value at its first thread's place, and adds up all places for itself.
+ */
+function combined(
+  name: string,
+  value: string,
+  { start, combine, subgroup }: Combination,
+  { subgroups }: Features,
+): string {
+  if (subgroups)
+    return `let ${name}_own = ${subgroup}(${value});
+  part[l] = select(${start}, ${name}_own, lane == 0u);
+  workgroupBarrier();
+  var ${name}_all = ${start};
+  for (var j = lane; j < ${rowSize}u; j += lanes) { ${name}_all = ${combine(`${name}_all`, 'part[j]')}; }
+  let ${name} = ${subgroup}(${name}_all);`;
+  const lines: string[] = [`part[l] = ${value};`, 'workgroupBarrier();'];
+  for (let half = rowSize / 2; half >= 1; half /= 2)
+    lines.push(`if (l < ${half}u) { part[l] = ${combine('part[l]', `part[l + ${half}u]`)}; }`, 'workgroupBarrier();');
+  return [...lines, `let ${name} = part[0];`].join('\n  ');
+}
+
 /** A matrix product, in tiles whose factors lie in workgroup memory. */
-export function matrixProduct(node: OnnxNode, a: Source, b: Source, output: Value, store: Store): Body {
+export function matrixProduct(
+  node: OnnxNode,
+  a: Source,
+  b: Source,
+  output: Value,
+  store: Store,
+  features: Features,
+): Body {
   const shape = productShape(node, a.value, b.value, output);
   const { batch, rows, columns, depth, transA, transB, alpha } = shape;
   const flops = (bindings: Bindings): number =>
@@ -79,7 +119,7 @@ export function matrixProduct(node: OnnxNode, a: Source, b: Source, output: Valu
   const scaled = (sum: string): string => (alpha === 1 ? sum : `${literal(alpha)} * ${sum}`);
   if (columns.fixed === 1 && !transA && batch.isOne) {
     const sum = `sum + ${a.at(`group * ${depth.text} + k`)} * ${b.at('k')}`;
-    return { ...rowSum(rows, depth, 'k', sum, (value) => store('group', scaled(value))), flops };
+    return { ...rowSum(rows, depth, 'k', sum, (value) => store('group', scaled(value)), features), flops };
   }
   if (rows.fixed === 1 && !transB && batch.isOne)
     return {
@@ -93,7 +133,7 @@ export function matrixProduct(node: OnnxNode, a: Source, b: Source, output: Valu
     };
 
   const narrow = [rows, columns].some(({ fixed }) => fixed !== null && fixed <= 128);
-  const [side, each, step] = narrow ? [16, 2, 16] : [64, 4, 16];
+  const [side, each, step] = narrow ? [32, 4, 32] : [64, 4, 16];
   const lines = side / each;
   const workgroupSize = lines * lines;
   const batched = (source: Source): boolean => source.value.shape.length > 2 && !batch.isOne;
@@ -168,19 +208,18 @@ export function rowSum(
   index: string,
   sum: string,
   done: (value: string) => string,
-  start = '0.0',
-  combine: (a: string, b: string) => string = plus,
+  features: Features,
+  combination: Combination = sums,
 ): Body {
   return {
     prelude: `var<workgroup> part: array<f32, ${rowSize}>;`,
     workgroupSize: rowSize,
     code: `
   if (group >= ${rows.text}) { return; }
-  var sum = ${start};
+  var sum = ${combination.start};
   for (var ${index} = l; ${index} < ${inner.text}; ${index} += ${rowSize}u) { sum = ${sum}; }
-  part[l] = sum;
-  ${tree(rowSize, combine)}
-  if (l == 0u) { ${done('part[0]')} }`,
+  ${combined('whole', 'sum', combination, features)}
+  if (l == 0u) { ${done('whole')} }`,
     groups: (bindings) => rows.value(bindings),
     flops: (bindings) => 2 * rows.value(bindings) * inner.value(bindings),
   };
@@ -211,7 +250,7 @@ function columnSum(rows: Product, columns: Product, term: (row: string, column: 
 }
 
 /** A sum or an extreme over the last axes or, for sums, over the first ones. */
-export function reduction(node: OnnxNode, x: Source, axes: readonly number[], store: Store): Body {
+export function reduction(node: OnnxNode, x: Source, axes: readonly number[], store: Store, features: Features): Body {
   const { shape } = x.value;
   const positive = axes.map((axis) => (axis < 0 ? axis + shape.length : axis)).sort((a, b) => a - b);
   const inRow = positive.every((axis, index) => axis === shape.length - positive.length + index);
@@ -223,13 +262,13 @@ export function reduction(node: OnnxNode, x: Source, axes: readonly number[], st
     const done = (value: string): string => store('group', value);
     switch (node.operator) {
       case 'ReduceSum':
-        return rowSum(outer, inner, 'k', `sum + ${element}`, done);
+        return rowSum(outer, inner, 'k', `sum + ${element}`, done, features);
       case 'ReduceSumSquare':
-        return rowSum(outer, inner, 'k', `sum + ${element} * ${element}`, done);
+        return rowSum(outer, inner, 'k', `sum + ${element} * ${element}`, done, features);
       case 'ReduceMax':
-        return rowSum(outer, inner, 'k', `max(sum, ${element})`, done, '-3.4e38', (a, b) => `max(${a}, ${b})`);
+        return rowSum(outer, inner, 'k', `max(sum, ${element})`, done, features, largest);
       case 'ReduceMin':
-        return rowSum(outer, inner, 'k', `min(sum, ${element})`, done, '3.4e38', (a, b) => `min(${a}, ${b})`);
+        return rowSum(outer, inner, 'k', `min(sum, ${element})`, done, features, smallest);
     }
   }
   if (inColumn && node.operator === 'ReduceSum')
@@ -238,7 +277,7 @@ export function reduction(node: OnnxNode, x: Source, axes: readonly number[], st
 }
 
 /** Softmax or its logarithm over the last axis. */
-export function softmax(node: OnnxNode, x: Source, store: Store): Body {
+export function softmax(node: OnnxNode, x: Source, store: Store, features: Features): Body {
   const inner = new Product([x.value.shape.at(-1)!]);
   const rows = new Product(x.value.shape.slice(0, -1));
   const element = x.at(`group * ${inner.text} + k`);
@@ -250,15 +289,11 @@ export function softmax(node: OnnxNode, x: Source, store: Store): Body {
   if (group >= ${rows.text}) { return; }
   var largest = -3.4e38;
   for (var k = l; k < ${inner.text}; k += ${rowSize}u) { largest = max(largest, ${element}); }
-  part[l] = largest;
-  ${tree(rowSize, (a, b) => `max(${a}, ${b})`)}
-  let most = part[0];
+  ${combined('most', 'largest', largest, features)}
   workgroupBarrier();
   var sum = 0.0;
   for (var k = l; k < ${inner.text}; k += ${rowSize}u) { sum += exp(${element} - most); }
-  part[l] = sum;
-  ${tree(rowSize, plus)}
-  let total = part[0];
+  ${combined('total', 'sum', sums, features)}
   for (var k = l; k < ${inner.text}; k += ${rowSize}u) { ${store(`group * ${inner.text} + k`, value)} }`,
     groups: (bindings) => rows.value(bindings),
     flops: (bindings) => 8 * rows.value(bindings) * inner.value(bindings),
@@ -266,7 +301,14 @@ export function softmax(node: OnnxNode, x: Source, store: Store): Body {
 }
 
 /** RMS norm with its weight; `inverse` takes 1 / sqrt(mean(x^2) + epsilon) of a row. */
-export function rmsNormalisation(node: OnnxNode, x: Source, weight: Source, store: Store, inverse: Store): Body {
+export function rmsNormalisation(
+  node: OnnxNode,
+  x: Source,
+  weight: Source,
+  store: Store,
+  inverse: Store,
+  features: Features,
+): Body {
   const inner = new Product([x.value.shape.at(-1)!]);
   const rows = new Product(x.value.shape.slice(0, -1));
   const epsilon = node.attributes['epsilon'];
@@ -278,9 +320,8 @@ export function rmsNormalisation(node: OnnxNode, x: Source, weight: Source, stor
   if (group >= ${rows.text}) { return; }
   var sum = 0.0;
   for (var k = l; k < ${inner.text}; k += ${rowSize}u) { let x = ${element}; sum += x * x; }
-  part[l] = sum;
-  ${tree(rowSize, plus)}
-  let factor = 1.0 / sqrt(part[0] / f32(${inner.text}) + ${literal(epsilon && 'float' in epsilon ? epsilon.float : 1e-5)});
+  ${combined('squares', 'sum', sums, features)}
+  let factor = 1.0 / sqrt(squares / f32(${inner.text}) + ${literal(epsilon && 'float' in epsilon ? epsilon.float : 1e-5)});
   if (l == 0u) { ${inverse('group', 'factor')} }
   for (var k = l; k < ${inner.text}; k += ${rowSize}u) { ${store(`group * ${inner.text} + k`, `${element} * factor * ${weight.at('k')}`)} }`,
     groups: (bindings) => rows.value(bindings),

@@ -24,7 +24,7 @@ import { Device } from './device.ts';
 import { webGpuBackend } from './webgpu-backend.ts';
 
 /** To be raised with every kernel or check that changes. */
-export const checksVersion = 3;
+export const checksVersion = 4;
 
 /** Elements of each input that are moved for finite differences: the other check sees all of them. */
 const differences = 5;

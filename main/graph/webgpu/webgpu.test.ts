@@ -14,10 +14,11 @@ import { linear, quantiseActivation, rmsNorm, ternaryLinear, wholeRow } from '..
 import { program, splitPasses } from '../passes.ts';
 import { createSession } from '../session.ts';
 import { compileProgram } from './compile.ts';
-import { findWebGpu, webGpuFolder } from './component.ts';
-import type { Device } from './device.ts';
+import { findWebGpu, requestCard, webGpuFolder } from './component.ts';
+import { Device } from './device.ts';
 import { Product } from './dimensions.ts';
 import { checkCard, distance, identityOf, keptVerdict, openTrustedCard } from './trust.ts';
+import { webGpuBackend } from './webgpu-backend.ts';
 
 function mkdirs(folder: string): string {
   mkdirSync(folder, { recursive: true });
@@ -284,6 +285,63 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
     expect(() => device.take(2 ** 40)).toThrow(/The graphics card takes no piece of/);
   });
 
+  it.each(['with', 'without'])('sums, extremes and softmax of rows %s subgroups', async (way) => {
+    const adapter = (await requestCard(webGpuForTests()!))!;
+    const own = await Device.open(adapter, way === 'with' ? [] : ['subgroups']);
+    const uses = way === 'with' && adapter.features.has('subgroups');
+    expect(own.subgroups).toBe(uses);
+    const width = 150;
+    const graph = new Graph('rows');
+    const x = graph.input('x', ['n', width]);
+    const axis = graph.integers([-1]);
+    const results = Object.fromEntries([
+      ...['ReduceSum', 'ReduceSumSquare', 'ReduceMax', 'ReduceMin'].map((operator) => [
+        operator,
+        graph.node1(operator, [x, axis], ['n', 1]),
+      ]),
+      ...['Softmax', 'LogSoftmax'].map((operator) => [operator, graph.node1(operator, [x], x.shape)]),
+    ]) as Record<string, Value>;
+    const rows = program('rows', graph, results);
+    const codes = compileProgram(rows, 8, own).kernels.map(({ code }) => code.startsWith('enable subgroups;'));
+    expect(codes).toEqual(codes.map(() => uses));
+    const random = noise(4);
+    // No row has a 0 as its largest or smallest value, which a kernel that begins at 0 would make.
+    const feeds = { x: new Float32Array(7 * width).map((_, at) => random() + (at < 3 * width ? 40 : -40)) };
+    const found = [];
+    for (const each of [undefined, webGpuBackend(own)]) {
+      const session = await createSession(rows, { threads: 1, backend: each });
+      const made = Object.fromEntries(
+        Object.entries(results).map(([name, { shape }]) => [name, new Float32Array(7 * (shape[1] as number))]),
+      );
+      await session.run({ n: 7 }, feeds, made);
+      await session.release();
+      found.push(made);
+    }
+    const [processor, card] = found as [Record<string, Float32Array>, Record<string, Float32Array>];
+    for (const [name, values] of Object.entries(processor))
+      expect(distance(values, card[name]!), name).toBeLessThan(1e-6);
+    own.close();
+  });
+
+  it('asks for what a card has done once a millisecond, not as often as a core can', async () => {
+    const asked = async (bind: (call: () => void) => () => void): Promise<number> => {
+      let calls = 0;
+      const end = performance.now() + 60;
+      await new Promise<void>((resolve) => {
+        const ask = bind(() => {
+          calls += 1;
+          if (performance.now() < end) globalThis.setImmediate(ask);
+          else resolve();
+        });
+        globalThis.setImmediate(ask);
+      });
+      return calls;
+    };
+    // Bound functions have no text, as those of native code have none.
+    const patient = await asked((call) => call.bind(null));
+    expect(await asked((call) => call)).toBeGreaterThan(4 * patient);
+  });
+
   it('a card that is lost says so at the next run', async () => {
     const { device: another, backend: onAnother } = await cardForTests();
     const ready = await prepareCase(operationCases[0]!, false, { threads: 1, backend: onAnother });
@@ -302,7 +360,7 @@ it('attention on a card makes no value of T x T numbers in either pass, and its 
     const named = Object.fromEntries([...gradients].map(([{ name }, value]) => [`grad.${name}`, value]));
     const { forward, backward } = splitPasses('attention', graph, forwardNodes, { output }, named, true);
     for (const each of [forward, backward]) {
-      const { kernels, values } = compileProgram(each, 8);
+      const { kernels, values } = compileProgram(each, 8, { subgroups: false });
       const squares = [...values.values()].filter(
         ({ shape }) => new Product(shape).names.filter((name) => name === 'T').length > 1,
       );
@@ -322,7 +380,9 @@ it('element-by-element nodes join the product before them: attention of ONNX Run
   const { build } = operationCases.find(({ name }) => name.startsWith('attention'))!;
   const graph = new Graph('attention');
   const { output } = build(graph);
-  const labels = compileProgram(program('attention', graph, { output }), 10).kernels.map(({ label }) => label);
+  const labels = compileProgram(program('attention', graph, { output }), 10, { subgroups: false }).kernels.map(
+    ({ label }) => label,
+  );
   expect(labels).toContain('FusedMatMul Add');
   expect(labels.filter((label) => label === 'Add')).toEqual([]);
 });
