@@ -16,6 +16,7 @@ import { broadcastIndex, Product } from './dimensions.ts';
 import { helpers, isElementwise, literal, type Operand, reachingOperators, statements } from './expressions.ts';
 import {
   type Body,
+  byteProduct,
   type Features,
   matrixProduct,
   reduction,
@@ -229,7 +230,15 @@ class Compiler {
       if (index !== 'i') reaching.add(root);
       return readElement(variable(root, reads), this.#values.get(root)!.type, index);
     };
-    const source = (name: string): Source => ({ value: this.#values.get(name)!, at: (index) => read(name, index) });
+    const source = (name: string): Source => ({
+      value: this.#values.get(name)!,
+      at: (index) => read(name, index),
+      word: (index) => {
+        const root = this.#root(name);
+        reaching.add(root);
+        return `${variable(root, reads)}[${index}]`;
+      },
+    });
     /** Statements for the element `i` of the group's nodes, where `locals` holds what was made already. */
     const elements = (nodes: readonly OnnxNode[], locals: Map<string, string>): string => {
       const lines: string[] = [];
@@ -363,6 +372,8 @@ ${body.code}
       case 'MatMulIntegerToFloat': {
         const zero = this.#literals.get(node.inputs[4] ?? '') ?? '0.0';
         const left = source(a);
+        const inWords = features.byteProducts && zero === '128.0' ? byteProduct(left, source(b), output, store) : null;
+        if (inWords) return inWords;
         return matrixProduct(
           node,
           { ...left, at: (index) => `(${left.at(index)} - ${zero})` },

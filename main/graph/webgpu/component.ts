@@ -68,20 +68,28 @@ export async function removeWebGpu(components: string = componentsFolder()): Pro
 const eagerFor = 2;
 
 /**
- * Dawn asks for its events with `setImmediate`, over and over: while a card computes, a core of the processor did nothing else. After two milliseconds it asks once a
- * millisecond. Its functions have no text, as native and bound ones have none; those of JavaScript have one and never wait.
+ * Dawn asks for its events with `setImmediate`, over and over: while a card computes, a core of the processor did nothing else. After two milliseconds of a wait it asks once
+ * a millisecond. Its functions have no text, as native and bound ones have none; those of JavaScript have one and never wait.
  */
 function makePatient(): void {
   const immediately = globalThis.setImmediate;
-  let began = -Infinity;
-  let last = -Infinity;
+  let began = 0;
+  /** Dawn asks again from within the call that it asked for; whatever else begins a wait. */
+  let asking = false;
   const patient = (callback: (...values: unknown[]) => void, ...values: unknown[]): unknown => {
     if (!Function.prototype.toString.call(callback).endsWith('{ [native code] }'))
       return immediately(callback, ...values);
     const now = performance.now();
-    if (now - last > 2 * eagerFor) began = now;
-    last = now;
-    return now - began < eagerFor ? immediately(callback, ...values) : setTimeout(callback, 1, ...values);
+    if (!asking) began = now;
+    const ask = (): void => {
+      asking = true;
+      try {
+        callback(...values);
+      } finally {
+        asking = false;
+      }
+    };
+    return now - began < eagerFor ? immediately(ask) : setTimeout(ask, 1);
   };
   Object.defineProperties(patient, Object.getOwnPropertyDescriptors(immediately));
   Object.assign(globalThis, { setImmediate: patient });

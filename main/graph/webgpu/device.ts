@@ -75,26 +75,30 @@ export class Device {
   #lost: string | null = null;
   #counts = noWork();
 
-  /** Kernels may use subgroups. */
-  readonly subgroups: boolean;
+  readonly features: Features;
 
-  private constructor(adapter: GpuAdapter, gpu: GpuDevice, { subgroups }: Features) {
+  private constructor(adapter: GpuAdapter, gpu: GpuDevice, features: Features) {
     this.adapter = adapter;
     this.gpu = gpu;
-    this.subgroups = subgroups;
+    this.features = features;
     void gpu.lost.then(({ reason, message }) => {
       this.#lost = message === '' ? reason : message;
     });
   }
 
   /** @param without what the kernels are not to use though the card has it */
-  static async open(adapter: GpuAdapter, without: readonly 'subgroups'[] = []): Promise<Device> {
+  static async open(adapter: GpuAdapter, without: readonly (keyof Features)[] = []): Promise<Device> {
     const requiredLimits = Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]]));
-    const requiredFeatures = (['subgroups'] as const).filter(
-      (name) => adapter.features.has(name) && !without.includes(name),
-    );
-    const gpu = await adapter.requestDevice({ requiredFeatures, requiredLimits });
-    return new Device(adapter, gpu, { subgroups: requiredFeatures.includes('subgroups') });
+    const features: Features = {
+      subgroups: adapter.features.has('subgroups') && !without.includes('subgroups'),
+      // Every driver takes them, but Metal has no such instruction: there they are made of many others.
+      byteProducts: adapter.info.vendor !== 'apple' && !without.includes('byteProducts'),
+    };
+    const gpu = await adapter.requestDevice({
+      requiredFeatures: features.subgroups ? ['subgroups'] : [],
+      requiredLimits,
+    });
+    return new Device(adapter, gpu, features);
   }
 
   /** How many buffers a kernel can have. */

@@ -12,12 +12,16 @@ import { intOf, literal } from './expressions.ts';
 export interface Source {
   readonly value: Value;
   at(index: string): string;
+  /** Four bytes of an input of bytes, in one word. */
+  word(index: string): string;
 }
 
 /** What a card has beyond the least; kernels use it. */
 export interface Features {
   /** Threads of a subgroup can add up without memory: `lane` is the place in one, `lanes` its size. */
   readonly subgroups: boolean;
+  /** Four products of bytes at once (`dot4I8Packed`), in hardware. */
+  readonly byteProducts: boolean;
 }
 
 /** Text that takes the value of the result at a place. */
@@ -196,6 +200,79 @@ fn loadB(p: u32, n: u32, k: u32) -> f32 {
     code,
     groups: (bindings) => batch.value(bindings) * up(rows.value(bindings), side) * up(columns.value(bindings), side),
     flops,
+  };
+}
+
+/** Stands for 0 in activations, in each byte of a word. */
+const zeroPoints = '0x80808080u';
+
+/**
+ * Activations of 8 bits, `[M, K]` bytes around 128, times ternary codes, `[K, N]` signed bytes: four products at once, summed in whole numbers.
+ * @returns null where four neighbours do not share a word
+ */
+export function byteProduct(a: Source, b: Source, output: Value, store: Store): Body | null {
+  const [depth, columns] = b.value.shape.map((dimension) => new Product([dimension])) as [Product, Product];
+  const rows = new Product(output.shape.slice(0, -1));
+  const inFours = ({ fixed }: Product): boolean => fixed !== null && fixed % 4 === 0;
+  if (a.value.type !== 'uint8' || b.value.type !== 'int8' || !inFours(depth) || !inFours(columns)) return null;
+  const [words, quads] = [depth.fixed! / 4, columns.fixed! / 4];
+  const [each, step] = [4, 8];
+  const side = columns.fixed! <= 128 ? 32 : 64;
+  const lines = side / each;
+  const workgroupSize = lines * lines;
+  const four = [0, 1, 2, 3];
+  const pairs = four.flatMap((y) => four.map((x) => [y, x] as const));
+  const prelude = `
+var<workgroup> ta: array<u32, ${side * step}>;
+var<workgroup> tb: array<u32, ${side * step}>;
+fn loadA(m: u32, k: u32) -> u32 {
+  if (m >= ${rows.text} || k >= ${words}u) { return 0u; }
+  return ${a.word(`m * ${words}u + k`)} ^ ${zeroPoints};
+}
+fn loadB(k: u32, n: u32) -> u32 {
+  if (n >= ${quads}u || k >= ${depth.text}) { return 0u; }
+  return ${b.word(`k * ${quads}u + n`)};
+}
+`;
+  const code = `
+  let across = ${up(columns.fixed!, side)}u;
+  if (group >= across * ((${rows.text} + ${side - 1}u) / ${side}u)) { return; }
+  let m0 = (group / across) * ${side}u;
+  let n0 = (group % across) * ${side}u;
+  let y0 = (l / ${lines}u) * ${each}u;
+  let x0 = (l % ${lines}u) * ${each}u;
+  ${pairs.map(([y, x]) => `var s${y}_${x} = 0i;`).join(' ')}
+  for (var k0 = 0u; k0 < ${words}u; k0 += ${step}u) {
+    for (var e = l; e < ${side * step}u; e += ${workgroupSize}u) {
+      ta[(e % ${step}u) * ${side}u + e / ${step}u] = loadA(m0 + e / ${step}u, k0 + e % ${step}u);
+    }
+    // Codes lie four columns to a word: four rows of them are turned into four words of a column each.
+    for (var e = l; e < ${(side / 4) * step}u; e += ${workgroupSize}u) {
+      let n = e % ${side / 4}u;
+      let k = e / ${side / 4}u;
+      ${four.map((row) => `let w${row} = loadB(4u * (k0 + k) + ${row}u, n0 / 4u + n);`).join(' ')}
+      ${four.map((column) => `tb[k * ${side}u + 4u * n + ${column}u] = ${four.map((row) => `(((w${row} >> ${8 * column}u) & 255u) << ${8 * row}u)`).join(' | ')};`).join('\n      ')}
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < ${step}u; k += 1u) {
+      ${four.map((y) => `let a${y} = ta[k * ${side}u + y0 + ${y}u];`).join(' ')}
+      ${four.map((x) => `let b${x} = tb[k * ${side}u + x0 + ${x}u];`).join(' ')}
+      ${pairs.map(([y, x]) => `s${y}_${x} += dot4I8Packed(a${y}, b${x});`).join(' ')}
+    }
+    workgroupBarrier();
+  }
+  var sums = array<i32, ${each * each}>(${pairs.map(([y, x]) => `s${y}_${x}`).join(', ')});
+  for (var j = 0u; j < ${each * each}u; j += 1u) {
+    let y = m0 + y0 + j / ${each}u;
+    let x = n0 + x0 + j % ${each}u;
+    if (y < ${rows.text} && x < ${columns.text}) { ${store(`y * ${columns.text} + x`, 'f32(sums[j])')} }
+  }`;
+  return {
+    prelude,
+    workgroupSize,
+    code,
+    groups: (bindings) => up(rows.value(bindings), side) * up(columns.fixed!, side),
+    flops: (bindings) => 2 * rows.value(bindings) * depth.fixed! * columns.fixed!,
   };
 }
 

@@ -149,7 +149,7 @@ export function webGpuBackend(device: Device): Backend {
     name: 'webgpu',
     memory,
     async createSession(program) {
-      const compiled = compileProgram(program, device.mostBuffers, device);
+      const compiled = compileProgram(program, device.mostBuffers, device.features);
       const kernels = await Promise.all(
         compiled.kernels.map(async (kernel) => ({
           ...kernel,

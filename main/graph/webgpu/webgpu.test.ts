@@ -131,45 +131,53 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
   }
 
   it.each([
-    ['one scale', [1], true],
-    ['a scale for each row', [70], true],
-    ['a scale for each group of columns', [70, 3, 1], false],
-  ] as const)('ternary layers, %s: sums of whole numbers are the same bits', async (_title, shape, bytes) => {
-    const [rows, width, outputs] = [75, 201, 70];
-    const random = noise(3);
-    const graph = new Graph('bitlinear');
-    const input = graph.input('x', ['B', 'T', width]);
-    const weight = {
-      values: graph.input('values', [outputs, width]),
-      transposed: bytes ? graph.input('transposed', [width, outputs], 'int8') : null,
-      delta: graph.input('delta', shape),
-    };
-    const quantised = quantiseActivation(graph, input);
-    const output = ternaryLinear(graph, quantised, weight);
-    const seed = graph.input('seed', output.shape);
-    const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
-    const results = { output, xi: quantised.integers, dx: gradients.get(input)!, dw: gradients.get(weight.values)! };
-    const values = new Float32Array(outputs * width).map(() => Math.round(random() * 1.4));
-    const transposed = new Int8Array(values.length);
-    native.transposeTernary(values, width, transposed);
-    const feeds: Record<string, ElementBuffer> = {
-      // Eighths, so that no rounding to the grid is near a tie.
-      x: new Float32Array(rows * width).map((_, at) =>
-        at % width === 0 ? 127 : Math.round(random() * 800) / 8 + 0.0625,
-      ),
-      values,
-      // A power of two: scales come out the same however a driver divides.
-      delta: new Float32Array(shape.reduce<number>((a, b) => a * b, 1)).map((_, at) => 2 ** (-1 - (at % 3))),
-      seed: new Float32Array(rows * outputs).map(random),
-      ...(bytes && { transposed }),
-    };
-    const counts = { output: rows * outputs, xi: rows * width, dx: rows * width, dw: outputs * width };
-    const [expected, found] = await onBoth(graph, results, { B: 3, T: 25 }, feeds, counts);
-    expect(found.xi).toEqual(expected.xi);
-    expect(found.output).toEqual(expected.output);
-    expect(distance(expected.dx!, found.dx!)).toBeLessThan(1e-6);
-    expect(distance(expected.dw!, found.dw!)).toBeLessThan(1e-6);
-  });
+    ['one scale', [1], 'bytes', 201, 70],
+    ['one scale, four bytes at once', [1], 'words', 204, 72],
+    ['one scale, four bytes at once, larger than a tile', [1], 'words', 100, 164],
+    ['a scale for each row', [70], 'bytes', 201, 70],
+    ['a scale for each group of columns', [70, 3, 1], 'float32', 201, 70],
+  ] as const)(
+    'ternary layers, %s: sums of whole numbers are the same bits',
+    async (...[, shape, way, width, outputs]) => {
+      const rows = 75;
+      const bytes = way !== 'float32';
+      const random = noise(3);
+      const graph = new Graph('bitlinear');
+      const input = graph.input('x', ['B', 'T', width]);
+      const weight = {
+        values: graph.input('values', [outputs, width]),
+        transposed: bytes ? graph.input('transposed', [width, outputs], 'int8') : null,
+        delta: graph.input('delta', shape),
+      };
+      const quantised = quantiseActivation(graph, input);
+      const output = ternaryLinear(graph, quantised, weight);
+      const seed = graph.input('seed', output.shape);
+      const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
+      const results = { output, xi: quantised.integers, dx: gradients.get(input)!, dw: gradients.get(weight.values)! };
+      const values = new Float32Array(outputs * width).map(() => Math.round(random() * 1.4));
+      const transposed = new Int8Array(values.length);
+      native.transposeTernary(values, width, transposed);
+      const feeds: Record<string, ElementBuffer> = {
+        // Eighths, so that no rounding to the grid is near a tie.
+        x: new Float32Array(rows * width).map((_, at) =>
+          at % width === 0 ? 127 : Math.round(random() * 800) / 8 + 0.0625,
+        ),
+        values,
+        // A power of two: scales come out the same however a driver divides.
+        delta: new Float32Array(shape.reduce<number>((a, b) => a * b, 1)).map((_, at) => 2 ** (-1 - (at % 3))),
+        seed: new Float32Array(rows * outputs).map(random),
+        ...(bytes && { transposed }),
+      };
+      const { kernels } = compileProgram(program('bitlinear', graph, results), 10, device.features);
+      expect(kernels.some(({ code }) => code.includes('dot4I8Packed'))).toBe(way === 'words');
+      const counts = { output: rows * outputs, xi: rows * width, dx: rows * width, dw: outputs * width };
+      const [expected, found] = await onBoth(graph, results, { B: 3, T: 25 }, feeds, counts);
+      expect(found.xi).toEqual(expected.xi);
+      expect(found.output).toEqual(expected.output);
+      expect(distance(expected.dx!, found.dx!)).toBeLessThan(1e-6);
+      expect(distance(expected.dw!, found.dw!)).toBeLessThan(1e-6);
+    },
+  );
 
   it('products larger than a tile, with edges, in both directions', async () => {
     const [rows, width, outputs] = [130, 97, 141];
@@ -289,7 +297,7 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
     const adapter = (await requestCard(webGpuForTests()!))!;
     const own = await Device.open(adapter, way === 'with' ? [] : ['subgroups']);
     const uses = way === 'with' && adapter.features.has('subgroups');
-    expect(own.subgroups).toBe(uses);
+    expect(own.features.subgroups).toBe(uses);
     const width = 150;
     const graph = new Graph('rows');
     const x = graph.input('x', ['n', width]);
@@ -302,7 +310,7 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
       ...['Softmax', 'LogSoftmax'].map((operator) => [operator, graph.node1(operator, [x], x.shape)]),
     ]) as Record<string, Value>;
     const rows = program('rows', graph, results);
-    const codes = compileProgram(rows, 8, own).kernels.map(({ code }) => code.startsWith('enable subgroups;'));
+    const codes = compileProgram(rows, 8, own.features).kernels.map(({ code }) => code.startsWith('enable subgroups;'));
     expect(codes).toEqual(codes.map(() => uses));
     const random = noise(4);
     // No row has a 0 as its largest or smallest value, which a kernel that begins at 0 would make.
@@ -360,7 +368,7 @@ it('attention on a card makes no value of T x T numbers in either pass, and its 
     const named = Object.fromEntries([...gradients].map(([{ name }, value]) => [`grad.${name}`, value]));
     const { forward, backward } = splitPasses('attention', graph, forwardNodes, { output }, named, true);
     for (const each of [forward, backward]) {
-      const { kernels, values } = compileProgram(each, 8, { subgroups: false });
+      const { kernels, values } = compileProgram(each, 8, { subgroups: false, byteProducts: false });
       const squares = [...values.values()].filter(
         ({ shape }) => new Product(shape).names.filter((name) => name === 'T').length > 1,
       );
@@ -380,9 +388,10 @@ it('element-by-element nodes join the product before them: attention of ONNX Run
   const { build } = operationCases.find(({ name }) => name.startsWith('attention'))!;
   const graph = new Graph('attention');
   const { output } = build(graph);
-  const labels = compileProgram(program('attention', graph, { output }), 10, { subgroups: false }).kernels.map(
-    ({ label }) => label,
-  );
+  const labels = compileProgram(program('attention', graph, { output }), 10, {
+    subgroups: false,
+    byteProducts: false,
+  }).kernels.map(({ label }) => label);
   expect(labels).toContain('FusedMatMul Add');
   expect(labels.filter((label) => label === 'Add')).toEqual([]);
 });
