@@ -1,8 +1,10 @@
 /**
  * Every operation with small inputs: its gradients are held against finite differences, by the tests on the processor and before a card is trusted.
  */
+import { native } from '../../native/index.ts';
 import type { ElementBuffer } from './backend.ts';
-import type { Graph, Value } from './graph.ts';
+import { differentiate } from './differentiate.ts';
+import { Graph, type Value } from './graph.ts';
 import {
   add,
   addBias,
@@ -13,6 +15,7 @@ import {
   hadamard,
   headNorm,
   linear,
+  quantiseActivation,
   reluSquaredGlu,
   replaceColumns,
   reshape,
@@ -20,6 +23,7 @@ import {
   rotary,
   scale,
   swiGlu,
+  ternaryLinear,
   wholeRow,
 } from './operations.ts';
 
@@ -214,3 +218,55 @@ export const operationCases: readonly OperationCase[] = [
     },
   },
 ];
+
+/** What a ternary layer computes, its inputs, and the sizes of its results. */
+export interface TernaryCase {
+  readonly graph: Graph;
+  /** The output, the activation's whole numbers, gradients of input and weight. */
+  readonly results: Readonly<Record<'output' | 'xi' | 'dx' | 'dw', Value>>;
+  readonly feeds: Readonly<Record<string, ElementBuffer>>;
+  readonly counts: Readonly<Record<'output' | 'xi' | 'dx' | 'dw', number>>;
+}
+
+/**
+ * A BitLinear with int8 activations whose whole numbers and scales come out the same however a processor rounds.
+ * @param scales shape of delta
+ * @param bytes the forward pass multiplies codes of a byte
+ */
+export function ternaryCase(
+  { rows, width, outputs }: Readonly<Record<'rows' | 'width' | 'outputs', number>>,
+  scales: readonly number[],
+  bytes: boolean,
+): TernaryCase {
+  const random = noise(3);
+  const graph = new Graph('bitlinear');
+  const input = graph.input('x', ['B', 'T', width]);
+  const weight = {
+    values: graph.input('values', [outputs, width]),
+    transposed: bytes ? graph.input('transposed', [width, outputs], 'int8') : null,
+    delta: graph.input('delta', scales),
+  };
+  const quantised = quantiseActivation(graph, input);
+  const output = ternaryLinear(graph, quantised, weight);
+  const seed = graph.input('seed', output.shape);
+  const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
+  const values = new Float32Array(outputs * width).map(() => Math.round(random() * 1.4));
+  const transposed = new Int8Array(values.length);
+  native.transposeTernary(values, width, transposed);
+  return {
+    graph,
+    results: { output, xi: quantised.integers, dx: gradients.get(input)!, dw: gradients.get(weight.values)! },
+    feeds: {
+      // Eighths and a largest value of 127: nothing is near a tie, and every scale is 1.
+      x: new Float32Array(rows * width).map((_, at) =>
+        at % width === 0 ? 127 : Math.round(random() * 800) / 8 + 0.0625,
+      ),
+      values,
+      // Powers of two: scales come out the same however a driver divides.
+      delta: new Float32Array(scales.reduce((a, b) => a * b, 1)).map((_, at) => 2 ** (-1 - (at % 3))),
+      seed: new Float32Array(rows * outputs).map(random),
+      ...(bytes && { transposed }),
+    },
+    counts: { output: rows * outputs, xi: rows * width, dx: rows * width, dw: outputs * width },
+  };
+}

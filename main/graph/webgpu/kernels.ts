@@ -136,10 +136,9 @@ export function matrixProduct(
       flops,
     };
 
-  const narrow = [rows, columns].some(({ fixed }) => fixed !== null && fixed <= 128);
-  const [side, each, step] = narrow ? [32, 4, 32] : [64, 4, 16];
-  const lines = side / each;
-  const workgroupSize = lines * lines;
+  const side = tileSide(rows, columns);
+  const step = side === 64 ? 16 : 32;
+  const workgroupSize = threadsOf(side);
   const batched = (source: Source): boolean => source.value.shape.length > 2 && !batch.isOne;
   const place = (source: Source, size: Product, transposed: boolean, line: string): string => {
     const start = batched(source) ? `p * ${new Product([...rowsOf(size), ...rowsOf(depth)]).text} + ` : '';
@@ -150,11 +149,15 @@ export function matrixProduct(
     along
       ? `{ let e = l + ${workgroupSize}u * j; let x = e % ${side}u; let y = e / ${side}u; ${name}[y * ${side}u + x] = ${load}(p, ${name}0 + x, k0 + y); }`
       : `{ let e = l + ${workgroupSize}u * j; let x = e / ${step}u; let y = e % ${step}u; ${name}[y * ${side}u + x] = ${load}(p, ${name}0 + x, k0 + y); }`;
-  const loads = (side * step) / workgroupSize;
-  const lanes = Array.from({ length: each }, (_, index) => index);
-  const prelude = `
-var<workgroup> ta: array<f32, ${side * step}>;
-var<workgroup> tb: array<f32, ${side * step}>;
+  const tiles: Tiles = {
+    rows,
+    columns,
+    batch,
+    depth: depth.text,
+    step,
+    factor: 'f32',
+    sum: 'f32',
+    functions: `
 fn loadA(p: u32, m: u32, k: u32) -> f32 {
   if (m >= ${rows.text} || k >= ${depth.text}) { return 0.0; }
   return ${a.at(place(a, rows, transA, 'm'))};
@@ -163,7 +166,53 @@ fn loadB(p: u32, n: u32, k: u32) -> f32 {
   if (n >= ${columns.text} || k >= ${depth.text}) { return 0.0; }
   return ${b.at(place(b, columns, !transB, 'n'))};
 }
-`;
+`,
+    load: `
+    for (var j = 0u; j < ${(side * step) / workgroupSize}u; j += 1u) {
+      ${tileStore('ta', transA, 'loadA')}
+      ${tileStore('tb', !transB, 'loadB')}
+    }`,
+    product: (x, y) => `${x} * ${y}`,
+  };
+  return { ...tiledProduct(tiles, (index, sum) => store(index, scaled(sum))), flops };
+}
+
+/** Sums of a thread along each side of its tile. */
+const each = 4;
+
+/** Rows and columns of a tile: few where there would be few tiles. */
+const tileSide = (rows: Product, columns: Product): number =>
+  [rows, columns].some(({ fixed }) => fixed !== null && fixed <= 128) ? 32 : 64;
+
+const threadsOf = (side: number): number => (side / each) ** 2;
+
+/** What products in tiles differ in. */
+interface Tiles {
+  readonly rows: Product;
+  readonly columns: Product;
+  readonly batch: Product;
+  /** Factors of a row, in the unit that the tiles hold, and how many of these lie in a tile. */
+  readonly depth: string;
+  readonly step: number;
+  readonly factor: 'f32' | 'u32';
+  readonly sum: 'f32' | 'i32';
+  readonly functions: string;
+  /** Fills the tiles `ta` and `tb`, `[step, side]`, from batch `p`, row `ta0`, column `tb0` and factor `k0` on. */
+  readonly load: string;
+  readonly product: (a: string, b: string) => string;
+}
+
+function tiledProduct(
+  { rows, columns, batch, depth, step, factor, sum, functions, load, product }: Tiles,
+  store: Store,
+): Omit<Body, 'flops'> {
+  const side = tileSide(rows, columns);
+  const lines = side / each;
+  const places = Array.from({ length: each }, (_, index) => index);
+  const pairs = places.flatMap((y) => places.map((x) => [y, x] as const));
+  const prelude = `
+var<workgroup> ta: array<${factor}, ${side * step}>;
+var<workgroup> tb: array<${factor}, ${side * step}>;${functions}`;
   const code = `
   let across = (${columns.text} + ${side - 1}u) / ${side}u;
   let tiles = across * ((${rows.text} + ${side - 1}u) / ${side}u);
@@ -173,33 +222,28 @@ fn loadB(p: u32, n: u32, k: u32) -> f32 {
   let tb0 = ((group % tiles) % across) * ${side}u;
   let y0 = (l / ${lines}u) * ${each}u;
   let x0 = (l % ${lines}u) * ${each}u;
-  ${lanes.flatMap((y) => lanes.map((x) => `var s${y}_${x} = 0.0;`)).join(' ')}
-  for (var k0 = 0u; k0 < ${depth.text}; k0 += ${step}u) {
-    for (var j = 0u; j < ${loads}u; j += 1u) {
-      ${tileStore('ta', transA, 'loadA')}
-      ${tileStore('tb', !transB, 'loadB')}
-    }
+  ${pairs.map(([y, x]) => `var s${y}_${x} = ${sum}();`).join(' ')}
+  for (var k0 = 0u; k0 < ${depth}; k0 += ${step}u) {${load}
     workgroupBarrier();
     for (var k = 0u; k < ${step}u; k += 1u) {
-      ${lanes.map((y) => `let a${y} = ta[k * ${side}u + y0 + ${y}u];`).join(' ')}
-      ${lanes.map((x) => `let b${x} = tb[k * ${side}u + x0 + ${x}u];`).join(' ')}
-      ${lanes.flatMap((y) => lanes.map((x) => `s${y}_${x} += a${y} * b${x};`)).join(' ')}
+      ${places.map((y) => `let a${y} = ta[k * ${side}u + y0 + ${y}u];`).join(' ')}
+      ${places.map((x) => `let b${x} = tb[k * ${side}u + x0 + ${x}u];`).join(' ')}
+      ${pairs.map(([y, x]) => `s${y}_${x} += ${product(`a${y}`, `b${x}`)};`).join(' ')}
     }
     workgroupBarrier();
   }
   // What follows is written once, not for each of the sums: drivers compile it in a fraction of the time.
-  var sums = array<f32, ${each * each}>(${lanes.flatMap((y) => lanes.map((x) => `s${y}_${x}`)).join(', ')});
-  for (var j = 0u; j < ${each * each}u; j += 1u) {
+  var sums = array<${sum}, ${pairs.length}>(${pairs.map(([y, x]) => `s${y}_${x}`).join(', ')});
+  for (var j = 0u; j < ${pairs.length}u; j += 1u) {
     let y = ta0 + y0 + j / ${each}u;
     let x = tb0 + x0 + j % ${each}u;
-    if (y < ${rows.text} && x < ${columns.text}) { ${store(`(p * ${rows.text} + y) * ${columns.text} + x`, scaled('sums[j]'))} }
+    if (y < ${rows.text} && x < ${columns.text}) { ${store(`(p * ${rows.text} + y) * ${columns.text} + x`, 'f32(sums[j])')} }
   }`;
   return {
     prelude,
-    workgroupSize,
+    workgroupSize: threadsOf(side),
     code,
     groups: (bindings) => batch.value(bindings) * up(rows.value(bindings), side) * up(columns.value(bindings), side),
-    flops,
   };
 }
 
@@ -216,15 +260,18 @@ export function byteProduct(a: Source, b: Source, output: Value, store: Store): 
   const inFours = ({ fixed }: Product): boolean => fixed !== null && fixed % 4 === 0;
   if (a.value.type !== 'uint8' || b.value.type !== 'int8' || !inFours(depth) || !inFours(columns)) return null;
   const [words, quads] = [depth.fixed! / 4, columns.fixed! / 4];
-  const [each, step] = [4, 8];
-  const side = columns.fixed! <= 128 ? 32 : 64;
-  const lines = side / each;
-  const workgroupSize = lines * lines;
+  const side = tileSide(rows, columns);
+  const step = 8;
   const four = [0, 1, 2, 3];
-  const pairs = four.flatMap((y) => four.map((x) => [y, x] as const));
-  const prelude = `
-var<workgroup> ta: array<u32, ${side * step}>;
-var<workgroup> tb: array<u32, ${side * step}>;
+  const tiles: Tiles = {
+    rows,
+    columns,
+    batch: new Product([]),
+    depth: `${words}u`,
+    step,
+    factor: 'u32',
+    sum: 'i32',
+    functions: `
 fn loadA(m: u32, k: u32) -> u32 {
   if (m >= ${rows.text} || k >= ${words}u) { return 0u; }
   return ${a.word(`m * ${words}u + k`)} ^ ${zeroPoints};
@@ -233,45 +280,22 @@ fn loadB(k: u32, n: u32) -> u32 {
   if (n >= ${quads}u || k >= ${depth.text}) { return 0u; }
   return ${b.word(`k * ${quads}u + n`)};
 }
-`;
-  const code = `
-  let across = ${up(columns.fixed!, side)}u;
-  if (group >= across * ((${rows.text} + ${side - 1}u) / ${side}u)) { return; }
-  let m0 = (group / across) * ${side}u;
-  let n0 = (group % across) * ${side}u;
-  let y0 = (l / ${lines}u) * ${each}u;
-  let x0 = (l % ${lines}u) * ${each}u;
-  ${pairs.map(([y, x]) => `var s${y}_${x} = 0i;`).join(' ')}
-  for (var k0 = 0u; k0 < ${words}u; k0 += ${step}u) {
-    for (var e = l; e < ${side * step}u; e += ${workgroupSize}u) {
-      ta[(e % ${step}u) * ${side}u + e / ${step}u] = loadA(m0 + e / ${step}u, k0 + e % ${step}u);
+`,
+    load: `
+    for (var e = l; e < ${side * step}u; e += ${threadsOf(side)}u) {
+      ta[(e % ${step}u) * ${side}u + e / ${step}u] = loadA(ta0 + e / ${step}u, k0 + e % ${step}u);
     }
     // Codes lie four columns to a word: four rows of them are turned into four words of a column each.
-    for (var e = l; e < ${(side / 4) * step}u; e += ${workgroupSize}u) {
+    for (var e = l; e < ${(side / 4) * step}u; e += ${threadsOf(side)}u) {
       let n = e % ${side / 4}u;
       let k = e / ${side / 4}u;
-      ${four.map((row) => `let w${row} = loadB(4u * (k0 + k) + ${row}u, n0 / 4u + n);`).join(' ')}
+      ${four.map((row) => `let w${row} = loadB(4u * (k0 + k) + ${row}u, tb0 / 4u + n);`).join(' ')}
       ${four.map((column) => `tb[k * ${side}u + 4u * n + ${column}u] = ${four.map((row) => `(((w${row} >> ${8 * column}u) & 255u) << ${8 * row}u)`).join(' | ')};`).join('\n      ')}
-    }
-    workgroupBarrier();
-    for (var k = 0u; k < ${step}u; k += 1u) {
-      ${four.map((y) => `let a${y} = ta[k * ${side}u + y0 + ${y}u];`).join(' ')}
-      ${four.map((x) => `let b${x} = tb[k * ${side}u + x0 + ${x}u];`).join(' ')}
-      ${pairs.map(([y, x]) => `s${y}_${x} += dot4I8Packed(a${y}, b${x});`).join(' ')}
-    }
-    workgroupBarrier();
-  }
-  var sums = array<i32, ${each * each}>(${pairs.map(([y, x]) => `s${y}_${x}`).join(', ')});
-  for (var j = 0u; j < ${each * each}u; j += 1u) {
-    let y = m0 + y0 + j / ${each}u;
-    let x = n0 + x0 + j % ${each}u;
-    if (y < ${rows.text} && x < ${columns.text}) { ${store(`y * ${columns.text} + x`, 'f32(sums[j])')} }
-  }`;
+    }`,
+    product: (x, y) => `dot4I8Packed(${x}, ${y})`,
+  };
   return {
-    prelude,
-    workgroupSize,
-    code,
-    groups: (bindings) => up(rows.value(bindings), side) * up(columns.fixed!, side),
+    ...tiledProduct(tiles, store),
     flops: (bindings) => 2 * rows.value(bindings) * depth.fixed! * columns.fixed!,
   };
 }

@@ -3,14 +3,13 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { native } from '../../../native/index.ts';
 import { cardForTests, needsCard, webGpuForTests } from '../../testing/webgpu.ts';
 import type { Backend, ElementBuffer } from '../backend.ts';
 import { differentiate } from '../differentiate.ts';
 import { largestDeviation, prepareCase } from '../gradient-check.ts';
 import { Graph, type Value } from '../graph.ts';
-import { attentionCase, noise, operationCases } from '../operation-cases.ts';
-import { linear, quantiseActivation, rmsNorm, ternaryLinear, wholeRow } from '../operations.ts';
+import { attentionCase, noise, operationCases, ternaryCase } from '../operation-cases.ts';
+import { linear, rmsNorm, wholeRow } from '../operations.ts';
 import { program, splitPasses } from '../passes.ts';
 import { createSession } from '../session.ts';
 import { compileProgram } from './compile.ts';
@@ -118,9 +117,10 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
     sizes: Record<string, number>,
     feeds: Record<string, ElementBuffer>,
     counts: Record<string, number>,
+    card = backend,
   ) {
     const outcome = [];
-    for (const each of [undefined, backend]) {
+    for (const each of [undefined, card]) {
       const session = await createSession(program('both', graph, results), { threads: 1, backend: each });
       const out = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, new Float32Array(count)]));
       await session.run(sizes, feeds, out);
@@ -139,38 +139,10 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
   ] as const)(
     'ternary layers, %s: sums of whole numbers are the same bits',
     async (...[, shape, way, width, outputs]) => {
-      const rows = 75;
-      const bytes = way !== 'float32';
-      const random = noise(3);
-      const graph = new Graph('bitlinear');
-      const input = graph.input('x', ['B', 'T', width]);
-      const weight = {
-        values: graph.input('values', [outputs, width]),
-        transposed: bytes ? graph.input('transposed', [width, outputs], 'int8') : null,
-        delta: graph.input('delta', shape),
-      };
-      const quantised = quantiseActivation(graph, input);
-      const output = ternaryLinear(graph, quantised, weight);
-      const seed = graph.input('seed', output.shape);
-      const gradients = differentiate(graph, new Map([[output, seed]]), [input, weight.values]);
-      const results = { output, xi: quantised.integers, dx: gradients.get(input)!, dw: gradients.get(weight.values)! };
-      const values = new Float32Array(outputs * width).map(() => Math.round(random() * 1.4));
-      const transposed = new Int8Array(values.length);
-      native.transposeTernary(values, width, transposed);
-      const feeds: Record<string, ElementBuffer> = {
-        // Eighths, so that no rounding to the grid is near a tie.
-        x: new Float32Array(rows * width).map((_, at) =>
-          at % width === 0 ? 127 : Math.round(random() * 800) / 8 + 0.0625,
-        ),
-        values,
-        // A power of two: scales come out the same however a driver divides.
-        delta: new Float32Array(shape.reduce<number>((a, b) => a * b, 1)).map((_, at) => 2 ** (-1 - (at % 3))),
-        seed: new Float32Array(rows * outputs).map(random),
-        ...(bytes && { transposed }),
-      };
+      const sizes = { rows: 75, width, outputs };
+      const { graph, results, feeds, counts } = ternaryCase(sizes, shape, way !== 'float32');
       const { kernels } = compileProgram(program('bitlinear', graph, results), 10, device.features);
       expect(kernels.some(({ code }) => code.includes('dot4I8Packed'))).toBe(way === 'words');
-      const counts = { output: rows * outputs, xi: rows * width, dx: rows * width, dw: outputs * width };
       const [expected, found] = await onBoth(graph, results, { B: 3, T: 25 }, feeds, counts);
       expect(found.xi).toEqual(expected.xi);
       expect(found.output).toEqual(expected.output);
@@ -309,23 +281,16 @@ describe.skipIf(webGpuForTests() === null)(`operations on a graphics card ${need
       ]),
       ...['Softmax', 'LogSoftmax'].map((operator) => [operator, graph.node1(operator, [x], x.shape)]),
     ]) as Record<string, Value>;
-    const rows = program('rows', graph, results);
-    const codes = compileProgram(rows, 8, own.features).kernels.map(({ code }) => code.startsWith('enable subgroups;'));
+    const { kernels } = compileProgram(program('rows', graph, results), 8, own.features);
+    const codes = kernels.map(({ code }) => code.startsWith('enable subgroups;'));
     expect(codes).toEqual(codes.map(() => uses));
     const random = noise(4);
     // No row has a 0 as its largest or smallest value, which a kernel that begins at 0 would make.
     const feeds = { x: new Float32Array(7 * width).map((_, at) => random() + (at < 3 * width ? 40 : -40)) };
-    const found = [];
-    for (const each of [undefined, webGpuBackend(own)]) {
-      const session = await createSession(rows, { threads: 1, backend: each });
-      const made = Object.fromEntries(
-        Object.entries(results).map(([name, { shape }]) => [name, new Float32Array(7 * (shape[1] as number))]),
-      );
-      await session.run({ n: 7 }, feeds, made);
-      await session.release();
-      found.push(made);
-    }
-    const [processor, card] = found as [Record<string, Float32Array>, Record<string, Float32Array>];
+    const counts = Object.fromEntries(
+      Object.entries(results).map(([name, { shape }]) => [name, 7 * (shape[1] as number)]),
+    );
+    const [processor, card] = await onBoth(graph, results, { n: 7 }, feeds, counts, webGpuBackend(own));
     for (const [name, values] of Object.entries(processor))
       expect(distance(values, card[name]!), name).toBeLessThan(1e-6);
     own.close();
